@@ -1,0 +1,17 @@
+"""Redis Streams as a transport for Faust: ``faust.App("x", broker="redis://localhost")``.
+
+This package stands alone: it needs Faust and redis-py, and nothing else of this project.
+"""
+
+from .consumer import MAX_ATTEMPTS, REDELIVERY_HEADER
+from .driver import Transport
+from .errors import TopicMismatchError, TransportError, UnsupportedSettingError
+
+__all__ = [
+    "MAX_ATTEMPTS",
+    "REDELIVERY_HEADER",
+    "TopicMismatchError",
+    "Transport",
+    "TransportError",
+    "UnsupportedSettingError",
+]

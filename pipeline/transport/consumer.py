@@ -1,0 +1,473 @@
+"""Consumer: Faust's consumer interface over owned partitions.
+
+What differs from Faust on Kafka, and why:
+
+- Entries are acked one by one (``XACK``), not by a committed offset. A slow event holds up nobody.
+- An agent that raises does not ack its event (Faust alone would: it acks in a ``finally``). The event comes
+  again, with a delay that grows, and after :data:`MAX_ATTEMPTS` it is a dead letter.
+- Acks carry the lease they were made under. An owner that lost its partition is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+import socket
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from time import monotonic
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
+
+from faust.streams import current_event
+from faust.transport import base
+from faust.types import TP, AgentT, ConsumerMessage, Message
+from mode import Service, get_logger
+
+from .connection import execute, is_unavailable
+from .group import GroupMember, MemberState
+from .keys import dead_key, stream_key
+from .partitions import PartitionReader
+from .scripts import NOT_OWNER
+from .wire import Record, offset_of
+
+if TYPE_CHECKING:
+    from .driver import Transport
+
+__all__ = ["MAX_ATTEMPTS", "REDELIVERY_HEADER", "Consumer"]
+
+logger = get_logger(__name__)
+_T = TypeVar("_T")
+
+#: How often an event may fail, the first delivery included, before it is a dead letter.
+MAX_ATTEMPTS: Final = 5
+#: Seconds before the second, third, … attempt; half of it is random, so that failures don't march in step.
+BACKOFF: Final = (0.1, 0.5, 2.0, 5.0)
+#: Header of a message delivered again: how many attempts have failed before.
+REDELIVERY_HEADER: Final = "redelivery"
+#: Seconds between tries while Redis is away.
+RETRY_DELAY: Final = 0.5
+#: Entry ids per call of ``ack.lua``: Lua's ``unpack`` has a limit of some 8,000.
+ACKS_PER_CALL: Final = 1000
+#: Characters of an error that a dead letter keeps.
+ERROR_LENGTH: Final = 2000
+
+
+class Consumer(base.Consumer):
+    """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished."""
+
+    logger = logger
+    consumer_stopped_errors: ClassVar[tuple[type[BaseException], ...]] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._link = cast("Transport", self.transport).link
+        self.member_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+        conf = self.app.conf
+        self.member = GroupMember(
+            self.app,
+            self.member_id,
+            self._link,
+            on_revoked=self._revoke,
+            on_assigned=self._assign,
+            on_reset=self._revoke,
+        )
+        self.reader = PartitionReader(
+            self._link,
+            conf.id,
+            self.member_id,
+            start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
+        )
+        self._assignment: set[TP] = set()
+        self._redeliveries: list[tuple[float, int, TP, Record]] = []
+        self._failing: set[asyncio.Task[None]] = set()
+        self._watched: set[int] = set()
+        self._last_turn = monotonic()
+
+    # -- membership ---------------------------------------------------------------------------------------
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Set the topics to read; the group shares out their partitions anew."""
+        for topic in topics:
+            await self._persist(partial(self._link.topics.facts, topic))
+        self.member.subscribe(topics)
+
+    async def on_start(self) -> None:
+        """Enter the group as soon as there is something to subscribe to."""
+        await super().on_start()
+        self.member.start()
+
+    async def _revoke(self) -> None:
+        """Give up every partition: stop the flow, let started events end, ack them."""
+        revoked = self._assignment
+        if revoked:
+            await self.commit()
+        self.app.on_rebalance_start()
+        await self.on_partitions_revoked(set(revoked))
+        await self.reader.settle()
+        if revoked:
+            await self.commit()
+        # Buffers are empty now: only what an agent has begun is still in flight.
+        begun: dict[TP, set[int]] = defaultdict(set)
+        for message in list(self._unacked_messages):
+            begun[message.tp].add(message.offset)
+        for tp, partition in self.reader.queues.items():
+            partition.in_flight.intersection_update(begun[tp])
+        self._redeliveries.clear()
+
+    async def _assign(self, assigned: set[TP], generation: int) -> None:
+        """Take over partitions, in the order of Faust's own driver."""
+        self.app.consumer_generation_id = generation
+        acking = self.app.topics.acks_enabled_for
+        self._assignment = set(assigned)
+        self.reader.assign(
+            [tp for tp in assigned if acking(tp.topic)],
+            [tp for tp in assigned if not acking(tp.topic)],
+            generation,
+        )
+        self._watch_agents()
+        await self.on_partitions_assigned(set(assigned), generation)
+
+    def assignment(self) -> set[TP]:
+        """Return the partitions this member owns."""
+        return set(self._assignment)
+
+    def unready(self) -> str | None:
+        """Say why this worker does not do its work just now; ``None`` if it does."""
+        if self.member.state is not MemberState.ASSIGNED:
+            return f"group membership: {self.member.state.value}"
+        if self.member.beat_age > self.member.session_timeout:
+            return f"no heartbeat answered for {self.member.beat_age:.0f} s"
+        turned = monotonic() - self._last_turn
+        if turned > self.member.session_timeout:
+            return f"the read loop has not turned for {turned:.0f} s"
+        return None
+
+    async def on_stop(self) -> None:
+        """Let started events end, ack them, and hand the partitions over at once."""
+        self.stop_flow()
+        await self.reader.settle()
+        await super().on_stop()
+        await self.member.leave()
+        await asyncio.gather(*self._failing, return_exceptions=True)
+        await self.reader.close()
+
+    def close(self) -> None:
+        """Nothing to do: :meth:`on_stop` gives up all connections."""
+
+    # -- reading ------------------------------------------------------------------------------------------
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Record]]:
+        if not self.member.may_read:
+            await asyncio.sleep(min(timeout, 0.05))
+            return {}
+        self._last_turn = monotonic()
+        active = set(self._assignment if active_partitions is None else active_partitions & self._assignment)
+        due = self._due_redeliveries()
+        if due:
+            return due
+        if self._redeliveries:
+            timeout = max(0.0, min(timeout, self._redeliveries[0][0] - monotonic()))
+        try:
+            return await self.reader.read(active, timeout)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            logger.warning("reading: Redis is away (%s), trying again", error)
+            await asyncio.sleep(RETRY_DELAY)
+            return {}
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """Yield the next messages, taking turns between topics and partitions.
+
+        What can't be yielded (its partition was paused, the flow stopped) stays pending and is claimed again.
+        """
+        records, _ = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        left: set[TP] = set()
+        for tp, record in self.scheduler.iterate(records or {}):
+            if (
+                not self.flow_active
+                or self.app.consumer_generation_id != generation
+                or tp in self._paused_partitions
+                or tp in left
+                or tp not in self._assignment
+            ):
+                left.add(tp)
+                continue
+            queue = self.reader.queues.get(tp)
+            if queue is not None:
+                queue.in_flight.add(record.offset)
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            yield tp, self._to_message(tp, record)
+        for tp in left:
+            self.reader.rewind(tp)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        while not (self.should_stop or fetcher.should_stop):
+            async for tp, message in self.getmany(timeout=1.0):
+                await self.callback(message)
+                if tp not in self.reader.queues:
+                    self._read_offset[tp] = message.offset
+            # A full buffer or a busy stream must not starve heartbeats.
+            await asyncio.sleep(0)
+
+    def _to_message(self, tp: TP, record: Record) -> ConsumerMessage:
+        headers: list[tuple[str, bytes]] = record.headers
+        if record.attempts:
+            headers = [*headers, (REDELIVERY_HEADER, b"%d" % record.attempts)]
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            record.offset,
+            record.timestamp / 1000,
+            0,
+            headers,
+            record.key,
+            record.value,
+            None,
+            len(record.key or b""),
+            len(record.value or b""),
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def _new_topicpartition(self, topic: str, partition: int) -> TP:
+        return TP(topic, partition)
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Read these partitions again."""
+        super().resume_partitions(tps)
+        self.reader.interrupt(self._active_partitions)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Read a partition again whose buffer was full."""
+        super().on_buffer_drop(tp)
+        self.reader.interrupt(self._active_partitions)
+
+    # -- acking -------------------------------------------------------------------------------------------
+
+    def ack(self, message: Message) -> bool:
+        """Mark a message as done.
+
+        A message that a stream skipped, because a rebalance had made it stale, never started (it is not
+        tracked): it stays pending, and its next owner gets it.
+        """
+        if not message.tracked and self._is_stale(message):
+            message.acked = True
+            return False
+        return super().ack(message)
+
+    def _is_stale(self, message: Message) -> bool:
+        return (
+            message.generation_id != self.app.consumer_generation_id or not self.app.flow_control.is_active()
+        )
+
+    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:
+        taken = {tp: offsets for tp in tps if (offsets := self._take_acked(tp))}
+        if not taken:
+            return False
+        try:
+            await self._handle_attached({tp: max(offsets) + 1 for tp, offsets in taken.items()})
+            # What the agents sent while they worked on these events must be safe first.
+            await self.app.producer.flush()
+            return await self._commit_offsets_of(taken)
+        except BaseException as error:
+            for tp, offsets in taken.items():
+                self._acked[tp].extend(offsets)
+                self._acked_index[tp].update(offsets)
+            if not is_unavailable(error):
+                raise
+            return False
+
+    def _take_acked(self, tp: TP) -> list[int]:
+        offsets, self._acked[tp] = self._acked[tp], []
+        self._acked_index[tp].difference_update(offsets)
+        return offsets
+
+    async def _commit_offsets_of(self, taken: Mapping[TP, list[int]]) -> bool:
+        committed: dict[TP, int] = {}
+        for tp, offsets in taken.items():
+            if tp not in self.reader.queues:
+                continue
+            facts = await self._link.topics.facts(tp.topic)
+            for at in range(0, len(offsets), ACKS_PER_CALL):
+                ids = [f"0-{offset}" for offset in offsets[at : at + ACKS_PER_CALL]]
+                acked = await self._link.scripts.call(
+                    "ack",
+                    self.reader.lease_keys(tp),
+                    self.app.conf.id,
+                    self.reader.lease,
+                    int(facts.is_queue),
+                    *ids,
+                )
+                if acked == NOT_OWNER:
+                    logger.warning("%s-%s has another owner, %d acks were refused", *tp, len(ids))
+            self.reader.queues[tp].in_flight.difference_update(offsets)
+            committed[tp] = max(offsets) + 1
+        self.app.tables.on_commit(committed)
+        self.app.monitor.on_tp_commit(committed)
+        return bool(committed)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        raise AssertionError("acks go through _commit_tps")
+
+    # -- failing ------------------------------------------------------------------------------------------
+
+    def _watch_agents(self) -> None:
+        """Be told of every exception that leaves an agent, before the agent's own ``on_error``."""
+        for agent in self.app.agents.values():
+            if id(agent) not in self._watched:
+                self._watched.add(id(agent))
+                agent._on_error = self._watching(agent._on_error)
+
+    def _watching(
+        self, on_error: Callable[[AgentT[Any], BaseException], Awaitable[None]] | None
+    ) -> Callable[[AgentT[Any], BaseException], Awaitable[None]]:
+        async def failed(agent: AgentT[Any], error: BaseException) -> None:
+            event = current_event()
+            if event is not None:
+                self.fail(event.message, error)
+            if on_error is not None:
+                await on_error(agent, error)
+
+        return failed
+
+    def fail(self, message: Message, error: BaseException) -> None:
+        """Take a message as failed: it comes again after a while, or ends as a dead letter."""
+        if message.acked or not self.app.topics.acks_enabled_for(message.topic):
+            return
+        message.acked = True
+        self._unacked_messages.discard(message)
+        task = asyncio.ensure_future(self._fail(message, error))
+        self._failing.add(task)
+        task.add_done_callback(self._failing.discard)
+
+    async def _fail(self, message: Message, error: BaseException) -> None:
+        tp, offset = message.tp, message.offset
+        text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+        keys = [*self.reader.lease_keys(tp), dead_key(*tp)]
+        lease = self.reader.lease
+        attempts, dead = await self._persist(
+            lambda: self._link.scripts.call(
+                "fail", keys, self.app.conf.id, lease, f"0-{offset}", MAX_ATTEMPTS, text
+            )
+        )
+        queue = self.reader.queues.get(tp)
+        if attempts == NOT_OWNER or queue is None:
+            return
+        if dead or attempts == 0:
+            queue.in_flight.discard(offset)
+            if dead:
+                logger.error(
+                    "%s-%s offset %d is a dead letter after %d attempts: %s", *tp, offset, attempts, text
+                )
+            return
+        delay = BACKOFF[min(attempts, len(BACKOFF)) - 1] * (0.5 + random.random() / 2)
+        logger.warning(
+            "%s-%s offset %d failed (%s), attempt %d in %.1f s", *tp, offset, text, attempts + 1, delay
+        )
+        record = Record(
+            offset,
+            message.key,
+            message.value,
+            [item for item in dict(message.headers or {}).items() if item[0] != REDELIVERY_HEADER],
+            int(message.timestamp * 1000),
+            attempts,
+        )
+        heapq.heappush(self._redeliveries, (monotonic() + delay, offset, tp, record))
+        self.reader.interrupt(self._assignment)
+
+    def _due_redeliveries(self) -> dict[TP, list[Record]]:
+        due: dict[TP, list[Record]] = {}
+        now = monotonic()
+        while self._redeliveries and self._redeliveries[0][0] <= now:
+            _, _, tp, record = heapq.heappop(self._redeliveries)
+            due.setdefault(tp, []).append(record)
+        return due
+
+    @Service.task
+    async def _sweep_strays(self) -> None:
+        """Find entries that a worker read after it had lost the partition, and claim them."""
+        async for _ in self.itertimer(self.member.session_timeout / 2, name="strays"):
+            for tp in list(self.reader.queues):
+                if self.member.may_read:
+                    keys = [stream_key(*tp)]
+                    call = partial(self._link.scripts.call, "strays", keys, self.app.conf.id, self.member_id)
+                    if await self._persist(call):
+                        self.reader.rewind(tp)
+
+    # -- positions ----------------------------------------------------------------------------------------
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go back to what is not acked yet: every owned partition is claimed again."""
+        for tp in self.reader.queues:
+            self.reader.rewind(tp)
+        return {}
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        if partition in self.reader.logs:
+            self.reader.logs[partition] = offset
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Seek logs (changelogs, reply topics) to offsets; queues keep what is pending."""
+        for tp, offset in partitions.items():
+            await self._seek(tp, offset)
+            self._read_offset[tp] = offset or None
+
+    async def position(self, tp: TP) -> int | None:
+        """Return the offset that is read next."""
+        if tp in self.reader.logs:
+            return self.reader.logs[tp]
+        return self.reader.ends.get(tp)
+
+    def highwater(self, tp: TP) -> int:
+        """Return the end of a partition, as far as it has been read."""
+        return self.reader.ends.get(tp, 0)
+
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return the first offset that each partition still holds."""
+        offsets = {}
+        for tp in partitions:
+            command = ("XRANGE", stream_key(*tp), "-", "+", "COUNT", 1)
+            first = await self._persist(partial(execute, self._link.redis, *command))
+            offsets[tp] = offset_of(first[0][0]) if first else await self._end_of(tp)
+        return offsets
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return the end of each partition: its last offset plus one."""
+        return {tp: await self._end_of(tp) for tp in partitions}
+
+    async def _end_of(self, tp: TP) -> int:
+        command = ("XREVRANGE", stream_key(*tp), "+", "-", "COUNT", 1)
+        last = await self._persist(partial(execute, self._link.redis, *command))
+        return offset_of(last[0][0]) + 1 if last else 1
+
+    # -- topics -------------------------------------------------------------------------------------------
+
+    async def create_topic(self, topic: str, partitions: int, replication: int, **options: Any) -> None:
+        """Record a topic in Redis, see :meth:`Producer.create_topic`."""
+        await self.app.producer.create_topic(topic, partitions, replication, **options)
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """Return the number of partitions of a topic, ``None`` if it is not known yet."""
+        facts = self._link.topics.known(topic)
+        return facts.partitions if facts else None
+
+    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
+        """Return the partition of a key, or the one given; ``None`` if the topic is not known yet."""
+        if self._link.topics.known(topic) is None:
+            return None
+        return partition if partition is not None else self._link.topics.partition_for(topic, key)
+
+    async def _persist(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeat a call that may be run twice until Redis answers."""
+        while True:
+            try:
+                return await call()
+            except Exception as error:
+                if not is_unavailable(error) or self.should_stop:
+                    raise
+                await asyncio.sleep(RETRY_DELAY)

@@ -1,0 +1,45 @@
+"""The transport itself: ``faust.App("x", broker="redis://…")`` ends up here by entry point."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import redis as redis_py
+from faust.transport import base
+from faust.types.transports import ConsumerT, ProducerT
+
+from .consumer import Consumer
+from .errors import UnsupportedSettingError
+from .link import Link
+from .producer import Producer
+
+__all__ = ["Transport"]
+
+
+class Transport(base.Transport):
+    """Redis Streams as Faust's broker.
+
+    Raises:
+        UnsupportedSettingError: The app asks for something that Redis can't keep, such as exactly once.
+    """
+
+    Consumer: ClassVar[type[ConsumerT]] = Consumer
+    Producer: ClassVar[type[ProducerT]] = Producer
+
+    default_port = 6379
+    driver_version = f"redis={redis_py.__version__}"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.app.in_transaction:
+            raise UnsupportedSettingError(
+                "processing_guarantee",
+                self.app.conf.processing_guarantee.value,
+                "Redis has no transaction over several streams. Delivery is at least once: make effects idempotent",
+            )
+        self.address = str(self.url[0])
+
+    @property
+    def link(self) -> Link:
+        """What the consumer and the producer of one app share: the pool, the scripts, the topics."""
+        return Link.of(self.app, self.address)

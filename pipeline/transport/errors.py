@@ -1,0 +1,56 @@
+"""Errors of the transport, one tree::
+
+TransportError
+├── TopicMismatchError        a topic is recorded with another number of partitions
+├── UnsupportedSettingError   a Faust setting asks for what Redis can't keep
+└── ScriptResultError         a Lua script answered something it never should
+"""
+
+from __future__ import annotations
+
+__all__ = ["TopicMismatchError", "TransportError", "UnsupportedSettingError"]
+
+
+class TransportError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class TopicMismatchError(TransportError):
+    """A worker declares a topic with another partition count than Redis has recorded.
+
+    Attributes:
+        topic: Name of the topic.
+        recorded: Partitions recorded in Redis by whoever declared it first.
+        wanted: Partitions this worker asked for.
+    """
+
+    def __init__(self, topic: str, recorded: int, wanted: int) -> None:
+        super().__init__(topic, recorded, wanted)
+        self.topic = topic
+        self.recorded = recorded
+        self.wanted = wanted
+
+    def __str__(self) -> str:
+        return (
+            f"topic {self.topic!r} has {self.recorded} partitions in Redis, this worker wants {self.wanted}: "
+            "set the same number everywhere, or delete the topic first"
+        )
+
+
+class UnsupportedSettingError(TransportError):
+    """A Faust setting promises what Redis Streams can't keep.
+
+    Attributes:
+        setting: Name of the setting as Faust spells it.
+        value: The value it holds.
+        reason: Why it is refused.
+    """
+
+    def __init__(self, setting: str, value: object, reason: str) -> None:
+        super().__init__(setting, value, reason)
+        self.setting = setting
+        self.value = value
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.setting}={self.value!s} is not supported on redis://: {self.reason}"

@@ -1,0 +1,40 @@
+-- Ack entries if the lease is still ours, then trim what no group needs any more.
+--
+-- KEYS[1]  stream  the partition     KEYS[3]  hash  attempts
+-- KEYS[2]  string  its lease
+-- ARGV[1]  consumer group
+-- ARGV[2]  <generation>:<member id>, as the lease must read
+-- ARGV[3]  0 or 1  trim
+-- ARGV[4…] entry ids
+--
+-- Result: how many were pending and are acked now; -1 if the lease is not ours.
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then
+  return -1
+end
+local acked = redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, 4))
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  redis.call('HDEL', KEYS[3], unpack(ARGV, 4))
+end
+if ARGV[3] == '0' then
+  return acked
+end
+local needed = nil
+for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local facts = {}
+  for at = 1, #group, 2 do
+    facts[group[at]] = group[at + 1]
+  end
+  local first
+  if facts['pending'] > 0 then
+    first = tonumber(string.match(redis.call('XPENDING', KEYS[1], facts['name'])[2], '%d+$'))
+  else
+    first = tonumber(string.match(facts['last-delivered-id'], '%d+$')) + 1
+  end
+  if not needed or first < needed then
+    needed = first
+  end
+end
+if needed then
+  redis.call('XTRIM', KEYS[1], 'MINID', string.format('0-%.0f', needed))
+end
+return acked

@@ -1,0 +1,33 @@
+-- Count a failed attempt; after the last one move the entry to the dead letters and ack it, in one step.
+--
+-- KEYS[1]  stream  the partition     KEYS[3]  hash    attempts
+-- KEYS[2]  string  its lease         KEYS[4]  stream  dead letters
+-- ARGV[1]  consumer group
+-- ARGV[2]  <generation>:<member id>, as the lease must read
+-- ARGV[3]  entry id
+-- ARGV[4]  count   attempts allowed
+-- ARGV[5]  text    the error
+--
+-- Result: {attempts so far, 1 if it went to the dead letters}; {-1, 0} if the lease is not ours;
+-- {0, 0} if the entry is not pending any more.
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then
+  return {-1, 0}
+end
+if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1) == 0 then
+  return {0, 0}
+end
+local attempts = redis.call('HINCRBY', KEYS[3], ARGV[3], 1)
+if attempts < tonumber(ARGV[4]) then
+  return {attempts, 0}
+end
+local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
+if entry then
+  local fields = entry[2]
+  for _, part in ipairs({'group', ARGV[1], 'offset', ARGV[3], 'attempts', attempts, 'error', ARGV[5]}) do
+    fields[#fields + 1] = part
+  end
+  redis.call('XADD', KEYS[4], '*', unpack(fields))
+end
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+redis.call('HDEL', KEYS[3], ARGV[3])
+return {attempts, 1}

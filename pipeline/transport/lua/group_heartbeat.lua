@@ -1,0 +1,46 @@
+-- Say "I am alive", put out the members that are not, and tell how things stand.
+--
+-- KEYS[1]  hash    members      KEYS[4]  hash    plan
+-- KEYS[2]  zset    heartbeats   KEYS[5]  hash    state
+-- KEYS[3]  hash    released     KEYS[6]  stream  signal
+-- ARGV[1]  member id
+-- ARGV[2]  ms      session time-out
+-- ARGV[3]  ms      rebalance time-out: how long the others wait for a member to let go
+--
+-- A member that was itself silent for longer than the session time-out puts nobody out: either
+-- it was frozen, or Redis was away, and then the others were kept from their heartbeats as well.
+--
+-- Result: {generation, leader, released by all (0 or 1), plan of this member or false};
+-- {-1} if this member is not, or no longer, in the group.
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+  return {-1}
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local limit = now - tonumber(ARGV[2])
+local previous = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+local generation = tonumber(redis.call('HGET', KEYS[5], 'generation'))
+
+if previous > limit then
+  local dead = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. limit)
+  if #dead > 0 then
+    for _, member in ipairs(dead) do
+      redis.call('ZREM', KEYS[2], member)
+      redis.call('HDEL', KEYS[1], member)
+    end
+    generation = generation + 1
+    redis.call('DEL', KEYS[3], KEYS[4])
+    redis.call('HSET', KEYS[5], 'generation', generation, 'since', now)
+    redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'expired', #dead)
+  end
+end
+
+local members = redis.call('HKEYS', KEYS[1])
+table.sort(members)
+local released = 0
+local waited = now - tonumber(redis.call('HGET', KEYS[5], 'since') or now)
+if redis.call('HLEN', KEYS[3]) >= #members or waited > tonumber(ARGV[3]) then
+  released = 1
+end
+return {generation, members[1], released, redis.call('HGET', KEYS[4], ARGV[1])}

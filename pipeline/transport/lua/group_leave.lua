@@ -1,0 +1,18 @@
+-- Leave a consumer group, so that the others share the partitions at once.
+--
+-- KEYS[1]  hash    members      KEYS[4]  hash    plan
+-- KEYS[2]  zset    heartbeats   KEYS[5]  hash    state
+-- KEYS[3]  hash    released     KEYS[6]  stream  signal
+-- ARGV[1]  member id
+--
+-- Result: 1, or 0 if the member was not in the group.
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then
+  return 0
+end
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('DEL', KEYS[3], KEYS[4])
+local time = redis.call('TIME')
+redis.call('HINCRBY', KEYS[5], 'generation', 1)
+redis.call('HSET', KEYS[5], 'since', time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'leave', ARGV[1])
+return 1

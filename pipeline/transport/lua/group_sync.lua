@@ -1,0 +1,15 @@
+-- Publish the leader's plan for a generation.
+--
+-- KEYS[1]  hash    plan         KEYS[3]  stream  signal
+-- KEYS[2]  hash    state
+-- ARGV[1]  generation
+-- ARGV[2…] member id, bytes of its assignment, member id, …
+--
+-- Result: 1, or 0 if the generation is over.
+if redis.call('HGET', KEYS[2], 'generation') ~= ARGV[1] then
+  return 0
+end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('XADD', KEYS[3], 'MAXLEN', 1, '*', 'plan', ARGV[1])
+return 1

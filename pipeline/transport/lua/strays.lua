@@ -1,0 +1,19 @@
+-- Are entries of a partition pending at anyone but its owner? A worker that froze between deciding to
+-- read and reading leaves such strays behind; the owner then claims the partition's pending entries again.
+--
+-- KEYS[1]  stream  the partition
+-- ARGV[1]  consumer group
+-- ARGV[2]  member id of the owner
+--
+-- Result: how many; -1 if the stream or the group is gone.
+local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
+if consumers['err'] then
+  return -1
+end
+local strays = 0
+for _, consumer in ipairs(consumers) do
+  if consumer[2] ~= ARGV[2] then
+    strays = strays + consumer[4]
+  end
+end
+return strays

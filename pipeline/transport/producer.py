@@ -1,0 +1,230 @@
+"""Producer: everything goes through one queue and one task, pipelined, in the order it was sent."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from faust.exceptions import ProducerSendError
+from faust.transport import base
+from faust.types import TP, HeadersArg, RecordMetadata
+from mode import Service, get_logger
+
+from .connection import is_unavailable
+from .keys import stream_key
+from .link import Link
+from .topics import TopicFacts, retention_ms
+from .wire import encode, offset_of
+
+if TYPE_CHECKING:
+    from .driver import Transport
+
+__all__ = ["Producer"]
+
+logger = get_logger(__name__)
+
+#: Entries per pipelined round trip. More would only delay the first confirmation.
+BATCH_SIZE: Final = 500
+#: Entries waiting before ``send`` makes its caller wait too.
+QUEUE_LIMIT: Final = 10_000
+#: Seconds between tries while Redis is away, from the first to the longest.
+RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+#: Seconds a stopping producer goes on trying to get rid of what it still holds.
+STOP_TIMEOUT: Final = 5.0
+
+
+class _Entry(NamedTuple):
+    topic: str
+    partition: int
+    fields: list[bytes]
+    confirmed: asyncio.Future[RecordMetadata]
+
+
+class Producer(base.Producer):
+    """Adds entries to partitions.
+
+    An entry whose confirmation got lost with the connection is sent again: delivery is at least once.
+    Order within a partition is the order of ``send``.
+    """
+
+    logger = logger
+
+    def __post_init__(self) -> None:
+        self._queue: deque[_Entry] = deque()
+        self._unconfirmed = 0
+        self._wakeup = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    @property
+    def _link(self) -> Link:
+        return cast("Transport", self.transport).link
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        timestamp: float | None,
+        headers: HeadersArg | None,
+        *,
+        transactional_id: str | None = None,
+    ) -> Awaitable[RecordMetadata]:
+        """Queue a message; wait only while the queue is full.
+
+        Returns:
+            A future that is resolved once Redis has confirmed the entry.
+
+        Raises:
+            ProducerSendError: The partition does not exist, or the producer is stopping.
+        """
+        facts = self._link.topics.known(topic)
+        if facts is None:
+            facts = await self._known(topic)
+        if partition is None:
+            partition = self._link.topics.partition_for(topic, key)
+        elif not 0 <= partition < facts.partitions:
+            raise ProducerSendError(
+                f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
+            )
+        while len(self._queue) >= QUEUE_LIMIT and not self.should_stop:
+            await self._wait_for_change()
+        if self.should_stop:
+            raise ProducerSendError("the producer is stopping")
+        confirmed: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Entry(topic, partition, encode(key, value, headers, timestamp), confirmed))
+        self._unconfirmed += 1
+        self._wakeup.set()
+        return confirmed
+
+    async def send_and_wait(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        timestamp: float | None,
+        headers: HeadersArg | None,
+        *,
+        transactional_id: str | None = None,
+    ) -> RecordMetadata:
+        """Send a message and wait until Redis has confirmed it."""
+        return await (await self.send(topic, key, value, partition, timestamp, headers))
+
+    async def flush(self) -> None:
+        """Wait until everything sent before this call is confirmed.
+
+        Goes on waiting while Redis is away; cancelling it loses nothing.
+        """
+        await self.buffer.flush()
+        while self._unconfirmed and not self._stopped.is_set():
+            await self._wait_for_change()
+
+    async def create_topic(
+        self,
+        topic: str,
+        partitions: int,
+        replication: int,
+        *,
+        config: Mapping[str, Any] | None = None,
+        timeout: Any = 1000.0,
+        retention: Any = None,
+        compacting: bool | None = None,
+        deleting: bool | None = None,
+        ensure_created: bool = False,
+    ) -> None:
+        """Record a topic in Redis.
+
+        Raises:
+            TopicMismatchError: It is recorded with another number of partitions.
+        """
+        await self._link.topics.declare(
+            topic, partitions, retention=retention_ms(retention), compacting=bool(compacting)
+        )
+
+    def key_partition(self, topic: str, key: bytes) -> TP:
+        """Return the partition that a key belongs to."""
+        return TP(topic, self._link.topics.partition_for(topic, key))
+
+    def supports_headers(self) -> bool:
+        """Return true: entries carry headers."""
+        return True
+
+    async def on_stop(self) -> None:
+        """Send what is still queued, for a few seconds at the most."""
+        try:
+            await asyncio.wait_for(self.flush(), STOP_TIMEOUT)
+        except TimeoutError:
+            logger.error("stopping with %d messages that Redis has not confirmed", self._unconfirmed)
+        await super().on_stop()
+
+    async def _known(self, topic: str) -> TopicFacts:
+        for attempt in itertools.count():
+            try:
+                return await self._link.topics.facts(topic)
+            except Exception as error:
+                if not is_unavailable(error) or self.should_stop:
+                    raise
+                await asyncio.sleep(_delay(attempt))
+        raise AssertionError("unreachable")
+
+    async def _wait_for_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    @Service.task
+    async def _send_queued(self) -> None:
+        attempt = 0
+        while not self._stopped.is_set():
+            if not self._queue:
+                self._wakeup.clear()
+                await self._wakeup.wait()
+            if self.linger_ms and len(self._queue) < BATCH_SIZE:
+                await asyncio.sleep(self.linger_ms / 1000)
+            batch = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
+            left = await self._send_batch(batch)
+            if left:
+                self._queue.extendleft(reversed(left))
+                if attempt == 0:
+                    logger.warning("Redis takes no messages, %d are waiting", len(self._queue))
+                await asyncio.sleep(_delay(attempt))
+                attempt += 1
+            else:
+                attempt = 0
+
+    async def _send_batch(self, batch: list[_Entry]) -> list[_Entry]:
+        """Send a batch in one round trip and return what has to be sent again, in order."""
+        pipeline = self._link.redis.pipeline(transaction=False)
+        for entry in batch:
+            pipeline.execute_command("XADD", stream_key(entry.topic, entry.partition), "0-*", *entry.fields)
+        try:
+            results = await pipeline.execute(raise_on_error=False)
+        except Exception as error:
+            if not is_unavailable(error):
+                logger.exception("sending %d messages failed: %r", len(batch), error)
+            return batch
+        left = []
+        for entry, result in zip(batch, results, strict=True):
+            if isinstance(result, BaseException):
+                if is_unavailable(result):
+                    left.append(entry)
+                    continue
+                if not entry.confirmed.done():
+                    entry.confirmed.set_exception(
+                        ProducerSendError(f"topic {entry.topic!r}, partition {entry.partition}: {result}")
+                    )
+            elif not entry.confirmed.done():
+                offset = offset_of(result)
+                entry.confirmed.set_result(
+                    RecordMetadata(entry.topic, entry.partition, TP(entry.topic, entry.partition), offset)
+                )
+        self._unconfirmed -= len(batch) - len(left)
+        self._changed.set()
+        return left
+
+
+def _delay(attempt: int) -> float:
+    return RETRY_DELAYS[min(attempt, len(RETRY_DELAYS) - 1)]

@@ -1,0 +1,109 @@
+"""What Redis has recorded about topics: how many partitions, how long entries are kept."""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+from aiokafka.partitioner import murmur2
+from faust.types import AppT
+
+from .errors import TopicMismatchError
+from .keys import topic_key
+from .scripts import Scripts
+
+__all__ = ["TopicFacts", "TopicRegistry"]
+
+
+class TopicFacts(NamedTuple):
+    """How a topic was declared.
+
+    Attributes:
+        partitions: Number of partitions.
+        retention: Milliseconds an entry is kept; 0 for none.
+        compacting: The last value per key is kept.
+    """
+
+    partitions: int
+    retention: int
+    compacting: bool
+
+    @property
+    def is_queue(self) -> bool:
+        """Entries may go once every group has acked them."""
+        return not self.retention and not self.compacting
+
+
+class TopicRegistry:
+    """Declares topics and remembers what Redis answered, for the life of the process."""
+
+    def __init__(self, app: AppT, scripts: Scripts) -> None:
+        self.app = app
+        self.scripts = scripts
+        self._facts: dict[str, TopicFacts] = {}
+
+    async def declare(
+        self, topic: str, partitions: int, *, retention: int = 0, compacting: bool = False
+    ) -> TopicFacts:
+        """Record a topic, or check it against what is recorded.
+
+        Args:
+            retention: Milliseconds; 0 for none.
+
+        Raises:
+            TopicMismatchError: Redis has recorded another number of partitions.
+            redis.exceptions.RedisError: Redis is away.
+        """
+        recorded = await self.scripts.call(
+            "declare_topic", [topic_key(topic)], partitions, retention, int(compacting)
+        )
+        facts = TopicFacts(int(recorded[0]), int(recorded[1]), bool(recorded[2]))
+        if facts.partitions != partitions:
+            raise TopicMismatchError(topic, facts.partitions, partitions)
+        self._facts[topic] = facts
+        return facts
+
+    async def facts(self, topic: str) -> TopicFacts:
+        """Return how a topic is declared; declare it as the app says if nobody has yet."""
+        known = self._facts.get(topic)
+        if known is not None:
+            return known
+        declared = next((t for t in self.app.topics if topic in t.topics), None)
+        partitions = (declared.partitions if declared else None) or self.app.conf.topic_partitions
+        return await self.declare(
+            topic,
+            partitions,
+            retention=retention_ms(declared.retention) if declared else 0,
+            compacting=bool(declared and declared.compacting),
+        )
+
+    async def redeclare(self) -> None:
+        """Record again all this process knows, after Redis lost its data."""
+        for topic, facts in list(self._facts.items()):
+            await self.declare(
+                topic, facts.partitions, retention=facts.retention, compacting=facts.compacting
+            )
+
+    def known(self, topic: str) -> TopicFacts | None:
+        """Return what this process has already learnt about a topic, without asking Redis."""
+        return self._facts.get(topic)
+
+    def partition_for(self, topic: str, key: bytes | None) -> int:
+        """Return the partition of a key by the hash that Kafka's own clients use.
+
+        A key that is ``None`` goes anywhere.
+
+        Raises:
+            KeyError: The topic is not known to this process yet.
+        """
+        count = self._facts[topic].partitions
+        if key is None:
+            return random.randrange(count)
+        return int((murmur2(key) & 0x7FFFFFFF) % count)
+
+
+def retention_ms(retention: object) -> int:
+    """Return Faust's retention (seconds, ``timedelta`` or ``None``) in milliseconds."""
+    from mode.utils.times import want_seconds
+
+    return int(want_seconds(retention) * 1000) if retention else 0  # type: ignore[arg-type]
