@@ -35,7 +35,7 @@ class Transport(base.Transport):
             raise UnsupportedSettingError(
                 "processing_guarantee",
                 self.app.conf.processing_guarantee.value,
-                "Redis has no transaction over several streams. Delivery is at least once: make effects idempotent",
+                "Redis has no transaction over several streams; delivery is at least once",
             )
         self.address = str(self.url[0])
 

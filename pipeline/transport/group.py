@@ -231,7 +231,7 @@ class GroupMember:
         self.state = MemberState.ASSIGNED
 
     async def _plan(self, generation: int) -> None:
-        members: dict[bytes, bytes] = await self._redis.hgetall(self._keys.members)
+        members = cast(dict[bytes, bytes], await self._redis.hgetall(self._keys.members))
         metadata = {
             member.decode(): ConsumerProtocolMemberMetadata.decode(encoded)
             for member, encoded in members.items()

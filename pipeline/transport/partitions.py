@@ -201,10 +201,10 @@ class PartitionReader:
     async def _read_queues(self, tps: list[TP]) -> dict[TP, list[Record]]:
         streams = {stream_key(*tp).encode(): tp for tp in tps}
         try:
+            group = ("GROUP", self.group, self.member_id)
+            limits = ("COUNT", READ_COUNT, "BLOCK", BLOCK_MS)
             reply = await self._block(
-                "queue",
-                *("XREADGROUP", "GROUP", self.group, self.member_id, "COUNT", READ_COUNT, "BLOCK", BLOCK_MS),
-                *("STREAMS", *streams, *(">" for _ in streams)),
+                "queue", "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
             )
         except ResponseError as error:
             if is_unavailable(error):

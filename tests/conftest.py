@@ -1,0 +1,33 @@
+"""Fixtures every test may use: a real Redis with RedisJSON, started on a free port for the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from pipeline.embedded import EmbeddedRedis
+
+
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """One server for the run; tests that stop or break Redis use ``own_redis``."""
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(shared_redis: EmbeddedRedis) -> str:
+    """The address of an empty Redis."""
+    with redis.Redis.from_url(shared_redis.url) as client:
+        client.flushall()
+    return shared_redis.url
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A server of the test's own, to be stopped and started at will."""
+    with EmbeddedRedis(tmp_path / "redis") as server:
+        yield server

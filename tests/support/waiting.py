@@ -1,0 +1,32 @@
+"""Waiting on a condition, the only way a test waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: Seconds between looks at a condition.
+INTERVAL = 0.02
+
+
+def wait_until(condition: Callable[[], T], described: str, timeout: float = 30.0) -> T:
+    """Return what the condition returns once that is truthy.
+
+    Args:
+        described: What is waited for, for the failure.
+        timeout: Seconds.
+
+    Raises:
+        AssertionError: The time is up; names what was waited for and what was seen last.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        seen = condition()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout:.0f} s for {described}; last seen: {seen!r}")
+        time.sleep(INTERVAL)

@@ -1,0 +1,43 @@
+"""A Faust program as a user writes it: it notes every value it is given in the list ``seen``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import faust
+from redis.asyncio import Redis
+
+URL = os.environ["TEST_REDIS_URL"]
+
+app = faust.App(
+    os.environ.get("TEST_APP", "counting"),
+    broker=URL,
+    topic_partitions=int(os.environ.get("TEST_PARTITIONS", "4")),
+    broker_session_timeout=float(os.environ.get("TEST_SESSION_TIMEOUT", "3")),
+    broker_heartbeat_interval=0.5,
+    broker_commit_interval=0.1,
+    processing_guarantee=os.environ.get("TEST_GUARANTEE", "at_least_once"),
+    web_enabled=False,
+)
+numbers = app.topic("numbers", value_type=int, key_type=str)
+doubled = app.topic("doubled", value_type=int, key_type=str)
+notes = Redis.from_url(URL, decode_responses=True)
+
+
+@app.agent(numbers)
+async def double(stream: faust.Stream[int]) -> None:
+    async for event in stream.events():
+        number = event.value
+        if await notes.sismember("poison", str(number)):
+            await notes.rpush("tried", str(number))
+            raise ValueError(f"{number} is poison")
+        await asyncio.sleep(float(os.environ.get("TEST_WORK", "0")))
+        await notes.rpush("seen", f"{event.key}:{number}:{os.getpid()}")
+        await doubled.send(key=event.key, value=number * 2)
+
+
+@app.agent(doubled)
+async def collect(stream: faust.Stream[int]) -> None:
+    async for number in stream:
+        await notes.rpush("doubled", number)
