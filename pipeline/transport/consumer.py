@@ -361,6 +361,8 @@ class Consumer(base.Consumer):
         if dead or attempts == 0:
             queue.in_flight.discard(offset)
             if dead:
+                # Acked already; acked again with the next batch, which is what trims.
+                self._acked[tp].append(offset)
                 logger.error(
                     "%s-%s offset %d is a dead letter after %d attempts: %s", *tp, offset, attempts, text
                 )

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import redis as redis_py
 from faust.transport import base
+from faust.types.enums import ProcessingGuarantee
 from faust.types.transports import ConsumerT, ProducerT
 
 from .consumer import Consumer
@@ -31,7 +32,7 @@ class Transport(base.Transport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.app.in_transaction:
+        if self.app.conf.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
             raise UnsupportedSettingError(
                 "processing_guarantee",
                 self.app.conf.processing_guarantee.value,

@@ -140,7 +140,7 @@ class PartitionReader:
         """
         reads = [task for task in self._reads.values() if not task.done()]
         while reads:
-            for kind in self._reads:
+            for kind in list(self._reads):
                 if kind in self._client_ids:
                     await self._unblock(self._client_ids[kind])
             _, pending = await asyncio.wait(reads, timeout=BLOCK_MS / 1000)
