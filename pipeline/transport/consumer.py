@@ -26,6 +26,7 @@ from faust.transport import base
 from faust.types import TP, AgentT, ConsumerMessage, Message
 from mode import Service, get_logger
 
+from .abandoned import AbandonedEvents
 from .connection import execute, is_unavailable
 from .group import GroupMember, MemberState
 from .keys import dead_key, stream_key
@@ -84,6 +85,7 @@ class Consumer(base.Consumer):
         self._redeliveries: list[tuple[float, int, TP, Record]] = []
         self._failing: set[asyncio.Task[None]] = set()
         self._watched: set[int] = set()
+        self.app.sensors.add(AbandonedEvents(self))
         self._last_turn = monotonic()
 
     # -- membership ---------------------------------------------------------------------------------------
@@ -313,6 +315,15 @@ class Consumer(base.Consumer):
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         raise AssertionError("acks go through _commit_tps")
+
+    def unack(self, message: Message) -> None:
+        """Take an ack back that is not committed yet: the agent did not finish with the message.
+
+        It stays pending; whoever owns the partition next gets it.
+        """
+        if message.offset in self._acked_index[message.tp]:
+            self._acked_index[message.tp].discard(message.offset)
+            self._acked[message.tp].remove(message.offset)
 
     # -- failing ------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import redis as redis_py
 from faust.transport import base
@@ -32,10 +32,11 @@ class Transport(base.Transport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.app.conf.processing_guarantee is ProcessingGuarantee.EXACTLY_ONCE:
+        guarantee = cast(ProcessingGuarantee, self.app.conf.processing_guarantee)
+        if guarantee is ProcessingGuarantee.EXACTLY_ONCE:
             raise UnsupportedSettingError(
                 "processing_guarantee",
-                self.app.conf.processing_guarantee.value,
+                guarantee.value,
                 "Redis has no transaction over several streams; delivery is at least once",
             )
         self.address = str(self.url[0])

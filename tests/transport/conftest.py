@@ -92,7 +92,7 @@ def notes(redis_url: str) -> Iterator[redis.Redis]:
 async def send_numbers(url: str, count: int, *, first: int = 0, keys: int = 10) -> None:
     """Send ``count`` numbers as a program without a worker does, and wait until Redis has them."""
     app = faust.App("sender", broker=url, topic_partitions=4)
-    topic = app.topic("numbers", value_type=int, key_type=str)
+    topic = app.topic("numbers", key_type=str)
     await app.maybe_start_producer()
     for number in range(first, first + count):
         await topic.send(key=f"k{number % keys}", value=number)

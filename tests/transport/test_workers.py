@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import defaultdict
+from typing import cast
 
 import redis
 
@@ -15,7 +16,7 @@ from tests.transport.conftest import StartWorker, numbers_seen, send_numbers
 
 def stream_lengths(notes: redis.Redis) -> dict[str, int]:
     return {
-        f"{topic}-{p}": int(notes.xlen(f"{{{topic}:{p}}}"))  # type: ignore[arg-type]
+        f"{topic}-{p}": int(notes.xlen(f"{{{topic}:{p}}}"))
         for topic in ("numbers", "doubled")
         for p in range(4)
     }
@@ -62,7 +63,8 @@ async def test_an_event_whose_agent_raises_comes_again_and_ends_as_a_dead_letter
     await send_numbers(redis_url, 10)
 
     dead = wait_until(lambda: [k for k in notes.scan_iter("dead:*") if notes.xlen(k)], "a dead letter", 60)
-    ((_, letter),) = notes.xrange(dead[0])  # type: ignore[misc]
+    letters = cast(list[tuple[str, dict[str, str]]], notes.xrange(dead[0]))
+    ((_, letter),) = letters
     assert letter["error"] == "ValueError: 3 is poison"
     assert letter["attempts"] == "5"
     assert letter["v"] == "3"

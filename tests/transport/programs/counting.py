@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any, cast
 
 import faust
+from faust.types import StreamT
 from redis.asyncio import Redis
 
 URL = os.environ["TEST_REDIS_URL"]
@@ -20,24 +22,24 @@ app = faust.App(
     processing_guarantee=os.environ.get("TEST_GUARANTEE", "at_least_once"),
     web_enabled=False,
 )
-numbers = app.topic("numbers", value_type=int, key_type=str)
-doubled = app.topic("doubled", value_type=int, key_type=str)
+numbers = app.topic("numbers", key_type=str)
+doubled = app.topic("doubled", key_type=str)
 notes = Redis.from_url(URL, decode_responses=True)
 
 
 @app.agent(numbers)
-async def double(stream: faust.Stream[int]) -> None:
+async def double(stream: StreamT[Any]) -> None:
     async for event in stream.events():
-        number = event.value
+        key, number = cast(str, event.key), event.value
         if await notes.sismember("poison", str(number)):
             await notes.rpush("tried", str(number))
             raise ValueError(f"{number} is poison")
         await asyncio.sleep(float(os.environ.get("TEST_WORK", "0")))
-        await notes.rpush("seen", f"{event.key}:{number}:{os.getpid()}")
-        await doubled.send(key=event.key, value=number * 2)
+        await notes.rpush("seen", f"{key}:{number}:{os.getpid()}")
+        await doubled.send(key=key, value=number * 2)
 
 
 @app.agent(doubled)
-async def collect(stream: faust.Stream[int]) -> None:
+async def collect(stream: StreamT[Any]) -> None:
     async for number in stream:
         await notes.rpush("doubled", number)
