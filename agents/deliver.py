@@ -1,0 +1,54 @@
+"""deliver: ends a turn.
+
+`Outcome` from the topic `deliver`. The answer goes into the history and, as a frame, to the web nodes that
+hold the session's sockets; the next message that waits gets its turn, which goes to `enrich`.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from pipeline.app import Stage, attempt
+from pipeline.messages import INTERNAL_ERROR, SESSION_EXPIRED, Outcome, Turn, error_frame
+from pipeline.sessions import Closed, Gone, Stale
+from pipeline.topics import send
+
+logger = logging.getLogger(__name__)
+
+stage = Stage.load("deliver")
+app = stage.app
+
+
+@app.agent(stage.inputs.deliver)
+async def deliver(stream: Any) -> None:
+    """Handle one outcome after the other."""
+    async for event in stream.events():
+        await attempt(event, partial(handle, stage), partial(give_up, stage))
+
+
+async def handle(stage: Stage, outcome: Outcome, entry: str) -> None:
+    """End one turn."""
+    closed = await stage.sessions.close(outcome, entry)
+    match closed:
+        case Closed(frame, next_turn):
+            # The next turn first: a session that goes on matters more than a frame, which the session keeps.
+            if next_turn is not None:
+                await send(stage.topics.enrich, Turn(token=outcome.token, turn=next_turn))
+            await stage.presence.publish([(outcome.token, frame)])
+        case Gone():
+            frame = error_frame(outcome.turn, SESSION_EXPIRED)
+            await stage.presence.publish([(outcome.token, frame)])
+        case Stale():
+            logger.debug("turn %s was closed before", outcome.turn)
+
+
+async def give_up(stage: Stage, outcome: Outcome, entry: str) -> None:
+    """End the turn with an error instead; if the session can't take that either, tell at least the client."""
+    logger.error("giving up turn %s of session %.8s…", outcome.turn, outcome.token)
+    try:
+        await handle(stage, Outcome(token=outcome.token, turn=outcome.turn, error=INTERNAL_ERROR), entry)
+    except Exception:
+        logger.exception("turn %s stays open", outcome.turn)
+        await stage.presence.publish([(outcome.token, error_frame(outcome.turn, INTERNAL_ERROR))])

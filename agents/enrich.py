@@ -1,0 +1,49 @@
+"""enrich: gives a turn its context.
+
+`Turn` from the topic `enrich`. The last messages of the session become a prompt, which goes to `infer`. A
+turn that is not open any more was asked twice, and is dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from pipeline.app import Stage, attempt, fail_turn
+from pipeline.errors import SessionGone
+from pipeline.messages import SESSION_EXPIRED, Prompt, Turn, error_frame
+from pipeline.prompts import build_prompt
+from pipeline.topics import send
+
+logger = logging.getLogger(__name__)
+
+stage = Stage.load("enrich")
+app = stage.app
+
+
+@app.agent(stage.inputs.enrich)
+async def enrich(stream: Any) -> None:
+    """Handle one turn after the other."""
+    async for event in stream.events():
+        await attempt(event, partial(handle, stage), partial(give_up, stage))
+
+
+async def handle(stage: Stage, turn: Turn, _entry: str) -> None:
+    """Build the prompt of one turn."""
+    try:
+        context = await stage.sessions.context(turn.token, turn.turn, stage.settings.context_messages)
+    except SessionGone:
+        frame = error_frame(turn.turn, SESSION_EXPIRED)
+        await stage.presence.publish([(turn.token, frame)])
+        return
+    if context is None:
+        logger.debug("turn %s is not open any more", turn.turn)
+        return
+    prompt = Prompt(token=turn.token, turn=turn.turn, prompt=build_prompt(context), context=context)
+    await send(stage.topics.infer, prompt)
+
+
+async def give_up(stage: Stage, turn: Turn, _entry: str) -> None:
+    """Have the turn ended with an error."""
+    await fail_turn(stage, turn.token, turn.turn)

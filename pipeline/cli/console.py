@@ -1,0 +1,66 @@
+"""What `parley up` prints: lines of many processes, each marked with its name."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+
+# Enough for every start-up line and a burst of errors; beyond it lines are dropped, and counted.
+_WAITING_LINES = 10_000
+_NAME_WIDTH = 8
+
+
+class Console:
+    """Writes lines from a thread of its own.
+
+    Who reads our output may be slow, or not read at all (a pipe that nobody drains). Writing elsewhere than
+    in the event loop keeps the service and its signals at work then.
+    """
+
+    def __init__(self, fd: int = 1) -> None:
+        """Start the thread.
+
+        Args:
+            fd: the file descriptor to write to.
+        """
+        self._fd = fd
+        self._dropped = 0
+        self._lines: queue.Queue[str | None] = queue.Queue(_WAITING_LINES)
+        self._thread = threading.Thread(target=self._write_all, name="console", daemon=True)
+        self._thread.start()
+
+    def say(self, name: str, line: str) -> None:
+        """Print a line marked with a name; never waits."""
+        self._put(f"{name:<{_NAME_WIDTH}}│ {line}")
+
+    def announce(self, line: str) -> None:
+        """Print a line of `parley up` itself; never waits."""
+        self._put(line)
+
+    def close(self, patience: float = 0.5) -> None:
+        """Give the lines still waiting `patience` seconds to get out."""
+        try:
+            self._lines.put(None, timeout=patience)
+        except queue.Full:
+            return
+        self._thread.join(patience)
+
+    def _put(self, line: str) -> None:
+        try:
+            self._lines.put_nowait(line)
+        except queue.Full:
+            self._dropped += 1
+
+    def _write_all(self) -> None:
+        while (line := self._lines.get()) is not None:
+            if self._dropped:
+                line = f"({self._dropped} lines dropped: nobody read them in time)\n{line}"
+                self._dropped = 0
+            rest = f"{line}\n".encode("utf-8", "replace")
+            try:
+                while rest:
+                    # os.write, as a buffered file that is blocked would hold up the end of the process.
+                    rest = rest[os.write(self._fd, rest) :]
+            except OSError:
+                continue  # the reader is gone; the service is not for the reader of its log alone

@@ -1,0 +1,118 @@
+"""Every error that Parley raises on purpose.
+
+    ParleyError
+    ├── SettingsError         a variable of the environment or of .env holds what it may not
+    ├── EmbeddedRedisError    no Redis of our own can run here, or another process has it
+    ├── SessionGone           the session expired or never existed
+    └── ModelError            the model gave no usable answer; `code` says why
+
+The message of each is one line that can be shown as it is: secrets and tokens are masked in it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ParleyError(Exception):
+    """Base of all errors below; catch it to show a line instead of a traceback."""
+
+
+class SettingsError(ParleyError):
+    """A setting holds a wrong value.
+
+    Attributes:
+        variable: the name of the environment variable.
+        value: what it holds, masked if it is a secret; None when it is not set.
+        allowed: what it may hold, in words.
+    """
+
+    def __init__(self, variable: str, value: str | None, allowed: str) -> None:
+        super().__init__(variable, value, allowed)
+        self.variable = variable
+        self.value = value
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        held = "is not set" if self.value is None else f"holds {self.value!r}"
+        return f"{self.variable} {held}; allowed: {self.allowed}"
+
+
+class EmbeddedRedisError(ParleyError):
+    """The embedded Redis can't run.
+
+    Attributes:
+        reason: what went wrong.
+        ways_out: what the user can do, each a clause.
+    """
+
+    def __init__(self, reason: str, ways_out: tuple[str, ...] = ()) -> None:
+        super().__init__(reason, ways_out)
+        self.reason = reason
+        self.ways_out = ways_out
+
+    def __str__(self) -> str:
+        if not self.ways_out:
+            return self.reason
+        return f"{self.reason}; ways out: {', or '.join(self.ways_out)}"
+
+
+class SessionGone(ParleyError):
+    """The session expired or never existed.
+
+    Attributes:
+        token: the session's token, masked.
+    """
+
+    def __init__(self, token: str) -> None:
+        # Masked here, so that no caller can log the whole token by logging the error.
+        self.token = mask(token)
+        super().__init__(self.token)
+
+    def __str__(self) -> str:
+        return f"session {self.token} expired or does not exist"
+
+
+class ModelErrorCode(StrEnum):
+    """Why a model gave no usable answer; clients receive it as the error frame's code."""
+
+    TIMEOUT = "model_timeout"
+    UNREACHABLE = "model_unreachable"
+    UNAUTHORIZED = "model_unauthorized"
+    PAYMENT_REQUIRED = "model_payment_required"
+    NOT_FOUND = "model_not_found"
+    REJECTED = "model_rejected"
+    RATE_LIMITED = "model_rate_limited"
+    LOADING = "model_loading"
+    ERROR = "model_error"
+    BAD_RESPONSE = "model_bad_response"
+
+
+class ModelError(ParleyError):
+    """The model gave no usable answer.
+
+    Attributes:
+        code: why.
+        detail: one line for the person who waits for the answer.
+        retryable: whether the same request may succeed later.
+        status: the HTTP status, None when there was no HTTP response.
+    """
+
+    def __init__(
+        self, code: ModelErrorCode | str, detail: str, retryable: bool, status: int | None = None
+    ) -> None:
+        super().__init__(code, detail, retryable, status)
+        self.code = ModelErrorCode(code)
+        self.detail = detail
+        self.retryable = retryable
+        self.status = status
+
+    def __str__(self) -> str:
+        status = "" if self.status is None else f" (HTTP {self.status})"
+        return f"{self.code}: {self.detail}{status}"
+
+
+def mask(secret: str) -> str:
+    """Return enough of a token or key to tell it from others, and no more: its first 8 characters at most."""
+    # Half of a short one at most, or the mask would show all there is.
+    return f"{secret[: min(8, len(secret) // 2)]}…"

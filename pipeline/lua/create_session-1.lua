@@ -1,0 +1,13 @@
+-- Store a new session; a repeat finds the first and changes nothing.
+--
+-- KEYS[1]  the session (RedisJSON), absent or created by an earlier run of the same call
+-- ARGV     token     plain
+--          name      JSON
+--          ttl       seconds
+-- Output   the session's `session_start` inside a JSON array
+local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"' .. now() .. '","messages":[],'
+    .. '"_turn":null,"_last":null,"_inbox":[],"_ids":{},"_unsent":[]}'
+if redis.call('JSON.SET', KEYS[1], '$', document, 'NX') then
+    redis.call('EXPIRE', KEYS[1], ttl)
+end
+return redis.call('JSON.GET', KEYS[1], '$.session_start')

@@ -1,0 +1,82 @@
+"""Lua scripts: each file of `lua/` one atomic operation, called by name with named arguments.
+
+A file is named `<operation>-<number of keys>.lua`. What stands before its text when Redis gets it: its
+arguments as local variables, the return codes below in capitals, and `lua/shared.lua`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from pipeline.redis_client import execute
+
+_FOLDER = Path(__file__).parent / "lua"
+
+
+class Code(IntEnum):
+    """What a script did: the first element of its reply, under the same name in Lua."""
+
+    GONE = 0
+    OPENED = 1
+    QUEUED = 2
+    DUPLICATE = 3
+    REFUSED = 4
+    CLOSED = 5
+    STALE = 6
+
+
+class Script:
+    """One script, ready to be called on any connection."""
+
+    def __init__(self, operation: str, *, keys: int, arguments: Sequence[str]) -> None:
+        """Read the script.
+
+        Raises:
+            ValueError: an argument is declared that the script never uses.
+        """
+        body = (_FOLDER / f"{operation}-{keys}.lua").read_text(encoding="utf-8")
+        unused = [name for name in arguments if not re.search(rf"\b{name}\b", _without_comments(body))]
+        if unused:
+            raise ValueError(f"{operation}-{keys}.lua does not use {', '.join(unused)}")
+        self.operation = operation
+        self.keys = keys
+        self.arguments = tuple(arguments)
+        self.text = f"{_preamble(self.arguments)}\n{_shared()}\n{body}"
+        # Redis names a script by this hash; nothing secret depends on it.
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, redis: Redis, keys: Sequence[str], **arguments: str | int) -> Any:
+        """Run the script; Redis is sent its text only when it does not have it.
+
+        Raises:
+            TypeError: a key or an argument is missing or unknown.
+        """
+        if len(keys) != self.keys or set(arguments) != set(self.arguments):
+            raise TypeError(f"{self.operation} takes {self.keys} keys and {', '.join(self.arguments)}")
+        values = [*keys, *(arguments[name] for name in self.arguments)]
+        try:
+            return await execute(redis, "EVALSHA", self.sha, self.keys, *values)
+        except NoScriptError:
+            # Also after a restart of Redis, which forgets scripts. EVAL stores the text again.
+            return await execute(redis, "EVAL", self.text, self.keys, *values)
+
+
+def _preamble(arguments: Sequence[str]) -> str:
+    codes = f"local {', '.join(code.name for code in Code)} = {', '.join(str(code.value) for code in Code)}"
+    return f"{codes} local {', '.join(arguments)} = unpack(ARGV)" if arguments else codes
+
+
+def _shared() -> str:
+    return (_FOLDER / "shared.lua").read_text(encoding="utf-8")
+
+
+def _without_comments(lua: str) -> str:
+    return re.sub(r"--.*", "", lua)

@@ -1,0 +1,93 @@
+"""Connections to Redis: one pool per process, and operations that outlive an outage."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import ClusterDownError, ConnectionError, ReadOnlyError, TimeoutError, TryAgainError  # noqa: A004
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Seconds. Longer than the slowest fsync of an append-only file that we want to sit out; shorter, and a busy
+# disk would look like an outage.
+SOCKET_TIMEOUT = 10.0
+CONNECT_TIMEOUT = 5.0
+
+# Seconds without traffic after which a connection is tried before it is used: a firewall may have lost it.
+HEALTH_CHECK_INTERVAL = 30
+
+# Quick tries for a connection that just broke; what takes longer is left to `outlasting`.
+_RETRIES = 2
+
+# Seconds between tries during an outage: short enough to be back at once, long enough not to hammer a server
+# that is loading its data.
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+
+# What Redis being away looks like: gone, starting (BusyLoadingError is a ConnectionError), or failing over.
+OUTAGE = (ConnectionError, TimeoutError, ReadOnlyError, ClusterDownError, TryAgainError, OSError)
+
+
+def connect(url: str, *, max_connections: int = 64) -> Redis:
+    """Return a client with a pool of its own; `aclose` closes both.
+
+    Args:
+        url: `redis://…` or `rediss://…`.
+        max_connections: callers beyond that wait for one to be free.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=SOCKET_TIMEOUT,
+        socket_timeout=SOCKET_TIMEOUT,
+        socket_connect_timeout=CONNECT_TIMEOUT,
+        socket_keepalive=True,
+        health_check_interval=HEALTH_CHECK_INTERVAL,
+        retry=Retry(ExponentialWithJitterBackoff(base=_FIRST_PAUSE, cap=_LONGEST_PAUSE), _RETRIES),
+        decode_responses=False,
+    )
+    return Redis.from_pool(pool)
+
+
+async def execute(redis: Redis, *command: str | int) -> Any:
+    """Send one command as it is, for those that redis-py dresses up (JSON) or does not type."""
+    return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+async def outlasting(operation: Callable[[], Awaitable[T]], *, patience: float | None = None) -> T:
+    """Run an operation until Redis is there to do it.
+
+    Args:
+        operation: safe to run twice, as nobody knows whether the first reached Redis.
+        patience: seconds after which the outage is raised; None waits for as long as it takes.
+    """
+    started = time.monotonic()
+    failures = 0
+    while True:
+        try:
+            result = await operation()
+        except OUTAGE as exc:
+            waited = time.monotonic() - started
+            if patience is not None and waited >= patience:
+                raise
+            if failures == 0:
+                logger.warning("Redis is not available, trying until it is: %s", exc)
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 16)) * random.uniform(0.5, 1.0)
+            if patience is not None:
+                pause = min(pause, patience - waited)
+            failures += 1
+            await asyncio.sleep(pause)
+        else:
+            if failures:
+                logger.info("Redis is back after %.1f s", time.monotonic() - started)
+            return result

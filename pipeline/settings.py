@@ -1,0 +1,279 @@
+"""The settings: environment variables, or a `.env` file in the working directory.
+
+A field's environment variable is its name in capitals, unless the field says otherwise; its description is
+what the error for a wrong value tells as allowed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pipeline.errors import SettingsError, mask
+
+ModelKind = Literal["chat-completions", "text-generation", "eliza"]
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+ROUTER_URL = "https://router.huggingface.co/v1"
+ROUTER_MODEL = "openai/gpt-oss-120b"
+
+STAGES = ("ingest", "enrich", "infer", "deliver")
+
+# Ports of the agents' health pages: far enough from PORT that PORT + 1 stays free for a second copy, below
+# the range from which Linux takes the ports of outgoing connections (32768) for every usual PORT.
+_AGENT_PORT_OFFSET = 10_000
+_AGENT_PORT_STEP = 100
+
+
+def _default_data_dir() -> str:
+    """Return `.parley` in the clone that this code runs from, else in the working directory."""
+    clone = Path(__file__).resolve().parent.parent
+    home = clone if (clone / "pyproject.toml").is_file() else Path.cwd()
+    return str(home / ".parley")
+
+
+class Settings(BaseSettings):
+    """All settings, checked; immutable. Make one with `Settings.load()`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    app_env: Literal["development", "production"] = Field(
+        "production", description="development or production"
+    )
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="an address of this machine, as 127.0.0.1 or 0.0.0.0"
+    )
+    port: int = Field(3500, ge=1, le=65535, description="a whole number from 1 to 65535")
+    web_processes: int = Field(1, ge=1, le=64, description="a whole number from 1 to 64")
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="origins separated by commas, each as https://chat.example.com or http://localhost:3000",
+    )
+
+    redis_host: str | None = Field(None, description="a host name or an address")
+    redis_port: int = Field(6379, ge=1, le=65535, description="a whole number from 1 to 65535")
+    redis_user: str | None = Field(None, description="a user name of Redis")
+    redis_password: SecretStr | None = Field(None, description="the password of REDIS_USER")
+    redis_url: str = Field(
+        DEFAULT_REDIS_URL,
+        repr=False,
+        description="a URL as redis://user:password@host:6379/0, or rediss://… for TLS",
+    )
+
+    hf_token: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices(
+            "HF_TOKEN", "HUGGINGFACE_INFERENCE_TOKEN", "HUGGINFACE_INFERENCE_TOKEN"
+        ),
+        description="a token of Hugging Face, without spaces",
+    )
+    model_url: str | None = Field(None, description="a URL that starts with http:// or https://")
+    model: str | None = Field(None, description="the name of a model")
+    model_kind: ModelKind = Field("eliza", description="chat-completions, text-generation or eliza")
+    model_timeout: float = Field(60, gt=0, le=3600, description="seconds, more than 0 and at most 3600")
+    max_new_tokens: int = Field(25, ge=1, le=100_000, description="a whole number from 1 to 100000")
+    context_messages: int = Field(4, ge=1, le=1000, description="a whole number from 1 to 1000")
+
+    session_ttl: int = Field(3600, ge=1, le=31_536_000, description="whole seconds, from 1 to 31536000")
+    session_ttl_sliding: bool = Field(False, description="true or false")
+    inbox_limit: int = Field(100, ge=1, le=100_000, description="a whole number from 1 to 100000")
+    message_max_bytes: int = Field(65_536, ge=1, le=16_777_216, description="bytes, from 1 to 16777216")
+
+    infer_concurrency: int = Field(64, ge=1, le=10_000, description="a whole number from 1 to 10000")
+    partitions: int = Field(8, ge=1, le=1024, description="a whole number from 1 to 1024")
+    ingest_port: int = Field(0, ge=0, le=65535, description="a whole number from 0 to 65535")
+    enrich_port: int = Field(0, ge=0, le=65535, description="a whole number from 0 to 65535")
+    infer_port: int = Field(0, ge=0, le=65535, description="a whole number from 0 to 65535")
+    deliver_port: int = Field(0, ge=0, le=65535, description="a whole number from 0 to 65535")
+    data_dir: str = Field(
+        default_factory=_default_data_dir,
+        validation_alias="PARLEY_DATA_DIR",
+        description="the path of a folder",
+    )
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:
+        """Read the environment and `.env`.
+
+        Args:
+            values: fields to set by hand, before the environment.
+
+        Raises:
+            SettingsError: a value is wrong; its text is one line.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as exc:
+            raise _first_error(cls, exc) from None
+        except UnicodeDecodeError:
+            raise SettingsError(".env", "bytes that are not UTF-8", "a text file in UTF-8") from None
+
+    @property
+    def redis_configured(self) -> bool:
+        """Whether the user named a Redis; if not, `parley up` starts one."""
+        return bool(self.model_fields_set & {"redis_url", "redis_host"})
+
+    def agent_port(self, stage: str) -> int:
+        """Return the port of the health page of a stage's agent."""
+        chosen: int = getattr(self, f"{stage}_port")
+        if chosen:
+            return chosen
+        offset = _AGENT_PORT_OFFSET + _AGENT_PORT_STEP * STAGES.index(stage)
+        port = self.port + offset
+        return port if port <= 65535 else self.port - offset
+
+    def masked_redis_url(self) -> str:
+        """Return the URL of Redis, fit to be shown."""
+        return mask_url(self.redis_url)
+
+    @field_validator("app_env", "model_kind", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("hf_token")
+    @classmethod
+    def _one_word(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and (
+            not token.get_secret_value().isprintable() or " " in token.get_secret_value()
+        ):
+            raise ValueError("spaces in a token")
+        return token
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_origin(origin) for origin in origins)
+
+    @field_validator("model_url")
+    @classmethod
+    def _check_model_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = urlsplit(url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("not a URL of HTTP")
+            _ = parts.port  # raises ValueError when it is no port
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+            raise ValueError("not a URL of Redis")
+        _ = parts.port  # raises ValueError when it is no port
+        if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
+            raise ValueError("the database is not a number")
+        return url
+
+    @model_validator(mode="after")
+    def _derive(self) -> Self:
+        """Fill in what one setting says about another."""
+        given = self.model_fields_set
+        if "redis_url" not in given:
+            self._fill("redis_url", self._redis_url_of_parts())
+        if "cors_origins" not in given and self.app_env == "development":
+            self._fill("cors_origins", ("http://localhost:3000",))
+        self._fill("model_kind", self.model_kind if "model_kind" in given else self._kind_of_url())
+        if self.model_kind == "chat-completions" and self.model_url is None and self.hf_token is not None:
+            self._fill("model_url", ROUTER_URL)
+            self._fill("model", self.model or ROUTER_MODEL)
+        return self
+
+    def _fill(self, field: str, value: Any) -> None:
+        # The instance is frozen, and stays so for everyone else; model_fields_set keeps what the user set.
+        self.__dict__[field] = value
+
+    def _redis_url_of_parts(self) -> str:
+        if self.redis_host is None:
+            return DEFAULT_REDIS_URL
+        password = self.redis_password.get_secret_value() if self.redis_password else ""
+        login = f"{quote(self.redis_user or '', safe='')}:{quote(password, safe='')}@" if password else ""
+        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+        return f"redis://{login}{host}:{self.redis_port}/0"
+
+    def _kind_of_url(self) -> ModelKind:
+        if self.model_url is None:
+            return "eliza" if self.hf_token is None else "chat-completions"
+        path = urlsplit(self.model_url).path.rstrip("/")
+        return "chat-completions" if path.endswith(("/v1", "/chat/completions")) else "text-generation"
+
+    def model_post_init(self, _context: Any) -> None:
+        """Refuse a kind of model that has no address."""
+        # Not in a validator: those turn errors into a report on the whole model, which names no variable.
+        if self.model_kind != "eliza" and self.model_url is None:
+            hint = "a URL that starts with http:// or https://, as MODEL_KIND is " + self.model_kind
+            raise SettingsError("MODEL_URL", None, hint)
+
+
+def mask_url(url: str) -> str:
+    """Return `url` without its password."""
+    try:
+        parts = urlsplit(url)
+        if parts.password is None:
+            return url
+        user, _, host = parts.netloc.rpartition("@")
+        return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:…@{host}"))
+    except ValueError:
+        return mask(url)
+
+
+def _origin(text: str) -> str:
+    """Return an origin as browsers send it: in lower case, with no slash at the end."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("not an origin")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _first_error(settings: type[Settings], exc: ValidationError) -> SettingsError:
+    """Return the first of a validation's errors as one line about one variable."""
+    error = exc.errors()[0]
+    place = str(error["loc"][0]) if error["loc"] else ""
+    for name, field in settings.model_fields.items():
+        variables = _variables(name, field)
+        if place.upper() in (name.upper(), *variables):
+            variable = next(
+                (each for each in variables if each.upper() in _environment_names()), variables[0]
+            )
+            return SettingsError(variable, _held(field, error), field.description or "")
+    return SettingsError(place.upper(), None, error["msg"])
+
+
+def _environment_names() -> set[str]:
+    return {name.upper() for name, value in os.environ.items() if value}
+
+
+def _variables(name: str, field: FieldInfo) -> list[str]:
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [str(alias)] if alias else [name.upper()]
+
+
+def _held(field: FieldInfo, error: ErrorDetails) -> str:
+    value = error["input"]
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    secret = SecretStr in (field.annotation, *get_args(field.annotation))
+    return mask(text) if secret else mask_url(text)

@@ -1,0 +1,298 @@
+"""What each stage does to a message, with real sessions and topics that only remember."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from agents import deliver, enrich, infer, ingest
+from pipeline.app import Stage, attempt
+from pipeline.errors import ModelError, ModelErrorCode
+from pipeline.messages import Inbound, Outcome, Prompt, Turn, answer_id
+from pipeline.models import ModelRequest
+from pipeline.presence import node_stream
+from pipeline.sessions import Closed, Opened
+from pipeline.settings import Settings
+from pipeline.transport import MAX_ATTEMPTS, REDELIVERY_HEADER
+
+
+@dataclass
+class Sent:
+    """A topic that remembers what was sent to it."""
+
+    values: list[Any] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+
+    async def send(self, *, key: Any = None, value: Any = None) -> None:
+        self.keys.append(key)
+        self.values.append(value)
+
+
+@dataclass
+class SentTopics:
+    enrich: Sent = field(default_factory=Sent)
+    infer: Sent = field(default_factory=Sent)
+    deliver: Sent = field(default_factory=Sent)
+
+
+class Parrot:
+    """A model that answers with the last message, fails, or never comes back."""
+
+    name = "parrot"
+    kind = "eliza"
+
+    def __init__(self, error: Exception | None = None, *, silent: bool = False) -> None:
+        self.error = error
+        self.silent = silent
+
+    async def answer(self, request: ModelRequest) -> str:
+        if self.silent:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+        return f"{request.prompt} / {request.context[-1]}"
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def sent() -> SentTopics:
+    return SentTopics()
+
+
+@pytest.fixture
+async def stage(redis_url: str, sent: SentTopics) -> AsyncIterator[Stage]:
+    settings = Settings(redis_url=redis_url, inbox_limit=1, model_timeout=0.2)
+    real = Stage.create("ingest", settings)
+    yield replace(real, topics=sent)
+    await real.redis.aclose()
+
+
+@pytest.fixture
+async def token(stage: Stage) -> str:
+    return (await stage.sessions.create("Ada"))["token"]
+
+
+@pytest.fixture
+async def node(stage: Stage, token: str) -> str:
+    """A web node that holds a socket of the session."""
+    name = uuid.uuid4().hex
+    await stage.redis.xadd(node_stream(name), {"node": name})
+    await stage.redis.expire(node_stream(name), 30)
+    await stage.presence.hold(name, [token])
+    return name
+
+
+async def frames(stage: Stage, node: str) -> list[dict[str, str]]:
+    entries: Any = await stage.redis.xrange(node_stream(node))
+    return [json.loads(fields[b"frame"]) for _, fields in entries if b"frame" in fields]
+
+
+def inbound(token: str, text: str = "hi") -> Inbound:
+    return Inbound(token=token, id=str(uuid.uuid4()), text=text, sent_at=0.0)
+
+
+async def test_ingest_sends_an_opened_turn_to_enrich_each_time_it_gets_the_entry(
+    stage: Stage, sent: SentTopics, token: str
+) -> None:
+    message = inbound(token)
+    for _ in range(2):
+        await ingest.handle(stage, message, "ingest:0:1")
+    assert sent.enrich.values == [Turn(token=token, turn=message.id)] * 2
+    assert sent.enrich.keys == [token.encode()] * 2
+
+
+async def test_ingest_sends_nothing_for_a_message_that_waits_or_was_taken_before(
+    stage: Stage, sent: SentTopics, token: str, node: str
+) -> None:
+    first = inbound(token)
+    await ingest.handle(stage, first, "ingest:0:1")
+    await ingest.handle(stage, inbound(token), "ingest:0:2")
+    await ingest.handle(stage, first, "ingest:0:3")
+    assert len(sent.enrich.values) == 1
+    assert await frames(stage, node) == []
+
+
+async def test_ingest_tells_the_client_of_a_refused_message(
+    stage: Stage, sent: SentTopics, token: str, node: str
+) -> None:
+    for number in range(3):
+        await ingest.handle(stage, inbound(token), f"ingest:0:{number}")
+    (frame,) = await frames(stage, node)
+    assert frame["error"] == "session_busy"
+    assert len(sent.enrich.values) == 1
+
+
+async def test_every_stage_that_meets_an_expired_session_tells_the_client(
+    stage: Stage, sent: SentTopics, node: str, token: str
+) -> None:
+    await stage.redis.delete(f"session:{{{token}}}")
+    message = inbound(token)
+    await ingest.handle(stage, message, "ingest:0:1")
+    await enrich.handle(stage, Turn(token=token, turn=message.id), "enrich:0:1")
+    await deliver.handle(stage, Outcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
+    got = await frames(stage, node)
+    assert [(frame["id"], frame["error"]) for frame in got] == [
+        (answer_id(message.id), "session_expired")
+    ] * 3
+    assert sent == SentTopics()
+
+
+async def test_enrich_asks_for_an_open_turn_and_drops_a_closed_one(
+    stage: Stage, sent: SentTopics, token: str
+) -> None:
+    message = inbound(token)
+    await stage.sessions.accept(message)
+    turn = Turn(token=token, turn=message.id)
+    await enrich.handle(stage, turn, "enrich:0:1")
+    assert sent.infer.values == [
+        Prompt(token=token, turn=message.id, prompt="Human: hi Bot:", context=["Human: hi"])
+    ]
+    await stage.sessions.close(Outcome(token=token, turn=message.id, answer="hello"))
+    await enrich.handle(stage, turn, "enrich:0:2")
+    assert len(sent.infer.values) == 1
+
+
+async def test_infer_sends_the_answer(stage: Stage, sent: SentTopics) -> None:
+    prompt = Prompt(token="t", turn="1", prompt="Human: hi Bot:", context=["Human: hi"])
+    await infer.handle(stage, Parrot(), prompt, "infer:0:1")
+    assert sent.deliver.values == [Outcome(token="t", turn="1", answer="Human: hi Bot: / Human: hi")]
+
+
+async def test_infer_sends_the_error_of_a_model_that_fails(stage: Stage, sent: SentTopics) -> None:
+    prompt = Prompt(token="t", turn="1", prompt="", context=["Human: hi"])
+    error = ModelError(ModelErrorCode.LOADING, "The model is loading", retryable=True, status=503)
+    await infer.handle(stage, Parrot(error), prompt, "infer:0:1")
+    assert sent.deliver.values == [
+        Outcome(token="t", turn="1", error="model_loading", detail="The model is loading")
+    ]
+
+
+async def test_infer_does_not_wait_for_ever(stage: Stage, sent: SentTopics) -> None:
+    prompt = Prompt(token="t", turn="1", prompt="", context=["Human: hi"])
+    await infer.handle(stage, Parrot(silent=True), prompt, "infer:0:1")
+    (outcome,) = sent.deliver.values
+    assert outcome.error == "model_timeout"
+    assert "0.2 s" in outcome.detail
+
+
+async def test_deliver_publishes_the_answer_and_sends_the_next_turn_each_time_it_gets_the_entry(
+    stage: Stage, sent: SentTopics, token: str, node: str
+) -> None:
+    first, second = inbound(token), inbound(token)
+    await stage.sessions.accept(first)
+    await stage.sessions.accept(second)
+    outcome = Outcome(token=token, turn=first.id, answer="hello")
+    for _ in range(2):
+        await deliver.handle(stage, outcome, "deliver:0:1")
+    once, again = await frames(stage, node)
+    assert once == again
+    assert (once["id"], once["msg"]) == (answer_id(first.id), "hello")
+    assert "error" not in once
+    assert sent.enrich.values == [Turn(token=token, turn=second.id)] * 2
+
+
+async def test_deliver_drops_a_second_outcome_of_a_turn(
+    stage: Stage, sent: SentTopics, token: str, node: str
+) -> None:
+    first = inbound(token)
+    await stage.sessions.accept(first)
+    await stage.sessions.accept(inbound(token))
+    for number in range(2):
+        await deliver.handle(stage, Outcome(token=token, turn=first.id, answer="1"), f"deliver:0:{number}")
+    assert len(await frames(stage, node)) == 1
+    assert len(sent.enrich.values) == 1
+
+
+@pytest.mark.parametrize("give_up", [ingest.give_up, enrich.give_up, infer.give_up])
+async def test_a_stage_that_gives_up_has_deliver_end_the_turn(
+    stage: Stage, sent: SentTopics, give_up: Any
+) -> None:
+    message: Any = {
+        ingest.give_up: Inbound(token="t", id="1", text="hi", sent_at=0.0),
+        enrich.give_up: Turn(token="t", turn="1"),
+        infer.give_up: Prompt(token="t", turn="1", prompt="", context=[]),
+    }[give_up]
+    await give_up(stage, message, "entry")
+    assert sent.deliver.values == [Outcome(token="t", turn="1", error="internal_error")]
+
+
+async def test_deliver_that_gives_up_ends_the_turn_with_an_error(
+    stage: Stage, sent: SentTopics, token: str, node: str
+) -> None:
+    message = inbound(token)
+    assert await stage.sessions.accept(message) == Opened(message.id)
+    await deliver.give_up(stage, Outcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
+    (frame,) = await frames(stage, node)
+    assert frame["error"] == "internal_error"
+    after = inbound(token)
+    assert await stage.sessions.accept(after) == Opened(after.id)
+
+
+async def test_deliver_tells_the_client_even_when_the_session_is_broken(
+    stage: Stage, token: str, node: str
+) -> None:
+    await stage.redis.set(f"session:{{{token}}}", "not a document", ex=60)
+    await deliver.give_up(stage, Outcome(token=token, turn="1", answer="1"), "deliver:0:1")
+    (frame,) = await frames(stage, node)
+    assert frame["error"] == "internal_error"
+
+
+@dataclass
+class FakeMessage:
+    topic: str = "ingest"
+    partition: int = 3
+    offset: int = 17
+
+
+@dataclass
+class FakeEvent:
+    value: str
+    headers: dict[str, bytes] = field(default_factory=dict)
+    message: FakeMessage = field(default_factory=FakeMessage)
+
+
+async def test_only_the_last_attempt_gives_a_message_up_and_the_error_always_goes_on() -> None:
+    given_up: list[tuple[str, str]] = []
+
+    async def handle(value: Any, entry: str) -> None:
+        raise RuntimeError(value)
+
+    async def give_up(value: Any, entry: str) -> None:
+        given_up.append((value, entry))
+
+    for failed_before in range(MAX_ATTEMPTS):
+        assert given_up == []
+        headers = {REDELIVERY_HEADER: b"%d" % failed_before} if failed_before else {}
+        with pytest.raises(RuntimeError, match="boom"):
+            await attempt(FakeEvent("boom", headers), handle, give_up)
+    assert given_up == [("boom", "ingest:3:17")]
+
+
+async def test_a_message_travels_through_all_stages(stage: Stage, sent: SentTopics, token: str) -> None:
+    """Two messages at once: the second one's context holds the answer to the first."""
+    first, second = inbound(token, "one"), inbound(token, "two")
+    await ingest.handle(stage, first, "ingest:0:1")
+    await ingest.handle(stage, second, "ingest:0:2")
+    for number in range(2):
+        await enrich.handle(stage, sent.enrich.values[number], f"enrich:0:{number}")
+        await infer.handle(stage, Parrot(), sent.infer.values[number], f"infer:0:{number}")
+        await deliver.handle(stage, sent.deliver.values[number], f"deliver:0:{number}")
+    answers = [outcome.answer for outcome in sent.deliver.values]
+    assert sent.infer.values[1].context == ["Human: one", f"Bot: {answers[0]}", "Human: two"]
+    document = await stage.sessions.get(token)
+    assert document is not None
+    assert [message["msg"] for message in document["messages"]] == [
+        "Human: one",
+        f"Bot: {answers[0]}",
+        "Human: two",
+        f"Bot: {answers[1]}",
+    ]
+    assert isinstance(await stage.sessions.close(sent.deliver.values[1], "deliver:0:1"), Closed)

@@ -1,0 +1,54 @@
+"""Operations that outlive an outage of Redis."""
+
+from __future__ import annotations
+
+import pytest
+from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, ResponseError, TimeoutError  # noqa: A004
+
+from pipeline.redis_client import connect, outlasting
+
+
+class Flaky:
+    """An operation that fails with each of these errors, then works."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    async def __call__(self) -> str:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+
+async def test_an_operation_is_repeated_until_redis_is_back() -> None:
+    flaky = Flaky(
+        ConnectionError(), TimeoutError(), BusyLoadingError(), ReadOnlyError(), ConnectionResetError()
+    )
+    assert await outlasting(flaky) == "done"
+    assert flaky.calls == 6
+
+
+async def test_an_error_of_the_operation_itself_is_raised_at_once() -> None:
+    flaky = Flaky(ResponseError("WRONGTYPE"))
+    with pytest.raises(ResponseError):
+        await outlasting(flaky)
+    assert flaky.calls == 1
+
+
+async def test_patience_ends() -> None:
+    flaky = Flaky(*(ConnectionError() for _ in range(1000)))
+    with pytest.raises(ConnectionError):
+        await outlasting(flaky, patience=0.1)
+    assert flaky.calls > 1
+
+
+async def test_a_pool_that_is_used_up_makes_callers_wait_rather_than_fail(redis_url: str) -> None:
+    import asyncio
+
+    client = connect(redis_url, max_connections=2)
+    try:
+        assert await asyncio.gather(*(client.ping() for _ in range(20))) == [True] * 20
+    finally:
+        await client.aclose()

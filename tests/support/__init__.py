@@ -1,0 +1,1 @@
+"""Servers and helpers that the tests share."""

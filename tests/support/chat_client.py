@@ -1,0 +1,118 @@
+"""A client of the chat for tests: tokens, and sockets of the plain protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, cast
+
+import aiohttp
+import orjson
+
+_SECONDS = 15.0
+"""How long an answer may take by default."""
+
+
+class PlainSocket:
+    """A socket of the plain protocol: text out, JSON frames in."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.socket = socket
+
+    async def send(self, *texts: str) -> None:
+        """Send messages, without waiting for their answers."""
+        for text in texts:
+            await self.socket.send_str(text)
+
+    async def answer(self, timeout: float = _SECONDS) -> dict[str, Any]:
+        """Return the next frame, be it an answer or an error.
+
+        Raises:
+            AssertionError: the socket was closed, or sent something else than a text frame.
+            TimeoutError: none came within `timeout` seconds.
+        """
+        async with asyncio.timeout(timeout):
+            received = await self.socket.receive()
+        assert received.type is aiohttp.WSMsgType.TEXT, f"{received}, close code {self.socket.close_code}"
+        return cast("dict[str, Any]", orjson.loads(received.data))
+
+    async def answers(self, count: int, timeout: float = _SECONDS) -> list[dict[str, Any]]:
+        """Return the next `count` frames; `timeout` seconds are for all of them."""
+        async with asyncio.timeout(timeout):
+            return [await self.answer(timeout) for _ in range(count)]
+
+    async def silent(self, seconds: float = 0.3) -> bool:
+        """Tell whether nothing comes for some seconds."""
+        try:
+            await self.answer(seconds)
+        except TimeoutError:
+            return True
+        return False
+
+    async def close_code(self, timeout: float = _SECONDS) -> int | None:
+        """Wait until the server closes the socket, dropping what comes before; return the code."""
+        async with asyncio.timeout(timeout):
+            while not self.socket.closed:
+                await self.socket.receive()
+        return self.socket.close_code
+
+    async def close(self) -> None:
+        """Close the socket in good order."""
+        await self.socket.close()
+
+    def vanish(self) -> None:
+        """Drop the connection without a word, as a peer does whose network is gone."""
+        connection = self.socket._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.abort()
+
+
+class ChatClient:
+    """A client of one web process; use as `async with ChatClient(url) as client`."""
+
+    def __init__(self, url: str) -> None:
+        """Take the server's address, as http://127.0.0.1:3500."""
+        self.url = url.rstrip("/")
+
+    async def __aenter__(self) -> Self:
+        self.http = aiohttp.ClientSession(self.url)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.http.close()
+
+    async def token(self, name: str = "Ada") -> str:
+        """Return the token of a new session."""
+        async with self.http.post("/token", params={"name": name}) as response:
+            body = await response.json()
+            assert response.status == 200, body
+            return cast(str, body["token"])
+
+    async def session(self, token: str) -> dict[str, Any]:
+        """Return a session's document."""
+        async with self.http.get("/refresh_token", params={"token": token}) as response:
+            body = await response.json()
+            assert response.status == 200, body
+            return cast("dict[str, Any]", body)
+
+    async def open(
+        self, token: str, *, headers: Mapping[str, str] | None = None, autoping: bool = True
+    ) -> PlainSocket:
+        """Return an open socket of a session."""
+        socket = await self.http.ws_connect(
+            "/chat", params={"token": token}, headers=headers, autoping=autoping, max_msg_size=0
+        )
+        return PlainSocket(socket)
+
+    async def ask(self, token: str, *texts: str, timeout: float = _SECONDS) -> list[dict[str, Any]]:
+        """Send messages on a socket of their own, and return as many frames."""
+        socket = await self.open(token)
+        try:
+            await socket.send(*texts)
+            return await socket.answers(len(texts), timeout)
+        finally:
+            await socket.close()

@@ -1,0 +1,145 @@
+"""A web process inside the test, on a port of its own, with a real Redis; the pipeline behind it is the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+from redis.asyncio import Redis
+
+from pipeline.messages import Frame, Inbound, Outcome
+from pipeline.presence import Presence
+from pipeline.redis_client import connect
+from pipeline.sessions import Closed, Opened, Sessions
+from pipeline.settings import Settings
+from tests.support.chat_client import ChatClient
+from web import keys
+from web.app import create_app
+from web.protocol import Message
+
+
+@dataclass
+class Intake:
+    """Takes the messages of all sockets in place of the producer; confirms each at once unless told not to."""
+
+    confirming: bool = True
+    messages: list[tuple[str, Message]] = field(default_factory=list)
+    futures: list[asyncio.Future[Any]] = field(default_factory=list)
+
+    async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
+        """Take a message."""
+        self.messages.append((token, message))
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.futures.append(future)
+        if self.confirming:
+            future.set_result(None)
+        return future
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts of all messages, in the order they came."""
+        return [message.text for _, message in self.messages]
+
+
+@dataclass
+class Node:
+    """A web process that serves, and what a test does to it as the pipeline would."""
+
+    app: web.Application
+    client: ChatClient
+    intake: Intake
+    redis: Redis
+    settings: Settings
+
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions as the agents use them."""
+        return Sessions(self.redis, self.settings)
+
+    async def publish(self, token: str, *frames: Frame) -> int:
+        """Send frames to the session's sockets, as deliver does."""
+        return await Presence(self.redis).publish([(token, frame) for frame in frames])
+
+    async def finish(self, token: str, text: str, answer: str) -> Frame:
+        """Store a message and its answer without publishing it: it is unsent now."""
+        message = Message(f"m-{text}", text)
+        opened = await self.sessions.accept(Inbound(token=token, id=message.id, text=text, sent_at=0.0))
+        assert isinstance(opened, Opened), opened
+        closed = await self.sessions.close(Outcome(token=token, turn=opened.turn, answer=answer))
+        assert isinstance(closed, Closed), closed
+        return closed.frame
+
+    async def joined(self, token: str, sockets: int = 1) -> None:
+        """Wait until sockets of a session are served."""
+        hub = self.app[keys.HUB]
+        await wait_until(
+            lambda: sum(not outbox.holding for outbox in hub.outboxes(token)) == sockets,
+            f"{sockets} sockets of the session are served",
+        )
+
+    async def gone(self, token: str) -> None:
+        """Wait until no socket of a session is left, in Redis as well."""
+
+        async def absent() -> bool:
+            return not await self.redis.exists(f"presence:{{{token}}}")
+
+        await wait_until(absent, "the session has no presence")
+
+
+def frame(number: int | str, text: str = "Hello", **more: str) -> Frame:
+    """Return a frame as the pipeline sends it."""
+    fields: Any = {"id": f"frame-{number}", "msg": text, "timestamp": "2026-01-01T00:00:00+00:00", **more}
+    result: Frame = fields
+    return result
+
+
+async def wait_until(condition: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = 10.0) -> None:
+    """Wait until a condition holds; fail with `what` was waited for."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while True:
+        held = condition()
+        if held if isinstance(held, bool) else await held:
+            return
+        assert loop.time() < end, f"waited {seconds} s in vain: {what}"
+        await asyncio.sleep(0.01)
+
+
+ServeNode = Callable[..., Any]
+
+
+@pytest.fixture
+async def serve(redis_url: str) -> AsyncIterator[ServeNode]:
+    """Return a function that runs a web process as a context: `async with serve(message_max_bytes=10) as node`."""
+
+    @asynccontextmanager
+    async def serve_node(*, url: str = redis_url, **settings: Any) -> AsyncIterator[Node]:
+        made = Settings.load(redis_url=url, **settings)
+        intake = Intake()
+        app = create_app(made, send=intake.send)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        redis = connect(redis_url, max_connections=8)
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            port = runner.addresses[0][1]
+            async with ChatClient(f"http://127.0.0.1:{port}") as client:
+                yield Node(app, client, intake, redis, made)
+        finally:
+            await redis.aclose()
+            await runner.cleanup()
+
+    yield serve_node
+
+
+@pytest.fixture
+async def node(serve: ServeNode) -> AsyncIterator[Node]:
+    """A web process with default settings."""
+    async with serve() as served:
+        yield served

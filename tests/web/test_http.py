@@ -1,0 +1,176 @@
+"""The HTTP calls: what the tutorial's client, a page of another origin and an orchestrator see."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+
+from tests.web.conftest import Node, ServeNode, wait_until
+
+BAD_NAME = {"detail": {"loc": "name", "msg": "Enter a valid name"}}
+GONE = {"detail": "Session expired or does not exist"}
+
+
+async def test_the_service_says_that_it_is_online(node: Node) -> None:
+    async with node.client.http.get("/test") as response:
+        assert (response.status, await response.json()) == (200, {"msg": "API is Online"})
+
+
+async def test_a_token_comes_with_an_empty_session_that_expires(node: Node) -> None:
+    async with node.client.http.post("/token", params={"name": "Ada"}) as response:
+        session = await response.json()
+    assert response.status == 200
+    assert uuid.UUID(session["token"]).version == 4
+    assert (session["name"], session["messages"]) == ("Ada", [])
+    age = datetime.now(UTC) - datetime.fromisoformat(session["session_start"])
+    assert abs(age) < timedelta(seconds=10)
+    assert set(session) == {"token", "messages", "name", "session_start"}
+    assert 3590 < await node.redis.ttl(f"session:{{{session['token']}}}") <= 3600
+
+
+async def test_a_name_may_come_as_a_form_of_either_kind(node: Node) -> None:
+    multipart = aiohttp.FormData({"name": "Ada"}, default_to_multipart=True)
+    for form in (aiohttp.FormData({"name": "Ada"}), multipart):
+        async with node.client.http.post("/token", data=form) as response:
+            assert (await response.json())["name"] == "Ada"
+
+
+@pytest.mark.parametrize("name", ["", "   ", "\t\n", "x" * 65, None])
+async def test_a_name_that_is_missing_blank_or_too_long_is_refused(node: Node, name: str | None) -> None:
+    async with node.client.http.post("/token", params={} if name is None else {"name": name}) as response:
+        assert (response.status, await response.json()) == (400, BAD_NAME)
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "Zoë 🦊", "a\0b", '"}{', "$(x)"])
+async def test_any_other_name_comes_back_as_it_was(node: Node, name: str) -> None:
+    token = await node.client.token(name)
+    assert (await node.client.session(token))["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded; charset=utf-7", b"name=%2B2AA-"),
+        ("application/x-www-form-urlencoded; charset=nonsense", b"name=Ada"),
+        ("application/x-www-form-urlencoded", b"name=\xed\xa0\x80\xff&%%%"),
+        ("multipart/form-data", b"no boundary"),
+        ("multipart/form-data; boundary=x", b"--x\r\nbroken"),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="name"; filename="f"\r\n\r\nA\r\n--x--\r\n'),
+        ("application/json", b'{"name": "\\ud800"}'),
+    ],
+)
+async def test_a_form_that_cannot_be_read_is_refused_and_breaks_nothing(
+    node: Node, content_type: str, body: bytes
+) -> None:
+    async with node.client.http.post("/token", data=body, headers={"Content-Type": content_type}) as response:
+        assert (response.status, await response.json()) == (400, BAD_NAME)
+
+
+async def test_a_body_too_large_is_refused_in_json(node: Node) -> None:
+    async with node.client.http.post("/token", data={"name": "x" * 100_000}) as response:
+        assert response.status == 413
+        assert "detail" in await response.json()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_session_is_read_again_without_what_is_internal(node: Node, method: str) -> None:
+    token = await node.client.token("Ada")
+    await node.finish(token, "Hi", "Hello")
+    async with node.client.http.request(method, "/refresh_token", params={"token": token}) as response:
+        session = await response.json()
+    assert response.status == 200
+    assert set(session) == {"token", "messages", "name", "session_start"}
+    assert [message["msg"] for message in session["messages"]] == ["Human: Hi", "Bot: Hello"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("token", [None, "", "x", "*", str(uuid.UUID(int=4)), "a}b\r\n", "é" * 50])
+async def test_an_unknown_token_is_refused(node: Node, method: str, token: str | None) -> None:
+    params = {} if token is None else {"token": token}
+    async with node.client.http.request(method, "/refresh_token", params=params) as response:
+        assert (response.status, await response.json()) == (400, GONE)
+
+
+async def test_an_expired_session_is_refused(serve: ServeNode) -> None:
+    async with serve(session_ttl=1) as node:
+        token = await node.client.token()
+
+        async def refused() -> bool:
+            async with node.client.http.get("/refresh_token", params={"token": token}) as response:
+                return response.status == 400 and await response.json() == GONE
+
+        await wait_until(refused, "the session expires")
+
+
+async def test_unknown_addresses_and_methods_fail_in_json(node: Node) -> None:
+    async with node.client.http.get("/nowhere") as response:
+        assert (response.status, await response.json()) == (404, {"detail": "Not Found"})
+    async with node.client.http.get("/token") as response:
+        assert (response.status, response.headers["Allow"]) == (405, "POST")
+
+
+async def test_a_page_of_an_allowed_origin_may_read_the_answers(serve: ServeNode) -> None:
+    origin = {"Origin": "http://localhost:3000"}
+    async with serve(app_env="development") as node:
+        preflight = {**origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-a"}
+        async with node.client.http.options("/token", headers=preflight) as response:
+            assert response.status == 204
+            assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+            assert "POST" in response.headers["Access-Control-Allow-Methods"]
+            assert response.headers["Access-Control-Allow-Headers"] == "x-a"
+        for params in ({"name": "Ada"}, {}):  # failures can be read as well
+            async with node.client.http.post("/token", params=params, headers=origin) as response:
+                assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+                assert response.headers["Vary"] == "Origin"
+
+
+async def test_a_page_of_another_origin_may_not(node: Node) -> None:
+    headers = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
+    for method in ("OPTIONS", "POST"):
+        async with node.client.http.request(method, "/token", headers=headers) as response:
+            assert "Access-Control-Allow-Origin" not in response.headers
+
+
+async def test_the_page_needs_nothing_that_its_policy_forbids(node: Node) -> None:
+    async with node.client.http.get("/") as response:
+        page = await response.text()
+        assert response.content_type == "text/html"
+        assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert "<style" not in page
+    assert " style=" not in page
+    assert " on" not in page.replace(" on ", "")
+    for path in ("/static/chat.css", "/static/chat.js", "/static/icon.svg", "/favicon.ico"):
+        async with node.client.http.get(path) as response:
+            assert response.status == 200, path
+
+
+async def test_the_page_learns_that_eliza_answers(node: Node) -> None:
+    async with node.client.http.get("/model") as response:
+        assert await response.json() == {"kind": "eliza", "name": "ELIZA"}
+
+
+async def test_a_process_is_alive_at_once_and_ready_soon(node: Node) -> None:
+    async with node.client.http.get("/healthz") as response:
+        assert response.status == 200
+
+    async def ready() -> bool:
+        async with node.client.http.get("/readyz") as response:
+            return response.status == 200 and await response.json() == {"status": "ready"}
+
+    await wait_until(ready, "/readyz says ready")
+
+
+async def test_without_redis_a_process_is_alive_and_says_why_it_is_not_ready(serve: ServeNode) -> None:
+    async with serve(url="redis://127.0.0.1:1/0") as node:
+        async with node.client.http.get("/healthz") as response:
+            assert response.status == 200
+        async with node.client.http.get("/readyz") as response:
+            assert response.status == 503
+            assert set((await response.json())["problems"]) == {"redis", "hub"}
+        async with node.client.http.post("/token", params={"name": "Ada"}) as response:
+            assert response.status == 503
+            assert "detail" in await response.json()

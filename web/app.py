@@ -1,0 +1,153 @@
+"""The web process: its parts, put together and run."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import uuid
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import structlog
+import uvloop
+from aiohttp import WSCloseCode, web
+
+from pipeline.errors import ParleyError
+from pipeline.logs import setup_logging
+from pipeline.presence import Presence
+from pipeline.redis_client import connect
+from pipeline.sessions import Sessions
+from pipeline.settings import Settings
+from web import chat, health, keys, limits, pages, reload, sessions
+from web.errors import errors_as_json
+from web.hub import Hub, reader_client
+from web.intake import Send
+from web.origins import cors_middleware
+from web.producer import IngestProducer
+
+log = structlog.get_logger(__name__)
+
+_ROOT = Path(__file__).resolve().parent.parent
+_BACKLOG = 1024  # connections that wait to be taken: a thousand clients may come back in one moment
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",  # addresses hold tokens
+    "Server": "parley",
+}
+
+
+def create_app(settings: Settings, *, send: Send | None = None) -> web.Application:
+    """Return the application; its parts start and stop with it.
+
+    Args:
+        settings: of the service.
+        send: takes the messages of all sockets; by default the producer of the topic `ingest`.
+    """
+    app = web.Application(
+        middlewares=[cors_middleware(settings.cors_origins), errors_as_json],
+        client_max_size=limits.BODY_MAX_BYTES,
+    )
+    app[keys.SETTINGS] = settings
+    app[keys.OPEN] = set()
+    for part in (health, sessions, chat, pages):
+        part.add_routes(app)
+    app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(_close_sockets)
+    # Started in this order, stopped in the reverse one: the last messages still find a Redis.
+    app.cleanup_ctx.append(_redis)
+    app.cleanup_ctx.append(partial(_intake, send=send))
+    app.cleanup_ctx.append(_hub)
+    return app
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; several processes may run this on one port.
+
+    Raises:
+        ParleyError: the port cannot be had.
+    """
+    setup_logging(settings.app_env)
+    if uvloop.run(_serve(settings)):
+        reload.restart()
+
+
+async def _serve(settings: Settings) -> bool:
+    """Serve; return whether the process is to be started anew as its code changed."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=limits.HANDLER_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=_BACKLOG)
+        try:
+            await site.start()
+        except OSError as exc:
+            place = f"{settings.host}:{settings.port}"
+            raise ParleyError(f"cannot listen on {place} (HOST, PORT): {exc.strerror}") from exc
+        log.info("listening", url=site.name, model=settings.model_kind)
+        return await _until_stopped(stop, settings)
+    finally:
+        await runner.cleanup()
+        log.info("stopped")
+
+
+async def _until_stopped(stop: asyncio.Event, settings: Settings) -> bool:
+    stopped = asyncio.create_task(stop.wait())
+    waiting: set[asyncio.Task[bool] | asyncio.Task[Path]] = {stopped}
+    if settings.app_env == "development":
+        waiting.add(asyncio.create_task(reload.changed((_ROOT / "web", _ROOT / "pipeline"))))
+    done, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    if stopped in done:
+        return False
+    log.info("the code changed; reloading", file=str(done.pop().result()))
+    return True
+
+
+async def _redis(app: web.Application) -> AsyncIterator[None]:
+    settings = app[keys.SETTINGS]
+    app[keys.REDIS] = redis = connect(settings.redis_url)
+    app[keys.SESSIONS] = Sessions(redis, settings, patience=limits.REDIS_PATIENCE_SECONDS)
+    yield
+    await redis.aclose()
+
+
+async def _intake(app: web.Application, *, send: Send | None) -> AsyncIterator[None]:
+    if send is not None:
+        app[keys.SEND] = send
+        yield
+        return
+    producer = IngestProducer(app[keys.SETTINGS])
+    app[keys.SEND] = producer.send
+    await producer.start()
+    yield
+    await producer.stop()
+
+
+async def _hub(app: web.Application) -> AsyncIterator[None]:
+    settings, redis = app[keys.SETTINGS], app[keys.REDIS]
+    reader = reader_client(settings.redis_url)
+    hub = Hub(uuid.uuid4().hex, reader, Presence(redis), Sessions(redis, settings))
+    app[keys.HUB] = hub
+    await hub.start()
+    yield
+    await hub.stop()
+
+
+async def _close_sockets(app: web.Application) -> None:
+    closing = [outbox.close(WSCloseCode.GOING_AWAY, b"the server stops") for outbox in app[keys.OPEN]]
+    await asyncio.gather(*closing, return_exceptions=True)
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-cache")

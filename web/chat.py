@@ -1,0 +1,115 @@
+"""`GET /chat`: one WebSocket, from the handshake to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+from aiohttp import WSMsgType, hdrs, web
+from redis.exceptions import RedisError
+
+from web import keys, limits
+from web.errors import failure
+from web.intake import Intake
+from web.origins import is_allowed
+from web.outbox import Outbox
+from web.protocol import PROTOCOLS, ChatProtocol, Message, Refusal, error_frame, negotiated
+from web.sessions import GONE, is_token
+
+log = structlog.get_logger(__name__)
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the routes of this module."""
+    app.router.add_get("/chat", chat, allow_head=False)
+
+
+async def chat(request: web.Request) -> web.StreamResponse:
+    """Refuse the handshake with a `detail` in JSON, or serve the socket until it is closed."""
+    refused = await _refusal(request)
+    if refused is not None:
+        return refused
+    socket = web.WebSocketResponse(
+        heartbeat=limits.HEARTBEAT_SECONDS,
+        timeout=limits.CLOSE_SECONDS,
+        max_msg_size=limits.FRAME_READ_BYTES,
+        # Pongs are read by the outbox; compression would let a few bytes ask for megabytes of memory.
+        autoping=False,
+        compress=False,
+        protocols=tuple(PROTOCOLS),
+    )
+    if not socket.can_prepare(request):
+        return failure(426, "This address speaks WebSocket")
+    await socket.prepare(request)
+    await _serve(request, socket)
+    return socket
+
+
+async def _refusal(request: web.Request) -> web.Response | None:
+    settings = request.app[keys.SETTINGS]
+    if not is_allowed(request.headers.getall(hdrs.ORIGIN, []), request.host, settings.cors_origins):
+        return failure(403, "Origin not allowed")
+    try:
+        async with asyncio.timeout(limits.REQUEST_SECONDS):
+            token = request.query.get("token")
+            known = is_token(token) and await request.app[keys.SESSIONS].exists(token)
+    except (RedisError, OSError) as exc:
+        log.warning("a socket was refused without Redis", error=repr(exc))
+        return failure(503, "The store of the sessions does not answer; try again")
+    return None if known else failure(403, GONE)
+
+
+async def _serve(request: web.Request, socket: web.WebSocketResponse) -> None:
+    app, token = request.app, request.query["token"]
+    hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol)
+    outbox = Outbox(token, socket, request.transport, protocol, hub.outbox_arrived)
+    app[keys.OPEN].add(outbox)
+    # Reading starts at once, whatever Redis does: a socket that nobody reads can neither ping nor close.
+    tasks = [asyncio.create_task(outbox.run()), asyncio.create_task(_join(app, outbox))]
+    try:
+        intake = Intake(token, app[keys.SEND], lambda lost: outbox.tell(error_frame(lost)))
+        await _receive(socket, protocol, outbox, intake, app[keys.SETTINGS].message_max_bytes)
+    finally:
+        hub.leave(outbox)
+        app[keys.OPEN].discard(outbox)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _join(app: web.Application, outbox: Outbox) -> None:
+    try:
+        await app[keys.HUB].join(outbox)
+    except Exception:
+        # The outbox is open all the same; the hub's next look at the session brings what is missing.
+        log.exception("a socket may miss earlier answers for a while", token=outbox.token)
+
+
+async def _receive(
+    socket: web.WebSocketResponse, protocol: ChatProtocol, outbox: Outbox, intake: Intake, max_bytes: int
+) -> None:
+    """Read the socket until it is closed."""
+    while True:
+        received = await socket.receive()
+        result: Message | Refusal
+        if received.type is WSMsgType.TEXT:
+            result = protocol.read_text(received.data, max_bytes)
+        elif received.type is WSMsgType.BINARY:
+            result = protocol.read_binary()
+        elif received.type is WSMsgType.PING:
+            with suppress(ConnectionError):
+                await socket.pong(received.data)
+            continue
+        elif received.type is WSMsgType.PONG:
+            outbox.pong(bytes(received.data))
+            continue
+        else:  # closed, by the peer, by us or by a frame that breaks the protocol
+            if received.type is WSMsgType.CLOSE:
+                outbox.closed_by_peer()
+            return
+        if isinstance(result, Message):
+            await intake.put(result)
+        else:
+            await outbox.room()
+            outbox.tell(error_frame(result))

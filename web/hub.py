@@ -1,0 +1,239 @@
+"""From the node's stream in Redis to the sockets of this process.
+
+    web:<node>   stream, fields `token` and `frame` (JSON); agents add to it while it exists. It expires with
+                 its node: that is how agents learn that the node is dead.
+
+One task reads the stream, on a connection of its own, and hands each frame to the outboxes of its session.
+What the stream cannot bring is fetched from the session itself (`unsent`): on connect, after an outage of
+Redis, when the stream was lost, and now and then to be safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from pipeline.messages import Frame
+from pipeline.presence import PRESENCE_TTL, Presence, node_stream
+from pipeline.sessions import Sessions
+from web import limits
+from web.outbox import Outbox
+from web.presences import Presences
+from web.protocol import decode_frame
+
+log = structlog.get_logger(__name__)
+
+# Seconds that the node's stream lives when it is not renewed. Shorter: a node that was paused a moment loses
+# frames. Longer: agents write for longer to a node that is dead.
+NODE_TTL = 30
+
+_RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
+_FIELD_TOKEN, _FIELD_FRAME = b"token", b"frame"
+
+
+def reader_client(url: str) -> Redis:
+    """Return a client for the read loop: one connection, and no retries that would hide an outage from it."""
+    block = limits.NODE_BLOCK_MS / 1000
+    client: Redis = Redis.from_url(
+        url,
+        max_connections=1,
+        socket_timeout=block + 3,
+        socket_connect_timeout=3,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+    return client
+
+
+class Hub:
+    """The sockets of this process, by session, and the tasks that serve them."""
+
+    def __init__(self, node: str, reader: Redis, presence: Presence, sessions: Sessions) -> None:
+        self.node = node
+        self._reader = reader
+        self._sessions = sessions
+        self._outboxes: defaultdict[str, set[Outbox]] = defaultdict(set)
+        self._presences = Presences(node, presence, lambda token: token in self._outboxes)
+        self._arrived: defaultdict[str, list[str]] = defaultdict(list)
+        self._arrival = asyncio.Event()
+        self._resync = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._turned: float | None = None
+        self._last_id: bytes | str = "0-0"
+
+    def outboxes(self, token: str) -> Sequence[Outbox]:
+        """Return the outboxes of the sockets that a session has here."""
+        return tuple(self._outboxes.get(token, ()))
+
+    def stuck_for(self) -> float | None:
+        """Return for how many seconds the read loop has not turned; None if it never did."""
+        return None if self._turned is None else asyncio.get_running_loop().time() - self._turned
+
+    async def start(self) -> None:
+        """Start serving; does not wait for Redis."""
+        loops = (self._read, self._presences.run, self._mark, self._resynchronise, self._refresh)
+        self._tasks = [asyncio.create_task(loop(), name=f"hub{loop.__name__}") for loop in loops]
+
+    async def stop(self) -> None:
+        """Stop, and take the node out of Redis; call when all sockets are closed."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(1):
+                await self._flush_arrived()
+                await self._presences.release_all()
+                await self._reader.delete(node_stream(self.node))
+        except (RedisError, OSError, TimeoutError) as exc:
+            log.warning("the node stays in Redis until it expires", node=self.node, error=repr(exc))
+        await self._reader.aclose()
+
+    def outbox_arrived(self, token: str, ids: Sequence[str]) -> None:
+        """Take note that frames reached a client; to be given to each `Outbox`."""
+        self._arrived[token] += ids
+        self._arrival.set()
+
+    async def join(self, outbox: Outbox) -> None:
+        """Serve a socket from now on; returns when it misses nothing any more."""
+        self._outboxes[outbox.token].add(outbox)
+        await self._attach(outbox)
+
+    def leave(self, outbox: Outbox) -> None:
+        """Serve a socket no more; harmless if it never joined."""
+        outboxes = self._outboxes.get(outbox.token)
+        if outboxes is None:
+            return
+        outboxes.discard(outbox)
+        if not outboxes:
+            del self._outboxes[outbox.token]
+            self._presences.touch(outbox.token)
+
+    async def _attach(self, outbox: Outbox) -> None:
+        # In this order: once the presence is written, the stream brings every later frame (held back by the
+        # outbox); what was finished before is among the unsent ones. Both bring a frame between the two.
+        outbox.hold_back()
+        missed: Sequence[Frame] = ()
+        try:
+            await self._presences.written(outbox.token)
+            missed = await self._sessions.unsent(outbox.token)
+        finally:
+            outbox.release(missed)
+
+    async def _read(self) -> None:
+        """Read the stream until cancelled."""
+        failures = 0
+        while True:
+            try:
+                created = await self._renew()
+                if created or failures:
+                    self._resync_all()
+                failures = 0
+                await self._read_until_renewal()
+            except (RedisError, OSError, TimeoutError) as exc:
+                if not failures:
+                    log.warning("Redis does not answer; sockets wait", error=repr(exc))
+                    self._hold_back_all()
+                await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+                failures += 1
+            except Exception:
+                log.exception("the read loop failed; it goes on")
+                await asyncio.sleep(_RETRY_SECONDS[-1])
+
+    async def _renew(self) -> bool:
+        """Prolong the life of the stream; create it if it is not there, and return True then."""
+        key = node_stream(self.node)
+        if await self._reader.expire(key, NODE_TTL):
+            return False
+        async with self._reader.pipeline(transaction=True) as pipe:
+            pipe.xadd(key, {"node": self.node})  # a stream cannot be created empty
+            pipe.expire(key, NODE_TTL)
+            await pipe.execute()
+        self._last_id = "0-0"
+        return True
+
+    async def _read_until_renewal(self) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + limits.NODE_BLOCK_MS / 1000
+        while loop.time() < until:
+            answer: Any = await self._reader.xread(
+                {node_stream(self.node): self._last_id},
+                count=limits.NODE_READ_FRAMES,
+                block=limits.NODE_BLOCK_MS,
+            )
+            self._turned = loop.time()
+            for _key, entries in answer or ():
+                for entry_id, fields in entries:
+                    self._last_id = entry_id
+                    self._dispatch(fields)
+
+    def _dispatch(self, fields: Mapping[bytes, bytes] | None) -> None:
+        if not fields or _FIELD_FRAME not in fields:
+            return
+        token = fields.get(_FIELD_TOKEN, b"").decode(errors="replace")
+        outboxes = self.outboxes(token)
+        if not outboxes:
+            return
+        try:
+            frame = decode_frame(fields[_FIELD_FRAME])
+            for outbox in outboxes:
+                outbox.offer(frame)
+        except ValueError:
+            log.exception("a frame that cannot be read was dropped", token=token)
+
+    def _hold_back_all(self) -> None:
+        for outbox in self._all():
+            outbox.hold_back()
+
+    def _resync_all(self) -> None:
+        self._hold_back_all()
+        self._resync.set()
+
+    async def _resynchronise(self) -> None:
+        """Attach every socket anew whenever the stream may have missed something."""
+        while True:
+            await self._resync.wait()
+            self._resync.clear()
+            places = asyncio.Semaphore(limits.ATTACH_CONCURRENCY)
+
+            async def attach(outbox: Outbox, places: asyncio.Semaphore = places) -> None:
+                async with places:
+                    await self._attach(outbox)
+
+            results = await asyncio.gather(*map(attach, self._all()), return_exceptions=True)
+            failures = [result for result in results if isinstance(result, Exception)]
+            if failures:
+                first = repr(failures[0])
+                log.error("sockets may miss frames until the next look", sockets=len(failures), error=first)
+
+    async def _refresh(self) -> None:
+        """Renew all presences before they expire, and look for missed frames on the way."""
+        while True:
+            await asyncio.sleep(PRESENCE_TTL / 3)
+            self._resync.set()
+
+    async def _mark(self) -> None:
+        """Tell the sessions, in batches, which frames arrived."""
+        while True:
+            await self._arrival.wait()
+            self._arrival.clear()
+            try:
+                await self._flush_arrived()
+            except Exception:
+                # They stay unsent and go to the next connection once more; a client knows them by their id.
+                log.exception("arrived frames could not be marked as sent")
+
+    async def _flush_arrived(self) -> None:
+        arrived, self._arrived = self._arrived, defaultdict(list)
+        await self._sessions.mark_sent_many(arrived)
+
+    def _all(self) -> Iterable[Outbox]:
+        return [outbox for outboxes in self._outboxes.values() for outbox in outboxes]

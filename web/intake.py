@@ -1,0 +1,71 @@
+"""The way in: messages of one socket go to the topic `ingest`, in order, a bounded number at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from web import limits
+from web.protocol import Message, Refusal
+
+log = structlog.get_logger(__name__)
+
+Send = Callable[[str, Message], Awaitable[asyncio.Future[Any]]]
+"""Hands a message of a session (its token) to the producer; the future is done when Redis has it."""
+
+_UNCONFIRMED = Refusal(
+    "internal_error", "The message could not be confirmed in time; it may be answered later, or not at all."
+)
+
+
+class Intake:
+    """Sends what one socket received.
+
+    Messages are handed over one after the other but not awaited one by one: `put` returns as soon as fewer
+    than `limits.UNCONFIRMED_PER_SOCKET` wait for Redis. `on_lost` hears once of each message that failed or was
+    not confirmed within `limits.CONFIRM_SECONDS`; the producer goes on trying to send the latter.
+    """
+
+    def __init__(self, token: str, send: Send, on_lost: Callable[[Refusal], None]) -> None:
+        self._token = token
+        self._send = send
+        self._on_lost = on_lost
+        self._slots = asyncio.Semaphore(limits.UNCONFIRMED_PER_SOCKET)
+
+    async def put(self, message: Message) -> None:
+        """Send a message; waits while too many are unconfirmed. Not to be called concurrently."""
+        await self._slots.acquire()
+        waiting = _Unconfirmed(self._finish)
+        try:
+            confirmation = await self._send(self._token, message)
+        except Exception:
+            log.exception("a message could not be sent", token=self._token)
+            waiting.settle(_UNCONFIRMED)
+            return
+        confirmation.add_done_callback(waiting.confirmed)
+
+    def _finish(self, lost: Refusal | None) -> None:
+        self._slots.release()
+        if lost is not None:
+            self._on_lost(lost)
+
+
+class _Unconfirmed:
+    """One message on its way; settled once, by its confirmation or by the clock."""
+
+    def __init__(self, finish: Callable[[Refusal | None], None]) -> None:
+        self._finish: Callable[[Refusal | None], None] | None = finish
+        self._timer = asyncio.get_running_loop().call_later(limits.CONFIRM_SECONDS, self.settle, _UNCONFIRMED)
+
+    def confirmed(self, confirmation: asyncio.Future[Any]) -> None:
+        failed = confirmation.cancelled() or confirmation.exception() is not None
+        self.settle(_UNCONFIRMED if failed else None)
+
+    def settle(self, lost: Refusal | None) -> None:
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            self._timer.cancel()
+            finish(lost)

@@ -1,0 +1,58 @@
+"""What a web process holds at most, and how long it waits; each with what breaks when it is changed."""
+
+from __future__ import annotations
+
+NAME_MAX_CHARS = 64  # of the contract
+
+# The largest message that is read to its end so that it can be refused with an error frame and the socket
+# stays open. What is larger is refused by the WebSocket's parser, which has to close the connection (1009).
+# One connection can make the process hold this much.
+FRAME_READ_BYTES = 16 * 1024 * 1024
+
+# Bodies of HTTP requests: a name is all that anybody sends.
+BODY_MAX_BYTES = 16 * 1024
+
+# Messages of one socket that Redis has not confirmed yet; at this many the socket is not read. Smaller: a burst
+# waits for more round trips. Larger: more messages may be lost unnoticed when the process dies.
+UNCONFIRMED_PER_SOCKET = 256
+
+# Seconds until the sender of an unconfirmed message is told so. Long enough for a restart of Redis.
+CONFIRM_SECONDS = 30.0
+
+# Frames that wait for a slow reader before it is cut off. Above the frames that a session keeps as unsent
+# (1000), which all come at once when a client is back.
+OUTBOX_FRAMES = 2048
+
+# Ids of the last frames of a socket, to drop the same frame come twice. Not below OUTBOX_FRAMES: a frame must
+# not be forgotten while it waits.
+SEEN_FRAMES = OUTBOX_FRAMES
+
+# Seconds that one write may take before the reader counts as stalled.
+WRITE_SECONDS = 20.0
+
+# Pings keep proxies from closing an idle socket, and find the peers that vanished without a word.
+HEARTBEAT_SECONDS = 25.0
+
+# Seconds that a peer has to answer our close; part of the five that a shutdown may take.
+CLOSE_SECONDS = 1.5
+
+# Seconds that a request waits for Redis before it is answered with 503; the first for Redis to come back, the
+# second for all that the request does.
+REDIS_PATIENCE_SECONDS = 5.0
+REQUEST_SECONDS = 10.0
+
+# Shutting down: seconds for handlers to end once their sockets are closed, for the node to leave Redis, and
+# for messages on their way to be confirmed. With CLOSE_SECONDS they make less than the five of the whole.
+HANDLER_SECONDS = 0.5
+LEAVE_SECONDS = 1.0
+FLUSH_SECONDS = 1.0
+
+# The blocking read of the node's stream: the pace at which the stream's life is renewed and its loss noticed.
+NODE_BLOCK_MS = 2_000
+NODE_READ_FRAMES = 500
+
+# The read loop counts as stuck when it has not turned for this long: five blocking reads.
+READY_SECONDS = 10.0
+
+# Sessions that are attached at the same time after an outage; more would only queue for connections.
+ATTACH_CONCURRENCY = 64

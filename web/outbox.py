@@ -1,0 +1,163 @@
+"""What goes out on one socket: a bounded queue, the task that writes it, and what of it has arrived."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Sequence
+
+from aiohttp import WSCloseCode, web
+
+from pipeline.messages import Frame
+from web import limits
+from web.protocol import ChatProtocol
+
+
+class Outbox:
+    """The frames on their way to one socket.
+
+    `offer`, `tell` and the like never wait, so one slow reader cannot hold up the others; a reader that lets
+    the queue run over, or a single write stall, is cut off with close code 1013.
+
+    A frame counts as arrived once the client answered a ping that was written after it: a write alone only
+    fills a buffer, and the answer would be lost to the session if the peer were gone. `on_arrived` is called
+    with the ids then.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        protocol: ChatProtocol,
+        on_arrived: Callable[[str, Sequence[str]], None],
+    ) -> None:
+        self.token = token
+        self._socket = socket
+        self._transport = transport
+        self._protocol = protocol
+        self._on_arrived = on_arrived
+        self._queue: deque[tuple[str | None, str]] = deque()  # (id if the session keeps it, text)
+        self._held: list[Frame] | None = []
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._written: deque[tuple[int, list[str]]] = deque()
+        self._pings = 0
+        self._cut = False
+
+    @property
+    def holding(self) -> bool:
+        """Whether offered frames wait for `release`."""
+        return self._held is not None
+
+    def hold_back(self) -> None:
+        """Keep offered frames until `release`, as older ones may be missing."""
+        if self._held is None:
+            self._held = []
+
+    def release(self, missed: Iterable[Frame]) -> None:
+        """Queue the frames that were missed, then those held back, each once."""
+        held, self._held = self._held or [], None
+        for frame in (*missed, *held):
+            self.offer(frame)
+
+    def offer(self, frame: Frame) -> None:
+        """Queue a frame of the session, unless this socket had it already."""
+        if self._held is not None:
+            if len(self._held) >= limits.OUTBOX_FRAMES:
+                self._overrun()
+            else:
+                self._held.append(frame)
+            return
+        frame_id = frame["id"]
+        if frame_id in self._seen:
+            return
+        self._seen[frame_id] = None
+        if len(self._seen) > limits.SEEN_FRAMES:
+            self._seen.popitem(last=False)
+        self._put(frame_id, self._protocol.write(frame))
+
+    def tell(self, frame: Frame) -> None:
+        """Queue a frame that concerns this socket alone, at once even while others are held back."""
+        self._put(None, self._protocol.write(frame))
+
+    async def room(self) -> None:
+        """Wait until the queue is less than half full; for the frames that a client causes by itself."""
+        await self._room.wait()
+
+    def pong(self, payload: bytes) -> None:
+        """Take the answer to a ping: all that was written before it has arrived."""
+        if payload.isdigit():  # else it answers a ping of the heartbeat
+            self._arrived(int(payload[:20]))
+
+    def closed_by_peer(self) -> None:
+        """Take note of an orderly close: the peer was there to read what was written."""
+        self._arrived(self._pings)
+
+    async def close(self, code: WSCloseCode, reason: bytes) -> None:
+        """Close the socket; drop the connection if the peer does not answer in `limits.CLOSE_SECONDS`."""
+        try:
+            async with asyncio.timeout(limits.CLOSE_SECONDS):
+                await self._socket.close(code=code, message=reason)
+        except (TimeoutError, ConnectionError, RuntimeError):
+            pass
+        finally:
+            if self._transport is not None:
+                self._transport.abort()
+
+    async def run(self) -> None:
+        """Write until the socket is closed or cut off; never raises but when cancelled."""
+        try:
+            while not self._cut:
+                await self._wake.wait()
+                self._wake.clear()
+                async with asyncio.timeout(limits.WRITE_SECONDS) as deadline:
+                    await self._write_queue(deadline)
+        except TimeoutError:
+            self._cut = True
+        except (ConnectionError, RuntimeError):  # the peer is gone; the reading side sees it as well
+            self._cut = True
+            return
+        finally:
+            self._queue.clear()
+            self._room.set()
+        await self.close(WSCloseCode.TRY_AGAIN_LATER, b"reading too slowly")
+
+    async def _write_queue(self, deadline: asyncio.Timeout) -> None:
+        ids: list[str] = []
+        while self._queue and not self._cut:
+            frame_id, text = self._queue.popleft()
+            deadline.reschedule(asyncio.get_running_loop().time() + limits.WRITE_SECONDS)
+            await self._socket.send_str(text)
+            if frame_id is not None:
+                ids.append(frame_id)
+            if len(self._queue) < limits.OUTBOX_FRAMES // 2:
+                self._room.set()
+        if ids:
+            self._pings += 1
+            self._written.append((self._pings, ids))
+            await self._socket.ping(str(self._pings).encode())
+
+    def _put(self, frame_id: str | None, text: str) -> None:
+        if self._cut:
+            return
+        if len(self._queue) >= limits.OUTBOX_FRAMES:
+            self._overrun()
+            return
+        self._queue.append((frame_id, text))
+        if len(self._queue) >= limits.OUTBOX_FRAMES // 2:
+            self._room.clear()
+        self._wake.set()
+
+    def _overrun(self) -> None:
+        self._cut = True
+        self._wake.set()
+
+    def _arrived(self, ping: int) -> None:
+        ids: list[str] = []
+        while self._written and self._written[0][0] <= ping:
+            ids += self._written.popleft()[1]
+        if ids:
+            self._on_arrived(self.token, ids)
