@@ -136,7 +136,8 @@ async def attempt(
 ) -> None:
     """Handle one event; on the last of its attempts, give it up so that nobody waits for it.
 
-    The error is raised again either way: the transport repeats the event, or moves it to the dead letters.
+    Either way the transport is told: it repeats the event, or moves it to the dead letters. The agent itself
+    goes on, as Faust would restart an agent that raises too often only after a pause.
 
     Args:
         handle: gets the message, and the name of its stream entry, which is the same each time.
@@ -146,11 +147,11 @@ async def attempt(
     entry = f"{message.topic}:{message.partition}:{message.offset}"
     try:
         await handle(event.value, entry)
-    except Exception:
+    except Exception as error:
         failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
         if failed_before + 1 >= MAX_ATTEMPTS:
             await give_up(event.value, entry)
-        raise
+        event.app.consumer.fail(message, error)
 
 
 async def fail_turn(stage: Stage, token: str, turn: str) -> None:

@@ -16,6 +16,7 @@ from web.origins import is_allowed
 from web.outbox import Outbox
 from web.protocol import PROTOCOLS, ChatProtocol, Message, Refusal, error_frame, negotiated
 from web.sessions import GONE, is_token
+from web.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -73,9 +74,7 @@ async def _serve(request: web.Request, socket: web.WebSocketResponse) -> None:
     finally:
         hub.leave(outbox)
         app[keys.OPEN].discard(outbox)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 async def _join(app: web.Application, outbox: Outbox) -> None:

@@ -28,6 +28,7 @@ from web import limits
 from web.outbox import Outbox
 from web.presences import Presences
 from web.protocol import decode_frame
+from web.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -85,9 +86,7 @@ class Hub:
 
     async def stop(self) -> None:
         """Stop, and take the node out of Redis; call when all sockets are closed."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         try:
             async with asyncio.timeout(1):
                 await self._flush_arrived()

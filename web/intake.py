@@ -25,8 +25,8 @@ class Intake:
     """Sends what one socket received.
 
     Messages are handed over one after the other but not awaited one by one: `put` returns as soon as fewer
-    than `limits.UNCONFIRMED_PER_SOCKET` wait for Redis. `on_lost` hears once of each message that failed or was
-    not confirmed within `limits.CONFIRM_SECONDS`; the producer goes on trying to send the latter.
+    than `limits.UNCONFIRMED_PER_SOCKET` wait for Redis. `on_lost` hears once of each message that failed, or
+    was not confirmed within `limits.CONFIRM_SECONDS`; the producer goes on trying with the latter.
     """
 
     def __init__(self, token: str, send: Send, on_lost: Callable[[Refusal], None]) -> None:

@@ -12,8 +12,8 @@ FRAME_READ_BYTES = 16 * 1024 * 1024
 # Bodies of HTTP requests: a name is all that anybody sends.
 BODY_MAX_BYTES = 16 * 1024
 
-# Messages of one socket that Redis has not confirmed yet; at this many the socket is not read. Smaller: a burst
-# waits for more round trips. Larger: more messages may be lost unnoticed when the process dies.
+# Messages of one socket that Redis has not confirmed yet; at this many the socket is not read. Smaller: a
+# burst waits for more round trips. Larger: more may be lost unnoticed when the process dies.
 UNCONFIRMED_PER_SOCKET = 256
 
 # Seconds until the sender of an unconfirmed message is told so. Long enough for a restart of Redis.

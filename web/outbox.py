@@ -46,6 +46,7 @@ class Outbox:
         self._written: deque[tuple[int, list[str]]] = deque()
         self._pings = 0
         self._cut = False
+        self._writing: asyncio.Timeout | None = None
 
     @property
     def holding(self) -> bool:
@@ -113,8 +114,9 @@ class Outbox:
             while not self._cut:
                 await self._wake.wait()
                 self._wake.clear()
-                async with asyncio.timeout(limits.WRITE_SECONDS) as deadline:
-                    await self._write_queue(deadline)
+                async with asyncio.timeout(limits.WRITE_SECONDS) as self._writing:
+                    await self._write_queue(self._writing)
+                self._writing = None
         except TimeoutError:
             self._cut = True
         except (ConnectionError, RuntimeError):  # the peer is gone; the reading side sees it as well
@@ -126,10 +128,11 @@ class Outbox:
         await self.close(WSCloseCode.TRY_AGAIN_LATER, b"reading too slowly")
 
     async def _write_queue(self, deadline: asyncio.Timeout) -> None:
+        loop = asyncio.get_running_loop()
         ids: list[str] = []
         while self._queue and not self._cut:
             frame_id, text = self._queue.popleft()
-            deadline.reschedule(asyncio.get_running_loop().time() + limits.WRITE_SECONDS)
+            deadline.reschedule(loop.time() + limits.WRITE_SECONDS)
             await self._socket.send_str(text)
             if frame_id is not None:
                 ids.append(frame_id)
@@ -154,6 +157,8 @@ class Outbox:
     def _overrun(self) -> None:
         self._cut = True
         self._wake.set()
+        if self._writing is not None and not self._writing.expired():
+            self._writing.reschedule(0)  # the write that stalls is not waited for
 
     def _arrived(self, ping: int) -> None:
         ids: list[str] = []

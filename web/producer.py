@@ -14,6 +14,7 @@ from pipeline.settings import Settings
 from pipeline.topics import Topics, send
 from web import limits
 from web.protocol import Message
+from web.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +44,7 @@ class IngestProducer:
     async def stop(self) -> None:
         """Wait a moment for messages on their way, then stop."""
         if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.gather(self._starting, return_exceptions=True)
+            await end([self._starting])
         if not self._started.is_set():
             return
         try:

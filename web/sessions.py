@@ -6,6 +6,7 @@ import re
 from typing import TypeGuard
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from web import keys, limits
 from web.errors import failure, json_response
@@ -61,6 +62,6 @@ async def _field(request: web.Request, field: str) -> str | None:
         return request.query.get(field)
     try:
         value = (await request.post()).get(field)
-    except (ValueError, LookupError):  # broken multipart, bytes or a charset that cannot be decoded
+    except (ValueError, LookupError, HttpProcessingError):  # broken multipart, bytes of no such charset
         return None
     return value if isinstance(value, str) else None

@@ -253,13 +253,28 @@ class FakeMessage:
 
 
 @dataclass
+class FakeConsumer:
+    failures: list[BaseException] = field(default_factory=list)
+
+    def fail(self, message: FakeMessage, error: BaseException) -> None:
+        self.failures.append(error)
+
+
+@dataclass
+class FakeApp:
+    consumer: FakeConsumer = field(default_factory=FakeConsumer)
+
+
+@dataclass
 class FakeEvent:
     value: str
+    app: FakeApp
     headers: dict[str, bytes] = field(default_factory=dict)
     message: FakeMessage = field(default_factory=FakeMessage)
 
 
-async def test_only_the_last_attempt_gives_a_message_up_and_the_error_always_goes_on() -> None:
+async def test_only_the_last_attempt_gives_a_message_up_and_the_transport_is_always_told() -> None:
+    app = FakeApp()
     given_up: list[tuple[str, str]] = []
 
     async def handle(value: Any, entry: str) -> None:
@@ -271,8 +286,8 @@ async def test_only_the_last_attempt_gives_a_message_up_and_the_error_always_goe
     for failed_before in range(MAX_ATTEMPTS):
         assert given_up == []
         headers = {REDELIVERY_HEADER: b"%d" % failed_before} if failed_before else {}
-        with pytest.raises(RuntimeError, match="boom"):
-            await attempt(FakeEvent("boom", headers), handle, give_up)
+        await attempt(FakeEvent("boom", app, headers), handle, give_up)
+    assert [str(error) for error in app.consumer.failures] == ["boom"] * MAX_ATTEMPTS
     assert given_up == [("boom", "ingest:3:17")]
 
 

@@ -75,6 +75,7 @@ class ChatClient:
     def __init__(self, url: str) -> None:
         """Take the server's address, as http://127.0.0.1:3500."""
         self.url = url.rstrip("/")
+        self._sockets: list[PlainSocket] = []
 
     async def __aenter__(self) -> Self:
         self.http = aiohttp.ClientSession(self.url)
@@ -83,6 +84,8 @@ class ChatClient:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
+        for socket in self._sockets:
+            await socket.close()
         await self.http.close()
 
     async def token(self, name: str = "Ada") -> str:
@@ -106,7 +109,8 @@ class ChatClient:
         socket = await self.http.ws_connect(
             "/chat", params={"token": token}, headers=headers, autoping=autoping, max_msg_size=0
         )
-        return PlainSocket(socket)
+        self._sockets.append(PlainSocket(socket))
+        return self._sockets[-1]
 
     async def ask(self, token: str, *texts: str, timeout: float = _SECONDS) -> list[dict[str, Any]]:
         """Send messages on a socket of their own, and return as many frames."""

@@ -1,10 +1,10 @@
-"""A web process inside the test, on a port of its own, with a real Redis; the pipeline behind it is the test."""
+"""A web process inside the test, with a real Redis and real sockets; the pipeline behind it is the test."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from web.protocol import Message
 
 @dataclass
 class Intake:
-    """Takes the messages of all sockets in place of the producer; confirms each at once unless told not to."""
+    """Takes the messages of all sockets in place of the producer; confirms each at once or never."""
 
     confirming: bool = True
     messages: list[tuple[str, Message]] = field(default_factory=list)
@@ -98,7 +98,9 @@ def frame(number: int | str, text: str = "Hello", **more: str) -> Frame:
     return result
 
 
-async def wait_until(condition: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = 10.0) -> None:
+async def wait_until(
+    condition: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = 10.0
+) -> None:
     """Wait until a condition holds; fail with `what` was waited for."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
@@ -110,12 +112,12 @@ async def wait_until(condition: Callable[[], bool | Awaitable[bool]], what: str,
         await asyncio.sleep(0.01)
 
 
-ServeNode = Callable[..., Any]
+ServeNode = Callable[..., AbstractAsyncContextManager[Node]]
 
 
 @pytest.fixture
-async def serve(redis_url: str) -> AsyncIterator[ServeNode]:
-    """Return a function that runs a web process as a context: `async with serve(message_max_bytes=10) as node`."""
+def serve(redis_url: str) -> ServeNode:
+    """Return what runs a web process: `async with serve(message_max_bytes=10) as node`."""
 
     @asynccontextmanager
     async def serve_node(*, url: str = redis_url, **settings: Any) -> AsyncIterator[Node]:
@@ -124,7 +126,7 @@ async def serve(redis_url: str) -> AsyncIterator[ServeNode]:
         app = create_app(made, send=intake.send)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        redis = connect(redis_url, max_connections=8)
+        redis = connect(url, max_connections=8)
         try:
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
@@ -135,7 +137,7 @@ async def serve(redis_url: str) -> AsyncIterator[ServeNode]:
             await redis.aclose()
             await runner.cleanup()
 
-    yield serve_node
+    return serve_node
 
 
 @pytest.fixture

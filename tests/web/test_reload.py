@@ -1,0 +1,61 @@
+"""Starting anew on a change of the code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from web.reload import changed
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A folder with one module."""
+    (tmp_path / "module.py").write_text("value = 1\n")
+    return tmp_path
+
+
+async def watch(folder: Path) -> asyncio.Task[Path]:
+    """Start watching, and return when the folder has been looked at."""
+    looked = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Watched(type(folder)):  # type: ignore[misc]
+        def rglob(self, pattern: str) -> Iterator[Path]:
+            yield from folder.rglob(pattern)
+            loop.call_soon_threadsafe(looked.set)  # here the last file has been looked at
+
+    watching = asyncio.create_task(changed([Watched(folder)], poll_seconds=0.01))
+    await looked.wait()
+    return watching
+
+
+@pytest.mark.parametrize("change", ["edited", "new", "deleted"])
+async def test_a_file_that_is_edited_new_or_deleted_is_noticed(code: Path, change: str) -> None:
+    watching = await watch(code)
+    module = code / ("new.py" if change == "new" else "module.py")
+    if change == "deleted":
+        module.unlink()
+    else:
+        module.write_text("value = 22\n")
+    assert await asyncio.wait_for(watching, 5) == module
+
+
+async def test_code_that_does_not_compile_is_waited_for(code: Path) -> None:
+    watching = await watch(code)
+    (code / "module.py").write_text("value = (\n")
+    done, _ = await asyncio.wait([watching], timeout=0.2)
+    assert not done
+    (code / "module.py").write_text("value = (2)\n")
+    assert await asyncio.wait_for(watching, 5) == code / "module.py"
+
+
+async def test_other_files_do_not_matter(code: Path) -> None:
+    watching = await watch(code)
+    (code / "page.html").write_text("x")
+    done, _ = await asyncio.wait([watching], timeout=0.2)
+    assert not done
+    watching.cancel()
