@@ -165,7 +165,9 @@ class GroupMember:
         for topic in sorted(self.subscription):
             await self._topics.facts(topic)
         metadata = self._assignor.metadata(set(self.subscription)).encode()
-        generation = await self._scripts.call("group_join", self._keys, self.member_id, metadata)
+        generation = await self._scripts.call(
+            "group_join", self._keys, self.member_id, metadata, self.generation
+        )
         logger.info("joined group %s as %s, generation %s", self.app.conf.id, self.member_id, generation)
         if self.state is MemberState.OUT:
             self.state = MemberState.JOINING

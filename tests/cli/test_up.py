@@ -2,85 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
-import subprocess
-import sys
-import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.embedded import folder_of, running
-from pipeline.ports import free_port
+from tests.support.service import started
 
-CLONE = str(Path(__file__).parents[2])
 # What `up` promises.
 STOPS_WITHIN_SECONDS = 10.0
-
-
-class Up:
-    """A `parley up` of a test."""
-
-    def __init__(self, folder: Path, **variables: str) -> None:
-        """Start it, with its data below `folder`."""
-        self.port = free_port()
-        self.data_dir = str(folder / "data")
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "up"],
-            cwd=folder,
-            env={
-                **kept,
-                "PYTHONPATH": CLONE,
-                "PORT": str(self.port),
-                "PARLEY_DATA_DIR": self.data_dir,
-                **variables,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._news = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def wait_for(self, text: str, seconds: float = 60) -> None:
-        """Wait until a line holds `text`; fail with all lines if none does."""
-        with self._news:
-            found = self._news.wait_for(lambda: any(text in line for line in self.lines), seconds)
-        assert found, f"no line with {text!r} in:\n" + "\n".join(self.lines)
-
-    def children(self) -> dict[int, str]:
-        """Return the command lines of the children, by process id."""
-        pid = self.process.pid
-        ids = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
-        return {int(each): _command(int(each)) for each in ids}
-
-    def child(self, words: str) -> int:
-        """Return the process id of the child whose command line holds `words`."""
-        return next(pid for pid, command in self.children().items() if words in command)
-
-    def close(self) -> None:
-        """End it, whatever state it is in."""
-        self.process.kill()
-        self.process.wait()
-        self._reader.join(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._news:
-                self.lines.append(line.rstrip("\n"))
-                self._news.notify_all()
 
 
 @pytest.fixture
@@ -89,23 +24,6 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "my chat"
     made.mkdir()
     return made
-
-
-@contextlib.contextmanager
-def started(folder: Path, **variables: str) -> Iterator[Up]:
-    up = Up(folder, **variables)
-    try:
-        up.wait_for("Parley is ready")
-        yield up
-    finally:
-        up.close()
-
-
-def _command(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except FileNotFoundError:
-        return ""
 
 
 def _all_end(descriptors: list[int], seconds: float) -> bool:
@@ -169,9 +87,7 @@ def test_two_copies_do_not_disturb_each_other(folder: Path, tmp_path: Path) -> N
 
 def test_several_web_processes_share_the_port(folder: Path) -> None:
     with started(folder, WEB_PROCESSES="2") as up:
-        webs = [
-            pid for pid, command in up.children().items() if command.rstrip().endswith("pipeline.cli web")
-        ]
+        webs = up.webs()
         assert len(webs) == 2
 
         os.kill(webs[0], signal.SIGKILL)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -30,3 +31,17 @@ def wait_until(condition: Callable[[], T], described: str, timeout: float = 30.0
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout:.0f} s for {described}; last seen: {seen!r}")
         time.sleep(INTERVAL)
+
+
+async def eventually(condition: Callable[[], T | Awaitable[T]], described: str, timeout: float = 30.0) -> T:
+    """Do as `wait_until` does while the event loop goes on; the condition may be a coroutine function."""
+    deadline = time.monotonic() + timeout
+    while True:
+        seen = condition()
+        if isinstance(seen, Awaitable):
+            seen = await seen
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout:.0f} s for {described}; last seen: {seen!r}")
+        await asyncio.sleep(INTERVAL)
