@@ -15,7 +15,7 @@ import heapq
 import random
 import socket
 import uuid
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
@@ -107,7 +107,11 @@ class Consumer(base.Consumer):
         if revoked:
             await self.commit()
         self.app.on_rebalance_start()
+        # Faust forgets acks at this point; those that came during the commit above are kept for the next one.
+        kept = {tp: self._take_acked(tp) for tp in revoked}
         await self.on_partitions_revoked(set(revoked))
+        for tp, offsets in kept.items():
+            self._acked[tp].extend(offsets)
         await self.reader.settle()
         if revoked:
             await self.commit()
@@ -129,6 +133,10 @@ class Consumer(base.Consumer):
             [tp for tp in assigned if not acking(tp.topic)],
             generation,
         )
+        for tp in self.reader.logs:
+            if self.reader.logs[tp] > await self._end_of(tp):
+                logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
+                self.reader.logs[tp] = 0
         self._watch_agents()
         await self.on_partitions_assigned(set(assigned), generation)
 
@@ -188,24 +196,31 @@ class Consumer(base.Consumer):
         """
         records, _ = await self._wait_next_records(timeout)
         generation = self.app.consumer_generation_id
-        left: set[TP] = set()
-        for tp, record in self.scheduler.iterate(records or {}):
-            if (
-                not self.flow_active
-                or self.app.consumer_generation_id != generation
-                or tp in self._paused_partitions
-                or tp in left
-                or tp not in self._assignment
-            ):
-                left.add(tp)
-                continue
-            queue = self.reader.queues.get(tp)
-            if queue is not None:
-                queue.in_flight.add(record.offset)
-            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            yield tp, self._to_message(tp, record)
-        for tp in left:
-            self.reader.rewind(tp)
+        waiting = deque(self.scheduler.iterate(records or {}))
+        left: list[tuple[TP, Record]] = []
+        try:
+            while waiting:
+                tp, record = waiting.popleft()
+                # One record left behind holds back those after it, or they would overtake it.
+                if any(tp == behind for behind, _ in left) or not self._may_deliver(tp, generation):
+                    left.append((tp, record))
+                    continue
+                queue = self.reader.queues.get(tp)
+                if queue is not None:
+                    queue.in_flight.add(record.offset)
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                yield tp, self._to_message(tp, record)
+        finally:
+            for tp, record in (*left, *waiting):
+                self.reader.put_back(tp, record)
+
+    def _may_deliver(self, tp: TP, generation: int) -> bool:
+        return (
+            self.flow_active
+            and self.app.consumer_generation_id == generation
+            and tp not in self._paused_partitions
+            and tp in self._assignment
+        )
 
     async def _drain_messages(self, fetcher: Any) -> None:
         while not (self.should_stop or fetcher.should_stop):

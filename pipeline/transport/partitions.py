@@ -29,6 +29,8 @@ logger = get_logger(__name__)
 
 #: Entries per partition and read. Enough to keep an agent busy, few enough to share out fairly.
 READ_COUNT: Final = 200
+#: Seconds between requests to end a blocking read: the first may come before the read has reached Redis.
+UNBLOCK_INTERVAL: Final = 0.05
 #: Seconds between tries while Redis is away.
 RETRY_DELAY: Final = 0.5
 
@@ -85,6 +87,14 @@ class PartitionReader:
         if tp in self.queues:
             self.queues[tp].claim_cursor = "0-0"
 
+    def put_back(self, tp: TP, record: Record) -> None:
+        """Have a record read again that could not be handed on."""
+        if tp in self.queues:
+            self.queues[tp].in_flight.discard(record.offset)
+            self.rewind(tp)
+        elif tp in self.logs:
+            self.logs[tp] = min(self.logs[tp], record.offset)
+
     def lease_keys(self, tp: TP) -> list[str]:
         """Return stream, lease and attempts of a partition, as the scripts want them."""
         return [
@@ -102,26 +112,44 @@ class PartitionReader:
         Raises:
             redis.exceptions.RedisError: Redis is away, or something is wrong with a partition.
         """
-        records: dict[TP, list[Record]] = {}
-        for tp in active:
-            partition = self.queues.get(tp)
-            if partition is not None and partition.claim_cursor is not None:
-                claimed = await self._claim(tp, partition)
-                if claimed:
-                    records[tp] = claimed
-        if records:
-            return records
+        claiming = [tp for tp in active if tp in self.queues and not self._is_read(tp)]
+        if claiming:
+            return await self._finish_queue_read() or await self._claim_first(claiming)
         self._start_read("queue", frozenset(tp for tp in active if self._is_read(tp)))
         self._start_read("log", frozenset(tp for tp in active if tp in self.logs))
         if not self._reads:
             await asyncio.sleep(timeout)
             return {}
         await asyncio.wait(self._reads.values(), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        for kind, task in list(self._reads.items()):
-            if task.done():
+        records: dict[TP, list[Record]] = {}
+        for kind in [kind for kind, task in self._reads.items() if task.done()]:
+            task = self._reads[kind]
+            if task.exception() is None or not records:
                 del self._reads[kind]
                 records.update(task.result())
         return records
+
+    async def _finish_queue_read(self) -> dict[TP, list[Record]]:
+        """End a blocking read that is under way and return what it brought.
+
+        What it brought for partitions that are about to be claimed is left out: claiming brings it again.
+        """
+        read = self._reads.get("queue")
+        if read is None:
+            return {}
+        while not read.done():
+            await self._unblock(self._client_ids.get("queue"))
+            await asyncio.wait([read], timeout=UNBLOCK_INTERVAL)
+        del self._reads["queue"]
+        return {tp: records for tp, records in read.result().items() if self._is_read(tp)}
+
+    async def _claim_first(self, tps: list[TP]) -> dict[TP, list[Record]]:
+        """Claim a page of the first of these partitions that has any pending entries."""
+        for tp in tps:
+            records = await self._claim(tp, self.queues[tp])
+            if records:
+                return {tp: records}
+        return {}
 
     def interrupt(self, active: set[TP]) -> None:
         """End a blocking read that does not cover these partitions, so that the next one does."""
@@ -138,13 +166,10 @@ class PartitionReader:
         Must come before partitions are given up: a read that the server still holds would take entries
         of a partition that has another owner by then.
         """
-        reads = [task for task in self._reads.values() if not task.done()]
-        while reads:
+        while reads := [task for task in self._reads.values() if not task.done()]:
             for kind in list(self._reads):
-                if kind in self._client_ids:
-                    await self._unblock(self._client_ids[kind])
-            _, pending = await asyncio.wait(reads, timeout=BLOCK_MS / 1000)
-            reads = list(pending)
+                await self._unblock(self._client_ids.get(kind))
+            await asyncio.wait(reads, timeout=UNBLOCK_INTERVAL)
         await asyncio.gather(*self._reads.values(), return_exceptions=True)
         self._reads.clear()
 
@@ -200,22 +225,27 @@ class PartitionReader:
 
     async def _read_queues(self, tps: list[TP]) -> dict[TP, list[Record]]:
         streams = {stream_key(*tp).encode(): tp for tp in tps}
+        lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
             limits = ("COUNT", READ_COUNT, "BLOCK", BLOCK_MS)
             reply = await self._block(
                 "queue", "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
             )
+            lost = False
         except ResponseError as error:
             if is_unavailable(error):
                 raise
             # NOGROUP: Redis lost the group or the stream (restart without data, FLUSHALL, DEL).
             # UNBLOCKED: the same, noticed while the read was waiting.
             logger.error("group %s is gone in Redis (%s), making it again", self.group, error)
-            for tp in tps:
-                self.rewind(tp)
             await asyncio.sleep(RETRY_DELAY)
-            return {}
+            reply = None
+        finally:
+            # The reply may have been lost on its way: what it held is pending here, and claimed again.
+            if lost:
+                for tp in tps:
+                    self.rewind(tp)
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
@@ -251,7 +281,9 @@ class PartitionReader:
                     await client.connection.disconnect()
             raise
 
-    async def _unblock(self, client_id: int) -> None:
+    async def _unblock(self, client_id: int | None) -> None:
+        if client_id is None:
+            return
         try:
             await self.link.redis.client_unblock(client_id)
         except Exception as error:

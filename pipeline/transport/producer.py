@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from faust.exceptions import ProducerSendError
 from faust.transport import base
 from faust.types import TP, HeadersArg, RecordMetadata
-from mode import Service, get_logger
+from mode import get_logger
 
 from .connection import is_unavailable
 from .keys import stream_key
@@ -37,6 +37,7 @@ STOP_TIMEOUT: Final = 5.0
 
 
 class _Entry(NamedTuple):
+    number: int
     topic: str
     partition: int
     fields: list[bytes]
@@ -54,7 +55,10 @@ class Producer(base.Producer):
 
     def __post_init__(self) -> None:
         self._queue: deque[_Entry] = deque()
-        self._unconfirmed = 0
+        self._batch: list[_Entry] = []
+        self._sent = 0
+        self._closed = False
+        self._sender: asyncio.Task[None] | None = None
         self._wakeup = asyncio.Event()
         self._changed = asyncio.Event()
 
@@ -90,13 +94,15 @@ class Producer(base.Producer):
             raise ProducerSendError(
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
             )
-        while len(self._queue) >= QUEUE_LIMIT and not self.should_stop:
+        while len(self._queue) >= QUEUE_LIMIT and not self._closed:
             await self._wait_for_change()
-        if self.should_stop:
-            raise ProducerSendError("the producer is stopping")
+        if self._closed:
+            raise ProducerSendError("the producer has stopped")
         confirmed: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Entry(topic, partition, encode(key, value, headers, timestamp), confirmed))
-        self._unconfirmed += 1
+        self._sent += 1
+        self._queue.append(
+            _Entry(self._sent, topic, partition, encode(key, value, headers, timestamp), confirmed)
+        )
         self._wakeup.set()
         return confirmed
 
@@ -120,7 +126,8 @@ class Producer(base.Producer):
         Goes on waiting while Redis is away; cancelling it loses nothing.
         """
         await self.buffer.flush()
-        while self._unconfirmed and not self._stopped.is_set():
+        last = self._sent
+        while self._oldest_unconfirmed() <= last and not self._closed:
             await self._wait_for_change()
 
     async def create_topic(
@@ -153,12 +160,25 @@ class Producer(base.Producer):
         """Return true: entries carry headers."""
         return True
 
+    async def on_start(self) -> None:
+        """Begin to send."""
+        await super().on_start()
+        self._closed = False
+        self._sender = asyncio.create_task(self._send_queued())
+
     async def on_stop(self) -> None:
         """Send what is still queued, for a few seconds at the most."""
         try:
             await asyncio.wait_for(self.flush(), STOP_TIMEOUT)
         except TimeoutError:
-            logger.error("stopping with %d messages that Redis has not confirmed", self._unconfirmed)
+            logger.error("stopping with %d unconfirmed messages", len(self._batch) + len(self._queue))
+        self._closed = True
+        self._changed.set()
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.gather(self._sender, return_exceptions=True)
+        for entry in (*self._batch, *self._queue):
+            entry.confirmed.cancel()
         await super().on_stop()
 
     async def _known(self, topic: str) -> TopicFacts:
@@ -175,19 +195,26 @@ class Producer(base.Producer):
         self._changed.clear()
         await self._changed.wait()
 
-    @Service.task
+    def _oldest_unconfirmed(self) -> int:
+        """Return the number of the first entry not confirmed, or the next one to be sent."""
+        if self._batch:
+            return self._batch[0].number
+        return self._queue[0].number if self._queue else self._sent + 1
+
     async def _send_queued(self) -> None:
         attempt = 0
-        while not self._stopped.is_set():
+        while not self._closed:
             if not self._queue:
                 self._wakeup.clear()
                 await self._wakeup.wait()
             if self.linger_ms and len(self._queue) < BATCH_SIZE:
                 await asyncio.sleep(self.linger_ms / 1000)
-            batch = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
-            left = await self._send_batch(batch)
+            self._batch = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
+            left = await self._send_batch(self._batch)
+            self._queue.extendleft(reversed(left))
+            self._batch = []
+            self._changed.set()
             if left:
-                self._queue.extendleft(reversed(left))
                 if attempt == 0:
                     logger.warning("Redis takes no messages, %d are waiting", len(self._queue))
                 await asyncio.sleep(_delay(attempt))
@@ -221,8 +248,6 @@ class Producer(base.Producer):
                 entry.confirmed.set_result(
                     RecordMetadata(entry.topic, entry.partition, TP(entry.topic, entry.partition), offset)
                 )
-        self._unconfirmed -= len(batch) - len(left)
-        self._changed.set()
         return left
 
 
