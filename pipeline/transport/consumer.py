@@ -83,6 +83,7 @@ class Consumer(base.Consumer):
         )
         self._assignment: set[TP] = set()
         self._redeliveries: list[tuple[float, int, TP, Record]] = []
+        self._committing: dict[TP, list[int]] = {}
         self._failing: set[asyncio.Task[None]] = set()
         self._watched: set[int] = set()
         self.app.sensors.add(AbandonedEvents(self))
@@ -115,12 +116,13 @@ class Consumer(base.Consumer):
         await self.reader.settle()
         if revoked:
             await self.commit()
-        # Buffers are empty now: only what an agent has begun is still in flight.
+        # Buffers are empty now: in flight is only what an agent has begun, or finished and not yet acked.
         begun: dict[TP, set[int]] = defaultdict(set)
         for message in list(self._unacked_messages):
             begun[message.tp].add(message.offset)
         for tp, partition in self.reader.queues.items():
-            partition.in_flight.intersection_update(begun[tp])
+            unacked = begun[tp].union(self._acked[tp], self._committing.get(tp, ()))
+            partition.in_flight.intersection_update(unacked)
         self._redeliveries.clear()
 
     async def _assign(self, assigned: set[TP], generation: int) -> None:
@@ -128,6 +130,7 @@ class Consumer(base.Consumer):
         self.app.consumer_generation_id = generation
         acking = self.app.topics.acks_enabled_for
         self._assignment = set(assigned)
+        self._redeliveries.clear()
         self.reader.assign(
             [tp for tp in assigned if acking(tp.topic)],
             [tp for tp in assigned if not acking(tp.topic)],
@@ -286,6 +289,7 @@ class Consumer(base.Consumer):
         taken = {tp: offsets for tp in tps if (offsets := self._take_acked(tp))}
         if not taken:
             return False
+        self._committing = taken
         try:
             await self._handle_attached({tp: max(offsets) + 1 for tp, offsets in taken.items()})
             # What the agents sent while they worked on these events must be safe first.
@@ -298,6 +302,8 @@ class Consumer(base.Consumer):
             if not is_unavailable(error):
                 raise
             return False
+        finally:
+            self._committing = {}
 
     def _take_acked(self, tp: TP) -> list[int]:
         offsets, self._acked[tp] = self._acked[tp], []
@@ -376,13 +382,15 @@ class Consumer(base.Consumer):
         text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
         keys = [*self.reader.lease_keys(tp), dead_key(*tp)]
         lease = self.reader.lease
+        generation = self.reader.generation
         attempts, dead = await self._persist(
             lambda: self._link.scripts.call(
                 "fail", keys, self.app.conf.id, lease, f"0-{offset}", MAX_ATTEMPTS, text
             )
         )
         queue = self.reader.queues.get(tp)
-        if attempts == NOT_OWNER or queue is None:
+        if attempts == NOT_OWNER or queue is None or self.reader.generation != generation:
+            # The partition was given out anew in the meantime: its owner claims the entry.
             return
         if dead or attempts == 0:
             queue.in_flight.discard(offset)

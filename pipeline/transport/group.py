@@ -9,7 +9,7 @@ A generation goes through three states, seen from one member::
 *joining*: a generation began; partitions of the last one are being given up. *released*: they are, and the
 group waits for everybody to say so. Then the leader (the member with the smallest id) computes the plan with
 Faust's assignor, and each member is *assigned* its part. No member is waited for longer than the rebalance
-time-out: its leases carry the old generation, so its acks are refused (``ack.lua``).
+time-out: it is put out and enters again when it is done, and its acks are refused by then (``ack.lua``).
 """
 
 from __future__ import annotations
@@ -190,6 +190,9 @@ class GroupMember:
             return 0
         generation, leader, released, plan = answer
         self._last_beat = sent
+        if released and not plan and leader.decode() == self.member_id:
+            await self._plan(generation)
+            return 0
         if self._transition is not None:
             if not self._transition.done():
                 return REBALANCE_BEAT
@@ -204,9 +207,6 @@ class GroupMember:
             if plan:
                 self._start_transition(self._take(plan, generation))
                 return REBALANCE_BEAT
-            if released and leader.decode() == self.member_id:
-                await self._plan(generation)
-                return 0
             return REBALANCE_BEAT
         return self.heartbeat_interval
 

@@ -41,10 +41,12 @@ class QueuePartition:
 
     Attributes:
         claim_cursor: Where the next page of pending entries starts; ``None`` once all were claimed.
+        lost: A later generation holds the lease; nothing is read until the group has told us more.
         in_flight: Offsets handed to the streams and not yet acked in Redis.
     """
 
     claim_cursor: str | None = "0-0"
+    lost: bool = False
     in_flight: set[int] = field(default_factory=set)
 
 
@@ -112,7 +114,7 @@ class PartitionReader:
         Raises:
             redis.exceptions.RedisError: Redis is away, or something is wrong with a partition.
         """
-        claiming = [tp for tp in active if tp in self.queues and not self._is_read(tp)]
+        claiming = [tp for tp in active if self._is_claimed(tp)]
         if claiming:
             return await self._finish_queue_read() or await self._claim_first(claiming)
         self._start_read("queue", frozenset(tp for tp in active if self._is_read(tp)))
@@ -184,7 +186,11 @@ class PartitionReader:
 
     def _is_read(self, tp: TP) -> bool:
         partition = self.queues.get(tp)
-        return partition is not None and partition.claim_cursor is None
+        return partition is not None and partition.claim_cursor is None and not partition.lost
+
+    def _is_claimed(self, tp: TP) -> bool:
+        partition = self.queues.get(tp)
+        return partition is not None and partition.claim_cursor is not None and not partition.lost
 
     async def _claim(self, tp: TP, partition: QueuePartition) -> list[Record]:
         """Claim a page of pending entries, leaving out those in flight here."""
@@ -200,6 +206,7 @@ class PartitionReader:
         )
         if answer[0] == NOT_OWNER:
             logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
+            partition.lost = True
             return []
         cursor, entries, deleted, attempts, made = answer
         if made:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Mapping
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from faust.exceptions import ProducerSendError
@@ -33,7 +35,9 @@ QUEUE_LIMIT: Final = 10_000
 #: Seconds between tries while Redis is away, from the first to the longest.
 RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 #: Seconds a stopping producer goes on trying to get rid of what it still holds.
-STOP_TIMEOUT: Final = 5.0
+STOP_TIMEOUT: Final = 3.0
+#: Seconds between looks at whether the app is stopping, while a flush waits for an absent Redis.
+POLL_STOP: Final = 0.5
 
 
 class _Entry(NamedTuple):
@@ -58,6 +62,7 @@ class Producer(base.Producer):
         self._batch: list[_Entry] = []
         self._sent = 0
         self._closed = False
+        self._stop_deadline: float | None = None
         self._sender: asyncio.Task[None] | None = None
         self._wakeup = asyncio.Event()
         self._changed = asyncio.Event()
@@ -124,11 +129,24 @@ class Producer(base.Producer):
         """Wait until everything sent before this call is confirmed.
 
         Goes on waiting while Redis is away; cancelling it loses nothing.
+
+        Raises:
+            TimeoutError: The app is stopping, and Redis was away for too long.
         """
         await self.buffer.flush()
         last = self._sent
         while self._oldest_unconfirmed() <= last and not self._closed:
-            await self._wait_for_change()
+            if not self.app.should_stop:
+                await self._wait_for_change(POLL_STOP)
+                continue
+            if self._stop_deadline is None:
+                self._stop_deadline = monotonic() + STOP_TIMEOUT
+            left = self._stop_deadline - monotonic()
+            if left <= 0:
+                raise TimeoutError(
+                    f"stopping with {len(self._batch) + len(self._queue)} unconfirmed messages"
+                )
+            await self._wait_for_change(left)
 
     async def create_topic(
         self,
@@ -171,7 +189,7 @@ class Producer(base.Producer):
         try:
             await asyncio.wait_for(self.flush(), STOP_TIMEOUT)
         except TimeoutError:
-            logger.error("stopping with %d unconfirmed messages", len(self._batch) + len(self._queue))
+            logger.error("Redis is away, stopping without its confirmation")
         self._closed = True
         self._changed.set()
         if self._sender is not None:
@@ -191,9 +209,10 @@ class Producer(base.Producer):
                 await asyncio.sleep(_delay(attempt))
         raise AssertionError("unreachable")
 
-    async def _wait_for_change(self) -> None:
+    async def _wait_for_change(self, timeout: float | None = None) -> None:
         self._changed.clear()
-        await self._changed.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), timeout)
 
     def _oldest_unconfirmed(self) -> int:
         """Return the number of the first entry not confirmed, or the next one to be sent."""

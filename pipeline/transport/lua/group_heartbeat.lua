@@ -5,7 +5,7 @@
 -- KEYS[3]  hash    released     KEYS[6]  stream  signal
 -- ARGV[1]  member id
 -- ARGV[2]  ms      session time-out
--- ARGV[3]  ms      rebalance time-out: how long the others wait for a member to let go
+-- ARGV[3]  ms      rebalance time-out: a member that has not let go by then, while others have, is put out
 --
 -- A member that was itself silent for longer than the session time-out puts nobody out: either
 -- it was frozen, or Redis was away, and then the others were kept from their heartbeats as well.
@@ -37,10 +37,24 @@ if previous > limit then
 end
 
 local members = redis.call('HKEYS', KEYS[1])
+local waited = now - tonumber(redis.call('HGET', KEYS[5], 'since') or now)
+local let_go = redis.call('HLEN', KEYS[3])
+if let_go > 0 and let_go < #members and waited > tonumber(ARGV[3]) then
+  for _, member in ipairs(members) do
+    if redis.call('HEXISTS', KEYS[3], member) == 0 then
+      redis.call('ZREM', KEYS[2], member)
+      redis.call('HDEL', KEYS[1], member)
+    end
+  end
+  members = redis.call('HKEYS', KEYS[1])
+  redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'slow', generation)
+  if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+    return {-1}
+  end
+end
 table.sort(members)
 local released = 0
-local waited = now - tonumber(redis.call('HGET', KEYS[5], 'since') or now)
-if redis.call('HLEN', KEYS[3]) >= #members or waited > tonumber(ARGV[3]) then
+if let_go >= #members then
   released = 1
 end
 return {generation, members[1], released, redis.call('HGET', KEYS[4], ARGV[1])}
