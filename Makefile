@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test lint check format lock clean
+.PHONY: help setup up test chaos lint check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -42,6 +42,9 @@ up: setup ## Run everything; Ctrl-C stops it
 
 test: setup ## Run the whole suite
 	@exec .venv/bin/python -m pytest $(ARGS)
+
+chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
+	@exec .venv/bin/python -m tests.faults.chaos
 
 lint: setup ## Check style and types
 	@.venv/bin/ruff check .

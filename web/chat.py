@@ -104,8 +104,6 @@ async def _receive(
             outbox.pong(bytes(received.data))
             continue
         else:  # closed, by the peer, by us or by a frame that breaks the protocol
-            if received.type is WSMsgType.CLOSE:
-                outbox.closed_by_peer()
             return
         if isinstance(result, Message):
             await intake.put(result)

@@ -19,9 +19,9 @@ class Outbox:
     `offer`, `tell` and the like never wait, so one slow reader cannot hold up the others; a reader that lets
     the queue run over, or a single write stall, is cut off with close code 1013.
 
-    A frame counts as arrived once the client answered a ping that was written after it: a write alone only
-    fills a buffer, and the answer would be lost to the session if the peer were gone. `on_arrived` is called
-    with the ids then.
+    A frame counts as arrived once the client answered the ping written right before it: a write alone only
+    fills a buffer, and the answer would be lost to the session if the peer were gone. Before, not after: a
+    client that closes as soon as it has its answer never gets to a ping behind it.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Outbox:
         protocol: ChatProtocol,
         on_arrived: Callable[[str, Sequence[str]], None],
     ) -> None:
+        """Take what is to be written to; `on_arrived` is told the token and the ids of frames that arrived."""
         self.token = token
         self._socket = socket
         self._transport = transport
@@ -43,7 +44,7 @@ class Outbox:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
-        self._written: deque[tuple[int, list[str]]] = deque()
+        self._written: deque[tuple[int, str]] = deque()  # (number of its ping, id)
         self._pings = 0
         self._cut = False
         self._writing: asyncio.Timeout | None = None
@@ -89,13 +90,9 @@ class Outbox:
         await self._room.wait()
 
     def pong(self, payload: bytes) -> None:
-        """Take the answer to a ping: all that was written before it has arrived."""
+        """Take the answer to a ping: the frame behind it has arrived, and all before."""
         if payload.isdigit():  # else it answers a ping of the heartbeat
             self._arrived(int(payload[:20]))
-
-    def closed_by_peer(self) -> None:
-        """Take note of an orderly close: the peer was there to read what was written."""
-        self._arrived(self._pings)
 
     async def close(self, code: WSCloseCode, reason: bytes) -> None:
         """Close the socket; drop the connection if the peer does not answer in `limits.CLOSE_SECONDS`."""
@@ -129,19 +126,16 @@ class Outbox:
 
     async def _write_queue(self, deadline: asyncio.Timeout) -> None:
         loop = asyncio.get_running_loop()
-        ids: list[str] = []
         while self._queue and not self._cut:
             frame_id, text = self._queue.popleft()
             deadline.reschedule(loop.time() + limits.WRITE_SECONDS)
-            await self._socket.send_str(text)
             if frame_id is not None:
-                ids.append(frame_id)
+                self._pings += 1
+                self._written.append((self._pings, frame_id))
+                await self._socket.ping(str(self._pings).encode())
+            await self._socket.send_str(text)
             if len(self._queue) < limits.OUTBOX_FRAMES // 2:
                 self._room.set()
-        if ids:
-            self._pings += 1
-            self._written.append((self._pings, ids))
-            await self._socket.ping(str(self._pings).encode())
 
     def _put(self, frame_id: str | None, text: str) -> None:
         if self._cut:
@@ -163,6 +157,6 @@ class Outbox:
     def _arrived(self, ping: int) -> None:
         ids: list[str] = []
         while self._written and self._written[0][0] <= ping:
-            ids += self._written.popleft()[1]
+            ids.append(self._written.popleft()[1])
         if ids:
             self._on_arrived(self.token, ids)

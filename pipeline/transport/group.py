@@ -126,6 +126,7 @@ class GroupMember:
         joined: frozenset[str] = frozenset()
         while not self.subscription:
             await self._wake.wait()
+            self._wake.clear()
         while True:
             try:
                 self._wake.clear()

@@ -121,7 +121,7 @@ class Client:
         self._frames: dict[str, dict[str, Any]] = {}
 
     async def converse(self, messages: int | None, at_once: int, stop: asyncio.Event) -> None:
-        """Say `messages` messages, `at_once` at a time, each time waiting for all answers; None until `stop`."""
+        """Say `messages` messages (None: until `stop`), `at_once` before waiting for their answers."""
         try:
             if not self.token:
                 self.token = cast(str, (await self._request("POST", "/token", name=self.name))["token"])
@@ -285,8 +285,42 @@ class Load:
     ) -> None:
         await self._http.close()
 
-    async def run(self, messages: int | None, at_once: int = 1) -> Report:
-        """Let every client say `messages` messages, `at_once` at a time; None goes on until `going_on` ends."""
+    async def run(self, messages: int, at_once: int = 1) -> Report:
+        """Let every client say `messages` messages, `at_once` before waiting for their answers."""
+        return await self._run(messages, at_once)
+
+    @contextlib.asynccontextmanager
+    async def going_on(self, at_once: int = 1) -> AsyncIterator[Report]:
+        """Keep all clients talking during the block; the report is filled in when it ends."""
+        report = Report()
+        self._stop.clear()
+        running = asyncio.create_task(self._run(None, at_once))
+        try:
+            yield report
+            self._stop.set()
+            report.__dict__.update((await running).__dict__)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    async def everyone_was_answered(self, timeout: float = 45.0) -> float:
+        """Wait until each client had one more answer than now, twice; return the seconds that took.
+
+        Twice, as the first may have been on its way already.
+
+        Raises:
+            AssertionError: the time is up; names the clients that wait.
+        """
+        started = time.monotonic()
+        goals = [(client, client.answered + 2) for client in self.clients]
+        while waiting := [client.name for client, goal in goals if client.answered < goal]:
+            if time.monotonic() - started > timeout:
+                problems = [problem for client in self.clients for problem in client.seen.problems]
+                raise AssertionError(f"no answers in {timeout:.0f} s for {waiting}; problems: {problems[:5]}")
+            await asyncio.sleep(0.02)
+        return time.monotonic() - started
+
+    async def _run(self, messages: int | None, at_once: int) -> Report:
         started = time.monotonic()
         ends = await asyncio.gather(
             *(client.converse(messages, at_once, self._stop) for client in self.clients),
@@ -304,33 +338,6 @@ class Load:
                 total.problems.append(f"{client.name} ({client.token}) ended: {end!r}")
         total.latencies.sort()
         return total
-
-    @contextlib.asynccontextmanager
-    async def going_on(self, at_once: int = 1) -> AsyncIterator[Report]:
-        """Keep all clients talking during the block; the report is filled in when it ends."""
-        report = Report()
-        self._stop.clear()
-        running = asyncio.create_task(self.run(None, at_once))
-        try:
-            yield report
-        finally:
-            self._stop.set()
-            report.__dict__.update((await running).__dict__)
-
-    async def everyone_was_answered(self, timeout: float = 60.0) -> float:
-        """Wait until each client had one more answer than now, twice; return the seconds that took.
-
-        Twice, as the first may have been on its way already.
-
-        Raises:
-            AssertionError: the time is up; names the clients that wait.
-        """
-        started = time.monotonic()
-        goals = [(client, client.answered + 2) for client in self.clients]
-        while waiting := [client.name for client, goal in goals if client.answered < goal]:
-            assert time.monotonic() - started < timeout, f"no answers in {timeout:.0f} s for {waiting}"
-            await asyncio.sleep(0.02)
-        return time.monotonic() - started
 
 
 async def _frame(socket: aiohttp.ClientWebSocketResponse, timeout: float) -> dict[str, Any]:

@@ -33,15 +33,17 @@ def wait_until(condition: Callable[[], T], described: str, timeout: float = 30.0
         time.sleep(INTERVAL)
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], described: str, timeout: float = 30.0) -> T:
-    """Do as `wait_until` does while the event loop goes on; the condition may be a coroutine function."""
+async def eventually(
+    condition: Callable[[], object | Awaitable[object]], described: str, timeout: float = 30.0
+) -> None:
+    """Wait as `wait_until` does, while the event loop goes on; the condition may be a coroutine function."""
     deadline = time.monotonic() + timeout
     while True:
         seen = condition()
         if isinstance(seen, Awaitable):
             seen = await seen
         if seen:
-            return seen
+            return
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout:.0f} s for {described}; last seen: {seen!r}")
         await asyncio.sleep(INTERVAL)

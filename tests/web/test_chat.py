@@ -190,6 +190,7 @@ async def test_an_answer_written_to_a_peer_that_vanished_goes_to_the_next_connec
     await node.joined(token)
     kept = await node.finish(token, "one", "to one")
     await node.publish(token, kept)
+    assert (await first.socket.receive()).type is aiohttp.WSMsgType.PING
     await first.answer()  # the write went well, but nothing says that the client was there to read it
     first.vanish()
     second = await node.client.open(token)

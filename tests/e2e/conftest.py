@@ -1,0 +1,65 @@
+"""The whole service, once for all tests of this folder, and the model server that answers it.
+
+Everything lives in one event loop, that of the session: the tests say so with `pytestmark`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support.chat_client import ChatClient
+from tests.support.model_server import ModelServer
+from tests.support.service import Up, started
+
+# Of the service `hasty`: seconds.
+SESSION_TTL = 3
+MODEL_TIMEOUT = 1
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def model_server() -> AsyncIterator[ModelServer]:
+    """The model server of both services."""
+    async with ModelServer() as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def model(model_server: ModelServer) -> AsyncIterator[ModelServer]:
+    """The model server, with no request remembered and no failure planned."""
+    model_server.requests.clear()
+    yield model_server
+    model_server.heal()
+
+
+@pytest.fixture(scope="session")
+def up(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """The service, as it runs in production."""
+    folder = tmp_path_factory.mktemp("up")
+    with started(folder, MODEL_URL=model_server.url, APP_ENV="production") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def hasty(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """The service as `make up` runs it for a developer, but with little patience."""
+    folder = tmp_path_factory.mktemp("hasty")
+    settings = {"SESSION_TTL": str(SESSION_TTL), "MODEL_TIMEOUT": str(MODEL_TIMEOUT)}
+    with started(folder, MODEL_URL=model_server.url, **settings) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(up: Up, model: ModelServer) -> AsyncIterator[ChatClient]:
+    """A client of the service, whose model echoes."""
+    async with ChatClient(up.url) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def hasty_client(hasty: Up, model: ModelServer) -> AsyncIterator[ChatClient]:
+    """A client of the hasty service."""
+    async with ChatClient(hasty.url) as client:
+        yield client
