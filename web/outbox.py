@@ -32,7 +32,7 @@ class Outbox:
         protocol: ChatProtocol,
         on_arrived: Callable[[str, Sequence[str]], None],
     ) -> None:
-        """Take what is to be written to; `on_arrived` is told the token and the ids of frames that arrived."""
+        """Take the socket; `on_arrived` is told the token and the ids of frames that arrived."""
         self.token = token
         self._socket = socket
         self._transport = transport
