@@ -11,6 +11,7 @@ What differs from Faust on Kafka, and why:
 from __future__ import annotations
 
 import asyncio
+import gc
 import heapq
 import random
 import socket
@@ -28,6 +29,7 @@ from mode import Service, get_logger
 
 from .abandoned import AbandonedEvents
 from .connection import execute, is_unavailable
+from .errors import AbandonedError
 from .group import GroupMember, MemberState
 from .keys import dead_key, stream_key
 from .partitions import PartitionReader
@@ -36,6 +38,7 @@ from .wire import Record, offset_of
 
 if TYPE_CHECKING:
     from .driver import Transport
+    from .producer import Producer
 
 __all__ = ["MAX_ATTEMPTS", "REDELIVERY_HEADER", "Consumer"]
 
@@ -110,15 +113,17 @@ class Consumer(base.Consumer):
         self.app.on_rebalance_start()
         # Faust forgets acks at this point; those that came during the commit above are kept for the next one.
         kept = {tp: self._take_acked(tp) for tp in revoked}
-        await self.on_partitions_revoked(set(revoked))
-        for tp, offsets in kept.items():
-            self._acked[tp].extend(offsets)
+        try:
+            await self.on_partitions_revoked(set(revoked))
+        finally:
+            for tp, offsets in kept.items():
+                self._acked[tp].extend(offsets)
         await self.reader.settle()
         if revoked:
             await self.commit()
         # Buffers are empty now: in flight is only what an agent has begun, or finished and not yet acked.
         begun: dict[TP, set[int]] = defaultdict(set)
-        for message in list(self._unacked_messages):
+        for message in self._begun():
             begun[message.tp].add(message.offset)
         for tp, partition in self.reader.queues.items():
             unacked = begun[tp].union(self._acked[tp], self._committing.get(tp, ()))
@@ -267,6 +272,27 @@ class Consumer(base.Consumer):
         super().on_buffer_drop(tp)
         self.reader.interrupt(self._active_partitions)
 
+    async def wait_empty(self) -> None:
+        """Wait until the events that agents have begun are done, for the rebalance time-out at the most.
+
+        What is not done by then stays pending and is worked on again. Replies are not waited for: Faust puts
+        each into the queue of a second channel that nobody reads, and so never acks it.
+        """
+        deadline = monotonic() + self.member.rebalance_timeout
+        while not self.should_stop and (begun := self._begun()):
+            if monotonic() > deadline:
+                self.log.warning("%d events take too long, they will be worked on again", len(begun))
+                break
+            await self.commit()
+            await self._wait_for_ack(timeout=1)
+            self._clean_unacked_messages()
+            gc.collect()  # an agent that ended acks its event when its stream is collected
+        await self.commit()
+
+    def _begun(self) -> list[Message]:
+        replies = self.app.conf.reply_to_prefix
+        return [message for message in self._unacked_messages if not message.topic.startswith(replies)]
+
     # -- acking -------------------------------------------------------------------------------------------
 
     def ack(self, message: Message) -> bool:
@@ -293,7 +319,7 @@ class Consumer(base.Consumer):
         try:
             await self._handle_attached({tp: max(offsets) + 1 for tp, offsets in taken.items()})
             # What the agents sent while they worked on these events must be safe first.
-            await self.app.producer.flush()
+            await cast("Producer", self.app.producer).confirm()
             return await self._commit_offsets_of(taken)
         except BaseException as error:
             for tp, offsets in taken.items():
@@ -340,11 +366,14 @@ class Consumer(base.Consumer):
     def unack(self, message: Message) -> None:
         """Take an ack back that is not committed yet: the agent did not finish with the message.
 
-        It stays pending; whoever owns the partition next gets it.
+        While the app goes on, that is a failure like any other; else the message stays pending for its next
+        owner.
         """
         if message.offset in self._acked_index[message.tp]:
             self._acked_index[message.tp].discard(message.offset)
             self._acked[message.tp].remove(message.offset)
+            if not (self.should_stop or self.app.should_stop or self._is_stale(message)):
+                self._start_failing(message, AbandonedError())
 
     # -- failing ------------------------------------------------------------------------------------------
 
@@ -373,6 +402,9 @@ class Consumer(base.Consumer):
             return
         message.acked = True
         self._unacked_messages.discard(message)
+        self._start_failing(message, error)
+
+    def _start_failing(self, message: Message, error: BaseException) -> None:
         task = asyncio.ensure_future(self._fail(message, error))
         self._failing.add(task)
         task.add_done_callback(self._failing.discard)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 import redis as redis_py
 from faust.transport import base
 from faust.types.enums import ProcessingGuarantee
-from faust.types.transports import ConsumerT, ProducerT
+from faust.types.transports import ConductorT, ConsumerT, ProducerT
 
 from .consumer import Consumer
 from .errors import UnsupportedSettingError
@@ -15,6 +15,14 @@ from .link import Link
 from .producer import Producer
 
 __all__ = ["Transport"]
+
+
+class Conductor(base.Conductor):
+    """Faust's conductor; it subscribes within seconds to topics that are added later, as for replies."""
+
+    #: Seconds in which further topics are gathered; Faust waits 45, as a rebalance of Kafka is dear. Not
+    #: below 3, after which ``ReplyConsumer`` starts to listen: an earlier reply would reach nobody.
+    _resubscribe_sleep_lock_seconds = 4.0
 
 
 class Transport(base.Transport):
@@ -26,6 +34,7 @@ class Transport(base.Transport):
 
     Consumer: ClassVar[type[ConsumerT]] = Consumer
     Producer: ClassVar[type[ProducerT]] = Producer
+    Conductor: ClassVar[type[ConductorT]] = Conductor
 
     default_port = 6379
     driver_version = f"redis={redis_py.__version__}"

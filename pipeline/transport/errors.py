@@ -1,18 +1,25 @@
 """Errors of the transport, one tree::
 
 TransportError
-├── TopicMismatchError        a topic is recorded with another number of partitions
-├── UnsupportedSettingError   a Faust setting asks for what Redis can't keep
-└── ScriptResultError         a Lua script answered something it never should
+├── AbandonedError           an agent ended without finishing an event
+├── TopicMismatchError       a topic is recorded with another number of partitions
+└── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
 """
 
 from __future__ import annotations
 
-__all__ = ["TopicMismatchError", "TransportError", "UnsupportedSettingError"]
+__all__ = ["AbandonedError", "TopicMismatchError", "TransportError", "UnsupportedSettingError"]
 
 
 class TransportError(Exception):
     """Base of everything this package raises on purpose."""
+
+
+class AbandonedError(TransportError):
+    """An agent ended without finishing an event, and its error went another way."""
+
+    def __str__(self) -> str:
+        return "the agent ended without finishing the event"
 
 
 class TopicMismatchError(TransportError):

@@ -31,6 +31,7 @@ from .connection import BLOCK_MS, connect, execute, is_unavailable
 from .keys import GroupKeys
 from .link import Link
 from .scripts import NOT_MEMBER
+from .tasks import end
 
 #: Seconds for saying goodbye to a Redis that may be gone.
 LEAVE_TIMEOUT: Final = 2.0
@@ -136,7 +137,8 @@ class GroupMember:
                 pause = await self._beat()
                 if pause > 0:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), pause)
+                        async with asyncio.timeout(pause):
+                            await self._wake.wait()
             except Exception as error:
                 if is_unavailable(error):
                     logger.warning("group %s: Redis is away (%s), trying again", self.app.conf.id, error)
@@ -146,15 +148,12 @@ class GroupMember:
 
     async def leave(self) -> None:
         """Leave the group so that the others take over at once. Never raises for an absent Redis."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await self._settle_transition()
         self.state = MemberState.OUT
         try:
-            await asyncio.wait_for(
-                self._scripts.call("group_leave", self._keys, self.member_id), LEAVE_TIMEOUT
-            )
+            async with asyncio.timeout(LEAVE_TIMEOUT):
+                await self._scripts.call("group_leave", self._keys, self.member_id)
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("leaving group %s failed: %r", self.app.conf.id, error)
@@ -253,8 +252,7 @@ class GroupMember:
     async def _settle_transition(self) -> None:
         transition, self._transition = self._transition, None
         if transition is not None:
-            transition.cancel()
-            await asyncio.gather(transition, return_exceptions=True)
+            await end([transition])
 
     def _start_transition(self, step: Coroutine[Any, Any, None]) -> None:
         self._transition = asyncio.create_task(step)

@@ -21,6 +21,7 @@ from .connection import BLOCK_MS, connect, execute, is_unavailable
 from .keys import attempts_key, lease_key, stream_key
 from .link import Link
 from .scripts import NOT_OWNER
+from .tasks import end
 from .wire import Record, decode, offset_of
 
 __all__ = ["PartitionReader", "QueuePartition"]
@@ -177,9 +178,7 @@ class PartitionReader:
 
     async def close(self) -> None:
         """Give up the connections."""
-        for task in (*self._reads.values(), *self._interrupts):
-            task.cancel()
-        await asyncio.gather(*self._reads.values(), *self._interrupts, return_exceptions=True)
+        await end((*self._reads.values(), *self._interrupts))
         self._reads.clear()
         for client in self._blocking.values():
             await client.aclose()

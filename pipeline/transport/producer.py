@@ -18,6 +18,7 @@ from mode import get_logger
 from .connection import is_unavailable
 from .keys import stream_key
 from .link import Link
+from .tasks import end
 from .topics import TopicFacts, retention_ms
 from .wire import encode, offset_of
 
@@ -128,7 +129,14 @@ class Producer(base.Producer):
     async def flush(self) -> None:
         """Wait until everything sent before this call is confirmed.
 
-        Goes on waiting while Redis is away; cancelling it loses nothing.
+        Goes on waiting while Redis is away, but only for a few seconds once the app stops. Cancelling it
+        loses nothing.
+        """
+        with contextlib.suppress(TimeoutError):
+            await self.confirm()
+
+    async def confirm(self) -> None:
+        """Flush, and be certain: what returns was confirmed by Redis.
 
         Raises:
             TimeoutError: The app is stopping, and Redis was away for too long.
@@ -147,6 +155,8 @@ class Producer(base.Producer):
                     f"stopping with {len(self._batch) + len(self._queue)} unconfirmed messages"
                 )
             await self._wait_for_change(left)
+        if self._oldest_unconfirmed() <= last:
+            raise TimeoutError("the producer has stopped")
 
     async def create_topic(
         self,
@@ -183,20 +193,23 @@ class Producer(base.Producer):
         await super().on_start()
         self._closed = False
         self._sender = asyncio.create_task(self._send_queued())
+        self._sender.add_done_callback(self._sender_ended)
 
     async def on_stop(self) -> None:
         """Send what is still queued, for a few seconds at the most."""
         try:
-            await asyncio.wait_for(self.flush(), STOP_TIMEOUT)
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self.confirm()
         except TimeoutError:
             logger.error("Redis is away, stopping without its confirmation")
         self._closed = True
         self._changed.set()
         if self._sender is not None:
-            self._sender.cancel()
-            await asyncio.gather(self._sender, return_exceptions=True)
+            await end([self._sender])
         for entry in (*self._batch, *self._queue):
-            entry.confirmed.cancel()
+            if not entry.confirmed.done():
+                entry.confirmed.set_exception(ProducerSendError("the producer has stopped"))
+                entry.confirmed.exception()  # nobody may be waiting for it
         await super().on_stop()
 
     async def _known(self, topic: str) -> TopicFacts:
@@ -212,7 +225,13 @@ class Producer(base.Producer):
     async def _wait_for_change(self, timeout: float | None = None) -> None:
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._changed.wait()
+
+    def _sender_ended(self, sender: asyncio.Task[None]) -> None:
+        if not sender.cancelled() and (error := sender.exception()) is not None:
+            # Without it every send would hang: better a worker that ends and says why.
+            self._crashing = asyncio.ensure_future(self.crash(error))
 
     def _oldest_unconfirmed(self) -> int:
         """Return the number of the first entry not confirmed, or the next one to be sent."""

@@ -58,7 +58,7 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     """Start workers of the counting program; they end with the test."""
     workers: list[Worker] = []
 
-    def start(url: str, *, ready: bool = True, **settings: str) -> Worker:
+    def start(url: str, *, ready: bool = True, program: str = PROGRAM, **settings: str) -> Worker:
         log = tmp_path / f"worker-{len(workers)}.log"
         environment = {
             **os.environ,
@@ -68,7 +68,7 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "faust", "--datadir", str(tmp_path / f"data-{len(workers)}"),
-                 "-A", PROGRAM, "worker", "-l", "info", "--without-web"],
+                 "-A", program, "worker", "-l", "info", "--without-web"],
                 stdout=output, stderr=subprocess.STDOUT, env=environment,
             )  # fmt: skip
         worker = Worker(process, log)
