@@ -9,6 +9,7 @@ import structlog
 from aiohttp import WSMsgType, hdrs, web
 from redis.exceptions import RedisError
 
+from pipeline.transport.tasks import end
 from web import keys, limits
 from web.errors import failure
 from web.intake import Intake
@@ -16,7 +17,6 @@ from web.origins import is_allowed
 from web.outbox import Outbox
 from web.protocol import PROTOCOLS, ChatProtocol, Message, Refusal, error_frame, negotiated
 from web.sessions import GONE, is_token
-from web.tasks import end
 
 log = structlog.get_logger(__name__)
 

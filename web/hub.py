@@ -24,11 +24,11 @@ from redis.exceptions import RedisError
 from pipeline.messages import Frame
 from pipeline.presence import PRESENCE_TTL, Presence, node_stream
 from pipeline.sessions import Sessions
+from pipeline.transport.tasks import end
 from web import limits
 from web.outbox import Outbox
 from web.presences import Presences
 from web.protocol import decode_frame
-from web.tasks import end
 
 log = structlog.get_logger(__name__)
 

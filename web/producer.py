@@ -12,9 +12,9 @@ from pipeline.app import create_producer
 from pipeline.messages import Inbound
 from pipeline.settings import Settings
 from pipeline.topics import Topics, send
+from pipeline.transport.tasks import end
 from web import limits
 from web.protocol import Message
-from web.tasks import end
 
 log = structlog.get_logger(__name__)
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["end"]
+
+#: Seconds between requests to end; a task that cleans up gets the next one only if it takes longer.
+AGAIN: Final = 0.1
 
 
 async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
     """Cancel tasks until they are done; whatever they raise is dropped.
 
     Once is not enough: before Python 3.12 ``asyncio.wait_for`` may swallow a cancellation that comes together
-    with its result, and redis-py does while it puts a connection back.
+    with its result, and redis-py does while a pipeline's connection is in use.
     """
-    left = {task for task in tasks if not task.done()}
+    left = set(tasks)
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.5)
+        done, left = await asyncio.wait(left, timeout=AGAIN)
+        for task in done:
+            if not task.cancelled():
+                task.exception()  # taken note of, or asyncio reports it as never retrieved
