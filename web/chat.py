@@ -106,6 +106,7 @@ async def _receive(
         else:  # closed, by the peer, by us or by a frame that breaks the protocol
             return
         if isinstance(result, Message):
+            outbox.expect(result.id)
             await intake.put(result)
         else:
             await outbox.room()

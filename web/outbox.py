@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from aiohttp import WSCloseCode, web
 
-from pipeline.messages import Frame
+from pipeline.messages import SESSION_EXPIRED, Frame, answer_id, error_frame
 from web import limits
 from web.protocol import ChatProtocol
 
@@ -41,6 +41,7 @@ class Outbox:
         self._queue: deque[tuple[str | None, str]] = deque()  # (id if the session keeps it, text)
         self._held: list[Frame] | None = []
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._expected: dict[str, str] = {}  # id of the frame that will end it → id of the message
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -65,6 +66,10 @@ class Outbox:
         for frame in (*missed, *held):
             self.offer(frame)
 
+    def expect(self, message_id: str) -> None:
+        """Note that this socket waits for the end of a message."""
+        self._expected[answer_id(message_id)] = message_id
+
     def offer(self, frame: Frame) -> None:
         """Queue a frame of the session, unless this socket had it already."""
         if self._held is not None:
@@ -80,6 +85,12 @@ class Outbox:
         if len(self._seen) > limits.SEEN_FRAMES:
             self._seen.popitem(last=False)
         self._put(frame_id, self._protocol.write(frame))
+        self._expected.pop(frame_id, None)
+        if frame.get("error") == SESSION_EXPIRED:
+            # Messages that waited for their turn are gone with the session: nobody else can answer for them.
+            waiting, self._expected = self._expected, {}
+            for message_id in waiting.values():
+                self.offer(error_frame(message_id, SESSION_EXPIRED))
 
     def tell(self, frame: Frame) -> None:
         """Queue a frame that concerns this socket alone, at once even while others are held back."""

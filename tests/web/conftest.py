@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from pipeline.redis_client import connect
 from pipeline.sessions import Closed, Opened, Sessions
 from pipeline.settings import Settings
 from tests.support.chat_client import ChatClient
+from tests.support.waiting import eventually
 from web import keys
 from web.app import create_app
 from web.protocol import Message
@@ -77,7 +78,7 @@ class Node:
     async def joined(self, token: str, sockets: int = 1) -> None:
         """Wait until sockets of a session are served."""
         hub = self.app[keys.HUB]
-        await wait_until(
+        await eventually(
             lambda: sum(not outbox.holding for outbox in hub.outboxes(token)) == sockets,
             f"{sockets} sockets of the session are served",
         )
@@ -88,7 +89,7 @@ class Node:
         async def absent() -> bool:
             return not await self.redis.exists(f"presence:{{{token}}}")
 
-        await wait_until(absent, "the session has no presence")
+        await eventually(absent, "the session has no presence")
 
 
 def frame(number: int | str, text: str = "Hello", **more: str) -> Frame:
@@ -96,20 +97,6 @@ def frame(number: int | str, text: str = "Hello", **more: str) -> Frame:
     fields: Any = {"id": f"frame-{number}", "msg": text, "timestamp": "2026-01-01T00:00:00+00:00", **more}
     result: Frame = fields
     return result
-
-
-async def wait_until(
-    condition: Callable[[], bool | Awaitable[bool]], what: str, seconds: float = 10.0
-) -> None:
-    """Wait until a condition holds; fail with `what` was waited for."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while True:
-        held = condition()
-        if held if isinstance(held, bool) else await held:
-            return
-        assert loop.time() < end, f"waited {seconds} s in vain: {what}"
-        await asyncio.sleep(0.01)
 
 
 ServeNode = Callable[..., AbstractAsyncContextManager[Node]]

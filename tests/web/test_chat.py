@@ -9,7 +9,9 @@ import uuid
 import aiohttp
 import pytest
 
-from tests.web.conftest import Node, ServeNode, frame, wait_until
+from pipeline.messages import SESSION_EXPIRED, answer_id, error_frame
+from tests.support.waiting import eventually
+from tests.web.conftest import Node, ServeNode, frame
 from web import limits
 
 
@@ -56,7 +58,7 @@ async def test_a_text_frame_is_a_message_whatever_it_looks_like(node: Node) -> N
     socket = await node.client.open(token)
     texts = ["Hello", ' {"type": "stop"} ', "[1", "🦊", "a\0b", '"\\ud800"', "null", "x" * 65_536]
     await socket.send(*texts)
-    await wait_until(lambda: len(node.intake.messages) == len(texts), "all messages arrive")
+    await eventually(lambda: len(node.intake.messages) == len(texts), "all messages arrive")
     assert node.intake.texts == texts
     assert {of for of, _ in node.intake.messages} == {token}
     assert len({message.id for _, message in node.intake.messages}) == len(texts)
@@ -96,7 +98,7 @@ async def test_bad_input_is_answered_with_an_error_and_the_socket_stays_open(ser
             assert set(error) == {"id", "msg", "timestamp", "error"}
             assert error["msg"]
         await socket.send("é" * 50)
-        await wait_until(lambda: node.intake.texts == ["é" * 50], "the socket takes messages")
+        await eventually(lambda: node.intake.texts == ["é" * 50], "the socket takes messages")
 
 
 async def test_a_frame_beyond_reading_closes_its_own_socket_only(node: Node) -> None:
@@ -128,7 +130,7 @@ async def test_a_thousand_messages_at_once_are_taken_in_order(node: Node) -> Non
     socket = await node.client.open(await node.client.token())
     texts = [str(number) for number in range(1000)]
     await socket.send(*texts)
-    await wait_until(lambda: len(node.intake.messages) == 1000, "all messages arrive")
+    await eventually(lambda: len(node.intake.messages) == 1000, "all messages arrive")
     assert node.intake.texts == texts
 
 
@@ -137,13 +139,13 @@ async def test_reading_pauses_while_too_many_messages_are_unconfirmed(node: Node
     socket = await node.client.open(await node.client.token())
     await socket.send(*map(str, range(1000)))
     bound = limits.UNCONFIRMED_PER_SOCKET
-    await wait_until(lambda: len(node.intake.messages) == bound, "as many as allowed are on their way")
+    await eventually(lambda: len(node.intake.messages) == bound, "as many as allowed are on their way")
     assert await socket.silent(0.1)
     assert len(node.intake.messages) == bound
     node.intake.confirming = True
     for future in node.intake.futures[:bound]:
         future.set_result(None)
-    await wait_until(lambda: len(node.intake.messages) == 1000, "the rest arrives")
+    await eventually(lambda: len(node.intake.messages) == 1000, "the rest arrives")
     assert node.intake.texts == [str(number) for number in range(1000)]
 
 
@@ -154,7 +156,7 @@ async def test_a_message_that_is_not_confirmed_is_reported_once(
     node.intake.confirming = False
     socket = await node.client.open(await node.client.token())
     await socket.send("slow", "failing")
-    await wait_until(lambda: len(node.intake.futures) == 2, "both are on their way")
+    await eventually(lambda: len(node.intake.futures) == 2, "both are on their way")
     node.intake.futures[1].set_exception(RuntimeError("no"))
     errors = await socket.answers(2)
     assert [error["error"] for error in errors] == ["internal_error", "internal_error"]
@@ -170,6 +172,21 @@ async def test_an_answer_finished_while_nobody_was_there_comes_first(node: Node)
     await node.joined(token)
     await node.publish(token, *kept, frame(3))
     assert (await socket.answer())["id"] == "frame-3"
+
+
+async def test_messages_that_waited_in_a_session_that_expired_each_get_an_error(node: Node) -> None:
+    token = await node.client.token()
+    socket = await node.client.open(token)
+    await node.joined(token)
+    await socket.send("one", "two", "three")
+    await eventually(lambda: node.intake.texts == ["one", "two", "three"], "three messages to be sent on")
+    first, *waiting = [message.id for _, message in node.intake.messages]
+    await node.publish(token, error_frame(first, SESSION_EXPIRED))
+    errors = await socket.answers(3)
+    assert [error["id"] for error in errors] == [answer_id(each) for each in (first, *waiting)]
+    assert {error["error"] for error in errors} == {SESSION_EXPIRED}
+    await node.publish(token, *(error_frame(each, SESSION_EXPIRED) for each in waiting))
+    assert await socket.silent(0.1)
 
 
 async def test_an_answer_that_arrived_is_not_sent_to_the_next_connection(node: Node) -> None:
@@ -200,7 +217,7 @@ async def test_an_answer_written_to_a_peer_that_vanished_goes_to_the_next_connec
     async def marked() -> bool:
         return await node.sessions.unsent(token) == []
 
-    await wait_until(marked, "the answer counts as sent")
+    await eventually(marked, "the answer counts as sent")
 
 
 async def test_two_sockets_of_one_session_get_the_answer_and_no_other_does(node: Node) -> None:
@@ -280,7 +297,7 @@ async def test_a_node_whose_stream_vanished_makes_up_for_what_it_missed(node: No
     async def reached() -> bool:
         return await node.publish(token, frame(2)) == 1
 
-    await wait_until(reached, "the session is present again")
+    await eventually(reached, "the session is present again")
     assert (await socket.answer())["id"] == "frame-2"
 
 

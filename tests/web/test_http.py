@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from tests.web.conftest import Node, ServeNode, wait_until
+from tests.support.waiting import eventually
+from tests.web.conftest import Node, ServeNode
 
 BAD_NAME = {"detail": {"loc": "name", "msg": "Enter a valid name"}}
 GONE = {"detail": "Session expired or does not exist"}
@@ -105,7 +106,7 @@ async def test_an_expired_session_is_refused(serve: ServeNode) -> None:
             async with node.client.http.get("/refresh_token", params={"token": token}) as response:
                 return (response.status, await response.json()) == (400, GONE)
 
-        await wait_until(refused, "the session expires")
+        await eventually(refused, "the session expires")
 
 
 async def test_unknown_addresses_and_methods_fail_in_json(node: Node) -> None:
@@ -164,7 +165,7 @@ async def test_a_process_is_alive_at_once_and_ready_soon(node: Node) -> None:
         async with node.client.http.get("/readyz") as response:
             return response.status == 200 and await response.json() == {"status": "ready"}
 
-    await wait_until(ready, "/readyz says ready")
+    await eventually(ready, "/readyz says ready")
 
 
 async def test_without_redis_a_process_is_alive_and_says_why_it_is_not_ready(serve: ServeNode) -> None:

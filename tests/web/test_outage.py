@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.embedded import EmbeddedRedis
-from tests.web.conftest import Node, ServeNode, frame, wait_until
+from tests.support.waiting import eventually
+from tests.web.conftest import Node, ServeNode, frame
 from web import limits
 
 
@@ -39,7 +40,7 @@ async def test_sockets_outlive_an_outage_and_miss_nothing(serve: ServeNode, own_
         async def unready() -> bool:
             return await status(node) == 503
 
-        await wait_until(unready, "the process is not ready")
+        await eventually(unready, "the process is not ready")
         start(own_redis)
 
         async def ready() -> bool:
@@ -47,13 +48,13 @@ async def test_sockets_outlive_an_outage_and_miss_nothing(serve: ServeNode, own_
 
         kept = await node.finish(token, "one", "to one")  # not published: deliver died with Redis
         assert await socket.answer() == dict(kept)
-        await wait_until(ready, "the process is ready again")
+        await eventually(ready, "the process is ready again")
         await node.joined(token)
 
         async def reached() -> bool:
             return await node.publish(token, frame(2)) == 1
 
-        await wait_until(reached, "frames reach the node")
+        await eventually(reached, "frames reach the node")
         assert (await socket.answer())["id"] == "frame-2"
 
 
@@ -69,7 +70,7 @@ async def test_an_emptied_redis_leaves_the_process_working(
         async def present() -> bool:
             return len(await node.redis.keys("web:*")) == 1
 
-        await wait_until(present, "the node's stream is there again")
+        await eventually(present, "the node's stream is there again")
         token = await node.client.token()
         other = await node.client.open(token)
         await node.joined(token)
