@@ -55,6 +55,10 @@ REDELIVERY_HEADER: Final = "redelivery"
 RETRY_DELAY: Final = 0.5
 #: Entry ids per call of ``ack.lua``: Lua's ``unpack`` has a limit of some 8,000.
 ACKS_PER_CALL: Final = 1000
+#: Seconds between looks for entries older than their topic's retention.
+RETENTION_INTERVAL: Final = 5.0
+#: Entries one such look takes at once: a script keeps Redis from everything else.
+RETENTION_PAGE: Final = 500
 #: Characters of an error that a dead letter keeps.
 ERROR_LENGTH: Final = 2000
 
@@ -466,6 +470,20 @@ class Consumer(base.Consumer):
                     call = partial(self._link.scripts.call, "strays", keys, self.app.conf.id, self.member_id)
                     if await self._persist(call):
                         self.reader.rewind(tp)
+
+    @Service.task
+    async def _expire_entries(self) -> None:
+        """Drop what is older than the retention of its topic, page by page."""
+        async for _ in self.itertimer(RETENTION_INTERVAL, name="retention"):
+            for tp in self.assignment():
+                facts = self._link.topics.known(tp.topic)
+                if facts is not None and facts.retention and not facts.compacting:
+                    keys = [stream_key(*tp)]
+                    args = (facts.retention, RETENTION_PAGE)
+                    call = partial(self._link.scripts.call, "expire_entries", keys, *args)
+                    dropped = RETENTION_PAGE
+                    while dropped >= RETENTION_PAGE:
+                        dropped = await self._persist(call)
 
     # -- positions ----------------------------------------------------------------------------------------
 

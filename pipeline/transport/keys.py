@@ -6,6 +6,7 @@ key                                       type    meaning
 ``{<topic>:<p>}``                         stream  partition ``p`` of a topic; entry ``0-N`` is offset ``N``
 ``{<topic>:<p>}:lease:<group>``           string  ``<generation>:<member>``, the owner whose acks count
 ``{<topic>:<p>}:attempts:<group>``        hash    offset → failed attempts so far
+``{<topic>:<p>}:index``                   hash    of a compacted partition: key → id of its last entry
 ``dead:{<topic>:<p>}``                    stream  dead letters of that partition
 ``faust:topic:<topic>``                   hash    ``partitions``, ``retention`` (ms), ``compacting``
 ``faust:{<group>}:members``               hash    member id → subscription (aiokafka's member metadata)
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["GroupKeys", "attempts_key", "dead_key", "lease_key", "stream_key", "topic_key"]
+__all__ = ["GroupKeys", "attempts_key", "dead_key", "index_key", "lease_key", "stream_key", "topic_key"]
 
 
 def stream_key(topic: str, partition: int) -> str:
@@ -39,6 +40,11 @@ def lease_key(topic: str, partition: int, group: str) -> str:
 def attempts_key(topic: str, partition: int, group: str) -> str:
     """Return the key that counts failed attempts per offset."""
     return f"{{{topic}:{partition}}}:attempts:{group}"
+
+
+def index_key(topic: str, partition: int) -> str:
+    """Return the key that finds the last entry of each message key in a compacted partition."""
+    return f"{{{topic}:{partition}}}:index"
 
 
 def dead_key(topic: str, partition: int) -> str:

@@ -14,9 +14,10 @@ from faust.exceptions import ProducerSendError
 from faust.transport import base
 from faust.types import TP, HeadersArg, RecordMetadata
 from mode import get_logger
+from redis.asyncio.client import Pipeline
 
 from .connection import is_unavailable
-from .keys import stream_key
+from .keys import index_key, stream_key, topic_key
 from .link import Link
 from .tasks import end
 from .topics import TopicFacts, retention_ms
@@ -35,6 +36,8 @@ BATCH_SIZE: Final = 500
 QUEUE_LIMIT: Final = 10_000
 #: Seconds between tries while Redis is away, from the first to the longest.
 RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+#: Seconds between renewals of the expiry of a partition with a retention.
+RENEWAL_INTERVAL: Final = 30.0
 #: Seconds a stopping producer goes on trying to get rid of what it still holds.
 STOP_TIMEOUT: Final = 3.0
 #: Seconds between looks at whether the app is stopping, while a flush waits for an absent Redis.
@@ -46,6 +49,7 @@ class _Entry(NamedTuple):
     topic: str
     partition: int
     fields: list[bytes]
+    compact_key: bytes | None
     confirmed: asyncio.Future[RecordMetadata]
 
 
@@ -62,6 +66,7 @@ class Producer(base.Producer):
         self._queue: deque[_Entry] = deque()
         self._batch: list[_Entry] = []
         self._sent = 0
+        self._renewals: dict[tuple[str, int], float] = {}
         self._closed = False
         self._stop_deadline: float | None = None
         self._sender: asyncio.Task[None] | None = None
@@ -107,7 +112,14 @@ class Producer(base.Producer):
         confirmed: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         self._sent += 1
         self._queue.append(
-            _Entry(self._sent, topic, partition, encode(key, value, headers, timestamp), confirmed)
+            _Entry(
+                self._sent,
+                topic,
+                partition,
+                encode(key, value, headers, timestamp),
+                key if facts.compacting else None,
+                confirmed,
+            )
         )
         self._wakeup.set()
         return confirmed
@@ -228,6 +240,20 @@ class Producer(base.Producer):
             async with asyncio.timeout(timeout):
                 await self._changed.wait()
 
+    def _renew(self, pipeline: Pipeline, partitions: set[tuple[str, int]]) -> None:
+        """Have partitions with a retention expire whole once nobody has written to them for that long."""
+        now = monotonic()
+        for topic, partition in partitions:
+            facts = self._link.topics.known(topic)
+            if facts is None or not facts.retention or facts.compacting:
+                continue
+            if self._renewals.get((topic, partition), 0) > now:
+                continue
+            self._renewals[topic, partition] = now + RENEWAL_INTERVAL
+            expiry = max(facts.retention, int(RENEWAL_INTERVAL * 2000))
+            pipeline.pexpire(stream_key(topic, partition), expiry)
+            pipeline.pexpire(topic_key(topic), expiry)
+
     def _sender_ended(self, sender: asyncio.Task[None]) -> None:
         if not sender.cancelled() and (error := sender.exception()) is not None:
             # Without it every send would hang: better a worker that ends and says why.
@@ -264,7 +290,15 @@ class Producer(base.Producer):
         """Send a batch in one round trip and return what has to be sent again, in order."""
         pipeline = self._link.redis.pipeline(transaction=False)
         for entry in batch:
-            pipeline.execute_command("XADD", stream_key(entry.topic, entry.partition), "0-*", *entry.fields)
+            stream = stream_key(entry.topic, entry.partition)
+            if entry.compact_key is None:
+                pipeline.execute_command("XADD", stream, "0-*", *entry.fields)
+            else:
+                keys = [stream, index_key(entry.topic, entry.partition)]
+                await self._link.scripts.queue(
+                    pipeline, "append_compacted", keys, entry.compact_key, *entry.fields
+                )
+        self._renew(pipeline, {(entry.topic, entry.partition) for entry in batch})
         try:
             results = await pipeline.execute(raise_on_error=False)
         except Exception as error:
@@ -272,7 +306,7 @@ class Producer(base.Producer):
                 logger.exception("sending %d messages failed: %r", len(batch), error)
             return batch
         left = []
-        for entry, result in zip(batch, results, strict=True):
+        for entry, result in zip(batch, results[: len(batch)], strict=True):
             if isinstance(result, BaseException):
                 if is_unavailable(result):
                     left.append(entry)

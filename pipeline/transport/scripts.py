@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.commands.core import AsyncScript
 
 __all__ = ["NOT_MEMBER", "NOT_OWNER", "Scripts"]
@@ -18,7 +19,9 @@ NOT_MEMBER: Final = -1
 
 _NAMES: Final = (
     "ack",
+    "append_compacted",
     "declare_topic",
+    "expire_entries",
     "fail",
     "group_heartbeat",
     "group_join",
@@ -48,3 +51,9 @@ class Scripts:
             redis.exceptions.RedisError: Redis is away, or the script failed.
         """
         return await self._scripts[name](keys=list(keys), args=list(args))
+
+    async def queue(
+        self, pipeline: Pipeline, name: str, keys: Sequence[str], *args: str | bytes | int
+    ) -> None:
+        """Add a script to a pipeline; its result is among the pipeline's."""
+        await self._scripts[name](keys=list(keys), args=list(args), client=pipeline)

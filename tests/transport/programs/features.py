@@ -24,6 +24,17 @@ batches = app.topic("batches")
 notes = Redis.from_url(URL, decode_responses=True)
 
 
+words = app.topic("words")
+counts = app.Table("counts", default=int, partitions=2)
+
+
+@app.agent(words)
+async def count(stream: StreamT[Any]) -> None:
+    async for word in stream:
+        counts[word] += 1
+        await notes.hset("counts", word, counts[word])
+
+
 @app.agent()
 async def double(stream: StreamT[Any]) -> AsyncIterator[int]:
     async for number in stream:
