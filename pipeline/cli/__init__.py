@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.errors import ParleyError, SettingsError
 from pipeline.settings import STAGES, Settings
+
+if TYPE_CHECKING:
+    from pipeline.cli.dead import Selection
 
 EXIT_FAILED = 1
 EXIT_WRONG_SETTING = 2
@@ -59,6 +63,85 @@ def redis(url_only: bool) -> None:
     from pipeline.cli.redis import run
 
     run(Settings.load(), url_only=url_only)
+
+
+@cli.group()
+def dead() -> None:
+    """Look at messages that were given up, send them again, drop them."""
+
+
+def _selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which dead letters are meant."""
+    for option in (
+        click.option("--older-than", metavar="AGE", help="Only those given up before, as 15m, 2h, 7d."),
+        click.option("--newer-than", metavar="AGE", help="Only those given up since, as 15m, 2h, 7d."),
+        click.option("--topic", "topics", multiple=True, help="Only of this topic; may be repeated."),
+    ):
+        command = option(command)
+    return command
+
+
+def _selection(topics: tuple[str, ...], newer_than: str | None, older_than: str | None) -> Selection:
+    from pipeline.cli.dead import Selection, age
+
+    try:
+        return Selection(
+            topics or STAGES,
+            age(newer_than) if newer_than else None,
+            age(older_than) if older_than else None,
+        )
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from None
+
+
+@dead.command("list")
+@_selecting
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def dead_list(limit: int, as_json: bool, **which: Any) -> None:
+    """List dead letters, the latest first."""
+    from pipeline.cli.dead import list_letters
+
+    list_letters(Settings.load(), _selection(**which), limit=limit, as_json=as_json)
+
+
+@dead.command("show")
+@click.argument("letter_id", metavar="ID")
+@click.option("--private", is_flag=True, help="Show what people wrote, too.")
+def dead_show(letter_id: str, private: bool) -> None:
+    """Show one dead letter."""
+    from pipeline.cli.dead import show
+
+    show(Settings.load(), letter_id, private=private)
+
+
+@dead.command("replay")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that the options select, instead of IDs.")
+@_selecting
+def dead_replay(ids: tuple[str, ...], everything: bool, **which: Any) -> None:
+    """Send dead letters to their stage once more, oldest first."""
+    from pipeline.cli.dead import replay
+
+    replay(Settings.load(), ids, _chosen(ids, everything, which))
+
+
+@dead.command("drop")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that the options select, instead of IDs.")
+@_selecting
+def dead_drop(ids: tuple[str, ...], everything: bool, **which: Any) -> None:
+    """Delete dead letters."""
+    from pipeline.cli.dead import drop
+
+    drop(Settings.load(), ids, _chosen(ids, everything, which))
+
+
+def _chosen(ids: tuple[str, ...], everything: bool, which: dict[str, Any]) -> Selection | None:
+    """Return what `--all` selects, None when ids are named; one of both it must be."""
+    if everything == bool(ids) or (ids and any(which.values())):
+        raise click.UsageError("name the dead letters by id, or say --all, with --topic and the like")
+    return _selection(**which) if everything else None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

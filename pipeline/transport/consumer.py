@@ -29,6 +29,7 @@ from mode import Service, get_logger
 
 from .abandoned import AbandonedEvents
 from .connection import execute, is_unavailable
+from .dead_letters import LIMIT, MAX_AGE
 from .errors import AbandonedError
 from .group import GroupMember, MemberState
 from .keys import dead_key, stream_key
@@ -421,7 +422,15 @@ class Consumer(base.Consumer):
         generation = self.reader.generation
         attempts, dead = await self._persist(
             lambda: self._link.scripts.call(
-                "fail", keys, self.app.conf.id, lease, f"0-{offset}", MAX_ATTEMPTS, text
+                "fail",
+                keys,
+                self.app.conf.id,
+                lease,
+                f"0-{offset}",
+                MAX_ATTEMPTS,
+                text,
+                LIMIT,
+                MAX_AGE * 1000,
             )
         )
         queue = self.reader.queues.get(tp)

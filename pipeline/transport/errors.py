@@ -2,13 +2,20 @@
 
 TransportError
 ├── AbandonedError           an agent ended without finishing an event
+├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
 ├── TopicMismatchError       a topic is recorded with another number of partitions
 └── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
 """
 
 from __future__ import annotations
 
-__all__ = ["AbandonedError", "TopicMismatchError", "TransportError", "UnsupportedSettingError"]
+__all__ = [
+    "AbandonedError",
+    "NoSuchDeadLetterError",
+    "TopicMismatchError",
+    "TransportError",
+    "UnsupportedSettingError",
+]
 
 
 class TransportError(Exception):
@@ -20,6 +27,21 @@ class AbandonedError(TransportError):
 
     def __str__(self) -> str:
         return "the agent ended without finishing the event"
+
+
+class NoSuchDeadLetterError(TransportError):
+    """No dead letter has this id: it was sent again, dropped, or expired.
+
+    Attributes:
+        letter_id: The id asked for.
+    """
+
+    def __init__(self, letter_id: str) -> None:
+        super().__init__(letter_id)
+        self.letter_id = letter_id
+
+    def __str__(self) -> str:
+        return f"there is no dead letter {self.letter_id!r}"
 
 
 class TopicMismatchError(TransportError):

@@ -28,6 +28,7 @@ _NAMES: Final = (
     "group_leave",
     "group_release",
     "group_sync",
+    "replay",
     "strays",
     "take_over",
 )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-__all__ = ["Headers", "Record", "decode", "encode", "offset_of"]
+__all__ = ["Headers", "Record", "decode", "decode_fields", "encode", "offset_of"]
 
 Headers = list[tuple[str, bytes]]
 
@@ -61,14 +61,17 @@ def encode(
 
 def decode(entry_id: bytes, fields: list[bytes]) -> Record:
     """Return the record that an entry holds; unknown fields are skipped."""
-    entry = dict(zip(fields[::2], fields[1::2], strict=True))
-    packed = entry.get(_HEADERS)
-    return Record(
-        offset_of(entry_id),
-        entry.get(_KEY),
-        entry.get(_VALUE),
+    return Record(offset_of(entry_id), *decode_fields(dict(zip(fields[::2], fields[1::2], strict=True))))
+
+
+def decode_fields(fields: Mapping[bytes, bytes]) -> tuple[bytes | None, bytes | None, Headers, int]:
+    """Return key, value, headers and timestamp (ms) of an entry; unknown fields are skipped."""
+    packed = fields.get(_HEADERS)
+    return (
+        fields.get(_KEY),
+        fields.get(_VALUE),
         _unpack(packed) if packed else [],
-        int(entry.get(_TIMESTAMP, 0)),
+        int(fields.get(_TIMESTAMP, 0)),
     )
 
 

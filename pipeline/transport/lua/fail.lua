@@ -7,6 +7,8 @@
 -- ARGV[3]  entry id
 -- ARGV[4]  count   attempts allowed
 -- ARGV[5]  text    the error
+-- ARGV[6]  count   dead letters kept per partition, the latest
+-- ARGV[7]  ms      how long a dead letter is kept
 --
 -- Result: {attempts so far, 1 if it went to the dead letters}; {-1, 0} if the lease is not ours;
 -- {0, 0} if the entry is not pending any more.
@@ -26,7 +28,10 @@ if entry then
   for _, part in ipairs({'group', ARGV[1], 'offset', ARGV[3], 'attempts', attempts, 'error', ARGV[5]}) do
     fields[#fields + 1] = part
   end
-  redis.call('XADD', KEYS[4], '*', unpack(fields))
+  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*', unpack(fields))
+  local now = redis.call('TIME')
+  redis.call('XTRIM', KEYS[4], 'MINID', '~', string.format('%.0f', now[1] * 1000 - ARGV[7]))
+  redis.call('PEXPIRE', KEYS[4], ARGV[7])
 end
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 redis.call('HDEL', KEYS[3], ARGV[3])

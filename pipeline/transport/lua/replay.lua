@@ -1,0 +1,28 @@
+-- Put a dead letter back at the end of its partition and remove it from the dead letters, in one step.
+--
+-- KEYS[1]  stream  dead letters     KEYS[2]  stream  the partition
+-- ARGV[1]  entry id among the dead letters
+--
+-- The message keeps its key, value and timestamp; its headers get `replayed` = 1 at the end (packed as in
+-- wire.py: each part with its length before it, four bytes, big-endian).
+--
+-- Result: the new offset; 0 if there is no such dead letter.
+local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
+if not found then
+  return 0
+end
+local fields, headers = {}, ''
+for at = 1, #found[2], 2 do
+  local name, value = found[2][at], found[2][at + 1]
+  if name == 'h' then
+    headers = value
+  elseif name == 'v' or name == 'k' or name == 't' then
+    fields[#fields + 1] = name
+    fields[#fields + 1] = value
+  end
+end
+fields[#fields + 1] = 'h'
+fields[#fields + 1] = headers .. struct.pack('>I4', 8) .. 'replayed' .. struct.pack('>I4', 1) .. '1'
+local id = redis.call('XADD', KEYS[2], '0-*', unpack(fields))
+redis.call('XDEL', KEYS[1], ARGV[1])
+return tonumber(string.match(id, '%d+$'))
