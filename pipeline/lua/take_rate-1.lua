@@ -1,0 +1,16 @@
+-- Count one event against a rate, if the rate allows it now.
+--
+-- KEYS[1]  the theoretical arrival time of the next event, µs of the server's clock
+-- ARGV     interval   µs between events at the steady rate
+--          tolerance  µs that an event may come too early: interval × (burst − 1)
+-- Output   0 when it was counted, else µs to wait
+local time = redis.call('TIME')
+local clock = time[1] * 1000000 + time[2]
+local due = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), clock)
+local wait = due - tonumber(tolerance) - clock
+if wait > 0 then
+    return math.ceil(wait)
+end
+local next_due = due + tonumber(interval)
+redis.call('SET', KEYS[1], string.format('%.0f', next_due), 'PX', math.ceil((next_due - clock) / 1000))
+return 0
