@@ -20,6 +20,8 @@ SESSION_EXPIRED = "session_expired"
 SESSION_BUSY = "session_busy"
 MESSAGE_TOO_LARGE = "message_too_large"
 BAD_MESSAGE = "bad_message"
+RATE_LIMITED = "rate_limited"
+BUSY = "busy"
 INTERNAL_ERROR = "internal_error"
 
 _ERROR_TEXTS = {

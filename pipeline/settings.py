@@ -7,6 +7,7 @@ what the error for a wrong value tells as allowed.
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -17,6 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.errors import SettingsError, mask
+from pipeline.rates import Rate
 
 ModelKind = Literal["chat-completions", "text-generation", "eliza"]
 
@@ -30,6 +32,10 @@ STAGES = ("ingest", "enrich", "infer", "deliver")
 # the range from which Linux takes the ports of outgoing connections (32768) for every usual PORT.
 _AGENT_PORT_OFFSET = 10_000
 _AGENT_PORT_STEP = 100
+
+
+_RATE = "a rate as 5/s, 30/m, or with a burst of its own 5/s+50; 0 for no limit"
+_LIMIT = "a whole number, 0 for no limit"
 
 
 def _default_data_dir() -> str:
@@ -92,6 +98,19 @@ class Settings(BaseSettings):
     session_ttl_sliding: bool = Field(False, description="true or false")
     inbox_limit: int = Field(100, ge=1, le=100_000, description="a whole number from 1 to 100000")
     message_max_bytes: int = Field(65_536, ge=1, le=16_777_216, description="bytes, from 1 to 16777216")
+    message_rate: Annotated[Rate | None, NoDecode] = Field(None, description=_RATE)
+    address_message_rate: Annotated[Rate | None, NoDecode] = Field(None, description=_RATE)
+    address_token_rate: Annotated[Rate | None, NoDecode] = Field(None, description=_RATE)
+    sockets_per_token: int = Field(100, ge=0, le=100_000, description=_LIMIT)
+    sockets_per_address: int = Field(0, ge=0, le=1_000_000, description=_LIMIT)
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="addresses or networks separated by commas, each as 10.0.0.7 or 10.0.0.0/8"
+    )
+
+    ingest_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
+    enrich_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
+    infer_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
+    deliver_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
 
     infer_concurrency: int = Field(64, ge=1, le=10_000, description="a whole number from 1 to 10000")
     partitions: int = Field(8, ge=1, le=1024, description="a whole number from 1 to 1024")
@@ -136,6 +155,10 @@ class Settings(BaseSettings):
         port = self.port + offset
         return port if port <= 65535 else self.port - offset
 
+    def stage_limits(self) -> dict[str, int]:
+        """Return how many messages may wait in each stage; 0 for no bound."""
+        return {stage: getattr(self, f"{stage}_limit") for stage in STAGES}
+
     def masked_redis_url(self) -> str:
         """Return the URL of Redis, fit to be shown."""
         return mask_url(self.redis_url)
@@ -154,9 +177,14 @@ class Settings(BaseSettings):
             raise ValueError("spaces in a token")
         return token
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("message_rate", "address_message_rate", "address_token_rate", mode="before")
     @classmethod
-    def _split_origins(cls, value: Any) -> Any:
+    def _read_rate(cls, value: Any) -> Any:
+        return Rate.parse(value) if isinstance(value, str) else value
+
+    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @classmethod
+    def _split_list(cls, value: Any) -> Any:
         return (
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
@@ -165,6 +193,11 @@ class Settings(BaseSettings):
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_origin(origin) for origin in origins)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_network(network, strict=False)) for network in networks)
 
     @field_validator("model_url")
     @classmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
+from pipeline.rates import Rate
 from pipeline.settings import ROUTER_MODEL, ROUTER_URL, STAGES, Settings, mask_url
 
 
@@ -188,3 +189,22 @@ def test_settings_do_not_change() -> None:
 
 def test_a_url_that_cannot_be_read_is_masked_as_a_whole() -> None:
     assert mask_url("redis://[broken") == "redis://[broken"[:7] + "…"
+
+
+def test_rates_and_networks_are_read_from_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(
+        monkeypatch, MESSAGE_RATE="5/s+50", ADDRESS_TOKEN_RATE="0", TRUSTED_PROXIES="10.0.0.7, 192.168.3.1/24"
+    )
+
+    assert settings.message_rate == Rate(5, 1, 50)
+    assert settings.address_token_rate is None
+    assert settings.trusted_proxies == ("10.0.0.7/32", "192.168.3.0/24")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("MESSAGE_RATE", "often"), ("TRUSTED_PROXIES", "10.0.0.0/99"), ("INFER_LIMIT", "-1")],
+)
+def test_a_wrong_limit_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{variable} holds '{value}'; allowed: "):
+        load(monkeypatch, **{variable: value})
