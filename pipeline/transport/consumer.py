@@ -15,6 +15,7 @@ import gc
 import heapq
 import random
 import socket
+import sys
 import uuid
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
+from faust.exceptions import DecodeError
 from faust.streams import current_event
 from faust.transport import base
 from faust.types import TP, AgentT, ConsumerMessage, Message
@@ -304,8 +306,13 @@ class Consumer(base.Consumer):
         """Mark a message as done.
 
         A message that a stream skipped, because a rebalance had made it stale, never started (it is not
-        tracked): it stays pending, and its next owner gets it.
+        tracked): it stays pending, and its next owner gets it. A message that can't be decoded is a dead
+        letter: Faust acks it from the handler of that error.
         """
+        error = sys.exc_info()[1]
+        if isinstance(error, DecodeError):
+            self.reject(message, error)
+            return False
         if not message.tracked and self._is_stale(message):
             message.acked = True
             return False
@@ -403,18 +410,25 @@ class Consumer(base.Consumer):
 
     def fail(self, message: Message, error: BaseException) -> None:
         """Take a message as failed: it comes again after a while, or ends as a dead letter."""
+        self._give_up(message, error, attempts=MAX_ATTEMPTS)
+
+    def reject(self, message: Message, error: BaseException) -> None:
+        """Take a message as failed for good: it is a dead letter at once."""
+        self._give_up(message, error, attempts=1)
+
+    def _give_up(self, message: Message, error: BaseException, *, attempts: int) -> None:
         if message.acked or not self.app.topics.acks_enabled_for(message.topic):
             return
         message.acked = True
         self._unacked_messages.discard(message)
-        self._start_failing(message, error)
+        self._start_failing(message, error, attempts)
 
-    def _start_failing(self, message: Message, error: BaseException) -> None:
-        task = asyncio.ensure_future(self._fail(message, error))
+    def _start_failing(self, message: Message, error: BaseException, attempts: int = MAX_ATTEMPTS) -> None:
+        task = asyncio.ensure_future(self._fail(message, error, attempts))
         self._failing.add(task)
         task.add_done_callback(self._failing.discard)
 
-    async def _fail(self, message: Message, error: BaseException) -> None:
+    async def _fail(self, message: Message, error: BaseException, allowed: int) -> None:
         tp, offset = message.tp, message.offset
         text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
         keys = [*self.reader.lease_keys(tp), dead_key(*tp)]
@@ -427,7 +441,7 @@ class Consumer(base.Consumer):
                 self.app.conf.id,
                 lease,
                 f"0-{offset}",
-                MAX_ATTEMPTS,
+                allowed,
                 text,
                 LIMIT,
                 MAX_AGE * 1000,

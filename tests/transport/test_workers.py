@@ -209,3 +209,19 @@ def test_exactly_once_is_refused_by_name(redis_url: str, start_worker: StartWork
 
     assert worker.process.wait(30) != 0
     assert "processing_guarantee=exactly_once is not supported on redis://" in worker.printed()
+
+
+async def test_what_cannot_be_decoded_is_a_dead_letter_and_the_rest_goes_on(
+    redis_url: str, start_worker: StartWorker, notes: redis.Redis
+) -> None:
+    start_worker(redis_url)
+    await send_numbers(redis_url, 10)
+    wait_until(lambda: notes.llen("doubled") == 10, "10 numbers")
+    notes.xadd("{numbers:0}", {"v": "{no json", "k": '"k1"', "t": "1"}, id="0-*")
+    await send_numbers(redis_url, 10, first=10)
+
+    wait_until(lambda: notes.llen("doubled") == 20, "what came after it")
+    letters = wait_until(lambda: notes.xrange("dead:{numbers:0}"), "the dead letter")
+    ((_, fields),) = cast("list[tuple[str, dict[str, str]]]", letters)
+    assert (fields["v"], fields["attempts"]) == ("{no json", "1")
+    assert fields["error"].startswith("ValueDecodeError")
