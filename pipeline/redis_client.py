@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ClusterDownError, ConnectionError, ReadOnlyError, TimeoutError, TryAgainError  # noqa: A004
+
+from pipeline.transport.connection import is_unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +34,6 @@ _RETRIES = 2
 # that is loading its data.
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
-
-# What Redis being away looks like: gone, starting (BusyLoadingError is a ConnectionError), or failing over.
-OUTAGE = (ConnectionError, TimeoutError, ReadOnlyError, ClusterDownError, TryAgainError, OSError)
 
 
 def connect(url: str, *, max_connections: int = 64) -> Redis:
@@ -65,7 +63,7 @@ async def execute(redis: Redis, *command: str | int) -> Any:
 
 
 async def outlasting(operation: Callable[[], Awaitable[T]], *, patience: float | None = None) -> T:
-    """Run an operation until Redis is there to do it.
+    """Run an operation until Redis is there to do it: not gone, starting, failing over or out of memory.
 
     Args:
         operation: safe to run twice, as nobody knows whether the first reached Redis.
@@ -76,7 +74,9 @@ async def outlasting(operation: Callable[[], Awaitable[T]], *, patience: float |
     while True:
         try:
             result = await operation()
-        except OUTAGE as exc:
+        except Exception as exc:
+            if not is_unavailable(exc):
+                raise
             waited = time.monotonic() - started
             if patience is not None and waited >= patience:
                 raise

@@ -24,19 +24,15 @@ UNAVAILABLE: Final = (
     exceptions.TimeoutError,
     exceptions.BusyLoadingError,
     exceptions.ReadOnlyError,
+    exceptions.OutOfMemoryError,
+    exceptions.MasterDownError,
+    exceptions.ClusterDownError,
+    exceptions.TryAgainError,
     OSError,
 )
 
-_TRANSIENT_PREFIXES: Final = (
-    "LOADING",
-    "READONLY",
-    "MASTERDOWN",
-    "OOM",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "BUSY ",
-    "NOREPLICAS",
-)
+# Replies that redis-py has no class for; of the others it cuts the code off.
+_TRANSIENT_PREFIXES: Final = ("BUSY ", "MISCONF", "NOREPLICAS")
 
 
 def connect(url: str, *, dedicated: bool = False) -> Redis:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, ResponseError, TimeoutError  # noqa: A004
 
+from pipeline.embedded import EmbeddedRedis
 from pipeline.redis_client import connect, outlasting
 
 
@@ -37,6 +40,19 @@ async def test_an_error_of_the_operation_itself_is_raised_at_once() -> None:
     assert flaky.calls == 1
 
 
+async def test_an_operation_waits_for_memory_too(own_redis: EmbeddedRedis) -> None:
+    client = connect(own_redis.url)
+    await client.config_set("maxmemory", "1")
+    waiting = asyncio.create_task(outlasting(lambda: client.set("key", "value")))
+    await asyncio.wait([waiting], timeout=0.2)
+    assert not waiting.done()
+
+    await client.config_set("maxmemory", "0")
+
+    assert await waiting
+    await client.aclose()
+
+
 async def test_patience_ends() -> None:
     flaky = Flaky(*(ConnectionError() for _ in range(1000)))
     with pytest.raises(ConnectionError):
@@ -45,8 +61,6 @@ async def test_patience_ends() -> None:
 
 
 async def test_a_pool_that_is_used_up_makes_callers_wait_rather_than_fail(redis_url: str) -> None:
-    import asyncio
-
     client = connect(redis_url, max_connections=2)
     try:
         assert await asyncio.gather(*(client.ping() for _ in range(20))) == [True] * 20
