@@ -1,4 +1,4 @@
-"""Connections: one pool per process for commands, one connection of its own per blocking reader."""
+"""Commands and their errors, whatever server they go to."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from typing import Any, Final
 
 from redis import exceptions
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-__all__ = ["BLOCK_MS", "UNAVAILABLE", "connect", "execute", "is_unavailable"]
+__all__ = ["BLOCK_MS", "SOCKET_TIMEOUT", "UNAVAILABLE", "execute", "is_unavailable"]
 
 #: How long a blocking read waits, in ms. Far below any session time-out: a read that the server still
 #: holds for a frozen worker must be over before another worker takes its partitions.
@@ -28,35 +26,13 @@ UNAVAILABLE: Final = (
     exceptions.MasterDownError,
     exceptions.ClusterDownError,
     exceptions.TryAgainError,
+    exceptions.AskError,  # and MovedError: the cluster moves a slot
+    exceptions.SlotNotCoveredError,
     OSError,
 )
 
 # Replies that redis-py has no class for; of the others it cuts the code off.
 _TRANSIENT_PREFIXES: Final = ("BUSY ", "MISCONF", "NOREPLICAS")
-
-
-def connect(url: str, *, dedicated: bool = False) -> Redis:
-    """Return a client for a ``redis://``, ``rediss://`` or ``unix://`` address; it connects at first use.
-
-    Every caller has a loop of its own that knows what to repeat, so the client itself repeats nothing:
-    a repeated ``XADD`` would be a second entry.
-
-    Args:
-        dedicated: One connection, held for as long as the client lives, for a blocking reader.
-    """
-    redis: Redis = Redis.from_url(
-        url,
-        protocol=2,
-        socket_timeout=SOCKET_TIMEOUT,
-        socket_connect_timeout=SOCKET_TIMEOUT,
-        socket_keepalive=True,
-        single_connection_client=dedicated,
-        retry=Retry(NoBackoff(), 0),
-    )
-    # Raw replies: redis-py would build a dict per entry, only for us to take it apart again.
-    for command in ("XREADGROUP", "XREAD", "XRANGE"):
-        redis.response_callbacks.pop(command, None)
-    return redis
 
 
 async def execute(redis: Redis, *command: str | bytes | int) -> Any:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any, ClassVar, cast
 
 import redis as redis_py
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport import base
+from faust.types.auth import CredentialsT, SASLMechanism
 from faust.types.enums import ProcessingGuarantee
 from faust.types.transports import ConductorT, ConsumerT, ProducerT
 
@@ -13,6 +16,7 @@ from .consumer import Consumer
 from .errors import UnsupportedSettingError
 from .link import Link
 from .producer import Producer
+from .servers import server_at
 
 __all__ = ["Transport"]
 
@@ -48,9 +52,25 @@ class Transport(base.Transport):
                 guarantee.value,
                 "Redis has no transaction over several streams; delivery is at least once",
             )
-        self.address = str(self.url[0])
+        self.addresses = [str(url) for url in self.url]
+        self._login = _login(self.app.conf.broker_credentials, self.app.conf.ssl_context)
 
     @property
     def link(self) -> Link:
         """What the consumer and the producer of one app share: the pool, the scripts, the topics."""
-        return Link.of(self.app, self.address)
+        return Link.of(self.app, ";".join(self.addresses), lambda: server_at(self.addresses, **self._login))
+
+
+def _login(credentials: CredentialsT | None, context: ssl.SSLContext | None) -> dict[str, Any]:
+    """Return Faust's credentials as :func:`server_at` wants them."""
+    match credentials:
+        case None:
+            return {"ssl_context": context}
+        case SSLCredentials():
+            return {"ssl_context": credentials.context or context}
+        case SASLCredentials() if credentials.mechanism is SASLMechanism.PLAIN:
+            login = {"username": credentials.username, "password": credentials.password}
+            return {**login, "ssl_context": credentials.ssl_context or context}
+    raise UnsupportedSettingError(
+        "broker_credentials", credentials, "Redis knows a user with a password, and certificates"
+    )

@@ -2,6 +2,7 @@
 
 TransportError
 ├── AbandonedError           an agent ended without finishing an event
+├── BrokerAddressError       a broker URL that leads to no Redis
 ├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
 ├── TopicMismatchError       a topic is recorded with another number of partitions
 └── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
@@ -9,8 +10,11 @@ TransportError
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "AbandonedError",
+    "BrokerAddressError",
     "NoSuchDeadLetterError",
     "TopicMismatchError",
     "TransportError",
@@ -27,6 +31,23 @@ class AbandonedError(TransportError):
 
     def __str__(self) -> str:
         return "the agent ended without finishing the event"
+
+
+class BrokerAddressError(TransportError):
+    """A broker URL can't be understood.
+
+    Attributes:
+        address: The URL, without its password.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address = re.sub(r"(?<=:)[^:@/]*(?=@)", "…", address)
+        self.reason = reason
+        super().__init__(self.address, reason)
+
+    def __str__(self) -> str:
+        return f"the broker {self.address!r}: {self.reason}"
 
 
 class NoSuchDeadLetterError(TransportError):

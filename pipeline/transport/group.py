@@ -27,7 +27,7 @@ from faust.types import TP, AppT
 from mode import get_logger
 from redis.asyncio import Redis
 
-from .connection import BLOCK_MS, connect, execute, is_unavailable
+from .connection import BLOCK_MS, execute, is_unavailable
 from .keys import GroupKeys
 from .link import Link
 from .scripts import NOT_MEMBER
@@ -88,7 +88,8 @@ class GroupMember:
         self._redis = link.redis
         self._scripts = link.scripts
         self._topics = link.topics
-        self._signals: Redis = connect(link.address, dedicated=True)
+        self._server = link.server
+        self._signals: Redis | None = None
         self._on_revoked = on_revoked
         self._on_assigned = on_assigned
         self._on_reset = on_reset
@@ -157,7 +158,8 @@ class GroupMember:
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("leaving group %s failed: %r", self.app.conf.id, error)
-        await self._signals.aclose()
+        if self._signals is not None:
+            await self._signals.aclose()
 
     async def _join(self) -> None:
         if self.state is MemberState.OUT:
@@ -263,6 +265,8 @@ class GroupMember:
         last: bytes | str = "$"
         while True:
             try:
+                if self._signals is None:
+                    self._signals = await self._server.blocking(self._keys.signal)
                 reply = await execute(
                     self._signals, "XREAD", "BLOCK", BLOCK_MS, "STREAMS", self._keys.signal, last
                 )
@@ -270,6 +274,10 @@ class GroupMember:
                 if not is_unavailable(error):
                     logger.exception("reading %s failed: %r", self._keys.signal, error)
                 last = "$"
+                signals, self._signals = self._signals, None
+                if signals is not None:
+                    await signals.aclose()
+                await self._server.relearn()
                 await asyncio.sleep(RETRY_DELAY)
                 continue
             if reply:

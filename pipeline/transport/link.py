@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from faust.types import AppT
 from redis.asyncio import Redis
 
-from .connection import connect
 from .scripts import Scripts
+from .servers import Server
 from .topics import TopicRegistry
 
 __all__ = ["Link"]
@@ -22,20 +23,20 @@ class Link:
     """One pool, the scripts bound to it, and what is known about topics.
 
     Attributes:
-        address: The broker's URL.
+        redis: The server's pool, for commands.
     """
 
-    address: str
+    server: Server
     redis: Redis
     scripts: Scripts
     topics: TopicRegistry
 
     @classmethod
-    def of(cls, app: AppT, address: str) -> Link:
+    def of(cls, app: AppT, address: str, connect: Callable[[], Server]) -> Link:
         """Return the link of an app to an address; Faust makes a transport each for consumer and producer."""
         links = _links.setdefault(app, {})
         if address not in links:
-            redis = connect(address)
-            scripts = Scripts(redis)
-            links[address] = cls(address, redis, scripts, TopicRegistry(app, scripts))
+            server = connect()
+            scripts = Scripts(server.commands)
+            links[address] = cls(server, server.commands, scripts, TopicRegistry(app, scripts))
         return links[address]

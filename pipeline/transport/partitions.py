@@ -9,7 +9,7 @@ partitions. A partition whose topic does not ack (changelogs, reply topics) is a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,21 +17,20 @@ from faust.types import TP
 from mode import get_logger
 from redis.exceptions import ResponseError
 
-from .connection import BLOCK_MS, connect, execute, is_unavailable
+from .connection import BLOCK_MS, is_unavailable
 from .keys import attempts_key, lease_key, stream_key
+from .lanes import Lane
 from .link import Link
 from .scripts import NOT_OWNER
-from .tasks import end
 from .wire import Record, decode, offset_of
 
 __all__ = ["PartitionReader", "QueuePartition"]
 
 logger = get_logger(__name__)
+_Read = Callable[[Lane, list[TP]], Coroutine[Any, Any, dict[TP, list[Record]]]]
 
 #: Entries per partition and read. Enough to keep an agent busy, few enough to share out fairly.
 READ_COUNT: Final = 200
-#: Seconds between requests to end a blocking read: the first may come before the read has reached Redis.
-UNBLOCK_INTERVAL: Final = 0.05
 #: Seconds between tries while Redis is away.
 RETRY_DELAY: Final = 0.5
 
@@ -67,11 +66,9 @@ class PartitionReader:
         self.queues: dict[TP, QueuePartition] = {}
         self.logs: dict[TP, int] = {}
         self.ends: dict[TP, int] = {}
-        self._blocking = {name: connect(link.address, dedicated=True) for name in ("queue", "log")}
-        self._client_ids: dict[str, int] = {}
-        self._reads: dict[str, asyncio.Task[dict[TP, list[Record]]]] = {}
-        self._reading: dict[str, frozenset[TP]] = {}
-        self._interrupts: set[asyncio.Task[None]] = set()
+        self._queue_lanes: dict[str, Lane] = {}
+        self._log_lanes: dict[str, Lane] = {}
+        self._wakeup: asyncio.Future[None] | None = None
 
     @property
     def lease(self) -> str:
@@ -117,34 +114,43 @@ class PartitionReader:
         """
         claiming = [tp for tp in active if self._is_claimed(tp)]
         if claiming:
-            return await self._finish_queue_read() or await self._claim_first(claiming)
-        self._start_read("queue", frozenset(tp for tp in active if self._is_read(tp)))
-        self._start_read("log", frozenset(tp for tp in active if tp in self.logs))
-        if not self._reads:
+            return await self._finish_queue_reads() or await self._claim_first(claiming)
+        self._start_reads(self._queue_lanes, [tp for tp in active if self._is_read(tp)], self._read_queues)
+        self._start_reads(self._log_lanes, [tp for tp in active if tp in self.logs], self._read_logs)
+        if not self._reads():
             await asyncio.sleep(timeout)
             return {}
-        await asyncio.wait(self._reads.values(), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if self._wakeup is None or self._wakeup.done():
+            self._wakeup = asyncio.get_running_loop().create_future()
+        awaited: list[asyncio.Future[Any]] = [*self._reads(), self._wakeup]
+        await asyncio.wait(awaited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        return self._results(self._lanes())
+
+    def _lanes(self) -> list[Lane]:
+        return [*self._queue_lanes.values(), *self._log_lanes.values()]
+
+    def _reads(self) -> list[asyncio.Task[dict[TP, list[Record]]]]:
+        return [lane.read for lane in self._lanes() if lane.read is not None]
+
+    def _results(self, lanes: Iterable[Lane]) -> dict[TP, list[Record]]:
+        """Return what finished reads brought; the error of one waits for a call that has nothing else."""
         records: dict[TP, list[Record]] = {}
-        for kind in [kind for kind, task in self._reads.items() if task.done()]:
-            task = self._reads[kind]
-            if task.exception() is None or not records:
-                del self._reads[kind]
-                records.update(task.result())
+        for lane in lanes:
+            read = lane.read
+            if read is not None and read.done() and (read.exception() is None or not records):
+                lane.read = None
+                records.update(read.result())
         return records
 
-    async def _finish_queue_read(self) -> dict[TP, list[Record]]:
-        """End a blocking read that is under way and return what it brought.
+    async def _finish_queue_reads(self) -> dict[TP, list[Record]]:
+        """End the blocking reads that are under way and return what they brought.
 
-        What it brought for partitions that are about to be claimed is left out: claiming brings it again.
+        What they brought for partitions that are about to be claimed is left out: claiming brings it again.
         """
-        read = self._reads.get("queue")
-        if read is None:
-            return {}
-        while not read.done():
-            await self._unblock(self._client_ids.get("queue"))
-            await asyncio.wait([read], timeout=UNBLOCK_INTERVAL)
-        del self._reads["queue"]
-        return {tp: records for tp, records in read.result().items() if self._is_read(tp)}
+        for lane in self._queue_lanes.values():
+            await lane.finish()
+        records = self._results(self._queue_lanes.values())
+        return {tp: found for tp, found in records.items() if self._is_read(tp)}
 
     async def _claim_first(self, tps: list[TP]) -> dict[TP, list[Record]]:
         """Claim a page of the first of these partitions that has any pending entries."""
@@ -155,13 +161,17 @@ class PartitionReader:
         return {}
 
     def interrupt(self, active: set[TP]) -> None:
-        """End a blocking read that does not cover these partitions, so that the next one does."""
-        for kind, owned in (("queue", self.queues), ("log", self.logs)):
-            client_id = self._client_ids.get(kind)
-            if kind in self._reads and client_id and not (active & owned.keys()) <= self._reading[kind]:
-                task = asyncio.ensure_future(self._unblock(client_id))
-                self._interrupts.add(task)
-                task.add_done_callback(self._interrupts.discard)
+        """End blocking reads that do not cover these partitions, so that the next ones do."""
+        too_small: set[Lane] = set()
+        for lanes, owned in ((self._queue_lanes, self.queues), (self._log_lanes, self.logs)):
+            for tp in active & owned.keys():
+                lane = lanes.get(self._lane_of(tp))
+                if lane is None or lane.read is None:
+                    self._wake()
+                elif tp not in lane.tps:
+                    too_small.add(lane)
+        for lane in too_small:
+            lane.interrupt()
 
     async def settle(self) -> None:
         """End the blocking reads and wait for them; what they still brought stays pending for the next owner.
@@ -169,19 +179,22 @@ class PartitionReader:
         Must come before partitions are given up: a read that the server still holds would take entries
         of a partition that has another owner by then.
         """
-        while reads := [task for task in self._reads.values() if not task.done()]:
-            for kind in list(self._reads):
-                await self._unblock(self._client_ids.get(kind))
-            await asyncio.wait(reads, timeout=UNBLOCK_INTERVAL)
-        await asyncio.gather(*self._reads.values(), return_exceptions=True)
-        self._reads.clear()
+        await asyncio.gather(*(lane.finish() for lane in self._lanes()))
+        await asyncio.gather(*self._reads(), return_exceptions=True)
+        for lane in self._lanes():
+            lane.read = None
 
     async def close(self) -> None:
         """Give up the connections."""
-        await end((*self._reads.values(), *self._interrupts))
-        self._reads.clear()
-        for client in self._blocking.values():
-            await client.aclose()
+        for lane in self._lanes():
+            await lane.close()
+
+    def _lane_of(self, tp: TP) -> str:
+        return self.link.server.lane(stream_key(*tp))
+
+    def _wake(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
 
     def _is_read(self, tp: TP) -> bool:
         partition = self.queues.get(tp)
@@ -223,20 +236,25 @@ class PartitionReader:
             self._advance(tp, records)
         return records
 
-    def _start_read(self, kind: str, tps: frozenset[TP]) -> None:
-        if kind not in self._reads and tps:
-            self._reading[kind] = tps
-            read = self._read_queues if kind == "queue" else self._read_logs
-            self._reads[kind] = asyncio.ensure_future(read(sorted(tps)))
+    def _start_reads(self, lanes: dict[str, Lane], tps: Iterable[TP], read: _Read) -> None:
+        shares: dict[str, list[TP]] = {}
+        for tp in tps:
+            shares.setdefault(self._lane_of(tp), []).append(tp)
+        for name, share in shares.items():
+            lane = lanes.get(name)
+            if lane is None:
+                lane = lanes[name] = Lane(self.link.server)
+            if lane.read is None:
+                lane.start(frozenset(share), read(lane, sorted(share)))
 
-    async def _read_queues(self, tps: list[TP]) -> dict[TP, list[Record]]:
+    async def _read_queues(self, lane: Lane, tps: list[TP]) -> dict[TP, list[Record]]:
         streams = {stream_key(*tp).encode(): tp for tp in tps}
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
             limits = ("COUNT", READ_COUNT, "BLOCK", BLOCK_MS)
-            reply = await self._block(
-                "queue", "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
+            reply = await lane.block(
+                "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
             )
             lost = False
         except ResponseError as error:
@@ -259,12 +277,10 @@ class PartitionReader:
             self._advance(tp, records[tp])
         return records
 
-    async def _read_logs(self, tps: list[TP]) -> dict[TP, list[Record]]:
+    async def _read_logs(self, lane: Lane, tps: list[TP]) -> dict[TP, list[Record]]:
         streams = {stream_key(*tp).encode(): tp for tp in tps}
         after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in tps]
-        reply = await self._block(
-            "log", "XREAD", "COUNT", READ_COUNT, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after
-        )
+        reply = await lane.block("XREAD", "COUNT", READ_COUNT, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after)
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
@@ -272,29 +288,6 @@ class PartitionReader:
             self._advance(tp, records[tp])
             self.logs[tp] = records[tp][-1].offset + 1
         return records
-
-    async def _block(self, kind: str, *command: str | bytes | int) -> Any:
-        client = self._blocking[kind]
-        try:
-            if kind not in self._client_ids:
-                self._client_ids[kind] = int(await client.client_id())
-            return await execute(client, *command)
-        except BaseException as error:
-            self._client_ids.pop(kind, None)
-            if not isinstance(error, ResponseError):
-                await client.connection_pool.disconnect()
-                if client.connection is not None:
-                    await client.connection.disconnect()
-            raise
-
-    async def _unblock(self, client_id: int | None) -> None:
-        if client_id is None:
-            return
-        try:
-            await self.link.redis.client_unblock(client_id)
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
 
     def _advance(self, tp: TP, records: list[Record]) -> None:
         if records:

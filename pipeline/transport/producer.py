@@ -15,6 +15,7 @@ from faust.transport import base
 from faust.types import TP, HeadersArg, RecordMetadata
 from mode import get_logger
 from redis.asyncio.client import Pipeline
+from redis.exceptions import NoScriptError
 
 from .connection import is_unavailable
 from .keys import index_key, stream_key, topic_key
@@ -36,6 +37,7 @@ BATCH_SIZE: Final = 500
 QUEUE_LIMIT: Final = 10_000
 #: Seconds between tries while Redis is away, from the first to the longest.
 RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+_COMPACTED: Final = "append_compacted"
 #: Seconds between renewals of the expiry of a partition with a retention.
 RENEWAL_INTERVAL: Final = 30.0
 #: Seconds a stopping producer goes on trying to get rid of what it still holds.
@@ -295,20 +297,21 @@ class Producer(base.Producer):
                 pipeline.execute_command("XADD", stream, "0-*", *entry.fields)
             else:
                 keys = [stream, index_key(entry.topic, entry.partition)]
-                await self._link.scripts.queue(
-                    pipeline, "append_compacted", keys, entry.compact_key, *entry.fields
-                )
+                self._link.scripts.queue(pipeline, _COMPACTED, keys, entry.compact_key, *entry.fields)
         self._renew(pipeline, {(entry.topic, entry.partition) for entry in batch})
         try:
             results = await pipeline.execute(raise_on_error=False)
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("sending %d messages failed: %r", len(batch), error)
+            await self._link.server.relearn()
             return batch
+        if any(isinstance(result, NoScriptError) for result in results):
+            await self._link.scripts.load(_COMPACTED)
         left = []
         for entry, result in zip(batch, results[: len(batch)], strict=True):
             if isinstance(result, BaseException):
-                if is_unavailable(result):
+                if is_unavailable(result) or isinstance(result, NoScriptError):
                     left.append(entry)
                     continue
                 if not entry.confirmed.done():
@@ -320,6 +323,8 @@ class Producer(base.Producer):
                 entry.confirmed.set_result(
                     RecordMetadata(entry.topic, entry.partition, TP(entry.topic, entry.partition), offset)
                 )
+        if left:
+            await self._link.server.relearn()
         return left
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
-from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError
+
+from .connection import execute
 
 __all__ = ["NOT_MEMBER", "NOT_OWNER", "Scripts"]
 
@@ -35,15 +38,18 @@ _NAMES: Final = (
 _SOURCES: Final = {
     name: files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8") for name in _NAMES
 }
+# Redis names a script by this hash; nothing secret depends on it.
+_SHAS: Final = {
+    name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    for name, source in _SOURCES.items()
+}
 
 
 class Scripts:
-    """The transport's scripts, bound to one client; NOSCRIPT is answered by loading them again."""
+    """The transport's scripts; a server that does not know one yet is sent its text."""
 
     def __init__(self, redis: Redis) -> None:
-        self._scripts: dict[str, AsyncScript] = {
-            name: redis.register_script(source) for name, source in _SOURCES.items()
-        }
+        self._redis = redis
 
     async def call(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         """Run a script and return its raw result.
@@ -51,10 +57,15 @@ class Scripts:
         Raises:
             redis.exceptions.RedisError: Redis is away, or the script failed.
         """
-        return await self._scripts[name](keys=list(keys), args=list(args))
+        try:
+            return await execute(self._redis, "EVALSHA", _SHAS[name], len(keys), *keys, *args)
+        except NoScriptError:
+            return await execute(self._redis, "EVAL", _SOURCES[name], len(keys), *keys, *args)
 
-    async def queue(
-        self, pipeline: Pipeline, name: str, keys: Sequence[str], *args: str | bytes | int
-    ) -> None:
-        """Add a script to a pipeline; its result is among the pipeline's."""
-        await self._scripts[name](keys=list(keys), args=list(args), client=pipeline)
+    def queue(self, pipeline: Pipeline, name: str, keys: Sequence[str], *args: str | bytes | int) -> None:
+        """Add a script to a pipeline; its result is among the pipeline's, or a ``NoScriptError``."""
+        pipeline.execute_command("EVALSHA", _SHAS[name], len(keys), *keys, *args)
+
+    async def load(self, name: str) -> None:
+        """Make a script known to the server, on all nodes of a cluster."""
+        await self._redis.script_load(_SOURCES[name])

@@ -8,10 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from pipeline.transport import DeadLetter, DeadLetters, NoSuchDeadLetterError
-from pipeline.transport.connection import connect
 from pipeline.transport.dead_letters import MAX_AGE
 from pipeline.transport.keys import attempts_key, dead_key, lease_key, stream_key, topic_key
 from pipeline.transport.scripts import Scripts
+from pipeline.transport.servers import server_at
 from pipeline.transport.wire import decode, encode
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -19,7 +19,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
+    client = server_at([redis_url]).commands
     await client.hset(topic_key("orders"), "partitions", "2")
     await client.hset(topic_key("bills"), "partitions", "1")
     yield client

@@ -1,0 +1,101 @@
+"""A blocking read, one at a time, on a connection of its own, that can be ended from here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from faust.types import TP
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from .connection import execute, is_unavailable
+from .keys import stream_key
+from .servers import Server
+from .tasks import end
+from .wire import Record
+
+__all__ = ["Lane"]
+
+#: Seconds between requests to end a blocking read: the first may come before the read has reached Redis.
+UNBLOCK_INTERVAL: Final = 0.05
+
+
+class Lane:
+    """One read after the other for partitions that one command can read.
+
+    Attributes:
+        tps: What the read covers.
+        read: The read that is under way, or over and not yet looked at.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._client: Redis | None = None
+        self._client_id: int | None = None
+        self._unblocking: set[asyncio.Task[None]] = set()
+        self.tps: frozenset[TP] = frozenset()
+        self.read: asyncio.Task[dict[TP, list[Record]]] | None = None
+
+    def start(self, tps: frozenset[TP], read: Coroutine[Any, Any, dict[TP, list[Record]]]) -> None:
+        """Begin a read, which sends its command through :meth:`block`."""
+        self.tps = tps
+        self.read = asyncio.ensure_future(read)
+
+    async def block(self, *command: str | bytes | int) -> Any:
+        """Send a blocking command for ``tps``; a connection that fails is given up.
+
+        Cancelling it gives up the connection, too: its reply would be taken for the next one's.
+        """
+        try:
+            if self._client is None:
+                self._client = await self._server.blocking(self._key)
+            if self._client_id is None:
+                self._client_id = int(await self._client.client_id())
+            return await execute(self._client, *command)
+        except BaseException as error:
+            if not isinstance(error, ResponseError) or is_unavailable(error):
+                await self._disconnect()
+            if isinstance(error, Exception) and is_unavailable(error):
+                await self._server.relearn()
+            raise
+
+    def interrupt(self) -> None:
+        """Ask for the read to end; it does so soon, or was about to."""
+        task = asyncio.ensure_future(self.unblock())
+        self._unblocking.add(task)
+        task.add_done_callback(self._unblocking.discard)
+
+    async def unblock(self) -> None:
+        """Have Redis end the read. Nothing happens when there is none, or Redis is away."""
+        if self._client_id is None:
+            return
+        try:
+            await self._server.unblock(self._key, self._client_id)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+
+    async def finish(self) -> None:
+        """End the read and wait until it is over; what it brought is still to be looked at."""
+        while self.read is not None and not self.read.done():
+            await self.unblock()
+            await asyncio.wait([self.read], timeout=UNBLOCK_INTERVAL)
+
+    async def close(self) -> None:
+        """Give up the read and the connection."""
+        read, self.read = self.read, None
+        await end((*self._unblocking, *((read,) if read is not None else ())))
+        await self._disconnect()
+
+    @property
+    def _key(self) -> str:
+        return stream_key(*min(self.tps))
+
+    async def _disconnect(self) -> None:
+        client, self._client, self._client_id = self._client, None, None
+        if client is not None:
+            # The pool's connection, too, although a command that was cancelled may still hold it.
+            await client.connection_pool.disconnect()
+            await client.aclose()
