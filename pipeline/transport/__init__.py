@@ -6,11 +6,18 @@ This package stands alone: it needs Faust and redis-py, and nothing else of this
 from .consumer import MAX_ATTEMPTS, REDELIVERY_HEADER
 from .dead_letters import DeadLetter, DeadLetters
 from .driver import Transport
-from .errors import NoSuchDeadLetterError, TopicMismatchError, TransportError, UnsupportedSettingError
+from .errors import (
+    BrokerAddressError,
+    NoSuchDeadLetterError,
+    TopicMismatchError,
+    TransportError,
+    UnsupportedSettingError,
+)
 
 __all__ = [
     "MAX_ATTEMPTS",
     "REDELIVERY_HEADER",
+    "BrokerAddressError",
     "DeadLetter",
     "DeadLetters",
     "NoSuchDeadLetterError",

@@ -213,6 +213,8 @@ def server_at(
                 address, f"no ssl_context for a {kind}: say rediss+{kind}://…?ssl_ca_certs=…"
             )
         options.update(connection_class=_GivenContext.of(ssl_context))
+    if scheme == "unix":
+        del options["socket_keepalive"]
     if kind == "sentinel":
         return SentinelServer(places, service, options, **asking)
     if kind == "cluster":

@@ -24,7 +24,7 @@ app = faust.App(
 )
 numbers = app.topic("numbers", key_type=str)
 doubled = app.topic("doubled", key_type=str)
-notes = Redis.from_url(URL, decode_responses=True)
+notes = Redis.from_url(os.environ.get("TEST_NOTES_URL", URL), decode_responses=True)
 
 
 @app.agent(numbers)

@@ -1,0 +1,165 @@
+"""Redis as operators run it: with TLS, behind Sentinel, as a cluster. Real servers, each a process."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from pipeline.embedded import find_server
+from pipeline.ports import free_port
+from tests.support.waiting import wait_until
+
+HOST = "127.0.0.1"
+#: Milliseconds until a silent node counts as down.
+NODE_TIMEOUT_MS = 1500
+
+
+class RedisServer:
+    """One redis-server process; a context manager."""
+
+    def __init__(self, folder: Path, *lines: str, sentinel: bool = False) -> None:
+        """Describe it; `lines` go into its configuration."""
+        self.port = free_port(HOST)
+        self._folder = folder
+        self._lines = (f"port {self.port}", f"bind {HOST}", f'dir "{folder}"', *lines)
+        self._sentinel = sentinel
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def call(self, *command: str | int) -> Any:
+        """Send one command and return its reply."""
+        with redis.Redis(HOST, self.port, decode_responses=True) as client:
+            return client.execute_command(*command)
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        config, log = self._folder / "redis.conf", self._folder / "log"
+        config.write_text("\n".join(self._lines), encoding="utf-8")
+        command = [
+            str(find_server().binary),
+            str(config),
+            *(["--sentinel"] if self._sentinel else ["--save", ""]),
+        ]
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(command, stdout=output, stderr=output)
+        started = b"+monitor" if self._sentinel else b"Ready to accept connections"
+        wait_until(lambda: started in log.read_bytes(), f"a Redis server on port {self.port}")
+
+    def kill(self) -> None:
+        """End it with -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> RedisServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.kill()
+
+
+class Cluster:
+    """Three primaries with a replica each.
+
+    Attributes:
+        nodes: The servers, by port.
+    """
+
+    def __init__(self, nodes: list[RedisServer]) -> None:
+        self.nodes = {node.port: node for node in nodes}
+
+    @property
+    def url(self) -> str:
+        """The address for a broker; two nodes, of which one may be down."""
+        first, second, *_ = self.nodes
+        return f"redis+cluster://{HOST}:{first};redis+cluster://{HOST}:{second}"
+
+    def client(self) -> redis.RedisCluster:
+        """A new client."""
+        return redis.RedisCluster(HOST, next(iter(self.nodes)), decode_responses=True)
+
+    def empty(self) -> None:
+        """Remove all keys."""
+        with self.client() as client:
+            for node in client.get_primaries():
+                self.nodes[int(node.port)].call("FLUSHALL")
+
+    def holder(self, key: str) -> RedisServer:
+        """Return the primary that holds a key."""
+        with self.client() as client:
+            node = client.get_node_from_key(key)
+            assert node is not None
+            return self.nodes[int(node.port)]
+
+    def move(self, key: str) -> None:
+        """Move the slot of a key to another primary, as resharding does."""
+        source = self.holder(key)
+        with self.client() as client:
+            slot = client.keyslot(key)
+            primaries = {int(node.port): node for node in client.get_primaries()}
+        target = self.nodes[next(port for port in primaries if port != source.port)]
+        ids = {node.port: node.call("CLUSTER MYID") for node in (source, target)}
+        target.call("CLUSTER SETSLOT", slot, "IMPORTING", ids[source.port])
+        source.call("CLUSTER SETSLOT", slot, "MIGRATING", ids[target.port])
+        while keys := source.call("CLUSTER GETKEYSINSLOT", slot, 100):
+            source.call("MIGRATE", HOST, target.port, "", 0, 5000, "KEYS", *keys)
+        for port in primaries:
+            self.nodes[port].call("CLUSTER SETSLOT", slot, "NODE", ids[target.port])
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Cluster]:
+    """Run a cluster of six servers."""
+    lines = ("cluster-enabled yes", f"cluster-node-timeout {NODE_TIMEOUT_MS}")
+    with ExitStack() as stack:
+        nodes = []
+        for number in range(6):
+            bus = f"cluster-port {free_port(HOST)}"
+            nodes.append(stack.enter_context(RedisServer(folder / str(number), *lines, bus)))
+        cli = find_server().binary.with_name("redis-cli")
+        places = [f"{HOST}:{node.port}" for node in nodes]
+        create = [str(cli), "--cluster", "create", *places, "--cluster-replicas", "1", "--cluster-yes"]
+        subprocess.run(create, check=True, capture_output=True, timeout=60)
+        wait_until(lambda: all(_is_whole(node) for node in nodes), "a cluster that covers all slots")
+        yield Cluster(nodes)
+
+
+def _is_whole(node: RedisServer) -> bool:
+    roles = [facts["flags"] for facts in node.call("CLUSTER NODES").values()]
+    whole = node.call("CLUSTER INFO")["cluster_state"] == "ok"
+    return whole and sum("slave" in role for role in roles) == 3
+
+
+@contextmanager
+def sentinel(folder: Path) -> Iterator[tuple[str, list[RedisServer]]]:
+    """Run a primary, its replica and a quick Sentinel; yield the broker's address, and both."""
+    with ExitStack() as stack:
+        primary = stack.enter_context(RedisServer(folder / "primary"))
+        replicating = (f"replicaof {HOST} {primary.port}", "repl-diskless-sync-delay 0")
+        replica = stack.enter_context(RedisServer(folder / "replica", *replicating))
+        monitoring = (
+            f"sentinel monitor streams {HOST} {primary.port} 1",
+            "sentinel down-after-milliseconds streams 1000",
+            "sentinel failover-timeout streams 5000",
+        )
+        watcher = stack.enter_context(RedisServer(folder / "sentinel", *monitoring, sentinel=True))
+        wait_until(lambda: replica.call("INFO", "replication")["master_link_status"] == "up", "a replica")
+        wait_until(lambda: watcher.call("SENTINEL REPLICAS", "streams"), "a Sentinel that knows it")
+        yield f"redis+sentinel://{HOST}:{watcher.port}/streams/0", [primary, replica]
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate for 127.0.0.1 that signs itself; return it and its key."""
+    certificate, key = folder / "server.crt", folder / "server.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=redis",
+         "-addext", f"subjectAltName=IP:{HOST}", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key
