@@ -23,6 +23,9 @@ from pipeline.presence import Presence
 from pipeline.redis_client import connect
 from pipeline.sessions import Sessions
 from pipeline.settings import Settings
+from pipeline.stages.report import keep_reporting
+from pipeline.stages.snapshot import SESSION_TIMEOUT
+from pipeline.stages.work import WorkSensor, work_of
 from pipeline.topics import Sender, Topics, send
 from pipeline.transport import MAX_ATTEMPTS, REDELIVERY_HEADER
 
@@ -78,6 +81,12 @@ class Stage:
         app = create_app(name, settings)
         redis = connect(settings.redis_url)
         topics = Topics(app)
+        work = WorkSensor(name)
+        app.sensors.add(work)
+
+        @app.task  # type: ignore[untyped-decorator]
+        async def report() -> None:
+            await keep_reporting(redis, name, app.consumer.member_id, work.report)  # type: ignore[attr-defined]
 
         async def close(*_args: Any, **_kwargs: Any) -> None:
             await redis.aclose()
@@ -99,7 +108,7 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         topic_partitions=settings.partitions,
         topic_replication_factor=1,
         # A dead worker's partitions wait this long for their next owner (s).
-        broker_session_timeout=5.0,
+        broker_session_timeout=SESSION_TIMEOUT,
         broker_heartbeat_interval=1.0,
         # A model call that outlasts this (s) no longer holds up the other workers of its stage.
         broker_rebalance_timeout=10.0,
@@ -148,6 +157,9 @@ async def attempt(
     try:
         await handle(event.value, entry)
     except Exception as error:
+        work = work_of(event.app)
+        if work is not None:
+            work.failed += 1
         failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
         if failed_before + 1 >= MAX_ATTEMPTS:
             await give_up(event.value, entry)

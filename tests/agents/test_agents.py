@@ -263,6 +263,7 @@ class FakeConsumer:
 @dataclass
 class FakeApp:
     consumer: FakeConsumer = field(default_factory=FakeConsumer)
+    sensors: tuple[()] = ()
 
 
 @dataclass
