@@ -112,6 +112,10 @@ class Settings(BaseSettings):
     infer_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
     deliver_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
 
+    admin_token: SecretStr | None = Field(
+        None, min_length=8, description="a secret of 8 characters or more, without spaces"
+    )
+
     infer_concurrency: int = Field(64, ge=1, le=10_000, description="a whole number from 1 to 10000")
     partitions: int = Field(8, ge=1, le=1024, description="a whole number from 1 to 1024")
     ingest_port: int = Field(0, ge=0, le=65535, description="a whole number from 0 to 65535")
@@ -168,7 +172,7 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value
 
-    @field_validator("hf_token")
+    @field_validator("hf_token", "admin_token")
     @classmethod
     def _one_word(cls, token: SecretStr | None) -> SecretStr | None:
         if token is not None and (

@@ -19,7 +19,7 @@ from pipeline.presence import Presence
 from pipeline.redis_client import connect
 from pipeline.sessions import Sessions
 from pipeline.settings import Settings
-from web import chat, health, keys, limits, pages, reload, sessions
+from web import chat, health, keys, limits, node, pages, reload, sessions, stages
 from web.errors import errors_as_json
 from web.hub import Hub, reader_client
 from web.intake import Send
@@ -55,7 +55,7 @@ def create_app(settings: Settings, *, send: Send | None = None) -> web.Applicati
     )
     app[keys.SETTINGS] = settings
     app[keys.OPEN] = set()
-    for part in (health, sessions, chat, pages):
+    for part in (health, sessions, chat, pages, stages):
         part.add_routes(app)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_close_sockets)
@@ -63,6 +63,8 @@ def create_app(settings: Settings, *, send: Send | None = None) -> web.Applicati
     app.cleanup_ctx.append(_redis)
     app.cleanup_ctx.append(partial(_intake, send=send))
     app.cleanup_ctx.append(_hub)
+    app.cleanup_ctx.append(node.reporting)
+    app.cleanup_ctx.append(stages.watch)
     return app
 
 

@@ -17,17 +17,16 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.embedded import running_of
-from pipeline.errors import ParleyError, mask
+from pipeline.errors import ParleyError
 from pipeline.redis_client import connect
 from pipeline.settings import STAGES, Settings
+from pipeline.stages.shown import shown_message
 from pipeline.transport import DeadLetter, DeadLetters, NoSuchDeadLetterError
 
 T = TypeVar("T")
 
 _PAGE = 500
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-# Fields of a message that hold what a person wrote, or what was written to them.
-_PRIVATE = frozenset({"text", "prompt", "context", "answer"})
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,8 @@ def list_letters(settings: Settings, selection: Selection, *, limit: int, as_jso
 def show(settings: Settings, letter_id: str, *, private: bool) -> None:
     """Print one dead letter as JSON; what people wrote only when asked for."""
     letter = _run(settings, lambda dead: dead.get(letter_id))
-    click.echo(json.dumps({**facts(letter), "message": message(letter, private=private)}, indent=2))
+    shown = shown_message(letter.value, private=private)
+    click.echo(json.dumps({**facts(letter), "message": shown}, indent=2))
 
 
 def replay(settings: Settings, ids: Sequence[str], selection: Selection | None) -> None:
@@ -113,25 +113,6 @@ def facts(letter: DeadLetter) -> dict[str, Any]:
         "given_up_at": _when(letter.died_at),
         "trace_id": letter.trace_id,
     }
-
-
-def message(letter: DeadLetter, *, private: bool) -> Any:
-    """Return the message itself, decoded, its token masked; what people wrote only if `private`."""
-    value = letter.value or b""
-    try:
-        decoded = json.loads(value)
-    except ValueError:
-        decoded = value.decode("utf-8", "backslashreplace")
-    if not isinstance(decoded, dict):
-        return decoded if private else f"… ({len(value)} bytes that are no object in JSON)"
-    shown = {}
-    for name, content in decoded.items():
-        if name == "token" and isinstance(content, str):
-            content = mask(content)
-        elif name in _PRIVATE and not private and content is not None:
-            content = f"… ({len(content)} {'messages' if isinstance(content, list) else 'characters'})"
-        shown[name] = content
-    return shown
 
 
 async def _list(

@@ -19,8 +19,9 @@ from typing import Final
 
 #: Seconds that are judged. Shorter: a hiccup is called a stall. Longer: a stall is told later.
 WINDOW: Final = 10.0
-#: Seconds without anything coming or going after which a stage is called idle.
-QUIET: Final = 3.0
+#: Seconds without anything coming after which a stage is called idle; not shorter than rates are taken over,
+#: or an idle stage would show some.
+QUIET: Final = 5.0
 
 
 class State(StrEnum):

@@ -19,7 +19,7 @@ from pipeline.transport.tasks import end
 #: Seconds between looks.
 INTERVAL: Final = 1.0
 #: Seconds between the first two looks: rates need two, and somebody waits.
-FIRST_INTERVAL: Final = 0.3
+FIRST_INTERVAL: Final = 0.5
 #: Seconds without a question after which no more is looked: a page asks every second or two.
 LINGER: Final = 15.0
 #: Looks that are kept for the charts: five minutes.

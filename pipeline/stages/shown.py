@@ -1,0 +1,58 @@
+"""What may be shown of a message: all of it, or only what carries nothing that people wrote."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from pipeline.errors import mask
+
+# Fields whose strings say nothing of what people wrote. All other strings are hidden, so that a field that is
+# added later is hidden until somebody thinks about it.
+_HARMLESS = frozenset({"id", "turn", "error", "code", "kind", "timestamp"})
+_WORD = re.compile(r"[\w.:+-]{1,64}", re.ASCII)
+
+
+def shown_message(value: bytes | None, *, private: bool) -> Any:
+    """Return a message decoded from JSON, its token masked.
+
+    Args:
+        private: show also what people wrote, and what was written to them.
+    """
+    if value is None:
+        return None
+    try:
+        decoded = json.loads(value)
+    except ValueError:
+        text = value.decode("utf-8", "backslashreplace")
+        return text if private else f"… ({len(value)} bytes that are no JSON)"
+    if not isinstance(decoded, dict):
+        return decoded if private else _hidden(decoded)
+    return {name: _shown(name, content, private) for name, content in decoded.items()}
+
+
+def shown_error(error: str, *, private: bool) -> str:
+    """Return an error as `Type: text`; only its type unless `private`, as the text may quote a message."""
+    kind, _, text = error.partition(":")
+    return error if private or not text else f"{kind}: …"
+
+
+def _shown(name: str, content: Any, private: bool) -> Any:
+    if name == "token" and isinstance(content, str):
+        return mask(content)
+    if private or content is None or isinstance(content, bool | int | float):
+        return content
+    if isinstance(content, str) and name in _HARMLESS and _WORD.fullmatch(content):
+        return content
+    return _hidden(content)
+
+
+def _hidden(content: Any) -> str:
+    match content:
+        case str():
+            return f"… ({len(content)} characters)"
+        case list() | dict():
+            return f"… ({len(content)} {'fields' if isinstance(content, dict) else 'items'})"
+        case _:
+            return "…"

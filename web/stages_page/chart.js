@@ -1,0 +1,156 @@
+// Line charts of the last minutes, as SVG. Time runs to the right; unknown stretches are gaps, not zeros.
+
+import { h, setAttribute, setText, svg } from "./dom.js";
+import { clock } from "./format.js";
+
+export const SPAN = 300; // seconds that a chart shows
+const GAP = 4; // seconds between two points from which on the line is broken
+const HEIGHT = 96;
+const FOOT = 16;
+
+/** The smallest of 1, 2, 5 × 10ⁿ that is not below `value`. */
+export function niceMax(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 5, 10].map((step) => step * power).find((bound) => bound >= value * 0.999);
+}
+
+/** Return the `d` of a path through points, broken at gaps. */
+export function linePath(times, values, x, y) {
+  let path = "";
+  let last = null;
+  times.forEach((time, index) => {
+    const value = values[index];
+    if (value === null || value === undefined) {
+      last = null;
+      return;
+    }
+    path += `${last === null || time - last > GAP ? "M" : "L"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
+    last = time;
+  });
+  return path;
+}
+
+/** One chart with its title, legend and a readout that follows the pointer. */
+export class Chart {
+  /**
+   * @param title what is shown
+   * @param series [{key, label}], the first one in front
+   * @param format turns a value into text
+   * @param floor the least that the top of the scale may be
+   */
+  constructor(title, series, format, floor) {
+    Object.assign(this, { title, series, format, floor, pointer: null, width: 0, columns: null });
+    this.lines = series.map((each, index) => svg("path", { class: `line line-${index}` }));
+    this.dots = series.map((each, index) => svg("circle", { class: `dot line-${index}`, r: 3 }));
+    this.top = svg("text", { class: "scale", x: 0, y: 10 });
+    this.half = svg("line", { class: "grid" });
+    this.base = svg("line", { class: "grid base" });
+    this.cross = svg("line", { class: "cross" });
+    this.from = svg("text", { class: "scale", x: 0, y: HEIGHT + FOOT - 3 });
+    this.to = svg("text", { class: "scale end", y: HEIGHT + FOOT - 3 });
+    this.svg = svg(
+      "svg",
+      { role: "img", height: HEIGHT + FOOT },
+      ...[this.half, this.base, this.top, this.from, this.to, this.cross, ...this.lines.toReversed(), ...this.dots],
+    );
+    this.values = series.map(() => h("b"));
+    this.legend = h(
+      "p",
+      { class: "legend" },
+      ...series.map((each, index) =>
+        h("span", { class: `key line-${index}` }, h("i", { "aria-hidden": "true" }), `${each.label} `, this.values[index]),
+      ),
+    );
+    this.when = h("span", { class: "when" });
+    this.element = h("figure", { class: "chart" }, h("figcaption", {}, h("strong", {}, title), this.when), this.legend, this.svg);
+    this.svg.addEventListener("pointermove", (event) => this.point(event));
+    this.svg.addEventListener("pointerleave", () => this.point(null));
+    new ResizeObserver(([entry]) => {
+      this.width = Math.floor(entry.contentRect.width);
+      this.draw();
+    }).observe(this.svg);
+  }
+
+  /** Show columns of equal length: `at`, and one for each series. */
+  update(columns, now) {
+    Object.assign(this, { columns, now });
+    this.draw();
+  }
+
+  point(event) {
+    this.pointer = event && (event.clientX - this.svg.getBoundingClientRect().left) / this.width;
+    this.draw();
+  }
+
+  draw() {
+    if (!this.columns || this.width < 20) return;
+    const { at } = this.columns;
+    const start = this.now - SPAN;
+    const known = this.series.flatMap(({ key }) => this.columns[key].filter((value) => value !== null));
+    const top = niceMax(known.reduce((most, value) => Math.max(most, value), this.floor));
+    const x = (time) => ((time - start) / SPAN) * this.width;
+    const y = (value) => HEIGHT - (value / top) * (HEIGHT - 14);
+    this.series.forEach(({ key }, index) => setAttribute(this.lines[index], "d", linePath(at, this.columns[key], x, y)));
+    for (const [line, level] of [[this.half, top / 2], [this.base, 0]]) {
+      setAttribute(line, "x2", this.width);
+      setAttribute(line, "y1", y(level));
+      setAttribute(line, "y2", y(level));
+    }
+    setText(this.top, this.format(top));
+    setText(this.from, "5 min ago");
+    setText(this.to, "now");
+    setAttribute(this.to, "x", this.width);
+    this.read(at, x, y);
+  }
+
+  /** Show the values under the pointer, else the latest. */
+  read(at, x, y) {
+    let index = at.length - 1;
+    if (this.pointer !== null) {
+      const time = this.now - SPAN + this.pointer * SPAN;
+      index = at.reduce((best, each, each_index) => (Math.abs(each - time) < Math.abs(at[best] - time) ? each_index : best), index);
+    }
+    const pointed = this.pointer !== null && index >= 0;
+    setText(this.when, pointed ? clock(at[index]) : "");
+    setAttribute(this.cross, "visibility", pointed ? "visible" : "hidden");
+    if (pointed) {
+      setAttribute(this.cross, "x1", x(at[index]));
+      setAttribute(this.cross, "x2", x(at[index]));
+      setAttribute(this.cross, "y1", 12);
+      setAttribute(this.cross, "y2", HEIGHT);
+    }
+    const said = this.series.map(({ key, label }, number) => {
+      const value = index < 0 ? null : this.columns[key][index];
+      setText(this.values[number], this.format(value));
+      const dot = this.dots[number];
+      setAttribute(dot, "visibility", value === null ? "hidden" : "visible");
+      if (value !== null) {
+        setAttribute(dot, "cx", x(at[index]).toFixed(1));
+        setAttribute(dot, "cy", y(value).toFixed(1));
+      }
+      return `${label} ${this.format(value)}`;
+    });
+    setAttribute(this.svg, "aria-label", `${this.title}: ${said.join(", ")}`);
+  }
+}
+
+/** A sparkline without words, for a card. */
+export class Sparkline {
+  constructor(keys) {
+    this.keys = keys;
+    this.lines = keys.map((key, index) => svg("path", { class: `line line-${index}` }));
+    this.element = svg(
+      "svg",
+      { class: "spark", viewBox: "0 0 100 28", preserveAspectRatio: "none", "aria-hidden": "true" },
+      ...this.lines.toReversed(),
+    );
+  }
+
+  update(columns, now) {
+    const known = this.keys.flatMap((key) => columns[key].filter((value) => value !== null));
+    const top = known.reduce((most, value) => Math.max(most, value), 1);
+    const x = (time) => ((time - now + SPAN) / SPAN) * 100;
+    const y = (value) => 27 - (value / top) * 25;
+    this.keys.forEach((key, index) => setAttribute(this.lines[index], "d", linePath(columns.at, columns[key], x, y)));
+  }
+}

@@ -1,0 +1,151 @@
+// One stage in full: figures, charts, partitions, workers.
+
+import { Chart } from "./chart.js";
+import { byId, h, keyed, setAttribute, setText } from "./dom.js";
+import { badge } from "./flow.js";
+import { count, duration, rate } from "./format.js";
+
+const perSecond = (value) => (value === null ? "–" : `${rate(value)}/s`);
+
+const FACTS = [
+  ["In", (s) => perSecond(s.rate_in)],
+  ["Out", (s) => perSecond(s.rate_out)],
+  ["Not read (lag)", (s) => count(s.lag)],
+  ["At work (pending)", (s) => count(s.pending)],
+  ["Oldest", (s) => duration(s.oldest_age)],
+  ["Retrying", (s) => count(s.retrying)],
+  ["Failures", (s) => perSecond(s.failures)],
+  ["Dead letters", (s) => count(s.dead_letters)],
+];
+
+const PARTITIONS = [
+  ["Partition", null],
+  ["State", null],
+  ["In", (p) => perSecond(p.rate_in)],
+  ["Out", (p) => perSecond(p.rate_out)],
+  ["Lag", (p) => count(p.lag)],
+  ["Pending", (p) => count(p.pending)],
+  ["Oldest", (p) => duration(p.oldest_age)],
+  ["Retrying", (p) => count(p.retrying)],
+  ["Dead", (p) => count(p.dead_letters)],
+  ["Messages ever", (p) => count(p.added)],
+  ["Owner", (p) => p.owner ?? "–"],
+];
+
+const WORKERS = [
+  ["Worker", (w) => w.id],
+  ["State", null],
+  ["Heartbeat", (w) => `${duration(w.heartbeat_age)} ago`],
+  ["Partitions", (w) => ranges(w.partitions)],
+  ["At work", (w) => count(w.working)],
+  ["Rate", (w) => perSecond(w.rate)],
+  ["Handled", (w) => count(w.handled)],
+  ["Failed", (w) => count(w.failed)],
+  ["Up", (w) => duration(w.uptime)],
+];
+
+const NODES = [
+  ["Node", (n) => n.id],
+  ["State", null],
+  ["Heartbeat", (n) => `${duration(n.heartbeat_age)} ago`],
+  ["Sockets", (n) => count(n.working)],
+  ["Messages in", (n) => perSecond(n.rate)],
+  ["Messages ever", (n) => count(n.handled)],
+  ["Up", (n) => duration(n.uptime)],
+];
+
+/** Numbers as ranges: [0, 1, 2, 5] → "0–2, 5". */
+export function ranges(numbers) {
+  const parts = [];
+  for (const number of numbers) {
+    const last = parts.at(-1);
+    if (last && last[1] === number - 1) last[1] = number;
+    else parts.push([number, number]);
+  }
+  return parts.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(", ") || "none";
+}
+
+export class Detail {
+  /** @param onOpen called with a stage's name and a partition's number */
+  constructor(onOpen) {
+    this.onOpen = onOpen;
+    this.stage = null;
+    this.badge = badge("idle");
+    this.facts = FACTS.map(() => h("dd"));
+    byId("facts").append(...FACTS.map(([name], index) => h("div", {}, h("dt", {}, name), this.facts[index])));
+    this.charts = [
+      new Chart("Messages per second", [{ key: "rate_out", label: "out" }, { key: "rate_in", label: "in" }], perSecond, 1),
+      new Chart("Left to do", [{ key: "left", label: "messages" }], count, 10),
+      new Chart("Waited before work began", [{ key: "wait_p50", label: "p50" }, { key: "wait_p99", label: "p99" }], duration, 0.01),
+      new Chart("Time at work", [{ key: "work_p50", label: "p50" }, { key: "work_p99", label: "p99" }], duration, 0.01),
+    ];
+    byId("charts").append(...this.charts.map((chart) => chart.element));
+    this.partitions = table(byId("partitions"), PARTITIONS);
+    this.workers = table(byId("workers"), WORKERS);
+    this.nodes = table(byId("nodes"), NODES);
+  }
+
+  /** Show one stage. */
+  update(stage, columns, now) {
+    if (this.stage !== stage.name) {
+      this.stage = stage.name;
+      // Rows are reused by their key: another stage's must not be.
+      for (const body of [this.partitions, this.workers]) {
+        body.replaceChildren();
+        body.known?.clear();
+      }
+    }
+    const name = byId("stage-name");
+    if (name.firstChild?.textContent !== stage.name) name.replaceChildren(h("span", {}, stage.name), " ", this.badge);
+    this.badge.update(stage.state);
+    setText(byId("stage-why"), stage.settled ? stage.why : `${stage.why}; partitions are being shared out`);
+    FACTS.forEach(([, of], index) => setText(this.facts[index], of(stage)));
+    this.charts.forEach((chart) => chart.update(columns, now));
+    keyed(this.partitions, stage.partitions, (p) => p.number, (p) => this.partitionRow(stage.name, p));
+    keyed(this.workers, stage.workers, (w) => w.id, () => workerRow(WORKERS));
+    const alone = !stage.workers.some((worker) => worker.alive);
+    byId("no-workers").hidden = !alone;
+    setText(byId("no-workers"), `No worker runs. Start one: parley agent ${stage.name}`);
+  }
+
+  /** Show the web nodes. */
+  updateWeb(nodes) {
+    keyed(this.nodes, nodes, (node) => node.id, () => workerRow(NODES));
+  }
+
+  partitionRow(stage, { number }) {
+    const state = badge("idle");
+    const open = h("button", { type: "button", class: "link", "aria-label": `Entries of partition ${number}` }, `${number}`);
+    const cells = PARTITIONS.map(([name]) => h("td", { class: name === "Owner" ? "id" : null }));
+    cells[0].append(open);
+    cells[1].append(state);
+    const row = h("tr", { class: "opens", click: () => this.onOpen(stage, number) }, ...cells);
+    row.update = (partition) => {
+      state.update(partition.state);
+      setAttribute(row, "data-dead", partition.dead_letters > 0);
+      PARTITIONS.forEach(([, of], index) => of && setText(cells[index], of(partition)));
+    };
+    return row;
+  }
+}
+
+function workerRow(columns) {
+  const word = h("span");
+  const cells = columns.map((column, index) => h("td", { class: index ? null : "id" }));
+  cells[1].append(word);
+  const row = h("tr", {}, ...cells);
+  row.update = (worker) => {
+    const state = !worker.alive ? "gone" : worker.silent ? "silent" : "alive";
+    setText(word, state);
+    setAttribute(row, "data-worker", state);
+    columns.forEach(([, of], index) => of && setText(cells[index], of(worker)));
+  };
+  return row;
+}
+
+function table(element, columns) {
+  const body = h("tbody");
+  const head = columns.map(([name]) => h("th", { scope: "col" }, name));
+  element.append(h("thead", {}, h("tr", {}, ...head)), body);
+  return body;
+}

@@ -1,0 +1,147 @@
+// The page: asks for the figures once a second while it is seen, and hands them round.
+
+import { api, admin } from "./api.js";
+import { SPAN } from "./chart.js";
+import { Detail } from "./detail.js";
+import { byId, setText } from "./dom.js";
+import { Drawer } from "./drawer.js";
+import { Flow } from "./flow.js";
+import { clock } from "./format.js";
+
+const INTERVAL = 1000; // ms
+const URGENCY = ["stopped", "stalled", "slow"];
+const KEYS = ["at", "rate_in", "rate_out", "left", "wait_p50", "wait_p99", "work_p50", "work_p99"];
+
+const histories = new Map();
+let snapshot = null;
+let selected = null;
+let timer = null;
+
+const flow = new Flow(byId("flow"), (name) => {
+  location.hash = name;
+});
+const drawer = new Drawer(() => openUnlock());
+const detail = new Detail((stage, partition) => drawer.open(stage, partition));
+
+function columns(name) {
+  if (!histories.has(name)) histories.set(name, Object.fromEntries(KEYS.map((key) => [key, []])));
+  return histories.get(name);
+}
+
+function remember(stage, at) {
+  const kept = columns(stage.name);
+  if (kept.at.length && kept.at.at(-1) >= at) return;
+  const point = {
+    ...{ at, rate_in: stage.rate_in, rate_out: stage.rate_out, left: stage.lag + stage.pending },
+    ...{ wait_p50: stage.wait.p50, wait_p99: stage.wait.p99, work_p50: stage.work.p50, work_p99: stage.work.p99 },
+  };
+  const old = kept.at.findIndex((time) => time > at - SPAN);
+  for (const key of KEYS) {
+    if (old > 0) kept[key].splice(0, old);
+    kept[key].push(point[key]);
+  }
+}
+
+function choose() {
+  const asked = decodeURIComponent(location.hash.slice(1));
+  if (asked === "web" || snapshot.stages.some((stage) => stage.name === asked)) return asked;
+  // Nothing chosen: what needs a look most; once shown it stays, or the page would jump under the reader.
+  const worst = URGENCY.map((state) => snapshot.stages.find((stage) => stage.state === state)).find(Boolean);
+  return selected ?? (worst ?? snapshot.stages.at(-2)).name;
+}
+
+function verdict() {
+  const troubled = snapshot.stages.filter((stage) => URGENCY.includes(stage.state));
+  if (troubled.length) return troubled.map((stage) => `${stage.name} is ${stage.state}`).join(", ");
+  return snapshot.stages.every((stage) => stage.state === "idle") ? "All stages are idle" : "All stages work";
+}
+
+function render() {
+  selected = choose();
+  flow.update(snapshot, selected, columns);
+  const stage = snapshot.stages.find((each) => each.name === selected);
+  byId("stage").hidden = !stage;
+  byId("web").hidden = Boolean(stage);
+  if (stage) detail.update(stage, columns(stage.name), snapshot.at);
+  else detail.updateWeb(snapshot.web);
+  const said = verdict();
+  setText(byId("verdict"), said);
+  byId("verdict").dataset.state =
+    URGENCY.find((state) => snapshot.stages.some((each) => each.state === state)) ?? "working";
+  setText(byId("clock"), clock(snapshot.at));
+  document.title = `${said} · Parley`;
+}
+
+function trouble(text) {
+  byId("trouble").hidden = text === null;
+  setText(byId("trouble"), text ?? "");
+  document.body.classList.toggle("stale", text !== null);
+}
+
+async function tick() {
+  try {
+    snapshot = await api.stages();
+    snapshot.stages.forEach((stage) => remember(stage, snapshot.at));
+    trouble(null);
+    render();
+  } catch (error) {
+    if (error.status === undefined) throw error;
+    if (error.status === 403) setAdmin(null); // the token was changed
+    trouble(snapshot ? `${error.message}. The figures below are of ${clock(snapshot.at)}.` : `${error.message}.`);
+  } finally {
+    clearTimeout(timer);
+    timer = document.hidden ? null : setTimeout(tick, INTERVAL);
+  }
+}
+
+function setAdmin(token) {
+  admin.token = token;
+  setText(byId("unlock"), token === null ? "Unlock" : "Lock");
+}
+
+function openUnlock() {
+  setText(byId("unlock-error"), "");
+  byId("unlock-dialog").showModal();
+}
+
+byId("unlock").addEventListener("click", () => {
+  if (admin.token === null) openUnlock();
+  else {
+    setAdmin(null);
+    drawer.refresh();
+  }
+});
+byId("unlock-cancel").addEventListener("click", () => byId("unlock-dialog").close());
+byId("unlock-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const token = byId("token").value.trim();
+  try {
+    await api.access(token);
+  } catch (error) {
+    setText(byId("unlock-error"), error.message);
+    return;
+  }
+  byId("token").value = "";
+  setAdmin(token);
+  byId("unlock-dialog").close();
+  drawer.refresh();
+});
+
+addEventListener("hashchange", () => snapshot && render());
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && timer === null) tick();
+});
+
+async function start() {
+  setAdmin(admin.token);
+  try {
+    const { admin_token: canUnlock } = await api.access(null);
+    byId("unlock").hidden = !canUnlock;
+    for (const [name, kept] of Object.entries(await api.history())) histories.set(name, kept);
+  } catch {
+    // The first tick tells what is wrong.
+  }
+  await tick();
+}
+
+start();
