@@ -125,4 +125,3 @@ class Entries:
 def _record(entry_id: bytes, fields: Any) -> Record:
     flat = [part for pair in fields.items() for part in pair] if isinstance(fields, dict) else fields
     return decode(entry_id, flat)
-

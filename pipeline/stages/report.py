@@ -22,6 +22,8 @@ from pipeline.stages.histogram import Counts
 
 logger = logging.getLogger(__name__)
 
+#: Seconds whose durations a report holds: a p99 needs a few hundred of them.
+WINDOW: Final = 30.0
 #: Seconds between reports: the page is at most this much behind.
 INTERVAL: Final = 1.0
 #: Milliseconds a report outlives its worker: long enough for a few that were late.
@@ -41,8 +43,10 @@ class Report:
         failed: attempts that failed.
         working: messages that are worked on now.
         progress: grows with every sign that work goes on, as a token that the model sent.
-        wait: how long messages had been on their way to the agent, since they were sent.
-        work: how long the agent took.
+        usual: how long the work takes at most, as a rule: the 99th percentile since the start, in seconds.
+        wait: how long messages had been on their way to the agent, since they were sent; those of the last
+            `WINDOW` seconds.
+        work: how long the agent took, of the same.
     """
 
     started: float
@@ -50,6 +54,7 @@ class Report:
     failed: int = 0
     working: int = 0
     progress: int = 0
+    usual: float = 0.0
     wait: Counts = field(default_factory=dict)
     work: Counts = field(default_factory=dict)
 

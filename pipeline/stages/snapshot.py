@@ -4,25 +4,22 @@
     snapshot = course.see(look)     # once a second or so
 
 Rates are differences of offsets over the last `RATE_WINDOW` seconds, so they are exact, whatever happened
-between the looks; durations are what the workers measured in the last `DURATION_WINDOW` seconds.
+between the looks; durations are what the workers measured of late (`report.WINDOW`).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pipeline.stages.histogram import Counts, difference, merged, percentile
+from pipeline.stages.histogram import Counts, merged, percentile
 from pipeline.stages.look import Look, PartitionLook, StageLook, WorkerLook
-from pipeline.stages.report import Report
 from pipeline.stages.state import Judge, Moment, State
 
 #: Seconds over which rates are taken. Shorter: they flicker. Longer: they lag behind.
 RATE_WINDOW: Final = 5.0
-#: Seconds over which percentiles of durations are taken: a p99 needs a few hundred of them.
-DURATION_WINDOW: Final = 30.0
 #: Seconds without a heartbeat after which a worker is put out of its group.
 SESSION_TIMEOUT: Final = 5.0
 #: Seconds without a heartbeat after which something may be wrong with a worker; it beats every second.
@@ -137,7 +134,7 @@ class Course:
             self._looks.clear()
             self._judges.clear()
         self._looks.append(look)
-        while len(self._looks) > 2 and self._looks[1].at <= look.at - DURATION_WINDOW:
+        while len(self._looks) > 2 and self._looks[1].at <= look.at - RATE_WINDOW:
             self._looks.popleft()
         return Snapshot(look.at, [self._stage(name, look) for name in look.stages], self._web_nodes(look))
 
@@ -150,15 +147,12 @@ class Course:
         now, then = look.stages[name], self._before(RATE_WINDOW)
         elapsed = look.at - then.at
         alive = {worker.id for worker in now.workers if look.at - worker.beat < SESSION_TIMEOUT}
-        reference = self._before(DURATION_WINDOW).stages[name].workers
-        work = _counted(now.workers, reference, lambda report: report.work)
-        wait = _durations(_counted(now.workers, reference, lambda report: report.wait))
-        longest = (
-            percentile(merged(worker.report.work for worker in now.workers if worker.report), 0.99) or 0.0
-        )
+        reports = [worker.report for worker in now.workers if worker.report is not None]
+        wait = _durations(report.wait for report in reports)
+        usual = max((report.usual for report in reports), default=0.0)
         rates = _rates(now.partitions, then.stages[name].partitions, elapsed)
         partitions = [
-            self._partition(name, number, look, rates[number], alive, longest)
+            self._partition(name, number, look, rates[number], alive, usual)
             for number in range(len(now.partitions))
         ]
         moves = tuple(sum(column) for column in zip(*map(_moves_of, now.workers), strict=True)) or (0,)
@@ -173,7 +167,7 @@ class Course:
                 added=sum(each.added for each in partitions),
             ),
             alive=bool(alive),
-            patience=longest,
+            patience=usual,
         )
         stuck = [each.number for each in partitions if each.state is State.STALLED]
         if state is not State.STOPPED and stuck:
@@ -192,7 +186,7 @@ class Course:
             pending=sum(each.pending for each in partitions),
             oldest_age=max(ages, default=None),
             wait=wait,
-            work=_durations(work),
+            work=_durations(report.work for report in reports),
             failures=_failures(now.workers, then.stages[name].workers, elapsed),
             retrying=sum(each.retrying for each in partitions),
             dead_letters=sum(each.dead_letters for each in partitions),
@@ -213,7 +207,7 @@ class Course:
         look: Look,
         rates: tuple[float | None, float | None],
         alive: set[str],
-        longest: float,
+        usual: float,
     ) -> Partition:
         seen = look.stages[name].partitions[number]
         owner = next((worker for worker in look.stages[name].workers if worker.id == seen.owner), None)
@@ -229,7 +223,7 @@ class Course:
                 added=seen.added,
             ),
             alive=seen.owner in alive,
-            patience=longest,
+            patience=usual,
         )
         age = None if seen.oldest_sent is None else max(0.0, look.at - seen.oldest_sent)
         return Partition(
@@ -282,20 +276,9 @@ def _sum(rates: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _durations(counts: Counts) -> Durations:
+def _durations(parts: Iterable[Counts]) -> Durations:
+    counts = merged(parts)
     return Durations(percentile(counts, 0.5), percentile(counts, 0.99))
-
-
-def _counted(
-    now: Sequence[WorkerLook], then: Sequence[WorkerLook], of: Callable[[Report], Counts]
-) -> dict[int, int]:
-    """Return what all workers counted between two looks; one that is new, since it started."""
-    before = {worker.id: worker.report for worker in then if worker.report is not None}
-    return merged(
-        difference(of(worker.report), of(before[worker.id]) if worker.id in before else {})
-        for worker in now
-        if worker.report is not None
-    )
 
 
 def _failures(now: Sequence[WorkerLook], then: Sequence[WorkerLook], elapsed: float) -> float | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import Any
 
 import faust
 from faust.types import TP, EventT, StreamT
 
-from pipeline.stages.histogram import Histogram
-from pipeline.stages.report import Report
+from pipeline.stages.histogram import Histogram, difference, percentile
+from pipeline.stages.report import WINDOW, Report
 from pipeline.transport import REDELIVERY_HEADER
 
 
@@ -28,6 +29,7 @@ class WorkSensor(faust.Sensor):
         self.since = time.time()
         self.waits = Histogram()
         self.works = Histogram()
+        self._past: deque[tuple[float, dict[int, int], dict[int, int]]] = deque(((time.monotonic(), {}, {}),))
         self.handled = self.failed = self.retried = self.working = self.progress = 0
 
     def on_stream_event_in(
@@ -58,15 +60,21 @@ class WorkSensor(faust.Sensor):
             self.works.add(time.perf_counter() - state["begun"])
 
     def report(self) -> Report:
-        """Return the figures as of now."""
+        """Return the figures as of now; to be called every second or so."""
+        now, wait, work = time.monotonic(), self.waits.counts(), self.works.counts()
+        self._past.append((now, wait, work))
+        while len(self._past) > 1 and self._past[1][0] <= now - WINDOW:
+            self._past.popleft()
+        _, wait_before, work_before = self._past[0]
         return Report(
             started=self.since,
             handled=self.handled,
             failed=self.failed,
             working=self.working,
             progress=self.progress,
-            wait=self.waits.counts(),
-            work=self.works.counts(),
+            usual=percentile(work, 0.99) or 0.0,
+            wait=difference(wait, wait_before),
+            work=difference(work, work_before),
         )
 
 
