@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.app import Stage, attempt, fail_turn
 from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.messages import Outcome, Prompt, clean_text
-from pipeline.models import Model, ModelRequest, create_model
+from pipeline.models import Model, ModelRequest, create_model, whole_answer
 from pipeline.topics import send
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ async def ask(model: Model, prompt: Prompt, timeout: float) -> str:
     """
     try:
         async with asyncio.timeout(timeout):
-            return await model.answer(ModelRequest(prompt.prompt, tuple(prompt.context)))
+            return await whole_answer(model, ModelRequest(prompt.prompt, tuple(prompt.context)))
     except TimeoutError as exc:
         detail = f"The model gave no answer within {timeout:g} s"
         raise ModelError(ModelErrorCode.TIMEOUT, detail, retryable=True) from exc

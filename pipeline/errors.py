@@ -84,6 +84,7 @@ class ModelErrorCode(StrEnum):
     REJECTED = "model_rejected"
     RATE_LIMITED = "model_rate_limited"
     LOADING = "model_loading"
+    UNAVAILABLE = "model_unavailable"
     ERROR = "model_error"
     BAD_RESPONSE = "model_bad_response"
 
@@ -96,16 +97,28 @@ class ModelError(ParleyError):
         detail: one line for the person who waits for the answer.
         retryable: whether the same request may succeed later.
         status: the HTTP status, None when there was no HTTP response.
+        retry_after: seconds after which a new request is welcome, None when nobody said so.
+        partial: whether a part of the answer came before; what came is worth keeping, and the same request
+            made again would show it twice.
     """
 
     def __init__(
-        self, code: ModelErrorCode | str, detail: str, retryable: bool, status: int | None = None
+        self,
+        code: ModelErrorCode | str,
+        detail: str,
+        retryable: bool,
+        status: int | None = None,
+        retry_after: float | None = None,
+        *,
+        partial: bool = False,
     ) -> None:
-        super().__init__(code, detail, retryable, status)
+        super().__init__(code, detail, retryable, status, retry_after)
         self.code = ModelErrorCode(code)
         self.detail = detail
         self.retryable = retryable
         self.status = status
+        self.retry_after = retry_after
+        self.partial = partial
 
     def __str__(self) -> str:
         status = "" if self.status is None else f" (HTTP {self.status})"

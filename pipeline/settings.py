@@ -26,6 +26,14 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 ROUTER_URL = "https://router.huggingface.co/v1"
 ROUTER_MODEL = "openai/gpt-oss-120b"
 
+# Length of an answer where MAX_NEW_TOKENS is not set. A text generation model goes on to speak for both
+# sides, so a line is enough; a chat model ends by itself, and one that reasons first spends hundreds on that.
+TEXT_GENERATION_TOKENS = 25
+CHAT_TOKENS = 2048
+
+# The deadline of a turn, where MODEL_DEADLINE is not set, in MODEL_TIMEOUTs.
+_DEADLINE_IN_TIMEOUTS = 3
+
 STAGES = ("ingest", "enrich", "infer", "deliver")
 
 # Ports of the agents' health pages: far enough from PORT that PORT + 1 stays free for a second copy, below
@@ -91,7 +99,15 @@ class Settings(BaseSettings):
     model: str | None = Field(None, description="the name of a model")
     model_kind: ModelKind = Field("eliza", description="chat-completions, text-generation or eliza")
     model_timeout: float = Field(60, gt=0, le=3600, description="seconds, more than 0 and at most 3600")
-    max_new_tokens: int = Field(25, ge=1, le=100_000, description="a whole number from 1 to 100000")
+    model_stall_timeout: float = Field(30, gt=0, le=3600, description="seconds, more than 0 and at most 3600")
+    model_deadline: float = Field(
+        0, ge=0, le=86_400, description="seconds, at most 86400; 0 for three times MODEL_TIMEOUT"
+    )
+    model_attempts: int = Field(4, ge=1, le=100, description="a whole number from 1 to 100")
+    system_prompt: str | None = Field(None, description="what the model is told before each conversation")
+    max_new_tokens: int = Field(
+        TEXT_GENERATION_TOKENS, ge=1, le=100_000, description="a whole number from 1 to 100000"
+    )
     context_messages: int = Field(4, ge=1, le=1000, description="a whole number from 1 to 1000")
 
     session_ttl: int = Field(3600, ge=1, le=31_536_000, description="whole seconds, from 1 to 31536000")
@@ -233,6 +249,10 @@ class Settings(BaseSettings):
         if "cors_origins" not in given and self.app_env == "development":
             self._fill("cors_origins", ("http://localhost:3000",))
         self._fill("model_kind", self.model_kind if "model_kind" in given else self._kind_of_url())
+        if self.model_kind == "chat-completions" and "max_new_tokens" not in given:
+            self._fill("max_new_tokens", CHAT_TOKENS)
+        if self.model_deadline == 0:
+            self._fill("model_deadline", _DEADLINE_IN_TIMEOUTS * self.model_timeout)
         if self.model_kind == "chat-completions" and self.model_url is None and self.hf_token is not None:
             self._fill("model_url", ROUTER_URL)
             self._fill("model", self.model or ROUTER_MODEL)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncGenerator
+
 from nltk.chat.eliza import eliza_chatbot
 
 from pipeline.models.base import HUMAN_PREFIX, ModelRequest
@@ -22,10 +25,11 @@ class Eliza:
     kind = "eliza"
     name = "ELIZA"
 
-    async def answer(self, request: ModelRequest) -> str:
-        """Return what ELIZA says to the last message; she always says something."""
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+        """Yield what ELIZA says to the last message, word by word; she always says something."""
         said = request.context[-1] if request.context else ""
-        return respond(said.removeprefix(HUMAN_PREFIX))
+        for word in re.findall(r"\s*\S+", respond(said.removeprefix(HUMAN_PREFIX))):
+            yield word
 
     async def close(self) -> None:
         """Do nothing: she holds nothing open."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -51,12 +51,12 @@ class Parrot:
         self.error = error
         self.silent = silent
 
-    async def answer(self, request: ModelRequest) -> str:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
         if self.silent:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
-        return f"{request.prompt} / {request.context[-1]}"
+        yield f"{request.prompt} / {request.context[-1]}"
 
     async def close(self) -> None:
         """Nothing is open."""

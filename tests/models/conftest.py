@@ -8,10 +8,12 @@ import pytest
 
 from pipeline.models import ModelRequest
 from pipeline.models.chat_completions import ChatCompletions
+from pipeline.models.endpoint import Patience
 from pipeline.models.text_generation import TextGeneration
 from tests.support.model_server import ModelServer
 
 TOKEN = "hf_secret_of_the_service"
+PATIENCE = Patience(first=5, between=5)
 
 
 @pytest.fixture
@@ -22,14 +24,16 @@ async def server() -> AsyncIterator[ModelServer]:
 
 @pytest.fixture
 async def text_model(server: ModelServer) -> AsyncIterator[TextGeneration]:
-    model = TextGeneration(server.url, token=TOKEN, timeout=5, max_new_tokens=25)
+    model = TextGeneration(server.url, token=TOKEN, patience=PATIENCE, max_new_tokens=25)
     yield model
     await model.close()
 
 
 @pytest.fixture
 async def chat_model(server: ModelServer) -> AsyncIterator[ChatCompletions]:
-    model = ChatCompletions(server.chat_url, model="parley/fake", token=TOKEN, timeout=5, max_tokens=25)
+    model = ChatCompletions(
+        server.chat_url, model="parley/fake", token=TOKEN, patience=PATIENCE, max_tokens=25
+    )
     yield model
     await model.close()
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.models import ModelRequest
-from pipeline.models.chat_completions import ChatCompletions, completion_text, completions_url
-from tests.models.conftest import TOKEN
+from pipeline.models import ModelRequest, whole_answer
+from pipeline.models.answer_text import AnswerText
+from pipeline.models.chat_completions import ChatCompletions, ChatReader, completions_url
+from tests.models.conftest import PATIENCE, TOKEN
 from tests.support.model_server import ModelServer
 
 
 async def test_the_answer_is_the_assistants_message(
     chat_model: ChatCompletions, question: ModelRequest
 ) -> None:
-    assert await chat_model.answer(question) == "You said: How are you?"
+    assert await whole_answer(chat_model, question) == "You said: How are you?"
 
 
 async def test_the_history_is_sent_as_messages_with_roles(
     server: ModelServer, chat_model: ChatCompletions, question: ModelRequest
 ) -> None:
-    await chat_model.answer(question)
+    await whole_answer(chat_model, question)
     seen = server.requests[-1]
     assert seen.path == "/v1/chat/completions"
     assert seen.headers["Authorization"] == f"Bearer {TOKEN}"
@@ -32,14 +33,14 @@ async def test_the_history_is_sent_as_messages_with_roles(
             {"role": "user", "content": "How are you?"},
         ],
         "max_tokens": 25,
-        "stream": False,
+        "stream": True,
     }
 
 
 async def test_without_a_model_none_is_named(server: ModelServer, question: ModelRequest) -> None:
-    model = ChatCompletions(server.chat_url, model=None, token=None, timeout=5, max_tokens=25)
+    model = ChatCompletions(server.chat_url, model=None, token=None, patience=PATIENCE, max_tokens=25)
     try:
-        await model.answer(question)
+        await whole_answer(model, question)
     finally:
         await model.close()
     assert "model" not in server.requests[-1].body
@@ -74,8 +75,17 @@ def test_the_address_is_completed(given: str, posted_to: str) -> None:
 )
 def test_a_completion_without_text_is_an_error(payload: object, retryable: bool, words: str) -> None:
     with pytest.raises(ModelError, match=words) as caught:
-        completion_text(payload)
+        read([payload])
     assert (caught.value.code, caught.value.retryable) == ("model_bad_response", retryable)
+
+
+def read(payloads: list[object]) -> str:
+    """Return the answer in the payloads of one response."""
+    reader, text = ChatReader(), AnswerText()
+    pieces = [text.push(reader.read(payload)) for payload in payloads]
+    pieces.append(text.finish())
+    reader.check(empty=text.empty)
+    return "".join(pieces)
 
 
 @pytest.mark.parametrize("kind", ["not_json", "html"])
@@ -84,5 +94,5 @@ async def test_a_page_is_an_error(
 ) -> None:
     server.fail_next("html" if kind == "html" else "not_json")
     with pytest.raises(ModelError) as caught:
-        await chat_model.answer(question)
+        await whole_answer(chat_model, question)
     assert caught.value.code == "model_bad_response"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pipeline.models import ModelRequest
+from pipeline.models import ModelRequest, whole_answer
 from pipeline.models.eliza import FALLBACK, MAX_TEXT, Eliza, respond
 
 ODD_TEXTS = [
@@ -59,7 +59,7 @@ def test_she_reads_no_more_than_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_she_answers_the_last_message() -> None:
     eliza = Eliza()
     request = ModelRequest("ignored", ("Human: I need tea", "Bot: Why?", "Human: Because I am tired"))
-    assert await eliza.answer(request)
-    assert await eliza.answer(ModelRequest("", ()))
+    assert await whole_answer(eliza, request)
+    assert await whole_answer(eliza, ModelRequest("", ()))
     await eliza.close()
     assert (eliza.name, eliza.kind) == ("ELIZA", "eliza")

@@ -7,15 +7,16 @@ import asyncio
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.models import ModelRequest, base
+from pipeline.models import ModelRequest, answer_text, whole_answer
+from pipeline.models.endpoint import Patience
 from pipeline.models.text_generation import TextGeneration
-from tests.models.conftest import TOKEN
+from tests.models.conftest import PATIENCE, TOKEN
 from tests.support.model_server import FailureKind, ModelServer
 
 
 async def failure_of(model: TextGeneration, question: ModelRequest) -> ModelError:
     with pytest.raises(ModelError) as caught:
-        await model.answer(question)
+        await whole_answer(model, question)
     assert "\n" not in caught.value.detail
     return caught.value
 
@@ -54,7 +55,7 @@ async def test_each_status_has_its_code(
     error = await failure_of(text_model, question)
     assert (error.code, error.retryable, error.status) == (code, retryable, status)
     assert "so it says" in error.detail
-    assert await text_model.answer(question) == "You said: How are you?"
+    assert await whole_answer(text_model, question) == "You said: How are you?"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ async def test_a_broken_exchange_is_an_error_and_the_next_request_works(
     error = await failure_of(text_model, question)
     assert error.code == code
     assert words in error.detail
-    assert await text_model.answer(question) == "You said: How are you?"
+    assert await whole_answer(text_model, question) == "You said: How are you?"
 
 
 async def test_an_empty_body_is_a_bad_response(
@@ -181,7 +182,7 @@ async def test_an_empty_body_is_a_bad_response(
 
 async def test_no_answer_at_all_ends_at_the_timeout(server: ModelServer, question: ModelRequest) -> None:
     server.fail_next("hang")
-    model = TextGeneration(server.url, token=None, timeout=0.2, max_new_tokens=25)
+    model = TextGeneration(server.url, token=None, patience=Patience(0.2, 0.2), max_new_tokens=25)
     try:
         error = await failure_of(model, question)
     finally:
@@ -193,7 +194,7 @@ async def test_no_answer_at_all_ends_at_the_timeout(server: ModelServer, questio
 async def test_a_server_that_is_not_there_is_unreachable(question: ModelRequest) -> None:
     async with ModelServer() as gone:
         url = gone.url
-    model = TextGeneration(url, token=None, timeout=5, max_new_tokens=25)
+    model = TextGeneration(url, token=None, patience=PATIENCE, max_new_tokens=25)
     try:
         error = await failure_of(model, question)
     finally:
@@ -202,7 +203,7 @@ async def test_a_server_that_is_not_there_is_unreachable(question: ModelRequest)
 
 
 async def test_a_name_that_does_not_resolve_is_unreachable(question: ModelRequest) -> None:
-    model = TextGeneration("http://nowhere.invalid/", token=None, timeout=5, max_new_tokens=25)
+    model = TextGeneration("http://nowhere.invalid/", token=None, patience=PATIENCE, max_new_tokens=25)
     try:
         error = await failure_of(model, question)
     finally:
@@ -232,7 +233,7 @@ async def test_bytes_that_are_no_response_are_an_error(
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
         port = listener.sockets[0].getsockname()[1]
-        model = TextGeneration(f"http://127.0.0.1:{port}/", token=None, timeout=5, max_new_tokens=25)
+        model = TextGeneration(f"http://127.0.0.1:{port}/", token=None, patience=PATIENCE, max_new_tokens=25)
         try:
             error = await failure_of(model, question)
         finally:
@@ -243,7 +244,7 @@ async def test_bytes_that_are_no_response_are_an_error(
 async def test_an_answer_without_end_is_cut_off(
     server: ModelServer, text_model: TextGeneration, question: ModelRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "MAX_RESPONSE_BYTES", 1000)
+    monkeypatch.setattr(answer_text, "MAX_ANSWER_CHARS", 1000)
     server.answer = lambda _: "x" * 2000
     error = await failure_of(text_model, question)
     assert (error.code, error.detail) == ("model_bad_response", "The model server's answer has no end")

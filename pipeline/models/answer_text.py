@@ -1,0 +1,97 @@
+"""From what a model generates, piece by piece, to the answer: no space around it, nothing after its end."""
+
+from __future__ import annotations
+
+from pipeline.models.failures import endless
+
+# Characters of an answer, and of white space within it. More than any model says; a server that never stops
+# is stopped here, before its answer fills the history.
+MAX_ANSWER_CHARS = 1_000_000
+MAX_BLANK_CHARS = 10_000
+
+
+class AnswerText:
+    """Turns raw pieces into clean ones, which add up to the answer: what might still be cut is held back.
+
+    Args:
+        stop: where the answer ends, such as `Human:`; None for the end of the text.
+        prompt: what some servers send again before the answer; it is left out.
+
+    Attributes:
+        stopped: whether `stop` came; more pieces change nothing.
+    """
+
+    def __init__(self, *, stop: str | None = None, prompt: str = "") -> None:
+        self.stopped = False
+        self._stop = stop
+        self._prompt = prompt
+        self._held = ""
+        self._length = 0
+        self._begun = False
+
+    def push(self, piece: str) -> str:
+        """Return what is certain to be part of the answer now; it may be empty.
+
+        Raises:
+            ModelError: the answer has no end.
+        """
+        if self.stopped or not piece:
+            return ""
+        self._held += piece
+        if self._prompt:
+            if self._prompt.startswith(self._held) and self._held != self._prompt:
+                return ""
+            self._held = self._held.removeprefix(self._prompt)
+            self._prompt = ""
+        if not self._begun:
+            self._held = self._held.lstrip()
+        if self._stop is not None and (at := self._held.find(self._stop)) >= 0:
+            self.stopped = True
+            return self._release(len(self._held[:at].rstrip()))
+        return self._release(self._certain())
+
+    def finish(self) -> str:
+        """Return the rest of the answer, after the last piece."""
+        if self.stopped:
+            return ""
+        text = self._held if self._begun else self._held.lstrip()
+        if self._stop is not None:
+            # A prompt that was held back to its last piece may hold it.
+            text = text.partition(self._stop)[0]
+        self._held = text
+        return self._release(len(text.rstrip()))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of an answer was returned so far."""
+        return not self._begun
+
+    def _certain(self) -> int:
+        """Return how many of the held characters can't be cut any more."""
+        end = len(self._held)
+        if self._stop is not None:
+            for length in range(min(len(self._stop) - 1, end), 0, -1):
+                if self._held.endswith(self._stop[:length]):
+                    end -= length
+                    break
+        # The second half of a character beyond the basic plane may come with the next piece.
+        if end and "\ud800" <= self._held[end - 1] <= "\udbff":
+            end -= 1
+        return len(self._held[:end].rstrip())
+
+    def _release(self, count: int) -> str:
+        text, self._held = self._held[:count], self._held[count:]
+        self._length += count
+        if self._length > MAX_ANSWER_CHARS or len(self._held) > MAX_BLANK_CHARS:
+            raise endless()
+        self._begun = self._begun or bool(text)
+        return mended(text)
+
+
+def mended(text: str) -> str:
+    """Return `text` with halves of characters put together; one without its other half becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
