@@ -57,7 +57,7 @@ def connect(url: str, *, max_connections: int = 64) -> Redis:
     return Redis.from_pool(pool)
 
 
-async def execute(redis: Redis, *command: str | int) -> Any:
+async def execute(redis: Redis, *command: str | bytes | int) -> Any:
     """Send one command as it is, for those that redis-py dresses up (JSON) or does not type."""
     return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
 

@@ -85,7 +85,7 @@ class StageWatch:
 
     async def _watch(self) -> None:
         observer, course, looks = Observer(self._redis, self._stages), Course(), 0
-        while time.monotonic() - self._asked < LINGER:
+        while self._seen is None or time.monotonic() - self._asked < LINGER:
             try:
                 snapshot = course.see(await observer.look())
             except (RedisError, OSError) as exc:

@@ -1,0 +1,148 @@
+"""The stages as JSON: what everybody sees, and what takes the admin token."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from pipeline.redis_client import execute
+from pipeline.settings import STAGES
+from pipeline.stages import watch
+from pipeline.transport.keys import dead_key, stream_key, topic_key
+from pipeline.transport.wire import encode
+from tests.support.waiting import eventually
+from tests.web.conftest import Node, ServeNode
+
+ADMIN = "correct-horse"
+SECRET = "what nobody else may read"
+BEARER = {"Authorization": f"Bearer {ADMIN}"}
+
+
+@pytest.fixture
+async def locked(serve: ServeNode) -> AsyncIterator[Node]:
+    """A web process with an admin token, and one message and one dead letter in `infer`."""
+    async with serve(admin_token=ADMIN) as node:
+        value = json.dumps({"token": "t" * 36, "turn": "m-1", "prompt": SECRET}).encode()
+        await node.redis.hset(topic_key("infer"), "partitions", "1")
+        await execute(node.redis, "XADD", stream_key("infer", 0), "0-*", *encode(b"k", value, None, 1.0))
+        facts = ("group", "infer", "offset", "0-9", "attempts", 5, "error", f"KeyError: {SECRET}")
+        dead: tuple[str | bytes | int, ...] = (*encode(b"k", value, None, 1.0), *facts)
+        await execute(node.redis, "XADD", dead_key("infer", 0), "*", *dead)
+        yield node
+
+
+async def get(http: ClientSession, path: str, **headers: str) -> tuple[int, Any]:
+    async with http.get(path, headers=headers) as response:
+        return response.status, await response.json()
+
+
+async def test_the_figures_of_all_stages_come_at_the_first_request(node: Node) -> None:
+    status, body = await get(node.client.http, "/api/stages")
+    assert status == 200
+    assert [stage["name"] for stage in body["stages"]] == list(STAGES)
+    assert {stage["state"] for stage in body["stages"]} == {"stopped"}
+
+
+async def test_this_node_shows_with_its_sockets_and_what_they_sent(node: Node) -> None:
+    token = await node.client.token()
+    socket = await node.client.open(token)
+    await socket.send("Hello")
+
+    async def shown() -> bool:
+        _, body = await get(node.client.http, "/api/stages")
+        return [(web["working"], web["handled"]) for web in body["web"]] == [(1, 1)]
+
+    await eventually(shown, "one node with one socket and one message")
+
+
+async def test_no_question_is_put_to_redis_while_nobody_looks(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LINGER", 0.2)
+    monkeypatch.setattr(watch, "INTERVAL", 0.1)
+    await get(node.client.http, "/api/stages")
+
+    async def looks() -> int:
+        stats = await node.redis.info("commandstats")
+        return int(stats.get("cmdstat_zrange", {"calls": 0})["calls"])
+
+    async def quiet() -> bool:
+        return watching not in {task.get_name() for task in asyncio.all_tasks()}
+
+    watching = "stage watch"
+    assert await looks() > 0
+    await eventually(quiet, "nobody watches")
+    await get(node.client.http, "/api/stages")
+    assert not await quiet()
+
+
+async def test_many_viewers_share_one_watch(node: Node) -> None:
+    await asyncio.gather(*(get(node.client.http, "/api/stages") for _ in range(20)))
+    assert [task.get_name() for task in asyncio.all_tasks()].count("stage watch") == 1
+
+
+async def test_what_people_wrote_is_shown_to_the_admin_alone(locked: Node) -> None:
+    http = locked.client.http
+    for path in ("/api/stages/infer/0/latest", "/api/stages/infer/dead"):
+        status, body = await get(http, path)
+        assert (status, body["private"]) == (200, False)
+        assert SECRET not in json.dumps(body)
+        status, body = await get(http, path, **BEARER)
+        assert (status, body["private"]) == (200, True)
+        assert SECRET in json.dumps(body)
+
+
+@pytest.mark.parametrize("header", ["Bearer wrong", "Bearer", ADMIN, f"Basic {ADMIN}", f"Bearer {ADMIN}x"])
+async def test_a_wrong_admin_token_is_refused(
+    locked: Node, header: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.admin.WRONG_TOKEN_DELAY", 0.0)
+    status, body = await get(locked.client.http, "/api/stages/infer/0/latest", Authorization=header)
+    assert (status, body) == (403, {"detail": "Wrong admin token"})
+
+
+async def test_without_an_admin_token_in_the_settings_nobody_is_admin(node: Node) -> None:
+    status, body = await get(node.client.http, "/api/stages/infer/0/latest", **BEARER)
+    assert (status, body) == (403, {"detail": "ADMIN_TOKEN is not set"})
+
+
+async def test_only_the_admin_replays_a_dead_letter_and_no_cookie_makes_one(locked: Node) -> None:
+    http = locked.client.http
+    _, body = await get(http, "/api/stages/infer/dead", **BEARER)
+    letter = {"id": body["letters"][0]["id"]}
+    async with http.post("/api/stages/dead/replay", json=letter, cookies={"token": ADMIN}) as response:
+        assert response.status == 403
+    async with http.post("/api/stages/dead/replay", json=letter, headers=BEARER) as response:
+        assert (response.status, await response.json()) == (200, {"replayed": letter["id"], "offset": 2})
+    async with http.post("/api/stages/dead/replay", json=letter, headers=BEARER) as response:
+        assert response.status == 404
+    assert await locked.redis.xlen(stream_key("infer", 0)) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"id": 7}', b'{"id": "infer:0:nonsense"}'])
+async def test_a_replay_of_nothing_is_refused(locked: Node, body: bytes) -> None:
+    async with locked.client.http.post("/api/stages/dead/drop", data=body, headers=BEARER) as response:
+        assert response.status in (400, 404)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/stages/nope/0/latest",
+        "/api/stages/infer/x/latest",
+        "/api/stages/infer/0/all",
+        "/api/stages/web/dead",
+    ],
+)
+async def test_a_stage_that_does_not_exist_is_not_found(node: Node, path: str) -> None:
+    assert (await get(node.client.http, path))[0] == 404
+
+
+@pytest.mark.parametrize("query", ["before=x", "before=-1", "before=1e9", "before=" + "9" * 30])
+async def test_an_offset_that_is_none_is_refused(node: Node, query: str) -> None:
+    assert (await get(node.client.http, f"/api/stages/infer/0/latest?{query}"))[0] == 400
