@@ -49,7 +49,8 @@ export class Flow {
     for (const end of this.ends) {
       setAttribute(end.button, "aria-pressed", selected === "web");
       setAttribute(end.button, "data-state", alive ? "working" : "stopped");
-      setText(end.note, alive ? `${counted(alive, "node")} · ${counted(sockets, "socket")}` : "no node reports");
+      setText(end.nodes, alive ? counted(alive, "node") : "no node reports");
+      setText(end.sockets, alive ? counted(sockets, "socket") : "");
     }
     snapshot.stages.forEach((stage, index) => {
       this.stages.get(stage.name).update(stage, selected === stage.name, columns(stage.name), snapshot.at);
@@ -71,13 +72,14 @@ export class Flow {
   }
 
   end(what) {
-    const note = h("span", { class: "small" });
+    const nodes = h("span", { class: "small" });
+    const sockets = h("span", { class: "small" });
     const button = h(
       "button",
       { type: "button", class: "node end", click: () => this.onSelect("web") },
-      ...[h("span", { class: "name" }, "web"), h("span", { class: "small" }, what), note],
+      ...[h("span", { class: "name" }, "web"), h("span", { class: "small" }, what), nodes, sockets],
     );
-    return { note, button, item: h("li", { class: "at-end" }, button) };
+    return { nodes, sockets, button, item: h("li", { class: "at-end" }, button) };
   }
 }
 
