@@ -36,14 +36,16 @@ class _Counting:
 
 async def reporting(app: web.Application) -> AsyncIterator[None]:
     """Report sockets and messages of this process while it runs; then take the report back."""
-    redis, started = app[keys.REDIS], time.time()
+    redis, started = app[keys.REDIS], time.monotonic()
     node = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
     counting = _Counting(app[keys.SEND])
     app[keys.SEND] = counting.send
 
     async def report() -> None:
         while True:
-            taken = Report(started=started, handled=counting.count, working=len(app[keys.OPEN]))
+            taken = Report(
+                uptime=time.monotonic() - started, handled=counting.count, working=len(app[keys.OPEN])
+            )
             # Without Redis nobody could read it either: the next one will do.
             with suppress(RedisError, OSError):
                 await _tell(redis, node, taken)

@@ -144,6 +144,17 @@ def _chosen(ids: tuple[str, ...], everything: bool, which: dict[str, Any]) -> Se
     return _selection(**which) if everything else None
 
 
+@cli.command()
+@click.option("--stage", type=click.Choice(STAGES), help="Show the partitions of this stage, too.")
+@click.option("--once", is_flag=True, help="Show the figures once and end.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one object for each look.")
+def top(stage: str | None, once: bool, as_json: bool) -> None:
+    """Show the stages at work: rates, backlog, times, workers."""
+    from pipeline.cli.top import run
+
+    run(Settings.load(), stage=stage, once=once, as_json=as_json)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `parley`; an error of our own is one line on stderr."""
     try:

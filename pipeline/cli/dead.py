@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -16,9 +15,8 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.embedded import running_of
+from pipeline.cli.store import store
 from pipeline.errors import ParleyError
-from pipeline.redis_client import connect
 from pipeline.settings import STAGES, Settings
 from pipeline.stages.shown import shown_message
 from pipeline.transport import DeadLetter, DeadLetters, NoSuchDeadLetterError
@@ -158,8 +156,8 @@ async def _all(dead: DeadLetters, selection: Selection) -> AsyncIterator[DeadLet
 
 def _run(settings: Settings, work: Callable[[DeadLetters], Awaitable[T]]) -> T:
     async def main() -> T:
-        async with _connected(settings) as dead:
-            return await work(dead)
+        async with store(settings) as redis:
+            return await work(DeadLetters(redis))
 
     try:
         return asyncio.run(main())
@@ -167,16 +165,6 @@ def _run(settings: Settings, work: Callable[[DeadLetters], Awaitable[T]]) -> T:
         raise ParleyError(str(exc)) from exc
     except (RedisError, OSError) as exc:
         raise ParleyError(f"Redis does not answer: {exc}") from exc
-
-
-@asynccontextmanager
-async def _connected(settings: Settings) -> AsyncIterator[DeadLetters]:
-    configured = settings.redis_configured
-    redis = connect(settings.redis_url if configured else running_of(settings.data_dir, settings.port).url)
-    try:
-        yield DeadLetters(redis)
-    finally:
-        await redis.aclose()
 
 
 def _when(seconds: float) -> str:

@@ -38,7 +38,7 @@ class Report:
     """What one worker has done since it started.
 
     Attributes:
-        started: Unix time in seconds.
+        uptime: seconds since it started.
         handled: attempts that ended, the failed ones included.
         failed: attempts that failed.
         working: messages that are worked on now.
@@ -49,7 +49,7 @@ class Report:
         work: how long the agent took, of the same.
     """
 
-    started: float
+    uptime: float
     handled: int = 0
     failed: int = 0
     working: int = 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 from pipeline.stages.histogram import Counts, merged, percentile
 from pipeline.stages.look import Look, PartitionLook, StageLook, WorkerLook
@@ -173,9 +173,7 @@ class Course:
         if state is not State.STOPPED and stuck:
             state = State.STALLED
         ages = [each.oldest_age for each in partitions if each.oldest_age is not None]
-        workers = [
-            _worker(worker, look.at, now, then.stages[name].workers, elapsed) for worker in now.workers
-        ]
+        workers = [_worker(worker, look.at, now, then.stages[name].workers) for worker in now.workers]
         stage = Stage(
             name,
             state,
@@ -187,7 +185,7 @@ class Course:
             oldest_age=max(ages, default=None),
             wait=wait,
             work=_durations(report.work for report in reports),
-            failures=_failures(now.workers, then.stages[name].workers, elapsed),
+            failures=_sum(_rate(worker, then.stages[name].workers, "failed") for worker in now.workers),
             retrying=sum(each.retrying for each in partitions),
             dead_letters=sum(each.dead_letters for each in partitions),
             settled=now.settled,
@@ -243,7 +241,7 @@ class Course:
     def _web_nodes(self, look: Look) -> list[Worker]:
         then = self._before(RATE_WINDOW)
         return [
-            _worker(node, look.at, StageLook(), then.web, look.at - then.at)
+            _worker(node, look.at, StageLook(), then.web)
             for node in look.web
             if look.at - node.beat < SESSION_TIMEOUT
         ]
@@ -281,26 +279,23 @@ def _durations(parts: Iterable[Counts]) -> Durations:
     return Durations(percentile(counts, 0.5), percentile(counts, 0.99))
 
 
-def _failures(now: Sequence[WorkerLook], then: Sequence[WorkerLook], elapsed: float) -> float | None:
-    before = {worker.id: worker.report.failed for worker in then if worker.report is not None}
-    known = [(w.report.failed, before[w.id]) for w in now if w.report is not None and w.id in before]
-    if elapsed <= 0 or not known:
+def _rate(
+    worker: WorkerLook, then: Sequence[WorkerLook], counter: Literal["handled", "failed"]
+) -> float | None:
+    """Return how fast a counter of a worker grows, between the reports that two looks have seen."""
+    before = next((other.report for other in then if other.id == worker.id), None)
+    if worker.report is None or before is None or worker.report.uptime <= before.uptime:
         return None
-    return sum(newer - older for newer, older in known) / elapsed
+    grown: int = getattr(worker.report, counter) - getattr(before, counter)
+    return grown / (worker.report.uptime - before.uptime)
 
 
 def _moves_of(worker: WorkerLook) -> tuple[int, int]:
     return (worker.report.handled, worker.report.progress) if worker.report is not None else (0, 0)
 
 
-def _worker(
-    worker: WorkerLook, at: float, stage: StageLook, then: Sequence[WorkerLook], elapsed: float
-) -> Worker:
+def _worker(worker: WorkerLook, at: float, stage: StageLook, then: Sequence[WorkerLook]) -> Worker:
     report = worker.report
-    before = next((other.report for other in then if other.id == worker.id), None)
-    rate = None
-    if report is not None and before is not None and elapsed > 0:
-        rate = max(0, report.handled - before.handled) / elapsed
     age = max(0.0, at - worker.beat)
     return Worker(
         worker.id,
@@ -308,8 +303,8 @@ def _worker(
         silent=age >= SILENT_AFTER,
         heartbeat_age=age,
         partitions=[number for number, each in enumerate(stage.partitions) if each.owner == worker.id],
-        uptime=None if report is None else max(0.0, at - report.started),
-        rate=rate,
+        uptime=None if report is None else report.uptime,
+        rate=_rate(worker, then, "handled"),
         handled=None if report is None else report.handled,
         failed=None if report is None else report.failed,
         working=None if report is None else report.working,

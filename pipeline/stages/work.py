@@ -26,7 +26,7 @@ class WorkSensor(faust.Sensor):
     def __init__(self, topic: str) -> None:
         super().__init__()
         self.topic = topic
-        self.since = time.time()
+        self._since = time.monotonic()
         self.waits = Histogram()
         self.works = Histogram()
         self._past: deque[tuple[float, dict[int, int], dict[int, int]]] = deque(((time.monotonic(), {}, {}),))
@@ -67,7 +67,7 @@ class WorkSensor(faust.Sensor):
             self._past.popleft()
         _, wait_before, work_before = self._past[0]
         return Report(
-            started=self.since,
+            uptime=now - self._since,
             handled=self.handled,
             failed=self.failed,
             working=self.working,

@@ -67,6 +67,6 @@ def test_durations_leave_the_report_after_a_while_and_count_for_what_is_usual(
 
 def test_a_report_is_read_as_it_was_written() -> None:
     report = Report(
-        started=1.5, handled=3, failed=1, working=2, progress=9, usual=0.2, wait={3: 1}, work={7: 2}
+        uptime=1.5, handled=3, failed=1, working=2, progress=9, usual=0.2, wait={3: 1}, work={7: 2}
     )
     assert decode(encode(report)) == report
