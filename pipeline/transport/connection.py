@@ -31,8 +31,9 @@ UNAVAILABLE: Final = (
     OSError,
 )
 
-# Replies that redis-py has no class for; of the others it cuts the code off.
-_TRANSIENT_PREFIXES: Final = ("BUSY ", "MISCONF", "NOREPLICAS")
+# Replies that redis-py has no class for; of the others it cuts the code off. UNBLOCKED ends a blocking read
+# when the server turns replica, or the stream is deleted.
+_TRANSIENT_PREFIXES: Final = ("BUSY ", "MISCONF", "NOREPLICAS", "UNBLOCKED")
 
 
 async def execute(redis: Redis, *command: str | bytes | int) -> Any:

@@ -45,6 +45,11 @@ RETRY_DELAY: Final = 0.5
 #: Seconds between heartbeats while a rebalance is under way: the rebalance time-out is only looked at
 #: when somebody beats, and all other steps are told by the signal stream.
 REBALANCE_BEAT: Final = 0.5
+#: Part of the session time-out between heartbeats, at the most. A handler may block the loop for the rest
+#: without its worker being taken for dead.
+LONGEST_SILENCE: Final = 0.05
+#: Seconds between heartbeats, at least.
+MIN_PAUSE: Final = 0.01
 
 
 class MemberState(enum.Enum):
@@ -82,7 +87,9 @@ class GroupMember:
         self.generation = 0
         self.subscription: frozenset[str] = frozenset()
         self.session_timeout: float = app.conf.broker_session_timeout
-        self.heartbeat_interval: float = min(app.conf.broker_heartbeat_interval, self.session_timeout / 3)
+        self.heartbeat_interval: float = min(
+            app.conf.broker_heartbeat_interval, self.session_timeout * LONGEST_SILENCE
+        )
         self.rebalance_timeout: float = app.conf.broker_rebalance_timeout
         self._keys = GroupKeys.of(app.conf.id)
         self._redis = link.redis
@@ -208,9 +215,9 @@ class GroupMember:
         if self.state is MemberState.RELEASED:
             if plan:
                 self._start_transition(self._take(plan, generation))
-                return REBALANCE_BEAT
             return REBALANCE_BEAT
-        return self.heartbeat_interval
+        # From when it was sent: after a handler that blocked the loop the next one is due at once.
+        return max(MIN_PAUSE, self.heartbeat_interval - (monotonic() - sent))
 
     async def _release(self, generation: int) -> None:
         await self._on_revoked()

@@ -42,11 +42,13 @@ class QueuePartition:
     Attributes:
         claim_cursor: Where the next page of pending entries starts; ``None`` once all were claimed.
         lost: A later generation holds the lease; nothing is read until the group has told us more.
+        known: The group was seen in Redis; if it has to be made after that, Redis lost data.
         in_flight: Offsets handed to the streams and not yet acked in Redis.
     """
 
     claim_cursor: str | None = "0-0"
     lost: bool = False
+    known: bool = False
     in_flight: set[int] = field(default_factory=set)
 
 
@@ -78,8 +80,11 @@ class PartitionReader:
     def assign(self, queues: Iterable[TP], logs: Iterable[TP], generation: int) -> None:
         """Take over partitions under a generation; in-flight entries of those kept are not read again."""
         self.generation = generation
-        kept = {tp: partition.in_flight for tp, partition in self.queues.items()}
-        self.queues = {tp: QueuePartition(in_flight=kept.get(tp, set())) for tp in queues}
+        nothing = QueuePartition()
+        before = {tp: self.queues.get(tp, nothing) for tp in queues}
+        self.queues = {
+            tp: QueuePartition(known=old.known, in_flight=set(old.in_flight)) for tp, old in before.items()
+        }
         self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
 
     def rewind(self, tp: TP) -> None:
@@ -223,6 +228,11 @@ class PartitionReader:
         cursor, entries, deleted, attempts, made = answer
         if made:
             partition.in_flight.clear()
+            if partition.known:
+                logger.error(
+                    "%s-%s: group %s is gone in Redis, made anew; what was pending is lost", *tp, self.group
+                )
+        partition.known = True
         if deleted:
             logger.error(
                 "%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, len(deleted)
@@ -260,9 +270,9 @@ class PartitionReader:
         except ResponseError as error:
             if is_unavailable(error):
                 raise
-            # NOGROUP: Redis lost the group or the stream (restart without data, FLUSHALL, DEL).
-            # UNBLOCKED: the same, noticed while the read was waiting.
-            logger.error("group %s is gone in Redis (%s), making it again", self.group, error)
+            # NOGROUP: Redis lost the group or the stream (restart without data, FLUSHALL, DEL). Claiming
+            # comes next; it makes the group again and says so.
+            logger.warning("reading: %s", error)
             await asyncio.sleep(RETRY_DELAY)
             reply = None
         finally:

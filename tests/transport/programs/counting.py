@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from typing import Any, cast
 
 import faust
@@ -35,6 +36,7 @@ async def double(stream: StreamT[Any]) -> None:
             await notes.rpush("tried", str(number))
             raise ValueError(f"{number} is poison")
         await asyncio.sleep(float(os.environ.get("TEST_WORK", "0")))
+        time.sleep(float(os.environ.get("TEST_BLOCK", "0")))  # noqa: ASYNC251  as careless handlers do
         await notes.rpush("seen", f"{key}:{number}:{os.getpid()}")
         await doubled.send(key=key, value=number * 2)
 
