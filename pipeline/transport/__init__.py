@@ -11,6 +11,7 @@ from .errors import (
     NoSuchDeadLetterError,
     TopicMismatchError,
     TransportError,
+    UnsupportedServerError,
     UnsupportedSettingError,
 )
 
@@ -24,5 +25,6 @@ __all__ = [
     "TopicMismatchError",
     "Transport",
     "TransportError",
+    "UnsupportedServerError",
     "UnsupportedSettingError",
 ]

@@ -34,8 +34,9 @@ from .connection import execute, is_unavailable
 from .dead_letters import LIMIT, MAX_AGE
 from .errors import AbandonedError
 from .group import GroupMember, MemberState
-from .keys import dead_key, stream_key
+from .keys import GroupKeys, dead_key, stream_key
 from .partitions import PartitionReader
+from .probe import probe
 from .scripts import NOT_OWNER
 from .wire import Record, offset_of
 
@@ -98,11 +99,20 @@ class Consumer(base.Consumer):
         self._watched: set[int] = set()
         self.app.sensors.add(AbandonedEvents(self))
         self._last_turn = monotonic()
+        self._probed = False
 
     # -- membership ---------------------------------------------------------------------------------------
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Set the topics to read; the group shares out their partitions anew."""
+        """Set the topics to read; the group shares out their partitions anew.
+
+        Raises:
+            UnsupportedServerError: Redis is too old.
+            TopicMismatchError: A topic is recorded with another number of partitions.
+        """
+        if not self._probed:
+            await self._persist(partial(probe, self._link.server, GroupKeys.of(self.app.conf.id).state))
+            self._probed = True
         for topic in topics:
             await self._persist(partial(self._link.topics.facts, topic))
         self.member.subscribe(topics)

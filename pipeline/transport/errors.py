@@ -5,6 +5,7 @@ TransportError
 ├── BrokerAddressError       a broker URL that leads to no Redis
 ├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
 ├── TopicMismatchError       a topic is recorded with another number of partitions
+├── UnsupportedServerError   a Redis that is too old
 └── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
 """
 
@@ -18,6 +19,7 @@ __all__ = [
     "NoSuchDeadLetterError",
     "TopicMismatchError",
     "TransportError",
+    "UnsupportedServerError",
     "UnsupportedSettingError",
 ]
 
@@ -85,6 +87,23 @@ class TopicMismatchError(TransportError):
             f"topic {self.topic!r} has {self.recorded} partitions in Redis, this worker wants {self.wanted}: "
             "set the same number everywhere, or delete the topic first"
         )
+
+
+class UnsupportedServerError(TransportError):
+    """The server can't do what the transport needs.
+
+    Attributes:
+        version: What it calls itself.
+        reason: What is missing.
+    """
+
+    def __init__(self, version: str, reason: str) -> None:
+        super().__init__(version, reason)
+        self.version = version
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Redis {self.version} is too old: {self.reason}"
 
 
 class UnsupportedSettingError(TransportError):

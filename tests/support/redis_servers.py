@@ -22,8 +22,9 @@ NODE_TIMEOUT_MS = 1500
 class RedisServer:
     """One redis-server process; a context manager."""
 
-    def __init__(self, folder: Path, *lines: str, sentinel: bool = False) -> None:
-        """Describe it; `lines` go into its configuration."""
+    def __init__(self, folder: Path, *lines: str, sentinel: bool = False, binary: Path | None = None) -> None:
+        """Describe it; `lines` go into its configuration, `binary` is the embedded one by default."""
+        self._binary = binary or find_server().binary
         self.port = free_port(HOST)
         self._folder = folder
         self._lines = (f"port {self.port}", f"bind {HOST}", f'dir "{folder}"', *lines)
