@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.app import Stage, attempt
 from pipeline.messages import INTERNAL_ERROR, SESSION_EXPIRED, Outcome, Turn, error_frame
-from pipeline.sessions import Closed, Gone, Stale
+from pipeline.session_replies import Closed, Gone, Stale
 from pipeline.topics import send
 
 logger = logging.getLogger(__name__)
@@ -32,14 +32,14 @@ async def handle(stage: Stage, outcome: Outcome, entry: str) -> None:
     """End one turn."""
     closed = await stage.sessions.close(outcome, entry)
     match closed:
-        case Closed(frame, next_turn):
-            # The next turn first: a session that goes on matters more than a frame, which the session keeps.
+        case Closed(frame, next_turn, holders):
+            # The frame first: a next turn that is fast must not begin on a socket before this one ends there.
+            await stage.presence.publish_to([(outcome.token, holders, frame)])
             if next_turn is not None:
                 await send(stage.topics.enrich, Turn(token=outcome.token, turn=next_turn))
-            await stage.presence.publish([(outcome.token, frame)])
-        case Gone():
+        case Gone(holders):
             frame = error_frame(outcome.turn, SESSION_EXPIRED)
-            await stage.presence.publish([(outcome.token, frame)])
+            await stage.presence.publish_to([(outcome.token, holders, frame)])
         case Stale():
             logger.debug("turn %s was closed before", outcome.turn)
 

@@ -1,7 +1,7 @@
 """enrich: gives a turn its context.
 
 `Turn` from the topic `enrich`. The last messages of the session become a prompt, which goes to `infer`. A
-turn that is not open any more was asked twice, and is dropped.
+turn that is not open any more was asked twice, and is dropped; one that was stopped goes to `deliver`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from pipeline.app import Stage, attempt, fail_turn
 from pipeline.errors import SessionGone
-from pipeline.messages import SESSION_EXPIRED, Prompt, Turn, error_frame
-from pipeline.prompts import build_prompt
+from pipeline.messages import SESSION_EXPIRED, Outcome, Prompt, Turn, error_frame
+from pipeline.prompts import build_prompt, spoken
 from pipeline.topics import send
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,11 @@ async def handle(stage: Stage, turn: Turn, _entry: str) -> None:
     if context is None:
         logger.debug("turn %s is not open any more", turn.turn)
         return
-    prompt = Prompt(token=turn.token, turn=turn.turn, prompt=build_prompt(context), context=context)
+    if context.stopped:
+        await send(stage.topics.deliver, Outcome(token=turn.token, turn=turn.turn, answer="", stopped=True))
+        return
+    messages = spoken(context.messages)
+    prompt = Prompt(token=turn.token, turn=turn.turn, prompt=build_prompt(messages), context=messages)
     await send(stage.topics.infer, prompt)
 
 

@@ -1,68 +1,145 @@
 """infer: asks the model.
 
-`Prompt` from the topic `infer`. The answer, or why there is none, goes to `deliver`; a model that fails ends
-the turn with an error, never with silence. INFER_CONCURRENCY prompts are with the model at once.
+`Prompt` from the topic `infer`. The pieces of the answer go straight to the web nodes; the answer, or why
+there is none, goes to `deliver`. A model that fails ends the turn with an error, never with silence; if it
+fails in mid-answer, what there is of it is kept. INFER_CONCURRENCY prompts are with the model at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 from pipeline.app import Stage, attempt, fail_turn
-from pipeline.errors import ModelError, ModelErrorCode
-from pipeline.messages import Outcome, Prompt, clean_text
-from pipeline.models import Model, ModelRequest, create_model, whole_answer
+from pipeline.errors import ModelError, ModelErrorCode, SettingsError
+from pipeline.messages import SESSION_EXPIRED, Outcome, Prompt, clean_text, error_frame
+from pipeline.models import Model, ModelRequest, create_model
+from pipeline.runs import Run, Runs
+from pipeline.session_replies import Gone, Stale
+from pipeline.stops import Stops
 from pipeline.topics import send
 
 logger = logging.getLogger(__name__)
 
 stage = Stage.load("infer")
 app = stage.app
-model = create_model(stage.settings)
+try:
+    model = create_model(stage.settings)
+except SettingsError as error:
+    raise SystemExit(str(error)) from None
+runs = Runs(stage.redis, stage.presence)
+stops = Stops(stage.settings.redis_url)
 
 
 @app.agent(stage.inputs.infer, concurrency=stage.settings.infer_concurrency)
 async def infer(stream: Any) -> None:
     """Handle one prompt after the other, in each of the concurrent copies of this agent."""
     async for event in stream.events():
-        await attempt(event, partial(handle, stage, model), partial(give_up, stage))
+        await attempt(event, partial(handle, stage, model, runs, stops), partial(give_up, stage))
 
 
 @app.on_before_shutdown.connect
-async def close_model(*_args: Any, **_kwargs: Any) -> None:
-    """Close the connections to the model server."""
+async def close(*_args: Any, **_kwargs: Any) -> None:
+    """Close the connections to the model server, and those of our own."""
+    await stops.stop()
+    await runs.stop()
     await model.close()
 
 
-async def handle(stage: Stage, model: Model, prompt: Prompt, _entry: str) -> None:
+async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: Prompt, _entry: str) -> None:
     """Ask the model one question, and send on what came of it."""
-    outcome = Outcome(token=prompt.token, turn=prompt.turn)
+    answering = Answering(model, prompt, stage.settings.model_timeout)
+    # Watched before the session is asked, so that no stop can fall between the two.
+    await stops.watch(prompt.turn, answering.stop)
     try:
-        outcome.answer = clean_text(await ask(model, prompt, stage.settings.model_timeout))
-    except ModelError as exc:
-        logger.warning("turn %s: %s", prompt.turn, exc)
-        outcome.error, outcome.detail = str(exc.code), clean_text(exc.detail)
-    await send(stage.topics.deliver, outcome)
+        run = await runs.begin(prompt.token, prompt.turn)
+        match run:
+            case Run():
+                outcome = await answering.outcome(run)
+            case str(text):
+                outcome = Outcome(token=prompt.token, turn=prompt.turn, answer=text, stopped=True)
+            case Stale():
+                logger.debug("turn %s is not open any more", prompt.turn)
+                outcome = None
+            case Gone(holders):
+                frame = error_frame(prompt.turn, SESSION_EXPIRED)
+                await stage.presence.publish_to([(prompt.token, holders, frame)])
+                outcome = None
+    finally:
+        stops.forget(prompt.turn, answering.stop)
+    if outcome is not None:
+        await send(stage.topics.deliver, outcome)
 
 
-async def ask(model: Model, prompt: Prompt, timeout: float) -> str:
-    """Return the model's answer.
+class Answering:
+    """One question on its way to the model and back."""
 
-    Args:
-        timeout: seconds the model may take, whatever its own client allows.
+    def __init__(self, model: Model, prompt: Prompt, timeout: float) -> None:
+        """Take the question; the model may take `timeout` seconds, whatever its own client allows."""
+        self._model = model
+        self._prompt = prompt
+        self._timeout = timeout
+        self._deadline: asyncio.Timeout | None = None
+        self._stopped = False
+        self._stale = False
 
-    Raises:
-        ModelError: there is no usable answer.
-    """
-    try:
-        async with asyncio.timeout(timeout):
-            return await whole_answer(model, ModelRequest(prompt.prompt, tuple(prompt.context)))
-    except TimeoutError as exc:
-        detail = f"The model gave no answer within {timeout:g} s"
-        raise ModelError(ModelErrorCode.TIMEOUT, detail, retryable=True) from exc
+    def stop(self) -> None:
+        """End it with what there is, as the user wants no more."""
+        self._stopped = True
+        self._end()
+
+    def drop(self) -> None:
+        """End it with nothing, as nobody waits for it any more."""
+        self._stale = True
+        self._end()
+
+    async def outcome(self, run: Run) -> Outcome | None:
+        """Return what came of the question; None when it was dropped."""
+        run.on_stale = self.drop
+        outcome = Outcome(token=self._prompt.token, turn=self._prompt.turn)
+        error: ModelError | None = None
+        try:
+            await self._ask(run)
+        except ModelError as exc:
+            logger.warning("turn %s: %s", self._prompt.turn, exc)
+            error = exc
+        if self._stale:
+            return None
+        if self._stopped or run.text or error is None:
+            outcome.answer = "".join(run.text)
+            outcome.stopped = self._stopped
+            if error is not None and not self._stopped:
+                outcome.incomplete = str(error.code)
+        else:
+            outcome.error, outcome.detail = str(error.code), clean_text(error.detail)
+            outcome.retryable, outcome.retry_after = error.retryable, error.retry_after
+        return outcome
+
+    async def _ask(self, run: Run) -> None:
+        request = ModelRequest(self._prompt.prompt, tuple(self._prompt.context))
+        try:
+            async with (
+                asyncio.timeout(self._timeout) as self._deadline,
+                aclosing(self._model.stream(request)) as answer,
+            ):
+                if self._stopped:
+                    return
+                async for piece in answer:
+                    run.say(clean_text(piece))
+        except TimeoutError as exc:
+            if self._stopped or self._stale:
+                return
+            detail = f"The model gave no answer within {self._timeout:g} s"
+            raise ModelError(ModelErrorCode.TIMEOUT, detail, retryable=True) from exc
+        finally:
+            self._deadline = None
+
+    def _end(self) -> None:
+        if self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(0)
 
 
 async def give_up(stage: Stage, prompt: Prompt, _entry: str) -> None:

@@ -1,21 +1,18 @@
 """ingest: takes a message into its session.
 
 `Inbound` from the topic `ingest`. The message gets its turn, which goes to `enrich`; or it waits for the
-turns before it, and deliver will open its own; or it is refused, which the client is told.
+turns before it, and deliver will open its own; or it is refused. Each is told to the client.
 """
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import Any
 
 from pipeline.app import Stage, attempt, fail_turn
-from pipeline.messages import SESSION_EXPIRED, Inbound, Turn, error_frame
-from pipeline.sessions import Duplicate, Gone, Opened, Queued, Refused
+from pipeline.messages import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
+from pipeline.session_replies import Ended, Gone, Opened, Queued, Refused, Running
 from pipeline.topics import send
-
-logger = logging.getLogger(__name__)
 
 stage = Stage.load("ingest")
 app = stage.app
@@ -29,18 +26,27 @@ async def ingest(stream: Any) -> None:
 
 
 async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
-    """Take one message into its session."""
+    """Take one message into its session, and tell its sender."""
     accepted = await stage.sessions.accept(inbound, entry)
+    notice: Frame = {"type": "accepted", "id": inbound.id, "position": 0}
     match accepted:
         case Opened(turn):
             await send(stage.topics.enrich, Turn(token=inbound.token, turn=turn))
-        case Refused(_, frame):
-            await stage.presence.publish([(inbound.token, frame)])
+        case Queued(place, duplicate):
+            notice["position"] = place
+            if duplicate:
+                notice["duplicate"] = True
+        case Running():
+            notice["duplicate"] = True
+        case Ended(frame, duplicate):
+            notice["ending"] = frame
+            if duplicate:
+                notice["duplicate"] = True
+        case Refused(frame):
+            notice = frame
         case Gone():
-            frame = error_frame(inbound.id, SESSION_EXPIRED)
-            await stage.presence.publish([(inbound.token, frame)])
-        case Queued() | Duplicate():
-            logger.debug("message %s: %s", inbound.id, accepted)
+            notice = refusal_frame(inbound.id, SESSION_EXPIRED)
+    await stage.presence.publish_to([(inbound.token, accepted.holders, notice)])
 
 
 async def give_up(stage: Stage, inbound: Inbound, _entry: str) -> None:

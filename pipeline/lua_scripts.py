@@ -27,10 +27,14 @@ class Code(IntEnum):
     GONE = 0
     OPENED = 1
     QUEUED = 2
-    DUPLICATE = 3
-    REFUSED = 4
-    CLOSED = 5
-    STALE = 6
+    RUNNING = 3
+    ENDED = 4
+    REFUSED = 5
+    CLOSED = 6
+    STALE = 7
+    STOPPED = 8
+    STARTED = 9
+    FOUND = 10
 
 
 class Script:
@@ -53,8 +57,8 @@ class Script:
         # Redis names a script by this hash; nothing secret depends on it.
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
-    async def __call__(self, redis: Redis, keys: Sequence[str], **arguments: str | int) -> Any:
-        """Run the script; Redis is sent its text only when it does not have it.
+    def command(self, keys: Sequence[str], **arguments: str | int | bytes) -> tuple[str | int | bytes, ...]:
+        """Return the command that runs the script, for a pipeline; see `load`.
 
         Raises:
             TypeError: a key or an argument is missing or unknown.
@@ -62,11 +66,24 @@ class Script:
         if len(keys) != self.keys or set(arguments) != set(self.arguments):
             raise TypeError(f"{self.operation} takes {self.keys} keys and {', '.join(self.arguments)}")
         values = [*keys, *(arguments[name] for name in self.arguments)]
+        return ("EVALSHA", self.sha, self.keys, *values)
+
+    async def load(self, redis: Redis) -> None:
+        """Have Redis keep the script's text, before a pipeline or after it answered NOSCRIPT."""
+        await execute(redis, "SCRIPT", "LOAD", self.text)
+
+    async def __call__(self, redis: Redis, keys: Sequence[str], **arguments: str | int | bytes) -> Any:
+        """Run the script; Redis is sent its text only when it does not have it.
+
+        Raises:
+            TypeError: a key or an argument is missing or unknown.
+        """
+        command = self.command(keys, **arguments)
         try:
-            return await execute(redis, "EVALSHA", self.sha, self.keys, *values)
+            return await execute(redis, *command)
         except NoScriptError:
             # Also after a restart of Redis, which forgets scripts. EVAL stores the text again.
-            return await execute(redis, "EVAL", self.text, self.keys, *values)
+            return await execute(redis, "EVAL", self.text, *command[2:])
 
 
 def _preamble(arguments: Sequence[str]) -> str:

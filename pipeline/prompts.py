@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipeline.messages import BOT
+
 
 def build_prompt(context: Sequence[str]) -> str:
     """Return the last messages, each with its prefix, as a dialogue that the model continues as the bot."""
     return " ".join((*context, "Bot:"))
+
+
+def spoken(context: Sequence[str]) -> list[str]:
+    """Return the messages without answers that were stopped before their first word."""
+    return [message for message in context if message != BOT]

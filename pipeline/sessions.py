@@ -2,10 +2,14 @@
 
     session:{<token>}       RedisJSON, lives SESSION_TTL seconds
         token, name, session_start, messages [{id, msg, timestamp}]      what clients see
-        _turn    {id, entry} | null         the open turn, and the stream entry that opened it
+        _turn    {id, entry} | null         the open turn, and the stream entry that opened it; `regenerates`
+                                            the answer with that id; `stopped` by the user
         _last    {turn, entry, frame} | null        the turn closed last, and the entry that closed it
-        _inbox   [{id, msg, timestamp}]     messages that wait for their turn, as the history will hold them
-        _ids     {message id: "accepted" | "refused"}
+        _inbox   [{id, msg, timestamp}]     messages that wait for their turn, as the history will hold them,
+                                            and requests to `regenerate`
+        _stops   {message id: true}         those of them that the user has stopped
+        _ids     {message id: stream entry that brought it}
+        _errors  [frame]                    the last errors, which no history holds
         _unsent  [frame]                    answers and errors that no socket has taken yet
 
 A worker that dies between a script and the messages that follow from it gets its stream entry again. The
@@ -21,9 +25,10 @@ import json
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypedDict, TypeVar, cast
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
+import orjson
 from redis.asyncio import Redis
 
 from pipeline.errors import SessionGone
@@ -31,15 +36,34 @@ from pipeline.lua_scripts import Code, Script
 from pipeline.messages import (
     BOT,
     HUMAN,
+    NOTHING_TO_REGENERATE,
     SESSION_BUSY,
     Frame,
     Inbound,
     Outcome,
     answer_id,
     error_text,
+    is_retryable,
     json_text,
 )
+from pipeline.presence import Holders, presence_key
 from pipeline.redis_client import execute, outlasting
+from pipeline.resume import frame_of, resume
+from pipeline.runs import parse_partial, partial_key
+from pipeline.session_replies import (
+    Closed,
+    Context,
+    Document,
+    Ended,
+    Gone,
+    Opened,
+    Queued,
+    Refused,
+    Running,
+    Stale,
+    Stopped,
+    View,
+)
 from pipeline.settings import Settings
 
 T = TypeVar("T")
@@ -47,75 +71,36 @@ T = TypeVar("T")
 _CREATE = Script("create_session", keys=1, arguments=("token", "name", "ttl"))
 _ACCEPT = Script(
     "accept_message",
-    keys=1,
-    arguments=("id", "id_path", "entry", "msg", "inbox_limit", "ttl", "frame_id", "frame_msg", "failure"),
+    keys=2,
+    arguments=(
+        "id",
+        "id_path",
+        "entry",
+        "msg",
+        "inbox_limit",
+        "ttl",
+        "frame_id",
+        "busy_msg",
+        "busy",
+        "nothing_msg",
+        "nothing",
+    ),
 )
 _CLOSE = Script(
-    "close_turn", keys=1, arguments=("turn", "turn_path", "entry", "msg", "frame_id", "frame_msg", "failure")
+    "close_turn",
+    keys=3,
+    arguments=("turn", "turn_path", "entry", "msg", "marks", "frame_id", "frame_msg", "failure"),
 )
+_STOP = Script("stop_turn", keys=2, arguments=("turn",))
+_LOOK = Script("look", keys=2, arguments=("tail",))
+
+# Messages that are read at first for a client that comes back: most were away for a moment.
+_TAIL = 64
+# All of them: no history is longer.
+_ALL = 1_000_000_000
 
 # What a message id may hold: it becomes part of a JSON path, where a quote would end it.
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-
-
-class Message(TypedDict):
-    """One message of the history; `msg` carries its prefix, `timestamp` is ISO 8601 in UTC."""
-
-    id: str
-    msg: str
-    timestamp: str
-
-
-class Document(TypedDict):
-    """A session as clients see it."""
-
-    token: str
-    messages: list[Message]
-    name: str
-    session_start: str
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The message has its turn now, or had got it from this very entry."""
-
-    turn: str
-
-
-@dataclass(frozen=True)
-class Queued:
-    """The message waits for its turn."""
-
-
-@dataclass(frozen=True)
-class Duplicate:
-    """The message was accepted before; whoever accepted it sees to it."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The message was not accepted, now or before; the frame says why."""
-
-    code: str
-    frame: Frame
-
-
-@dataclass(frozen=True)
-class Closed:
-    """The turn is closed, now or by this very entry before; `next_turn` is the one opened in its place."""
-
-    frame: Frame
-    next_turn: str | None
-
-
-@dataclass(frozen=True)
-class Stale:
-    """The turn is not open: another entry closed it."""
-
-
-@dataclass(frozen=True)
-class Gone:
-    """The session expired or never existed."""
 
 
 def session_key(token: str) -> str:
@@ -163,8 +148,10 @@ class Sessions:
         """Return whether the session is there, without reading it."""
         return bool(await self._run(lambda: execute(self._redis, "EXISTS", session_key(token))))
 
-    async def accept(self, inbound: Inbound, entry: str = "") -> Opened | Queued | Duplicate | Refused | Gone:
-        """Take a message into the session: it gets its turn now, waits for it, or is refused.
+    async def accept(
+        self, inbound: Inbound, entry: str = ""
+    ) -> Opened | Queued | Running | Ended | Refused | Gone:
+        """Take a message, or the wish for another answer: it gets its turn now, waits for it, or is refused.
 
         Args:
             inbound: its id decides what is a repeat.
@@ -173,48 +160,58 @@ class Sessions:
         Raises:
             ValueError: the id is none; see `is_message_id`.
         """
+        token, settings = inbound.token, self._settings
         path = _id_path(inbound.id)
-        settings = self._settings
         reply = await self._run(
             lambda: _ACCEPT(
                 self._redis,
-                [session_key(inbound.token)],
+                [session_key(token), presence_key(token)],
                 id=inbound.id,
                 id_path=path,
                 entry=entry,
-                msg=json_text(HUMAN + inbound.text),
+                msg="" if inbound.regenerate else json_text(HUMAN + inbound.text),
                 inbox_limit=settings.inbox_limit,
                 ttl=settings.session_ttl if settings.session_ttl_sliding else 0,
                 frame_id=answer_id(inbound.id),
-                frame_msg=json_text(error_text(SESSION_BUSY)),
-                failure=json_text(SESSION_BUSY),
+                busy_msg=json_text(error_text(SESSION_BUSY)),
+                busy=_failure(SESSION_BUSY),
+                nothing_msg=json_text(error_text(NOTHING_TO_REGENERATE)),
+                nothing=_failure(NOTHING_TO_REGENERATE),
             )
         )
+        holders = Holders.of(reply[1])
         match Code(reply[0]):
             case Code.OPENED:
-                return Opened(inbound.id)
+                return Opened(inbound.id, holders)
             case Code.QUEUED:
-                return Queued()
-            case Code.DUPLICATE:
-                return Duplicate()
+                return Queued(reply[2], bool(reply[3]), holders)
+            case Code.RUNNING:
+                return Running(holders)
+            case Code.ENDED:
+                return Ended(_ending(inbound.id, reply[2]), bool(reply[3]), holders)
             case Code.REFUSED:
-                return Refused(SESSION_BUSY, json.loads(reply[1]))
+                return Refused(orjson.loads(reply[2]), holders)
             case Code.GONE:
-                return Gone()
+                return Gone(holders)
             case other:
                 raise AssertionError(f"accept_message replied {other!r}")
 
-    async def context(self, token: str, turn: str, count: int) -> list[str] | None:
-        """Return the `msg` of the last `count` messages, or None when `turn` is not the open one.
+    async def context(self, token: str, turn: str, count: int) -> Context | None:
+        """Return the last `count` messages that the model is to see, or None when `turn` is not the open one.
 
         Raises:
             SessionGone: the session expired.
         """
-        messages = f"$.messages[-{count}:].msg"
-        found = await self._json(token, "$._turn.id", messages)
+        # One more, as an answer that is to be replaced is not shown.
+        messages = f"$.messages[-{count + 1}:].msg"
+        found = await self._json(token, "$._turn", messages)
         if found is None:
             raise SessionGone(token)
-        return cast("list[str]", found[messages]) if found["$._turn.id"] == [turn] else None
+        open_turn = found["$._turn"][0]
+        if open_turn is None or open_turn["id"] != turn:
+            return None
+        shown = found[messages][:-1] if "regenerates" in open_turn else found[messages]
+        return Context(shown[-count:], "stopped" in open_turn)
 
     async def close(self, outcome: Outcome, entry: str = "") -> Closed | Stale | Gone:
         """End a turn with its outcome, and open the next one that waits.
@@ -231,30 +228,92 @@ class Sessions:
         path = _id_path(outcome.turn)
         if outcome.error is None and outcome.answer is None:
             raise ValueError("an outcome needs an answer or an error")
-        answer = outcome.answer if outcome.error is None and outcome.answer is not None else None
-        text = answer if answer is not None else outcome.detail or error_text(str(outcome.error))
+        answer = outcome.answer if outcome.error is None else None
+        error = str(outcome.error)
+        token = outcome.token
         reply = await self._run(
             lambda: _CLOSE(
                 self._redis,
-                [session_key(outcome.token)],
+                [session_key(token), partial_key(token), presence_key(token)],
                 turn=outcome.turn,
                 turn_path=path,
                 entry=entry,
                 msg="" if answer is None else json_text(BOT + answer),
+                marks=_marks(outcome),
                 frame_id=answer_id(outcome.turn),
-                frame_msg=json_text(text),
-                failure="" if answer is not None else json_text(str(outcome.error)),
+                frame_msg=json_text(answer if answer is not None else outcome.detail or error_text(error)),
+                failure="" if answer is not None else _failure(error, outcome.retryable, outcome.retry_after),
             )
         )
+        holders = Holders.of(reply[1])
         match Code(reply[0]):
             case Code.CLOSED:
-                return Closed(json.loads(reply[1]), reply[2].decode() if len(reply) > 2 else None)
+                return Closed(orjson.loads(reply[2]), reply[3].decode() if len(reply) > 3 else None, holders)
+            case Code.STALE:
+                return Stale(holders)
+            case Code.GONE:
+                return Gone(holders)
+            case other:
+                raise AssertionError(f"close_turn replied {other!r}")
+
+    async def stop(self, token: str, turn: str | None = None) -> Stopped | Queued | Stale | Gone:
+        """Mark the open turn as stopped, or only the turn given, which may still wait; harmless to repeat.
+
+        Returns:
+            `Stale` when there is nothing to stop, `Queued` for a turn that will be stopped when it begins.
+        """
+        if turn is not None:
+            _checked(turn)
+        keys = [session_key(token), partial_key(token)]
+        reply = await self._run(lambda: _STOP(self._redis, keys, turn=turn or ""))
+        match Code(reply[0]):
+            case Code.STOPPED:
+                return Stopped(reply[1].decode(), bool(reply[2]))
+            case Code.QUEUED:
+                return Queued(reply[1])
             case Code.STALE:
                 return Stale()
             case Code.GONE:
                 return Gone()
             case other:
-                raise AssertionError(f"close_turn replied {other!r}")
+                raise AssertionError(f"stop_turn replied {other!r}")
+
+    async def look(self, token: str, after: str | None = None) -> View | None:
+        """Return what a socket needs that comes to a session, as of one moment; None when that is gone.
+
+        Args:
+            after: the id of a message; what ended since then comes too.
+        """
+        for tail in (0,) if after is None else (_TAIL, _ALL):
+            reply = await self._run(
+                lambda tail=tail: _LOOK(  # type: ignore[misc]
+                    self._redis, [session_key(token), partial_key(token)], tail=tail
+                )
+            )
+            if Code(reply[0]) is Code.GONE:
+                return None
+            found = orjson.loads(reply[1])
+            open_turn = found["$._turn"][0] or {}
+            partial = parse_partial(reply[2])
+            if partial is not None:
+                regenerates = open_turn.get("regenerates")
+                partial = (
+                    replace(partial, regenerates=regenerates) if partial.turn == open_turn.get("id") else None
+                )
+            if after is None:
+                return View(found["$._unsent"][0], partial=partial)
+            view = resume(
+                after,
+                messages=found[f"$.messages[-{tail}:]"],
+                errors=found["$._errors"][0],
+                unsent=found["$._unsent"][0],
+                waiting=found["$._inbox[*]"],
+                open_turn=open_turn.get("id"),
+                whole=tail == _ALL or len(found[f"$.messages[-{tail}:]"]) < tail,
+            )
+            if view is not None:
+                return replace(view, partial=partial)
+        raise AssertionError("the whole history always gives a view")
 
     async def unsent(self, token: str) -> list[Frame]:
         """Return the frames that no socket has taken yet, oldest first; none when the session is gone."""
@@ -299,3 +358,29 @@ def _checked(text: str) -> str:
 
 def _id_path(message_id: str) -> str:
     return f'$._ids["{_checked(message_id)}"]'
+
+
+def _failure(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
+    """Return the fields of an error frame that say why, as JSON after a comma."""
+    fields: dict[str, Any] = {
+        "error": code,
+        "retryable": is_retryable(code) if retryable is None else retryable,
+    }
+    if retry_after is not None:
+        fields["retry_after"] = retry_after
+    return "," + orjson.dumps(fields).decode()[1:-1]
+
+
+def _marks(outcome: Outcome) -> str:
+    """Return what is told about an answer besides its text, as JSON after a comma."""
+    if outcome.stopped:
+        return ',"stopped":true'
+    return "" if outcome.incomplete is None else f',"incomplete":{json_text(outcome.incomplete)}'
+
+
+def _ending(turn: str, raw: bytes) -> Frame | None:
+    """Read what ended a turn: an error frame, or an answer as the history holds it."""
+    if not raw:
+        return None
+    found = orjson.loads(raw)
+    return cast(Frame, found) if "type" in found else frame_of(found, turn)

@@ -22,9 +22,9 @@ from pipeline.settings import Settings
 from web import chat, health, keys, limits, node, pages, reload, sessions, stages
 from web.errors import errors_as_json
 from web.hub import Hub, reader_client
-from web.intake import Send
+from web.intake import Producer
 from web.origins import cors_middleware
-from web.producer import IngestProducer
+from web.producer import StageProducer
 
 log = structlog.get_logger(__name__)
 
@@ -42,12 +42,12 @@ _HEADERS = {
 }
 
 
-def create_app(settings: Settings, *, send: Send | None = None) -> web.Application:
+def create_app(settings: Settings, *, producer: Producer | None = None) -> web.Application:
     """Return the application; its parts start and stop with it.
 
     Args:
         settings: of the service.
-        send: takes the messages of all sockets; by default the producer of the topic `ingest`.
+        producer: takes the messages of all sockets; by default one that sends them to the stages.
     """
     app = web.Application(
         middlewares=[cors_middleware(settings.cors_origins), errors_as_json],
@@ -61,7 +61,7 @@ def create_app(settings: Settings, *, send: Send | None = None) -> web.Applicati
     app.on_shutdown.append(_close_sockets)
     # Started in this order, stopped in the reverse one: the last messages still find a Redis.
     app.cleanup_ctx.append(_redis)
-    app.cleanup_ctx.append(partial(_intake, send=send))
+    app.cleanup_ctx.append(partial(_intake, producer=producer))
     app.cleanup_ctx.append(_hub)
     app.cleanup_ctx.append(node.reporting)
     app.cleanup_ctx.append(stages.watch)
@@ -123,16 +123,16 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     await redis.aclose()
 
 
-async def _intake(app: web.Application, *, send: Send | None) -> AsyncIterator[None]:
-    if send is not None:
-        app[keys.SEND] = send
+async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIterator[None]:
+    if producer is not None:
+        app[keys.PRODUCER] = producer
         yield
         return
-    producer = IngestProducer(app[keys.SETTINGS])
-    app[keys.SEND] = producer.send
-    await producer.start()
+    own = StageProducer(app[keys.SETTINGS])
+    app[keys.PRODUCER] = own
+    await own.start()
     yield
-    await producer.stop()
+    await own.stop()
 
 
 async def _hub(app: web.Application) -> AsyncIterator[None]:

@@ -15,8 +15,10 @@ from web.errors import failure
 from web.intake import Intake
 from web.origins import is_allowed
 from web.outbox import Outbox
-from web.protocol import PROTOCOLS, ChatProtocol, Message, Refusal, error_frame, negotiated
+from web.protocol import ChatProtocol, Message, Refusal, Stop, error_frame
 from web.sessions import GONE, is_token
+from web.stopping import stop
+from web.streaming import PROTOCOLS, negotiated
 
 log = structlog.get_logger(__name__)
 
@@ -64,13 +66,14 @@ async def _refusal(request: web.Request) -> web.Response | None:
 async def _serve(request: web.Request, socket: web.WebSocketResponse) -> None:
     app, token = request.app, request.query["token"]
     hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol)
-    outbox = Outbox(token, socket, request.transport, protocol, hub.outbox_arrived)
+    after = request.query.get("after") if protocol.streaming else None
+    outbox = Outbox(token, socket, request.transport, protocol, hub.outbox_arrived, after)
     app[keys.OPEN].add(outbox)
     # Reading starts at once, whatever Redis does: a socket that nobody reads can neither ping nor close.
     tasks = [asyncio.create_task(outbox.run()), asyncio.create_task(_join(app, outbox))]
     try:
-        intake = Intake(token, app[keys.SEND], lambda lost: outbox.tell(error_frame(lost)))
-        await _receive(socket, protocol, outbox, intake, app[keys.SETTINGS].message_max_bytes)
+        intake = Intake(token, app[keys.PRODUCER], lambda lost: outbox.tell(error_frame(lost)))
+        await _receive(app, socket, protocol, outbox, intake)
     finally:
         hub.leave(outbox)
         app[keys.OPEN].discard(outbox)
@@ -86,12 +89,17 @@ async def _join(app: web.Application, outbox: Outbox) -> None:
 
 
 async def _receive(
-    socket: web.WebSocketResponse, protocol: ChatProtocol, outbox: Outbox, intake: Intake, max_bytes: int
+    app: web.Application,
+    socket: web.WebSocketResponse,
+    protocol: ChatProtocol,
+    outbox: Outbox,
+    intake: Intake,
 ) -> None:
     """Read the socket until it is closed."""
+    max_bytes = app[keys.SETTINGS].message_max_bytes
     while True:
         received = await socket.receive()
-        result: Message | Refusal
+        result: Message | Stop | Refusal
         if received.type is WSMsgType.TEXT:
             result = protocol.read_text(received.data, max_bytes)
         elif received.type is WSMsgType.BINARY:
@@ -105,9 +113,14 @@ async def _receive(
             continue
         else:  # closed, by the peer, by us or by a frame that breaks the protocol
             return
-        if isinstance(result, Message):
-            outbox.expect(result.id)
-            await intake.put(result)
-        else:
-            await outbox.room()
-            outbox.tell(error_frame(result))
+        match result:
+            case Message():
+                outbox.expect(result)
+                await intake.put(result)
+            case Stop(turn):
+                refusal = await stop(app, outbox.token, turn)
+                if refusal is not None:
+                    outbox.tell(error_frame(refusal))
+            case Refusal():
+                await outbox.room()
+                outbox.tell(error_frame(result))

@@ -1,11 +1,11 @@
 """From the node's stream in Redis to the sockets of this process.
 
-    web:<node>   stream, fields `token` and `frame` (JSON); agents add to it while it exists. It expires with
-                 its node: that is how agents learn that the node is dead.
+    web:<node>   stream, field `frames` (JSON: [[token, frame], …]); agents add to it while it exists. It
+                 expires with its node: that is how agents learn that the node is dead.
 
 One task reads the stream, on a connection of its own, and hands each frame to the outboxes of its session.
-What the stream cannot bring is fetched from the session itself (`unsent`): on connect, after an outage of
-Redis, when the stream was lost, and now and then to be safe.
+What the stream cannot bring is fetched from the session itself (`look`): on connect, after an outage of
+Redis, when the stream was lost, when pieces of an answer are missing, and now and then to be safe.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from pipeline.messages import Frame
 from pipeline.presence import PRESENCE_TTL, Presence, node_stream
+from pipeline.session_replies import View
 from pipeline.sessions import Sessions
 from pipeline.transport.tasks import end
 from web import limits
 from web.outbox import Outbox
 from web.presences import Presences
-from web.protocol import decode_frame
+from web.protocol import decode_frames
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 NODE_TTL = 30
 
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
-_FIELD_TOKEN, _FIELD_FRAME = b"token", b"frame"
+_FIELD_FRAMES = b"frames"
 
 
 def reader_client(url: str) -> Redis:
@@ -63,11 +63,12 @@ class Hub:
         self._reader = reader
         self._sessions = sessions
         self._outboxes: defaultdict[str, set[Outbox]] = defaultdict(set)
-        self._presences = Presences(node, presence, lambda token: token in self._outboxes)
+        self._presences = Presences(node, presence, self._is_streaming)
         self._arrived: defaultdict[str, list[str]] = defaultdict(list)
         self._arrival = asyncio.Event()
         self._resync = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._catching_up: set[asyncio.Task[None]] = set()
         self._turned: float | None = None
         self._last_id: bytes | str = "0-0"
 
@@ -86,7 +87,7 @@ class Hub:
 
     async def stop(self) -> None:
         """Stop, and take the node out of Redis; call when all sockets are closed."""
-        await end(self._tasks)
+        await end([*self._tasks, *self._catching_up])
         try:
             async with asyncio.timeout(1):
                 await self._flush_arrived()
@@ -118,14 +119,14 @@ class Hub:
 
     async def _attach(self, outbox: Outbox) -> None:
         # In this order: once the presence is written, the stream brings every later frame (held back by the
-        # outbox); what was finished before is among the unsent ones. Both bring a frame between the two.
+        # outbox); what was before is in the session. Both bring a frame between the two.
         outbox.hold_back()
-        missed: Sequence[Frame] = ()
+        view: View | None = None
         try:
             await self._presences.written(outbox.token)
-            missed = await self._sessions.unsent(outbox.token)
+            view = await self._sessions.look(outbox.token, outbox.after)
         finally:
-            outbox.release(missed)
+            outbox.release(view)
 
     async def _read(self) -> None:
         """Read the stream until cancelled."""
@@ -175,18 +176,29 @@ class Hub:
                     self._dispatch(fields)
 
     def _dispatch(self, fields: Mapping[bytes, bytes] | None) -> None:
-        if not fields or _FIELD_FRAME not in fields:
-            return
-        token = fields.get(_FIELD_TOKEN, b"").decode(errors="replace")
-        outboxes = self.outboxes(token)
-        if not outboxes:
+        if not fields or _FIELD_FRAMES not in fields:
             return
         try:
-            frame = decode_frame(fields[_FIELD_FRAME])
-            for outbox in outboxes:
-                outbox.offer(frame)
+            frames = decode_frames(fields[_FIELD_FRAMES])
         except ValueError:
-            log.exception("a frame that cannot be read was dropped", token=token)
+            log.exception("frames that cannot be read were dropped")
+            return
+        for token, frame in frames:
+            for outbox in self._outboxes.get(token, ()):
+                outbox.offer(frame)
+                if outbox.lost:
+                    self._catch_up(outbox)
+
+    def _catch_up(self, outbox: Outbox) -> None:
+        """Attach a socket anew that misses pieces of the running answer."""
+        outbox.hold_back()
+        task = asyncio.create_task(self._attach(outbox), name="hub catch up")
+        self._catching_up.add(task)
+        task.add_done_callback(self._catching_up.discard)
+
+    def _is_streaming(self, token: str) -> bool | None:
+        outboxes = self._outboxes.get(token)
+        return any(outbox.streaming for outbox in outboxes) if outboxes else None
 
     def _hold_back_all(self) -> None:
         for outbox in self._all():

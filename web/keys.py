@@ -8,13 +8,13 @@ from redis.asyncio import Redis
 from pipeline.sessions import Sessions
 from pipeline.settings import Settings
 from web.hub import Hub
-from web.intake import Send
+from web.intake import Producer
 from web.outbox import Outbox
 
 SETTINGS = web.AppKey("settings", Settings)
 REDIS: web.AppKey[Redis] = web.AppKey("redis", Redis)
 SESSIONS = web.AppKey("sessions", Sessions)
 HUB = web.AppKey("hub", Hub)
-SEND: web.AppKey[Send] = web.AppKey("send")
+PRODUCER: web.AppKey[Producer] = web.AppKey("producer")
 OPEN: web.AppKey[set[Outbox]] = web.AppKey("open", set)
 """The outboxes of all open sockets, to be closed at the end."""

@@ -23,6 +23,9 @@ CONFIRM_SECONDS = 30.0
 # (1000), which all come at once when a client is back.
 OUTBOX_FRAMES = 2048
 
+# Frames held back for a socket while its session is looked at, most of them tokens.
+HELD_FRAMES = 4 * OUTBOX_FRAMES
+
 # Ids of the last frames of a socket, to drop the same frame come twice. Not below OUTBOX_FRAMES: a frame must
 # not be forgotten while it waits.
 SEEN_FRAMES = OUTBOX_FRAMES

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
-from pipeline.messages import SESSION_EXPIRED, Frame, answer_id, error_frame
+from pipeline.messages import (
+    RESUME_FAILED,
+    SESSION_EXPIRED,
+    Frame,
+    answer_id,
+    error_text,
+    refusal_frame,
+)
+from pipeline.session_replies import Partial, View
 from web import limits
-from web.protocol import ChatProtocol
+from web.protocol import ChatProtocol, Message, Out, Refusal, Token, error_frame
 
 
 class Outbox:
@@ -31,14 +39,22 @@ class Outbox:
         transport: asyncio.Transport | None,
         protocol: ChatProtocol,
         on_arrived: Callable[[str, Sequence[str]], None],
+        after: str | None = None,
     ) -> None:
-        """Take the socket; `on_arrived` is told the token and the ids of frames that arrived."""
+        """Take the socket.
+
+        Args:
+            on_arrived: is told the token and the ids of frames that arrived.
+            after: the id of the last message that the client has; it gets all that ended since.
+        """
         self.token = token
+        self.streaming = protocol.streaming
+        self.after = after
         self._socket = socket
         self._transport = transport
-        self._protocol = protocol
+        self._view = protocol.view()
         self._on_arrived = on_arrived
-        self._queue: deque[tuple[str | None, str]] = deque()  # (id if the session keeps it, text)
+        self._queue: deque[tuple[str | None, Out]] = deque()  # (id if the session keeps it, text)
         self._held: list[Frame] | None = []
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._expected: dict[str, str] = {}  # id of the frame that will end it → id of the message
@@ -55,46 +71,97 @@ class Outbox:
         """Whether offered frames wait for `release`."""
         return self._held is not None
 
+    @property
+    def lost(self) -> bool:
+        """Whether pieces of the running answer are missing, so that the session has to be looked at again."""
+        return self._view.lost and not self.holding
+
     def hold_back(self) -> None:
         """Keep offered frames until `release`, as older ones may be missing."""
         if self._held is None:
             self._held = []
 
-    def release(self, missed: Iterable[Frame]) -> None:
-        """Queue the frames that were missed, then those held back, each once."""
+    def release(self, view: View | None) -> None:
+        """Queue what was missed, then the frames held back, each once.
+
+        Args:
+            view: the session as of a moment since `hold_back`; None when it could not be seen.
+        """
         held, self._held = self._held or [], None
-        for frame in (*missed, *held):
+        if view is None:
+            view = View([])
+        self._release_missed(view)
+        partial = view.partial
+        for frame in held:
+            # What is told of the running answer before stands in the partial one already.
+            if partial is not None and frame.get("run") is not None and frame["turn"] == partial.turn:
+                self._show_partial(partial)
+                partial = None
+            self.offer(frame)
+        if partial is not None:
+            self._show_partial(partial)
+
+    def _release_missed(self, view: View) -> None:
+        after, self.after = self.after, None
+        if view.earlier:
+            # The client says that it has them.
+            self._seen.update(dict.fromkeys(view.earlier))
+            self._on_arrived(self.token, list(view.earlier))
+        if after is not None and not view.resumed:
+            self.tell(error_frame(Refusal(RESUME_FAILED, error_text(RESUME_FAILED))))
+        for frame in view.unsent if view.finished is None else view.finished:
             self.offer(frame)
 
-    def expect(self, message_id: str) -> None:
+    def _show_partial(self, partial: Partial) -> None:
+        if answer_id(partial.turn) not in self._seen:
+            for out in self._view.show_partial(partial):
+                self._put(None, out)
+
+    def expect(self, message: Message) -> None:
         """Note that this socket waits for the end of a message."""
-        self._expected[answer_id(message_id)] = message_id
+        self._expected[answer_id(message.id)] = message.id
+        self._view.asked(message.id)
 
     def offer(self, frame: Frame) -> None:
         """Queue a frame of the session, unless this socket had it already."""
         if self._held is not None:
-            if len(self._held) >= limits.OUTBOX_FRAMES:
+            if len(self._held) >= limits.HELD_FRAMES:
                 self._overrun()
             else:
                 self._held.append(frame)
             return
+        if frame["type"] in ("message", "error"):
+            self._offer_last(frame)
+            return
+        outs = self._view.show(frame)
+        for out in outs:
+            self._put(None, out)
+        ending = frame.get("ending")
+        if outs and ending is not None:
+            self._offer_last(ending)
+
+    def _offer_last(self, frame: Frame) -> None:
         frame_id = frame["id"]
         if frame_id in self._seen:
             return
         self._seen[frame_id] = None
         if len(self._seen) > limits.SEEN_FRAMES:
             self._seen.popitem(last=False)
-        self._put(frame_id, self._protocol.write(frame))
+        *before, last = self._view.show(frame)
+        for out in before:
+            self._put(None, out)
+        self._put(frame_id, last)
         self._expected.pop(frame_id, None)
         if frame.get("error") == SESSION_EXPIRED:
             # Messages that waited for their turn are gone with the session: nobody else can answer for them.
             waiting, self._expected = self._expected, {}
             for message_id in waiting.values():
-                self.offer(error_frame(message_id, SESSION_EXPIRED))
+                self.offer(refusal_frame(message_id, SESSION_EXPIRED))
 
     def tell(self, frame: Frame) -> None:
         """Queue a frame that concerns this socket alone, at once even while others are held back."""
-        self._put(None, self._protocol.write(frame))
+        for out in self._view.show(frame):
+            self._put(None, out)
 
     async def room(self) -> None:
         """Wait until the queue is less than half full; for the frames that a client causes by itself."""
@@ -138,23 +205,27 @@ class Outbox:
     async def _write_queue(self, deadline: asyncio.Timeout) -> None:
         loop = asyncio.get_running_loop()
         while self._queue and not self._cut:
-            frame_id, text = self._queue.popleft()
+            frame_id, out = self._queue.popleft()
             deadline.reschedule(loop.time() + limits.WRITE_SECONDS)
             if frame_id is not None:
                 self._pings += 1
                 self._written.append((self._pings, frame_id))
                 await self._socket.ping(str(self._pings).encode())
-            await self._socket.send_str(text)
+            await self._socket.send_frame(out if isinstance(out, bytes) else out.encode(), WSMsgType.TEXT)
             if len(self._queue) < limits.OUTBOX_FRAMES // 2:
                 self._room.set()
 
-    def _put(self, frame_id: str | None, text: str) -> None:
+    def _put(self, frame_id: str | None, out: Out) -> None:
         if self._cut:
             return
+        if isinstance(out, Token) and self._queue:
+            last = self._queue[-1][1]
+            if isinstance(last, Token) and last.join(out):
+                return
         if len(self._queue) >= limits.OUTBOX_FRAMES:
             self._overrun()
             return
-        self._queue.append((frame_id, text))
+        self._queue.append((frame_id, out))
         if len(self._queue) >= limits.OUTBOX_FRAMES // 2:
             self._room.clear()
         self._wake.set()

@@ -22,10 +22,11 @@ class Presences:
     callers only name sessions whose state may have changed; the task looks at what is true when it writes.
     """
 
-    def __init__(self, node: str, store: Presence, is_present: Callable[[str], bool]) -> None:
+    def __init__(self, node: str, store: Presence, is_streaming: Callable[[str], bool | None]) -> None:
+        """Take what tells of a session whether a socket here takes tokens; None when it has none here."""
         self._node = node
         self._store = store
-        self._is_present = is_present
+        self._is_streaming = is_streaming
         self._dirty: dict[str, list[asyncio.Future[None]]] = {}
         self._held: set[str] = set()
         self._wake = asyncio.Event()
@@ -64,11 +65,12 @@ class Presences:
             await self._store.release(self._node, held)
 
     async def _write(self, batch: dict[str, list[asyncio.Future[None]]]) -> None:
-        here = {token for token in batch if self._is_present(token)}
+        kinds = {token: self._is_streaming(token) for token in batch}
+        here = {token: streaming for token, streaming in kinds.items() if streaming is not None}
         if here:
-            self._held |= here
+            self._held |= here.keys()
             await self._store.hold(self._node, here)
-        if gone := batch.keys() - here:
+        if gone := batch.keys() - here.keys():
             await self._store.release(self._node, gone)
             self._held -= gone
         for waiting in batch.values():

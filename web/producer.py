@@ -1,4 +1,4 @@
-"""The producer of the topic `ingest`, started beside the server: that must not wait for Redis."""
+"""The producer of the topics `ingest` and `deliver`, started beside the server, which must not wait for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from pipeline.app import create_producer
-from pipeline.messages import Inbound
+from pipeline.messages import Inbound, Outcome
 from pipeline.settings import Settings
 from pipeline.topics import Topics, send
 from pipeline.transport.tasks import end
@@ -21,8 +21,8 @@ log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 1.0
 
 
-class IngestProducer:
-    """Sends messages to `ingest`."""
+class StageProducer:
+    """Sends messages to `ingest`, and the end of turns that were stopped early to `deliver`."""
 
     def __init__(self, settings: Settings) -> None:
         self._app = create_producer(settings)
@@ -37,8 +37,21 @@ class IngestProducer:
     async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
         """Hand over a message, in the order of the calls; the future is done when Redis has it."""
         await self._started.wait()
-        inbound = Inbound(token=token, id=message.id, text=message.text, sent_at=time.time())
+        inbound = Inbound(
+            token=token,
+            id=message.id,
+            text=message.text,
+            sent_at=time.time(),
+            regenerate=message.regenerate,
+        )
         confirmed: asyncio.Future[Any] = await send(self._topics.ingest, inbound)
+        return confirmed
+
+    async def end_stopped(self, token: str, turn: str) -> asyncio.Future[Any]:
+        """Have a turn ended that was stopped before a worker began to answer it."""
+        await self._started.wait()
+        outcome = Outcome(token=token, turn=turn, answer="", stopped=True)
+        confirmed: asyncio.Future[Any] = await send(self._topics.deliver, outcome)
         return confirmed
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@
 --          ttl       seconds
 -- Output   the session's `session_start` inside a JSON array
 local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"' .. now() .. '","messages":[],'
-    .. '"_turn":null,"_last":null,"_inbox":[],"_ids":{},"_unsent":[]}'
+    .. '"_turn":null,"_last":null,"_inbox":[],"_stops":{},"_ids":{},"_errors":[],"_unsent":[]}'
 if redis.call('JSON.SET', KEYS[1], '$', document, 'NX') then
     redis.call('EXPIRE', KEYS[1], ttl)
 end

@@ -1,8 +1,10 @@
 -- Shared by every script. JSON is put together as text and handed to RedisJSON as it is: cjson writes an empty
 -- array as an object, so nothing that it decoded is encoded again.
 
--- Answers that wait for a socket, per session; the oldest go first, and stay in the history.
+-- Frames that wait for a socket, per session; the oldest go first, and answers stay in the history.
 local UNSENT_LIMIT = 1000
+-- Errors that a session remembers for a client that comes back, or sends the same message again.
+local ERRORS_LIMIT = 100
 
 -- Return the time of the server as ISO 8601 in UTC with microseconds. os.date does not exist here, so the date
 -- comes from the number of days since 1970-01-01, by years that begin in March.
@@ -24,19 +26,45 @@ local function now()
         floor(rest / 3600), floor(rest % 3600 / 60), rest % 60, tonumber(time[2]))
 end
 
--- Return a message or frame as JSON. id: plain, needs no escaping; msg and failure: JSON; failure may be ''.
-local function item(id, msg, timestamp, failure)
-    local tail = failure ~= '' and ',"error":' .. failure or ''
-    return '{"id":"' .. id .. '","msg":' .. msg .. ',"timestamp":"' .. timestamp .. '"' .. tail .. '}'
+-- Return a message or frame as JSON. id: plain, needs no escaping; msg: JSON; fields: further ones as JSON, each
+-- after a comma, or ''.
+local function item(id, msg, timestamp, fields)
+    return '{"id":"' .. id .. '","msg":' .. msg .. ',"timestamp":"' .. timestamp .. '"' .. fields .. '}'
 end
 
-local function push_unsent(key, frame)
-    local length = redis.call('JSON.ARRAPPEND', key, '$._unsent', frame)[1]
-    if length > UNSENT_LIMIT then
-        redis.call('JSON.ARRTRIM', key, '$._unsent', -UNSENT_LIMIT, -1)
+local function push(key, path, frame, limit)
+    local length = redis.call('JSON.ARRAPPEND', key, path, frame)[1]
+    if length > limit then
+        redis.call('JSON.ARRTRIM', key, path, -limit, -1)
     end
 end
 
-local function open_turn(key, id, entry)
-    redis.call('JSON.SET', key, '$._turn', '{"id":"' .. id .. '","entry":"' .. entry .. '"}')
+-- Keep a frame until a socket has it; an error also for those who ask later, as no history holds it.
+local function keep(key, frame, is_error)
+    push(key, '$._unsent', frame, UNSENT_LIMIT)
+    if is_error then
+        push(key, '$._errors', frame, ERRORS_LIMIT)
+    end
+end
+
+-- Return the nodes that hold sockets of the session, each followed by '1' if one of them takes tokens.
+local function holders(presence)
+    return redis.call('HGETALL', presence)
+end
+
+-- Open a turn. stopped: whether the user has stopped it while it waited.
+local function open_turn(key, id, entry, regenerates, stopped)
+    redis.call('JSON.SET', key, '$._turn', '{"id":"' .. id .. '","entry":"' .. entry .. '"'
+        .. (regenerates and ',"regenerates":"' .. regenerates .. '"' or '')
+        .. (stopped and ',"stopped":true' or '') .. '}')
+end
+
+-- Return whether the history has a message to answer anew, and the id of the answer that it has got, if any.
+local function last_answer(key)
+    local last = cjson.decode(redis.call('JSON.GET', key, '$.messages[-1].id', '$.messages[-1].msg'))
+    local id, msg = last['$.messages[-1].id'][1], last['$.messages[-1].msg'][1]
+    if not id then
+        return false
+    end
+    return true, msg:sub(1, 5) == 'Bot: ' and id or nil
 end

@@ -1,9 +1,10 @@
-"""A client of the chat for tests: tokens, and sockets of the plain protocol."""
+"""A client of the chat for tests: tokens, and sockets of both protocols."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -69,6 +70,63 @@ class PlainSocket:
         connection.transport.abort()
 
 
+class StreamSocket(PlainSocket):
+    """A socket of `parley.v1`: JSON frames both ways.
+
+    Attributes:
+        frames: all that came so far.
+        texts: what the tokens of each turn add up to since its last `start`.
+    """
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        super().__init__(socket)
+        self.frames: list[dict[str, Any]] = []
+        self.texts: dict[str, str] = {}
+        self._indices: dict[str, int] = {}
+
+    async def put(self, **frame: Any) -> None:
+        """Send a frame."""
+        await self.socket.send_str(orjson.dumps(frame).decode())
+
+    async def say(self, text: str, message_id: str | None = None) -> str:
+        """Send a message; return its id."""
+        message_id = message_id or str(uuid.uuid4())
+        await self.put(type="message", id=message_id, text=text)
+        return message_id
+
+    async def frame(self, timeout: float = _SECONDS) -> dict[str, Any]:
+        """Return the next frame, after a check of what the protocol promises of it.
+
+        Raises:
+            AssertionError: the socket was closed, or a frame breaks the protocol.
+            TimeoutError: none came within `timeout` seconds.
+        """
+        frame = await self.answer(timeout)
+        self.frames.append(frame)
+        turn = frame.get("turn", "")
+        match frame["type"]:
+            case "start":
+                self.texts[turn], self._indices[turn] = "", 0
+            case "token":
+                assert frame["index"] == self._indices[turn], frame
+                assert frame["text"], frame
+                self._indices[turn] += 1
+                self.texts[turn] += frame["text"]
+            case "message" if turn in self.texts:
+                assert self.texts[turn] == frame["msg"], frame
+        return frame
+
+    async def until(
+        self, wanted: str | Callable[[dict[str, Any]], bool], timeout: float = _SECONDS
+    ) -> dict[str, Any]:
+        """Return the next frame of a type, or one that a function takes; `timeout` seconds for all before."""
+        async with asyncio.timeout(timeout):
+            while True:
+                frame = await self.frame(timeout)
+                if frame["type"] == wanted if isinstance(wanted, str) else wanted(frame):
+                    return frame
+
+
 class ChatClient:
     """A client of one web process; use as `async with ChatClient(url) as client`."""
 
@@ -111,6 +169,15 @@ class ChatClient:
         )
         self._sockets.append(PlainSocket(socket))
         return self._sockets[-1]
+
+    async def stream(self, token: str, **query: str) -> StreamSocket:
+        """Return an open socket of a session that speaks `parley.v1`; `after` may be given."""
+        socket = await self.http.ws_connect(
+            "/chat", params={"token": token, **query}, protocols=("parley.v1",), max_msg_size=0
+        )
+        assert socket.protocol == "parley.v1"
+        self._sockets.append(StreamSocket(socket))
+        return cast(StreamSocket, self._sockets[-1])
 
     async def ask(self, token: str, *texts: str, timeout: float = _SECONDS) -> list[dict[str, Any]]:
         """Send messages on a socket of their own, and return as many frames."""

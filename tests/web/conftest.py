@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 from pipeline.messages import Frame, Inbound, Outcome
 from pipeline.presence import Presence
 from pipeline.redis_client import connect
-from pipeline.sessions import Closed, Opened, Sessions
+from pipeline.session_replies import Closed, Opened
+from pipeline.sessions import Sessions
 from pipeline.settings import Settings
 from tests.support.chat_client import ChatClient
 from tests.support.waiting import eventually
@@ -31,6 +32,15 @@ class Intake:
     confirming: bool = True
     messages: list[tuple[str, Message]] = field(default_factory=list)
     futures: list[asyncio.Future[Any]] = field(default_factory=list)
+
+    stopped: list[tuple[str, str]] = field(default_factory=list)
+
+    async def end_stopped(self, token: str, turn: str) -> asyncio.Future[Any]:
+        """Note that a turn is to be ended."""
+        self.stopped.append((token, turn))
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
 
     async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
         """Take a message."""
@@ -92,9 +102,22 @@ class Node:
         await eventually(absent, "the session has no presence")
 
 
+def plain(frame: Frame) -> dict[str, Any]:
+    """Return what a plain socket is told of a frame."""
+    told: dict[str, Any] = {"id": frame["id"], "msg": frame["msg"], "timestamp": frame["timestamp"]}
+    return told | ({"error": frame["error"]} if "error" in frame else {})
+
+
 def frame(number: int | str, text: str = "Hello", **more: str) -> Frame:
     """Return a frame as the pipeline sends it."""
-    fields: Any = {"id": f"frame-{number}", "msg": text, "timestamp": "2026-01-01T00:00:00+00:00", **more}
+    fields: Any = {
+        "type": "error" if "error" in more else "message",
+        "turn": f"turn-{number}",
+        "id": f"frame-{number}",
+        "msg": text,
+        "timestamp": "2026-01-01T00:00:00+00:00",
+        **more,
+    }
     result: Frame = fields
     return result
 
@@ -110,7 +133,7 @@ def serve(redis_url: str) -> ServeNode:
     async def serve_node(*, url: str = redis_url, **settings: Any) -> AsyncIterator[Node]:
         made = Settings.load(redis_url=url, **settings)
         intake = Intake()
-        app = create_app(made, send=intake.send)
+        app = create_app(made, producer=intake)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         redis = connect(url, max_connections=8)

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.messages import SESSION_EXPIRED, answer_id, error_frame
 from tests.support.waiting import eventually
-from tests.web.conftest import Node, ServeNode, frame
+from tests.web.conftest import Node, ServeNode, frame, plain
 from web import limits
 
 
@@ -168,7 +168,7 @@ async def test_an_answer_finished_while_nobody_was_there_comes_first(node: Node)
     token = await node.client.token()
     kept = [await node.finish(token, text, f"to {text}") for text in ("one", "two")]
     socket = await node.client.open(token)
-    assert await socket.answers(2) == [dict(each) for each in kept]
+    assert await socket.answers(2) == [plain(each) for each in kept]
     await node.joined(token)
     await node.publish(token, *kept, frame(3))
     assert (await socket.answer())["id"] == "frame-3"
@@ -211,7 +211,7 @@ async def test_an_answer_written_to_a_peer_that_vanished_goes_to_the_next_connec
     await first.answer()  # the write went well, but nothing says that the client was there to read it
     first.vanish()
     second = await node.client.open(token)
-    assert await second.answer() == dict(kept)
+    assert await second.answer() == plain(kept)
     assert await second.silent(0.1)  # a client that goes on reading answers pings
 
     async def marked() -> bool:
@@ -278,8 +278,9 @@ async def test_a_broken_frame_in_the_stream_disturbs_nobody(node: Node) -> None:
     socket = await node.client.open(token)
     await node.joined(token)
     (stream,) = await node.redis.keys("web:*")
-    for broken in (b"{", b"[]", b"\xff", json.dumps({"id": 'a"b', "msg": "", "timestamp": ""}), "{}"):
-        await node.redis.xadd(stream, {"token": token, "frame": broken})
+    bad_id = {"type": "message", "turn": "t", "id": 'a"b', "msg": "", "timestamp": ""}
+    for broken in (b"{", b"[]", b"\xff", json.dumps([[token, bad_id], [token, {}], [1], 7]), "{}"):
+        await node.redis.xadd(stream, {"frames": broken})
     await node.redis.xadd(stream, {"other": "fields"})
     await node.publish(token, frame(1))
     assert (await socket.answer())["id"] == "frame-1"
@@ -292,7 +293,7 @@ async def test_a_node_whose_stream_vanished_makes_up_for_what_it_missed(node: No
     await node.redis.delete(*await node.redis.keys("web:*"))
     kept = await node.finish(token, "one", "to one")
     assert await node.publish(token, kept) == 0
-    assert await socket.answer() == dict(kept)
+    assert await socket.answer() == plain(kept)
 
     async def reached() -> bool:
         return await node.publish(token, frame(2)) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.embedded import EmbeddedRedis
 from tests.support.waiting import eventually
-from tests.web.conftest import Node, ServeNode, frame
+from tests.web.conftest import Node, ServeNode, frame, plain
 from web import limits
 
 
@@ -47,7 +47,7 @@ async def test_sockets_outlive_an_outage_and_miss_nothing(serve: ServeNode, own_
             return await status(node) == 200
 
         kept = await node.finish(token, "one", "to one")  # not published: deliver died with Redis
-        assert await socket.answer() == dict(kept)
+        assert await socket.answer() == plain(kept)
         await eventually(ready, "the process is ready again")
         await node.joined(token)
 

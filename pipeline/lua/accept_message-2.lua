@@ -1,0 +1,84 @@
+-- Take a message, or the wish for another answer, into a session: open its turn, or let it wait, or refuse it.
+--
+-- KEYS[1]  the session (RedisJSON)
+-- KEYS[2]  the session's presence (hash)
+-- ARGV     id             of the message, plain; also that of its turn
+--          id_path        where `_ids` holds it
+--          entry          the stream entry that brought it: only its repeat is no duplicate
+--          msg            of the message as the history holds it, JSON; '' to answer the last one anew
+--          inbox_limit    messages that may wait
+--          ttl            seconds to renew the session for, 0 to leave it alone
+--          frame_id       of its answer and of an error frame, plain
+--          busy_msg       what the error frame says when the inbox is full, JSON
+--          busy           further fields of that frame, JSON
+--          nothing_msg    the same when there is no message to answer anew
+--          nothing
+-- Output   {GONE, holders} | {OPENED, holders} | {RUNNING, holders}
+--          {QUEUED, holders, place in the queue, 1 for a duplicate}
+--          {REFUSED, holders, error frame}
+--          {ENDED, holders, error frame or answer of the history that ended its turn or '', 1 for a duplicate}
+local key = KEYS[1]
+local nodes = holders(KEYS[2])
+local found = redis.call('JSON.GET', key, id_path, '$._turn.id', '$._turn.entry')
+if not found then
+    return {GONE, nodes}
+end
+found = cjson.decode(found)
+local seen, open, opened_by = found[id_path][1], found['$._turn.id'][1], found['$._turn.entry'][1]
+
+if seen then
+    if open == id then
+        -- The worker may have died before it told the next stage; another entry has no such duty.
+        return {opened_by == entry and OPENED or RUNNING, nodes}
+    end
+    local duplicate = seen ~= entry and 1 or 0
+    for place, waiting in ipairs(cjson.decode(redis.call('JSON.GET', key, '$._inbox[*].id'))) do
+        if waiting == id then
+            return {QUEUED, nodes, place, duplicate}
+        end
+    end
+    local failed = redis.call('JSON.GET', key, '$._errors[?(@.id=="' .. frame_id .. '")]')
+    if failed ~= '[]' then
+        failed = failed:sub(2, -2)
+        return {cjson.decode(failed).refused and REFUSED or ENDED, nodes, failed, duplicate}
+    end
+    local answer = redis.call('JSON.GET', key, '$.messages[?(@.id=="' .. frame_id .. '")]')
+    if answer == '[]' then
+        answer = redis.call('JSON.GET', key, '$.messages[*].alternatives[?(@.id=="' .. frame_id .. '")]')
+    end
+    return {ENDED, nodes, answer:sub(2, -2), duplicate}
+end
+
+local timestamp = now()
+
+local function refuse(text, fields)
+    local frame = item(frame_id, text, timestamp, ',"type":"error","refused":"' .. id .. '"' .. fields)
+    redis.call('JSON.SET', key, id_path, '"' .. entry .. '"')
+    keep(key, frame, true)
+    return {REFUSED, nodes, frame, 0}
+end
+
+local reply = {OPENED, nodes}
+if open then
+    local waiting = redis.call('JSON.ARRLEN', key, '$._inbox')[1]
+    if waiting >= tonumber(inbox_limit) then
+        return refuse(busy_msg, busy)
+    end
+    local fields = msg == '' and ',"regenerate":true' or ''
+    redis.call('JSON.ARRAPPEND', key, '$._inbox', item(id, msg == '' and '""' or msg, timestamp, fields))
+    reply = {QUEUED, nodes, waiting + 1, 0}
+elseif msg == '' then
+    local some, regenerates = last_answer(key)
+    if not some then
+        return refuse(nothing_msg, nothing)
+    end
+    open_turn(key, id, entry, regenerates)
+else
+    redis.call('JSON.ARRAPPEND', key, '$.messages', item(id, msg, timestamp, ''))
+    open_turn(key, id, entry)
+end
+redis.call('JSON.SET', key, id_path, '"' .. entry .. '"')
+if tonumber(ttl) > 0 then
+    redis.call('EXPIRE', key, ttl)
+end
+return reply
