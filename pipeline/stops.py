@@ -15,7 +15,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from pipeline.redis_client import execute, outlasting
-from pipeline.transport.connection import BLOCK_MS, connect, is_unavailable
+from pipeline.transport.connection import BLOCK_MS, is_unavailable
+from pipeline.transport.servers import server_at
 from pipeline.transport.tasks import end
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Stops:
             self._reading = None
 
     async def _read(self) -> None:
-        redis = connect(self._url, dedicated=True)
+        redis = await server_at([self._url]).blocking(_STREAM)
         try:
             # Where the stream ends now, as a place: `$` would mean another one after each outage.
             last: bytes | str = await outlasting(lambda: _end_of(redis))

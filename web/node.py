@@ -18,28 +18,30 @@ from pipeline.stages.look import WEB_NODES
 from pipeline.stages.report import INTERVAL, TTL_MS, Report, encode, report_key
 from pipeline.transport.tasks import end
 from web import keys, limits
-from web.intake import Send
+from web.intake import Producer
 from web.protocol import Message
 
 
 class _Counting:
     """Counts the messages that are sent on."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, producer: Producer) -> None:
         self.count = 0
-        self._next = send
+        self._producer = producer
 
     async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
         self.count += 1
-        return await self._next(token, message)
+        return await self._producer.send(token, message)
+
+    async def end_stopped(self, token: str, turn: str) -> asyncio.Future[Any]:
+        return await self._producer.end_stopped(token, turn)
 
 
 async def reporting(app: web.Application) -> AsyncIterator[None]:
     """Report sockets and messages of this process while it runs; then take the report back."""
     redis, started = app[keys.REDIS], time.monotonic()
     node = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-    counting = _Counting(app[keys.SEND])
-    app[keys.SEND] = counting.send
+    app[keys.PRODUCER] = counting = _Counting(app[keys.PRODUCER])
 
     async def report() -> None:
         while True:

@@ -1,4 +1,4 @@
-"""The producer of the topics `ingest` and `deliver`, started beside the server, which must not wait for it."""
+"""The producer of the topics `ingest` and `deliver`; it starts beside the server, which cannot wait."""
 
 from __future__ import annotations
 

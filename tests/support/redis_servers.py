@@ -42,7 +42,7 @@ class RedisServer:
         config, log = self._folder / "redis.conf", self._folder / "log"
         config.write_text("\n".join(self._lines), encoding="utf-8")
         command = [
-            str(find_server().binary),
+            str(self._binary),
             str(config),
             *(["--sentinel"] if self._sentinel else ["--save", ""]),
         ]
