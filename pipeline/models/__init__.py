@@ -9,6 +9,7 @@ from pipeline.errors import SettingsError
 from pipeline.models.base import Model, ModelRequest, whole_answer
 from pipeline.models.chat_completions import ChatCompletions
 from pipeline.models.endpoint import Patience
+from pipeline.models.retry import Persistence, PersistentModel
 from pipeline.models.text_generation import TextGeneration
 from pipeline.settings import Settings, mask_url
 
@@ -17,6 +18,8 @@ __all__ = ["Model", "ModelRequest", "create_model", "whole_answer"]
 
 def create_model(settings: Settings) -> Model:
     """Return the model that the settings ask for; no connection is made yet.
+
+    One with a server comes as a `PersistentModel`, which tries again by itself.
 
     Raises:
         SettingsError: a model server is asked for, but no address is given, or one that is none.
@@ -29,10 +32,11 @@ def create_model(settings: Settings) -> Model:
     if settings.model_url is None:
         raise SettingsError("MODEL_URL", None, f"the address of a {settings.model_kind} server")
     try:
-        return _client(settings, settings.model_url)
+        client = _client(settings, settings.model_url)
     except ValueError:
         allowed = "a URL that starts with http:// or https://"
         raise SettingsError("MODEL_URL", mask_url(settings.model_url), allowed) from None
+    return PersistentModel(client, Persistence(settings.model_attempts, settings.model_deadline))
 
 
 def _client(settings: Settings, url: str) -> Model:

@@ -38,7 +38,8 @@ async def model(model_server: ModelServer) -> AsyncIterator[ModelServer]:
 def up(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service, as it runs in production."""
     folder = tmp_path_factory.mktemp("up")
-    with started(folder, MODEL_URL=model_server.url, APP_ENV="production") as service:
+    settings = {"APP_ENV": "production", "MODEL_ATTEMPTS": "1"}  # each planned failure is to be seen
+    with started(folder, MODEL_URL=model_server.url, **settings) as service:
         yield service
 
 
@@ -46,7 +47,11 @@ def up(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> I
 def hasty(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service as `make up` runs it for a developer, but with little patience."""
     folder = tmp_path_factory.mktemp("hasty")
-    settings = {"SESSION_TTL": str(SESSION_TTL), "MODEL_TIMEOUT": str(MODEL_TIMEOUT)}
+    settings = {
+        "SESSION_TTL": str(SESSION_TTL),
+        "MODEL_TIMEOUT": str(MODEL_TIMEOUT),
+        "MODEL_ATTEMPTS": "1",
+    }
     with started(folder, MODEL_URL=model_server.url, **settings) as service:
         yield service
 

@@ -1,0 +1,164 @@
+"""A model that survives its server: tries again while nothing was shown, within a deadline per turn.
+
+    attempt ──fails, nothing shown, may succeed later, attempts and time left──▶ pause ──▶ next attempt
+       │
+       └── fails otherwise ──▶ ModelError
+
+A breaker that is open when a turn begins ends it at once; one that opens later counts as a failed attempt.
+
+How long one attempt may be silent is its client's part (`endpoint.Patience`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from pipeline.errors import ModelError, ModelErrorCode
+from pipeline.models.base import Model, ModelRequest
+from pipeline.models.breaker import Breaker
+from pipeline.models.failures import too_slow
+
+logger = logging.getLogger(__name__)
+
+_UNAVAILABLE = "The model server has failed several times in a row, so it is left alone for a moment"
+
+# What says that the server is dead, whoever asks; a server that refuses with a reason is alive.
+_DEAD = frozenset({ModelErrorCode.UNREACHABLE, ModelErrorCode.TIMEOUT, ModelErrorCode.LOADING})
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """How often to try, and for how long.
+
+    Attributes:
+        attempts: calls for one turn, at most.
+        deadline: seconds for one turn, from the first call to the last piece, pauses included.
+        pause: seconds before the second call, at most; doubled with each. How long it is in fact is chosen
+            at random, so that the turns that failed together don't come back together.
+        longest_pause: seconds, at most, unless the server asks for more.
+    """
+
+    attempts: int
+    deadline: float
+    pause: float = 0.5
+    longest_pause: float = 10.0
+
+    def pause_after(self, attempt: int, asked: float | None) -> float:
+        """Return the seconds to wait after the failed `attempt`, counted from 1.
+
+        Args:
+            asked: the seconds that the server asked for; they are never cut short, for nothing would be won.
+        """
+        span = min(self.pause * 2 ** min(attempt - 1, 32), self.longest_pause)
+        return (asked or 0.0) + random.uniform(0, span)
+
+
+class PersistentModel:
+    """Answers through another model, in spite of its server's failures.
+
+    Args:
+        model: the model to ask; closed with this one.
+        persistence: how often to try, and for how long.
+        breaker: shared by all turns, so that a dead server costs each of them no time.
+    """
+
+    def __init__(self, model: Model, persistence: Persistence, breaker: Breaker | None = None) -> None:
+        self.name = model.name
+        self.kind = model.kind
+        self._model = model
+        self._persistence = persistence
+        self._breaker = breaker or Breaker()
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+        """Yield the answer in pieces.
+
+        Raises:
+            ModelError: no attempt succeeded; with `partial` set when some of the answer came before. With
+                `retry_after` set when the server, or the breaker, says when to come back.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._persistence.deadline
+        failure: ModelError | None = None
+        for attempt in range(1, self._persistence.attempts + 1):
+            shown = False
+            if wait := self._breaker.wait(loop.time()):
+                failure = _left_alone(failure, wait)
+            else:
+                try:
+                    async with aclosing(self._attempt(request, until)) as pieces:
+                        async for piece in pieces:
+                            shown = True
+                            yield piece
+                    return
+                except ModelError as exc:
+                    failure = exc
+            if shown:
+                raise _broken_off(failure) from failure
+            pause = self._persistence.pause_after(attempt, failure.retry_after)
+            last = attempt == self._persistence.attempts or loop.time() + pause >= until
+            if last or not failure.retryable:
+                raise failure
+            logger.info("attempt %d failed, the next in %.1f s: %s", attempt, pause, failure)
+            await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Close the connections to the server."""
+        await self._model.close()
+
+    async def _attempt(self, request: ModelRequest, until: float) -> AsyncGenerator[str]:
+        """Yield the pieces of one call, and tell the breaker what came of it."""
+        loop = asyncio.get_running_loop()
+        call = self._breaker.begin()
+        try:
+            async with aclosing(self._model.stream(request)) as pieces:
+                while (piece := await self._next(pieces, until)) is not None:
+                    self._breaker.succeeded()
+                    yield piece
+        except ModelError as exc:
+            if exc.code in _DEAD or (exc.status or 0) >= 500:
+                self._breaker.failed(call, loop.time(), at_least=exc.retry_after or 0.0)
+            else:
+                self._breaker.succeeded()
+            raise
+        finally:
+            self._breaker.ended(call)
+
+    async def _next(self, pieces: AsyncGenerator[str], until: float) -> str | None:
+        """Return the next piece, None after the last."""
+        try:
+            async with asyncio.timeout_at(until) as limit:
+                return await anext(pieces, None)
+        except TimeoutError as exc:
+            if not limit.expired():
+                raise
+            detail = f"The model gave no whole answer within {self._persistence.deadline:g} s"
+            raise too_slow(detail) from exc
+
+
+def _left_alone(failure: ModelError | None, wait: float) -> ModelError:
+    """Return the error for a turn that finds the breaker open, to wait for that many seconds.
+
+    Raises:
+        ModelError: the turn has not begun yet. It had better not: turns that wait fill the pipeline.
+    """
+    if failure is None:
+        raise ModelError(ModelErrorCode.UNAVAILABLE, _UNAVAILABLE, retryable=True, retry_after=wait)
+    failure.retry_after = wait
+    return failure
+
+
+def _broken_off(failure: ModelError) -> ModelError:
+    """Return `failure` as that of an answer of which some came."""
+    return ModelError(
+        failure.code,
+        f"The answer broke off: {failure.detail}",
+        failure.retryable,
+        failure.status,
+        failure.retry_after,
+        partial=True,
+    )
