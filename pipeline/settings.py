@@ -224,7 +224,7 @@ class Settings(BaseSettings):
     def _check_model_url(cls, url: str | None) -> str | None:
         if url is not None:
             parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
+            if parts.scheme not in ("http", "https") or not parts.hostname or " " in url:
                 raise ValueError("not a URL of HTTP")
             _ = parts.port  # raises ValueError when it is no port
         return url

@@ -269,8 +269,8 @@ class _Body:
         self._head = b""
         self._parser: EventParser | None = None
 
-    async def next(self) -> list[object]:
-        """Return the values that came next, maybe none.
+    async def next(self) -> Iterator[object]:
+        """Return the values that came next, maybe none; one that is no JSON raises when its turn comes.
 
         Raises:
             ModelError: the connection broke, or what came is no JSON.
@@ -281,17 +281,17 @@ class _Body:
             self._head += piece
             streamed = _is_stream(self._head, self._response.content_type, ended=self.over)
             if streamed is None:
-                return []
+                return iter(())
             if not streamed:
                 document = await self.whole()
                 self.over = True
-                return [self._document(document)]
+                return iter((self._document(document),))
             self._parser = EventParser()
             piece, self._head = self._head, b""
-        values = [self._value(event) for event in self._parser.feed(piece)]
+        events = self._parser.feed(piece)
         if self.over and (last := self._parser.end()) and _is_whole(last):
-            values.append(self._value(last))
-        return values
+            events.append(last)
+        return map(self._value, events)
 
     async def whole(self) -> bytes:
         """Return the rest of the body at once."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.errors import SettingsError
 from pipeline.models import create_model
 from pipeline.settings import Settings
 
 OUR_VARIABLES = (
+    "MAX_NEW_TOKENS",
+    "MODEL_DEADLINE",
+    "MODEL_TIMEOUT",
     "HF_TOKEN",
     "HUGGINGFACE_INFERENCE_TOKEN",
     "HUGGINFACE_INFERENCE_TOKEN",
@@ -49,3 +53,28 @@ async def test_the_settings_choose_the_model(
     model = create_model(Settings.load())
     assert (model.kind, model.name) == (kind, name)
     await model.close()
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://a b/v1", "http://host:port/", "ftp://host/", "host"])
+def test_an_address_that_is_none_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("MODEL_URL", url)
+    with pytest.raises(SettingsError, match=r"^MODEL_URL holds .*; allowed: a URL that starts with http"):
+        create_model(Settings.load())
+
+
+@pytest.mark.parametrize(
+    ("variables", "tokens", "deadline"),
+    [
+        ({"MODEL_URL": "http://localhost/gpt2"}, 25, 180),
+        ({"MODEL_URL": "http://localhost/v1"}, 2048, 180),
+        ({"MODEL_URL": "http://localhost/v1", "MAX_NEW_TOKENS": "25", "MODEL_TIMEOUT": "10"}, 25, 30),
+        ({"MODEL_DEADLINE": "7"}, 25, 7),
+    ],
+)
+def test_what_is_not_set_follows_from_what_is(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], tokens: int, deadline: float
+) -> None:
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    settings = Settings.load()
+    assert (settings.max_new_tokens, settings.model_deadline) == (tokens, deadline)

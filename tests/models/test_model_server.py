@@ -1,4 +1,4 @@
-"""The fake model server speaks the protocols as the official client of Hugging Face understands them."""
+"""The fake model server speaks as the official clients of Hugging Face and OpenAI understand."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ import aiohttp
 import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub.errors import HfHubHTTPError, OverloadedError
+from openai import APIError, AsyncOpenAI, RateLimitError
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.support.model_server import ModelServer, Question, last_human_text
 
 PROMPT = "Human: Hi Bot: Hello Human: How are you? Bot:"
+CHAT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How are you?"}]
 ANSWER = "You said: How are you?"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -201,3 +204,53 @@ async def test_as_a_command_it_prints_its_address_serves_and_stops(client: Async
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@pytest.fixture
+async def openai(server: ModelServer) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(base_url=server.chat_url, api_key="sk-x", timeout=5, max_retries=0) as client:
+        yield client
+
+
+async def test_the_client_of_openai_completes_a_chat(openai: AsyncOpenAI) -> None:
+    completion = await openai.chat.completions.create(model="any", messages=CHAT)
+    assert completion.choices[0].message.content == ANSWER
+    assert completion.usage is not None
+    assert completion.usage.completion_tokens == 5
+
+
+async def test_the_client_of_openai_streams_a_chat(server: ModelServer, openai: AsyncOpenAI) -> None:
+    server.thoughts = 2
+    stream = await openai.chat.completions.create(
+        model="any", messages=CHAT, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = [chunk async for chunk in stream]
+    deltas = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices]
+    assert "".join(delta or "" for delta in deltas) == ANSWER
+    assert [chunk.usage.completion_tokens for chunk in chunks if chunk.usage] == [5]
+    reasons = [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices]
+    assert reasons[-1] == "stop"
+
+
+async def test_the_client_of_openai_reads_a_stream_in_single_bytes(
+    server: ModelServer, openai: AsyncOpenAI
+) -> None:
+    server.answer = lambda _: "Grüße 👋🏽 你好"
+    server.fail_next("trickle")
+    stream = await openai.chat.completions.create(model="any", messages=CHAT, stream=True)
+    text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+    assert text == "Grüße 👋🏽 你好"
+
+
+async def test_the_client_of_openai_understands_its_errors(server: ModelServer, openai: AsyncOpenAI) -> None:
+    server.fail_next(status=429, body={"error": {"message": "slow down"}})
+    with pytest.raises(RateLimitError, match="slow down"):
+        await openai.chat.completions.create(model="any", messages=CHAT)
+    server.fail_next("error_event", body={"error": {"message": "out of memory"}})
+    stream = await openai.chat.completions.create(model="any", messages=CHAT, stream=True)
+    with pytest.raises(APIError, match="out of memory"):
+        [chunk async for chunk in stream]
+
+
+async def test_the_client_of_openai_lists_the_model(openai: AsyncOpenAI) -> None:
+    assert [model.id async for model in openai.models.list()] == ["parley/fake"]

@@ -20,35 +20,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import re
 import signal
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
+import orjson
 from aiohttp import web
 
-FailureKind = Literal["status", "drop", "hang", "not_json", "html", "die_mid_stream"]
+from tests.support.model_failures import Failure, FailureKind, events_of, fail_stream, hang_up, refuse
+from tests.support.model_protocols import Completion, Generation, Question, Reply, last_human_text, split
+
+__all__ = ["Failure", "FailureKind", "ModelServer", "Question", "echo", "last_human_text"]
 
 # Requests remembered: more than a test looks at, few enough for a load run of any length.
 MAX_REQUESTS = 10_000
-
-
-@dataclass(frozen=True)
-class Question:
-    """What the server was asked; the answer function turns it into the answer.
-
-    Attributes:
-        last: the last human message, without `Human:`.
-        prompt: everything that the model would see, as one text.
-    """
-
-    last: str
-    prompt: str
 
 
 @dataclass(frozen=True)
@@ -59,16 +48,6 @@ class Seen:
     headers: Mapping[str, str]
     body: Mapping[str, Any]
     peer: tuple[str, int]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """How one request is to fail; see `ModelServer.fail_next`."""
-
-    kind: FailureKind
-    status: int = 500
-    body: object = None
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def echo(question: Question) -> str:
@@ -84,6 +63,7 @@ class ModelServer:
         latency: seconds before the first byte of an answer.
         tokens: how many tokens an answer has at least; a shorter one is filled up with words.
         token_delay: seconds between two tokens of a stream; without one, the whole answer waits as long.
+        thoughts: how many thoughts a chat's answer has before its first token.
         model: the model's name.
 
     Attributes:
@@ -99,6 +79,7 @@ class ModelServer:
         latency: float = 0.0,
         tokens: int = 0,
         token_delay: float = 0.0,
+        thoughts: int = 0,
         model: str = "parley/fake",
         host: str = "127.0.0.1",
         port: int = 0,
@@ -107,6 +88,7 @@ class ModelServer:
         self.latency = latency
         self.tokens = tokens
         self.token_delay = token_delay
+        self.thoughts = thoughts
         self.model = model
         self.requests: deque[Seen] = deque(maxlen=MAX_REQUESTS)
         self.in_flight = 0
@@ -140,17 +122,15 @@ class ModelServer:
         status: int = 500,
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        after: int = 1,
         times: int = 1,
     ) -> None:
-        """Let the next requests, after those already planned for, fail.
+        """Let the next requests, after those already planned for, fail; see `Failure`.
 
         Args:
-            kind: `status` answers with `status`, `body` (a str is sent as it is, all else as JSON) and
-                `headers`; `drop` closes the connection without an answer; `hang` never answers; `not_json`
-                and `html` answer 200 with a text or a page; `die_mid_stream` hangs up in mid-answer.
             times: how many requests.
         """
-        self._plan.extend([Failure(kind, status, body, headers or {})] * times)
+        self._plan.extend([Failure(kind, status, body, headers or {}, after)] * times)
 
     def heal(self) -> None:
         """Forget the failures that are still planned."""
@@ -202,132 +182,60 @@ class ModelServer:
             peer = request.transport.get_extra_info("peername") if request.transport else ("", 0)
             self.requests.append(Seen(request.path, request.headers, body, peer))
             failure = self._plan.popleft() if self._plan else None
-            if failure is not None and failure.kind != "die_mid_stream":
-                return await self._fail(request, failure)
-            dies = failure is not None
+            if failure is not None and failure.refuses:
+                return await refuse(request, failure, self._stopping)
             await asyncio.sleep(self.latency)
+            reply: Reply
             if request.path.endswith("/chat/completions"):
-                return await self._chat(request, body, dies)
-            return await self._generate(request, body, dies)
-
-    async def _generate(self, request: web.Request, body: dict[str, Any], dies: bool) -> web.StreamResponse:
-        prompt = body.get("inputs")
-        parameters = body.get("parameters", {})
-        if not isinstance(prompt, str) or not isinstance(parameters, dict):
-            return _invalid("`inputs` must be a text, `parameters` an object")
-        tokens = self._tokens(Question(last_human_text(prompt), prompt))
-        text = "".join(tokens)
-        details: dict[str, object] = {"finish_reason": "length", "generated_tokens": len(tokens)}
-        if body.get("stream") or request.path.endswith("/generate_stream"):
-            details["input_length"] = len(prompt.split())
-            events = (
-                {
-                    "index": index,
-                    "token": {"id": index, "text": token, "logprob": -0.1, "special": False},
-                    "generated_text": text if index == len(tokens) else None,
-                    "details": details if index == len(tokens) else None,
-                }
-                for index, token in enumerate(tokens, 1)
-            )
-            return await self._stream(request, events, dies)
-        full_text = prompt + text if parameters.get("return_full_text") else text
-        answer: dict[str, object] = {"generated_text": full_text}
-        if parameters.get("details"):
-            answer["details"] = {**details, "prefill": [], "tokens": []}
-        payload = answer if request.path.endswith("/generate") else [answer]
-        return await self._whole(request, payload, len(tokens), dies)
-
-    async def _chat(self, request: web.Request, body: dict[str, Any], dies: bool) -> web.StreamResponse:
-        messages = body.get("messages")
-        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-            return _invalid("`messages` must be a list of objects")
-        said = [(str(message.get("role")), _content(message)) for message in messages]
-        last = next((text for role, text in reversed(said) if role == "user"), "")
-        tokens = self._tokens(Question(last, "\n".join(f"{role}: {text}" for role, text in said)))
-        head = {
-            "id": f"chatcmpl-{len(self.requests)}",
-            "created": 0,
-            "model": body.get("model") or self.model,
-            "system_fingerprint": "fake",
-        }
-        if body.get("stream"):
-            deltas = [({"role": "assistant", "content": token}, None) for token in tokens]
-            events = (
-                {
-                    **head,
-                    "object": "chat.completion.chunk",
-                    "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}],
-                }
-                for delta, reason in [*deltas, ({"role": "assistant", "content": ""}, "stop")]
-            )
-            return await self._stream(request, events, dies, end="data: [DONE]\n\n")
-        message = {"role": "assistant", "content": "".join(tokens)}
-        asked = sum(len(text.split()) for _, text in said)
-        payload = {
-            **head,
-            "object": "chat.completion",
-            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
-            "usage": {
-                "prompt_tokens": asked,
-                "completion_tokens": len(tokens),
-                "total_tokens": asked + len(tokens),
-            },
-        }
-        return await self._whole(request, payload, len(tokens), dies)
-
-    def _tokens(self, question: Question) -> list[str]:
-        """Return the answer as tokens: words, each with the white space before it."""
-        tokens = re.findall(r"\s*\S+|\s+$", self.answer(question))
-        return tokens + [f" word{number}" for number in range(len(tokens) + 1, self.tokens + 1)]
+                reply = Completion(body, model=self.model, thoughts=["Hm."] * self.thoughts)
+            else:
+                reply = Generation(body, as_object=request.path.endswith("/generate"))
+            if reply.question is None:
+                return _invalid(reply.refusal)
+            tokens = split(self.answer(reply.question), self.tokens)
+            streamed = body.get("stream") or request.path.endswith("/generate_stream")
+            if streamed and not (failure is not None and failure.kind == "plain"):
+                return await self._stream(request, reply, tokens, failure)
+            return await self._whole(request, reply.whole(tokens), len(tokens), failure)
 
     async def _whole(
-        self, request: web.Request, payload: object, tokens: int, dies: bool
+        self, request: web.Request, payload: object, tokens: int, failure: Failure | None
     ) -> web.StreamResponse:
         await asyncio.sleep(self.token_delay * tokens)
-        if not dies:
-            return web.json_response(payload)
-        body = json.dumps(payload).encode()
+        body = orjson.dumps(payload)
+        if failure is None or not failure.breaks:
+            return web.Response(body=body, content_type="application/json")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.content_length = len(body)
         await response.prepare(request)
         await response.write(body[: len(body) // 2])
-        return _hang_up(request, response)
+        return hang_up(request, response)
 
     async def _stream(
-        self, request: web.Request, events: Iterator[Mapping[str, object]], dies: bool, end: str = ""
+        self, request: web.Request, reply: Reply, tokens: list[str], failure: Failure | None
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        async for event in self._paced(events):
-            await response.write(f"data: {json.dumps(event)}\n\n".encode())
-            if dies:
-                return _hang_up(request, response)
-        await response.write(end.encode())
+        events = events_of(reply, tokens, failure)
+        if failure is not None and failure.breaks:
+            return await fail_stream(request, response, self._paced(events), failure, self._stopping)
+        if self.token_delay or (failure is not None and failure.kind == "endless"):
+            async for event in self._paced(events):
+                await response.write(event)
+        else:
+            # Nothing to wait for between them: one write for all takes a fraction of the time.
+            await response.write(b"".join(events))
         await response.write_eof()
         return response
 
-    async def _paced(self, events: Iterator[Mapping[str, object]]) -> AsyncIterator[Mapping[str, object]]:
+    async def _paced(self, events: Iterable[bytes]) -> AsyncIterator[bytes]:
+        """Yield the events at the rate asked for, however long it takes to send each."""
+        clock = asyncio.get_running_loop().time
+        start = clock()
         for number, event in enumerate(events):
-            if number and self.token_delay:
-                await asyncio.sleep(self.token_delay)
+            if number and (wait := start + number * self.token_delay - clock()) > 0:
+                await asyncio.sleep(wait)
             yield event
-
-    async def _fail(self, request: web.Request, failure: Failure) -> web.StreamResponse:
-        match failure.kind:
-            case "drop":
-                return _hang_up(request, web.Response())
-            case "hang":
-                await self._stopping.wait()
-                return _hang_up(request, web.Response())
-            case "not_json":
-                return web.Response(text="This is not JSON.", content_type="application/json")
-            case "html":
-                page = "<!doctype html><html><title>Welcome</title><p>It works!</p></html>"
-                return web.Response(text=page, content_type="text/html")
-        if isinstance(failure.body, str):
-            return web.Response(status=failure.status, text=failure.body, headers=failure.headers)
-        body = {"error": f"planned failure {failure.status}"} if failure.body is None else failure.body
-        return web.json_response(body, status=failure.status, headers=failure.headers)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -345,28 +253,8 @@ class ModelServer:
         self._in_flight_changed = asyncio.Event()
 
 
-def last_human_text(prompt: str) -> str:
-    """Return the last human message of a prompt, without `Human:` and without the ` Bot:` at the end."""
-    return prompt.rpartition("Human:")[2].strip().removesuffix("Bot:").strip()
-
-
-def _content(message: Mapping[str, Any]) -> str:
-    """Return a chat message's text, which may come as one text or as parts."""
-    content = message.get("content")
-    if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return str(content or "")
-
-
 def _invalid(detail: str) -> web.Response:
     return web.json_response({"error": detail, "error_type": "validation"}, status=422)
-
-
-def _hang_up(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-    """Close the connection at once; what was written may still arrive, nothing more does."""
-    if request.transport is not None:
-        request.transport.close()
-    return response
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
@@ -386,6 +274,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before an answer starts")
     parser.add_argument("--tokens", type=int, default=0, help="tokens of an answer, at least")
     parser.add_argument("--token-delay", type=float, default=0.0, help="seconds between two tokens")
+    parser.add_argument("--thoughts", type=int, default=0, help="thoughts before the answer of a chat")
     parser.add_argument("--model", default="parley/fake", help="the model's name")
     asyncio.run(_serve(parser.parse_args()))
 

@@ -1,0 +1,69 @@
+"""The parser of server-sent events."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import ModelError
+from pipeline.models.sse import Event, EventParser
+
+
+def parsed(*pieces: bytes) -> list[tuple[str, bytes]]:
+    """Return the events in the pieces, the one that the end completes included."""
+    parser = EventParser()
+    events = [event for piece in pieces for event in parser.feed(piece)]
+    last = parser.end()
+    return [(event.name, event.data) for event in [*events, *([last] if last else [])]]
+
+
+@pytest.mark.parametrize(
+    ("stream", "events"),
+    [
+        (b"data: a\n\n", [("message", b"a")]),
+        (b"data:a\r\n\r\ndata:  b\r\r", [("message", b"a"), ("message", b" b")]),
+        (b"data: a\ndata\ndata: b\n\n", [("message", b"a\n\nb")]),
+        (b": ping\n\nevent: error\ndata: x\nid: 7\nretry: 10\nodd\n\n", [("error", b"x")]),
+        (b"event: lost\n\ndata: a\n\n", [("message", b"a")]),
+        (b"\n\n\n", []),
+        (b"data: no blank line", [("message", b"no blank line")]),
+        (b"data: one\n\ndata: two\n", [("message", b"one"), ("message", b"two")]),
+        (b"\xef\xbb\xbfdata: after a mark\n\n", [("message", b"after a mark")]),
+        (b"", []),
+    ],
+)
+def test_events_are_found(stream: bytes, events: list[tuple[str, bytes]]) -> None:
+    assert parsed(stream) == events
+    assert parsed(*(bytes([byte]) for byte in stream)) == events
+
+
+@given(
+    texts=st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1)),
+    end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    cuts=st.lists(st.integers(0, 400)),
+)
+def test_it_does_not_matter_where_the_stream_is_split(texts: list[str], end: bytes, cuts: list[int]) -> None:
+    stream = b"".join(b"data: " + text.encode() + 2 * end for text in texts)
+    places = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    pieces = [stream[a:b] for a, b in pairwise(places)]
+    assert [data.decode() for _, data in parsed(*pieces)] == texts
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[b"data: " + b"x" * 200], [b"data: x\n"] * 100, [b"x" * 10] * 20, [b"data: " + b"x" * 200 + b"\n\n"]],
+)
+def test_an_event_without_end_is_refused(pieces: list[bytes]) -> None:
+    parser = EventParser(max_bytes=100)
+    with pytest.raises(ModelError, match="no end"):
+        deque(map(parser.feed, pieces))
+
+
+def test_many_events_may_be_longer_than_one_may_be() -> None:
+    parser = EventParser(max_bytes=100)
+    events = parser.feed(b"data: 0123456789\n\n" * 50)
+    assert events == [Event("message", b"0123456789")] * 50
