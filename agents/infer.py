@@ -51,7 +51,7 @@ async def close(*_args: Any, **_kwargs: Any) -> None:
 
 async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: Prompt, _entry: str) -> None:
     """Ask the model one question, and send on what came of it."""
-    answering = Answering(model, prompt, stage.settings.model_timeout)
+    answering = Answering(model, prompt, stage.settings.model_deadline)
     # Watched before the session is asked, so that no stop can fall between the two.
     await stops.watch(prompt.turn, answering.stop)
     try:
