@@ -19,10 +19,12 @@ from redis.asyncio import Redis
 from pipeline.errors import SettingsError
 from pipeline.logs import logging_config
 from pipeline.messages import INTERNAL_ERROR, Inbound, Outcome, Prompt, Turn
+from pipeline.metrics import CONTENT_TYPE, exposition, sent
 from pipeline.presence import Presence
 from pipeline.redis_client import connect
 from pipeline.sessions import Sessions
 from pipeline.settings import Settings
+from pipeline.stages.exported import of_faust, of_worker
 from pipeline.stages.report import keep_reporting
 from pipeline.stages.snapshot import SESSION_TIMEOUT
 from pipeline.stages.work import WorkSensor, work_of
@@ -83,6 +85,7 @@ class Stage:
         topics = Topics(app)
         work = WorkSensor(name)
         app.sensors.add(work)
+        _add_metrics(app, work)
 
         @app.task  # type: ignore[untyped-decorator]
         async def report() -> None:
@@ -170,6 +173,14 @@ async def fail_turn(stage: Stage, token: str, turn: str) -> None:
     """Have deliver end a turn with an internal error."""
     logger.error("giving up turn %s of session %.8s…", turn, token)
     await send(stage.topics.deliver, Outcome(token=token, turn=turn, error=INTERNAL_ERROR))
+
+
+def _add_metrics(app: faust.App, work: WorkSensor) -> None:
+    @app.page("/metrics")
+    async def metrics(view: View, request: Request) -> Response:
+        """Tell the figures of this worker to Prometheus."""
+        body = exposition(of_worker(work), of_faust(app), sent())
+        return view.bytes(body, headers={"Content-Type": CONTENT_TYPE})
 
 
 def _add_pages(app: faust.App) -> None:

@@ -7,6 +7,9 @@ from typing import Any, Protocol
 import faust
 
 from pipeline.messages import Inbound, Outcome, Prompt, Turn
+from pipeline.metrics import SENT
+
+_TOPICS = {Inbound: "ingest", Turn: "enrich", Prompt: "infer", Outcome: "deliver"}
 
 
 class Sender(Protocol):
@@ -40,4 +43,5 @@ async def send(topic: Sender, message: Inbound | Turn | Prompt | Outcome) -> Any
         An awaitable, done when Redis has confirmed the message. An agent need not wait for it: its event is
         acked only after everything that it sent was confirmed.
     """
+    SENT[_TOPICS[type(message)]] += 1
     return await topic.send(key=message.token.encode(), value=message)

@@ -19,7 +19,7 @@ from pipeline.presence import Presence
 from pipeline.redis_client import connect
 from pipeline.sessions import Sessions
 from pipeline.settings import Settings
-from web import chat, health, keys, limits, node, pages, reload, sessions, stages
+from web import chat, health, keys, limits, metrics, node, pages, reload, sessions, stages
 from web.errors import errors_as_json
 from web.hub import Hub, reader_client
 from web.intake import Producer
@@ -50,12 +50,12 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
         producer: takes the messages of all sockets; by default one that sends them to the stages.
     """
     app = web.Application(
-        middlewares=[cors_middleware(settings.cors_origins), errors_as_json],
+        middlewares=[cors_middleware(settings.cors_origins), metrics.measure, errors_as_json],
         client_max_size=limits.BODY_MAX_BYTES,
     )
     app[keys.SETTINGS] = settings
     app[keys.OPEN] = set()
-    for part in (health, sessions, chat, pages, stages):
+    for part in (health, sessions, chat, pages, stages, metrics):
         part.add_routes(app)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_close_sockets)

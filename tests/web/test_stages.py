@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.embedded import EmbeddedRedis
 from pipeline.redis_client import execute
 from pipeline.settings import STAGES
 from pipeline.stages import watch
@@ -146,3 +148,40 @@ async def test_a_stage_that_does_not_exist_is_not_found(node: Node, path: str) -
 @pytest.mark.parametrize("query", ["before=x", "before=-1", "before=1e9", "before=" + "9" * 30])
 async def test_an_offset_that_is_none_is_refused(node: Node, query: str) -> None:
     assert (await get(node.client.http, f"/api/stages/infer/0/latest?{query}"))[0] == 400
+
+
+async def test_prometheus_reads_the_stages_and_this_process_and_no_token(locked: Node) -> None:
+    token = await locked.client.token()
+    await get(locked.client.http, f"/refresh_token?token={token}")
+    await get(locked.client.http, f"/{token}/{SECRET}")
+    async with locked.client.http.get("/metrics") as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"].startswith("text/plain")
+        text = await response.text()
+    values = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    where = (("partition", "0"), ("stage", "infer"))
+    assert values["parley_stage_lag", *where] == 1
+    assert values["parley_stage_dead_letters", *where] == 1
+    assert values["parley_stage_workers", ("stage", "infer")] == 0
+    assert values["parley_stage_oldest_age_seconds", *where] > 1e6
+    assert values["parley_redis_up",] == 1
+    assert token not in text
+    assert SECRET not in text
+    route = (("http_request_method", "_OTHER"), ("http_response_status_code", "404"), ("http_route", ""))
+    assert values["http_server_request_duration_seconds_count", *route] == 1
+
+
+async def test_without_redis_prometheus_reads_the_process_and_that_redis_is_away(
+    own_redis: EmbeddedRedis, serve: ServeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.metrics.LOOK_SECONDS", 0.3)
+    async with serve(url=own_redis.url) as node:
+        own_redis.stop()
+        async with node.client.http.get("/metrics") as response:
+            text = await response.text()
+    assert "\nparley_redis_up 0.0\n" in text
+    assert "parley_stage_lag" not in text
