@@ -6,6 +6,7 @@ app = stage.app            # what `faust -A agents.ingest worker -l info` looks 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from typing import Any, Protocol, Self, TypeVar
 
 import faust
 from faust.web import Request, Response, View
+from opentelemetry.trace import Span
 from redis.asyncio import Redis
 
+from pipeline import tracing
 from pipeline.errors import SettingsError
 from pipeline.logs import logging_config
 from pipeline.messages import INTERNAL_ERROR, Inbound, Outcome, Prompt, Turn
@@ -28,7 +31,7 @@ from pipeline.stages.exported import of_faust, of_worker
 from pipeline.stages.report import keep_reporting
 from pipeline.stages.snapshot import SESSION_TIMEOUT
 from pipeline.stages.work import WorkSensor, work_of
-from pipeline.topics import Sender, Topics, send
+from pipeline.topics import Sender, Topics, message_id, send
 from pipeline.transport import MAX_ATTEMPTS, REDELIVERY_HEADER
 
 logger = logging.getLogger(__name__)
@@ -73,7 +76,9 @@ class Stage:
     def load(cls, name: str) -> Self:
         """Make a stage from the environment, or end the process with one line when a setting is wrong."""
         try:
-            return cls.create(name, Settings.load())
+            settings = Settings.load()
+            tracing.setup(name)
+            return cls.create(name, settings)
         except SettingsError as exc:
             raise SystemExit(str(exc)) from None
 
@@ -93,6 +98,7 @@ class Stage:
 
         async def close(*_args: Any, **_kwargs: Any) -> None:
             await redis.aclose()
+            await asyncio.to_thread(tracing.flush)
 
         app.on_before_shutdown.connect(close)
         return cls(app, settings, redis, Sessions(redis, settings), Presence(redis), topics, topics)
@@ -157,16 +163,35 @@ async def attempt(
     """
     message = event.message
     entry = f"{message.topic}:{message.partition}:{message.offset}"
+    subject = message_id(event.value)
+    tracing.MESSAGE.set(subject)
+    if not tracing.enabled():
+        await _attempt(event, entry, handle, give_up, None)
+        return
+    failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
+    with tracing.processing(subject, event, failed_before + 1) as span:
+        await _attempt(event, entry, handle, give_up, span)
+
+
+async def _attempt(
+    event: Any,
+    entry: str,
+    handle: Callable[[M, str], Awaitable[None]],
+    give_up: Callable[[M, str], Awaitable[None]],
+    span: Span | None,
+) -> None:
     try:
         await handle(event.value, entry)
     except Exception as error:
+        if span is not None:
+            tracing.failed(span, entry, error)
         work = work_of(event.app)
         if work is not None:
             work.failed += 1
         failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
         if failed_before + 1 >= MAX_ATTEMPTS:
             await give_up(event.value, entry)
-        event.app.consumer.fail(message, error)
+        event.app.consumer.fail(event.message, error)
 
 
 async def fail_turn(stage: Stage, token: str, turn: str) -> None:

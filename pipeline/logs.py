@@ -14,6 +14,7 @@ from typing import Any, Literal
 import structlog
 
 from pipeline.errors import mask
+from pipeline.tracing import log_fields
 
 __all__ = ["logging_config", "mask", "setup_logging"]
 
@@ -104,10 +105,18 @@ def mask_tokens(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
     return event
 
 
+def add_message(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the id of the message that is worked on, and of its trace."""
+    for name, value in log_fields().items():
+        event.setdefault(name, value)
+    return event
+
+
 def _shared_processors() -> list[Any]:
     """Return the steps that our own lines and those of libraries both go through."""
     return [
         structlog.contextvars.merge_contextvars,
+        add_message,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import faust
 
+from pipeline import tracing
 from pipeline.messages import Inbound, Outcome, Prompt, Turn
 from pipeline.metrics import SENT
 
@@ -15,7 +16,7 @@ _TOPICS = {Inbound: "ingest", Turn: "enrich", Prompt: "infer", Outcome: "deliver
 class Sender(Protocol):
     """What the stages use of a topic; `send` returns an awaitable that is done when Redis has the message."""
 
-    async def send(self, *, key: Any = ..., value: Any = ...) -> Any:
+    async def send(self, *, key: Any = ..., value: Any = ..., headers: Any = ...) -> Any:
         """Hand a message to the producer."""
 
 
@@ -44,4 +45,12 @@ async def send(topic: Sender, message: Inbound | Turn | Prompt | Outcome) -> Any
         acked only after everything that it sent was confirmed.
     """
     SENT[_TOPICS[type(message)]] += 1
-    return await topic.send(key=message.token.encode(), value=message)
+    key = message.token.encode()
+    if tracing.enabled():
+        return await topic.send(key=key, value=message, headers=tracing.headers(message_id(message)))
+    return await topic.send(key=key, value=message)
+
+
+def message_id(message: Inbound | Turn | Prompt | Outcome) -> str:
+    """Return the id of the human message that a record is about."""
+    return message.id if isinstance(message, Inbound) else message.turn

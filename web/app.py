@@ -13,6 +13,7 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
+from pipeline import tracing
 from pipeline.errors import ParleyError
 from pipeline.logs import setup_logging
 from pipeline.presence import Presence
@@ -75,7 +76,10 @@ def run(settings: Settings) -> None:
         ParleyError: the port cannot be had.
     """
     setup_logging(settings.app_env)
-    if uvloop.run(_serve(settings)):
+    tracing.setup("web")
+    again = uvloop.run(_serve(settings))
+    tracing.flush()
+    if again:
         reload.restart()
 
 

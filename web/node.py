@@ -14,6 +14,7 @@ from aiohttp import web
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from pipeline import tracing
 from pipeline.stages.look import WEB_NODES
 from pipeline.stages.report import INTERVAL, TTL_MS, Report, encode, report_key
 from pipeline.transport.tasks import end
@@ -31,7 +32,13 @@ class _Counting:
 
     async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
         self.count += 1
-        return await self._producer.send(token, message)
+        if not tracing.enabled():
+            return await self._producer.send(token, message)
+        with tracing.received(message.id, "ingest") as span:
+            confirmed = await self._producer.send(token, message)
+        # The span lasts until Redis has the message.
+        confirmed.add_done_callback(lambda _: span.end())
+        return confirmed
 
     async def end_stopped(self, token: str, turn: str) -> asyncio.Future[Any]:
         return await self._producer.end_stopped(token, turn)

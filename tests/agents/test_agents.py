@@ -29,7 +29,7 @@ class Sent:
     values: list[Any] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
 
-    async def send(self, *, key: Any = None, value: Any = None) -> None:
+    async def send(self, *, key: Any = None, value: Any = None, headers: Any = None) -> None:
         self.keys.append(key)
         self.values.append(value)
 
@@ -268,7 +268,7 @@ class FakeApp:
 
 @dataclass
 class FakeEvent:
-    value: str
+    value: Turn
     app: FakeApp
     headers: dict[str, bytes] = field(default_factory=dict)
     message: FakeMessage = field(default_factory=FakeMessage)
@@ -279,15 +279,15 @@ async def test_only_the_last_attempt_gives_a_message_up_and_the_transport_is_alw
     given_up: list[tuple[str, str]] = []
 
     async def handle(value: Any, entry: str) -> None:
-        raise RuntimeError(value)
+        raise RuntimeError(value.turn)
 
     async def give_up(value: Any, entry: str) -> None:
-        given_up.append((value, entry))
+        given_up.append((value.turn, entry))
 
     for failed_before in range(MAX_ATTEMPTS):
         assert given_up == []
         headers = {REDELIVERY_HEADER: b"%d" % failed_before} if failed_before else {}
-        await attempt(FakeEvent("boom", app, headers), handle, give_up)
+        await attempt(FakeEvent(Turn(token="t", turn="boom"), app, headers), handle, give_up)
     assert [str(error) for error in app.consumer.failures] == ["boom"] * MAX_ATTEMPTS
     assert given_up == [("boom", "ingest:3:17")]
 

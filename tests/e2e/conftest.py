@@ -11,12 +11,16 @@ import pytest
 import pytest_asyncio
 
 from tests.support.chat_client import ChatClient
+from tests.support.collector import Collector
 from tests.support.model_server import ModelServer
 from tests.support.service import Up, started
 
 # Of the service `hasty`: seconds.
 SESSION_TTL = 3
 MODEL_TIMEOUT = 1
+
+# Of the service `watched`.
+ADMIN = "correct-horse"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -51,6 +55,29 @@ def hasty(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -
         "SESSION_TTL": str(SESSION_TTL),
         "MODEL_TIMEOUT": str(MODEL_TIMEOUT),
         "MODEL_ATTEMPTS": "1",
+    }
+    with started(folder, MODEL_URL=model_server.url, **settings) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def collector() -> AsyncIterator[Collector]:
+    """Takes the traces of the service `watched`."""
+    async with Collector() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def watched(
+    model_server: ModelServer, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Up]:
+    """The service with all that makes it visible: an admin token, and traces."""
+    folder = tmp_path_factory.mktemp("watched")
+    settings = {
+        "APP_ENV": "production",
+        "ADMIN_TOKEN": ADMIN,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
     with started(folder, MODEL_URL=model_server.url, **settings) as service:
         yield service

@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
@@ -19,13 +19,13 @@ from pipeline.redis_client import connect, execute
 from pipeline.settings import STAGES
 from pipeline.transport.keys import dead_key, stream_key
 from pipeline.transport.wire import encode
+from tests.e2e.conftest import ADMIN
 from tests.support.chat_client import ChatClient
 from tests.support.model_server import ModelServer
-from tests.support.service import Up, started
+from tests.support.service import Up
 from tests.support.waiting import eventually
 
 CHROMIUM = "/usr/bin/chromium"
-ADMIN = "correct-horse"
 # Looks like markup in every place it could end up in.
 NASTY = "<img src=x onerror=\"document.title='owned'\"></script><b>bold</b>"
 
@@ -33,14 +33,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(shutil.which(CHROMIUM) is None, reason="there is no Chromium"),
 ]
-
-
-@pytest.fixture(scope="module")
-def watched(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """The service, with an admin token."""
-    folder = tmp_path_factory.mktemp("watched")
-    with started(folder, MODEL_URL=model_server.url, APP_ENV="production", ADMIN_TOKEN=ADMIN) as service:
-        yield service
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")

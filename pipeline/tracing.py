@@ -1,0 +1,268 @@
+"""Traces: one per message, from the socket through all stages; off unless OTEL_* variables ask for it.
+
+    web: send ingest ──▶ process ingest ──▶ process enrich ──▶ process infer ──▶ process deliver
+
+The id of a trace is computed from the id of its message. So a message that waited in its session's inbox, and
+is sent on by the turn before it, goes on in its own trace; and who knows a message's id finds its trace. The
+header `traceparent` (W3C) carries the context from stage to stage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+logger = logging.getLogger(__name__)
+
+HEADER: Final = "traceparent"
+
+# Failed attempts of which the next one is to be linked to; those of a worker that died are not known here.
+_REMEMBERED_ATTEMPTS: Final = 1000
+
+#: The message that is worked on, for the log.
+MESSAGE: Final[ContextVar[str | None]] = ContextVar("message", default=None)
+
+_ROOT: ContextVar[tuple[int, int] | None] = ContextVar("root", default=None)
+
+
+class _Tracing:
+    """The tracing of this process; `tracer` is None while it is off."""
+
+    def __init__(self) -> None:
+        self.tracer: trace.Tracer | None = None
+        self.provider: TracerProvider | None = None
+        self.attempts: OrderedDict[str, SpanContext] = OrderedDict()
+
+
+_tracing = _Tracing()
+
+
+def setup(process: str) -> bool:
+    """Turn tracing on if the environment asks for it; return whether it is on.
+
+    `OTEL_TRACES_EXPORTER` names the exporter (`otlp`, `console`, or any that is installed), which reads its
+    own variables; `OTEL_EXPORTER_OTLP_ENDPOINT` alone means `otlp`.
+
+    Args:
+        process: `web` or a stage; the service is called `parley-<process>`, or as OTEL_SERVICE_NAME says.
+    """
+    names = _wanted_exporters(os.environ)
+    if not names or _tracing.tracer is not None:
+        return _tracing.tracer is not None
+    try:
+        provider = _provider(process, names)
+    except (ImportError, LookupError) as exc:
+        logger.error("tracing is off (%s); it needs: pip install 'parley[tracing]'", exc)
+        return False
+    use(provider)
+    logger.info("traces go to %s", ", ".join(names))
+    return True
+
+
+def use(provider: TracerProvider | None) -> None:
+    """Trace with a provider of the SDK; None turns tracing off."""
+    _tracing.provider = provider
+    _tracing.tracer = None if provider is None else provider.get_tracer("parley")
+    _tracing.attempts.clear()
+
+
+def flush() -> None:
+    """Hand over what is not exported yet; waits for the exporter, a few seconds at the most."""
+    if _tracing.provider is not None:
+        _tracing.provider.force_flush(3000)
+
+
+def enabled() -> bool:
+    """Return whether messages are traced."""
+    return _tracing.tracer is not None
+
+
+def trace_id_of(message_id: str) -> int:
+    """Return the id of a message's trace."""
+    return _ids(message_id)[0]
+
+
+def headers(message_id: str) -> dict[str, bytes]:
+    """Return the headers that continue a message's trace, after the current span if that is part of it."""
+    current = trace.get_current_span().get_span_context()
+    if current.trace_id != trace_id_of(message_id):
+        current = _root_context(message_id)
+    flags = int(current.trace_flags)
+    return {HEADER: f"00-{current.trace_id:032x}-{current.span_id:016x}-{flags:02x}".encode()}
+
+
+@contextmanager
+def received(message_id: str, topic: str) -> Iterator[Span]:
+    """Begin a message's trace, where a socket has sent it; the caller ends the span."""
+    tracer = cast(trace.Tracer, _tracing.tracer)
+    root = _ROOT.set(_ids(message_id))
+    try:
+        span = tracer.start_span(
+            f"send {topic}",
+            Context(),
+            SpanKind.PRODUCER,
+            {**_destination("send", topic), "messaging.message.id": message_id},
+        )
+    finally:
+        _ROOT.reset(root)
+    with trace.use_span(span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
+        yield span
+
+
+@contextmanager
+def processing(message_id: str, event: Any, attempt: int) -> Iterator[Span]:
+    """Trace one attempt of a stage at a message; the attempt before it is linked."""
+    message = event.message
+    entry = f"{message.topic}:{message.partition}:{message.offset}"
+    before = _tracing.attempts.pop(entry, None)
+    span = cast(trace.Tracer, _tracing.tracer).start_span(
+        f"process {message.topic}",
+        trace.set_span_in_context(NonRecordingSpan(_parent(message_id, event.headers))),
+        SpanKind.CONSUMER,
+        {
+            **_destination("process", message.topic),
+            "messaging.consumer.group.name": message.topic,
+            "messaging.destination.partition.id": str(message.partition),
+            "messaging.message.id": message_id,
+            "parley.offset": message.offset,
+            "parley.attempt": attempt,
+        },
+        links=[] if before is None else [Link(before)],
+    )
+    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        yield span
+
+
+def failed(span: Span, entry: str, error: BaseException) -> None:
+    """Note that a span's attempt failed, and how; not the error's text, as that may quote a message."""
+    span.set_attribute("error.type", type(error).__qualname__)
+    span.set_status(Status(StatusCode.ERROR))
+    _tracing.attempts[entry] = span.get_span_context()
+    if len(_tracing.attempts) > _REMEMBERED_ATTEMPTS:
+        _tracing.attempts.popitem(last=False)
+
+
+def log_fields() -> dict[str, str]:
+    """Return what a line of the log says of the message that is worked on."""
+    fields = {}
+    message_id = MESSAGE.get()
+    if message_id is not None:
+        fields["message_id"] = message_id
+    if _tracing.tracer is not None:
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            fields |= {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
+    return fields
+
+
+def _wanted_exporters(environment: Mapping[str, str]) -> list[str]:
+    if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return []
+    named = environment.get("OTEL_TRACES_EXPORTER", "")
+    if not named.strip():
+        endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        named = "otlp" if any(environment.get(name) for name in endpoints) else "none"
+    names = [name.strip() for name in named.split(",")]
+    return [name for name in names if name and name != "none"]
+
+
+def _provider(process: str, names: list[str]) -> TracerProvider:
+    sdk = import_module("opentelemetry.sdk.trace")
+    export = import_module("opentelemetry.sdk.trace.export")
+    resources = import_module("opentelemetry.sdk.resources")
+    resource = resources.Resource.create({"service.name": f"parley-{process}", "service.namespace": "parley"})
+    if name := os.environ.get("OTEL_SERVICE_NAME"):
+        resource = resource.merge(resources.Resource({"service.name": name}))
+    provider: TracerProvider = sdk.TracerProvider(resource=resource, id_generator=id_generator())
+    for name in names:
+        provider.add_span_processor(export.BatchSpanProcessor(_exporter(name)))
+    return provider
+
+
+def _exporter(name: str) -> Any:
+    if name == "otlp":
+        protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        name = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+    found = list(entry_points(group="opentelemetry_traces_exporter", name=name))
+    if not found:
+        raise LookupError(f"no exporter {name!r} is installed")
+    return found[0].load()()
+
+
+def id_generator() -> Any:
+    """Return the SDK's generator of ids, but for the first span of a message, whose ids are computed."""
+    generator = import_module("opentelemetry.sdk.trace.id_generator")
+
+    class MessageIds(generator.RandomIdGenerator):  # type: ignore[misc, name-defined]
+        def generate_trace_id(self) -> int:
+            root = _ROOT.get()
+            return int(super().generate_trace_id()) if root is None else root[0]
+
+        def generate_span_id(self) -> int:
+            root = _ROOT.get()
+            return int(super().generate_span_id()) if root is None else root[1]
+
+    return MessageIds()
+
+
+def _ids(message_id: str) -> tuple[int, int]:
+    """Return the ids of a message's trace and of its first span."""
+    digest = hashlib.blake2b(message_id.encode("utf-8", "surrogatepass"), digest_size=24).digest()
+    return int.from_bytes(digest[:16]) or 1, int.from_bytes(digest[16:]) or 1
+
+
+def _root_context(message_id: str) -> SpanContext:
+    """Return the context of the first span of a message, wherever that was made."""
+    trace_id, span_id = _ids(message_id)
+    sampler = cast("TracerProvider", _tracing.provider).sampler
+    decision = sampler.should_sample(None, trace_id, "send ingest").decision
+    sampled = decision is not decision.DROP
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(int(sampled)))
+
+
+def _parent(message_id: str, carried: Mapping[str, Any]) -> SpanContext:
+    """Return what a message's headers say of its own trace; the root of that, if they say nothing of it."""
+    header = carried.get(HEADER)
+    text = header.decode("latin-1") if isinstance(header, bytes) else str(header or "")
+    parts = text.split("-")
+    try:
+        trace_id, span_id, flags = (int(part, 16) for part in parts[1:4])
+    except ValueError:
+        return _root_context(message_id)
+    context = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
+    if not context.is_valid or trace_id != trace_id_of(message_id):
+        return _root_context(message_id)
+    return context
+
+
+def _destination(operation: str, topic: str) -> dict[str, str]:
+    return {
+        "messaging.system": "redis",
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+        "messaging.destination.name": topic,
+    }
