@@ -17,6 +17,7 @@ from pipeline.app import Stage, attempt, fail_turn
 from pipeline.errors import ModelError, ModelErrorCode, SettingsError
 from pipeline.messages import SESSION_EXPIRED, Outcome, Prompt, clean_text, error_frame
 from pipeline.models import Model, ModelRequest, create_model
+from pipeline.models.measured import MeasuredModel
 from pipeline.runs import Run, Runs
 from pipeline.session_replies import Gone, Stale
 from pipeline.stops import Stops
@@ -27,9 +28,10 @@ logger = logging.getLogger(__name__)
 stage = Stage.load("infer")
 app = stage.app
 try:
-    model = create_model(stage.settings)
+    model = MeasuredModel(create_model(stage.settings), stage.work.went_on)
 except SettingsError as error:
     raise SystemExit(str(error)) from None
+stage.figures.append(model.figures)
 runs = Runs(stage.redis, stage.presence)
 stops = Stops(stage.settings.redis_url)
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 import faust
 from faust.web import Request, Response, View
 from opentelemetry.trace import Span
+from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
 
 from pipeline import tracing
@@ -62,6 +64,8 @@ class Stage:
     Attributes:
         redis: the pool that `sessions` and `presence` share; closed when the worker stops.
         topics: where it sends to. `inputs` are the same topics, to read from.
+        work: measures what its agent does.
+        figures: what else its page /metrics shows.
     """
 
     app: faust.App
@@ -71,6 +75,8 @@ class Stage:
     presence: Presence
     inputs: Topics
     topics: StageTopics
+    work: WorkSensor
+    figures: list[Callable[[], Iterable[Metric]]]
 
     @classmethod
     def load(cls, name: str) -> Self:
@@ -90,7 +96,12 @@ class Stage:
         topics = Topics(app)
         work = WorkSensor(name)
         app.sensors.add(work)
-        _add_metrics(app, work)
+        figures: list[Callable[[], Iterable[Metric]]] = [
+            partial(of_worker, work),
+            partial(of_faust, app),
+            sent,
+        ]
+        _add_metrics(app, figures)
 
         @app.task  # type: ignore[untyped-decorator]
         async def report() -> None:
@@ -101,7 +112,9 @@ class Stage:
             await asyncio.to_thread(tracing.flush)
 
         app.on_before_shutdown.connect(close)
-        return cls(app, settings, redis, Sessions(redis, settings), Presence(redis), topics, topics)
+        return cls(
+            app, settings, redis, Sessions(redis, settings), Presence(redis), topics, topics, work, figures
+        )
 
 
 def create_app(stage: str, settings: Settings) -> faust.App:
@@ -200,11 +213,11 @@ async def fail_turn(stage: Stage, token: str, turn: str) -> None:
     await send(stage.topics.deliver, Outcome(token=token, turn=turn, error=INTERNAL_ERROR))
 
 
-def _add_metrics(app: faust.App, work: WorkSensor) -> None:
+def _add_metrics(app: faust.App, figures: list[Callable[[], Iterable[Metric]]]) -> None:
     @app.page("/metrics")
     async def metrics(view: View, request: Request) -> Response:
         """Tell the figures of this worker to Prometheus."""
-        body = exposition(of_worker(work), of_faust(app), sent())
+        body = exposition(*(yielding() for yielding in figures))
         return view.bytes(body, headers={"Content-Type": CONTENT_TYPE})
 
 

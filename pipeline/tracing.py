@@ -1,6 +1,7 @@
 """Traces: one per message, from the socket through all stages; off unless OTEL_* variables ask for it.
 
     web: send ingest ──▶ process ingest ──▶ process enrich ──▶ process infer ──▶ process deliver
+                                                                    └ chat <model>
 
 The id of a trace is computed from the id of its message. So a message that waited in its session's inbox, and
 is sent on by the turn before it, goes on in its own trace; and who knows a message's id finds its trace. The
@@ -155,6 +156,13 @@ def processing(message_id: str, event: Any, attempt: int) -> Iterator[Span]:
     )
     with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         yield span
+
+
+def calling(name: str, attributes: Mapping[str, str]) -> Span | None:
+    """Begin a span for a call that the current one makes; the caller ends it. None while tracing is off."""
+    if _tracing.tracer is None:
+        return None
+    return _tracing.tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
 
 def failed(span: Span, entry: str, error: BaseException) -> None:

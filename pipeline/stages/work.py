@@ -20,7 +20,7 @@ class WorkSensor(faust.Sensor):
     Attributes:
         failed: attempts that failed; counted by who handles the failure.
         retried: attempts that were not the first.
-        progress: counted up by an agent whose work takes long, whenever it is seen to go on.
+        progress: signs that work which takes long goes on.
     """
 
     def __init__(self, topic: str) -> None:
@@ -31,6 +31,10 @@ class WorkSensor(faust.Sensor):
         self.works = Histogram()
         self._past: deque[tuple[float, dict[int, int], dict[int, int]]] = deque(((time.monotonic(), {}, {}),))
         self.handled = self.failed = self.retried = self.working = self.progress = 0
+
+    def went_on(self) -> None:
+        """Note that work which takes long goes on; an agent calls it."""
+        self.progress += 1
 
     def on_stream_event_in(
         self, tp: TP, offset: int, stream: StreamT[Any], event: EventT[Any]

@@ -42,6 +42,7 @@ async def test_each_message_has_one_trace_through_the_web_and_all_stages(
     steps = {
         ("parley-web", "send ingest"),
         *((f"parley-{stage}", f"process {stage}") for stage in STAGES),
+        ("parley-infer", "text_completion 127.0.0.1"),
     }
 
     def complete() -> bool:
@@ -73,6 +74,8 @@ async def test_every_agent_tells_its_figures_to_prometheus(watched: Up, chat: Ch
             assert done[0] >= 1
             assert token not in text
             assert SECRET not in text
+            asked = [s.value for s in samples if s.name == "gen_ai_client_operation_duration_seconds_count"]
+            assert bool(asked) is (stage == "infer")
         sent = [s for s in samples if s.name == "messaging_client_sent_messages_total"]
         assert all(s.labels["messaging_destination_name"] in STAGES for s in sent)
 

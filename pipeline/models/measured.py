@@ -1,0 +1,113 @@
+"""A model whose calls are measured and traced, by OpenTelemetry's conventions for generative AI (`gen_ai.*`).
+
+What the model is asked and what it answers is in no figure and in no span.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from typing import Final
+
+from opentelemetry.trace import Span, Status, StatusCode
+from prometheus_client.metrics_core import Metric
+
+from pipeline import tracing
+from pipeline.errors import ModelError
+from pipeline.metrics import OTHER_ERROR, histogram
+from pipeline.models.base import Model, ModelRequest
+from pipeline.stages.histogram import GEN_AI_BOUNDS, Histogram
+
+#: How a call ended that its caller gave up: the user stopped the answer, or the time was up.
+CANCELLED: Final = "cancelled"
+
+
+class MeasuredModel:
+    """Wraps a model, and is one."""
+
+    def __init__(self, model: Model, on_piece: Callable[[], None]) -> None:
+        """Take the model; `on_piece` is called for each piece of an answer, as a sign that work goes on."""
+        self._model = model
+        self._on_piece = on_piece
+        self._attributes = {
+            "gen_ai.operation.name": "text_completion" if model.kind == "text-generation" else "chat",
+            "gen_ai.provider.name": "eliza" if model.kind == "eliza" else "huggingface",
+            "gen_ai.request.model": model.name,
+        }
+        self._durations: defaultdict[str, Histogram] = defaultdict(Histogram)
+        self._first_chunk = Histogram()
+        self._chunks = Histogram()
+
+    @property
+    def name(self) -> str:
+        """What to call it in logs and in the UI."""
+        return self._model.name
+
+    @property
+    def kind(self) -> str:
+        """The value of MODEL_KIND that chooses it."""
+        return self._model.kind
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+        """Yield the answer as the model does.
+
+        Raises:
+            ModelError: there is no answer, or the rest of it is missing.
+        """
+        begun = last = time.perf_counter()
+        error = CANCELLED
+        into = self._first_chunk
+        span = tracing.calling(self._span_name, self._attributes)
+        try:
+            async with aclosing(self._model.stream(request)) as pieces:
+                async for piece in pieces:
+                    now = time.perf_counter()
+                    into.add(now - last)
+                    last, into = now, self._chunks
+                    self._on_piece()
+                    yield piece
+            error = ""
+        except ModelError as exc:
+            error = str(exc.code)
+            raise
+        except Exception:
+            error = OTHER_ERROR
+            raise
+        finally:
+            self._durations[error].add(time.perf_counter() - begun)
+            _end(span, error)
+
+    async def close(self) -> None:
+        """Close the connections; may be called twice."""
+        await self._model.close()
+
+    def figures(self) -> Iterator[Metric]:
+        """Yield what was measured, for Prometheus."""
+        labels = {name.replace(".", "_"): value for name, value in self._attributes.items()}
+        yield histogram(
+            "gen_ai_client_operation_duration_seconds",
+            "How long a call to the model took, by how it ended.",
+            [({**labels, "error_type": error}, seen) for error, seen in sorted(self._durations.items())],
+            GEN_AI_BOUNDS,
+        )
+        for name, about, seen in (
+            ("time_to_first_chunk", "How long the first piece of an answer took.", self._first_chunk),
+            ("time_per_output_chunk", "How long each further piece took.", self._chunks),
+        ):
+            yield histogram(f"gen_ai_client_{name}_seconds", about, [(labels, seen)], GEN_AI_BOUNDS)
+
+    @property
+    def _span_name(self) -> str:
+        return f"{self._attributes['gen_ai.operation.name']} {self.name}"
+
+
+def _end(span: Span | None, error: str) -> None:
+    if span is None:
+        return
+    if error:
+        span.set_attribute("error.type", error)
+    if error and error != CANCELLED:
+        span.set_status(Status(StatusCode.ERROR))
+    span.end()
