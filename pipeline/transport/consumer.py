@@ -114,7 +114,7 @@ class Consumer(base.Consumer):
             await self._persist(partial(probe, self._link.server, GroupKeys.of(self.app.conf.id).state))
             self._probed = True
         for topic in topics:
-            await self._persist(partial(self._link.topics.facts, topic))
+            await self._persist(partial(self._link.topics.declare_to_read, topic))
         self.member.subscribe(topics)
 
     async def on_start(self) -> None:

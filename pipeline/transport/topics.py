@@ -54,28 +54,47 @@ class TopicRegistry:
             TopicMismatchError: Redis has recorded another number of partitions.
             redis.exceptions.RedisError: Redis is away.
         """
-        recorded = await self.scripts.call(
-            "declare_topic", [topic_key(topic)], partitions, retention, int(compacting)
-        )
-        facts = TopicFacts(int(recorded[0]), int(recorded[1]), bool(recorded[2]))
+        facts = await self._record(topic, TopicFacts(partitions, retention, compacting))
         if facts.partitions != partitions:
             raise TopicMismatchError(topic, facts.partitions, partitions)
         self._facts[topic] = facts
         return facts
 
     async def facts(self, topic: str) -> TopicFacts:
-        """Return how a topic is declared; declare it as the app says if nobody has yet."""
-        known = self._facts.get(topic)
-        if known is not None:
-            return known
-        declared = next((t for t in self.app.topics if topic in t.topics), None)
-        partitions = (declared.partitions if declared else None) or self.app.conf.topic_partitions
+        """Return how a topic is declared; declare it as the app says if nobody has yet.
+
+        Who only sends takes the number of partitions that the topic has, whatever the app's own default is.
+        """
+        if topic not in self._facts:
+            self._facts[topic] = await self._record(topic, self._wanted(topic))
+        return self._facts[topic]
+
+    async def declare_to_read(self, topic: str) -> TopicFacts:
+        """Declare a topic as the app says, for a worker that is going to read it.
+
+        Raises:
+            TopicMismatchError: Redis has recorded another number of partitions.
+        """
+        wanted = self._wanted(topic)
         return await self.declare(
-            topic,
-            partitions,
-            retention=retention_ms(declared.retention) if declared else 0,
-            compacting=bool(declared and declared.compacting),
+            topic, wanted.partitions, retention=wanted.retention, compacting=wanted.compacting
         )
+
+    def _wanted(self, topic: str) -> TopicFacts:
+        declared = next((t for t in self.app.topics if topic in t.topics), None)
+        if declared is None:
+            return TopicFacts(self.app.conf.topic_partitions, 0, False)
+        return TopicFacts(
+            declared.partitions or self.app.conf.topic_partitions,
+            retention_ms(declared.retention),
+            bool(declared.compacting),
+        )
+
+    async def _record(self, topic: str, wanted: TopicFacts) -> TopicFacts:
+        partitions, retention, compacting = await self.scripts.call(
+            "declare_topic", [topic_key(topic)], wanted.partitions, wanted.retention, int(wanted.compacting)
+        )
+        return TopicFacts(int(partitions), int(retention), bool(compacting))
 
     async def redeclare(self) -> None:
         """Record again all this process knows, after Redis lost its data."""
