@@ -1,0 +1,25 @@
+import type { Model } from "@/lib/api";
+
+export const isEliza = (model: Model | null): boolean => model?.kind === "eliza";
+
+/** What answers here, by the name that a person would use. */
+export const modelName = (model: Model | null): string =>
+  model === null ? "Parley" : isEliza(model) ? "ELIZA" : (model.name.split("/").at(-1) ?? model.name);
+
+/** Says what answers, so that nobody takes a program of rules for a language model. */
+export function ModelNote({ model }: { model: Model | null }) {
+  if (model === null) return <p className="model-note">&nbsp;</p>;
+  if (isEliza(model)) {
+    return (
+      <p className="model-note">
+        <strong>ELIZA answers here</strong>, a program of 1966 that follows rules. It is no language model: none is
+        configured.
+      </p>
+    );
+  }
+  return (
+    <p className="model-note">
+      <strong>{model.name}</strong> answers here. A language model can be wrong; check what matters.
+    </p>
+  );
+}

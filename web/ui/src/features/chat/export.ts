@@ -1,0 +1,54 @@
+/** A chat as a file: Markdown for readers, JSON for programs. Neither holds the token, which is a key to the chat. */
+
+import type { Session } from "@/lib/api";
+import { current, type Answer, type ChatState } from "./state";
+
+type About = Pick<Session, "name" | "session_start">;
+
+export function toMarkdown(about: About, { entries, pending }: ChatState, model: string): string {
+  const parts = [`# Chat of ${about.name}`, `Begun ${about.session_start}.`];
+  for (const entry of entries) {
+    if (entry.kind === "human") {
+      parts.push(`## ${about.name} · ${entry.at}`, entry.text);
+      continue;
+    }
+    const answer = current(entry);
+    parts.push(`## ${model} · ${answer.at}${remark(answer)}`, answer.text);
+  }
+  for (const { text, at } of pending) parts.push(`## ${about.name} · ${at} (not sent)`, text);
+  return `${parts.join("\n\n")}\n`;
+}
+
+export function toJson(about: About, { entries, pending }: ChatState, model: string): string {
+  const messages = entries.map((entry) => {
+    if (entry.kind === "human") return { role: "user", id: entry.id, timestamp: entry.at, text: entry.text };
+    const older = entry.versions.slice(0, -1).map(plain);
+    return { role: "assistant", ...plain(current(entry)), ...(older.length > 0 && { alternatives: older }) };
+  });
+  const unsent = pending.map(({ id, at, text }) => ({ role: "user", id, timestamp: at, text, unsent: true }));
+  const { name, session_start } = about;
+  return `${JSON.stringify({ name, session_start, model, messages: [...messages, ...unsent] }, null, 2)}\n`;
+}
+
+/** Have the browser save a text. */
+export function download(name: string, type: string, text: string): void {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+const plain = ({ id, at, text, stopped, incomplete }: Answer) => ({
+  id,
+  timestamp: at,
+  text,
+  ...(stopped && { stopped }),
+  ...(incomplete !== null && { incomplete }),
+});
+
+function remark({ stopped, incomplete }: Answer): string {
+  if (stopped) return " (stopped)";
+  return incomplete === null ? "" : ` (broke off: ${incomplete})`;
+}

@@ -1,0 +1,59 @@
+import { useState, type FormEvent } from "react";
+import { Logo } from "@/components/logo";
+import { ModelNote } from "@/components/model-note";
+import type { Model, Session } from "@/lib/api";
+import { browser } from "@/lib/storage";
+
+type Props = { model: Model | null; begin: (name: string) => Promise<Session>; onBegun: (session: Session) => void };
+
+/** Asks for a name and begins a chat with it. */
+export function StartScreen({ model, begin, onBegun }: Props) {
+  const [name, setName] = useState(() => browser.get("name") ?? "");
+  const [error, setError] = useState("");
+  const [busy, setBusy] = useState(false);
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    setBusy(true);
+    setError("");
+    try {
+      onBegun(await begin(name));
+    } catch (reason) {
+      setError(reason instanceof Error ? reason.message : String(reason));
+      setBusy(false);
+    }
+  };
+
+  return (
+    <main className="start">
+      <div className="start-card">
+        <Logo />
+        <h1>Parley</h1>
+        <p className="lead">Talk with a machine, one message at a time.</p>
+        <form onSubmit={(event) => void submit(event)}>
+          <label htmlFor="name">Your name</label>
+          <div className="row">
+            <input
+              id="name"
+              value={name}
+              onChange={(event) => setName(event.target.value)}
+              maxLength={64}
+              autoComplete="given-name"
+              required
+              autoFocus
+              aria-describedby="start-error"
+              aria-invalid={error !== ""}
+            />
+            <button type="submit" className="primary" disabled={busy}>
+              Start chatting
+            </button>
+          </div>
+          <p id="start-error" className="field-error" role="alert">
+            {error}
+          </p>
+        </form>
+        <ModelNote model={model} />
+      </div>
+    </main>
+  );
+}

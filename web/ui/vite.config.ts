@@ -1,0 +1,31 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vitest/config";
+
+const service = process.env.PARLEY_URL ?? "http://localhost:3500";
+const http = { target: service, changeOrigin: true };
+
+export default defineConfig({
+  base: "/static/",
+  plugins: [react()],
+  resolve: { alias: { "@": new URL("./src", import.meta.url).pathname } },
+  build: {
+    outDir: "../static",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0, // the content security policy knows no data: addresses
+    modulePreload: { polyfill: false },
+  },
+  server: {
+    // The page of the development server talks to a service that runs beside it, which takes sockets of its own
+    // origin only: hence the rewriting.
+    proxy: {
+      "/token": http,
+      "/refresh_token": http,
+      "/model": http,
+      "/stages": http,
+      "/api": http,
+      "/chat": { ...http, ws: true, rewriteWsOrigin: true },
+    },
+  },
+  test: { include: ["src/**/*.test.ts", "src/**/*.test.tsx"] },
+});
