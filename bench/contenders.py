@@ -1,0 +1,162 @@
+"""Who is measured: how each starts a hop, and what an entry of its streams looks like."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import redis
+from aiokafka.partitioner import murmur2
+
+__all__ = ["BODY", "HOPS", "PEERS", "Contender", "Peer", "contenders", "number_of"]
+
+#: The clone, where all programs run.
+ROOT = Path(__file__).parents[1]
+#: The environment of FastStream and taskiq.
+PEERS = ROOT / ".venv-bench"
+#: Processes in a row.
+HOPS = 4
+#: A value of 200 bytes. In its place each message has a number of as many digits.
+BODY = b"<" + b"0" * 198 + b">"
+#: Different keys of the messages, as sessions that talk at the same time.
+KEYS = 512
+
+_NUMBER = re.compile(rb"<(\d{198})>")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to forward messages.
+
+    Attributes:
+        name: in tables.
+        command: starts a hop; BENCH_HOP says which.
+        partitions: streams per hop; 0 when the hop is one stream of that name.
+        environment: variables besides those that all get.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    partitions: int = 0
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def entry_id(self) -> str:
+        """What `XADD` is given as id."""
+        return "0-*" if self.partitions else "*"
+
+    def streams(self, hop: int) -> list[str]:
+        """Return the keys of the streams that a hop reads; those of `HOPS` are where messages end."""
+        if self.partitions:
+            return [f"{{hop{hop}:{number}}}" for number in range(self.partitions)]
+        return [f"hop{hop}"]
+
+    def start(self, hop: int, url: str, folder: Path) -> subprocess.Popen[bytes]:
+        """Start the process of a hop; what it prints goes to a file in `folder`."""
+        with (folder / f"{self.name.replace(' ', '-')}-{hop}.log").open("ab") as log:
+            return subprocess.Popen(  # noqa: S603
+                self.command,
+                cwd=ROOT,
+                env=self._variables(url) | {"BENCH_HOP": str(hop), "BENCH_DATADIR": str(folder / f"hop{hop}")},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def sample(self, client: redis.Redis, url: str) -> list[bytes]:
+        """Return the fields of an entry whose body is the number 0, name and value in turn."""
+        return [b"v", BODY]
+
+    def key(self, partition: int) -> list[bytes]:
+        """Return the fields that an entry of one partition has besides; there is no key but in Faust."""
+        return []
+
+    def _variables(self, url: str) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(ROOT), "BENCH_REDIS_URL": url, **self.environment}
+
+
+@dataclass(frozen=True)
+class Faust(Contender):
+    """Agents over this project's transport."""
+
+    def sample(self, client: redis.Redis, url: str) -> list[bytes]:
+        """Return an entry as `pipeline/transport/wire.py` describes it."""
+        return [b"t", b"1700000000000", b"v", BODY]
+
+    def key(self, partition: int) -> list[bytes]:
+        """Return a key that stays on this partition, one of many and as long as a session's token."""
+        return [b"k", random.choice(_keys(self.partitions)[partition])]
+
+
+@dataclass(frozen=True)
+class Peer(Contender):
+    """Another framework; it shows by itself what its entries look like."""
+
+    program: str = ""
+
+    def sample(self, client: redis.Redis, url: str) -> list[bytes]:
+        """Have the framework send one message, and take it out of Redis again."""
+        command = [*_python(), f"bench/hops/{self.program}", "sample", BODY.decode()]
+        subprocess.run(command, cwd=ROOT, env=self._variables(url), check=True, timeout=30)  # noqa: S603
+        ((_, fields),) = client.xrange("hop0")  # type: ignore[misc]
+        client.delete("hop0")
+        return [part for pair in fields.items() for part in pair]
+
+
+def contenders(partitions: int) -> list[Contender]:
+    """Return all of them, the transport first and the floor last.
+
+    Args:
+        partitions: of each topic of the transport.
+    """
+    python = sys.executable
+    faust = (python, "-m", "faust", "--quiet", "-A", "bench.hops.transport")
+    worker = ("worker", "-l", "warn", "--without-web")
+    settings = {"BENCH_PARTITIONS": str(partitions)}
+    taskiq = (*_python(), "-m", "taskiq", "worker", "bench.hops.taskiq_hop:broker", "--workers", "1")
+    taskiq = (*taskiq, "--log-level", "WARNING")
+    return [
+        Faust("transport", (*faust, *worker), partitions, settings),
+        Faust("transport uvloop", (*faust, "-L", "uvloop", *worker), partitions, settings),
+        Peer("faststream", (*_python(), "bench/hops/faststream_hop.py", "plain"), program="faststream_hop.py"),
+        Peer(
+            "faststream tuned", (*_python(), "bench/hops/faststream_hop.py", "tuned"), program="faststream_hop.py"
+        ),
+        Peer("taskiq", taskiq, program="taskiq_hop.py"),
+        Peer(
+            "taskiq tuned",
+            (*taskiq, "--no-parse", "--max-async-tasks", "500", "--max-prefetch", "500"),
+            environment={"BENCH_TUNED": "1"},
+            program="taskiq_hop.py",
+        ),
+        Contender("bare redis-py", (python, "bench/hops/bare.py", "200")),
+    ]
+
+
+def number_of(fields: dict[bytes, bytes]) -> int:
+    """Return which message an entry holds."""
+    found: Iterator[re.Match[bytes]] = (match for value in fields.values() if (match := _NUMBER.search(value)))
+    return int(next(found).group(1))
+
+
+@cache
+def _keys(partitions: int) -> list[list[bytes]]:
+    """Return keys by the partition they belong to."""
+    keys: list[list[bytes]] = [[] for _ in range(partitions)]
+    for _ in range(KEYS):
+        key = str(uuid.uuid4()).encode()
+        keys[(murmur2(key) & 0x7FFFFFFF) % partitions].append(key)
+    return keys
+
+
+def _python() -> tuple[str, ...]:
+    return (str(PEERS / "bin" / "python"),)

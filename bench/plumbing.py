@@ -1,0 +1,282 @@
+"""The four-hop plumbing, beside FastStream, taskiq and bare redis-py: `make bench`.
+
+Each contender forwards messages of 200 bytes through four processes, at least once: a message is acked after
+Redis has confirmed the one sent for it. The contenders take turns on one Redis, so that a slow moment of the
+machine meets all of them. A turn is a burst: what counts is the time until its last message has come out.
+
+    BENCH_SECONDS   how long a burst should take (5); the first round finds out how many messages that is
+    BENCH_MESSAGES  messages of every burst instead
+    BENCH_ROUNDS    turns of each contender (3)
+    BENCH_ONLY      names of contenders, separated by commas
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import redis
+
+from bench.contenders import BODY, HOPS, PEERS, Contender, Peer, contenders, number_of
+from bench.machine import cpu_seconds, process_tree
+from pipeline.embedded import EmbeddedRedis
+
+__all__ = ["Result", "run"]
+
+#: Messages that find out how fast a contender is, and warm it up.
+TRIAL = 400
+#: Seconds after which a hop that does not start, or a burst that does not end, is given up.
+PATIENCE = 30.0
+#: Seconds between looks at what has come out.
+LOOK = 0.01
+#: Messages a second, and how many, when there is next to no load.
+PACE, PACED = 20, 100
+#: Entries that are fed at once; those of one stream among them have one key.
+FEED_PAGE = 400
+
+_FEED = (Path(__file__).parent / "feed.lua").read_text(encoding="utf-8")
+
+
+@dataclass
+class Result:
+    """What the turns of one contender came to.
+
+    Attributes:
+        rates: messages a second, of each turn.
+        hop_cpu: µs of processor time per message, all four hops together, of each turn.
+        redis_cpu: µs of processor time per message, of each turn.
+        latencies: ms through all hops at light load, of all turns.
+        problems: messages lost, doubled or out of order, in words.
+    """
+
+    rates: list[float] = field(default_factory=list)
+    hop_cpu: list[float] = field(default_factory=list)
+    redis_cpu: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """The median of the turns."""
+        return statistics.median(self.rates)
+
+    def latency(self, share: float) -> float:
+        """Return the latency that a share of the messages stayed below."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+class Turn:
+    """One contender at work: four processes, fed and looked at from here."""
+
+    def __init__(self, contender: Contender, server: EmbeddedRedis, client: redis.Redis) -> None:
+        self.contender = contender
+        self.client = client
+        assert server.process is not None  # noqa: S101
+        self.redis_pid = server.process.pid
+        self.fields: list[bytes] = []
+        self.hops: list[subprocess.Popen[bytes]] = []
+        self._feed = client.register_script(_FEED)
+        self._fed = 0
+        self._taken: dict[str, bytes] = {}
+
+    @contextlib.contextmanager
+    def running(self, url: str, folder: Path) -> Iterator[None]:
+        """Start the hops and wait until a first message has passed them all; end them."""
+        self.client.flushall()
+        self.fields = self.contender.sample(self.client, url)
+        try:
+            self.hops = [self.contender.start(hop, url, folder) for hop in range(HOPS)]
+            self._wait_for_groups()
+            _, problems = self.pass_through(TRIAL)
+            if problems:
+                raise SystemExit(f"{self.contender.name} does not work: {problems}")
+            yield
+        finally:
+            for hop in self.hops:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(hop.pid, signal.SIGTERM)
+            for hop in self.hops:
+                try:
+                    hop.wait(10)
+                except subprocess.TimeoutExpired:
+                    os.killpg(hop.pid, signal.SIGKILL)
+                    hop.wait()
+
+    def pass_through(self, count: int) -> tuple[float, list[str]]:
+        """Send a burst and wait for its end; return the seconds, and what was wrong with it."""
+        first = self._fed
+        started = time.monotonic()
+        self.feed(count)
+        while (out := self._count_out()) < self._fed:
+            if time.monotonic() - started > PATIENCE:
+                return time.monotonic() - started, [f"{self._fed - out} of {count} messages are lost"]
+            time.sleep(LOOK)
+        return time.monotonic() - started, self._check(first)
+
+    def feed(self, count: int) -> None:
+        """Add messages to the first hop, spread evenly over its streams."""
+        streams = self.contender.streams(0)
+        while count:
+            page = min(count, FEED_PAGE)
+            for at, stream in enumerate(streams):
+                share = len(range(at, page, len(streams)))
+                arguments = [self.contender.entry_id, self._fed + at, len(streams), share]
+                fields = [*self.fields, *self.contender.key(at)]
+                self._feed([stream], [*arguments, BODY, *fields])
+            self._fed += page
+            count -= page
+
+    def trickle(self) -> list[float]:
+        """Send single messages at a slow pace; return how many ms each took."""
+        streams = dict.fromkeys(self.contender.streams(HOPS), "$")
+        for stream in streams:
+            last = self.client.xrevrange(stream, count=1)
+            streams[stream] = last[0][0] if last else "0"  # type: ignore[index]
+        latencies = []
+        for _ in range(PACED):
+            started = time.monotonic()
+            self.feed(1)
+            found = self.client.xread(dict(streams), block=int(PATIENCE * 1000))
+            latencies.append((time.monotonic() - started) * 1000)
+            for stream, entries in found:  # type: ignore[misc, union-attr]
+                streams[stream.decode()] = entries[-1][0]
+            time.sleep(max(0.0, 1 / PACE - (time.monotonic() - started)))
+        self._check(self._fed - PACED)
+        return latencies
+
+    def cpu(self) -> tuple[float, float]:
+        """Return the seconds of processor time that the hops, and Redis, have used so far."""
+        pids = [pid for hop in self.hops for pid in process_tree(hop.pid)]
+        return sum(map(cpu_seconds, pids)), cpu_seconds(self.redis_pid)
+
+    def _wait_for_groups(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        waiting = [stream for hop in range(HOPS) for stream in self.contender.streams(hop)]
+        while waiting:
+            with contextlib.suppress(redis.ResponseError):
+                if self.client.xinfo_groups(waiting[-1]):
+                    waiting.pop()
+                    continue
+            if time.monotonic() > deadline or any(hop.poll() is not None for hop in self.hops):
+                raise SystemExit(f"{self.contender.name} does not start: nobody reads {waiting[-1]}")
+            time.sleep(LOOK)
+
+    def _count_out(self) -> int:
+        pipeline = self.client.pipeline(transaction=False)
+        for stream in self.contender.streams(HOPS):
+            pipeline.xlen(stream)
+        return sum(pipeline.execute())
+
+    def _check(self, first: int) -> list[str]:
+        """Look at every message from number `first` on that came out."""
+        seen: list[int] = []
+        problems = []
+        for stream in self.contender.streams(HOPS):
+            start = b"(" + self._taken[stream] if stream in self._taken else b"-"
+            entries = self.client.xrange(stream, min=start)
+            numbers = [number_of(fields) for _, fields in entries]  # type: ignore[misc, union-attr]
+            if numbers != sorted(numbers) and self.contender.partitions:
+                problems.append(f"{stream} is out of order")
+            seen += numbers
+            if entries:
+                self._taken[stream] = entries[-1][0]  # type: ignore[index]
+        wanted = set(range(first, self._fed))
+        if doubled := len(seen) - len(set(seen)):
+            problems.append(f"{doubled} messages are doubled")
+        if lost := len(wanted.difference(seen)):
+            problems.append(f"{lost} messages are lost")
+        return problems
+
+
+def run(chosen: list[Contender], rounds: int, seconds: float, messages: int | None) -> dict[str, Result]:
+    """Let all contenders take their turns.
+
+    Args:
+        seconds: of a burst, about.
+        messages: of a burst; `None` lets the contender's own speed decide.
+    """
+    results = {contender.name: Result() for contender in chosen}
+    sizes: dict[str, int] = {}
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as name:
+        folder = Path(name)
+        with EmbeddedRedis(folder / "redis") as server, redis.Redis.from_url(server.url, socket_timeout=2 * PATIENCE) as client:
+            for number in range(rounds):
+                for contender in chosen:
+                    result = results[contender.name]
+                    turn = Turn(contender, server, client)
+                    with turn.running(server.url, folder):
+                        if contender.name not in sizes:
+                            sizes[contender.name] = messages or _size(turn, seconds)
+                        _burst(turn, sizes[contender.name], result)
+                        result.latencies += turn.trickle()
+                    print(
+                        f"round {number + 1}, {contender.name}: {result.rates[-1]:,.0f} messages/s",
+                        *result.problems,
+                        file=sys.stderr,
+                    )
+    return results
+
+
+def _size(turn: Turn, seconds: float) -> int:
+    """Return how many messages take a contender so long, by two bursts: the first may be too short to tell."""
+    count = TRIAL
+    for goal in (1.0, seconds):
+        took, _ = turn.pass_through(count)
+        count = max(TRIAL, int(goal * count / took))
+    return count
+
+
+def _burst(turn: Turn, count: int, result: Result) -> None:
+    hops, server = turn.cpu()
+    took, problems = turn.pass_through(count)
+    hops_after, server_after = turn.cpu()
+    result.rates.append(count / took)
+    result.hop_cpu.append((hops_after - hops) / count * 1e6)
+    result.redis_cpu.append((server_after - server) / count * 1e6)
+    result.problems += problems
+
+
+def table(results: dict[str, Result]) -> list[str]:
+    """Return the lines of a Markdown table; ratios are to the last contender, bare redis-py."""
+    floor = list(results.values())[-1].rate
+    lines = [
+        "| | messages/s | of bare redis-py | µs of CPU per message: 4 hops | Redis | light load p50 | p99 |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, result in results.items():
+        lines.append(
+            f"| {name} | {result.rate:,.0f} | {result.rate / floor:.2f} "
+            f"| {statistics.median(result.hop_cpu):,.0f} | {statistics.median(result.redis_cpu):,.0f} "
+            f"| {result.latency(0.5):.1f} ms | {result.latency(0.99):.1f} ms |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Run the bench and print its table; the exit status is 1 if a message was lost or doubled."""
+    chosen = contenders(partitions=int(os.environ.get("BENCH_PARTITIONS", "8")))
+    if only := os.environ.get("BENCH_ONLY"):
+        chosen = [contender for contender in chosen if contender.name in only.split(",")]
+    if not PEERS.exists() and any(isinstance(contender, Peer) for contender in chosen):
+        raise SystemExit("FastStream and taskiq are not installed: run it with `make bench`")
+    messages = int(os.environ["BENCH_MESSAGES"]) if "BENCH_MESSAGES" in os.environ else None
+    rounds = int(os.environ.get("BENCH_ROUNDS", "3"))
+    results = run(chosen, rounds, float(os.environ.get("BENCH_SECONDS", "5")), messages)
+    print("\n".join(table(results)))
+    problems = [f"{name}: {problem}" for name, result in results.items() for problem in result.problems]
+    print("\n".join(problems))
+    sys.exit(bool(problems))
+
+
+if __name__ == "__main__":
+    main()
