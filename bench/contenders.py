@@ -65,7 +65,8 @@ class Contender:
             return subprocess.Popen(  # noqa: S603
                 self.command,
                 cwd=ROOT,
-                env=self._variables(url) | {"BENCH_HOP": str(hop), "BENCH_DATADIR": str(folder / f"hop{hop}")},
+                env=self._variables(url)
+                | {"BENCH_HOP": str(hop), "BENCH_DATADIR": str(folder / f"hop{hop}")},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -127,9 +128,13 @@ def contenders(partitions: int) -> list[Contender]:
     return [
         Faust("transport", (*faust, *worker), partitions, settings),
         Faust("transport uvloop", (*faust, "-L", "uvloop", *worker), partitions, settings),
-        Peer("faststream", (*_python(), "bench/hops/faststream_hop.py", "plain"), program="faststream_hop.py"),
         Peer(
-            "faststream tuned", (*_python(), "bench/hops/faststream_hop.py", "tuned"), program="faststream_hop.py"
+            "faststream", (*_python(), "bench/hops/faststream_hop.py", "plain"), program="faststream_hop.py"
+        ),
+        Peer(
+            "faststream tuned",
+            (*_python(), "bench/hops/faststream_hop.py", "tuned"),
+            program="faststream_hop.py",
         ),
         Peer("taskiq", taskiq, program="taskiq_hop.py"),
         Peer(
@@ -144,7 +149,9 @@ def contenders(partitions: int) -> list[Contender]:
 
 def number_of(fields: dict[bytes, bytes]) -> int:
     """Return which message an entry holds."""
-    found: Iterator[re.Match[bytes]] = (match for value in fields.values() if (match := _NUMBER.search(value)))
+    found: Iterator[re.Match[bytes]] = (
+        match for value in fields.values() if (match := _NUMBER.search(value))
+    )
     return int(next(found).group(1))
 
 

@@ -38,4 +38,5 @@ def describe(packages: tuple[str, ...]) -> str:
             model = line.partition(":")[2].strip()
             break
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
-    return f"{os.cpu_count()} cores ({model}), {platform.system()}, Python {platform.python_version()}, {versions}"
+    python = f"{platform.system()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores ({model}), {python}, {versions}"

@@ -209,7 +209,10 @@ def run(chosen: list[Contender], rounds: int, seconds: float, messages: int | No
     sizes: dict[str, int] = {}
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as name:
         folder = Path(name)
-        with EmbeddedRedis(folder / "redis") as server, redis.Redis.from_url(server.url, socket_timeout=2 * PATIENCE) as client:
+        with (
+            EmbeddedRedis(folder / "redis") as server,
+            redis.Redis.from_url(server.url, socket_timeout=2 * PATIENCE) as client,
+        ):
             for number in range(rounds):
                 for contender in chosen:
                     result = results[contender.name]
@@ -228,7 +231,7 @@ def run(chosen: list[Contender], rounds: int, seconds: float, messages: int | No
 
 
 def _size(turn: Turn, seconds: float) -> int:
-    """Return how many messages take a contender so long, by two bursts: the first may be too short to tell."""
+    """Return how many messages take a contender so long, by two bursts: the first may be too short."""
     count = TRIAL
     for goal in (1.0, seconds):
         took, _ = turn.pass_through(count)

@@ -18,7 +18,9 @@ TUNED = os.environ.get("BENCH_TUNED") == "1"
 def create_broker(hop: int) -> RedisStreamBroker:
     """Return the broker whose queue is the stream of a hop."""
     options: dict[str, Any] = {"xread_count": 500} if TUNED else {}
-    broker = RedisStreamBroker(os.environ["BENCH_REDIS_URL"], queue_name=f"hop{hop}", consumer_id="0", **options)
+    broker = RedisStreamBroker(
+        os.environ["BENCH_REDIS_URL"], queue_name=f"hop{hop}", consumer_id="0", **options
+    )
     return broker.with_serializer(ORJSONSerializer()) if TUNED else broker
 
 

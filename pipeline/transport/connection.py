@@ -7,7 +7,10 @@ from typing import Any, Final
 from redis import exceptions
 from redis.asyncio import Redis
 
-__all__ = ["BLOCK_MS", "SOCKET_TIMEOUT", "UNAVAILABLE", "execute", "is_unavailable"]
+__all__ = ["BLOCK_MS", "SOCKET_TIMEOUT", "UNAVAILABLE", "Command", "execute", "is_unavailable"]
+
+#: A command with its arguments.
+Command = tuple[str | bytes | int, ...]
 
 #: How long a blocking read waits, in ms. Far below any session time-out: a read that the server still
 #: holds for a frozen worker must be over before another worker takes its partitions.

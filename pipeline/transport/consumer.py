@@ -28,9 +28,10 @@ from faust.streams import current_event
 from faust.transport import base
 from faust.types import TP, AgentT, ConsumerMessage, Message
 from mode import Service, get_logger
+from redis.exceptions import NoScriptError
 
 from .abandoned import AbandonedEvents
-from .connection import execute, is_unavailable
+from .connection import Command, execute, is_unavailable
 from .dead_letters import LIMIT, MAX_AGE
 from .errors import AbandonedError
 from .group import GroupMember, MemberState
@@ -359,25 +360,33 @@ class Consumer(base.Consumer):
         return offsets
 
     async def _commit_offsets_of(self, taken: Mapping[TP, list[int]]) -> bool:
-        committed: dict[TP, int] = {}
-        for tp, offsets in taken.items():
-            if tp not in self.reader.queues:
-                continue
-            facts = await self._link.topics.facts(tp.topic)
+        """Ack in one round trip, whatever the number of partitions.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away, or has refused an ack for good.
+        """
+        acked = {tp: offsets for tp, offsets in taken.items() if tp in self.reader.queues}
+        calls: list[tuple[TP, Command]] = []
+        for tp, offsets in acked.items():
+            trimming = int((await self._link.topics.facts(tp.topic)).is_queue)
+            fixed = (self.app.conf.id, self.reader.lease, trimming)
             for at in range(0, len(offsets), ACKS_PER_CALL):
                 ids = [f"0-{offset}" for offset in offsets[at : at + ACKS_PER_CALL]]
-                acked = await self._link.scripts.call(
-                    "ack",
-                    self.reader.lease_keys(tp),
-                    self.app.conf.id,
-                    self.reader.lease,
-                    int(facts.is_queue),
-                    *ids,
-                )
-                if acked == NOT_OWNER:
-                    logger.warning("%s-%s has another owner, %d acks were refused", *tp, len(ids))
+                command = self._link.scripts.command("ack", self.reader.lease_keys(tp), *fixed, *ids)
+                calls.append((tp, command))
+        commands = [command for _, command in calls]
+        results = await self._link.server.stream.execute_many(commands)
+        if any(isinstance(result, NoScriptError) for result in results):
+            await self._link.scripts.load("ack")
+            results = await self._link.server.stream.execute_many(commands)
+        for (tp, _), result in zip(calls, results, strict=True):
+            if isinstance(result, Exception):
+                raise result
+            if result == NOT_OWNER:
+                logger.warning("%s-%s has another owner, acks were refused", *tp)
+        for tp, offsets in acked.items():
             self.reader.queues[tp].in_flight.difference_update(offsets)
-            committed[tp] = max(offsets) + 1
+        committed = {tp: max(offsets) + 1 for tp, offsets in acked.items()}
         self.app.tables.on_commit(committed)
         self.app.monitor.on_tp_commit(committed)
         return bool(committed)

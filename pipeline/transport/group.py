@@ -25,12 +25,12 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.types import TP, AppT
 from mode import get_logger
-from redis.asyncio import Redis
 
-from .connection import BLOCK_MS, execute, is_unavailable
+from .connection import BLOCK_MS, is_unavailable
 from .keys import GroupKeys
 from .link import Link
 from .scripts import NOT_MEMBER
+from .stream_connection import StreamConnection
 from .tasks import end
 
 #: Seconds for saying goodbye to a Redis that may be gone.
@@ -96,7 +96,7 @@ class GroupMember:
         self._scripts = link.scripts
         self._topics = link.topics
         self._server = link.server
-        self._signals: Redis | None = None
+        self._signals: StreamConnection | None = None
         self._on_revoked = on_revoked
         self._on_assigned = on_assigned
         self._on_reset = on_reset
@@ -166,7 +166,7 @@ class GroupMember:
             if not is_unavailable(error):
                 logger.exception("leaving group %s failed: %r", self.app.conf.id, error)
         if self._signals is not None:
-            await self._signals.aclose()
+            await self._signals.close()
 
     async def _join(self) -> None:
         if self.state is MemberState.OUT:
@@ -274,8 +274,8 @@ class GroupMember:
             try:
                 if self._signals is None:
                     self._signals = await self._server.blocking(self._keys.signal)
-                reply = await execute(
-                    self._signals, "XREAD", "BLOCK", BLOCK_MS, "STREAMS", self._keys.signal, last
+                reply = await self._signals.execute(
+                    "XREAD", "BLOCK", BLOCK_MS, "STREAMS", self._keys.signal, last
                 )
             except Exception as error:
                 if not is_unavailable(error):
@@ -283,7 +283,7 @@ class GroupMember:
                 last = "$"
                 signals, self._signals = self._signals, None
                 if signals is not None:
-                    await signals.aclose()
+                    await signals.close()
                 await self._server.relearn()
                 await asyncio.sleep(RETRY_DELAY)
                 continue

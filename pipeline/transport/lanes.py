@@ -7,12 +7,12 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from faust.types import TP
-from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from .connection import execute, is_unavailable
+from .connection import is_unavailable
 from .keys import stream_key
 from .servers import Server
+from .stream_connection import StreamConnection
 from .tasks import end
 from .wire import Record
 
@@ -32,7 +32,7 @@ class Lane:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._client: Redis | None = None
+        self._connection: StreamConnection | None = None
         self._client_id: int | None = None
         self._unblocking: set[asyncio.Task[None]] = set()
         self.tps: frozenset[TP] = frozenset()
@@ -49,11 +49,11 @@ class Lane:
         Cancelling it gives up the connection, too: its reply would be taken for the next one's.
         """
         try:
-            if self._client is None:
-                self._client = await self._server.blocking(self._key)
+            if self._connection is None:
+                self._connection = await self._server.blocking(self._key)
             if self._client_id is None:
-                self._client_id = int(await self._client.client_id())
-            return await execute(self._client, *command)
+                self._client_id = int(await self._connection.execute("CLIENT", "ID"))
+            return await self._connection.execute(*command)
         except BaseException as error:
             if not isinstance(error, ResponseError) or is_unavailable(error):
                 await self._disconnect()
@@ -94,8 +94,6 @@ class Lane:
         return stream_key(*min(self.tps))
 
     async def _disconnect(self) -> None:
-        client, self._client, self._client_id = self._client, None, None
-        if client is not None:
-            # The pool's connection, too, although a command that was cancelled may still hold it.
-            await client.connection_pool.disconnect()
-            await client.aclose()
+        connection, self._connection, self._client_id = self._connection, None, None
+        if connection is not None:
+            await connection.close()

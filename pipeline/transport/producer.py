@@ -7,6 +7,7 @@ import contextlib
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Mapping
+from functools import cached_property
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -14,10 +15,9 @@ from faust.exceptions import ProducerSendError
 from faust.transport import base
 from faust.types import TP, HeadersArg, RecordMetadata
 from mode import get_logger
-from redis.asyncio.client import Pipeline
 from redis.exceptions import NoScriptError
 
-from .connection import is_unavailable
+from .connection import Command, is_unavailable
 from .keys import index_key, stream_key, topic_key
 from .link import Link
 from .tasks import end
@@ -48,10 +48,8 @@ POLL_STOP: Final = 0.5
 
 class _Entry(NamedTuple):
     number: int
-    topic: str
-    partition: int
-    fields: list[bytes]
-    compact_key: bytes | None
+    tp: TP
+    command: Command
     confirmed: asyncio.Future[RecordMetadata]
 
 
@@ -68,14 +66,14 @@ class Producer(base.Producer):
         self._queue: deque[_Entry] = deque()
         self._batch: list[_Entry] = []
         self._sent = 0
-        self._renewals: dict[tuple[str, int], float] = {}
+        self._renewals: dict[TP, float] = {}
         self._closed = False
         self._stop_deadline: float | None = None
         self._sender: asyncio.Task[None] | None = None
         self._wakeup = asyncio.Event()
         self._changed = asyncio.Event()
 
-    @property
+    @cached_property
     def _link(self) -> Link:
         return cast("Transport", self.transport).link
 
@@ -111,18 +109,16 @@ class Producer(base.Producer):
             await self._wait_for_change()
         if self._closed:
             raise ProducerSendError("the producer has stopped")
+        stream = stream_key(topic, partition)
+        fields = encode(key, value, headers, timestamp)
+        if facts.compacting and key is not None:
+            keys = [stream, index_key(topic, partition)]
+            command = self._link.scripts.command(_COMPACTED, keys, key, *fields)
+        else:
+            command = ("XADD", stream, "0-*", *fields)
         confirmed: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         self._sent += 1
-        self._queue.append(
-            _Entry(
-                self._sent,
-                topic,
-                partition,
-                encode(key, value, headers, timestamp),
-                key if facts.compacting else None,
-                confirmed,
-            )
-        )
+        self._queue.append(_Entry(self._sent, TP(topic, partition), command, confirmed))
         self._wakeup.set()
         return confirmed
 
@@ -206,11 +202,15 @@ class Producer(base.Producer):
         """Begin to send."""
         await super().on_start()
         self._closed = False
+        # Faust asks before each message whether the producer has started, and takes three turns of the event
+        # loop for it.
+        self.app.__dict__["maybe_start_producer"] = self._as_started
         self._sender = asyncio.create_task(self._send_queued())
         self._sender.add_done_callback(self._sender_ended)
 
     async def on_stop(self) -> None:
         """Send what is still queued, for a few seconds at the most."""
+        self.app.__dict__.pop("maybe_start_producer", None)
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await self.confirm()
@@ -224,7 +224,11 @@ class Producer(base.Producer):
             if not entry.confirmed.done():
                 entry.confirmed.set_exception(ProducerSendError("the producer has stopped"))
                 entry.confirmed.exception()  # nobody may be waiting for it
+        await self._link.server.stream.close()
         await super().on_stop()
+
+    async def _as_started(self) -> Producer:
+        return self
 
     async def _known(self, topic: str) -> TopicFacts:
         for attempt in itertools.count():
@@ -242,19 +246,23 @@ class Producer(base.Producer):
             async with asyncio.timeout(timeout):
                 await self._changed.wait()
 
-    def _renew(self, pipeline: Pipeline, partitions: set[tuple[str, int]]) -> None:
+    def _renewals_of(self, tps: set[TP]) -> list[Command]:
         """Have partitions with a retention expire whole once nobody has written to them for that long."""
         now = monotonic()
-        for topic, partition in partitions:
-            facts = self._link.topics.known(topic)
+        commands: list[Command] = []
+        for tp in tps:
+            facts = self._link.topics.known(tp.topic)
             if facts is None or not facts.retention or facts.compacting:
                 continue
-            if self._renewals.get((topic, partition), 0) > now:
+            if self._renewals.get(tp, 0) > now:
                 continue
-            self._renewals[topic, partition] = now + RENEWAL_INTERVAL
+            self._renewals[tp] = now + RENEWAL_INTERVAL
             expiry = max(facts.retention, int(RENEWAL_INTERVAL * 2000))
-            pipeline.pexpire(stream_key(topic, partition), expiry)
-            pipeline.pexpire(topic_key(topic), expiry)
+            commands += [
+                ("PEXPIRE", stream_key(*tp), expiry),
+                ("PEXPIRE", topic_key(tp.topic), expiry),
+            ]
+        return commands
 
     def _sender_ended(self, sender: asyncio.Task[None]) -> None:
         if not sender.cancelled() and (error := sender.exception()) is not None:
@@ -290,39 +298,29 @@ class Producer(base.Producer):
 
     async def _send_batch(self, batch: list[_Entry]) -> list[_Entry]:
         """Send a batch in one round trip and return what has to be sent again, in order."""
-        pipeline = self._link.redis.pipeline(transaction=False)
-        for entry in batch:
-            stream = stream_key(entry.topic, entry.partition)
-            if entry.compact_key is None:
-                pipeline.execute_command("XADD", stream, "0-*", *entry.fields)
-            else:
-                keys = [stream, index_key(entry.topic, entry.partition)]
-                self._link.scripts.queue(pipeline, _COMPACTED, keys, entry.compact_key, *entry.fields)
-        self._renew(pipeline, {(entry.topic, entry.partition) for entry in batch})
+        commands = [entry.command for entry in batch]
+        commands += self._renewals_of({entry.tp for entry in batch})
         try:
-            results = await pipeline.execute(raise_on_error=False)
+            results = await self._link.server.stream.execute_many(commands)
+            if any(isinstance(result, NoScriptError) for result in results):
+                await self._link.scripts.load(_COMPACTED)
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("sending %d messages failed: %r", len(batch), error)
             await self._link.server.relearn()
             return batch
-        if any(isinstance(result, NoScriptError) for result in results):
-            await self._link.scripts.load(_COMPACTED)
         left = []
         for entry, result in zip(batch, results[: len(batch)], strict=True):
-            if isinstance(result, BaseException):
-                if is_unavailable(result) or isinstance(result, NoScriptError):
+            if isinstance(result, Exception):
+                if isinstance(result, NoScriptError) or is_unavailable(result):
                     left.append(entry)
-                    continue
-                if not entry.confirmed.done():
-                    entry.confirmed.set_exception(
-                        ProducerSendError(f"topic {entry.topic!r}, partition {entry.partition}: {result}")
-                    )
+                elif not entry.confirmed.done():
+                    topic, partition = entry.tp
+                    text = f"topic {topic!r}, partition {partition}: {result}"
+                    entry.confirmed.set_exception(ProducerSendError(text))
             elif not entry.confirmed.done():
                 offset = offset_of(result)
-                entry.confirmed.set_result(
-                    RecordMetadata(entry.topic, entry.partition, TP(entry.topic, entry.partition), offset)
-                )
+                entry.confirmed.set_result(RecordMetadata(*entry.tp, entry.tp, offset))
         if left:
             await self._link.server.relearn()
         return left

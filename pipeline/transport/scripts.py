@@ -8,10 +8,9 @@ from importlib.resources import files
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.asyncio.client import Pipeline
 from redis.exceptions import NoScriptError
 
-from .connection import execute
+from .connection import Command, execute
 
 __all__ = ["NOT_MEMBER", "NOT_OWNER", "Scripts"]
 
@@ -62,9 +61,9 @@ class Scripts:
         except NoScriptError:
             return await execute(self._redis, "EVAL", _SOURCES[name], len(keys), *keys, *args)
 
-    def queue(self, pipeline: Pipeline, name: str, keys: Sequence[str], *args: str | bytes | int) -> None:
-        """Add a script to a pipeline; its result is among the pipeline's, or a ``NoScriptError``."""
-        pipeline.execute_command("EVALSHA", _SHAS[name], len(keys), *keys, *args)
+    def command(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Command:
+        """Return a call to be sent with others; without the script, its reply is a ``NoScriptError``."""
+        return ("EVALSHA", _SHAS[name], len(keys), *keys, *args)
 
     async def load(self, name: str) -> None:
         """Make a script known to the server, on all nodes of a cluster."""

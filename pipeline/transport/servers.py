@@ -27,8 +27,9 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
 
-from .connection import SOCKET_TIMEOUT, is_unavailable
+from .connection import SOCKET_TIMEOUT, Command, is_unavailable
 from .errors import BrokerAddressError
+from .stream_connection import StreamConnection
 
 __all__ = ["Server", "server_at"]
 
@@ -41,19 +42,31 @@ _RAW: Final = ("XREADGROUP", "XREAD", "XRANGE")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
 
+class CommandStream(Protocol):
+    """Sends many commands at once."""
+
+    async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one go and return their replies, among them the errors of single commands."""
+
+    async def close(self) -> None:
+        """Give up the connections; they are made again at next use."""
+
+
 class Server(Protocol):
     """What the transport asks of it.
 
     Attributes:
         commands: A pool for everything that does not block.
+        stream: For what every message needs: adding entries and acking them.
     """
 
     commands: Redis
+    stream: CommandStream
 
     def lane(self, key: str) -> str:
         """Return the name of the blocking read that brings a key; keys of the same name share one."""
 
-    async def blocking(self, key: str) -> Redis:
+    async def blocking(self, key: str) -> StreamConnection:
         """Return a new connection of its own to whoever holds a key, for a blocking read."""
 
     async def unblock(self, key: str, client_id: int) -> None:
@@ -70,16 +83,16 @@ class SingleServer:
     """One Redis."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = options
         self.commands = _raw(Redis.from_pool(ConnectionPool(**options)))
+        self.stream: CommandStream = StreamConnection(self.commands.connection_pool)
 
     def lane(self, key: str) -> str:
         """One read brings all keys."""
         return ""
 
-    async def blocking(self, key: str) -> Redis:
+    async def blocking(self, key: str) -> StreamConnection:
         """Connect once more."""
-        return _raw(Redis.from_pool(ConnectionPool(max_connections=1, **self._options)))
+        return StreamConnection(self.commands.connection_pool)
 
     async def unblock(self, key: str, client_id: int) -> None:
         """End a blocking read."""
@@ -90,6 +103,7 @@ class SingleServer:
 
     async def aclose(self) -> None:
         """Give up the pool."""
+        await self.stream.close()
         await self.commands.aclose()
 
 
@@ -99,25 +113,15 @@ class SentinelServer(SingleServer):
     def __init__(
         self, sentinels: Sequence[tuple[str, int]], service: str, options: Mapping[str, Any], **asking: Any
     ) -> None:
-        self._service = service
-        self._sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
             list(sentinels), sentinel_kwargs={**_common(), **asking}
         )
-        self._options = options
-        self.commands = self._client()
-
-    async def blocking(self, key: str) -> Redis:
-        """Connect to the primary once more."""
-        return self._client(max_connections=1)
-
-    def _client(self, **limits: int) -> Redis:
         # Connections of the pool's own class: they ask Sentinel, and go when their server turns replica.
-        options = {name: value for name, value in self._options.items() if name not in ("host", "port")}
-        secure = options.pop("connection_class", None) is not None
-        pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
-            self._service, self._sentinel, ssl=secure, **options, **limits
-        )
-        return _raw(Redis.from_pool(pool))
+        given = {name: value for name, value in options.items() if name not in ("host", "port")}
+        secure = given.pop("connection_class", None) is not None
+        pool = SentinelConnectionPool(service, sentinel, ssl=secure, **given)  # type: ignore[no-untyped-call]
+        self.commands = _raw(Redis.from_pool(pool))
+        self.stream: CommandStream = StreamConnection(pool)
 
 
 class ClusterServer:
@@ -137,16 +141,16 @@ class ClusterServer:
             **given,
         )
         self.commands = cast(Redis, _raw(self._cluster))
+        self.stream: CommandStream = _ClusterStream(self._cluster)
 
     def lane(self, key: str) -> str:
         """Each key is read for itself."""
         return key
 
-    async def blocking(self, key: str) -> Redis:
+    async def blocking(self, key: str) -> StreamConnection:
         """Connect to the node that holds a key."""
         node = await self._node(key)
-        pool = ConnectionPool(host=node.host, port=node.port, max_connections=1, **self._options)
-        return _raw(Redis.from_pool(pool))
+        return StreamConnection(ConnectionPool(host=node.host, port=node.port, **self._options))
 
     async def unblock(self, key: str, client_id: int) -> None:
         """End a blocking read on the node that holds the key."""
@@ -168,6 +172,23 @@ class ClusterServer:
     async def _node(self, key: str) -> ClusterNode:
         await self._cluster.initialize()
         return cast(ClusterNode, self._cluster.get_node_from_key(key))
+
+
+class _ClusterStream:
+    """Many commands at once to a cluster: redis-py knows which of them go to which node."""
+
+    def __init__(self, cluster: RedisCluster) -> None:
+        self._cluster = cluster
+
+    async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands and return their replies, among them the errors of single commands."""
+        pipeline = self._cluster.pipeline()
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
+
+    async def close(self) -> None:
+        """Nothing to do: the connections are the cluster's."""
 
 
 def server_at(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from aiokafka.partitioner import murmur2
 from faust.types import AppT
@@ -13,6 +14,9 @@ from .keys import topic_key
 from .scripts import Scripts
 
 __all__ = ["TopicFacts", "TopicRegistry"]
+
+#: Keys whose hash is remembered: it takes as long to compute as all the rest of sending a message.
+HASHES: Final = 16_384
 
 
 class TopicFacts(NamedTuple):
@@ -118,7 +122,12 @@ class TopicRegistry:
         count = self._facts[topic].partitions
         if key is None:
             return random.randrange(count)
-        return int((murmur2(key) & 0x7FFFFFFF) % count)
+        return _hash(key) % count
+
+
+@lru_cache(HASHES)
+def _hash(key: bytes) -> int:
+    return int(murmur2(key)) & 0x7FFFFFFF
 
 
 def retention_ms(retention: object) -> int:
