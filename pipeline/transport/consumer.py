@@ -224,17 +224,20 @@ class Consumer(base.Consumer):
         generation = self.app.consumer_generation_id
         waiting = deque(self.scheduler.iterate(records or {}))
         left: list[tuple[TP, Record]] = []
+        held: set[TP] = set()
+        for tp in records or ():
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
         try:
             while waiting:
                 tp, record = waiting.popleft()
                 # One record left behind holds back those after it, or they would overtake it.
-                if any(tp == behind for behind, _ in left) or not self._may_deliver(tp, generation):
+                if tp in held or not self._may_deliver(tp, generation):
                     left.append((tp, record))
+                    held.add(tp)
                     continue
                 queue = self.reader.queues.get(tp)
                 if queue is not None:
                     queue.in_flight.add(record.offset)
-                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
                 yield tp, self._to_message(tp, record)
         finally:
             for tp, record in (*left, *waiting):

@@ -12,6 +12,7 @@ from faust.types.auth import CredentialsT, SASLMechanism
 from faust.types.enums import ProcessingGuarantee
 from faust.types.transports import ConductorT, ConsumerT, ProducerT
 
+from .conductor import Conductor
 from .consumer import Consumer
 from .errors import UnsupportedSettingError
 from .link import Link
@@ -19,14 +20,6 @@ from .producer import Producer
 from .servers import server_at
 
 __all__ = ["Transport"]
-
-
-class Conductor(base.Conductor):
-    """Faust's conductor; it subscribes within seconds to topics that are added later, as for replies."""
-
-    #: Seconds in which further topics are gathered; Faust waits 45, as a rebalance of Kafka is dear. Not
-    #: below 3, after which ``ReplyConsumer`` starts to listen: an earlier reply would reach nobody.
-    _resubscribe_sleep_lock_seconds = 4.0
 
 
 class Transport(base.Transport):

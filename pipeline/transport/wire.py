@@ -61,7 +61,8 @@ def encode(
 
 def decode(entry_id: bytes, fields: list[bytes]) -> Record:
     """Return the record that an entry holds; unknown fields are skipped."""
-    return Record(offset_of(entry_id), *decode_fields(dict(zip(fields[::2], fields[1::2], strict=True))))
+    parts = iter(fields)
+    return Record(offset_of(entry_id), *decode_fields(dict(zip(parts, parts, strict=True))))
 
 
 def decode_fields(fields: Mapping[bytes, bytes]) -> tuple[bytes | None, bytes | None, Headers, int]:
