@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from pipeline.redis_client import execute, outlasting
 from pipeline.transport.connection import BLOCK_MS, is_unavailable
 from pipeline.transport.servers import server_at
+from pipeline.transport.stream_connection import StreamConnection
 from pipeline.transport.tasks import end
 
 logger = logging.getLogger(__name__)
@@ -67,23 +68,23 @@ class Stops:
             self._reading = None
 
     async def _read(self) -> None:
-        redis = await server_at([self._url]).blocking(_STREAM)
+        connection = await server_at([self._url]).blocking(_STREAM)
         try:
             # Where the stream ends now, as a place: `$` would mean another one after each outage.
-            last: bytes | str = await outlasting(lambda: _end_of(redis))
+            last: bytes | str = await outlasting(lambda: _end_of(connection))
             self._ready.set()
             while True:
                 try:
-                    last = await self._read_once(redis, last)
+                    last = await self._read_once(connection, last)
                 except Exception as error:
                     if not is_unavailable(error):
                         logger.exception("the stops could not be read; trying again")
                     await asyncio.sleep(_RETRY_SECONDS)
         finally:
-            await redis.aclose()
+            await connection.close()
 
-    async def _read_once(self, redis: Redis, last: bytes | str) -> bytes | str:
-        reply: Any = await execute(redis, "XREAD", "BLOCK", BLOCK_MS, "STREAMS", _STREAM, last)
+    async def _read_once(self, connection: StreamConnection, last: bytes | str) -> bytes | str:
+        reply: Any = await connection.execute("XREAD", "BLOCK", BLOCK_MS, "STREAMS", _STREAM, last)
         for _stream, entries in reply or ():
             for entry_id, fields in entries:
                 last = entry_id
@@ -93,6 +94,6 @@ class Stops:
         return last
 
 
-async def _end_of(redis: Redis) -> bytes | str:
-    newest: Any = await execute(redis, "XREVRANGE", _STREAM, "+", "-", "COUNT", 1)
+async def _end_of(connection: StreamConnection) -> bytes | str:
+    newest: Any = await connection.execute("XREVRANGE", _STREAM, "+", "-", "COUNT", 1)
     return newest[0][0] if newest else "0-0"

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 from mode import get_logger
 from redis.exceptions import ResponseError
 
-from .connection import execute
 from .errors import UnsupportedServerError
 from .servers import Server
 
@@ -49,15 +48,15 @@ async def probe(server: Server, key: str) -> ServerFacts:
         UnsupportedServerError: It is too old.
         redis.exceptions.RedisError: Redis is away.
     """
-    client = await server.blocking(key)
+    connection = await server.blocking(key)
     try:
-        info = _pairs(await execute(client, "INFO", "server"))
+        info = _pairs(await connection.execute("INFO", "server"))
         try:
-            settings = _pairs(await execute(client, "CONFIG", "GET", *_SETTINGS))
+            settings = _pairs(await connection.execute("CONFIG", "GET", *_SETTINGS))
         except ResponseError:  # not allowed, as with many who rent Redis out, or renamed
             settings = {}
     finally:
-        await client.aclose()
+        await connection.close()
     facts = ServerFacts(
         "Valkey" if "valkey_version" in info else "Redis",
         info.get("valkey_version") or info["redis_version"],
