@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 
 from pipeline.transport.connection import is_unavailable
 
@@ -55,6 +55,24 @@ def connect(url: str, *, max_connections: int = 64) -> Redis:
         decode_responses=False,
     )
     return Redis.from_pool(pool)
+
+
+def connect_reader(url: str, block_ms: int) -> Redis:
+    """Return a client for a loop of blocking reads: one connection, and no retries that would hide an outage.
+
+    Args:
+        block_ms: how long a read waits for something to come.
+    """
+    client: Redis = Redis.from_url(
+        url,
+        max_connections=1,
+        socket_timeout=block_ms / 1000 + 3,
+        socket_connect_timeout=3,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+    return client
 
 
 async def execute(redis: Redis, *command: str | bytes | int) -> Any:

@@ -179,6 +179,7 @@ class Runs:
         self._wake.set()
 
     async def _send(self) -> None:
+        await outlasting(lambda: _APPEND.load(self._redis))
         while True:
             await self._wake.wait()
             self._wake.clear()

@@ -17,12 +17,12 @@ from pipeline import tracing
 from pipeline.errors import ParleyError
 from pipeline.logs import setup_logging
 from pipeline.presence import Presence
-from pipeline.redis_client import connect
+from pipeline.redis_client import connect, connect_reader
 from pipeline.sessions import Sessions
 from pipeline.settings import Settings
 from web import chat, health, keys, limits, metrics, node, pages, reload, sessions, stages
 from web.errors import errors_as_json
-from web.hub import Hub, reader_client
+from web.hub import Hub
 from web.intake import Producer
 from web.origins import cors_middleware
 from web.producer import StageProducer
@@ -141,7 +141,7 @@ async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIt
 
 async def _hub(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
-    reader = reader_client(settings.redis_url)
+    reader = connect_reader(settings.redis_url, limits.NODE_BLOCK_MS)
     hub = Hub(uuid.uuid4().hex, reader, Presence(redis), Sessions(redis, settings))
     app[keys.HUB] = hub
     await hub.start()

@@ -17,8 +17,6 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from pipeline.presence import PRESENCE_TTL, Presence, node_stream
@@ -38,21 +36,6 @@ NODE_TTL = 30
 
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
 _FIELD_FRAMES = b"frames"
-
-
-def reader_client(url: str) -> Redis:
-    """Return a client for the read loop: one connection, and no retries that would hide an outage from it."""
-    block = limits.NODE_BLOCK_MS / 1000
-    client: Redis = Redis.from_url(
-        url,
-        max_connections=1,
-        socket_timeout=block + 3,
-        socket_connect_timeout=3,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
-    return client
 
 
 class Hub:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,9 +17,12 @@ from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.messages import Inbound, Outcome, Prompt, Turn, answer_id
 from pipeline.models import ModelRequest
 from pipeline.presence import node_stream
-from pipeline.sessions import Closed, Opened
+from pipeline.runs import Runs
+from pipeline.session_replies import Closed, Opened, Partial, Stopped
 from pipeline.settings import Settings
+from pipeline.stops import Stops, announce_stop
 from pipeline.transport import MAX_ATTEMPTS, REDELIVERY_HEADER
+from tests.support.waiting import eventually
 
 
 @dataclass
@@ -42,24 +45,57 @@ class SentTopics:
 
 
 class Parrot:
-    """A model that answers with the last message, fails, or never comes back."""
+    """A model that answers with the last message in some pieces; then it fails, or never comes back."""
 
     name = "parrot"
     kind = "eliza"
 
-    def __init__(self, error: Exception | None = None, *, silent: bool = False) -> None:
+    def __init__(self, error: Exception | None = None, *, silent: bool = False, pieces: int = 1) -> None:
         self.error = error
         self.silent = silent
+        self.pieces = pieces
+        self.asked = 0
+        self.closed = 0
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
-        if self.silent:
-            await asyncio.Event().wait()
-        if self.error is not None:
-            raise self.error
-        yield f"{request.prompt} / {request.context[-1]}"
+        self.asked += 1
+        try:
+            if self.pieces:
+                yield f"{request.prompt} / {request.context[-1]}"
+            for number in range(1, self.pieces):
+                yield f" {number}"
+            if self.silent:
+                await asyncio.Event().wait()
+            if self.error is not None:
+                raise self.error
+        finally:
+            self.closed += 1
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+Infer = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+async def run_infer(stage: Stage) -> AsyncIterator[Infer]:
+    """What infer does to a prompt: `await run_infer(model, prompt)`."""
+    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.settings.redis_url)
+
+    async def run(model: Parrot, prompt: Prompt) -> None:
+        await infer.handle(stage, model, runs, stops, prompt, "infer:0:1")
+
+    yield run
+    await runs.stop()
+    await stops.stop()
+
+
+async def opened(stage: Stage, token: str, text: str = "hi") -> Prompt:
+    """Open a turn; return the prompt that enrich would make of it."""
+    message = inbound(token, text)
+    assert await stage.sessions.accept(message) == Opened(message.id)
+    return Prompt(token=token, turn=message.id, prompt=f"Human: {text} Bot:", context=[f"Human: {text}"])
 
 
 @pytest.fixture
@@ -86,13 +122,14 @@ async def node(stage: Stage, token: str) -> str:
     name = uuid.uuid4().hex
     await stage.redis.xadd(node_stream(name), {"node": name})
     await stage.redis.expire(node_stream(name), 30)
-    await stage.presence.hold(name, [token])
+    await stage.presence.hold(name, {token: True})
     return name
 
 
 async def frames(stage: Stage, node: str) -> list[dict[str, str]]:
     entries: Any = await stage.redis.xrange(node_stream(node))
-    return [json.loads(fields[b"frame"]) for _, fields in entries if b"frame" in fields]
+    batches = (json.loads(fields[b"frames"]) for _, fields in entries if b"frames" in fields)
+    return [frame for batch in batches for _, frame in batch]
 
 
 def inbound(token: str, text: str = "hi") -> Inbound:
@@ -109,7 +146,7 @@ async def test_ingest_sends_an_opened_turn_to_enrich_each_time_it_gets_the_entry
     assert sent.enrich.keys == [token.encode()] * 2
 
 
-async def test_ingest_sends_nothing_for_a_message_that_waits_or_was_taken_before(
+async def test_ingest_sends_no_turn_for_a_message_that_waits_or_was_taken_before(
     stage: Stage, sent: SentTopics, token: str, node: str
 ) -> None:
     first = inbound(token)
@@ -117,7 +154,6 @@ async def test_ingest_sends_nothing_for_a_message_that_waits_or_was_taken_before
     await ingest.handle(stage, inbound(token), "ingest:0:2")
     await ingest.handle(stage, first, "ingest:0:3")
     assert len(sent.enrich.values) == 1
-    assert await frames(stage, node) == []
 
 
 async def test_ingest_tells_the_client_of_a_refused_message(
@@ -125,7 +161,7 @@ async def test_ingest_tells_the_client_of_a_refused_message(
 ) -> None:
     for number in range(3):
         await ingest.handle(stage, inbound(token), f"ingest:0:{number}")
-    (frame,) = await frames(stage, node)
+    *_, frame = await frames(stage, node)
     assert frame["error"] == "session_busy"
     assert len(sent.enrich.values) == 1
 
@@ -160,27 +196,154 @@ async def test_enrich_asks_for_an_open_turn_and_drops_a_closed_one(
     assert len(sent.infer.values) == 1
 
 
-async def test_infer_sends_the_answer(stage: Stage, sent: SentTopics) -> None:
-    prompt = Prompt(token="t", turn="1", prompt="Human: hi Bot:", context=["Human: hi"])
-    await infer.handle(stage, Parrot(), prompt, "infer:0:1")
-    assert sent.deliver.values == [Outcome(token="t", turn="1", answer="Human: hi Bot: / Human: hi")]
+async def test_infer_sends_the_answer_and_its_pieces_on_the_way(
+    stage: Stage, sent: SentTopics, token: str, node: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    await run_infer(Parrot(pieces=3), prompt)
+    text = "Human: hi Bot: / Human: hi 1 2"
+    assert sent.deliver.values == [Outcome(token=token, turn=prompt.turn, answer=text)]
+
+    async def pieces() -> list[Any]:
+        return [frame for frame in await frames(stage, node) if frame["type"] == "token"]
+
+    await eventually(pieces, "the pieces to be sent")
+    start, *tokens = await frames(stage, node)
+    assert start == {"type": "start", "turn": prompt.turn, "run": start["run"]}
+    assert "".join(frame["text"] for frame in tokens) == text
+    view = await stage.sessions.look(token)
+    assert view is not None
+    assert view.partial == Partial(prompt.turn, int(start["run"]), text)
 
 
-async def test_infer_sends_the_error_of_a_model_that_fails(stage: Stage, sent: SentTopics) -> None:
-    prompt = Prompt(token="t", turn="1", prompt="", context=["Human: hi"])
-    error = ModelError(ModelErrorCode.LOADING, "The model is loading", retryable=True, status=503)
-    await infer.handle(stage, Parrot(error), prompt, "infer:0:1")
+async def test_infer_sends_the_error_of_a_model_that_fails(
+    stage: Stage, sent: SentTopics, token: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    error = ModelError(
+        ModelErrorCode.LOADING, "The model is loading", retryable=True, status=503, retry_after=20
+    )
+    await run_infer(Parrot(error, pieces=0), prompt)
     assert sent.deliver.values == [
-        Outcome(token="t", turn="1", error="model_loading", detail="The model is loading")
+        Outcome(
+            token=token,
+            turn=prompt.turn,
+            error="model_loading",
+            detail="The model is loading",
+            retryable=True,
+            retry_after=20,
+        )
     ]
 
 
-async def test_infer_does_not_wait_for_ever(stage: Stage, sent: SentTopics) -> None:
-    prompt = Prompt(token="t", turn="1", prompt="", context=["Human: hi"])
-    await infer.handle(stage, Parrot(silent=True), prompt, "infer:0:1")
+async def test_infer_keeps_what_came_before_the_model_died(
+    stage: Stage, sent: SentTopics, token: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    error = ModelError(ModelErrorCode.UNREACHABLE, "The connection broke", retryable=True, partial=True)
+    await run_infer(Parrot(error), prompt)
+    (outcome,) = sent.deliver.values
+    assert (outcome.answer, outcome.incomplete) == ("Human: hi Bot: / Human: hi", "model_unreachable")
+    assert outcome.error is None
+
+
+async def test_infer_does_not_wait_for_ever(
+    stage: Stage, sent: SentTopics, token: str, run_infer: Infer
+) -> None:
+    model = Parrot(silent=True, pieces=0)
+    await run_infer(model, await opened(stage, token))
     (outcome,) = sent.deliver.values
     assert outcome.error == "model_timeout"
     assert "0.2 s" in outcome.detail
+    assert model.closed == 1
+
+
+async def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(
+    stage: Stage, sent: SentTopics, token: str, run_infer: Infer
+) -> None:
+    patient = replace(stage, settings=stage.settings.model_copy(update={"model_timeout": 60.0}))
+    prompt = await opened(stage, token)
+    model = Parrot(silent=True)
+    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.settings.redis_url)
+    running = asyncio.create_task(infer.handle(patient, model, runs, stops, prompt, "infer:0:1"))
+
+    async def told() -> bool:
+        view = await stage.sessions.look(token)
+        return view is not None and view.partial is not None and view.partial.text != ""
+
+    await eventually(told, "the answer has begun")
+    assert await stage.sessions.stop(token) == Stopped(prompt.turn, running=True)
+    await announce_stop(stage.redis, token, prompt.turn)
+    await running
+    assert sent.deliver.values == [
+        Outcome(token=token, turn=prompt.turn, answer="Human: hi Bot: / Human: hi", stopped=True)
+    ]
+    assert model.closed == 1
+    # What a worker that died had told is kept as well, and the model not asked again.
+    await infer.handle(patient, model, runs, stops, prompt, "infer:0:1")
+    assert sent.deliver.values[1] == sent.deliver.values[0]
+    assert model.asked == 1
+    await runs.stop()
+    await stops.stop()
+
+
+async def test_a_turn_stopped_before_infer_is_not_asked_about(
+    stage: Stage, sent: SentTopics, token: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    assert await stage.sessions.stop(token) == Stopped(prompt.turn, running=False)
+    model = Parrot()
+    await run_infer(model, prompt)
+    await enrich.handle(stage, Turn(token=token, turn=prompt.turn), "enrich:0:1")
+    assert sent.deliver.values == [Outcome(token=token, turn=prompt.turn, answer="", stopped=True)] * 2
+    assert model.asked == 0
+
+
+async def test_infer_drops_a_turn_that_is_over(
+    stage: Stage, sent: SentTopics, token: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    await stage.sessions.close(Outcome(token=token, turn=prompt.turn, answer="1"))
+    model = Parrot()
+    await run_infer(model, prompt)
+    assert sent == SentTopics()
+    assert model.asked == 0
+
+
+async def test_a_run_that_another_one_replaced_ends_without_an_outcome(
+    stage: Stage, sent: SentTopics, token: str, node: str
+) -> None:
+    patient = replace(stage, settings=stage.settings.model_copy(update={"model_timeout": 60.0}))
+    prompt = await opened(stage, token)
+    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.settings.redis_url)
+    gate = asyncio.Event()
+
+    class Slow(Parrot):
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+            yield "old "
+            await gate.wait()
+            yield "news"
+            await asyncio.Event().wait()
+
+    first = asyncio.create_task(infer.handle(patient, Slow(), runs, stops, prompt, "infer:0:1"))
+
+    async def told() -> bool:
+        return any(frame["type"] == "token" for frame in await frames(stage, node))
+
+    await eventually(told, "the first run has begun")
+    second = Runs(stage.redis, stage.presence)
+    await infer.handle(patient, Parrot(), second, stops, prompt, "infer:0:1")
+    gate.set()
+    await first
+    (outcome,) = sent.deliver.values
+    assert outcome.answer == "Human: hi Bot: / Human: hi"
+    view = await stage.sessions.look(token)
+    assert view is not None
+    assert view.partial is not None
+    assert view.partial.text in (outcome.answer, "")
+    for each in (runs, second):
+        await each.stop()
+    await stops.stop()
 
 
 async def test_deliver_publishes_the_answer_and_sends_the_next_turn_each_time_it_gets_the_entry(
@@ -292,14 +455,16 @@ async def test_only_the_last_attempt_gives_a_message_up_and_the_transport_is_alw
     assert given_up == [("boom", "ingest:3:17")]
 
 
-async def test_a_message_travels_through_all_stages(stage: Stage, sent: SentTopics, token: str) -> None:
+async def test_a_message_travels_through_all_stages(
+    stage: Stage, sent: SentTopics, token: str, run_infer: Infer
+) -> None:
     """Two messages at once: the second one's context holds the answer to the first."""
     first, second = inbound(token, "one"), inbound(token, "two")
     await ingest.handle(stage, first, "ingest:0:1")
     await ingest.handle(stage, second, "ingest:0:2")
     for number in range(2):
         await enrich.handle(stage, sent.enrich.values[number], f"enrich:0:{number}")
-        await infer.handle(stage, Parrot(), sent.infer.values[number], f"infer:0:{number}")
+        await run_infer(Parrot(), sent.infer.values[number])
         await deliver.handle(stage, sent.deliver.values[number], f"deliver:0:{number}")
     answers = [outcome.answer for outcome in sent.deliver.values]
     assert sent.infer.values[1].context == ["Human: one", f"Bot: {answers[0]}", "Human: two"]

@@ -14,17 +14,18 @@ from redis.asyncio import Redis
 from pipeline.errors import SessionGone
 from pipeline.messages import SESSION_BUSY, Frame, Inbound, Outcome, answer_id
 from pipeline.redis_client import connect, execute
-from pipeline.sessions import (
+from pipeline.session_replies import (
     Closed,
-    Duplicate,
+    Context,
+    Ended,
     Gone,
     Opened,
     Queued,
     Refused,
-    Sessions,
+    Running,
     Stale,
-    session_key,
 )
+from pipeline.sessions import Sessions, session_key
 from pipeline.settings import Settings
 
 
@@ -144,18 +145,20 @@ async def test_an_entry_that_opened_a_turn_opens_it_again_but_adds_nothing(
 async def test_another_entry_with_the_same_message_sends_nothing(sessions: Sessions, token: str) -> None:
     message = inbound(token, "hi")
     await sessions.accept(message, "ingest:0:1")
-    assert await sessions.accept(message, "ingest:0:2") == Duplicate()
-    await sessions.close(answer(token, message.id, "hello"))
-    assert await sessions.accept(message, "ingest:0:1") == Duplicate()
+    assert await sessions.accept(message, "ingest:0:2") == Running()
+    frame = (await closed(sessions, answer(token, message.id, "hello"))).frame
+    assert await sessions.accept(message, "ingest:0:1") == Ended(frame, duplicate=False)
+    assert await sessions.accept(message, "ingest:0:2") == Ended(frame, duplicate=True)
     assert await history(sessions, token) == ["Human: hi", "Bot: hello"]
 
 
 async def test_messages_that_wait_are_answered_in_the_order_sent(sessions: Sessions, token: str) -> None:
     first, second, third = (inbound(token, text) for text in ("one", "two", "three"))
     assert await sessions.accept(first) == Opened(first.id)
-    assert await sessions.accept(second) == Queued()
-    assert await sessions.accept(third) == Queued()
-    assert await sessions.accept(third) == Queued()
+    assert await sessions.accept(second, "ingest:0:2") == Queued(1)
+    assert await sessions.accept(third, "ingest:0:3") == Queued(2)
+    assert await sessions.accept(third, "ingest:0:3") == Queued(2)
+    assert await sessions.accept(third, "ingest:0:4") == Queued(2, duplicate=True)
     assert (await closed(sessions, answer(token, first.id, "1"))).next_turn == second.id
     assert (await closed(sessions, answer(token, second.id, "2"))).next_turn == third.id
     assert (await closed(sessions, answer(token, third.id, "3"))).next_turn is None
@@ -178,12 +181,14 @@ async def test_a_message_that_waits_is_not_in_the_history_yet(sessions: Sessions
 async def test_a_full_inbox_refuses_for_good(sessions: Sessions, redis: Redis, token: str) -> None:
     opened = inbound(token, "one")
     await sessions.accept(opened)
-    for text in ("two", "three"):
-        assert await sessions.accept(inbound(token, text)) == Queued()
+    for place, text in enumerate(("two", "three"), 1):
+        assert await sessions.accept(inbound(token, text)) == Queued(place)
     late = inbound(token, "four")
     refused = await sessions.accept(late)
     assert isinstance(refused, Refused)
-    assert refused.frame["error"] == refused.code == SESSION_BUSY
+    assert refused.frame["error"] == SESSION_BUSY
+    assert refused.frame["refused"] == late.id
+    assert refused.frame["retryable"]
     assert await sessions.unsent(token) == [refused.frame]
     before = await stored(redis, token)
 
@@ -192,7 +197,8 @@ async def test_a_full_inbox_refuses_for_good(sessions: Sessions, redis: Redis, t
     await sessions.close(answer(token, opened.id, "1"))
     again = await sessions.accept(late)
     assert isinstance(again, Refused)
-    assert again.frame["id"] == refused.frame["id"] == answer_id(late.id)
+    assert again.frame == refused.frame
+    assert again.frame["id"] == answer_id(late.id)
 
 
 async def test_the_context_holds_the_last_messages_and_the_answer_before(
@@ -201,12 +207,12 @@ async def test_the_context_holds_the_last_messages_and_the_answer_before(
     first, second = inbound(token, "one"), inbound(token, "two")
     await sessions.accept(first)
     await sessions.accept(second)
-    assert await sessions.context(token, first.id, 4) == ["Human: one"]
+    assert await sessions.context(token, first.id, 4) == Context(["Human: one"])
     assert await sessions.context(token, second.id, 4) is None
     await sessions.close(answer(token, first.id, "1"))
     assert await sessions.context(token, first.id, 4) is None
-    assert await sessions.context(token, second.id, 4) == ["Human: one", "Bot: 1", "Human: two"]
-    assert await sessions.context(token, second.id, 2) == ["Bot: 1", "Human: two"]
+    assert await sessions.context(token, second.id, 4) == Context(["Human: one", "Bot: 1", "Human: two"])
+    assert await sessions.context(token, second.id, 2) == Context(["Bot: 1", "Human: two"])
 
 
 async def test_the_entry_that_closed_a_turn_gets_the_same_reply_again(
