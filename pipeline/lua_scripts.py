@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Script:
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     def command(self, keys: Sequence[str], **arguments: str | int | bytes) -> tuple[str | int | bytes, ...]:
-        """Return the command that runs the script, for a pipeline; see `load`.
+        """Return the command that runs the script, for `run_scripts`.
 
         Raises:
             TypeError: a key or an argument is missing or unknown.
@@ -67,10 +67,6 @@ class Script:
             raise TypeError(f"{self.operation} takes {self.keys} keys and {', '.join(self.arguments)}")
         values = [*keys, *(arguments[name] for name in self.arguments)]
         return ("EVALSHA", self.sha, self.keys, *values)
-
-    async def load(self, redis: Redis) -> None:
-        """Have Redis keep the script's text, before a pipeline or after it answered NOSCRIPT."""
-        await execute(redis, "SCRIPT", "LOAD", self.text)
 
     async def __call__(self, redis: Redis, keys: Sequence[str], **arguments: str | int | bytes) -> Any:
         """Run the script; Redis is sent its text only when it does not have it.
@@ -84,6 +80,35 @@ class Script:
         except NoScriptError:
             # Also after a restart of Redis, which forgets scripts. EVAL stores the text again.
             return await execute(redis, "EVAL", self.text, *command[2:])
+
+
+async def run_scripts(
+    redis: Redis, commands: Sequence[tuple[Any, ...]], scripts: Iterable[Script]
+) -> list[Any]:
+    """Run commands in one round trip, in order.
+
+    Args:
+        commands: all safe to run twice, among them those of scripts.
+        scripts: those of which Redis may have to be told the text.
+
+    Raises:
+        redis.exceptions.RedisError: the first error among the replies.
+    """
+    for last_try in (False, True):
+        async with redis.pipeline(transaction=False) as pipe:
+            if last_try:
+                for script in scripts:
+                    pipe.execute_command("SCRIPT", "LOAD", script.text)
+            for command in commands:
+                pipe.execute_command(*command)
+            replies: list[Any] = await pipe.execute(raise_on_error=False)
+        replies = replies[-len(commands) :]
+        error = next((reply for reply in replies if isinstance(reply, Exception)), None)
+        if error is None:
+            return replies
+        if not isinstance(error, NoScriptError) or last_try:
+            raise error
+    raise AssertionError("unreachable")
 
 
 def _preamble(arguments: Sequence[str]) -> str:

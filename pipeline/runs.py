@@ -18,12 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
 
-from pipeline.lua_scripts import Code, Script
+from pipeline.lua_scripts import Code, Script, run_scripts
 from pipeline.messages import Frame
 from pipeline.presence import Batch, Holders, Presence, add_command, presence_key
-from pipeline.redis_client import outlasting
+from pipeline.redis_client import execute, outlasting
 from pipeline.session_replies import Gone, Partial, Stale
 from pipeline.transport.tasks import end
 
@@ -179,7 +178,8 @@ class Runs:
         self._wake.set()
 
     async def _send(self) -> None:
-        await outlasting(lambda: _APPEND.load(self._redis))
+        # Beforehand, or the first frames would go out twice.
+        await outlasting(lambda: execute(self._redis, "SCRIPT", "LOAD", _APPEND.text))
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -196,24 +196,10 @@ class Runs:
         nodes = list(batches)
         commands = [command for _, command, _ in taken]
         commands += [add_command(node, batches[node]) for node in nodes]
-        replies = await outlasting(lambda: self._pipeline(commands))
+        replies = await outlasting(lambda: run_scripts(self._redis, commands, (_APPEND,)))
         for (run, _, frames), reply in zip(taken, replies, strict=False):
             run.sent(reply, frames)
         written = zip(nodes, replies[len(taken) :], strict=True)
         lost = {node: batches[node] for node, entry in written if entry is None}
         if lost:
             await self._presence.forget(lost)
-
-    async def _pipeline(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            replies: list[Any] = await pipe.execute(raise_on_error=False)
-        errors = [reply for reply in replies if isinstance(reply, Exception)]
-        if any(isinstance(error, NoScriptError) for error in errors):
-            # Frames that were sent all the same come twice, which the sockets know by their place.
-            await _APPEND.load(self._redis)
-            return await self._pipeline(commands)
-        if errors:
-            raise errors[0]
-        return replies

@@ -32,7 +32,7 @@ import orjson
 from redis.asyncio import Redis
 
 from pipeline.errors import SessionGone
-from pipeline.lua_scripts import Code, Script
+from pipeline.lua_scripts import Code, Script, run_scripts
 from pipeline.messages import (
     BOT,
     HUMAN,
@@ -92,6 +92,7 @@ _CLOSE = Script(
     arguments=("turn", "turn_path", "entry", "msg", "marks", "frame_id", "frame_msg", "failure"),
 )
 _STOP = Script("stop_turn", keys=2, arguments=("turn",))
+_MARK_SENT = Script("mark_sent", keys=1, arguments=("ids",))
 _LOOK = Script("look", keys=2, arguments=("tail",))
 
 # Messages that are read at first for a client that comes back: most were away for a moment.
@@ -327,19 +328,11 @@ class Sessions:
     async def mark_sent_many(self, sent: Mapping[str, Sequence[str]]) -> None:
         """Forget frames that sockets have taken, given as ids by token, in one round trip."""
         commands = [
-            ("JSON.DEL", session_key(token), f'$._unsent[?(@.id=="{_checked(frame_id)}")]')
+            _MARK_SENT.command([session_key(token)], ids=" ".join(map(_checked, ids)))
             for token, ids in sent.items()
-            for frame_id in ids
         ]
-
-        async def forget() -> None:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)
-                await pipe.execute()
-
         if commands:
-            await self._run(forget)
+            await self._run(lambda: run_scripts(self._redis, commands, (_MARK_SENT,)))
 
     async def _json(self, token: str, *paths: str) -> dict[str, list[Any]] | None:
         """Read several paths of a session in one command; None when it is gone."""

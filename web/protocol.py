@@ -158,7 +158,7 @@ class Plain:
 
 
 class PlainView:
-    """Tells of finished answers and errors, with the fields of the contract and no others."""
+    """Tells of answers and errors, with the fields of the contract and no others."""
 
     lost = False
 
@@ -170,8 +170,10 @@ class PlainView:
         if frame["type"] not in ("message", "error"):
             return []
         fields = {"id": frame["id"], "msg": frame["msg"], "timestamp": frame["timestamp"]}
-        if "error" in frame:
-            fields["error"] = frame["error"]
+        # An answer of which the model owes the rest is both: the text there is, and why there is no more.
+        error = frame.get("error") or frame.get("incomplete")
+        if error is not None:
+            fields["error"] = error
         return [orjson.dumps(fields)]
 
     def show_partial(self, partial: Partial) -> list[Out]:

@@ -33,7 +33,6 @@ LOADING: dict[str, Any] = {"status": 503, "body": {"error": "Model is loading", 
         ({"kind": "html"}, "model_bad_response"),
         ({"kind": "not_json"}, "model_bad_response"),
         ({"kind": "drop"}, "model_unreachable"),
-        ({"kind": "die_mid_stream"}, "model_unreachable"),
     ],
 )
 async def test_a_failing_model_is_told_as_an_error_and_the_session_goes_on(
@@ -46,6 +45,24 @@ async def test_a_model_that_never_answers_is_told_as_an_error(
     hasty_client: ChatClient, model: ModelServer
 ) -> None:
     await check(hasty_client, model, {"kind": "hang"}, "model_timeout")
+
+
+async def test_a_model_that_dies_in_mid_answer_leaves_what_there_was(
+    client: ChatClient, model: ModelServer
+) -> None:
+    token = await client.token()
+    plain, streaming = await client.open(token), await client.stream(token)
+    model.fail_next("die_mid_stream")
+    turn = await streaming.say("One two three four five six")
+    message = await streaming.until("message")
+    assert message["turn"] == turn
+    assert message["incomplete"] == "model_unreachable"
+    assert message["msg"]
+    assert "You said: One two three four five six".startswith(message["msg"])
+    told = await plain.answer()
+    assert (told["msg"], told["error"]) == (message["msg"], "model_unreachable")
+    _, answer = (await client.session(token))["messages"]
+    assert (answer["msg"], answer["incomplete"]) == (f"Bot: {message['msg']}", "model_unreachable")
 
 
 async def check(client: ChatClient, model: ModelServer, failure: dict[str, Any], code: str) -> None:

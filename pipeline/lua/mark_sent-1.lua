@@ -1,0 +1,31 @@
+-- Forget frames that a socket has taken.
+--
+-- KEYS[1]  the session (RedisJSON)
+-- ARGV     ids  of the frames, plain, with spaces between them
+-- Output   how many were forgotten
+local key = KEYS[1]
+local waiting = redis.call('JSON.GET', key, '$._unsent[*].id')
+if not waiting then
+    return 0
+end
+waiting = cjson.decode(waiting)
+local taken = {}
+for id in ids:gmatch('%S+') do
+    taken[id] = true
+end
+-- As a rule the oldest ones: those go with one command.
+local first = 1
+while waiting[first] and taken[waiting[first]] do
+    first = first + 1
+end
+local count = first - 1
+for place = #waiting, first + 1, -1 do
+    if taken[waiting[place]] then
+        redis.call('JSON.ARRPOP', key, '$._unsent', place - 1)
+        count = count + 1
+    end
+end
+if first > 1 then
+    redis.call('JSON.ARRTRIM', key, '$._unsent', first - 1, -1)
+end
+return count
