@@ -33,6 +33,7 @@ LOADING: dict[str, Any] = {"status": 503, "body": {"error": "Model is loading", 
         ({"kind": "html"}, "model_bad_response"),
         ({"kind": "not_json"}, "model_bad_response"),
         ({"kind": "drop"}, "model_unreachable"),
+        ({"kind": "die_mid_stream", "after": 0}, "model_unreachable"),
     ],
 )
 async def test_a_failing_model_is_told_as_an_error_and_the_session_goes_on(
