@@ -25,7 +25,7 @@ app = stage.app
 async def deliver(stream: Any) -> None:
     """Handle one outcome after the other."""
     async for event in stream.events():
-        await attempt(event, partial(handle, stage), partial(give_up, stage))
+        await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, outcome: Outcome, entry: str) -> None:

@@ -26,7 +26,7 @@ app = stage.app
 async def enrich(stream: Any) -> None:
     """Handle one turn after the other."""
     async for event in stream.events():
-        await attempt(event, partial(handle, stage), partial(give_up, stage))
+        await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, turn: Turn, _entry: str) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.app import Stage, attempt, fail_turn
-from pipeline.errors import ModelError, ModelErrorCode, SettingsError
+from pipeline.errors import MessageRejected, ModelError, ModelErrorCode, SettingsError
 from pipeline.messages import SESSION_EXPIRED, Outcome, Prompt, clean_text, error_frame
 from pipeline.models import Model, ModelRequest, create_model
 from pipeline.models.measured import MeasuredModel
@@ -40,7 +40,7 @@ stops = Stops(stage.settings.redis_url)
 async def infer(stream: Any) -> None:
     """Handle one prompt after the other, in each of the concurrent copies of this agent."""
     async for event in stream.events():
-        await attempt(event, partial(handle, stage, model, runs, stops), partial(give_up, stage))
+        await attempt(stage, event, partial(handle, stage, model, runs, stops), partial(give_up, stage))
 
 
 @app.on_before_shutdown.connect
@@ -52,7 +52,11 @@ async def close(*_args: Any, **_kwargs: Any) -> None:
 
 
 async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: Prompt, _entry: str) -> None:
-    """Ask the model one question, and send on what came of it."""
+    """Ask the model one question, and send on what came of it.
+
+    Raises:
+        MessageRejected: there is no answer, and deliver will say why.
+    """
     answering = Answering(model, prompt, stage.settings.model_deadline)
     # Watched before the session is asked, so that no stop can fall between the two.
     await stops.watch(prompt.turn, answering.stop)
@@ -74,6 +78,8 @@ async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: P
         stops.forget(prompt.turn, answering.stop)
     if outcome is not None:
         await send(stage.topics.deliver, outcome)
+        if answering.error is not None and outcome.error is not None:
+            raise MessageRejected(answering.error)
 
 
 class Answering:
@@ -87,6 +93,7 @@ class Answering:
         self._deadline: asyncio.Timeout | None = None
         self._stopped = False
         self._stale = False
+        self.error: ModelError | None = None
 
     def stop(self) -> None:
         """End it with what there is, as the user wants no more."""
@@ -102,12 +109,12 @@ class Answering:
         """Return what came of the question; None when it was dropped."""
         run.on_stale = self.drop
         outcome = Outcome(token=self._prompt.token, turn=self._prompt.turn)
-        error: ModelError | None = None
         try:
             await self._ask(run)
         except ModelError as exc:
             logger.warning("turn %s: %s", self._prompt.turn, exc)
-            error = exc
+            self.error = exc
+        error = self.error
         if self._stale:
             return None
         if self._stopped or run.text or error is None:

@@ -22,7 +22,7 @@ app = stage.app
 async def ingest(stream: Any) -> None:
     """Handle one message after the other."""
     async for event in stream.events():
-        await attempt(event, partial(handle, stage), partial(give_up, stage))
+        await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:

@@ -21,12 +21,13 @@ from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
 
 from pipeline import tracing
-from pipeline.errors import SettingsError
+from pipeline.errors import MessageRejected, SettingsError
 from pipeline.logs import logging_config
 from pipeline.messages import INTERNAL_ERROR, Inbound, Outcome, Prompt, Turn
 from pipeline.metrics import CONTENT_TYPE, exposition, sent
 from pipeline.presence import Presence
 from pipeline.redis_client import connect
+from pipeline.replays import REPLAYED_HEADER, revive
 from pipeline.sessions import Sessions
 from pipeline.settings import Settings
 from pipeline.stages.exported import of_faust, of_worker
@@ -163,7 +164,10 @@ def create_producer(settings: Settings) -> faust.App:
 
 
 async def attempt(
-    event: Any, handle: Callable[[M, str], Awaitable[None]], give_up: Callable[[M, str], Awaitable[None]]
+    stage: Stage,
+    event: Any,
+    handle: Callable[[M, str], Awaitable[None]],
+    give_up: Callable[[M, str], Awaitable[None]],
 ) -> None:
     """Handle one event; on the last of its attempts, give it up so that nobody waits for it.
 
@@ -171,6 +175,7 @@ async def attempt(
     goes on, as Faust would restart an agent that raises too often only after a pause.
 
     Args:
+        stage: whose event it is.
         handle: gets the message, and the name of its stream entry, which is the same each time.
         give_up: gets the same, and tells the session that this message failed.
     """
@@ -179,14 +184,15 @@ async def attempt(
     subject = message_id(event.value)
     tracing.MESSAGE.set(subject)
     if not tracing.enabled():
-        await _attempt(event, entry, handle, give_up, None)
+        await _attempt(stage, event, entry, handle, give_up, None)
         return
     failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
     with tracing.processing(subject, event, failed_before + 1) as span:
-        await _attempt(event, entry, handle, give_up, span)
+        await _attempt(stage, event, entry, handle, give_up, span)
 
 
 async def _attempt(
+    stage: Stage,
     event: Any,
     entry: str,
     handle: Callable[[M, str], Awaitable[None]],
@@ -194,7 +200,15 @@ async def _attempt(
     span: Span | None,
 ) -> None:
     try:
+        if REPLAYED_HEADER in event.headers and not await revive(
+            stage.sessions, stage.inputs.ingest, event.value
+        ):
+            return
         await handle(event.value, entry)
+    except MessageRejected as rejected:
+        if span is not None:
+            tracing.failed(span, entry, rejected.error)
+        event.app.consumer.reject(event.message, rejected.error)
     except Exception as error:
         if span is not None:
             tracing.failed(span, entry, error)

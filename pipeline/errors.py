@@ -3,6 +3,7 @@
     ParleyError
     ├── SettingsError         a variable of the environment or of .env holds what it may not
     ├── EmbeddedRedisError    no Redis of our own can run here, or another process has it
+    ├── MessageRejected       a stage has told the client that a message failed for good
     ├── SessionGone           the session expired or never existed
     └── ModelError            the model gave no usable answer; `code` says why
 
@@ -55,6 +56,21 @@ class EmbeddedRedisError(ParleyError):
         if not self.ways_out:
             return self.reason
         return f"{self.reason}; ways out: {', or '.join(self.ways_out)}"
+
+
+class MessageRejected(ParleyError):
+    """A stage has told the client that its message failed for good, and leaves it to the dead letters.
+
+    Attributes:
+        error: what failed.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+    def __str__(self) -> str:
+        return f"{type(self.error).__name__}: {self.error}"
 
 
 class SessionGone(ParleyError):

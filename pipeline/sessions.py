@@ -26,6 +26,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from enum import Enum
 from typing import Any, TypeVar, cast
 
 import orjson
@@ -93,6 +94,7 @@ _CLOSE = Script(
 )
 _STOP = Script("stop_turn", keys=2, arguments=("turn",))
 _MARK_SENT = Script("mark_sent", keys=1, arguments=("ids",))
+_REVIVE = Script("revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
 _LOOK = Script("look", keys=2, arguments=("tail",))
 
 # Messages that are read at first for a client that comes back: most were away for a moment.
@@ -112,6 +114,24 @@ def session_key(token: str) -> str:
 def is_message_id(text: str) -> bool:
     """Return whether `text` may be the id of a message: 1 to 128 letters, digits, `_`, `.`, `:` and `-`."""
     return _ID.fullmatch(text) is not None
+
+
+class Revival(Enum):
+    """What can be done about a message that ended with an error, and is to be tried again."""
+
+    OPEN = "its turn is open"
+    FORGOTTEN = "it was refused, and may be sent again now"
+    UNANSWERED = "it is the last of the history, without an answer"
+    PAST = "the session has gone on, or is gone"
+
+
+_REVIVALS = {
+    Code.RUNNING: Revival.OPEN,
+    Code.REFUSED: Revival.FORGOTTEN,
+    Code.ENDED: Revival.UNANSWERED,
+    Code.STALE: Revival.PAST,
+    Code.GONE: Revival.PAST,
+}
 
 
 class Sessions:
@@ -278,6 +298,16 @@ class Sessions:
                 return Gone()
             case other:
                 raise AssertionError(f"stop_turn replied {other!r}")
+
+    async def revive(self, token: str, turn: str) -> Revival:
+        """Make way for a message that ended with an error and is to be tried again."""
+        path = _id_path(turn)
+        reply = await self._run(
+            lambda: _REVIVE(
+                self._redis, [session_key(token)], id=turn, id_path=path, frame_id=answer_id(turn)
+            )
+        )
+        return _REVIVALS[Code(reply[0])]
 
     async def look(self, token: str, after: str | None = None) -> View | None:
         """Return what a socket needs that comes to a session, as of one moment; None when that is gone.

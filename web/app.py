@@ -17,11 +17,16 @@ from pipeline import tracing
 from pipeline.errors import ParleyError
 from pipeline.logs import setup_logging
 from pipeline.presence import Presence
+from pipeline.rates import Rates
 from pipeline.redis_client import connect, connect_reader
 from pipeline.sessions import Sessions
 from pipeline.settings import Settings
+from pipeline.stages.backlog import BacklogWatch
+from pipeline.transport.tasks import end
 from web import chat, health, keys, limits, metrics, node, pages, reload, sessions, stages
+from web.addresses import Addresses
 from web.errors import errors_as_json
+from web.gate import Gate
 from web.hub import Hub
 from web.intake import Producer
 from web.origins import cors_middleware
@@ -56,12 +61,14 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     )
     app[keys.SETTINGS] = settings
     app[keys.OPEN] = set()
+    app[keys.ADDRESSES] = Addresses(settings.trusted_proxies)
     for part in (health, sessions, chat, pages, stages, metrics):
         part.add_routes(app)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_close_sockets)
     # Started in this order, stopped in the reverse one: the last messages still find a Redis.
     app.cleanup_ctx.append(_redis)
+    app.cleanup_ctx.append(_gate)
     app.cleanup_ctx.append(partial(_intake, producer=producer))
     app.cleanup_ctx.append(_hub)
     app.cleanup_ctx.append(node.reporting)
@@ -125,6 +132,15 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     app[keys.SESSIONS] = Sessions(redis, settings, patience=limits.REDIS_PATIENCE_SECONDS)
     yield
     await redis.aclose()
+
+
+async def _gate(app: web.Application) -> AsyncIterator[None]:
+    settings, redis = app[keys.SETTINGS], app[keys.REDIS]
+    watch = BacklogWatch(redis, settings.stage_limits(), settings.partitions)
+    app[keys.GATE] = Gate(settings, Rates(redis), watch.pressure)
+    task = asyncio.create_task(watch.run(), name="backlog")
+    yield
+    await end([task])
 
 
 async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIterator[None]:

@@ -11,7 +11,8 @@ from redis.exceptions import RedisError
 
 from pipeline.transport.tasks import end
 from web import keys, limits
-from web.errors import failure
+from web.clients import client_address
+from web.errors import failure, too_many
 from web.intake import Intake
 from web.origins import is_allowed
 from web.outbox import Outbox
@@ -44,8 +45,12 @@ async def chat(request: web.Request) -> web.StreamResponse:
     )
     if not socket.can_prepare(request):
         return failure(426, "This address speaks WebSocket")
-    await socket.prepare(request)
-    await _serve(request, socket)
+    address = client_address(request)
+    with request.app[keys.GATE].socket(request.query["token"], address) as let_in:
+        if not let_in:
+            return too_many("Too many open sockets; close one first")
+        await socket.prepare(request)
+        await _serve(request, socket, address)
     return socket
 
 
@@ -63,7 +68,7 @@ async def _refusal(request: web.Request) -> web.Response | None:
     return None if known else failure(403, GONE)
 
 
-async def _serve(request: web.Request, socket: web.WebSocketResponse) -> None:
+async def _serve(request: web.Request, socket: web.WebSocketResponse, address: str) -> None:
     app, token = request.app, request.query["token"]
     hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol)
     after = request.query.get("after") if protocol.streaming else None
@@ -73,7 +78,7 @@ async def _serve(request: web.Request, socket: web.WebSocketResponse) -> None:
     tasks = [asyncio.create_task(outbox.run()), asyncio.create_task(_join(app, outbox))]
     try:
         intake = Intake(token, app[keys.PRODUCER], lambda lost: outbox.tell(error_frame(lost)))
-        await _receive(app, socket, protocol, outbox, intake)
+        await _receive(app, socket, protocol, outbox, intake, address)
     finally:
         hub.leave(outbox)
         app[keys.OPEN].discard(outbox)
@@ -94,8 +99,10 @@ async def _receive(
     protocol: ChatProtocol,
     outbox: Outbox,
     intake: Intake,
+    address: str,
 ) -> None:
     """Read the socket until it is closed."""
+    gate = app[keys.GATE]
     max_bytes = app[keys.SETTINGS].message_max_bytes
     while True:
         received = await socket.receive()
@@ -115,8 +122,13 @@ async def _receive(
             return
         match result:
             case Message():
-                outbox.expect(result)
-                await intake.put(result)
+                denial = await gate.message(outbox.token, address)
+                if denial is None:
+                    outbox.expect(result)
+                    await intake.put(result)
+                    continue
+                await outbox.room()
+                outbox.tell(error_frame(Refusal(denial.code, denial.detail, result.id, denial.retry_after)))
             case Stop(turn):
                 refusal = await stop(app, outbox.token, turn)
                 if refusal is not None:

@@ -31,6 +31,14 @@ def failure(status: int, detail: Any) -> web.Response:
     return json_response({"detail": detail}, status)
 
 
+def too_many(detail: str, retry_after: int | None = None) -> web.Response:
+    """Return what says that a client asks for too much, and when to ask again (seconds)."""
+    response = failure(429, detail)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what a handler raises into a failure in JSON; wait for Redis only so long."""

@@ -44,6 +44,11 @@ class Gate:
         self._pressure = pressure
         self._sockets: Counter[str] = Counter()
 
+    @property
+    def full(self) -> bool:
+        """Whether messages are denied because a stage is full."""
+        return self._pressure.retry_after is not None
+
     async def message(self, token: str, address: str) -> Denial | None:
         """Decide on a message; None lets it in, and counts it."""
         wait = self._pressure.retry_after

@@ -7,6 +7,8 @@ from redis.asyncio import Redis
 
 from pipeline.sessions import Sessions
 from pipeline.settings import Settings
+from web.addresses import Addresses
+from web.gate import Gate
 from web.hub import Hub
 from web.intake import Producer
 from web.outbox import Outbox
@@ -14,6 +16,8 @@ from web.outbox import Outbox
 SETTINGS = web.AppKey("settings", Settings)
 REDIS: web.AppKey[Redis] = web.AppKey("redis", Redis)
 SESSIONS = web.AppKey("sessions", Sessions)
+ADDRESSES = web.AppKey("addresses", Addresses)
+GATE = web.AppKey("gate", Gate)
 HUB = web.AppKey("hub", Hub)
 PRODUCER: web.AppKey[Producer] = web.AppKey("producer")
 OPEN: web.AppKey[set[Outbox]] = web.AppKey("open", set)

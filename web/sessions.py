@@ -9,7 +9,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from web import keys, limits
-from web.errors import failure, json_response
+from web.clients import client_address
+from web.errors import failure, json_response, too_many
 
 GONE = "Session expired or does not exist"
 _BAD_NAME = {"loc": "name", "msg": "Enter a valid name"}
@@ -29,6 +30,9 @@ async def create_session(request: web.Request) -> web.Response:
     name = valid_name(await _field(request, "name"))
     if name is None:
         return failure(400, _BAD_NAME)
+    denial = await request.app[keys.GATE].new_token(client_address(request))
+    if denial is not None:
+        return too_many(denial.detail, denial.retry_after)
     return json_response(await request.app[keys.SESSIONS].create(name))
 
 

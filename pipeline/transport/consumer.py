@@ -456,6 +456,11 @@ class Consumer(base.Consumer):
         keys = [*self.reader.lease_keys(tp), dead_key(*tp)]
         lease = self.reader.lease
         generation = self.reader.generation
+        try:
+            # What the agent sent before it failed, such as a word to whoever waits, must be safe first.
+            await cast("Producer", self.app.producer).confirm()
+        except TimeoutError:
+            return  # stopping without Redis: the entry stays pending for its next owner
         attempts, dead = await self._persist(
             lambda: self._link.scripts.call(
                 "fail",

@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from agents import deliver, enrich, infer, ingest
 from pipeline.app import Stage, attempt
-from pipeline.errors import ModelError, ModelErrorCode
+from pipeline.errors import MessageRejected, ModelError, ModelErrorCode
 from pipeline.messages import Inbound, Outcome, Prompt, Turn, answer_id
 from pipeline.models import ModelRequest
 from pipeline.presence import node_stream
@@ -84,7 +85,8 @@ async def run_infer(stage: Stage) -> AsyncIterator[Infer]:
     runs, stops = Runs(stage.redis, stage.presence), Stops(stage.settings.redis_url)
 
     async def run(model: Parrot, prompt: Prompt) -> None:
-        await infer.handle(stage, model, runs, stops, prompt, "infer:0:1")
+        with suppress(MessageRejected):
+            await infer.handle(stage, model, runs, stops, prompt, "infer:0:1")
 
     yield run
     await runs.stop()
@@ -437,7 +439,9 @@ class FakeEvent:
     message: FakeMessage = field(default_factory=FakeMessage)
 
 
-async def test_only_the_last_attempt_gives_a_message_up_and_the_transport_is_always_told() -> None:
+async def test_only_the_last_attempt_gives_a_message_up_and_the_transport_is_always_told(
+    stage: Stage,
+) -> None:
     app = FakeApp()
     given_up: list[tuple[str, str]] = []
 
@@ -450,7 +454,7 @@ async def test_only_the_last_attempt_gives_a_message_up_and_the_transport_is_alw
     for failed_before in range(MAX_ATTEMPTS):
         assert given_up == []
         headers = {REDELIVERY_HEADER: b"%d" % failed_before} if failed_before else {}
-        await attempt(FakeEvent(Turn(token="t", turn="boom"), app, headers), handle, give_up)
+        await attempt(stage, FakeEvent(Turn(token="t", turn="boom"), app, headers), handle, give_up)
     assert [str(error) for error in app.consumer.failures] == ["boom"] * MAX_ATTEMPTS
     assert given_up == [("boom", "ingest:3:17")]
 
