@@ -145,10 +145,11 @@ class View:
 
     Attributes:
         unsent: the frames that no socket has taken yet, oldest first.
-        finished: the frames that ended turns after the one asked for, oldest first; None if none was.
-        earlier: the ids of frames in `unsent` that ended turns before it.
+        finished: what ended since the moment asked for, oldest first; None if none was asked for.
+        earlier: the ids of frames in `unsent` that the client said to have.
         resumed: whether the message asked for was found; `finished` holds all that ended if not.
         partial: the running answer, if there is any.
+        time: of the moment, by the clock of the server.
     """
 
     unsent: list[Frame]
@@ -156,3 +157,4 @@ class View:
     earlier: frozenset[str] = frozenset()
     resumed: bool = True
     partial: Partial | None = None
+    time: str = ""

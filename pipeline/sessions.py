@@ -49,7 +49,7 @@ from pipeline.messages import (
 )
 from pipeline.presence import Holders, presence_key
 from pipeline.redis_client import execute, outlasting
-from pipeline.resume import frame_of, resume
+from pipeline.resume import Recent, frame_of, resume, resume_since
 from pipeline.runs import parse_partial, partial_key
 from pipeline.session_replies import (
     Closed,
@@ -58,6 +58,7 @@ from pipeline.session_replies import (
     Ended,
     Gone,
     Opened,
+    Partial,
     Queued,
     Refused,
     Running,
@@ -309,41 +310,34 @@ class Sessions:
         )
         return _REVIVALS[Code(reply[0])]
 
-    async def look(self, token: str, after: str | None = None) -> View | None:
+    async def look(self, token: str, after: str | None = None, *, since: str | None = None) -> View | None:
         """Return what a socket needs that comes to a session, as of one moment; None when that is gone.
 
         Args:
             after: the id of a message; what ended since then comes too.
+            since: a time, as an earlier view told it: the same from there, if no id is given.
         """
-        for tail in (0,) if after is None else (_TAIL, _ALL):
-            reply = await self._run(
-                lambda tail=tail: _LOOK(  # type: ignore[misc]
-                    self._redis, [session_key(token), partial_key(token)], tail=tail
-                )
-            )
+        keys = [session_key(token), partial_key(token)]
+        for tail in (0,) if after is None and since is None else (_TAIL, _ALL):
+            reply = await self._run(lambda tail=tail: _LOOK(self._redis, keys, tail=tail))  # type: ignore[misc]
             if Code(reply[0]) is Code.GONE:
                 return None
             found = orjson.loads(reply[1])
-            open_turn = found["$._turn"][0] or {}
-            partial = parse_partial(reply[2])
-            if partial is not None:
-                regenerates = open_turn.get("regenerates")
-                partial = (
-                    replace(partial, regenerates=regenerates) if partial.turn == open_turn.get("id") else None
+            open_turn, unsent = found["$._turn"][0] or {}, found["$._unsent"][0]
+            view: View | None = View(unsent)
+            if tail:
+                history = found[f"$.messages[-{tail}:]"]
+                session = Recent(
+                    messages=history,
+                    errors=found["$._errors"][0],
+                    unsent=unsent,
+                    waiting=found["$._inbox[*]"],
+                    open_turn=open_turn.get("id"),
+                    whole=tail == _ALL or len(history) < tail,
                 )
-            if after is None:
-                return View(found["$._unsent"][0], partial=partial)
-            view = resume(
-                after,
-                messages=found[f"$.messages[-{tail}:]"],
-                errors=found["$._errors"][0],
-                unsent=found["$._unsent"][0],
-                waiting=found["$._inbox[*]"],
-                open_turn=open_turn.get("id"),
-                whole=tail == _ALL or len(found[f"$.messages[-{tail}:]"]) < tail,
-            )
+                view = resume(session, after) if after is not None else resume_since(session, str(since))
             if view is not None:
-                return replace(view, partial=partial)
+                return replace(view, partial=_partial(reply[2], open_turn), time=reply[3].decode())
         raise AssertionError("the whole history always gives a view")
 
     async def unsent(self, token: str) -> list[Frame]:
@@ -399,6 +393,14 @@ def _marks(outcome: Outcome) -> str:
     if outcome.stopped:
         return ',"stopped":true'
     return "" if outcome.incomplete is None else f',"incomplete":{json_text(outcome.incomplete)}'
+
+
+def _partial(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
+    """Read a partial answer; None when there is none of the open turn."""
+    partial = parse_partial(raw)
+    if partial is None or partial.turn != open_turn.get("id"):
+        return None
+    return replace(partial, regenerates=open_turn.get("regenerates"))
 
 
 def _ending(turn: str, raw: bytes) -> Frame | None:

@@ -68,7 +68,7 @@ class Stops:
             self._reading = None
 
     async def _read(self) -> None:
-        connection = await server_at([self._url]).blocking(_STREAM)
+        connection = await outlasting(lambda: server_at([self._url]).blocking(_STREAM))
         try:
             # Where the stream ends now, as a place: `$` would mean another one after each outage.
             last: bytes | str = await outlasting(lambda: _end_of(connection))

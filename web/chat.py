@@ -72,7 +72,14 @@ async def _serve(request: web.Request, socket: web.WebSocketResponse, address: s
     app, token = request.app, request.query["token"]
     hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol)
     after = request.query.get("after") if protocol.streaming else None
-    outbox = Outbox(token, socket, request.transport, protocol, hub.outbox_arrived, after)
+    late: set[asyncio.Task[None]] = set()
+
+    def stop_late(turn: str) -> None:
+        task = asyncio.create_task(stop(app, outbox, turn))
+        late.add(task)
+        task.add_done_callback(late.discard)
+
+    outbox = Outbox(token, socket, request.transport, protocol, hub.outbox_arrived, stop_late, after)
     app[keys.OPEN].add(outbox)
     # Reading starts at once, whatever Redis does: a socket that nobody reads can neither ping nor close.
     tasks = [asyncio.create_task(outbox.run()), asyncio.create_task(_join(app, outbox))]
@@ -82,7 +89,7 @@ async def _serve(request: web.Request, socket: web.WebSocketResponse, address: s
     finally:
         hub.leave(outbox)
         app[keys.OPEN].discard(outbox)
-        await end(tasks)
+        await end([*tasks, *late])
 
 
 async def _join(app: web.Application, outbox: Outbox) -> None:
@@ -130,9 +137,7 @@ async def _receive(
                 await outbox.room()
                 outbox.tell(error_frame(Refusal(denial.code, denial.detail, result.id, denial.retry_after)))
             case Stop(turn):
-                refusal = await stop(app, outbox.token, turn)
-                if refusal is not None:
-                    outbox.tell(error_frame(refusal))
+                await stop(app, outbox, turn)
             case Refusal():
                 await outbox.room()
                 outbox.tell(error_frame(result))

@@ -50,6 +50,7 @@ class Hub:
         self._arrived: defaultdict[str, list[str]] = defaultdict(list)
         self._arrival = asyncio.Event()
         self._resync = asyncio.Event()
+        self._thorough = False
         self._tasks: list[asyncio.Task[None]] = []
         self._catching_up: set[asyncio.Task[None]] = set()
         self._turned: float | None = None
@@ -100,14 +101,21 @@ class Hub:
             del self._outboxes[outbox.token]
             self._presences.touch(outbox.token)
 
-    async def _attach(self, outbox: Outbox) -> None:
+    async def _attach(self, outbox: Outbox, *, thorough: bool = False) -> None:
+        """Bring a socket up to date.
+
+        Args:
+            thorough: also with frames that another socket of the session has taken, on another node perhaps.
+        """
         # In this order: once the presence is written, the stream brings every later frame (held back by the
         # outbox); what was before is in the session. Both bring a frame between the two.
         outbox.hold_back()
         view: View | None = None
         try:
             await self._presences.written(outbox.token)
-            view = await self._sessions.look(outbox.token, outbox.after)
+            view = await self._sessions.look(
+                outbox.token, outbox.after, since=outbox.since or None if thorough else None
+            )
         finally:
             outbox.release(view)
 
@@ -175,7 +183,7 @@ class Hub:
     def _catch_up(self, outbox: Outbox) -> None:
         """Attach a socket anew that misses pieces of the running answer."""
         outbox.hold_back()
-        task = asyncio.create_task(self._attach(outbox), name="hub catch up")
+        task = asyncio.create_task(self._attach(outbox, thorough=True), name="hub catch up")
         self._catching_up.add(task)
         task.add_done_callback(self._catching_up.discard)
 
@@ -189,6 +197,7 @@ class Hub:
 
     def _resync_all(self) -> None:
         self._hold_back_all()
+        self._thorough = True
         self._resync.set()
 
     async def _resynchronise(self) -> None:
@@ -196,17 +205,21 @@ class Hub:
         while True:
             await self._resync.wait()
             self._resync.clear()
-            places = asyncio.Semaphore(limits.ATTACH_CONCURRENCY)
-
-            async def attach(outbox: Outbox, places: asyncio.Semaphore = places) -> None:
-                async with places:
-                    await self._attach(outbox)
-
-            results = await asyncio.gather(*map(attach, self._all()), return_exceptions=True)
+            thorough, self._thorough = self._thorough, False
+            results = await self._attach_all(thorough)
             failures = [result for result in results if isinstance(result, Exception)]
             if failures:
                 first = repr(failures[0])
                 log.error("sockets may miss frames until the next look", sockets=len(failures), error=first)
+
+    async def _attach_all(self, thorough: bool) -> list[BaseException | None]:
+        places = asyncio.Semaphore(limits.ATTACH_CONCURRENCY)
+
+        async def attach(outbox: Outbox) -> None:
+            async with places:
+                await self._attach(outbox, thorough=thorough)
+
+        return await asyncio.gather(*map(attach, self._all()), return_exceptions=True)
 
     async def _refresh(self) -> None:
         """Renew all presences before they expire, and look for missed frames on the way."""

@@ -39,17 +39,20 @@ class Outbox:
         transport: asyncio.Transport | None,
         protocol: ChatProtocol,
         on_arrived: Callable[[str, Sequence[str]], None],
+        on_stop: Callable[[str], None],
         after: str | None = None,
     ) -> None:
         """Take the socket.
 
         Args:
             on_arrived: is told the token and the ids of frames that arrived.
+            on_stop: is told of a turn that is to be stopped; see `stop_when_accepted`.
             after: the id of the last message that the client has; it gets all that ended since.
         """
         self.token = token
         self.streaming = protocol.streaming
         self.after = after
+        self.since = ""
         self._socket = socket
         self._transport = transport
         self._view = protocol.view()
@@ -58,6 +61,8 @@ class Outbox:
         self._held: list[Frame] | None = []
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._expected: dict[str, str] = {}  # id of the frame that will end it → id of the message
+        self._to_stop: set[str] = set()
+        self._on_stop = on_stop
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
@@ -74,7 +79,7 @@ class Outbox:
     @property
     def lost(self) -> bool:
         """Whether pieces of the running answer are missing, so that the session has to be looked at again."""
-        return self._view.lost and not self.holding
+        return self._held is None and self._view.lost
 
     def hold_back(self) -> None:
         """Keep offered frames until `release`, as older ones may be missing."""
@@ -91,6 +96,7 @@ class Outbox:
         if view is None:
             view = View([])
         self._release_missed(view)
+        self._view.looked()
         partial = view.partial
         for frame in held:
             # What is told of the running answer before stands in the partial one already.
@@ -103,6 +109,7 @@ class Outbox:
 
     def _release_missed(self, view: View) -> None:
         after, self.after = self.after, None
+        self.since = max(self.since, view.time)
         if view.earlier:
             # The client says that it has them.
             self._seen.update(dict.fromkeys(view.earlier))
@@ -136,6 +143,9 @@ class Outbox:
         outs = self._view.show(frame)
         for out in outs:
             self._put(None, out)
+        if self._to_stop and (accepted := frame.get("turn") or frame.get("id")) in self._to_stop:
+            self._to_stop.discard(accepted)
+            self._on_stop(accepted)
         ending = frame.get("ending")
         if outs and ending is not None:
             self._offer_last(ending)
@@ -147,6 +157,7 @@ class Outbox:
         self._seen[frame_id] = None
         if len(self._seen) > limits.SEEN_FRAMES:
             self._seen.popitem(last=False)
+        self.since = max(self.since, frame["timestamp"])
         *before, last = self._view.show(frame)
         for out in before:
             self._put(None, out)
@@ -157,6 +168,18 @@ class Outbox:
             waiting, self._expected = self._expected, {}
             for message_id in waiting.values():
                 self.offer(refusal_frame(message_id, SESSION_EXPIRED))
+
+    def stop_when_accepted(self, turn: str | None) -> None:
+        """Stop a message that this socket sent a moment ago, so that the session does not know it yet.
+
+        Args:
+            turn: the message; None for the first of them, which is answered first.
+        """
+        unaccepted = self._view.unaccepted()
+        if turn is None:
+            self._to_stop.update(unaccepted[:1])
+        elif turn in unaccepted:
+            self._to_stop.add(turn)
 
     def tell(self, frame: Frame) -> None:
         """Queue a frame that concerns this socket alone, at once even while others are held back."""

@@ -112,9 +112,17 @@ class View(Protocol):
         """Return what brings the client up to date with the running answer."""
         ...
 
+    def looked(self) -> None:
+        """Take note that the session was looked at: what is missing still will not be found."""
+        ...
+
+    def unaccepted(self) -> list[str]:
+        """Return the ids of messages that this socket sent and that are not known to be accepted."""
+        ...
+
     @property
     def lost(self) -> bool:
-        """Whether pieces of the running answer are missing, until `show_partial` brings them."""
+        """Whether pieces of the running answer are missing, so that the session should be looked at."""
         ...
 
 
@@ -178,6 +186,13 @@ class PlainView:
 
     def show_partial(self, partial: Partial) -> list[Out]:
         """Return nothing: it is not finished."""
+        return []
+
+    def looked(self) -> None:
+        """Do nothing: what is missing comes with the whole answer."""
+
+    def unaccepted(self) -> list[str]:
+        """Return nothing: a plain client cannot stop."""
         return []
 
 

@@ -7,24 +7,24 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from pipeline.messages import INTERNAL_ERROR
-from pipeline.session_replies import Stopped
+from pipeline.session_replies import Stale, Stopped
 from pipeline.stops import announce_stop
 from web import keys, limits
-from web.protocol import Refusal
+from web.outbox import Outbox
+from web.protocol import Refusal, error_frame
 
 log = structlog.get_logger(__name__)
 
 _FAILED = "The answer could not be stopped; try again."
 
 
-async def stop(app: web.Application, token: str, turn: str | None) -> Refusal | None:
-    """Stop the running turn of a session, or only the turn given; nothing happens when there is none.
-
-    Returns:
-        What to tell the client when it did not work.
-    """
+async def stop(app: web.Application, outbox: Outbox, turn: str | None) -> None:
+    """Stop the running turn of a session, or only the turn given; the client is told only of a failure."""
+    token = outbox.token
     try:
         stopped = await app[keys.SESSIONS].stop(token, turn)
+        if isinstance(stopped, Stale):
+            outbox.stop_when_accepted(turn)
         if isinstance(stopped, Stopped):
             if not stopped.running:
                 # It is on its way between the stages, and may be for long: no worker has to come to it first.
@@ -32,5 +32,4 @@ async def stop(app: web.Application, token: str, turn: str | None) -> Refusal | 
             await announce_stop(app[keys.REDIS], token, stopped.turn, patience=limits.REDIS_PATIENCE_SECONDS)
     except (RedisError, OSError) as exc:
         log.warning("an answer could not be stopped", error=repr(exc))
-        return Refusal(INTERNAL_ERROR, _FAILED)
-    return None
+        outbox.tell(error_frame(Refusal(INTERNAL_ERROR, _FAILED)))

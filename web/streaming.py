@@ -84,12 +84,22 @@ class StreamView:
         self._accepted: OrderedDict[str, None] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._running: Running | None = None
-        self._missing: tuple[str, int] | None = None  # turn and run of which the text so far is not known
+        # Turn and run of which a piece is missing, and whether it is worth while to look for it.
+        self._missing: tuple[str, int] | None = None
+        self._lost = False
 
     @property
     def lost(self) -> bool:
-        """Whether pieces of the running answer are missing, until `show_partial` brings them."""
-        return self._missing is not None
+        """Whether pieces of the running answer are missing, so that the session should be looked at."""
+        return self._lost
+
+    def looked(self) -> None:
+        """Take note that the session was looked at: what is missing still comes with the whole answer."""
+        self._lost = False
+
+    def unaccepted(self) -> list[str]:
+        """Return the ids of messages that this socket sent and that are not known to be accepted."""
+        return [message_id for message_id in self._asked if message_id not in self._accepted]
 
     def asked(self, message_id: str) -> None:
         """Note that this socket sent a message."""
@@ -131,17 +141,20 @@ class StreamView:
 
     def _token(self, frame: Frame) -> list[Out]:
         turn, run, running = frame["turn"], frame["run"], self._running
-        if running is None or running.turn != turn or running.run < run:
-            if turn not in self._ended:
-                self._missing = (turn, run)
+        if self._missing == (turn, run) or turn in self._ended:
             return []
-        if running.run > run or (self._missing is not None and self._missing == (turn, run)):
+        if running is None or running.turn != turn or running.run < run:
+            return self._miss(turn, run)
+        if running.run > run:
             return []
         begin = running.length - frame["at"]
         if begin < 0:
-            self._missing = (turn, run)
-            return []
+            return self._miss(turn, run)
         return self._text(frame["text"][begin:])
+
+    def _miss(self, turn: str, run: int) -> list[Out]:
+        self._missing, self._lost = (turn, run), True
+        return []
 
     def _text(self, text: str) -> list[Out]:
         running = self._running

@@ -3,7 +3,7 @@
 -- KEYS[1]  the session (RedisJSON)
 -- KEYS[2]  what there is of the running answer (string)
 -- ARGV     tail  how many of the last messages to read, 0 for none
--- Output   {GONE} | {FOUND, JSON by path, partial answer or ''}
+-- Output   {GONE} | {FOUND, JSON by path, partial answer or '', time}
 local found
 if tonumber(tail) > 0 then
     found = redis.call('JSON.GET', KEYS[1], '$._unsent', '$._errors', '$._inbox[*]', '$._turn',
@@ -14,4 +14,4 @@ end
 if not found then
     return {GONE}
 end
-return {FOUND, found, redis.call('GET', KEYS[2]) or ''}
+return {FOUND, found, redis.call('GET', KEYS[2]) or '', now()}

@@ -5,7 +5,7 @@
 -- KEYS[2]  string  its lease         KEYS[4]  stream  dead letters
 -- ARGV     group: the stage's consumer group
 --
--- Result: {entries, offset of the last one ever added, of the last one read, number pending, offset of the oldest
+-- Output   {entries, offset of the last one ever added, of the last one read, number pending, offset of the oldest
 -- one not done (0 for none), ms when that was sent, lease (or false), entries failed so far, dead letters}.
 local length, last, first = 0, 0, 1
 local stream = redis.pcall('XINFO', 'STREAM', KEYS[1])
