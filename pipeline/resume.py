@@ -59,7 +59,7 @@ def resume(session: Recent, after: str) -> View | None:
 
 
 def resume_since(session: Recent, point: str) -> View | None:
-    """Return what ended since a time and what no socket has taken; None when the messages reach not so far."""
+    """Return what ended since a time and what no socket has taken; None when it is further back."""
     if not session.reaches(point):
         return None
     finished = _since(point, _answers(session.messages), session.errors)

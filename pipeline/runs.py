@@ -73,6 +73,11 @@ class Run:
         self._bytes = 0
         self._missed: dict[str, list[Frame]] = {}
 
+    @property
+    def pending(self) -> bool:
+        """Whether something was said that is not on its way yet."""
+        return bool(self._said or self._notices)
+
     def start(self, regenerates: str) -> None:
         """Tell that the model begins."""
         frame: Frame = {"type": "start", "turn": self.turn, "run": self.number}

@@ -110,6 +110,8 @@ class Outbox:
     def _release_missed(self, view: View) -> None:
         after, self.after = self.after, None
         self.since = max(self.since, view.time)
+        if after is not None:
+            self._seen[after] = None
         if view.earlier:
             # The client says that it has them.
             self._seen.update(dict.fromkeys(view.earlier))
