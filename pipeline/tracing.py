@@ -1,7 +1,7 @@
-"""Traces: one per message, from the socket through all stages; off unless OTEL_* variables ask for it.
+"""Traces: one per message, from socket to socket through all stages; off unless OTEL_* variables ask for it.
 
     web: send ingest ──▶ process ingest ──▶ process enrich ──▶ process infer ──▶ process deliver
-                                                                    └ chat <model>
+            └ web: receive web                                     └ chat <model>
 
 The id of a trace is computed from the id of its message. So a message that waited in its session's inbox, and
 is sent on by the turn before it, goes on in its own trace; and who knows a message's id finds its trace. The
@@ -156,6 +156,17 @@ def processing(message_id: str, event: Any, attempt: int) -> Iterator[Span]:
     )
     with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         yield span
+
+
+def answered(message_id: str, sockets: int) -> None:
+    """Note that what ends a message has come to a web process, and for how many sockets."""
+    span = cast(trace.Tracer, _tracing.tracer).start_span(
+        "receive web",
+        trace.set_span_in_context(NonRecordingSpan(_root_context(message_id))),
+        SpanKind.CONSUMER,
+        {**_destination("receive", "web"), "messaging.message.id": message_id, "parley.sockets": sockets},
+    )
+    span.end()
 
 
 def calling(name: str, attributes: Mapping[str, str]) -> Span | None:

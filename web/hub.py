@@ -19,6 +19,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from pipeline import tracing
 from pipeline.presence import PRESENCE_TTL, Presence, node_stream
 from pipeline.session_replies import View
 from pipeline.sessions import Sessions
@@ -175,6 +176,8 @@ class Hub:
             log.exception("frames that cannot be read were dropped")
             return
         for token, frame in frames:
+            if tracing.enabled() and frame["type"] in ("message", "error") and "turn" in frame:
+                tracing.answered(frame["turn"], len(self._outboxes.get(token, ())))
             for outbox in self._outboxes.get(token, ()):
                 outbox.offer(frame)
                 if outbox.lost:

@@ -10,7 +10,7 @@ from pipeline.errors import mask
 
 # Fields whose strings say nothing of what people wrote. All other strings are hidden, so that a field that is
 # added later is hidden until somebody thinks about it.
-_HARMLESS = frozenset({"id", "turn", "error", "code", "kind", "timestamp"})
+_HARMLESS = frozenset({"id", "turn", "error", "incomplete", "timestamp"})
 _WORD = re.compile(r"[\w.:+-]{1,64}", re.ASCII)
 
 

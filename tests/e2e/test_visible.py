@@ -42,6 +42,7 @@ async def test_each_message_has_one_trace_through_the_web_and_all_stages(
     steps = {
         ("parley-web", "send ingest"),
         *((f"parley-{stage}", f"process {stage}") for stage in STAGES),
+        ("parley-web", "receive web"),
         ("parley-infer", "text_completion 127.0.0.1"),
     }
 
