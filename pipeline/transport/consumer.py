@@ -38,6 +38,7 @@ from .group import GroupMember, MemberState
 from .keys import GroupKeys, dead_key, stream_key
 from .partitions import PartitionReader
 from .probe import probe
+from .replies import ReplyConsumer
 from .scripts import NOT_OWNER
 from .wire import Record, offset_of
 
@@ -101,6 +102,9 @@ class Consumer(base.Consumer):
         self.app.sensors.add(AbandonedEvents(self))
         self._last_turn = monotonic()
         self._probed = False
+        self._replies = conf.reply_to
+        replies = ReplyConsumer(self.app, loop=self.app.loop, beacon=self.app.beacon)
+        self.app._reply_consumer = replies  # type: ignore[attr-defined]
 
     # -- membership ---------------------------------------------------------------------------------------
 
@@ -151,14 +155,10 @@ class Consumer(base.Consumer):
     async def _assign(self, assigned: set[TP], generation: int) -> None:
         """Take over partitions, in the order of Faust's own driver."""
         self.app.consumer_generation_id = generation
-        acking = self.app.topics.acks_enabled_for
         self._assignment = set(assigned)
         self._redeliveries.clear()
-        self.reader.assign(
-            [tp for tp in assigned if acking(tp.topic)],
-            [tp for tp in assigned if not acking(tp.topic)],
-            generation,
-        )
+        queues = {tp for tp in assigned if self._is_acked(tp.topic)}
+        self.reader.assign(queues, assigned - queues, generation)
         for tp in self.reader.logs:
             if self.reader.logs[tp] > await self._end_of(tp):
                 logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
@@ -296,8 +296,7 @@ class Consumer(base.Consumer):
     async def wait_empty(self) -> None:
         """Wait until the events that agents have begun are done, for the rebalance time-out at the most.
 
-        What is not done by then stays pending and is worked on again. Replies are not waited for: Faust puts
-        each into the queue of a second channel that nobody reads, and so never acks it.
+        What is not done by then stays pending and is worked on again.
         """
         deadline = monotonic() + self.member.rebalance_timeout
         while not self.should_stop and (begun := self._begun()):
@@ -310,9 +309,16 @@ class Consumer(base.Consumer):
             gc.collect()  # an agent that ended acks its event when its stream is collected
         await self.commit()
 
+    def _is_acked(self, topic: str) -> bool:
+        """Tell whether the entries of a topic are acked one by one.
+
+        Those of reply topics are not, though Faust asks for it: it also puts each reply into the queue of a
+        second channel that nobody reads, so that its message is never done.
+        """
+        return topic != self._replies and self.app.topics.acks_enabled_for(topic)
+
     def _begun(self) -> list[Message]:
-        replies = self.app.conf.reply_to_prefix
-        return [message for message in self._unacked_messages if not message.topic.startswith(replies)]
+        return [message for message in self._unacked_messages if message.topic != self._replies]
 
     # -- acking -------------------------------------------------------------------------------------------
 
@@ -439,7 +445,7 @@ class Consumer(base.Consumer):
         self._give_up(message, error, attempts=1)
 
     def _give_up(self, message: Message, error: BaseException, *, attempts: int) -> None:
-        if message.acked or not self.app.topics.acks_enabled_for(message.topic):
+        if message.acked or not self._is_acked(message.topic):
             return
         message.acked = True
         self._unacked_messages.discard(message)

@@ -36,6 +36,10 @@ def test_an_agent_answers(lab: Lab, call: str, answers: list[Any]) -> None:
     assert lab.wait_notes(call, 1) == answers
 
 
+def test_an_answer_that_comes_twice_counts_once(lab: Lab) -> None:
+    assert lab.wait_notes("answered-twice", 2) == [1, [2, 3, 4]]
+
+
 def test_an_agent_answers_to_a_topic_named_by_the_sender(lab: Lab) -> None:
     assert sorted(lab.wait_notes("reply-topic", 2)) == [25, 36]
 

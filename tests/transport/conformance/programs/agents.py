@@ -36,6 +36,15 @@ async def slow_square(stream: Stream) -> AsyncIterator[int]:
         yield number * number
 
 
+@app.agent()
+async def answer_twice(stream: Stream) -> AsyncIterator[int]:
+    """Answer, then fail: the event comes again and is answered again."""
+    async for event in stream.events():
+        yield event.value
+        if "redelivery" not in event.headers:
+            raise ValueError("after the answer")
+
+
 @app.agent(app.topic("asked", value_type=Sale))
 async def describe(stream: Stream) -> AsyncIterator[str]:
     async for sale in stream:
@@ -52,6 +61,8 @@ async def ask_everything() -> None:
     await note("kvmap", sorted([answer async for answer in square.kvmap(items(pairs))]))
     await note("join", await slow_square.join([1, 2, 3, 4]))
     await note("kvjoin", await square.kvjoin(items(pairs)))
+    asked = answer_twice.ask(1), answer_twice.join([2, 3, 4])
+    await note("answered-twice", *await asyncio.gather(*asked))
     await note("parallel", await asyncio.gather(*(square.ask(number) for number in range(20))))
 
 

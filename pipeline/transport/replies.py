@@ -1,0 +1,23 @@
+"""Answers to ``ask``, ``map`` and ``join``: each call takes one answer, whatever comes after it."""
+
+from __future__ import annotations
+
+from faust.agents.models import ReqRepResponse
+from faust.agents.replies import ReplyConsumer as FaustReplyConsumer
+from faust.models import maybe_model
+from faust.types import ChannelT
+
+__all__ = ["ReplyConsumer"]
+
+
+class ReplyConsumer(FaustReplyConsumer):
+    """Hands answers to those who wait for them.
+
+    An event that is delivered again is answered again. Faust's own consumer would end the worker on the
+    second answer to an ``ask``, and count it for another one in a ``map``; it also never forgets a call.
+    """
+
+    async def _drain_replies(self, channel: ChannelT[ReqRepResponse]) -> None:
+        async for reply in channel.stream():
+            for promise in self._waiting.pop(reply.correlation_id, ()):
+                promise.fulfill(reply.correlation_id, maybe_model(reply.value))
