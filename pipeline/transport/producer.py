@@ -77,6 +77,7 @@ class Producer(base.Producer):
         self._sender: asyncio.Task[None] | None = None
         self._wakeup = asyncio.Event()
         self._changed = asyncio.Event()
+        self._produced = self.app.on_produce_message
 
     @cached_property
     def _link(self) -> Link:
@@ -114,8 +115,11 @@ class Producer(base.Producer):
             await self._wait_for_change()
         if self._closed:
             raise ProducerSendError("the producer has stopped")
+        # Its receivers, LiveCheck for one, may add to the headers.
+        pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
+        self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
         stream = stream_key(topic, partition)
-        fields = encode(key, value, headers, timestamp)
+        fields = encode(key, value, pairs, timestamp)
         if facts.compacting and key is not None:
             keys = [stream, index_key(topic, partition)]
             command = self._link.scripts.command(_COMPACTED, keys, key, *fields)
