@@ -85,11 +85,15 @@ class TopicRegistry:
         )
 
     def _wanted(self, topic: str) -> TopicFacts:
+        conf = self.app.conf
+        if topic == conf.reply_to or topic.startswith(conf.reply_to_prefix):
+            # An answer may be sent before the asker has declared where it listens.
+            return TopicFacts(1, retention_ms(conf.reply_expires), False)
         declared = next((t for t in self.app.topics if topic in t.topics), None)
         if declared is None:
-            return TopicFacts(self.app.conf.topic_partitions, 0, False)
+            return TopicFacts(conf.topic_partitions, 0, False)
         return TopicFacts(
-            declared.partitions or self.app.conf.topic_partitions,
+            declared.partitions or conf.topic_partitions,
             retention_ms(declared.retention),
             bool(declared.compacting),
         )
