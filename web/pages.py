@@ -1,4 +1,4 @@
-"""The page at `/`: a plain client for one chat."""
+"""The page at `/`: the chat, built from `web/ui` into `web/static`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from web import keys
 from web.errors import json_response
 
 _STATIC = Path(__file__).resolve().parent / "static"
+_ASSETS = "/static/assets/"
+_A_YEAR = "public, max-age=31536000, immutable"  # a changed asset has another name
 
 
 def add_routes(app: web.Application) -> None:
@@ -18,6 +20,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/favicon.ico", favicon)
     app.router.add_get("/model", model)
     app.router.add_static("/static/", _STATIC)
+    app.on_response_prepare.append(_keep_assets)
 
 
 async def index(_request: web.Request) -> web.FileResponse:
@@ -35,3 +38,8 @@ async def model(request: web.Request) -> web.Response:
     settings = request.app[keys.SETTINGS]
     name = "ELIZA" if settings.model_kind == "eliza" else settings.model
     return json_response({"kind": settings.model_kind, "name": name})
+
+
+async def _keep_assets(request: web.Request, response: web.StreamResponse) -> None:
+    if request.path.startswith(_ASSETS) and response.status in (200, 206, 304):
+        response.headers["Cache-Control"] = _A_YEAR

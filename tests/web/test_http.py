@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -142,14 +143,30 @@ async def test_the_page_needs_nothing_that_its_policy_forbids(node: Node) -> Non
     async with node.client.http.get("/") as response:
         page = await response.text()
         assert response.content_type == "text/html"
-        assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+        policy = response.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
         assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "<style" not in page
     assert " style=" not in page
     assert " on" not in page.replace(" on ", "")
-    for path in ("/static/chat.css", "/static/chat.js", "/static/icon.svg", "/favicon.ico"):
+    needed = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(needed) == 4
+    for path in (*needed, "/favicon.ico"):
         async with node.client.http.get(path) as response:
             assert response.status == 200, path
+
+
+async def test_a_file_that_never_changes_is_kept_by_browsers(node: Node) -> None:
+    async with node.client.http.get("/") as response:
+        assert response.headers["Cache-Control"] == "no-cache"
+        script = re.findall(r'src="(/static/assets/[^"]+)"', await response.text())[0]
+    async with node.client.http.get(script) as response:
+        assert "immutable" in response.headers["Cache-Control"]
+    async with node.client.http.get("/static/assets/missing.js") as response:
+        assert response.status == 404
+        assert response.headers["Cache-Control"] == "no-cache"
 
 
 async def test_the_page_learns_that_eliza_answers(node: Node) -> None:
