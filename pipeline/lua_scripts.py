@@ -16,7 +16,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from pipeline.redis_client import execute
+from pipeline.redis_client import execute, execute_many
 
 _FOLDER = Path(__file__).parent / "lua"
 
@@ -95,19 +95,12 @@ async def run_scripts(
         redis.exceptions.RedisError: the first error among the replies.
     """
     for last_try in (False, True):
-        async with redis.pipeline(transaction=False) as pipe:
+        loads = [("SCRIPT", "LOAD", script.text) for script in scripts] if last_try else []
+        try:
+            return (await execute_many(redis, [*loads, *commands]))[len(loads) :]
+        except NoScriptError:
             if last_try:
-                for script in scripts:
-                    pipe.execute_command("SCRIPT", "LOAD", script.text)
-            for command in commands:
-                pipe.execute_command(*command)
-            replies: list[Any] = await pipe.execute(raise_on_error=False)
-        replies = replies[-len(commands) :]
-        error = next((reply for reply in replies if isinstance(reply, Exception)), None)
-        if error is None:
-            return replies
-        if not isinstance(error, NoScriptError) or last_try:
-            raise error
+                raise
     raise AssertionError("unreachable")
 
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import orjson
 from redis.asyncio import Redis
 
 from pipeline.messages import Frame
-from pipeline.redis_client import outlasting
+from pipeline.redis_client import execute_many, outlasting
 
 # Seconds that a session's presence lives after the node renewed it last.
 PRESENCE_TTL = 300
@@ -107,8 +106,7 @@ class Presence:
             How many copies were handed to nodes; 0 when nobody listens.
         """
         replies = await self._pipeline([("HGETALL", presence_key(token)) for token, _ in frames])
-        # redis-py makes a dict of what Lua gets as a list.
-        holders = (Holders.of([*chain.from_iterable(reply.items())]) for reply in replies)
+        holders = map(Holders.of, replies)
         known = [(token, held, frame) for (token, frame), held in zip(frames, holders, strict=True)]
         return await self.publish_to(known)
 
@@ -147,13 +145,7 @@ class Presence:
         if not commands:
             return []
 
-        async def run() -> list[Any]:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for command in commands:
-                    pipe.execute_command(*command)
-                return list(await pipe.execute())
-
-        return await outlasting(run, patience=self._patience)
+        return await outlasting(lambda: execute_many(self._redis, commands), patience=self._patience)
 
 
 def _pairs(tokens: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:

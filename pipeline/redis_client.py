@@ -6,14 +6,15 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, cast
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 
-from pipeline.transport.connection import is_unavailable
+from pipeline.transport.connection import Command, is_unavailable
+from pipeline.transport.stream_connection import StreamConnection
 
 logger = logging.getLogger(__name__)
 
@@ -36,25 +37,47 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 
 
-def connect(url: str, *, max_connections: int = 64) -> Redis:
+class Client(Redis):
+    """A client whose commands mostly take the short way: `execute` and `execute_many` of this module.
+
+    They share one connection, and what several tasks ask for at the same time goes out and comes back
+    together. redis-py's own methods still use the pool.
+    """
+
+    stream: StreamConnection
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Close the connection and the pool."""
+        await self.stream.close()
+        await super().aclose(close_connection_pool)
+
+
+def connect(url: str, *, max_connections: int = 64) -> Client:
     """Return a client with a pool of its own; `aclose` closes both.
 
     Args:
         url: `redis://…` or `rediss://…`.
         max_connections: callers beyond that wait for one to be free.
     """
+    options = {
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_keepalive": True,
+        "decode_responses": False,
+    }
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
         timeout=SOCKET_TIMEOUT,
-        socket_timeout=SOCKET_TIMEOUT,
-        socket_connect_timeout=CONNECT_TIMEOUT,
-        socket_keepalive=True,
         health_check_interval=HEALTH_CHECK_INTERVAL,
         retry=Retry(ExponentialWithJitterBackoff(base=_FIRST_PAUSE, cap=_LONGEST_PAUSE), _RETRIES),
-        decode_responses=False,
+        **options,
     )
-    return Redis.from_pool(pool)
+    client = cast(Client, Client.from_pool(pool))
+    # RESP2: a reply is a list here as in Lua, so both are read alike. What to repeat is for `outlasting`.
+    no_retries = Retry(NoBackoff(), 0)
+    client.stream = StreamConnection(ConnectionPool.from_url(url, protocol=2, retry=no_retries, **options))
+    return client
 
 
 def connect_reader(url: str, block_ms: int) -> Redis:
@@ -76,8 +99,28 @@ def connect_reader(url: str, block_ms: int) -> Redis:
 
 
 async def execute(redis: Redis, *command: str | bytes | int) -> Any:
-    """Send one command as it is, for those that redis-py dresses up (JSON) or does not type."""
+    """Send one command and return its reply as it is, unless a client of another kind dresses it up."""
+    if isinstance(redis, Client):
+        return await redis.stream.execute(*command)
     return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+async def execute_many(redis: Redis, commands: Sequence[Command]) -> list[Any]:
+    """Send commands in one go and return their replies as they are.
+
+    Args:
+        redis: made by `connect`.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away, or refused one of them; the others were executed.
+    """
+    if not isinstance(redis, Client):
+        raise TypeError(f"{redis!r} was not made by connect()")
+    replies = await redis.stream.execute_many(commands)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 async def outlasting(operation: Callable[[], Awaitable[T]], *, patience: float | None = None) -> T:

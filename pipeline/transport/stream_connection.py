@@ -106,6 +106,7 @@ class _Protocol(asyncio.Protocol):
             notEnoughData=_NOT_YET,
         )
         self._waiting: deque[_Exchange] = deque()
+        self._unsent: list[bytes] = []
         self._watchdog: asyncio.TimerHandle | None = None
         self._closed = self._loop.create_future()
         # Kept, as a stream writer that is collected closes its socket.
@@ -122,10 +123,18 @@ class _Protocol(asyncio.Protocol):
             return done
         now = self._loop.time()
         self._waiting.append(_Exchange(len(commands), [], done, now))
-        self._transport.write(b"".join(map(_pack, commands)))
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.extend(map(_pack, commands))
         if self._watchdog is None:
             self._watchdog = self._loop.call_at(now + SOCKET_TIMEOUT, self._look)
         return done
+
+    def _flush(self) -> None:
+        """Write what all tasks have asked for in this turn of the event loop, in one system call."""
+        packed, self._unsent = b"".join(self._unsent), []
+        if not self.lost:
+            self._transport.write(packed)
 
     def data_received(self, data: bytes) -> None:
         """Hand replies out to those who wait, in order."""
