@@ -134,26 +134,31 @@ def test_a_socket_that_joins_is_told_the_text_so_far_and_then_what_follows() -> 
     assert short(show(view, start(), token(3, "lo w"), token(7, "orld"))) == [" w", "orld"]
 
 
+def is_lost(view: StreamView) -> bool:
+    """Return whether pieces are missing; a call, as the type checker takes an attribute to stay as it was."""
+    return view.lost
+
+
 def test_a_gap_is_looked_for_once_and_then_left_to_the_whole_answer() -> None:
     view = StreamView()
     show(view, start(), token(0, "a"))
     assert show(view, token(2, "c")) == []
-    assert view.lost
+    assert is_lost(view)
     assert short(told(view.show_partial(Partial("t", 1, "abc")))) == ["bc"]
     view.looked()
-    assert not view.lost
+    assert not is_lost(view)
     assert short(show(view, token(3, "d"), token(9, "z"))) == ["d"]
-    assert view.lost
+    assert is_lost(view)
     view.looked()  # in vain
     assert show(view, token(10, "y")) == []
-    assert not view.lost
+    assert not is_lost(view)
     assert short(show(view, message("abcdefghizy"))) == ["efghizy", "abcdefghizy"]
 
 
 def test_tokens_of_a_turn_whose_start_was_lost_ask_for_a_look() -> None:
     view = StreamView()
     assert show(view, token(5, "x")) == []
-    assert view.lost
+    assert is_lost(view)
 
 
 def test_accepted_comes_before_anything_else_of_its_message_and_once() -> None:
