@@ -3,7 +3,7 @@
 This package stands alone: it needs Faust and redis-py, and nothing else of this project.
 """
 
-from .consumer import MAX_ATTEMPTS, REDELIVERY_HEADER
+from .attempts import MAX_ATTEMPTS, REDELIVERY_HEADER
 from .dead_letters import DeadLetter, DeadLetters
 from .driver import Transport
 from .errors import (

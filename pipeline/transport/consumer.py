@@ -4,7 +4,7 @@ What differs from Faust on Kafka, and why:
 
 - Entries are acked one by one (``XACK``), not by a committed offset. A slow event holds up nobody.
 - An agent that raises does not ack its event (Faust alone would: it acks in a ``finally``). The event comes
-  again, with a delay that grows, and after :data:`MAX_ATTEMPTS` it is a dead letter.
+  again, with a delay that grows, and at last is a dead letter (see ``attempts``).
 - Acks carry the lease they were made under. An owner that lost its partition is refused.
 """
 
@@ -12,64 +12,44 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import heapq
-import random
 import socket
 import sys
 import uuid
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from faust.exceptions import DecodeError
-from faust.streams import current_event
-from faust.transport import base
-from faust.types import TP, AgentT, ConsumerMessage, Message
+from faust.types import TP, ConsumerMessage, Message
 from mode import Service, get_logger
-from redis.exceptions import NoScriptError
 
 from .abandoned import AbandonedEvents
-from .connection import Command, execute, is_unavailable
-from .dead_letters import LIMIT, MAX_AGE
+from .acks import ack
+from .attempts import MAX_ATTEMPTS, REDELIVERY_HEADER, AgentErrors, Attempts
+from .connection import is_unavailable
 from .errors import AbandonedError
 from .group import GroupMember, MemberState
-from .keys import GroupKeys, dead_key, stream_key
+from .housekeeping import RETENTION_INTERVAL, expire_entries, has_strays
+from .keys import GroupKeys
 from .partitions import PartitionReader
+from .positions import RETRY_DELAY, Positions
 from .probe import probe
 from .replies import ReplyConsumer
-from .scripts import NOT_OWNER
-from .wire import Record, offset_of
+from .wire import Record
 
 if TYPE_CHECKING:
     from .driver import Transport
     from .producer import Producer
 
-__all__ = ["MAX_ATTEMPTS", "REDELIVERY_HEADER", "Consumer"]
+__all__ = ["Consumer"]
 
 logger = get_logger(__name__)
 _T = TypeVar("_T")
 
-#: How often an event may fail, the first delivery included, before it is a dead letter.
-MAX_ATTEMPTS: Final = 5
-#: Seconds before the second, third, … attempt; half of it is random, so that failures don't march in step.
-BACKOFF: Final = (0.1, 0.5, 2.0, 5.0)
-#: Header of a message delivered again: how many attempts have failed before.
-REDELIVERY_HEADER: Final = "redelivery"
-#: Seconds between tries while Redis is away.
-RETRY_DELAY: Final = 0.5
-#: Entry ids per call of ``ack.lua``: Lua's ``unpack`` has a limit of some 8,000.
-ACKS_PER_CALL: Final = 1000
-#: Seconds between looks for entries older than their topic's retention.
-RETENTION_INTERVAL: Final = 5.0
-#: Entries one such look takes at once: a script keeps Redis from everything else.
-RETENTION_PAGE: Final = 500
-#: Characters of an error that a dead letter keeps.
-ERROR_LENGTH: Final = 2000
 
-
-class Consumer(base.Consumer):
+class Consumer(Positions):
     """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished."""
 
     logger = logger
@@ -95,10 +75,9 @@ class Consumer(base.Consumer):
             start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
         )
         self._assignment: set[TP] = set()
-        self._redeliveries: list[tuple[float, int, TP, Record]] = []
         self._committing: dict[TP, list[int]] = {}
-        self._failing: set[asyncio.Task[None]] = set()
-        self._watched: set[int] = set()
+        self._attempts = Attempts(self, self._link, self.reader, conf.id)
+        self._agent_errors = AgentErrors(self.fail)
         self.app.sensors.add(AbandonedEvents(self))
         self._last_turn = monotonic()
         self._probed = False
@@ -116,10 +95,10 @@ class Consumer(base.Consumer):
             TopicMismatchError: A topic is recorded with another number of partitions.
         """
         if not self._probed:
-            await self._persist(partial(probe, self._link.server, GroupKeys.of(self.app.conf.id).state))
+            await self.persist(partial(probe, self._link.server, GroupKeys.of(self.app.conf.id).state))
             self._probed = True
         for topic in topics:
-            await self._persist(partial(self._link.topics.declare_to_read, topic))
+            await self.persist(partial(self._link.topics.declare_to_read, topic))
         self.member.subscribe(topics)
 
     async def on_start(self) -> None:
@@ -150,20 +129,20 @@ class Consumer(base.Consumer):
         for tp, partition in self.reader.queues.items():
             unacked = begun[tp].union(self._acked[tp], self._committing.get(tp, ()))
             partition.in_flight.intersection_update(unacked)
-        self._redeliveries.clear()
+        self._attempts.forget()
 
     async def _assign(self, assigned: set[TP], generation: int) -> None:
         """Take over partitions, in the order of Faust's own driver."""
         self.app.consumer_generation_id = generation
         self._assignment = set(assigned)
-        self._redeliveries.clear()
+        self._attempts.forget()
         queues = {tp for tp in assigned if self._is_acked(tp.topic)}
         self.reader.assign(queues, assigned - queues, generation)
         for tp in self.reader.logs:
             if self.reader.logs[tp] > await self._end_of(tp):
                 logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
                 self.reader.logs[tp] = 0
-        self._watch_agents()
+        self._agent_errors.watch(self.app.agents.values())
         await self.on_partitions_assigned(set(assigned), generation)
 
     def assignment(self) -> set[TP]:
@@ -187,7 +166,7 @@ class Consumer(base.Consumer):
         await self.reader.settle()
         await super().on_stop()
         await self.member.leave()
-        await asyncio.gather(*self._failing, return_exceptions=True)
+        await self._attempts.settle()
         await self.reader.close()
 
     def close(self) -> None:
@@ -201,13 +180,11 @@ class Consumer(base.Consumer):
             return {}
         self._last_turn = monotonic()
         active = set(self._assignment if active_partitions is None else active_partitions & self._assignment)
-        due = self._due_redeliveries()
+        due = self._attempts.due()
         if due:
             return due
-        if self._redeliveries:
-            timeout = max(0.0, min(timeout, self._redeliveries[0][0] - monotonic()))
         try:
-            return await self.reader.read(active, timeout)
+            return await self.reader.read(active, self._attempts.pause(timeout))
         except Exception as error:
             if not is_unavailable(error):
                 raise
@@ -351,8 +328,8 @@ class Consumer(base.Consumer):
         try:
             await self._handle_attached({tp: max(offsets) + 1 for tp, offsets in taken.items()})
             # What the agents sent while they worked on these events must be safe first.
-            await cast("Producer", self.app.producer).confirm()
-            return await self._commit_offsets_of(taken)
+            await self.confirm()
+            committed = await ack(self._link, self.reader, self.app.conf.id, taken)
         except BaseException as error:
             for tp, offsets in taken.items():
                 self._acked[tp].extend(offsets)
@@ -362,43 +339,22 @@ class Consumer(base.Consumer):
             return False
         finally:
             self._committing = {}
+        self.app.tables.on_commit(committed)
+        self.app.monitor.on_tp_commit(committed)
+        return bool(committed)
+
+    async def confirm(self) -> None:
+        """Wait until everything that was sent so far was confirmed.
+
+        Raises:
+            TimeoutError: The app is stopping, and Redis was away for too long.
+        """
+        await cast("Producer", self.app.producer).confirm()
 
     def _take_acked(self, tp: TP) -> list[int]:
         offsets, self._acked[tp] = self._acked[tp], []
         self._acked_index[tp].difference_update(offsets)
         return offsets
-
-    async def _commit_offsets_of(self, taken: Mapping[TP, list[int]]) -> bool:
-        """Ack in one round trip, whatever the number of partitions.
-
-        Raises:
-            redis.exceptions.RedisError: Redis is away, or has refused an ack for good.
-        """
-        acked = {tp: offsets for tp, offsets in taken.items() if tp in self.reader.queues}
-        calls: list[tuple[TP, Command]] = []
-        for tp, offsets in acked.items():
-            trimming = int((await self._link.topics.facts(tp.topic)).is_queue)
-            fixed = (self.app.conf.id, self.reader.lease, trimming)
-            for at in range(0, len(offsets), ACKS_PER_CALL):
-                ids = [f"0-{offset}" for offset in offsets[at : at + ACKS_PER_CALL]]
-                command = self._link.scripts.command("ack", self.reader.lease_keys(tp), *fixed, *ids)
-                calls.append((tp, command))
-        commands = [command for _, command in calls]
-        results = await self._link.server.stream.execute_many(commands)
-        if any(isinstance(result, NoScriptError) for result in results):
-            await self._link.scripts.load("ack")
-            results = await self._link.server.stream.execute_many(commands)
-        for (tp, _), result in zip(calls, results, strict=True):
-            if isinstance(result, Exception):
-                raise result
-            if result == NOT_OWNER:
-                logger.warning("%s-%s has another owner, acks were refused", *tp)
-        for tp, offsets in acked.items():
-            self.reader.queues[tp].in_flight.difference_update(offsets)
-        committed = {tp: max(offsets) + 1 for tp, offsets in acked.items()}
-        self.app.tables.on_commit(committed)
-        self.app.monitor.on_tp_commit(committed)
-        return bool(committed)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         raise AssertionError("acks go through _commit_tps")
@@ -413,203 +369,43 @@ class Consumer(base.Consumer):
             self._acked_index[message.tp].discard(message.offset)
             self._acked[message.tp].remove(message.offset)
             if not (self.should_stop or self.app.should_stop or self._is_stale(message)):
-                self._start_failing(message, AbandonedError())
+                self._attempts.fail(message, AbandonedError())
 
     # -- failing ------------------------------------------------------------------------------------------
 
-    def _watch_agents(self) -> None:
-        """Be told of every exception that leaves an agent, before the agent's own ``on_error``."""
-        for agent in self.app.agents.values():
-            if id(agent) not in self._watched:
-                self._watched.add(id(agent))
-                agent._on_error = self._watching(agent._on_error)
-
-    def _watching(
-        self, on_error: Callable[[AgentT[Any], BaseException], Awaitable[None]] | None
-    ) -> Callable[[AgentT[Any], BaseException], Awaitable[None]]:
-        async def failed(agent: AgentT[Any], error: BaseException) -> None:
-            event = current_event()
-            if event is not None:
-                self.fail(event.message, error)
-            if on_error is not None:
-                await on_error(agent, error)
-
-        return failed
-
     def fail(self, message: Message, error: BaseException) -> None:
         """Take a message as failed: it comes again after a while, or ends as a dead letter."""
-        self._give_up(message, error, attempts=MAX_ATTEMPTS)
+        self._give_up(message, error, allowed=MAX_ATTEMPTS)
 
     def reject(self, message: Message, error: BaseException) -> None:
         """Take a message as failed for good: it is a dead letter at once."""
-        self._give_up(message, error, attempts=1)
+        self._give_up(message, error, allowed=1)
 
-    def _give_up(self, message: Message, error: BaseException, *, attempts: int) -> None:
+    def _give_up(self, message: Message, error: BaseException, *, allowed: int) -> None:
         if message.acked or not self._is_acked(message.topic):
             return
         message.acked = True
         self._unacked_messages.discard(message)
-        self._start_failing(message, error, attempts)
+        self._attempts.fail(message, error, allowed)
 
-    def _start_failing(self, message: Message, error: BaseException, attempts: int = MAX_ATTEMPTS) -> None:
-        task = asyncio.ensure_future(self._fail(message, error, attempts))
-        self._failing.add(task)
-        task.add_done_callback(self._failing.discard)
+    def dead(self, tp: TP, offset: int) -> None:
+        """Ack a dead letter with the next batch once more: that is what trims."""
+        self._acked[tp].append(offset)
 
-    async def _fail(self, message: Message, error: BaseException, allowed: int) -> None:
-        tp, offset = message.tp, message.offset
-        text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
-        keys = [*self.reader.lease_keys(tp), dead_key(*tp)]
-        lease = self.reader.lease
-        generation = self.reader.generation
-        try:
-            # What the agent sent before it failed, such as a word to whoever waits, must be safe first.
-            await cast("Producer", self.app.producer).confirm()
-        except TimeoutError:
-            return  # stopping without Redis: the entry stays pending for its next owner
-        attempts, dead = await self._persist(
-            lambda: self._link.scripts.call(
-                "fail",
-                keys,
-                self.app.conf.id,
-                lease,
-                f"0-{offset}",
-                allowed,
-                text,
-                LIMIT,
-                MAX_AGE * 1000,
-            )
-        )
-        queue = self.reader.queues.get(tp)
-        if attempts == NOT_OWNER or queue is None or self.reader.generation != generation:
-            # The partition was given out anew in the meantime: its owner claims the entry.
-            return
-        if dead or attempts == 0:
-            queue.in_flight.discard(offset)
-            if dead:
-                # Acked already; acked again with the next batch, which is what trims.
-                self._acked[tp].append(offset)
-                logger.error(
-                    "%s-%s offset %d is a dead letter after %d attempts: %s", *tp, offset, attempts, text
-                )
-            return
-        delay = BACKOFF[min(attempts, len(BACKOFF)) - 1] * (0.5 + random.random() / 2)
-        logger.warning(
-            "%s-%s offset %d failed (%s), attempt %d in %.1f s", *tp, offset, text, attempts + 1, delay
-        )
-        record = Record(
-            offset,
-            message.key,
-            message.value,
-            [item for item in dict(message.headers or {}).items() if item[0] != REDELIVERY_HEADER],
-            int(message.timestamp * 1000),
-            attempts,
-        )
-        heapq.heappush(self._redeliveries, (monotonic() + delay, offset, tp, record))
+    def again(self) -> None:
+        """End the blocking reads, as something is due before they would be."""
         self.reader.interrupt(self._assignment)
-
-    def _due_redeliveries(self) -> dict[TP, list[Record]]:
-        due: dict[TP, list[Record]] = {}
-        now = monotonic()
-        while self._redeliveries and self._redeliveries[0][0] <= now:
-            _, _, tp, record = heapq.heappop(self._redeliveries)
-            due.setdefault(tp, []).append(record)
-        return due
 
     @Service.task
     async def _sweep_strays(self) -> None:
         """Find entries that a worker read after it had lost the partition, and claim them."""
         async for _ in self.itertimer(self.member.session_timeout / 2, name="strays"):
             for tp in list(self.reader.queues):
-                if self.member.may_read:
-                    keys = [stream_key(*tp)]
-                    call = partial(self._link.scripts.call, "strays", keys, self.app.conf.id, self.member_id)
-                    if await self._persist(call):
-                        self.reader.rewind(tp)
+                look = partial(has_strays, self._link, tp, self.app.conf.id, self.member_id)
+                if self.member.may_read and await self.persist(look):
+                    self.reader.rewind(tp)
 
     @Service.task
     async def _expire_entries(self) -> None:
-        """Drop what is older than the retention of its topic, page by page."""
         async for _ in self.itertimer(RETENTION_INTERVAL, name="retention"):
-            for tp in self.assignment():
-                facts = self._link.topics.known(tp.topic)
-                if facts is not None and facts.retention and not facts.compacting:
-                    keys = [stream_key(*tp)]
-                    args = (facts.retention, RETENTION_PAGE)
-                    call = partial(self._link.scripts.call, "expire_entries", keys, *args)
-                    dropped = RETENTION_PAGE
-                    while dropped >= RETENTION_PAGE:
-                        dropped = await self._persist(call)
-
-    # -- positions ----------------------------------------------------------------------------------------
-
-    async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go back to what is not acked yet: every owned partition is claimed again."""
-        for tp in self.reader.queues:
-            self.reader.rewind(tp)
-        return {}
-
-    async def _seek(self, partition: TP, offset: int) -> None:
-        if partition in self.reader.logs:
-            self.reader.logs[partition] = offset
-
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Seek logs (changelogs, reply topics) to offsets; queues keep what is pending."""
-        for tp, offset in partitions.items():
-            await self._seek(tp, offset)
-            self._read_offset[tp] = offset or None
-
-    async def position(self, tp: TP) -> int | None:
-        """Return the offset that is read next."""
-        if tp in self.reader.logs:
-            return self.reader.logs[tp]
-        return self.reader.ends.get(tp)
-
-    def highwater(self, tp: TP) -> int:
-        """Return the end of a partition, as far as it has been read."""
-        return self.reader.ends.get(tp, 0)
-
-    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
-        """Return the first offset that each partition still holds."""
-        offsets = {}
-        for tp in partitions:
-            command = ("XRANGE", stream_key(*tp), "-", "+", "COUNT", 1)
-            first = await self._persist(partial(execute, self._link.redis, *command))
-            offsets[tp] = offset_of(first[0][0]) if first else await self._end_of(tp)
-        return offsets
-
-    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """Return the end of each partition: its last offset plus one."""
-        return {tp: await self._end_of(tp) for tp in partitions}
-
-    async def _end_of(self, tp: TP) -> int:
-        command = ("XREVRANGE", stream_key(*tp), "+", "-", "COUNT", 1)
-        last = await self._persist(partial(execute, self._link.redis, *command))
-        return offset_of(last[0][0]) + 1 if last else 1
-
-    # -- topics -------------------------------------------------------------------------------------------
-
-    async def create_topic(self, topic: str, partitions: int, replication: int, **options: Any) -> None:
-        """Record a topic in Redis, see :meth:`Producer.create_topic`."""
-        await self.app.producer.create_topic(topic, partitions, replication, **options)
-
-    def topic_partitions(self, topic: str) -> int | None:
-        """Return the number of partitions of a topic, ``None`` if it is not known yet."""
-        facts = self._link.topics.known(topic)
-        return facts.partitions if facts else None
-
-    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
-        """Return the partition of a key, or the one given; ``None`` if the topic is not known yet."""
-        if self._link.topics.known(topic) is None:
-            return None
-        return partition if partition is not None else self._link.topics.partition_for(topic, key)
-
-    async def _persist(self, call: Callable[[], Awaitable[_T]]) -> _T:
-        """Repeat a call that may be run twice until Redis answers."""
-        while True:
-            try:
-                return await call()
-            except Exception as error:
-                if not is_unavailable(error) or self.should_stop:
-                    raise
-                await asyncio.sleep(RETRY_DELAY)
+            await self.persist(partial(expire_entries, self._link, self.assignment()))

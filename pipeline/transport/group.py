@@ -48,8 +48,6 @@ REBALANCE_BEAT: Final = 0.5
 #: Part of the session time-out between heartbeats, at the most. A handler may block the loop for the rest
 #: without its worker being taken for dead.
 LONGEST_SILENCE: Final = 0.05
-#: Seconds between heartbeats, at least.
-MIN_PAUSE: Final = 0.01
 
 
 class MemberState(enum.Enum):
@@ -217,7 +215,7 @@ class GroupMember:
                 self._start_transition(self._take(plan, generation))
             return REBALANCE_BEAT
         # From when it was sent: after a handler that blocked the loop the next one is due at once.
-        return max(MIN_PAUSE, self.heartbeat_interval - (monotonic() - sent))
+        return max(0.0, self.heartbeat_interval - (monotonic() - sent))
 
     async def _release(self, generation: int) -> None:
         await self._on_revoked()

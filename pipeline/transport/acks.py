@@ -1,0 +1,56 @@
+"""Acking what agents have finished with: one round trip, whatever the number of partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from faust.types import TP
+from mode import get_logger
+from redis.exceptions import NoScriptError
+
+from .connection import Command
+from .link import Link
+from .partitions import PartitionReader
+from .scripts import NOT_OWNER
+
+__all__ = ["ack"]
+
+logger = get_logger(__name__)
+
+#: Entry ids per call of ``ack.lua``: Lua's ``unpack`` has a limit of some 8,000.
+ACKS_PER_CALL: Final = 1000
+
+
+async def ack(
+    link: Link, reader: PartitionReader, group: str, offsets: Mapping[TP, Sequence[int]]
+) -> dict[TP, int]:
+    """Ack offsets under the lease that the reader holds; a partition that has another owner refuses them.
+
+    Returns:
+        The last offset of each partition plus one, of those that are read through the group.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away, or has refused an ack for good.
+    """
+    acked = {tp: found for tp, found in offsets.items() if tp in reader.queues}
+    calls: list[tuple[TP, Command]] = []
+    for tp, found in acked.items():
+        trimming = int((await link.topics.facts(tp.topic)).is_queue)
+        for at in range(0, len(found), ACKS_PER_CALL):
+            ids = [f"0-{offset}" for offset in found[at : at + ACKS_PER_CALL]]
+            fixed = (group, reader.lease, trimming)
+            calls.append((tp, link.scripts.command("ack", reader.lease_keys(tp), *fixed, *ids)))
+    commands = [command for _, command in calls]
+    results = await link.server.stream.execute_many(commands)
+    if any(isinstance(result, NoScriptError) for result in results):
+        await link.scripts.load("ack")
+        results = await link.server.stream.execute_many(commands)
+    for (tp, _), result in zip(calls, results, strict=True):
+        if isinstance(result, Exception):
+            raise result
+        if result == NOT_OWNER:
+            logger.warning("%s-%s has another owner, acks were refused", *tp)
+    for tp, found in acked.items():
+        reader.queues[tp].in_flight.difference_update(found)
+    return {tp: max(found) + 1 for tp, found in acked.items()}

@@ -1,0 +1,43 @@
+"""What an owner does for its partitions now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from faust.types import TP
+
+from .keys import stream_key
+from .link import Link
+
+__all__ = ["RETENTION_INTERVAL", "expire_entries", "has_strays"]
+
+#: Seconds between looks for entries older than their topic's retention.
+RETENTION_INTERVAL: Final = 5.0
+#: Entries one such look takes at once: a script keeps Redis from everything else.
+RETENTION_PAGE: Final = 500
+
+
+async def has_strays(link: Link, tp: TP, group: str, member_id: str) -> bool:
+    """Tell whether a worker read entries of a partition after it had lost it; they are to be claimed.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away.
+    """
+    return bool(await link.scripts.call("strays", [stream_key(*tp)], group, member_id))
+
+
+async def expire_entries(link: Link, tps: Iterable[TP]) -> None:
+    """Drop what is older than the retention of its topic, page by page.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away.
+    """
+    for tp in tps:
+        facts = link.topics.known(tp.topic)
+        if facts is not None and facts.retention and not facts.compacting:
+            dropped = RETENTION_PAGE
+            while dropped >= RETENTION_PAGE:
+                dropped = await link.scripts.call(
+                    "expire_entries", [stream_key(*tp)], facts.retention, RETENTION_PAGE
+                )
