@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -81,6 +82,7 @@ class StreamView:
 
     def __init__(self) -> None:
         self._asked: OrderedDict[str, int] = OrderedDict()  # id → how often it was sent and not accepted yet
+        self._awaited: OrderedDict[str, None] = OrderedDict()  # asked for here, and not ended
         self._accepted: OrderedDict[str, None] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._running: Running | None = None
@@ -104,6 +106,7 @@ class StreamView:
     def asked(self, message_id: str) -> None:
         """Note that this socket sent a message."""
         _remember(self._asked, message_id, self._asked.get(message_id, 0) + 1)
+        _remember(self._awaited, message_id, None)
 
     def show(self, frame: Frame) -> list[Out]:
         """Return what tells the client of a frame."""
@@ -168,14 +171,12 @@ class StreamView:
         turn, msg = frame["turn"], frame["msg"]
         outs = self._accept_silently(turn)
         running = self._running
-        if running is not None and running.turn == turn:
-            if not msg.startswith("".join(running.parts)):
-                # Another worker's answer than the one that was shown came first.
-                self._running = Running(turn, running.run)
-                outs.append(orjson.dumps({"type": "start", "turn": turn}))
-                outs += self._text(msg)
-            else:
-                outs += self._text(msg[running.length :])
+        if running is not None and running.turn == turn and msg.startswith("".join(running.parts)):
+            outs += self._text(msg[running.length :])
+        elif (running is not None and running.turn == turn) or (turn in self._awaited and msg):
+            # Another worker's answer than the one that was shown came first; or a socket that asked for it was
+            # not served yet when it began.
+            outs += self._start(turn, sys.maxsize, frame.get("replaces")) + self._text(msg)
         self._end(turn)
         told: dict[str, Any] = {field: frame[field] for field in _FIELDS_OF_MESSAGE if field in frame}  # type: ignore[literal-required]
         outs.append(orjson.dumps(told))
@@ -191,6 +192,7 @@ class StreamView:
         elif "refused" in frame:
             told["id"] = frame["refused"]
             self._asked.pop(frame["refused"], None)
+            self._awaited.pop(frame["refused"], None)
         told |= {"code": frame["error"], "detail": frame["msg"], "retryable": frame["retryable"]}
         if "retry_after" in frame:
             told["retry_after"] = frame["retry_after"]
@@ -199,6 +201,7 @@ class StreamView:
 
     def _end(self, turn: str) -> None:
         _remember(self._ended, turn, None)
+        self._awaited.pop(turn, None)
         if self._running is not None and self._running.turn == turn:
             self._running = None
         if self._missing is not None and self._missing[0] == turn:
@@ -214,6 +217,8 @@ class StreamView:
         told: dict[str, Any] = {"type": "accepted", "id": message_id, "position": frame["position"]}
         if duplicate:
             told["duplicate"] = True
+        if "ending" in frame:
+            self._awaited.pop(message_id, None)
         return [orjson.dumps(told)]
 
     def _accept_silently(self, turn: str) -> list[Out]:

@@ -18,6 +18,8 @@ from tests.support.service import Up, started
 # Of the service `hasty`: seconds.
 SESSION_TTL = 3
 MODEL_TIMEOUT = 1
+# Of the slow model: seconds between two tokens.
+TOKEN_DELAY = 0.05
 
 # Of the service `watched`.
 ADMIN = "correct-horse"
@@ -36,6 +38,14 @@ async def model(model_server: ModelServer) -> AsyncIterator[ModelServer]:
     model_server.requests.clear()
     yield model_server
     model_server.heal()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def slow_model(model: ModelServer) -> AsyncIterator[ModelServer]:
+    """The same, with some time between two tokens."""
+    model.token_delay = TOKEN_DELAY
+    yield model
+    model.token_delay = 0.0
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,11 @@ def short(frames: list[dict[str, Any]]) -> list[Any]:
     ]
 
 
+def is_lost(view: StreamView) -> bool:
+    """Return whether it asks for a look; a function, as a property is not expected to change."""
+    return view.lost
+
+
 @pytest.mark.parametrize(
     ("text", "read"),
     [
@@ -168,6 +173,16 @@ def test_accepted_comes_before_anything_else_of_its_message_and_once() -> None:
     assert short(frames) == ["accepted", "start", ""]
     view.asked("u")
     assert short(show(view, error_frame("u", "model_timeout"))) == ["accepted", "error"]
+
+
+def test_a_socket_that_asked_is_told_a_whole_answer_whose_beginning_it_missed() -> None:
+    view = StreamView()
+    view.asked("t")
+    assert short(show(view, message("abc"))) == ["accepted", "start", "abc", "abc"]
+    view.asked("u")
+    ending: Frame = {"type": "accepted", "id": "u", "position": 0, "duplicate": True, "ending": None}
+    assert short(show(view, ending, message("abc", "u"))) == ["accepted", "abc"]
+    assert short(show(view, message("abc", "v"))) == ["abc"]
 
 
 def test_each_sending_of_a_message_is_accepted_once() -> None:
