@@ -139,11 +139,6 @@ def test_a_socket_that_joins_is_told_the_text_so_far_and_then_what_follows() -> 
     assert short(show(view, start(), token(3, "lo w"), token(7, "orld"))) == [" w", "orld"]
 
 
-def is_lost(view: StreamView) -> bool:
-    """Return whether pieces are missing; a call, as the type checker takes an attribute to stay as it was."""
-    return view.lost
-
-
 def test_a_gap_is_looked_for_once_and_then_left_to_the_whole_answer() -> None:
     view = StreamView()
     show(view, start(), token(0, "a"))
