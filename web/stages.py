@@ -37,8 +37,9 @@ def add_routes(app: web.Application) -> None:
 
 
 async def watch(app: web.Application) -> AsyncIterator[None]:
-    """Make the watch of this process, which sleeps until somebody asks."""
+    """Make the watch of this process."""
     app[_WATCH] = StageWatch(app[keys.REDIS], STAGES)
+    app[_WATCH].start()
     yield
     await app[_WATCH].stop()
 

@@ -1,4 +1,4 @@
-"""The stages as one process watches them: one look a second for all who ask, none while nobody does."""
+"""The stages as one process watches them: a look each second for all who ask, few while nobody does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,10 +21,13 @@ from pipeline.transport.tasks import end
 INTERVAL: Final = 1.0
 #: Seconds between the first two looks: rates need two, and somebody waits.
 FIRST_INTERVAL: Final = 0.5
-#: Seconds without a question after which no more is looked: a page asks every second or two.
+#: Seconds without a question after which nobody seems to look: a page asks every second.
 LINGER: Final = 15.0
-#: Looks that are kept for the charts: five minutes.
-HISTORY: Final = 300
+#: Seconds between looks while nobody does: enough for who comes after an incident to find its course in the
+#: charts. One round trip in that time is all that an unwatched service pays.
+IDLE_INTERVAL: Final = 10.0
+#: Seconds of the past that are kept for the charts.
+HISTORY: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,57 +52,75 @@ class Point:
 
 
 class StageWatch:
-    """Looks while somebody asks."""
+    """Looks at the stages for a whole process."""
 
     def __init__(self, redis: Redis, stages: Sequence[str]) -> None:
         """Take a client that does not decode responses; nothing is asked yet."""
-        self.history: dict[str, deque[Point]] = {stage: deque(maxlen=HISTORY) for stage in stages}
+        self.history: dict[str, deque[Point]] = {stage: deque() for stage in stages}
         self._redis = redis
         self._stages = tuple(stages)
-        self._asked = 0.0
+        self._asked = self._looked = float("-inf")
         self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
         self._news = asyncio.Event()
         self._seen: Snapshot | Exception | None = None
 
-    async def snapshot(self) -> Snapshot:
-        """Return the latest figures; the first call waits for two looks.
-
-        Raises:
-            redis.exceptions.RedisError, OSError: Redis was away at the last look.
-        """
-        self._asked = time.monotonic()
+    def start(self) -> None:
+        """Begin to look now and then, until `stop`."""
         if self._task is None or self._task.done():
-            self._seen = None
-            self._news.clear()
             self._task = asyncio.create_task(self._watch(), name="stage watch")
-        if self._seen is None:
-            await self._news.wait()
-        if isinstance(self._seen, Exception):
-            raise self._seen
-        assert self._seen is not None, "there are news"  # noqa: S101
-        return self._seen
 
     async def stop(self) -> None:
         """Look no more."""
         if self._task is not None:
             await end([self._task])
 
+    async def snapshot(self) -> Snapshot:
+        """Return the latest figures, a second old at most; starts the watch if nobody has.
+
+        Raises:
+            redis.exceptions.RedisError, OSError: Redis was away at the last look.
+        """
+        self._asked = time.monotonic()
+        self.start()
+        if self._seen is None or self._looked < self._asked - 2 * INTERVAL:
+            self._news.clear()
+            self._wake.set()
+            await self._news.wait()
+        if isinstance(self._seen, Exception):
+            raise self._seen
+        assert self._seen is not None, "there are news"  # noqa: S101
+        return self._seen
+
     async def _watch(self) -> None:
-        observer, course, looks = Observer(self._redis, self._stages), Course(), 0
-        while self._seen is None or time.monotonic() - self._asked < LINGER:
+        observer, course = Observer(self._redis, self._stages), Course()
+        pause, first = FIRST_INTERVAL, True
+        while True:
+            self._wake.clear()
             try:
                 snapshot = course.see(await observer.look())
             except (RedisError, OSError) as exc:
                 self._tell(exc)
             else:
-                looks += 1
-                if looks > 1:
+                # Rates need two looks.
+                if not first:
                     self._tell(snapshot)
-            await asyncio.sleep(INTERVAL if looks != 1 else FIRST_INTERVAL)
+                    pause = INTERVAL
+                first = False
+            if pause == INTERVAL and time.monotonic() - self._asked > LINGER:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(IDLE_INTERVAL):
+                        await self._wake.wait()
+            else:
+                await asyncio.sleep(pause)
 
     def _tell(self, seen: Snapshot | Exception) -> None:
         self._seen = seen
+        self._looked = time.monotonic()
         self._news.set()
         if isinstance(seen, Snapshot):
             for stage in seen.stages:
-                self.history[stage.name].append(Point.of(seen.at, stage))
+                points = self.history[stage.name]
+                points.append(Point.of(seen.at, stage))
+                while points[0].at < seen.at - HISTORY:
+                    points.popleft()

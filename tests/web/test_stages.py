@@ -62,25 +62,35 @@ async def test_this_node_shows_with_its_sockets_and_what_they_sent(node: Node) -
     await eventually(shown, "one node with one socket and one message")
 
 
-async def test_no_question_is_put_to_redis_while_nobody_looks(
+async def test_few_questions_are_put_to_redis_while_nobody_looks(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "LINGER", 0.2)
-    monkeypatch.setattr(watch, "INTERVAL", 0.1)
+    monkeypatch.setattr(watch, "LINGER", 0.3)
+    monkeypatch.setattr(watch, "INTERVAL", 0.05)
+    monkeypatch.setattr(watch, "IDLE_INTERVAL", 0.5)
     await get(node.client.http, "/api/stages")
 
-    async def looks() -> int:
+    async def asked() -> int:
         stats = await node.redis.info("commandstats")
-        return int(stats.get("cmdstat_zrange", {"calls": 0})["calls"])
+        return int(stats["cmdstat_zrange"]["calls"])
 
-    async def quiet() -> bool:
-        return watching not in {task.get_name() for task in asyncio.all_tasks()}
+    pace: list[int] = []
 
-    watching = "stage watch"
-    assert await looks() > 0
-    await eventually(quiet, "nobody watches")
+    async def slept() -> bool:
+        before = await asked()
+        await asyncio.sleep(0.3)
+        pace.append(await asked() - before)
+        return pace[-1] <= pace[0] / 3
+
+    async def awake(than: int) -> bool:
+        return await asked() > than + 5
+
+    await eventually(slept, "it looks more seldom")
     await get(node.client.http, "/api/stages")
-    assert not await quiet()
+    before = await asked()
+    await eventually(lambda: awake(before), "it looks often again")
+    _, past = await get(node.client.http, "/api/stages/history")
+    assert len(past["infer"]["at"]) >= 3
 
 
 async def test_many_viewers_share_one_watch(node: Node) -> None:

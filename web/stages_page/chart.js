@@ -4,7 +4,7 @@ import { h, setAttribute, setText, svg } from "./dom.js";
 import { clock } from "./format.js";
 
 export const SPAN = 300; // seconds that a chart shows
-const GAP = 4; // seconds between two points from which on the line is broken
+const GAP = 25; // seconds between two points from which on the line is broken; unwatched, looks are 10 s apart
 const HEIGHT = 96;
 const FOOT = 16;
 
