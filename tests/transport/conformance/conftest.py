@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,29 @@ from tests.support.waiting import wait_until
 from tests.transport.conftest import Worker
 
 PROGRAMS = "tests.transport.conformance.programs"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+class Site:
+    """The pages of one worker."""
+
+    def __init__(self, worker: Worker, port: int) -> None:
+        self.worker = worker
+        self.port = port
+
+    def get(self, path: str, body: object | None = None) -> Any:
+        """Return the JSON behind a path; with a body, of a POST."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", data, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            return json.loads(response.read())
 
 
 class Lab:
@@ -64,6 +89,12 @@ class Lab:
         if ready:
             worker.wait_ready()
         return worker
+
+    def start_site(self, program: str, **settings: object) -> Site:
+        """Start a worker that serves its pages."""
+        port = free_port()
+        options = ("--web-port", str(port), "--web-host", "127.0.0.1", "--web-bind", "127.0.0.1")
+        return Site(self.start(program, *options, **settings), port)  # type: ignore[arg-type]
 
     def run(self, program: str, *arguments: str, datadir: str = "data-0", **settings: object) -> str:
         """Run a command of ``faust -A program`` to its end and return what it printed."""

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
-import urllib.request
-from typing import Any
 
 import pytest
 
 from tests.support.waiting import wait_until
-from tests.transport.conformance.conftest import PROGRAMS, Lab
+from tests.transport.conformance.conftest import PROGRAMS, Lab, Site
 from tests.transport.conftest import Worker
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-class Site:
-    """The pages of one worker."""
-
-    def __init__(self, worker: Worker, port: int) -> None:
-        self.worker = worker
-        self.port = port
-
-    def get(self, path: str, body: object | None = None) -> Any:
-        """Return the JSON behind a path; with a body, of a POST."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", data, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
-            return json.loads(response.read())
-
-
-def start_site(lab: Lab, program: str) -> Site:
-    port = free_port()
-    options = ("--web-port", str(port), "--web-host", "127.0.0.1", "--web-bind", "127.0.0.1")
-    return Site(lab.start(program, *options), port)
 
 
 @pytest.fixture(scope="module")
 def sites(lab: Lab) -> list[Site]:
     """Two workers of the program; the first one that joined a group leads until it goes."""
-    return [start_site(lab, "lifecycle"), start_site(lab, "lifecycle")]
+    return [lab.start_site("lifecycle"), lab.start_site("lifecycle")]
 
 
 def leaders(lab: Lab, sites: list[Site]) -> list[Worker]:

@@ -26,7 +26,7 @@ def lab(
 
 async def test_a_table_counts_by_key(lab: Lab, send: Send) -> None:
     for word in ["red", "blue", "red"]:
-        await send("words", 1, key=word)
+        await send("words", 1, key=word, key_serializer="json")
 
     wait_until(lambda: lab.redis.hgetall("counts") == {"red": "2", "blue": "1"}, "three words")
 
@@ -88,9 +88,9 @@ def test_tables_are_listed(lab: Lab) -> None:
 
 
 async def test_a_deleted_key_is_gone_after_a_recovery_and_all_else_is_back(lab: Lab, send: Send) -> None:
-    await send("words", 1, key="gone")
+    await send("words", 1, key="gone", key_serializer="json")
     wait_until(lambda: lab.redis.hget("counts", "gone") == "1", "a word")
-    await send("forget", "", key="gone")
+    await send("forget", "", key="gone", key_serializer="json")
     lab.wait_notes("forgotten", 1)
     wait_until(lambda: not any(lab.redis.xlen(f"{{words:{p}}}") for p in range(4)), "all to be acked")
     wait_until(lambda: not any(lab.redis.xlen(f"{{forget:{p}}}") for p in range(4)), "all to be acked")
@@ -106,7 +106,7 @@ async def test_a_deleted_key_is_gone_after_a_recovery_and_all_else_is_back(lab: 
 async def test_a_table_goes_on_from_where_it_was_in_an_empty_folder(lab: Lab, send: Send) -> None:
     lab.workers[-1].end()
     lab.start("tables", store=lab.store, datadir="empty")
-    await send("words", 1, key="red")
+    await send("words", 1, key="red", key_serializer="json")
     await send("joining", "Alan", key="club")
 
     wait_until(lambda: lab.redis.hget("counts", "red") == "3", "the count to go on")

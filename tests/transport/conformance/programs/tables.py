@@ -16,6 +16,7 @@ Stream = Any
 
 app: Any = faust.App(
     os.environ.get("TEST_APP", "tables"),
+    debug=True,
     table_cleanup_interval=0.2,
     table_standby_replicas=int(os.environ.get("TEST_STANDBYS", "0")),
     **SETTINGS,
@@ -23,20 +24,23 @@ app: Any = faust.App(
 
 counts = app.Table("counts", default=int, key_type=str, value_type=int, help="How often a word was seen.")
 members = app.SetTable("members", key_type=str, value_type=str)
-rates = app.GlobalTable("rates", default=float, partitions=1)
-tags = app.SetGlobalTable("tags", key_type=str, value_type=str, partitions=1)
+# Without this, Faust gathers 1000 changes of a global table before it shows them in other workers.
+AT_ONCE = {"recovery_buffer_size": 1}
+rates = app.GlobalTable("rates", default=float, partitions=1, **AT_ONCE)
+tags = app.SetGlobalTable("tags", key_type=str, value_type=str, partitions=1, **AT_ONCE)
 spread = app.Table("spread", default=int, use_partitioner=True)
 never_written = app.Table("never-written", default=int)
 
 
-@app.agent(app.topic("words", key_type=str))
+# A table's pages are found by the JSON of its keys, so the topic must be spread by that as well.
+@app.agent(app.topic("words", key_type=str, key_serializer="json"))
 async def count(stream: Stream) -> None:
     async for word, delta in stream.items():
         counts[word] += delta
         await redis.hset("counts", word, counts[word])
 
 
-@app.agent(app.topic("forget", key_type=str))
+@app.agent(app.topic("forget", key_type=str, key_serializer="json"))
 async def forget(stream: Stream) -> None:
     async for word, _ in stream.items():
         counts.pop(word, None)
