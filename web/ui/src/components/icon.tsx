@@ -9,7 +9,7 @@ const PATHS = {
   left: "m14 6-6 6 6 6",
   right: "m10 6 6 6-6 6",
   down: "M12 5v14m-6-6 6 6 6-6",
-  more: "M5 12h.01M12 12h.01M19 12h.01",
+  more: "M4.5 12h1m6 0h1m6 0h1",
   plus: "M12 5v14M5 12h14",
   close: "m6 6 12 12M18 6 6 18",
   alert: "M12 8v5m0 3.5v.01M12 3.5 2.5 20h19z",

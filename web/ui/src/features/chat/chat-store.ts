@@ -245,9 +245,10 @@ function remember({ token }: Session): void {
   browser.set("token", token);
 }
 
-/** The entries in the form of the session document. */
-function stored({ entries }: ChatState): Session["messages"] {
-  return entries.map((entry) => {
+/** All that was written, in the form of the session document. */
+function stored({ entries, pending }: ChatState): Session["messages"] {
+  const unsent = pending.map(({ id, text, at }) => ({ id, msg: `Human: ${text}`, timestamp: at }));
+  const said = entries.map((entry) => {
     if (entry.kind === "human") return { id: entry.id, msg: `Human: ${entry.text}`, timestamp: entry.at };
     const versions = entry.versions.map(({ id, text, at, stopped, incomplete }) => ({
       id,
@@ -258,6 +259,7 @@ function stored({ entries }: ChatState): Session["messages"] {
     }));
     return { ...versions.at(-1)!, alternatives: versions.slice(0, -1) };
   });
+  return [...said, ...unsent];
 }
 
 function parse<T>(text: string | null): T | null {

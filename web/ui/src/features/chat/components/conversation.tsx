@@ -88,7 +88,7 @@ export function Conversation({ chat, connected, name, empty, sent, onRegenerate,
             ))}
             {busy && <RunningMessage name={name} text={chat.running?.text ?? ""} status={<Progress chat={chat} connected={connected} />} />}
             {pending.map((one) => (
-              <PendingMessage key={one.id} pending={one} connected={connected} onResend={onResend} onDrop={onDrop} />
+              <PendingMessage key={one.id} pending={one} connected={connected} onResend={chat.expired ? null : onResend} onDrop={onDrop} />
             ))}
           </ol>
         </div>

@@ -27,17 +27,24 @@ export const HumanMessage = memo(function HumanMessage({ entry }: { entry: Human
   );
 });
 
-type PendingProps = { pending: Pending; connected: boolean; onResend: (id: string) => void; onDrop: (id: string) => void };
+type PendingProps = {
+  pending: Pending;
+  connected: boolean;
+  /** Null when the chat takes no messages any more. */
+  onResend: ((id: string) => void) | null;
+  onDrop: (id: string) => void;
+};
 
 /** A message that the history does not hold yet. */
 export const PendingMessage = memo(function PendingMessage({ pending, connected, onResend, onDrop }: PendingProps) {
   const { id, text, position, failure } = pending;
-  const place = position === null ? (connected ? "Sending …" : "Will be sent when connected") : placeOf(position);
+  const waiting = onResend === null ? "Not sent" : connected ? "Sending …" : "Will be sent when connected";
+  const place = position === null || onResend === null ? waiting : placeOf(position);
   return (
     <li className={failure === null ? "human pending" : "human pending refused"}>
       <h2 className="unseen">You, not answered yet</h2>
       <div className="bubble">{text}</div>
-      {failure === null ? (
+      {failure === null || onResend === null ? (
         <div className="meta">{place}</div>
       ) : (
         <FailureNote failure={failure}>
