@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.app import Stage, attempt
 from pipeline.messages import INTERNAL_ERROR, SESSION_EXPIRED, Outcome, Turn, error_frame
+from pipeline.order import AT_ONCE, in_order
 from pipeline.session_replies import Closed, Gone, Stale
 from pipeline.topics import send
 
@@ -21,11 +22,12 @@ stage = Stage.load("deliver")
 app = stage.app
 
 
-@app.agent(stage.inputs.deliver)
+@app.agent(stage.inputs.deliver, concurrency=AT_ONCE)
 async def deliver(stream: Any) -> None:
-    """Handle one outcome after the other."""
+    """Handle the outcomes of many sessions at once, those of one in their order."""
     async for event in stream.events():
-        await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
+        async with in_order(event):
+            await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, outcome: Outcome, entry: str) -> None:

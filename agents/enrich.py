@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.app import Stage, attempt, fail_turn
 from pipeline.errors import SessionGone
 from pipeline.messages import SESSION_EXPIRED, Outcome, Prompt, Turn, error_frame
+from pipeline.order import AT_ONCE, in_order
 from pipeline.prompts import build_prompt, spoken
 from pipeline.topics import send
 
@@ -22,11 +23,12 @@ stage = Stage.load("enrich")
 app = stage.app
 
 
-@app.agent(stage.inputs.enrich)
+@app.agent(stage.inputs.enrich, concurrency=AT_ONCE)
 async def enrich(stream: Any) -> None:
-    """Handle one turn after the other."""
+    """Handle the turns of many sessions at once, those of one in their order."""
     async for event in stream.events():
-        await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
+        async with in_order(event):
+            await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, turn: Turn, _entry: str) -> None:

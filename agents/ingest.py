@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.app import Stage, attempt, fail_turn
 from pipeline.messages import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
+from pipeline.order import AT_ONCE, in_order
 from pipeline.session_replies import Ended, Gone, Opened, Queued, Refused, Running
 from pipeline.topics import send
 
@@ -18,11 +19,12 @@ stage = Stage.load("ingest")
 app = stage.app
 
 
-@app.agent(stage.inputs.ingest)
+@app.agent(stage.inputs.ingest, concurrency=AT_ONCE)
 async def ingest(stream: Any) -> None:
-    """Handle one message after the other."""
+    """Handle the messages of many sessions at once, those of one in their order."""
     async for event in stream.events():
-        await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
+        async with in_order(event):
+            await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
