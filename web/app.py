@@ -13,7 +13,7 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from pipeline import tracing
+from pipeline import garbage, tracing
 from pipeline.errors import ParleyError
 from pipeline.logs import setup_logging
 from pipeline.presence import Presence
@@ -108,6 +108,7 @@ async def _serve(settings: Settings) -> bool:
         except OSError as exc:
             place = f"{settings.host}:{settings.port}"
             raise ParleyError(f"cannot listen on {place} (HOST, PORT): {exc.strerror}") from exc
+        garbage.set_aside()
         log.info("listening", url=site.name, model=settings.model_kind)
         return await _until_stopped(stop, settings)
     finally:

@@ -17,7 +17,7 @@ def run(stage: str, settings: Settings) -> None:
     """
     port = health_port(stage, settings)
     # Quiet keeps Faust's banner away, which is no line of a log; the log itself is ours to set up.
-    faust = [sys.executable, "-m", "faust", "--quiet", "-A", f"agents.{stage}"]
+    faust = [sys.executable, "-m", "faust", "--quiet", "--loop", "uvloop", "-A", f"agents.{stage}"]
     worker = [*faust, "worker", "-l", "info"]
     # For agents that build their app from the settings, as all of ours do.
     os.environ[f"{stage.upper()}_PORT"] = str(port)
