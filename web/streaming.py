@@ -174,7 +174,7 @@ class StreamView:
         if running is not None and running.turn == turn and msg.startswith("".join(running.parts)):
             outs += self._text(msg[running.length :])
         elif (running is not None and running.turn == turn) or (turn in self._awaited and msg):
-            # Another worker's answer than the one that was shown came first; or a socket that asked for it was
+            # Another worker's answer than the one shown came first; or a socket that asked for it was
             # not served yet when it began.
             outs += self._start(turn, sys.maxsize, frame.get("replaces")) + self._text(msg)
         self._end(turn)
