@@ -211,7 +211,9 @@ class Trial:
         return verdict
 
 
-async def trial(seed: int, seconds: float, folder: Path, *, workers: int = 3, pause: float = 0.005) -> Verdict:
+async def trial(
+    seed: int, seconds: float, folder: Path, *, workers: int = 3, pause: float = 0.005
+) -> Verdict:
     """Run a trial on a Redis of its own and print what came of it."""
     print(f"FAULTS_SEED={seed}", flush=True)
     with DurableRedis(folder / "redis") as redis:
