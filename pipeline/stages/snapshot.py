@@ -149,6 +149,7 @@ class Course:
         alive = {worker.id for worker in now.workers if look.at - worker.beat < SESSION_TIMEOUT}
         reports = [worker.report for worker in now.workers if worker.report is not None]
         wait = _durations(report.wait for report in reports)
+        work = _durations(report.work for report in reports)
         usual = max((report.usual for report in reports), default=0.0)
         rates = _rates(now.partitions, then.stages[name].partitions, elapsed)
         partitions = [
@@ -165,6 +166,7 @@ class Course:
                 wait=wait.p50,
                 moves=(sum(each.done for each in partitions), *moves),
                 added=sum(each.added for each in partitions),
+                waits_long=(wait.p50 or 0.0) > 2 * (work.p99 or float("inf")),
             ),
             alive=bool(alive),
             patience=usual,
@@ -184,7 +186,7 @@ class Course:
             pending=sum(each.pending for each in partitions),
             oldest_age=max(ages, default=None),
             wait=wait,
-            work=_durations(report.work for report in reports),
+            work=work,
             failures=_sum(_rate(worker, then.stages[name].workers, "failed") for worker in now.workers),
             retrying=sum(each.retrying for each in partitions),
             dead_letters=sum(each.dead_letters for each in partitions),
@@ -327,7 +329,8 @@ def _reason(stage: Stage, still: float) -> str:
             )
             return f"nothing has moved for {still:.0f} s{where}; {waiting}"
         case State.SLOW:
-            return f"more comes than is done; {waiting}"
+            age = f", the oldest for {stage.oldest_age:.0f} s" if stage.oldest_age is not None else ""
+            return f"{waiting}{age}, and it does not get less"
         case State.WORKING:
             return "messages come and go" if not left else f"{left:,} on the way"
         case State.IDLE:

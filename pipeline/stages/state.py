@@ -2,7 +2,8 @@
 
     stopped    no worker
     stalled    there is work and a worker, and nothing has moved for longer than the work ever takes
-    slow       things move, but more waits, and longer, than before; until it gets less
+    slow       things move, but more waits, and longer, than before; or all the time messages wait longer than
+               the work on them takes at its slowest; until it gets less
     working    things move
     idle       nothing to do
 
@@ -45,6 +46,7 @@ class Moment:
         wait: how long messages of late had waited when their work began, in seconds; None if not known.
         moves: anything that differs from the last moment's when work goes on.
         added: messages that ever came.
+        waits_long: messages of late had waited longer than twice what the work takes even at its slowest.
     """
 
     at: float
@@ -53,6 +55,7 @@ class Moment:
     wait: float | None
     moves: tuple[int, ...]
     added: int
+    waits_long: bool = False
 
 
 class Judge:
@@ -95,9 +98,22 @@ class Judge:
             return State.WORKING if now.at - self._busy_at < QUIET else State.IDLE
         if self.still >= patience:
             return State.STALLED
-        if self._grows() or (self.state is State.SLOW and not self._shrinks()):
+        if self._grows() or self._waits_long() or (self.state is State.SLOW and self._stays_slow(now)):
             return State.SLOW
         return State.WORKING
+
+    def _stays_slow(self, now: Moment) -> bool:
+        waits = now.lag > 0 or now.waits_long or now.wait is None
+        return waits and not self._shrinks()
+
+    def _is_full(self) -> bool:
+        """Whether there were enough moments to judge by."""
+        span = self._window[-1].at - self._window[0].at
+        return span >= WINDOW * 0.8 and len(self._halves()[0]) >= 3
+
+    def _waits_long(self) -> bool:
+        """Whether all through the window something was left, and waited long."""
+        return self._is_full() and all(moment.left and moment.waits_long for moment in self._window)
 
     def _halves(self) -> tuple[list[Moment], list[Moment]]:
         middle = self._window[-1].at - WINDOW / 2
@@ -107,7 +123,7 @@ class Judge:
     def _grows(self) -> bool:
         """Whether all through the later half more waited, and longer, than ever in the earlier half."""
         older, newer = self._halves()
-        if len(older) < 3 or self._window[-1].at - self._window[0].at < WINDOW * 0.8:
+        if not self._is_full():
             return False
         if min(moment.left for moment in older) == 0:
             return False

@@ -16,14 +16,15 @@ def follow(
     alive: bool = True,
     patience: float = 0.0,
     waits: Iterable[float | None] = repeat(None),
+    waits_long: Iterable[bool] = repeat(False),
     judge: Judge | None = None,
 ) -> State:
     """Return the state after looks a second apart; `came` and `done` are the totals at each."""
     judge = judge or Judge()
     state = judge.state
-    for second, (added, finished, wait) in enumerate(zip(came, done, waits, strict=False)):
+    for second, (added, finished, wait, long) in enumerate(zip(came, done, waits, waits_long, strict=False)):
         left = added - finished
-        moment = Moment(float(second), left, 0 if read else left, wait, (finished,), added)
+        moment = Moment(float(second), left, 0 if read else left, wait, (finished,), added, long)
         state = judge.see(moment, alive=alive, patience=patience)
     return state
 
@@ -81,3 +82,11 @@ def test_a_stage_that_was_empty_within_the_window_is_not_slow() -> None:
     came = [0] * 6 + list(range(20, 120, 20))
     done = [0] * 6 + list(range(10, 60, 10))
     assert follow(came, done, read=False) is State.WORKING
+
+
+def test_a_steady_backlog_in_which_messages_wait_long_is_slow_until_they_do_not() -> None:
+    """Sessions have one open turn each: the backlog of a stage that is too slow need not grow."""
+    came, done = range(60, 360, 5), range(0, 300, 5)
+    assert follow(came, done, waits=repeat(12.0), waits_long=[True] * 8) is State.WORKING
+    assert follow(came, done, waits=repeat(12.0), waits_long=[True] * 20) is State.SLOW
+    assert follow(came, done, waits=repeat(0.1), waits_long=[True] * 20 + [False] * 12) is State.WORKING

@@ -8,10 +8,10 @@ const GAP = 25; // seconds between two points from which on the line is broken; 
 const HEIGHT = 96;
 const FOOT = 16;
 
-/** The smallest of 1, 2, 5 × 10ⁿ that is not below `value`. */
+/** The smallest round number that is not below `value`. */
 export function niceMax(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((bound) => bound >= value * 0.999);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((bound) => bound >= value * 0.999);
 }
 
 /** Return the `d` of a path through points, broken at gaps. */
@@ -30,6 +30,19 @@ export function linePath(times, values, x, y) {
   return path;
 }
 
+/** Return the `d` of the area between such a path and the line at `base`. */
+export function areaPath(line, base) {
+  return line
+    .split("M")
+    .slice(1)
+    .map((part) => {
+      const points = part.split("L");
+      const [first, last] = [points[0], points.at(-1)].map((point) => point.split(" ")[0]);
+      return `M${first} ${base}L${points.join("L")}L${last} ${base}Z`;
+    })
+    .join("");
+}
+
 /** One chart with its title, legend and a readout that follows the pointer. */
 export class Chart {
   /**
@@ -42,6 +55,7 @@ export class Chart {
     Object.assign(this, { title, series, format, floor, pointer: null, width: 0, columns: null });
     this.lines = series.map((each, index) => svg("path", { class: `line line-${index}` }));
     this.dots = series.map((each, index) => svg("circle", { class: `dot line-${index}`, r: 3 }));
+    this.area = svg("path", { class: "area line-0" });
     this.top = svg("text", { class: "scale", x: 0, y: 10 });
     this.half = svg("line", { class: "grid" });
     this.base = svg("line", { class: "grid base" });
@@ -51,7 +65,7 @@ export class Chart {
     this.svg = svg(
       "svg",
       { role: "img", height: HEIGHT + FOOT },
-      ...[this.half, this.base, this.top, this.from, this.to, this.cross, ...this.lines.toReversed(), ...this.dots],
+      ...[this.half, this.base, this.top, this.from, this.to, this.cross, this.area, ...this.lines.toReversed(), ...this.dots],
     );
     this.values = series.map(() => h("b"));
     this.legend = h(
@@ -91,6 +105,7 @@ export class Chart {
     const x = (time) => ((time - start) / SPAN) * this.width;
     const y = (value) => HEIGHT - (value / top) * (HEIGHT - 14);
     this.series.forEach(({ key }, index) => setAttribute(this.lines[index], "d", linePath(at, this.columns[key], x, y)));
+    setAttribute(this.area, "d", areaPath(this.lines[0].getAttribute("d"), HEIGHT));
     for (const [line, level] of [[this.half, top / 2], [this.base, 0]]) {
       setAttribute(line, "x2", this.width);
       setAttribute(line, "y1", y(level));
