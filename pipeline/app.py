@@ -33,7 +33,7 @@ from pipeline.settings import Settings
 from pipeline.stages.exported import of_faust, of_worker
 from pipeline.stages.report import keep_reporting
 from pipeline.stages.snapshot import SESSION_TIMEOUT
-from pipeline.stages.work import WorkSensor, work_of
+from pipeline.stages.work import WorkSensor
 from pipeline.topics import Sender, Topics, message_id, send
 from pipeline.transport import MAX_ATTEMPTS, REDELIVERY_HEADER
 
@@ -209,13 +209,12 @@ async def _attempt(
     except MessageRejected as rejected:
         if span is not None:
             tracing.failed(span, entry, rejected.error)
+        stage.work.failed += 1
         event.app.consumer.reject(event.message, rejected.error)
     except Exception as error:
         if span is not None:
             tracing.failed(span, entry, error)
-        work = work_of(event.app)
-        if work is not None:
-            work.failed += 1
+        stage.work.failed += 1
         failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
         if failed_before + 1 >= MAX_ATTEMPTS:
             await give_up(event.value, entry)

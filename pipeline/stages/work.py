@@ -80,8 +80,3 @@ class WorkSensor(faust.Sensor):
             wait=difference(wait, wait_before),
             work=difference(work, work_before),
         )
-
-
-def work_of(app: faust.App) -> WorkSensor | None:
-    """Return what measures an app's work, None when nothing does."""
-    return next((sensor for sensor in app.sensors if isinstance(sensor, WorkSensor)), None)

@@ -428,7 +428,6 @@ class FakeConsumer:
 @dataclass
 class FakeApp:
     consumer: FakeConsumer = field(default_factory=FakeConsumer)
-    sensors: tuple[()] = ()
 
 
 @dataclass

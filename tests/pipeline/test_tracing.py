@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -18,13 +18,15 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from pipeline import tracing
-from pipeline.app import attempt
+from pipeline.app import Stage, attempt
 from pipeline.logs import add_message
 from pipeline.messages import Inbound, Turn
+from pipeline.stages.work import WorkSensor
 from pipeline.topics import send
 from pipeline.transport import REDELIVERY_HEADER
 
-STAGE: Any = None  # of no account unless a message was replayed
+# All of a stage that an attempt needs, unless its message was replayed.
+STAGE = cast(Stage, SimpleNamespace(work=WorkSensor("enrich")))
 SECRET = "what I wrote"
 
 
@@ -47,7 +49,7 @@ def event(message: Turn, headers: dict[str, bytes] | None, *, offset: int = 7, a
         value=message,
         headers=carried,
         message=SimpleNamespace(topic="enrich", partition=3, offset=offset),
-        app=SimpleNamespace(sensors=(), consumer=consumer),
+        app=SimpleNamespace(consumer=consumer),
     )
 
 
@@ -120,8 +122,10 @@ async def test_the_attempts_at_a_message_are_linked_and_tell_of_an_error_only_it
     async def handle(_turn: Turn, _entry: str) -> None:
         raise ValueError(SECRET)
 
+    failed = STAGE.work.failed
     for attempts in range(3):
         await attempt(STAGE, event(Turn(token="t", turn="m"), None, attempts=attempts), handle, nothing)
+    assert STAGE.work.failed - failed == 3
     tries = named(spans, "process enrich")
     assert [span.attributes["parley.attempt"] for span in tries if span.attributes] == [1, 2, 3]
     assert [[link.context.span_id for link in span.links] for span in tries] == [
