@@ -138,6 +138,7 @@ class Consumer(Positions):
         self._attempts.forget()
         queues = {tp for tp in assigned if self._is_acked(tp.topic)}
         self.reader.assign(queues, assigned - queues, generation)
+        await self._persist(partial(self._link.changelogs.take, self.member_id, generation))
         for tp in self.reader.logs:
             if self.reader.logs[tp] > await self._end_of(tp):
                 logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)

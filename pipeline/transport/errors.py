@@ -4,6 +4,7 @@ TransportError
 ├── AbandonedError           an agent ended without finishing an event
 ├── BrokerAddressError       a broker URL that leads to no Redis
 ├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
+├── NotOwnerError            a table was changed whose partition another worker owns
 ├── TopicMismatchError       a topic is recorded with another number of partitions
 ├── UnsupportedServerError   a Redis that is too old
 └── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
@@ -17,6 +18,7 @@ __all__ = [
     "AbandonedError",
     "BrokerAddressError",
     "NoSuchDeadLetterError",
+    "NotOwnerError",
     "TopicMismatchError",
     "TransportError",
     "UnsupportedServerError",
@@ -65,6 +67,23 @@ class NoSuchDeadLetterError(TransportError):
 
     def __str__(self) -> str:
         return f"there is no dead letter {self.letter_id!r}"
+
+
+class NotOwnerError(TransportError):
+    """A table was changed whose partition another worker owns by now.
+
+    Attributes:
+        topic: The table's changelog.
+        partition: Number of the partition.
+    """
+
+    def __init__(self, topic: str, partition: int) -> None:
+        super().__init__(topic, partition)
+        self.topic = topic
+        self.partition = partition
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition} has another owner, a late change of its table is dropped"
 
 
 class TopicMismatchError(TransportError):

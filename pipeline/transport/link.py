@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from faust.types import AppT
 from redis.asyncio import Redis
 
+from .changelogs import Changelogs
 from .scripts import Scripts
 from .servers import Server
 from .topics import TopicRegistry
@@ -20,7 +21,7 @@ _links: WeakKeyDictionary[AppT, dict[str, Link]] = WeakKeyDictionary()
 
 @dataclass(frozen=True)
 class Link:
-    """One pool, the scripts bound to it, and what is known about topics.
+    """One pool, the scripts bound to it, what is known about topics, and who may write to changelogs.
 
     Attributes:
         redis: The server's pool, for commands.
@@ -30,6 +31,7 @@ class Link:
     redis: Redis
     scripts: Scripts
     topics: TopicRegistry
+    changelogs: Changelogs
 
     @classmethod
     def of(cls, app: AppT, address: str, connect: Callable[[], Server]) -> Link:
@@ -38,5 +40,6 @@ class Link:
         if address not in links:
             server = connect()
             scripts = Scripts(server.commands)
-            links[address] = cls(server, server.commands, scripts, TopicRegistry(app, scripts))
+            topics, changelogs = TopicRegistry(app, scripts), Changelogs(app, scripts)
+            links[address] = cls(server, server.commands, scripts, topics, changelogs)
         return links[address]

@@ -20,7 +20,8 @@ from mode import get_logger
 from redis.exceptions import NoScriptError
 
 from .connection import Command, is_unavailable
-from .keys import index_key, stream_key, topic_key
+from .errors import NotOwnerError
+from .keys import index_key, lease_key, stream_key, topic_key
 from .link import Link
 from .tasks import end
 from .topics import TopicFacts, retention_ms
@@ -100,7 +101,8 @@ class Producer(base.Producer):
             A future that is resolved once Redis has confirmed the entry.
 
         Raises:
-            ProducerSendError: The partition does not exist, or the producer is stopping.
+            ProducerSendError: The partition does not exist, or the producer is stopping. The future raises it
+                for the changelog of a table whose partition another worker owns.
         """
         facts = self._link.topics.known(topic)
         if facts is None:
@@ -118,18 +120,27 @@ class Producer(base.Producer):
         # Its receivers, LiveCheck for one, may add to the headers.
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
         self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
-        stream = stream_key(topic, partition)
+        tp = TP(topic, partition)
         fields = encode(key, value, pairs, timestamp)
-        if facts.compacting and key is not None:
-            keys = [stream, index_key(topic, partition)]
-            command = self._link.scripts.command(_COMPACTED, keys, key, *fields)
-        else:
-            command = ("XADD", stream, "0-*", *fields)
         confirmed: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        if facts.compacting and key is not None:
+            try:
+                command = self._append_compacted(tp, key, fields)
+            except NotOwnerError as error:
+                logger.warning("%s", error)
+                confirmed.set_exception(ProducerSendError(str(error)))
+                return confirmed
+        else:
+            command = ("XADD", stream_key(topic, partition), "0-*", *fields)
         self._sent += 1
-        self._queue.append(_Entry(self._sent, TP(topic, partition), command, confirmed))
+        self._queue.append(_Entry(self._sent, tp, command, confirmed))
         self._wakeup.set()
         return confirmed
+
+    def _append_compacted(self, tp: TP, key: bytes, fields: list[bytes]) -> Command:
+        lease = self._link.changelogs.lease_for(tp)
+        keys = [stream_key(*tp), index_key(*tp), lease_key(*tp, self.app.conf.id)]
+        return self._link.scripts.command(_COMPACTED, keys, key, lease, *fields)
 
     async def send_and_wait(
         self,

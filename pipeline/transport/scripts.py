@@ -32,6 +32,7 @@ _NAMES: Final = (
     "group_sync",
     "replay",
     "strays",
+    "take_lease",
     "take_over",
 )
 _SOURCES: Final = {

@@ -1,7 +1,7 @@
-"""Faults at random under load, and a checker of what they did to the events; `make conformance-faults` runs it.
+"""Faults at random under load, and a checker of what they did; `make conformance-faults` runs it.
 
-FAULTS_SECONDS says how long (300), FAULTS_SEED which faults come: it is printed, so that a run can be repeated.
-The exit status is 1 when an event was lost, or came out of the order of its key, or counted twice.
+FAULTS_SECONDS says how long (300), FAULTS_SEED which faults come: it is printed, so that a run can be
+repeated. The exit status is 1 when an event was lost, came out of the order of its key, or counted twice.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ KEYS = [f"key-{number}" for number in range(16)]
 #: Seconds until a group has settled again, on a busy machine.
 RECOVERY_SECONDS = 90.0
 SESSION_TIMEOUT = 3.0
+#: Seconds between messages.
+PAUSE = 0.005
 
 
 @dataclass
@@ -83,13 +85,13 @@ class Trial:
 
     # -- load ---------------------------------------------------------------------------------------------
 
-    async def send(self, pause: float) -> None:
+    async def send(self) -> None:
         """Send numbers, each key its own sequence, until cancelled."""
         while True:
             key = self.random.choice(KEYS)
             self.sent[key] += 1
             await self.topic.send(key=key, value=self.sent[key])
-            await asyncio.sleep(pause)
+            await asyncio.sleep(PAUSE)
 
     # -- faults -------------------------------------------------------------------------------------------
 
@@ -140,14 +142,10 @@ class Trial:
 
     # -- course -------------------------------------------------------------------------------------------
 
-    async def run(self, seconds: float, *, pause: float = 0.005) -> Verdict:
-        """Fail for so long, heal, and check.
-
-        Args:
-            pause: Seconds between messages.
-        """
+    async def run(self, seconds: float) -> Verdict:
+        """Fail for so long, heal, and check."""
         await self.app.maybe_start_producer()
-        sending = asyncio.create_task(self.send(pause))
+        sending = asyncio.create_task(self.send())
         await eventually(lambda: self.handled(), "the first event", RECOVERY_SECONDS)
         end = time.monotonic() + seconds
         weights, faults = zip(*self.faults, strict=True)
@@ -219,7 +217,7 @@ async def trial(
     with DurableRedis(folder / "redis") as redis:
         lab = Lab(redis.url, folder)
         try:
-            verdict = await Trial(seed, redis, lab, workers).run(seconds, pause=pause)
+            verdict = await Trial(seed, redis, lab, workers).run(seconds)
         finally:
             lab.close()
     print(verdict, flush=True)

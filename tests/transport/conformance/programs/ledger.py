@@ -1,4 +1,4 @@
-"""Keeps, per key, the last number of a sequence and how many were counted; writes down each event it handles."""
+"""Keeps, per key, the last number of a sequence and how many were counted; notes each event it handles."""
 
 from __future__ import annotations
 
