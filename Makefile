@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test ui ui-check chaos lint check format lock clean
+.PHONY: help setup up test ui ui-check conformance conformance-faults chaos lint check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -67,6 +67,12 @@ $(NODE_STAMP): | $(STAMP)
 
 chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 	@exec .venv/bin/python -m tests.faults.chaos
+
+conformance: setup ## Run Faust programs on the transport and list what works, slow ones included
+	@exec env CONFORMANCE_SLOW=1 .venv/bin/python -m pytest tests/transport/conformance -v
+
+conformance-faults: setup ## Break Faust workers and Redis at random, for FAULTS_SECONDS
+	@exec .venv/bin/python -m tests.transport.conformance.faults
 
 lint: setup ## Check style and types
 	@.venv/bin/ruff check .
