@@ -1,4 +1,4 @@
-"""The four-hop plumbing, beside FastStream, taskiq and bare redis-py: `make bench`.
+"""The four-hop plumbing, beside FastStream, taskiq and bare redis-py: `python -m bench plumbing`.
 
 Each contender forwards messages of 200 bytes through four processes, at least once: a message is acked after
 Redis has confirmed the one sent for it. The contenders take turns on one Redis, so that a slow moment of the
@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -78,7 +79,7 @@ class Result:
 class Turn:
     """One contender at work: four processes, fed and looked at from here."""
 
-    def __init__(self, contender: Contender, server: EmbeddedRedis, client: redis.Redis) -> None:
+    def __init__(self, contender: Contender, server: EmbeddedRedis, client: Any) -> None:
         self.contender = contender
         self.client = client
         assert server.process is not None  # noqa: S101
@@ -141,14 +142,14 @@ class Turn:
         streams = dict.fromkeys(self.contender.streams(HOPS), "$")
         for stream in streams:
             last = self.client.xrevrange(stream, count=1)
-            streams[stream] = last[0][0] if last else "0"  # type: ignore[index]
+            streams[stream] = last[0][0] if last else "0"
         latencies = []
         for _ in range(PACED):
             started = time.monotonic()
             self.feed(1)
             found = self.client.xread(dict(streams), block=int(PATIENCE * 1000))
             latencies.append((time.monotonic() - started) * 1000)
-            for stream, entries in found:  # type: ignore[misc, union-attr]
+            for stream, entries in found:
                 streams[stream.decode()] = entries[-1][0]
             time.sleep(max(0.0, 1 / PACE - (time.monotonic() - started)))
         self._check(self._fed - PACED)
@@ -184,12 +185,12 @@ class Turn:
         for stream in self.contender.streams(HOPS):
             start = b"(" + self._taken[stream] if stream in self._taken else b"-"
             entries = self.client.xrange(stream, min=start)
-            numbers = [number_of(fields) for _, fields in entries]  # type: ignore[misc, union-attr]
+            numbers = [number_of(fields) for _, fields in entries]
             if numbers != sorted(numbers) and self.contender.partitions:
                 problems.append(f"{stream} is out of order")
             seen += numbers
             if entries:
-                self._taken[stream] = entries[-1][0]  # type: ignore[index]
+                self._taken[stream] = entries[-1][0]
         wanted = set(range(first, self._fed))
         if doubled := len(seen) - len(set(seen)):
             problems.append(f"{doubled} messages are doubled")
@@ -265,8 +266,8 @@ def table(results: dict[str, Result]) -> list[str]:
     return lines
 
 
-def main() -> None:
-    """Run the bench and print its table; the exit status is 1 if a message was lost or doubled."""
+def measure() -> tuple[list[str], list[str]]:
+    """Run the bench as the environment says; return the lines of its table, and what went wrong."""
     chosen = contenders(partitions=int(os.environ.get("BENCH_PARTITIONS", "8")))
     if only := os.environ.get("BENCH_ONLY"):
         chosen = [contender for contender in chosen if contender.name in only.split(",")]
@@ -275,11 +276,5 @@ def main() -> None:
     messages = int(os.environ["BENCH_MESSAGES"]) if "BENCH_MESSAGES" in os.environ else None
     rounds = int(os.environ.get("BENCH_ROUNDS", "3"))
     results = run(chosen, rounds, float(os.environ.get("BENCH_SECONDS", "5")), messages)
-    print("\n".join(table(results)))
     problems = [f"{name}: {problem}" for name, result in results.items() for problem in result.problems]
-    print("\n".join(problems))
-    sys.exit(bool(problems))
-
-
-if __name__ == "__main__":
-    main()
+    return table(results), problems

@@ -1,0 +1,61 @@
+"""All measurements, one after the other: `make bench`, or `python -m bench [plumbing] [service] [growth]`.
+
+With `--write` the results replace those in docs/performance.md. Small forms by environment: see
+`bench/plumbing.py` and `bench/service.py`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import sys
+from pathlib import Path
+
+from bench import plumbing, service
+from bench.contenders import PEERS
+from bench.machine import describe
+
+_PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+_BEGIN, _END = "<!-- results: make bench -->\n", "<!-- end of results -->\n"
+_PACKAGES = ("faust-streaming", "redis", "hiredis", "aiohttp", "uvloop")
+_PEER_PACKAGES = ("faststream", "taskiq", "taskiq-redis")
+
+
+def main() -> None:
+    """Measure what the arguments name; the exit status is 1 if a message was lost or doubled."""
+    arguments = sys.argv[1:]
+    chosen = [each for each in arguments if each != "--write"] or ["plumbing", "service", "growth"]
+    turns = int(os.environ.get("BENCH_TURNS", "4000"))
+    problems: list[str] = []
+    text = f"{datetime.date.today()}, {describe(_PACKAGES)}; {_peers()}.\n"
+    for name in chosen:
+        match name:
+            case "plumbing":
+                lines, problems = plumbing.measure()
+                title = "Four hops"
+            case "service":
+                title, lines = "The whole service", service.beside_the_floor(turns)
+            case "growth":
+                title, lines = "How it grows", service.growth(turns)
+            case _:
+                raise SystemExit(f"nothing is called {name}: plumbing, service, growth")
+        text += "\n".join(("", f"### {title}", "", *lines, ""))
+    print(text, *problems, sep="\n")
+    if "--write" in arguments:
+        page = _PAGE.read_text(encoding="utf-8")
+        before, _, rest = page.partition(_BEGIN)
+        _, _, after = rest.partition(_END)
+        _PAGE.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", encoding="utf-8")
+    sys.exit(bool(problems))
+
+
+def _peers() -> str:
+    """Return the versions of the peers, as their own environment tells them."""
+    found = PEERS.glob("lib/python*/site-packages/*.dist-info")
+    versions = dict(each.name.removesuffix(".dist-info").rsplit("-", 1) for each in found)
+    names = {name: name.replace("-", "_") for name in _PEER_PACKAGES}
+    return ", ".join(f"{name} {versions.get(key, 'absent')}" for name, key in names.items())
+
+
+if __name__ == "__main__":
+    main()

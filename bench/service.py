@@ -1,0 +1,153 @@
+"""The whole service, beside the least a chat service can do: `make bench`, or `python -m bench service`.
+
+Both talk to the same model, which answers at once, and to the same client. What lies between the two is what
+sessions, history, order, durability and four stages cost. Then how that grows, one thing changed at a time.
+
+    BENCH_TURNS   turns of each measurement (4000)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import uvloop
+
+from bench.contenders import ROOT
+from bench.machine import cpu_seconds, process_tree
+from bench.talk import Talk, Times
+from pipeline.ports import free_port
+from tests.support.service import started
+
+#: Turns a second, and how many, when there is next to no load.
+PACE, PACED = 20, 200
+SOCKETS = 100
+
+
+@contextlib.contextmanager
+def model(latency: float = 0.0) -> Iterator[str]:
+    """Run a model server that answers after `latency` seconds; give its address."""
+    command = [sys.executable, "-m", "tests.support.model_server", "--port", "0", "--latency", str(latency)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdout is not None  # noqa: S101
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found is not None  # noqa: S101
+        try:
+            yield found.group().rstrip("/")
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def floor(model_url: str) -> Iterator[tuple[str, int]]:
+    """Run the least service; give its address and its process."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.floor", str(port), model_url]
+    with subprocess.Popen(command, cwd=ROOT) as process:  # noqa: S603
+        try:
+            asyncio.run(_wait_for(f"http://127.0.0.1:{port}/token"))
+            yield f"http://127.0.0.1:{port}", process.pid
+        finally:
+            process.terminate()
+
+
+@contextlib.contextmanager
+def parley(model_url: str, infer_workers: int = 1, **settings: str) -> Iterator[tuple[str, int]]:
+    """Run the service with all its stages; give its address and the process that holds all others."""
+    with tempfile.TemporaryDirectory(prefix="parley-bench-") as name:
+        folder = Path(name)
+        variables = {"MODEL_URL": f"{model_url}/v1", "APP_ENV": "production", **settings}
+        with started(folder, **variables) as up, contextlib.ExitStack() as more:
+            for number in range(1, infer_workers):
+                worker = up.start_agent("infer", folder / f"infer-{number}.log")
+                more.callback(worker.wait)
+                more.callback(worker.terminate)
+            yield up.url, up.process.pid
+
+
+async def closed(url: str, sockets: int, turns: int) -> Times:
+    """Have sockets talk for a moment, then measure them."""
+    async with Talk(url, sockets) as talk:
+        await talk.closed_loop(3)
+        return await talk.closed_loop(max(1, turns // sockets))
+
+
+async def light(url: str) -> Times:
+    """Measure turns that hardly meet."""
+    async with Talk(url, 10) as talk:
+        await talk.closed_loop(3)
+        return await talk.paced(PACE, PACED)
+
+
+async def long_session(url: str, turns: int, messages: int) -> Times:
+    """Measure one session whose history holds so many messages."""
+    async with Talk(url, 1) as talk:
+        if messages:
+            await talk.closed_loop(messages // 2)
+        return await talk.closed_loop(turns)
+
+
+def beside_the_floor(turns: int) -> list[str]:
+    """Return the lines of a table: the service and its floor."""
+    lines = [
+        f"| | turns/s, {SOCKETS} sockets | p50 | p99 | µs of CPU per turn | {PACE} turns/s: p50 | p99 |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    with model() as model_url:
+        for name, start in (("socket + model call", floor), ("Parley", parley)):
+            with start(model_url) as (url, pid):
+                before = _cpu(pid)
+                full = uvloop.run(closed(url, SOCKETS, turns))
+                cpu = (_cpu(pid) - before) / (len(full.latencies) + 3 * SOCKETS) * 1e6
+                slow = uvloop.run(light(url))
+            lines.append(
+                f"| {name} | {full.rate:,.0f} | {full.latency(0.5):.0f} ms | {full.latency(0.99):.0f} ms "
+                f"| {cpu:,.0f} | {slow.latency(0.5):.1f} ms | {slow.latency(0.99):.1f} ms |"
+            )
+    return lines
+
+
+def growth(turns: int) -> list[str]:
+    """Return the lines of a table: what changes with sockets, history, partitions and workers."""
+    lines = ["| changed | to | turns/s | p50 | p99 |", "|---|--:|--:|--:|--:|"]
+
+    def row(changed: str, to: object, times: Times) -> None:
+        p50, p99 = times.latency(0.5), times.latency(0.99)
+        lines.append(f"| {changed} | {to} | {times.rate:,.0f} | {p50:.1f} ms | {p99:.1f} ms |")
+
+    with model() as model_url:
+        with parley(model_url) as (url, _):
+            for sockets in (1, 10, 100, 400):
+                row("sockets (sessions) that talk", sockets, uvloop.run(closed(url, sockets, turns // 2)))
+            for messages in (0, 200, 2000):
+                row("messages in the history", messages, uvloop.run(long_session(url, 100, messages)))
+        for partitions in (1, 32):
+            with parley(model_url, PARTITIONS=str(partitions)) as (url, _):
+                row("partitions (else 8)", partitions, uvloop.run(closed(url, SOCKETS, turns // 2)))
+    with model(latency=0.1) as model_url:
+        for workers in (1, 2, 4):
+            with parley(model_url, workers, INFER_CONCURRENCY="4") as (url, _):
+                times = uvloop.run(closed(url, 64, max(64, turns // 20 * workers)))
+                row("infer workers of 4 at once, a model that takes 100 ms", workers, times)
+    return lines
+
+
+def _cpu(pid: int) -> float:
+    return sum(map(cpu_seconds, process_tree(pid)))
+
+
+async def _wait_for(url: str) -> None:
+    async with aiohttp.ClientSession() as http:
+        for _ in range(200):
+            with contextlib.suppress(aiohttp.ClientError):
+                async with http.post(url):
+                    return
+            await asyncio.sleep(0.05)
+    raise SystemExit(f"nobody answers at {url}")
