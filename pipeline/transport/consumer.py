@@ -99,12 +99,20 @@ class Consumer(Positions):
             self._probed = True
         for topic in topics:
             await self.persist(partial(self._link.topics.declare_to_read, topic))
-        self.member.subscribe(topics)
+        if self.app.client_only:
+            # It only waits for answers: entering the group would take work from those who do it.
+            self._assignment = {TP(topic, 0) for topic in topics}
+            self._set_active_tps(self._assignment)
+            self.reader.assign((), self._assignment, self.app.consumer_generation_id)
+            await self.app.topics.on_client_only_start()
+        else:
+            self.member.subscribe(topics)
 
     async def on_start(self) -> None:
         """Enter the group as soon as there is something to subscribe to."""
         await super().on_start()
-        self.member.start()
+        if not self.app.client_only:
+            self.member.start()
 
     async def _revoke(self) -> None:
         """Give up every partition: stop the flow, let started events end, ack them."""
@@ -138,7 +146,7 @@ class Consumer(Positions):
         self._attempts.forget()
         queues = {tp for tp in assigned if self._is_acked(tp.topic)}
         self.reader.assign(queues, assigned - queues, generation)
-        await self._persist(partial(self._link.changelogs.take, self.member_id, generation))
+        await self.persist(partial(self._link.changelogs.take, self.member_id, generation))
         for tp in self.reader.logs:
             if self.reader.logs[tp] > await self._end_of(tp):
                 logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
@@ -176,7 +184,7 @@ class Consumer(Positions):
     # -- reading ------------------------------------------------------------------------------------------
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Record]]:
-        if not self.member.may_read:
+        if not (self.app.client_only or self.member.may_read):
             await asyncio.sleep(min(timeout, 0.05))
             return {}
         self._last_turn = monotonic()

@@ -75,6 +75,16 @@ def test_a_command_of_the_app_sends(lab: Lab, sites: list[Site]) -> None:
     assert lab.wait_notes("greeted", seen + 3)[seen:] == ["Hey, all!"] * 3
 
 
+def test_a_client_asks_without_entering_the_group(lab: Lab, sites: list[Site]) -> None:
+    generation = lab.redis.hget("faust:{lifecycle}:state", "generation")
+
+    printed = lab.run("lifecycle", "ask")
+
+    assert "Hello, client!" in printed
+    assert "Hello, a! Hello, b!" in printed
+    assert lab.redis.hget("faust:{lifecycle}:state", "generation") == generation
+
+
 @pytest.mark.parametrize(
     ("command", "shows"),
     [("agents", "greetings"), ("models", "Greeting"), ("model", "word"), ("clean-versions", "")],

@@ -116,3 +116,12 @@ async def shout(self: Any, times: int) -> None:
         await greetings.send(key="all", value=Greeting(name="all", word="Hey"))
     await app.producer.flush()
     self.say(f"shouted {times} times")
+
+
+@app.command()
+async def ask(self: Any) -> None:
+    """Ask as a process that works on nothing itself."""
+    await app.maybe_start_client()
+    self.say(await greet.ask(Greeting(name="client")))
+    self.say(" ".join(await greet.join([Greeting(name="a"), Greeting(name="b")])))
+    await app.stop()
