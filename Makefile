@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test ui ui-check bench conformance conformance-faults chaos lint check format lock clean
+.PHONY: help setup up test ui ui-check bench conformance conformance-faults chaos cuts lint check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -83,6 +83,9 @@ $(BENCH_STAMP): bench/requirements.lock
 	@"$(PYTHON)" -m venv --clear .venv-bench || { "$(PYTHON)" -m venv --clear --without-pip .venv-bench && "$(PYTHON)" -m pip --python .venv-bench/bin/python install pip; }
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -r bench/requirements.lock
 	touch $@
+
+cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED says which moments
+	@CUTS=100 exec .venv/bin/python -m pytest tests/faults/test_cuts.py -k random --timeout 900 $(ARGS)
 
 lint: setup ## Check style and types
 	@.venv/bin/ruff check .

@@ -84,7 +84,7 @@ class Talker:
                 except (Cut, ConnectionError, aiohttp.ClientError, AssertionError) as exc:
                     if isinstance(exc, AssertionError) and not (socket.socket.closed or "CLOS" in str(exc)):
                         raise
-                    self._drop()
+                    await self._drop()
 
     def _question(self) -> dict[str, Any]:
         if self._ended and self._random.random() < 0.2:
@@ -102,10 +102,12 @@ class Talker:
                 await asyncio.sleep(_RETRY_SECONDS)
         return self._socket
 
-    def _drop(self) -> None:
-        if self._socket is not None and not self._socket.socket.closed:
-            self._socket.vanish()
-        self._socket = None
+    async def _drop(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            if not socket.socket.closed:
+                socket.vanish()
+            await socket.close()  # or its connection would count as open for ever
 
     async def _listen(self, socket: StreamSocket) -> None:
         """Read until all that was asked has ended, or a number of frames has come: then cut."""
@@ -167,14 +169,15 @@ class Talker:
         assert kept == told
 
 
-async def talk(url: str, talkers: int, cuts: int, seed: int) -> Tally:
-    """Have some clients talk until each was cut so often; return what they went through.
+async def talk(url: str, talkers: int, cuts: int, seed: int, tally: Tally) -> None:
+    """Have some clients talk until each was cut so often.
+
+    Args:
+        tally: is told what they went through, as it happens.
 
     Raises:
-        AssertionError: the service broke its word.
+        AssertionError: the service broke its word, within an ExceptionGroup.
     """
-    tally = Tally()
     async with ChatClient(url) as client, asyncio.TaskGroup() as group:
         for number in range(talkers):
             group.create_task(Talker(client, seed + number, tally).talk(cuts))
-    return tally

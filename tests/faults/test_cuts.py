@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import pytest_asyncio
 
-from tests.faults.talkers import Tally, talk
+from tests.faults.talkers import TURN_SECONDS, Tally, talk
 from tests.support.faults import DurableRedis, kill
 from tests.support.model_server import ModelServer
 from tests.support.service import Up
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,16 +35,25 @@ async def trickling(model: ModelServer) -> AsyncIterator[None]:
 
 
 async def under(up: Up, fault: Callable[[], Awaitable[None]], seed: int) -> Tally:
-    """Talk while a fault happens again and again."""
-    talking = asyncio.create_task(talk(up.url, CLIENTS, CUTS, SEED + seed))
+    """Talk while a fault happens again and again, each time after some answers."""
+    tally = Tally()
+    talking = asyncio.create_task(talk(up.url, CLIENTS, CUTS, SEED + seed, tally))
     while not talking.done():
-        await fault()
-        await asyncio.wait([talking], timeout=1.0)
-    return await talking
+        turns = tally.turns
+
+        def gone_on(turns: int = turns) -> bool:
+            return talking.done() or tally.turns >= turns + CLIENTS
+
+        await eventually(gone_on, "some answers", TURN_SECONDS)
+        if not talking.done():
+            await fault()
+    await talking
+    return tally
 
 
 async def test_sockets_that_are_cut_at_random_miss_nothing_and_hear_nothing_twice(up: Up) -> None:
-    tally = await talk(up.url, CLIENTS, CUTS, SEED)
+    tally = Tally()
+    await talk(up.url, CLIENTS, CUTS, SEED, tally)
     assert tally.errors == []
     assert tally.cuts >= CLIENTS * CUTS
     assert tally.joined > 0, "sockets joined in mid-answer"
