@@ -3,8 +3,10 @@ import type { Model } from "@/lib/api";
 export const isEliza = (model: Model | null): boolean => model?.kind === "eliza";
 
 /** What answers here, by the name that a person would use. */
-export const modelName = (model: Model | null): string =>
-  model === null ? "Parley" : isEliza(model) ? "ELIZA" : (model.name.split("/").at(-1) ?? model.name);
+export function modelName(model: Model | null): string {
+  if (isEliza(model)) return "ELIZA";
+  return model?.name?.split("/").at(-1) ?? "Model";
+}
 
 /** Says what answers, so that nobody takes a program of rules for a language model. */
 export function ModelNote({ model }: { model: Model | null }) {
@@ -19,7 +21,7 @@ export function ModelNote({ model }: { model: Model | null }) {
   }
   return (
     <p className="model-note">
-      <strong>{model.name}</strong> answers here. A language model can be wrong; check what matters.
+      <strong>{model.name ?? "A language model"}</strong> answers here. What it says can be wrong; check what matters.
     </p>
   );
 }

@@ -13,7 +13,8 @@ export type StoredMessage = {
 
 export type Session = { token: string; name: string; session_start: string; messages: StoredMessage[] };
 
-export type Model = { kind: string; name: string };
+/** `name` is null where the server of the model needs none. */
+export type Model = { kind: string; name: string | null };
 
 const LONGEST = 15_000; // milliseconds
 

@@ -33,6 +33,12 @@ export function ChatScreen({ store, model, onLeave }: Props) {
     setSent((count) => count + 1);
   };
 
+  // The button that was pressed goes away, and the focus must not go with it.
+  const regenerate = () => {
+    store.regenerate();
+    document.getElementById("text")?.focus();
+  };
+
   const exportAs = (kind: "markdown" | "json") => {
     if (kind === "json") download("parley.json", "application/json", toJson(store.session, chat, name));
     else download("parley.md", "text/markdown", toMarkdown(store.session, chat, name));
@@ -57,7 +63,7 @@ export function ChatScreen({ store, model, onLeave }: Props) {
           name={name}
           sent={sent}
           empty={<Empty name={store.session.name} model={model} />}
-          onRegenerate={() => store.regenerate()}
+          onRegenerate={regenerate}
           onResend={(id) => store.resend(id)}
           onDrop={(id) => store.drop(id)}
         />

@@ -52,6 +52,11 @@ export function Conversation({ chat, connected, name, empty, sent, onRegenerate,
     heightBefore.current = null;
   }, [first, box]);
 
+  const jump = () => {
+    pin();
+    box.current?.focus(); // the button goes away
+  };
+
   const scrolled = () => {
     onScroll();
     if (box.current !== null && box.current.scrollTop < AHEAD) earlier();
@@ -94,7 +99,7 @@ export function Conversation({ chat, connected, name, empty, sent, onRegenerate,
         </div>
       </div>
       {!isPinned && (
-        <button type="button" className="jump" onClick={pin}>
+        <button type="button" className="jump" onClick={jump}>
           <Icon name="down" /> {busy ? "Follow the answer" : "To the end"}
         </button>
       )}

@@ -23,7 +23,7 @@ export function Header({ model, onExport, canExport, onNew }: Props) {
       <Logo />
       <h1>Parley</h1>
       {model !== null && (
-        <p className="chip" title={model.name}>
+        <p className="chip" title={model.name ?? undefined}>
           <span className="unseen">Answered by </span>
           {modelName(model)}
           {isEliza(model) && <span className="chip-more"> · rules of 1966, no language model</span>}

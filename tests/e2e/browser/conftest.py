@@ -1,0 +1,123 @@
+"""Chromium, a service whose model answers word by word, and pages on which nothing may go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from typing import Literal
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from tests.support.model_server import ModelServer, echo
+from tests.support.service import Up, started
+
+CHROMIUM = "/usr/bin/chromium"
+
+# What Chromium itself reports of a server that is away; a page cannot keep it from doing so.
+OUTAGES = ("WebSocket connection to", "Failed to load resource", "net::ERR_")
+
+
+@pytest.fixture(scope="session")
+def talker(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """The service, with two web processes; each test begins chats of its own, all from one address."""
+    settings = {"WEB_PROCESSES": "2", "ADDRESS_TOKEN_RATE": "1000/s", "MODEL_ATTEMPTS": "1"}
+    folder = tmp_path_factory.mktemp("talker")
+    with started(folder, MODEL_URL=model_server.chat_url, APP_ENV="production", **settings) as service:
+        yield service
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium without a window; where there is none the tests are skipped, but in CI they fail."""
+    if shutil.which(CHROMIUM) is None and os.environ.get("CI") != "true":
+        pytest.skip(f"there is no {CHROMIUM}")
+    async with async_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def mishaps() -> list[str]:
+    """What went wrong on the pages of a test."""
+    return []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(browser: Browser, talker: Up, mishaps: list[str]) -> AsyncIterator[BrowserContext]:
+    """The browser of one person; at the end nothing may have gone wrong in it."""
+    context = await new_context(browser, talker, mishaps)
+    yield context
+    await context.close()
+    assert mishaps == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shaky(browser: Browser, talker: Up, mishaps: list[str]) -> AsyncIterator[BrowserContext]:
+    """The same, for tests in which the server goes away."""
+    context = await new_context(browser, talker, mishaps)
+    yield context
+    await context.close()
+    assert [each for each in mishaps if not each.startswith(OUTAGES)] == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def words(model: ModelServer) -> AsyncIterator[ModelServer]:
+    """The model, which echoes a word every 30 ms; a test may let it say something else."""
+    model.token_delay = 0.03
+    yield model
+    model.token_delay, model.answer = 0.0, echo
+
+
+async def new_context(browser: Browser, up: Up, mishaps: list[str]) -> BrowserContext:
+    """Return the browser of one more person, who can copy."""
+    context = await browser.new_context(
+        base_url=up.url, permissions=["clipboard-read", "clipboard-write"], reduced_motion="reduce"
+    )
+
+    def watch(page: Page) -> None:
+        page.on("console", lambda said: mishaps.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: mishaps.append(str(error)))
+
+    context.on("page", watch)
+    return context
+
+
+async def enter(context: BrowserContext, name: str = "Ada") -> Page:
+    """Open the page and begin a chat."""
+    page = await context.new_page()
+    await page.goto("/")
+    await page.get_by_label("Your name").fill(name)
+    await page.get_by_role("button", name="Start chatting").click()
+    await expect(page.get_by_label("Message", exact=True)).to_be_focused()
+    return page
+
+
+async def download(page: Page, role: Literal["button", "menuitem"], name: str) -> str:
+    """Press what lets the browser save a file; return the file's text."""
+    async with page.expect_download() as started:
+        await page.get_by_role(role, name=name).click()
+    path = await (await started.value).path()
+    return await asyncio.to_thread(path.read_text)
+
+
+async def say(page: Page, text: str) -> None:
+    """Send a message with the keyboard."""
+    await page.get_by_label("Message", exact=True).fill(text)
+    await page.keyboard.press("Enter")
+
+
+async def answered(page: Page, count: int) -> None:
+    """Wait until so many answers are there and none is being made."""
+    await expect(page.locator(".bot:not(.running)")).to_have_count(count, timeout=20_000)
+    await expect(page.locator(".running")).to_have_count(0)
+
+
+async def answers(page: Page) -> list[str]:
+    """Return the answers that are shown."""
+    return await page.locator(".bot:not(.running) .prose").all_inner_texts()
