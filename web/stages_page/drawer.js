@@ -2,7 +2,7 @@
 
 import { api, admin } from "./api.js";
 import { byId, h, setText } from "./dom.js";
-import { bytes, clock, counted, duration } from "./format.js";
+import { bytes, counted, duration, moment } from "./format.js";
 
 const TABS = [
   ["latest", "Latest"],
@@ -105,8 +105,8 @@ export class Drawer {
     const element = h(
       "article",
       {},
-      h("p", { class: "entry-head" }, h("b", {}, `Partition ${letter.partition}, offset ${letter.offset}`), ` given up at ${clock(letter.given_up_at)}`),
-      h("p", { class: "small" }, `${counted(letter.attempts, "attempt")} · sent ${clock(letter.sent_at)} · ${bytes(letter.bytes)}${letter.trace_id ? ` · trace ${letter.trace_id}` : ""}`),
+      h("p", { class: "entry-head" }, h("b", {}, `Partition ${letter.partition}, offset ${letter.offset}`), ` given up at ${moment(letter.given_up_at)}`),
+      h("p", { class: "small" }, `${counted(letter.attempts, "attempt")} · sent ${moment(letter.sent_at)} · ${bytes(letter.bytes)}${letter.trace_id ? ` · trace ${letter.trace_id}` : ""}`),
       h("p", { class: "error" }, letter.error),
       body(letter.message),
       actions,
@@ -136,7 +136,7 @@ function entry(item) {
     item.attempts ? counted(item.attempts, "failed attempt") : null,
     item.deliveries > 1 ? `read ${item.deliveries} times` : null,
     item.bytes === undefined ? null : bytes(item.bytes),
-    item.sent_at ? `sent ${clock(item.sent_at)}` : null,
+    item.sent_at ? `sent ${moment(item.sent_at)}` : null,
   ];
   return h(
     "article",

@@ -35,6 +35,13 @@ export const bytes = (n) => (n < 1024 ? `${n} B` : `${whole.format(n / 1024)} KB
 /** A time of day, from seconds since 1970. */
 export const clock = (seconds) => clockTime.format(new Date(seconds * 1000));
 
+/** A moment that may be days ago: the time, with the date unless it is today's. */
+export function moment(seconds) {
+  const date = new Date(seconds * 1000);
+  const today = date.toDateString() === new Date().toDateString();
+  return today ? clockTime.format(date) : `${date.toLocaleDateString()} ${clockTime.format(date)}`;
+}
+
 /** A number with its noun: 1 worker, 2 workers. */
 export const counted = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 
