@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 from redis.asyncio import Redis
 
-from pipeline.redis_client import connect
+from pipeline.redis_client import connect, execute
 from tests.e2e.browser.conftest import answered, answers, download, enter, say
 from tests.e2e.conftest import SESSION_TTL
 from tests.support.model_server import ModelServer
@@ -310,7 +310,7 @@ async def test_ten_thousand_messages_are_no_burden(context: BrowserContext, talk
     await expect(page.locator(".prose").last).to_have_text("You said: one more")
     assert time.monotonic() - begun < 5
     await page.evaluate("document.querySelector('.scroll').scrollTop = 0")
-    await expect(page.locator(".bubble").first).to_have_text("Question 4941")
+    await expect(page.locator(".bubble").first).to_have_text("Question 4940")
 
 
 async def put_history(store: Redis, token: str, count: int) -> None:
@@ -320,7 +320,7 @@ async def put_history(store: Redis, token: str, count: int) -> None:
         for number in range(count)
         for said in (("Human: Question", "Bot: Answer")[number % 2],)
     ]
-    await store.execute_command("JSON.SET", f"session:{{{token}}}", "$.messages", json.dumps(messages))
+    await execute(store, "JSON.SET", f"session:{{{token}}}", "$.messages", json.dumps(messages))
 
 
 async def at_end(page: Page) -> bool:

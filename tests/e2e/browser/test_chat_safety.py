@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Dialog, Page, expect
+from playwright.async_api import Browser, BrowserContext, Error, Page, expect
 
 from tests.e2e.browser.conftest import answered, enter, say
 from tests.support.model_server import ModelServer
@@ -35,6 +35,15 @@ CORPUS = (
     "&lt;img src=x onerror=owned=1&gt;",
     "<style>*{display:none}</style><form action=https://example.org><input autofocus onfocus=owned=1>",
     "{{constructor.constructor('owned=1')()}} ${owned=1} <%= owned=1 %>",
+)
+
+# What a page with a hole would do with one of these.
+ATTEMPTS = (
+    "document.body.innerHTML = '<img src=x onerror=owned=1>'",
+    "document.createElement('img').setAttribute('onerror', 'owned=1')",
+    "document.createElement('script').text = 'owned=1'",
+    "document.createElement('iframe').srcdoc = '<script>parent.owned=1</script>'",
+    "document.write('<script>owned=1</script>')",
 )
 
 
@@ -66,23 +75,14 @@ async def test_what_a_person_or_a_model_says_is_never_markup(
 async def test_the_policy_stops_what_would_slip_through(browser: Browser, talker: Up) -> None:
     page = await browser.new_page()
     await page.goto(talker.url)
-    refused = await page.evaluate(
-        """() => {
-            try { document.body.innerHTML = '<img src=x onerror=owned=1>' } catch { return true }
-            return false
-        }"""
+    for attempt in ATTEMPTS:
+        with pytest.raises(Error, match="requires 'Trusted"):
+            await page.evaluate(attempt)
+    inline = (
+        "document.body.append(Object.assign(document.createElement('style'), {textContent: '*{color:red}'}))"
     )
-    assert refused
-    await page.evaluate(
-        """() => {
-            const picture = document.createElement('img');
-            picture.setAttribute('onerror', 'owned=1');
-            picture.src = '/nothing';
-            const failed = new Promise((resolve) => picture.addEventListener('error', resolve));
-            document.body.append(picture);
-            return failed;
-        }"""
-    )
+    await page.evaluate(inline)
+    assert await page.evaluate("getComputedStyle(document.body).color") != "rgb(255, 0, 0)"
     assert await page.evaluate("typeof owned") == "undefined"
     await page.close()
 
@@ -132,8 +132,5 @@ async def serious(page: Page) -> list[str]:
 
 
 async def unharmed(page: Page) -> None:
-    shown: list[Dialog] = []
-    page.on("dialog", shown.append)
     assert await page.evaluate("typeof owned") == "undefined"
     assert await page.locator("#root :is(script, img, iframe, style, form:not(.composer), math)").count() == 0
-    assert shown == []
