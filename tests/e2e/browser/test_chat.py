@@ -14,11 +14,12 @@ from tests.e2e.browser.conftest import answered, answers, download, enter, say
 from tests.e2e.conftest import SESSION_TTL
 from tests.support.model_server import ModelServer
 from tests.support.service import Up
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words")]
 
 CODE = "Like this:\n\n```python\nprint('hello')\n```\n\nThat is **all**."
-LONG = "\n\n".join(f"Paragraph {number} has a few words in it." for number in range(60))
+LONG = "\n\n".join(f"Paragraph {number} has a few words in it." for number in range(1000))
 
 
 async def test_an_answer_appears_word_by_word_and_is_there_after_a_reload(context: BrowserContext) -> None:
@@ -60,7 +61,7 @@ async def test_a_stopped_answer_keeps_what_came(context: BrowserContext, words: 
     await expect(page.locator(".remark")).to_have_text("You stopped this answer.")
     [text] = await answers(page)
     assert text.startswith("Paragraph 0")
-    assert "Paragraph 59" not in text
+    assert "Paragraph 999" not in text
     await page.reload()
     await answered(page, 1)
     await expect(page.locator(".remark")).to_be_visible()
@@ -110,34 +111,35 @@ async def test_an_answer_that_broke_off_is_kept_and_marked(
 async def test_messages_sent_at_once_wait_in_a_queue_that_is_shown(
     context: BrowserContext, words: ModelServer
 ) -> None:
-    words.latency = 0.5
+    words.fail_next("hang")
     page = await enter(context)
-    try:
-        for text in ("first", "second", "third"):
-            await say(page, text)
-        await expect(page.locator(".pending .meta").first).to_have_text("Next in the queue")
-        await expect(page.locator(".pending .meta").last).to_have_text("In the queue, 1 before it")
-        await answered(page, 3)
-    finally:
-        words.latency = 0.0
-    assert await answers(page) == ["You said: first", "You said: second", "You said: third"]
+    for text in ("first", "second", "third"):
+        await say(page, text)
+    await expect(page.locator(".pending .meta").first).to_have_text("Next in the queue")
+    await expect(page.locator(".pending .meta").last).to_have_text("In the queue, 1 before it")
+    await page.get_by_role("button", name="Stop the answer").click()
+    await answered(page, 3)
+    assert await answers(page) == ["", "You said: second", "You said: third"]
     await expect(page.locator(".pending")).to_have_count(0)
 
 
 async def test_a_reader_who_went_up_is_left_alone(context: BrowserContext, words: ModelServer) -> None:
     words.answer = lambda _: LONG
-    words.token_delay = 0.005
+    words.token_delay = 0.01
     page = await enter(context)
     await say(page, "Tell")
-    await expect(page.locator(".running")).to_contain_text("Paragraph 25", timeout=15_000)
+    await expect(page.locator(".running")).to_contain_text("Paragraph 25")
     await page.get_by_role("region", name="Conversation").hover()
     await page.mouse.wheel(0, -150)
     jump = page.get_by_role("button", name="Follow the answer")
     await expect(jump).to_be_visible()
     top = await page.evaluate("document.querySelector('.scroll').scrollTop")
-    await expect(page.locator(".running")).to_contain_text("Paragraph 45", timeout=15_000)
+    before = await page.locator(".running p").count()
+    await eventually(lambda: longer(page, before + 10), "the answer goes on")
     assert await page.evaluate("document.querySelector('.scroll').scrollTop") == top
     await jump.click()
+    await eventually(lambda: at_end(page), "the end is in view")
+    await page.get_by_role("button", name="Stop the answer").click()
     await answered(page, 1)
     assert await at_end(page)
 
@@ -321,6 +323,10 @@ async def put_history(store: Redis, token: str, count: int) -> None:
         for said in (("Human: Question", "Bot: Answer")[number % 2],)
     ]
     await execute(store, "JSON.SET", f"session:{{{token}}}", "$.messages", json.dumps(messages))
+
+
+async def longer(page: Page, paragraphs: int) -> bool:
+    return await page.locator(".running p").count() >= paragraphs
 
 
 async def at_end(page: Page) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, expect
+from playwright.async_api import Browser, BrowserContext, WebSocketRoute, expect
 
 from tests.e2e.browser.conftest import answered, answers, enter, new_context, say
 from tests.support.model_server import ModelServer
@@ -107,3 +109,47 @@ async def test_a_message_that_waited_in_a_closed_tab_is_sent_by_the_next(shaky: 
     await page.goto("/")
     await answered(page, 2)
     assert await page.locator(".bubble").all_inner_texts() == ["Hello", "Left behind"]
+
+
+async def test_a_server_that_asks_to_wait_is_obeyed(context: BrowserContext) -> None:
+    page = await context.new_page()
+    refused: list[str] = []
+
+    def refuse(socket: WebSocketRoute) -> None:
+        def answer(text: str | bytes) -> None:
+            refused.append(json.loads(text)["id"])
+            frame = {"type": "error", "id": refused[-1], "code": "rate_limited", "retryable": True}
+            socket.send(json.dumps({**frame, "detail": "Too many messages.", "retry_after": 2}))
+
+        socket.on_message(answer)
+
+    await page.route_web_socket("**/chat?*", refuse)
+    await page.goto("/")
+    await page.get_by_label("Your name").fill("Ada")
+    await page.keyboard.press("Enter")
+    await say(page, "Hurry")
+    await expect(page.locator(".failure")).to_contain_text("Too many messages.")
+    again = page.get_by_role("button", name="Send again")
+    await expect(again).to_be_disabled()
+    await expect(again).to_have_text(re.compile(r"Send again in [12] s"))
+    await expect(again).to_be_enabled()
+    await again.click()
+    await eventually(lambda: len(refused) == 2, "the message is sent once more")
+    assert refused[0] != refused[1]
+    await page.get_by_role("button", name="Discard").click()
+    await expect(page.locator(".pending")).to_have_count(0)
+
+
+async def test_a_model_that_says_nothing_is_told_of(context: BrowserContext, words: ModelServer) -> None:
+    page = await context.new_page()
+    await page.clock.install()
+    await page.goto("/")
+    await page.get_by_label("Your name").fill("Ada")
+    await page.keyboard.press("Enter")
+    words.fail_next("hang")
+    await say(page, "Hello?")
+    await expect(page.locator(".running")).to_contain_text("Waiting")
+    await page.clock.fast_forward(15_000)
+    await expect(page.locator(".stalled")).to_contain_text(re.compile(r"for 1\d s"))
+    await page.get_by_role("button", name="Stop the answer").click()
+    await expect(page.locator(".running")).to_have_count(0)

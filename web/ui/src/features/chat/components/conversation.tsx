@@ -163,13 +163,13 @@ function Progress({ chat, connected }: { chat: ChatState; connected: boolean }) 
   const now = useNow(true);
   const since = chat.running?.heardAt ?? chat.dueSince ?? now;
   const quiet = now - since;
+  const hasText = chat.running !== null && chat.running.text !== "";
   if (chat.stopping) return <span>Stopping …</span>;
   if (!connected) return <span>No connection. The answer goes on without this page.</span>;
   if (quiet >= STALL) {
-    const what = chat.running === null ? "No answer" : "No token";
-    return <span className="stalled">{what} for {Math.floor(quiet / 1000)} s. You can wait, or stop it.</span>;
+    return <span className="stalled">{hasText ? "No token" : "No answer"} for {Math.floor(quiet / 1000)} s. You can wait, or stop it.</span>;
   }
-  return <span>{chat.running === null ? "Waiting …" : "Answering …"}</span>;
+  return <span>{hasText ? "Answering …" : "Waiting …"}</span>;
 }
 
 function questionOf(entries: readonly Entry[], place: number): HumanEntry | null {
