@@ -59,11 +59,14 @@ class PartitionReader:
     brings is kept for the next call.
     """
 
-    def __init__(self, link: Link, group: str, member_id: str, *, start: str) -> None:
+    def __init__(
+        self, link: Link, group: str, member_id: str, *, start: str, read_count: int | None = None
+    ) -> None:
         self.link = link
         self.group = group
         self.member_id = member_id
         self.start = start
+        self.read_count = min(read_count or READ_COUNT, READ_COUNT)
         self.generation = 0
         self.queues: dict[TP, QueuePartition] = {}
         self.logs: dict[TP, int] = {}
@@ -218,7 +221,7 @@ class PartitionReader:
             self.member_id,
             self.generation,
             partition.claim_cursor or "0-0",
-            READ_COUNT,
+            self.read_count,
             self.start,
         )
         if answer[0] == NOT_OWNER:
@@ -262,7 +265,7 @@ class PartitionReader:
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
-            limits = ("COUNT", READ_COUNT, "BLOCK", BLOCK_MS)
+            limits = ("COUNT", self.read_count, "BLOCK", BLOCK_MS)
             reply = await lane.block(
                 "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
             )
@@ -290,7 +293,9 @@ class PartitionReader:
     async def _read_logs(self, lane: Lane, tps: list[TP]) -> dict[TP, list[Record]]:
         streams = {stream_key(*tp).encode(): tp for tp in tps}
         after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in tps]
-        reply = await lane.block("XREAD", "COUNT", READ_COUNT, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after)
+        reply = await lane.block(
+            "XREAD", "COUNT", self.read_count, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after
+        )
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]

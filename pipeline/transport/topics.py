@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiokafka.partitioner import murmur2
 from faust.types import AppT
@@ -45,6 +45,7 @@ class TopicRegistry:
         self.app = app
         self.scripts = scripts
         self._facts: dict[str, TopicFacts] = {}
+        self._partitioner: Any = app.conf.producer_partitioner
 
     async def declare(
         self, topic: str, partitions: int, *, retention: int = 0, compacting: bool = False
@@ -116,14 +117,17 @@ class TopicRegistry:
         return self._facts.get(topic)
 
     def partition_for(self, topic: str, key: bytes | None) -> int:
-        """Return the partition of a key by the hash that Kafka's own clients use.
+        """Return the partition of a key by ``producer_partitioner``, or the hash that Kafka's clients use.
 
-        A key that is ``None`` goes anywhere.
+        By the hash, a key that is ``None`` goes anywhere.
 
         Raises:
             KeyError: The topic is not known to this process yet.
         """
         count = self._facts[topic].partitions
+        if self._partitioner is not None:
+            every = list(range(count))
+            return int(self._partitioner(key, every, every))
         if key is None:
             return random.randrange(count)
         return _hash(key) % count
