@@ -7,7 +7,7 @@ from typing import Final
 
 from faust.types import TP
 
-from .keys import stream_key
+from .keys import index_key, stream_key
 from .link import Link
 
 __all__ = ["RETENTION_INTERVAL", "expire_entries", "has_strays"]
@@ -35,9 +35,9 @@ async def expire_entries(link: Link, tps: Iterable[TP]) -> None:
     """
     for tp in tps:
         facts = link.topics.known(tp.topic)
-        if facts is not None and facts.retention and not facts.compacting:
+        if facts is not None and facts.retention:
             dropped = RETENTION_PAGE
             while dropped >= RETENTION_PAGE:
                 dropped = await link.scripts.call(
-                    "expire_entries", [stream_key(*tp)], facts.retention, RETENTION_PAGE
+                    "expire_entries", [stream_key(*tp), index_key(*tp)], facts.retention, RETENTION_PAGE
                 )

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from faust.transport import base
 from faust.types import TP
+from redis.exceptions import ResponseError
 
 from .connection import execute, is_unavailable
 from .keys import stream_key
@@ -72,7 +73,14 @@ class Positions(base.Consumer):
     async def _end_of(self, tp: TP) -> int:
         command = ("XREVRANGE", stream_key(*tp), "+", "-", "COUNT", 1)
         last = await self.persist(partial(execute, self._link.redis, *command))
-        return offset_of(last[0][0]) + 1 if last else 1
+        if last:
+            return offset_of(last[0][0]) + 1
+        try:
+            facts = await self.persist(partial(self._link.redis.xinfo_stream, stream_key(*tp)))
+        except ResponseError:
+            return 1
+        # Empty, but not new: all its entries were older than its retention.
+        return offset_of(facts["last-generated-id"]) + 1
 
     async def create_topic(self, topic: str, partitions: int, replication: int, **options: Any) -> None:
         """Record a topic in Redis, see :meth:`Producer.create_topic`."""
