@@ -73,6 +73,7 @@ class Consumer(Positions):
             conf.id,
             self.member_id,
             start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
+            read_count=conf.broker_max_poll_records,
         )
         self._assignment: set[TP] = set()
         self._committing: dict[TP, list[int]] = {}
@@ -145,8 +146,13 @@ class Consumer(Positions):
         self._assignment = set(assigned)
         self._attempts.forget()
         queues = {tp for tp in assigned if self._is_acked(tp.topic)}
+        begin = assigned - queues - self.reader.logs.keys()
         self.reader.assign(queues, assigned - queues, generation)
         await self.persist(partial(self._link.changelogs.take, self.member_id, generation))
+        if self.reader.start == "$":
+            for tp in begin:
+                if tp.topic != self._replies:  # an answer may have come before its reader
+                    self.reader.logs[tp] = await self._end_of(tp)
         for tp in self.reader.logs:
             if self.reader.logs[tp] > await self._end_of(tp):
                 logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
