@@ -309,7 +309,7 @@ class Producer(base.Producer):
             self._batch = []
             self._changed.set()
             if left:
-                if attempt == 0:
+                if attempt == 1:  # at first it may only not have known a script yet
                     logger.warning("Redis takes no messages, %d are waiting", len(self._queue))
                 await asyncio.sleep(_delay(attempt))
                 attempt += 1
