@@ -20,7 +20,7 @@ from opentelemetry.trace import Span
 from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
 
-from pipeline import garbage, tracing
+from pipeline import tracing
 from pipeline.errors import MessageRejected, SettingsError
 from pipeline.logs import logging_config
 from pipeline.messages import INTERNAL_ERROR, Inbound, Outcome, Prompt, Turn
@@ -106,7 +106,6 @@ class Stage:
 
         @app.task  # type: ignore[untyped-decorator]
         async def report() -> None:
-            garbage.set_aside()
             await keep_reporting(redis, name, app.consumer.member_id, work.report)  # type: ignore[attr-defined]
 
         async def close(*_args: Any, **_kwargs: Any) -> None:

@@ -13,7 +13,7 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from pipeline import garbage, tracing
+from pipeline import tracing
 from pipeline.errors import ParleyError
 from pipeline.logs import setup_logging
 from pipeline.presence import Presence
@@ -22,6 +22,7 @@ from pipeline.redis_client import connect, connect_reader
 from pipeline.sessions import Sessions
 from pipeline.settings import Settings
 from pipeline.stages.backlog import BacklogWatch
+from pipeline.transport.garbage import set_start_up_aside
 from pipeline.transport.tasks import end
 from web import chat, health, keys, limits, metrics, node, pages, reload, sessions, stages
 from web.addresses import Addresses
@@ -108,7 +109,7 @@ async def _serve(settings: Settings) -> bool:
         except OSError as exc:
             place = f"{settings.host}:{settings.port}"
             raise ParleyError(f"cannot listen on {place} (HOST, PORT): {exc.strerror}") from exc
-        garbage.set_aside()
+        set_start_up_aside()
         log.info("listening", url=site.name, model=settings.model_kind)
         return await _until_stopped(stop, settings)
     finally:

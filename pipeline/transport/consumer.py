@@ -30,6 +30,7 @@ from .acks import ack
 from .attempts import MAX_ATTEMPTS, REDELIVERY_HEADER, AgentErrors, Attempts
 from .connection import is_unavailable
 from .errors import AbandonedError
+from .garbage import set_start_up_aside
 from .group import GroupMember, MemberState
 from .housekeeping import RETENTION_INTERVAL, expire_entries, has_strays
 from .keys import GroupKeys
@@ -111,6 +112,7 @@ class Consumer(Positions):
 
     async def on_start(self) -> None:
         """Enter the group as soon as there is something to subscribe to."""
+        set_start_up_aside()
         await super().on_start()
         if not self.app.client_only:
             self.member.start()
