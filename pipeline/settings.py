@@ -132,7 +132,7 @@ class Settings(BaseSettings):
         None, min_length=8, description="a secret of 8 characters or more, without spaces"
     )
 
-    infer_concurrency: int = Field(64, ge=1, le=10_000, description="a whole number from 1 to 10000")
+    infer_concurrency: int = Field(256, ge=1, le=10_000, description="a whole number from 1 to 10000")
     partitions: int = Field(8, ge=1, le=1024, description="a whole number from 1 to 1024")
     ingest_port: int = Field(0, ge=0, le=65535, description="a whole number from 0 to 65535")
     enrich_port: int = Field(0, ge=0, le=65535, description="a whole number from 0 to 65535")
