@@ -16,6 +16,7 @@ from pipeline.messages import (
     error_text,
     refusal_frame,
 )
+from pipeline.messages import error_frame as error_frame_of_turn
 from pipeline.session_replies import Partial, View
 from web import limits
 from web.protocol import ChatProtocol, Message, Out, Refusal, Token, error_frame
@@ -168,8 +169,10 @@ class Outbox:
         if frame.get("error") == SESSION_EXPIRED:
             # Messages that waited for their turn are gone with the session: nobody else can answer for them.
             waiting, self._expected = self._expected, {}
+            unaccepted = set(self._view.unaccepted())
             for message_id in waiting.values():
-                self.offer(refusal_frame(message_id, SESSION_EXPIRED))
+                tell = refusal_frame if message_id in unaccepted else error_frame_of_turn
+                self.offer(tell(message_id, SESSION_EXPIRED))
 
     def stop_when_accepted(self, turn: str | None) -> None:
         """Stop a message that this socket sent a moment ago, so that the session does not know it yet.

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pipeline.messages import Frame, Inbound, Outcome
+from pipeline.messages import SESSION_EXPIRED, Frame, Inbound, Outcome, error_frame
 from pipeline.presence import Presence
 from pipeline.runs import Run, Runs
 from pipeline.session_replies import Closed
@@ -188,6 +188,22 @@ async def test_after_an_expired_session_is_refused(node: Node) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await node.client.stream(token, after=kept["id"])
     assert refused.value.status == 403
+
+
+async def test_every_message_of_a_session_that_expired_is_ended_or_refused(node: Node) -> None:
+    token = await node.client.token()
+    socket = await node.client.stream(token)
+    await node.joined(token)
+    for turn in ("t1", "t2", "t3"):
+        await socket.say("hi", turn)
+    await eventually(lambda: len(node.intake.messages) == 3, "the messages to be sent on")
+    accepted: list[Frame] = [
+        {"type": "accepted", "id": turn, "position": place} for place, turn in enumerate(("t1", "t2"))
+    ]
+    await node.publish(token, *accepted, error_frame("t1", SESSION_EXPIRED))
+    *_, first, second, third = [await socket.frame() for _ in range(5)]
+    assert {frame["code"] for frame in (first, second, third)} == {SESSION_EXPIRED}
+    assert (first["turn"], second["turn"], third["id"]) == ("t1", "t2", "t3")
 
 
 async def test_a_message_sent_again_gets_the_answer_it_has_on_that_socket_only(node: Node) -> None:
