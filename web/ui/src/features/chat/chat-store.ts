@@ -10,7 +10,8 @@ export type Snapshot = { chat: ChatState; connection: Connection };
 
 type Unsent = { id: string; text: string; at: string };
 
-const HIDDEN_TAB_FLUSH = 250; // ms; a hidden tab draws no frames, but must not let tokens pile up
+const LATEST_FLUSH = 250; // ms; a hidden tab draws no frames, but must not let tokens pile up
+const SETTLED = 3_000; // ms for which a message that another tab has got rid of may still be on its way here
 const STOP_PATIENCE = 4_000; // ms; without a word after it nothing was running
 
 export class ChatStore {
@@ -20,7 +21,8 @@ export class ChatStore {
   private readonly socket: ChatSocket;
   private readonly waiting: ServerFrame[] = [];
   private readonly undo: (() => void)[] = [];
-  private flushing = false;
+  private flushTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly own = new Set<string>();
   private syncing = false;
   private stopTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -42,8 +44,8 @@ export class ChatStore {
   /** Start talking to the server; `close` undoes it. */
   open(): void {
     if (this.snapshot.chat.expired) return;
-    this.adopt(browser.get(this.pendingKey));
-    this.undo.push(onChange(this.pendingKey, (value) => this.adopt(value)));
+    for (const id of this.adopt(browser.get(this.pendingKey))) this.own.add(id);
+    this.undo.push(onChange(this.pendingKey, (value) => this.follow(value)));
     const online = () => this.socket.connect();
     const offline = () => this.socket.offline();
     const leaving = () => tab.set("copy", JSON.stringify(this.copy()));
@@ -74,6 +76,7 @@ export class ChatStore {
   /** Send a message, now or as soon as there is a connection. */
   send(text: string): void {
     const id = crypto.randomUUID?.() ?? uuid();
+    this.own.add(id);
     this.dispatch({ type: "sent", id, text, timestamp: new Date().toISOString() });
     this.socket.send({ type: "message", id, text });
   }
@@ -151,14 +154,15 @@ export class ChatStore {
   // Tokens come faster than a screen can show them: all that came since the last frame is drawn at once.
   private receive(frame: ServerFrame): void {
     this.waiting.push(frame);
-    if (this.flushing) return;
-    this.flushing = true;
-    if (document.hidden) setTimeout(this.flush, HIDDEN_TAB_FLUSH);
-    else requestAnimationFrame(this.flush);
+    if (this.flushTimer !== undefined) return;
+    this.flushTimer = setTimeout(this.flush, LATEST_FLUSH);
+    requestAnimationFrame(this.flush);
   }
 
   private readonly flush = (): void => {
-    this.flushing = false;
+    if (this.flushTimer === undefined) return;
+    clearTimeout(this.flushTimer);
+    this.flushTimer = undefined;
     const at = Date.now();
     const events = this.waiting.splice(0).map((frame): ChatEvent => ({ type: "frame", frame, at }));
     this.dispatch(...events);
@@ -195,9 +199,22 @@ export class ChatStore {
     browser.set(this.pendingKey, unsent.length === 0 ? null : JSON.stringify(unsent));
   }
 
-  /** Show what waits in the browser: of this tab before a reload, or of another tab. */
-  private adopt(value: string | null): void {
-    for (const { id, text, at } of parse<Unsent[]>(value) ?? []) this.dispatch({ type: "sent", id, text, timestamp: at });
+  /** Show what waits in the browser: of this tab before a reload, or of another tab. Returns the ids. */
+  private adopt(value: string | null): string[] {
+    const unsent = parse<Unsent[]>(value) ?? [];
+    for (const { id, text, at } of unsent) this.dispatch({ type: "sent", id, text, timestamp: at });
+    return unsent.map(({ id }) => id);
+  }
+
+  /** Another tab has changed what waits. What was refused there is not told here: it goes when it does not get on. */
+  private follow(value: string | null): void {
+    const ids = this.adopt(value);
+    const { pending } = this.snapshot.chat;
+    const left = pending.filter(({ id, position }) => position === null && !this.own.has(id) && !ids.includes(id));
+    if (left.length === 0) return;
+    setTimeout(() => {
+      for (const one of left) if (this.snapshot.chat.pending.includes(one)) this.dispatch({ type: "dropped", id: one.id });
+    }, SETTLED);
   }
 
   private copy(): Session {
