@@ -24,6 +24,7 @@ export class ChatStore {
   private flushTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly own = new Set<string>();
   private syncing = false;
+  private syncAgain = false;
   private stopTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** A chat that has `expired` is there to be read only. */
@@ -183,11 +184,14 @@ export class ChatStore {
     for (const listener of this.listeners) listener();
   }
 
+  /** Read the history; once more when something was missed while it was read. */
   private async sync(): Promise<void> {
+    this.syncAgain = this.syncing;
     if (this.syncing) return;
     this.syncing = true;
     await this.probe();
     this.syncing = false;
+    if (this.syncAgain) await this.sync();
   }
 
   private learn(session: Session): void {
