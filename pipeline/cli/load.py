@@ -1,0 +1,97 @@
+"""`parley load`: runs a load test, watches it, and reports."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvloop
+from rich.console import Console
+from rich.live import Live
+
+from pipeline.load.bounds import EXIT_BROKEN, EXIT_NOTHING, judge
+from pipeline.load.generator import run as generate
+from pipeline.load.measures import Measures
+from pipeline.load.model import Pace
+from pipeline.load.page import page
+from pipeline.load.plan import Plan
+from pipeline.load.report import Outcome, progress, show, to_json
+from pipeline.load.service import Service, service
+
+
+@dataclass(frozen=True)
+class Reports:
+    """Where to write the outcome besides the terminal; None for nowhere."""
+
+    json: Path | None = None
+    html: Path | None = None
+
+
+def run(plan: Plan, *, pace: Pace, webs: int, bounds: Mapping[str, float | None], reports: Reports) -> int:
+    """Run a test and return the exit status.
+
+    Args:
+        plan: with an empty `url`, the service is started here, with a model of that `pace`.
+        webs: web processes of that service.
+        bounds: by name, see `pipeline.load.bounds`.
+    """
+    console = Console(stderr=True)
+    outcome = uvloop.run(_test(plan, pace, webs, bounds, console))
+    show(outcome, Console())
+    if reports.json is not None:
+        reports.json.write_text(json.dumps(to_json(outcome), indent=2) + "\n", encoding="utf-8")
+    if reports.html is not None:
+        reports.html.write_text(page(outcome), encoding="utf-8")
+    if not outcome.measures.sent and not plan.idle:
+        return EXIT_NOTHING
+    return 0 if outcome.passed else EXIT_BROKEN
+
+
+async def _test(
+    plan: Plan, pace: Pace, webs: int, bounds: Mapping[str, float | None], console: Console
+) -> Outcome:
+    async with _tested(plan, pace, webs) as (tested, name):
+        plan = replace(plan, url=tested.url)
+        with Live(console=console, transient=True, refresh_per_second=4) as live:
+            latest = Measures()
+
+            def watch(measures: Measures) -> None:
+                nonlocal latest
+                latest = measures
+                live.update(progress(plan, measures))
+
+            task = asyncio.ensure_future(generate(plan, watch))
+            try:
+                measures = await task
+            except asyncio.CancelledError:
+                # Ctrl-C: what ran is reported.
+                asyncio.current_task().uncancel()  # type: ignore[union-attr]
+                measures = latest
+        rss = sum(map(_rss, tested.pids)) if tested.pids else None
+        return Outcome(plan, measures, judge(measures, bounds), name, datetime.now(UTC), rss)
+
+
+@asynccontextmanager
+async def _tested(plan: Plan, pace: Pace, webs: int) -> AsyncIterator[tuple[Service, str]]:
+    if plan.url:
+        yield Service(plan.url.rstrip("/"), ()), urlsplit(plan.url).netloc
+        return
+    print("starting the service with the model for load tests …", file=sys.stderr)
+    async with service(pace, webs=webs) as started:
+        tokens = f"{pace.tokens} tokens" + (f" at {pace.rate:g}/s" if pace.rate else "")
+        yield started, f"Parley on this machine, model: {pace.latency * 1000:g} ms, {tokens}"
+
+
+def _rss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)

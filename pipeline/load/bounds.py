@@ -1,0 +1,79 @@
+"""Bounds given on the command line, and whether a test kept them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pipeline.load.measures import Measures
+
+EXIT_BROKEN: Final = 3
+EXIT_NOTHING: Final = 4
+"""Statuses of `parley load`: a bound was broken; nothing could be measured. 2 is a wrong argument."""
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m)?")
+
+
+def span(text: str) -> float:
+    """Read `50ms`, `1.5s` or `2m`, without a unit seconds; return seconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _SPAN.fullmatch(text.strip().lower())
+    if not found:
+        raise ValueError(f"{text!r} is no span of time such as 50ms, 1.5s or 2m")
+    return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def told(seconds: float) -> str:
+    """Return a duration as people say it."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 0.9995:
+        milliseconds = seconds * 1000
+        return f"{milliseconds:.1f} ms" if milliseconds < 99.95 else f"{milliseconds:.0f} ms"
+    return f"{seconds:.2f} s"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One bound and what was measured, both as people say them."""
+
+    name: str
+    bound: str
+    measured: str
+    kept: bool
+
+
+_Figure = Callable[[Measures], float]
+
+# By option of the command: what is measured, whether the bound is the most or the least, and how it is told.
+_FIGURES: Mapping[str, tuple[_Figure, bool, Callable[[float], str]]] = {
+    "max_p50": (lambda measures: measures.latency.percentile(50), True, told),
+    "max_p99": (lambda measures: measures.latency.percentile(99), True, told),
+    "max_ttft_p99": (lambda measures: measures.first_token.percentile(99), True, told),
+    "max_lost": (lambda measures: measures.faults.lost, True, "{:.0f}".format),
+    "max_errors": (lambda measures: measures.failed, True, "{:.0f}".format),
+    "min_rate": (lambda measures: measures.rate, False, "{:.1f}/s".format),
+    "min_goodput": (lambda measures: measures.goodput, False, "{:.1f}/s".format),
+}
+
+
+def judge(measures: Measures, bounds: Mapping[str, float | None]) -> list[Verdict]:
+    """Return a verdict for each bound that was given; faults that must never be are always judged."""
+    verdicts = []
+    for option, bound in bounds.items():
+        if bound is not None:
+            figure, most, tell = _FIGURES[option]
+            measured = figure(measures)
+            kept = measured <= bound if most else measured >= bound
+            verdicts.append(Verdict(option.replace("_", "-"), tell(bound), tell(measured), kept))
+    for name in ("doubled", "misordered", "crossed"):
+        count = getattr(measures.faults, name)
+        if count:
+            verdicts.append(Verdict(name, "0", str(count), kept=False))
+    return verdicts

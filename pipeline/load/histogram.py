@@ -1,0 +1,100 @@
+"""Durations in buckets whose width grows with the duration, as in HdrHistogram: none is off by more than 1 %.
+
+Own code, as the package of that name has no wheel for every Python that we run on, and this is all we need of
+it: counting, merging and percentiles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+# Buckets per doubling of the duration; the middle of a bucket is within 0.6 % of all that is in it.
+_PER_DOUBLING = 64
+# The shortest duration that is told from 0, in seconds.
+_UNIT = 1e-6
+
+
+class Histogram:
+    """Counts durations in seconds; those below a microsecond count as one."""
+
+    def __init__(
+        self, counts: Mapping[int, int] | None = None, total: float = 0.0, longest: float = 0.0
+    ) -> None:
+        """Take counts by bucket, the sum and the longest of all."""
+        self._counts: dict[int, int] = dict(counts or {})
+        self._sum = total
+        self.longest = longest
+
+    def add(self, seconds: float) -> None:
+        """Count one duration."""
+        bucket = int(math.log2(max(seconds, _UNIT) / _UNIT) * _PER_DOUBLING)
+        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+        self._sum += seconds
+        self.longest = max(self.longest, seconds)
+
+    @property
+    def count(self) -> int:
+        """How many durations were counted."""
+        return sum(self._counts.values())
+
+    @property
+    def mean(self) -> float:
+        """Their mean in seconds, 0 when there is none."""
+        return self._sum / self.count if self._counts else 0.0
+
+    def percentile(self, percent: float) -> float:
+        """Return the duration in seconds that so many percent do not exceed, 0 when there is none."""
+        rank = math.ceil(self.count * percent / 100)
+        for bucket, seen in self._running():
+            if seen >= rank:
+                return min(_middle(bucket), self.longest)
+        return 0.0
+
+    def within(self, seconds: float) -> int:
+        """Return how many durations did not exceed this one."""
+        seen = 0
+        for bucket, running in self._running():
+            if _middle(bucket) > seconds:
+                break
+            seen = running
+        return seen
+
+    def curve(self) -> list[tuple[float, float]]:
+        """Return (percent, seconds) for the percentiles that a plot of the tail needs."""
+        points = [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 100.0]
+        return [(percent, self.percentile(percent)) for percent in points] if self._counts else []
+
+    def merge(self, others: Iterable[Self]) -> None:
+        """Count what others have counted."""
+        for other in others:
+            for bucket, count in other._counts.items():
+                self._counts[bucket] = self._counts.get(bucket, 0) + count
+            self._sum += other._sum
+            self.longest = max(self.longest, other.longest)
+
+    def to_json(self) -> dict[str, object]:
+        """Return what `from_json` reads."""
+        return {"counts": self._counts, "sum": self._sum, "longest": self.longest}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, object]) -> Self:
+        """Read what `to_json` wrote, also after JSON has made texts of the buckets."""
+        counts = found["counts"]
+        assert isinstance(counts, Mapping)  # noqa: S101
+        return cls(
+            {int(bucket): int(count) for bucket, count in counts.items()},
+            float(str(found["sum"])),
+            float(str(found["longest"])),
+        )
+
+    def _running(self) -> Iterable[tuple[int, int]]:
+        seen = 0
+        for bucket in sorted(self._counts):
+            seen += self._counts[bucket]
+            yield bucket, seen
+
+
+def _middle(bucket: int) -> float:
+    return float(_UNIT * 2.0 ** ((bucket + 0.5) / _PER_DOUBLING))

@@ -1,0 +1,148 @@
+"""What a load test has measured; processes' measures are merged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from pipeline.load.histogram import Histogram
+from pipeline.load.ledger import Faults
+
+
+@dataclass
+class Second:
+    """One second of the test.
+
+    Attributes:
+        sent, answered, failed: messages.
+        latency: of the answers that came in it.
+    """
+
+    sent: int = 0
+    answered: int = 0
+    failed: int = 0
+    latency: Histogram = field(default_factory=Histogram)
+
+
+@dataclass
+class Measures:
+    """Everything measured.
+
+    Attributes:
+        latency: from the moment a message was due to the end of its answer.
+        first_token: from the same moment to the first token.
+        between_tokens: from one token frame to the next of the same answer.
+        good: answers within the plan's objective.
+        tokens: token frames.
+        characters: of the tokens.
+        seconds: by the second since the start.
+        lag: how late the generator's own event loop was.
+        cpu: seconds of processor time that the generators used.
+        elapsed: seconds from the first message to the last end.
+        cuts: sockets that were broken on purpose.
+        unopened: sessions that could not be opened; `why` tells of the first.
+        idle_open: idle sockets that were open at the end.
+    """
+
+    latency: Histogram = field(default_factory=Histogram)
+    first_token: Histogram = field(default_factory=Histogram)
+    between_tokens: Histogram = field(default_factory=Histogram)
+    lag: Histogram = field(default_factory=Histogram)
+    faults: Faults = field(default_factory=Faults)
+    errors: Counter[str] = field(default_factory=Counter)
+    sent: int = 0
+    answered: int = 0
+    good: int = 0
+    tokens: int = 0
+    characters: int = 0
+    cuts: int = 0
+    unopened: int = 0
+    why: str = ""
+    idle_open: int = 0
+    cpu: float = 0.0
+    elapsed: float = 0.0
+    seconds: dict[int, Second] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Answers per second."""
+        return self.answered / self.elapsed if self.elapsed else 0.0
+
+    @property
+    def goodput(self) -> float:
+        """Answers per second that came within the objective."""
+        return self.good / self.elapsed if self.elapsed else 0.0
+
+    @property
+    def failed(self) -> int:
+        """Messages that ended with an error."""
+        return sum(self.errors.values())
+
+    def second(self, at: float) -> Second:
+        """Return the second of a moment, given in seconds since the start."""
+        return self.seconds.setdefault(max(0, int(at)), Second())
+
+    def merge(self, others: Sequence[Self]) -> None:
+        """Add what other processes have measured at the same time."""
+        for other in others:
+            for name in _HISTOGRAMS:
+                getattr(self, name).merge([getattr(other, name)])
+            self.faults.add(other.faults)
+            self.errors.update(other.errors)
+            for name in _SUMS:
+                setattr(self, name, getattr(self, name) + getattr(other, name))
+            self.elapsed = max(self.elapsed, other.elapsed)
+            self.why = self.why or other.why
+            for at, theirs in other.seconds.items():
+                ours = self.second(at)
+                ours.sent += theirs.sent
+                ours.answered += theirs.answered
+                ours.failed += theirs.failed
+                ours.latency.merge([theirs.latency])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads."""
+        return {
+            **{name: getattr(self, name).to_json() for name in _HISTOGRAMS},
+            **{name: getattr(self, name) for name in (*_SUMS, "elapsed", "why")},
+            "faults": asdict(self.faults),
+            "errors": dict(self.errors),
+            "seconds": {
+                at: {
+                    "sent": each.sent,
+                    "answered": each.answered,
+                    "failed": each.failed,
+                    "latency": each.latency.to_json(),
+                }
+                for at, each in self.seconds.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        measures = cls(faults=Faults(**found["faults"]), errors=Counter(found["errors"]))
+        for name in _HISTOGRAMS:
+            setattr(measures, name, Histogram.from_json(found[name]))
+        for name in (*_SUMS, "elapsed", "why"):
+            setattr(measures, name, found[name])
+        for at, each in found["seconds"].items():
+            latency = Histogram.from_json(each["latency"])
+            measures.seconds[int(at)] = Second(each["sent"], each["answered"], each["failed"], latency)
+        return measures
+
+
+_HISTOGRAMS = ("latency", "first_token", "between_tokens", "lag")
+_SUMS = (
+    "sent",
+    "answered",
+    "good",
+    "tokens",
+    "characters",
+    "cuts",
+    "unopened",
+    "idle_open",
+    "cpu",
+)

@@ -1,0 +1,78 @@
+"""What a load test does; immutable, and JSON on its way to further processes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, Self
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A load test.
+
+    Attributes:
+        url: the address of the service, `http://host:port`.
+        protocol: what the sockets speak.
+        mode: `closed`, each session sends its next message when it has its answer; or `open`, messages go out
+            at `rate` whatever comes back.
+        sessions: how many talk at once.
+        messages: how many each session sends; 0 for as many as `duration` allows.
+        duration: seconds after which nothing more is sent; 0 for no end but `messages`.
+        rate: messages per second of all sessions together; only of an open loop.
+        arrivals: `constant` gaps between messages, or those of a `poisson` process.
+        ramp: seconds over which sessions begin, and over which an open loop reaches its rate.
+        size: characters of a message.
+        cut_every: messages of a session after which its socket is broken; 0 for never.
+        idle: sockets that are opened besides and only stay open.
+        drain: seconds to wait for what is still missing at the end.
+        slo: seconds within which an answer is a good one, for the goodput.
+        processes: generators that share the sessions.
+        echo: the model repeats what it was asked, so that answers can be told apart.
+        seed: of everything that is random.
+    """
+
+    url: str
+    protocol: Literal["plain", "streaming"] = "streaming"
+    mode: Literal["closed", "open"] = "closed"
+    sessions: int = 10
+    messages: int = 0
+    duration: float = 10.0
+    rate: float = 0.0
+    arrivals: Literal["constant", "poisson"] = "constant"
+    ramp: float = 0.0
+    size: int = 40
+    cut_every: int = 0
+    idle: int = 0
+    drain: float = 15.0
+    slo: float = 1.0
+    processes: int = 1
+    echo: bool = False
+    seed: int = 0
+
+    def shares(self) -> list[Plan]:
+        """Return a plan for each process; together they are this one."""
+        count = max(1, min(self.processes, self.sessions))
+        shares = []
+        for number in range(count):
+            sessions = self.sessions // count + (number < self.sessions % count)
+            shares.append(
+                replace(
+                    self,
+                    processes=1,
+                    sessions=sessions,
+                    rate=self.rate * sessions / self.sessions,
+                    idle=self.idle // count + (number < self.idle % count),
+                    seed=self.seed * 1000 + number,
+                )
+            )
+        return shares
+
+    def dumps(self) -> str:
+        """Return the plan as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def loads(cls, text: str) -> Self:
+        """Read what `dumps` wrote."""
+        return cls(**json.loads(text))

@@ -1,0 +1,194 @@
+"""The outcome of a load test, as a table for a terminal and as JSON."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.load.bounds import Verdict, told
+from pipeline.load.histogram import Histogram
+from pipeline.load.measures import Measures
+from pipeline.load.plan import Plan
+
+PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
+
+# Above these the generator, not the service, may be what was measured.
+_LAG_WARNING_SECONDS = 0.02
+_CPU_WARNING = 0.85
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished test.
+
+    Attributes:
+        service: what was tested, in words.
+        rss: bytes that the web processes held at the end; None when they are not ours to see.
+    """
+
+    plan: Plan
+    measures: Measures
+    verdicts: Sequence[Verdict]
+    service: str
+    finished: datetime
+    rss: int | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether all bounds were kept."""
+        return all(verdict.kept for verdict in self.verdicts)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes the figures doubtful."""
+        measures, found = self.measures, []
+        lag = measures.lag.percentile(99)
+        if lag > _LAG_WARNING_SECONDS:
+            found.append(
+                f"the generator was late itself (p99 {told(lag)}): give it processes, or a machine of its own"
+            )
+        busy = measures.cpu / measures.elapsed / self.plan.processes if measures.elapsed else 0
+        if busy > _CPU_WARNING:
+            found.append(f"the generator used {busy:.0%} of a core per process: give it more processes")
+        if measures.unopened:
+            found.append(f"{measures.unopened} sessions could not be opened: {measures.why}")
+        return found
+
+
+def machine() -> dict[str, str]:
+    """Return what the generator runs on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory:.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}",
+        "python": sys.version.split()[0],
+    }
+
+
+def to_json(outcome: Outcome) -> dict[str, Any]:
+    """Return all of it, durations in seconds."""
+    measures = outcome.measures
+    return {
+        "finished": outcome.finished.astimezone(UTC).isoformat(timespec="seconds"),
+        "service": outcome.service,
+        "machine": machine(),
+        "plan": asdict(outcome.plan),
+        "passed": outcome.passed,
+        "bounds": [asdict(verdict) for verdict in outcome.verdicts],
+        "warnings": outcome.warnings,
+        "elapsed": measures.elapsed,
+        "sent": measures.sent,
+        "answered": measures.answered,
+        "rate": measures.rate,
+        "goodput": measures.goodput,
+        "latency": _percentiles(measures.latency),
+        "first_token": _percentiles(measures.first_token),
+        "between_tokens": _percentiles(measures.between_tokens),
+        "tokens": measures.tokens,
+        "faults": asdict(measures.faults),
+        "errors": dict(measures.errors),
+        "cuts": measures.cuts,
+        "idle_open": measures.idle_open,
+        "web_rss": outcome.rss,
+        "generator": {"cpu": measures.cpu, "lag": _percentiles(measures.lag)},
+        "seconds": [
+            {
+                "second": at,
+                "sent": each.sent,
+                "answered": each.answered,
+                "failed": each.failed,
+                "p50": each.latency.percentile(50),
+                "p99": each.latency.percentile(99),
+            }
+            for at, each in sorted(measures.seconds.items())
+        ],
+    }
+
+
+def progress(plan: Plan, measures: Measures) -> RenderableType:
+    """Return a line or two on how far a test is."""
+    last = measures.seconds.get(max(measures.seconds, default=0))
+    now = f"{last.answered}/s now" if last else "starting"
+    end = f" of {plan.duration:g} s" if plan.duration else ""
+    faults = sum(asdict(measures.faults).values())
+    line = f"{measures.elapsed:5.1f} s{end}   sent {measures.sent}   answered {measures.answered}   {now}"
+    tail = f"p50 {told(measures.latency.percentile(50))}   p99 {told(measures.latency.percentile(99))}"
+    return Group(
+        Text(line), Text(f"{tail}   errors {measures.failed}   faults {faults}", "red" if faults else "dim")
+    )
+
+
+def show(outcome: Outcome, console: Console) -> None:
+    """Print the table."""
+    measures, plan = outcome.measures, outcome.plan
+    console.print(Text(f"{outcome.service}: {described(plan)}", "bold"))
+    durations = Table(box=None, pad_edge=False, header_style="dim")
+    durations.add_column("")
+    for percent in PERCENTILES:
+        durations.add_column("max" if percent == 100 else f"p{percent:g}", justify="right")
+    for name, histogram in rows(measures):
+        durations.add_row(name, *(told(histogram.percentile(percent)) for percent in PERCENTILES))
+    console.print(durations)
+    console.print(
+        f"{measures.answered} answers in {measures.elapsed:.1f} s, {measures.rate:.1f}/s; "
+        f"within {told(plan.slo)}: {measures.goodput:.1f}/s"
+    )
+    console.print("   ".join(f"{name} {count}" for name, count in asdict(measures.faults).items()))
+    if measures.errors:
+        console.print(
+            "errors: " + ", ".join(f"{code} {count}" for code, count in measures.errors.most_common())
+        )
+    if measures.cuts:
+        console.print(f"sockets broken on purpose: {measures.cuts}")
+    if plan.idle:
+        console.print(f"idle sockets still open: {measures.idle_open} of {plan.idle}")
+    if outcome.rss is not None:
+        console.print(f"memory of the web processes at the end: {outcome.rss / 2**20:.0f} MiB")
+    for warning in outcome.warnings:
+        console.print(Text(f"note: {warning}", "yellow"))
+    for verdict in outcome.verdicts:
+        sign, style = ("kept", "green") if verdict.kept else ("BROKEN", "bold red")
+        console.print(Text(f"{verdict.name} {verdict.bound}: {sign}, measured {verdict.measured}", style))
+
+
+def rows(measures: Measures) -> list[tuple[str, Histogram]]:
+    """Return the durations worth showing, by name."""
+    found = [("answer", measures.latency)]
+    if measures.first_token.count:
+        found.append(("first token", measures.first_token))
+    if measures.between_tokens.count:
+        found.append(("between tokens", measures.between_tokens))
+    return found
+
+
+def described(plan: Plan) -> str:
+    """Return a plan in words."""
+    how = f"{plan.rate:g} messages/s, {plan.arrivals}" if plan.mode == "open" else "each waits for its answer"
+    long = f"{plan.duration:g} s" if plan.duration else f"{plan.messages} messages each"
+    return f"{plan.sessions} sessions, {plan.protocol}, {plan.mode} loop ({how}), {long}"
+
+
+def _percentiles(histogram: Histogram) -> dict[str, float]:
+    named = {f"p{percent:g}": histogram.percentile(percent) for percent in PERCENTILES[:-1]}
+    return {"count": histogram.count, "mean": histogram.mean, **named, "max": histogram.longest}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

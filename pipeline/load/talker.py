@@ -1,0 +1,212 @@
+"""One session under test: its token, its socket, what it sends and what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import orjson
+
+from pipeline.load.ledger import Ledger, Sent, marker
+from pipeline.load.measures import Measures
+from pipeline.load.plan import Plan
+
+PROTOCOL = "parley.v1"
+
+# Seconds to wait before a socket that was refused or lost is opened again.
+_RETRY_SECONDS = 0.2
+_OPEN_ATTEMPTS = 50
+
+_WORDS = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
+
+
+class Talker:
+    """A session that talks; `open`, then `say` as often as wanted, then `finish`."""
+
+    def __init__(
+        self,
+        number: int,
+        plan: Plan,
+        http: aiohttp.ClientSession,
+        measures: Measures,
+        clock: Callable[[], float],
+    ) -> None:
+        """Describe it.
+
+        Args:
+            number: tells it from the other sessions of the test.
+            clock: seconds since the start of the test.
+        """
+        self.ledger = Ledger(f"s{number}", plan.echo)
+        self._plan = plan
+        self._http = http
+        self._measures = measures
+        self._clock = clock
+        self._token = ""
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._said = 0
+        self._texts: dict[str, str] = {}  # of the messages without an end, by id
+        self._last_answer: str | None = None
+        self._ended = asyncio.Event()
+        self._closing = False
+        self._streaming = plan.protocol == "streaming"
+
+    async def open(self) -> None:
+        """Get a token and open the socket.
+
+        Raises:
+            aiohttp.ClientError: the service refuses, or is not there.
+        """
+        async with self._http.post("/token", params={"name": self.ledger.session}) as response:
+            response.raise_for_status()
+            self._token = (await response.json())["token"]
+        self._socket = await self._connect()
+        self._reading = asyncio.create_task(self._read())
+
+    async def say(self, due: float) -> None:
+        """Send the next message, which was due at this moment of the clock."""
+        self._said += 1
+        text = f"{marker(self.ledger.session, self._said)} {_filler(self._plan.size)}"
+        message = Sent(self._said, due, str(uuid.uuid4()))
+        self.ledger.sent(message)
+        self._texts[message.id] = text
+        self._measures.sent += 1
+        self._measures.second(self._clock()).sent += 1
+        await self._send(message)
+        if self._plan.cut_every and self._said % self._plan.cut_every == 0:
+            self._cut()
+
+    async def answered(self) -> None:
+        """Wait until nothing is under way."""
+        while self.ledger.waiting:
+            self._ended.clear()
+            await self._ended.wait()
+
+    async def finish(self) -> None:
+        """Wait for what is missing, as long as the plan says; count the rest as lost; close."""
+        try:
+            async with asyncio.timeout(self._plan.drain):
+                await self.answered()
+        except TimeoutError:
+            pass
+        self._closing = True
+        in_history = await self._answers_in_history() if self.ledger.waiting else 0
+        self.ledger.close(in_history)
+        if self._socket is not None:
+            await self._socket.close()
+        if self._reading is not None:
+            await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _send(self, message: Sent) -> None:
+        text = self._texts[message.id]
+        if self._streaming:
+            text = orjson.dumps({"type": "message", "id": message.id, "text": text}).decode()
+        if self._socket is not None:
+            # When it fails: the reading side opens another socket, and sends again what has no end.
+            with suppress(ConnectionError, aiohttp.ClientError):
+                await self._socket.send_str(text)
+
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        query = {"token": self._token}
+        if self._streaming and self._last_answer is not None:
+            query["after"] = self._last_answer
+        protocols = (PROTOCOL,) if self._streaming else ()
+        return await self._http.ws_connect("/chat", params=query, protocols=protocols, max_msg_size=0)
+
+    async def _read(self) -> None:
+        while True:
+            assert self._socket is not None  # noqa: S101
+            async for frame in self._socket:
+                if frame.type is aiohttp.WSMsgType.TEXT:
+                    self._take(orjson.loads(frame.data))
+            if self._closing or not await self._reconnect():
+                return
+
+    async def _reconnect(self) -> bool:
+        for _ in range(_OPEN_ATTEMPTS):
+            try:
+                self._socket = await self._connect()
+            except (aiohttp.ClientError, OSError):
+                if self._closing:
+                    return False
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            if self._streaming:  # the id makes a message that arrived before the cut one and the same
+                for message in self.ledger.resent():
+                    await self._send(message)
+            return True
+        return False
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        now = self._clock()
+        kind = frame.get("type", "error" if "error" in frame else "message")
+        if kind == "token":
+            self._take_token(frame, now)
+        elif kind == "message":
+            self._last_answer = frame["id"]
+            self._end(frame.get("turn"), frame["msg"], None, now)
+        elif kind == "error":
+            code = frame.get("code") or frame["error"]
+            if self._streaming and code == "resume_failed":
+                return
+            self._end(frame.get("turn") or frame.get("id") if self._streaming else None, None, code, now)
+
+    def _take_token(self, frame: dict[str, Any], now: float) -> None:
+        measures = self._measures
+        measures.tokens += 1
+        measures.characters += len(frame["text"])
+        message = self.ledger.of(frame["turn"])
+        if message is None:
+            return
+        if message.first_token is None:
+            message.first_token = now
+            measures.first_token.add(now - message.due)
+        elif message.last_token is not None:
+            measures.between_tokens.add(now - message.last_token)
+        message.last_token = now
+
+    def _end(self, turn: str | None, text: str | None, error: str | None, now: float) -> None:
+        message = self.ledger.ended(turn, text, error)
+        if message is None:
+            return
+        self._texts.pop(message.id, None)
+        measures, second = self._measures, self._measures.second(now)
+        if error is None:
+            latency = now - message.due
+            measures.latency.add(latency)
+            measures.answered += 1
+            measures.good += latency <= self._plan.slo
+            second.answered += 1
+            second.latency.add(latency)
+        else:
+            second.failed += 1
+        self._ended.set()
+
+    def _cut(self) -> None:
+        """Break the connection without a word, as a network that goes away does."""
+        if self._socket is not None and self._socket._response.connection is not None:
+            transport = self._socket._response.connection.transport
+            if transport is not None:
+                transport.abort()
+                self._measures.cuts += 1
+
+    async def _answers_in_history(self) -> int:
+        """Return how many of the messages without an end have an answer that only the history tells of."""
+        try:
+            async with self._http.get("/refresh_token", params={"token": self._token}) as response:
+                messages: list[dict[str, str]] = []
+                if response.status == 200:
+                    messages = (await response.json())["messages"]
+        except (aiohttp.ClientError, OSError):
+            return 0
+        answers = sum(message["msg"].startswith("Bot: ") for message in messages)
+        return max(0, min(self.ledger.waiting, answers - self.ledger.answered))
+
+
+def _filler(size: int) -> str:
+    return (_WORDS * (size // len(_WORDS) + 1))[:size]
