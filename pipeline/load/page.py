@@ -214,9 +214,8 @@ def _chart(
             )
     for color, points in shown.values():
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
-        parts.append(
-            f'<polyline points="{path}" fill="none" style="stroke:{color}" stroke-width="2" stroke-linejoin="round"/>'
-        )
+        line = 'fill="none" stroke-width="2" stroke-linejoin="round"'
+        parts.append(f'<polyline points="{path}" {line} style="stroke:{color}"/>')
     key = "".join(
         f'<span><i style="background:{color}"></i>{escape(name)}</span>' for name, (color, _) in shown.items()
     )
