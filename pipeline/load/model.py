@@ -72,18 +72,20 @@ class Timers:
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._count = itertools.count()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._moment = 0.0  # of the timer; a handle of uvloop does not always tell
 
     def at(self, moment: float, call: Callable[[], object]) -> None:
         """Have `call` made at a moment of the loop's clock."""
         heapq.heappush(self._due, (moment, next(self._count), call))
-        if self._timer is None or moment < self._timer.when():
+        if self._timer is None or moment < self._moment:
             self._set()
 
     def _set(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(self._due[0][0], self._run)
+        self._moment = self._due[0][0]
+        self._timer = asyncio.get_running_loop().call_at(self._moment, self._run)
 
     def _run(self) -> None:
         self._timer = None

@@ -37,7 +37,8 @@ tr:last-child td{border-bottom:0}.scroll{overflow-x:auto}svg{width:100%;height:a
 svg text{fill:var(--soft);font:12px system-ui,sans-serif}.grid{stroke:var(--line)}
 .key{display:flex;gap:18px;flex-wrap:wrap;font-size:.86rem;color:var(--soft);margin-top:6px}
 .key i{display:inline-block;width:14px;height:3px;border-radius:2px;margin-right:6px;vertical-align:middle}
-.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:16px}.two .card{margin:0}
+.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:16px;align-items:start}
+.two .card{margin:0}.two td{white-space:normal;overflow-wrap:anywhere}
 """
 
 

@@ -1,0 +1,48 @@
+"""Bounds, verdicts, and spans of time as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.load.bounds import judge, span, told
+from pipeline.load.measures import Measures
+
+
+def measured(*latencies: float) -> Measures:
+    measures = Measures(answered=len(latencies), sent=len(latencies), elapsed=2.0)
+    for latency in latencies:
+        measures.latency.add(latency)
+    return measures
+
+
+def test_spans_are_read_and_told_as_people_say_them() -> None:
+    assert [span(text) for text in ("50ms", "1.5s", "2m", "250us", "3")] == [0.05, 1.5, 120, 0.00025, 3]
+    assert [told(seconds) for seconds in (0.00025, 0.0123, 0.25, 1.5)] == [
+        "250 µs",
+        "12.3 ms",
+        "250 ms",
+        "1.50 s",
+    ]
+    with pytest.raises(ValueError, match="no span of time"):
+        span("soon")
+
+
+def test_a_bound_is_kept_or_broken() -> None:
+    verdicts = judge(
+        measured(0.1, 0.2), {"max_p99": 0.15, "max_p50": 0.15, "min_rate": 1.0, "max_lost": None}
+    )
+
+    assert {verdict.name: verdict.kept for verdict in verdicts} == {
+        "max-p99": False,
+        "max-p50": True,
+        "min-rate": True,
+    }
+
+
+def test_what_must_never_be_is_judged_without_being_asked() -> None:
+    measures = measured(0.1)
+    assert judge(measures, {}) == []
+    measures.faults.crossed = 1
+
+    (verdict,) = judge(measures, {})
+    assert (verdict.name, verdict.kept) == ("crossed", False)
