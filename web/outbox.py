@@ -94,11 +94,11 @@ class Outbox:
             view: the session as of a moment since `hold_back`; None when it could not be seen.
         """
         held, self._held = self._held or [], None
-        if view is None:
-            view = View([])
-        self._release_missed(view)
+        partial = None
+        if view is not None:
+            self._release_missed(view)
+            partial = view.partial
         self._view.looked()
-        partial = view.partial
         for frame in held:
             # What is told of the running answer before stands in the partial one already.
             if partial is not None and frame.get("run") is not None and frame["turn"] == partial.turn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -82,7 +81,7 @@ class StreamView:
 
     def __init__(self) -> None:
         self._asked: OrderedDict[str, int] = OrderedDict()  # id → how often it was sent and not accepted yet
-        self._awaited: OrderedDict[str, None] = OrderedDict()  # asked for here, and not ended
+        self._awaited: OrderedDict[str, None] = OrderedDict()  # asked for or begun here, and not ended
         self._accepted: OrderedDict[str, None] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._running: Running | None = None
@@ -136,11 +135,11 @@ class StreamView:
         running = self._running
         if turn in self._ended or (running is not None and running.turn == turn and running.run >= run):
             return []
+        _remember(self._awaited, turn, None)
+        # An answer that has not ended here, although the next one begins: its end was lost on the way.
+        self._lost = running is not None and running.turn != turn
         self._running, self._missing = Running(turn, run), None
-        start = {"type": "start", "turn": turn}
-        if regenerates:
-            start["regenerates"] = regenerates
-        return [*self._accept_silently(turn), orjson.dumps(start)]
+        return [*self._accept_silently(turn), _start_frame(turn, regenerates)]
 
     def _token(self, frame: Frame) -> list[Out]:
         turn, run, running = frame["turn"], frame["run"], self._running
@@ -171,12 +170,12 @@ class StreamView:
         turn, msg = frame["turn"], frame["msg"]
         outs = self._accept_silently(turn)
         running = self._running
-        if running is not None and running.turn == turn and msg.startswith("".join(running.parts)):
-            outs += self._text(msg[running.length :])
-        elif (running is not None and running.turn == turn) or (turn in self._awaited and msg):
-            # Another worker's answer than the one shown came first; or a socket that asked for it was
-            # not served yet when it began.
-            outs += self._start(turn, sys.maxsize, frame.get("replaces")) + self._text(msg)
+        shown = running if running is not None and running.turn == turn else None
+        if shown is not None and msg.startswith("".join(shown.parts)):
+            outs += self._text(msg[shown.length :])
+        elif turn in self._awaited and (msg or shown is not None):
+            # Another worker's answer than the one shown came first; or it began before we were served.
+            outs += _begun_anew(turn, msg, frame.get("replaces"))
         self._end(turn)
         told: dict[str, Any] = {field: frame[field] for field in _FIELDS_OF_MESSAGE if field in frame}  # type: ignore[literal-required]
         outs.append(orjson.dumps(told))
@@ -231,6 +230,19 @@ class StreamView:
         times = self._asked.pop(message_id) - 1
         if times:
             self._asked[message_id] = times
+
+
+def _start_frame(turn: str, regenerates: str | None) -> bytes:
+    start = {"type": "start", "turn": turn}
+    if regenerates:
+        start["regenerates"] = regenerates
+    return orjson.dumps(start)
+
+
+def _begun_anew(turn: str, msg: str, regenerates: str | None) -> list[Out]:
+    """Return what tells a whole answer at once, whatever was told of it before."""
+    start = _start_frame(turn, regenerates)
+    return [start, Token(Running(turn, 0), msg)] if msg else [start]
 
 
 def _remember(known: OrderedDict[str, Any], key: str, value: Any) -> None:

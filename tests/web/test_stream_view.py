@@ -127,6 +127,13 @@ def test_another_answer_than_the_one_that_was_shown_begins_anew() -> None:
     frames = show(view, start(), token(0, "ab"), message("xyz"))
     assert short(frames) == ["start", "ab", "start", "xyz", "xyz"]
     assert frames[3]["index"] == 0
+    view = StreamView()
+    assert short(show(view, start(), token(0, "ab"), message("", stopped=True))) == [
+        "start",
+        "ab",
+        "start",
+        "",
+    ]
 
 
 def test_a_socket_that_joins_is_told_the_text_so_far_and_then_what_follows() -> None:
@@ -159,6 +166,16 @@ def test_tokens_of_a_turn_whose_start_was_lost_ask_for_a_look() -> None:
     view = StreamView()
     assert show(view, token(5, "x")) == []
     assert is_lost(view)
+
+
+def test_a_turn_that_begins_before_the_last_one_ended_asks_for_a_look() -> None:
+    view = StreamView()
+    show(view, start(), token(0, "a"))
+    assert short(show(view, start("u"))) == ["start"]
+    assert is_lost(view)
+    view.looked()
+    assert short(show(view, message("abc"), token(0, "x", "u"))) == ["start", "abc", "abc", "x"]
+    assert not is_lost(view)
 
 
 def test_accepted_comes_before_anything_else_of_its_message_and_once() -> None:
