@@ -59,14 +59,14 @@ async def test_global_tables_are_seen_by_the_worker(lab: Lab, send: Send) -> Non
     wait_until(shown, "both tables")
 
 
-async def test_windows_count_by_the_time_of_the_stream_and_by_the_clock(lab: Lab, send: Send) -> None:
+async def test_windows_count_by_the_time_of_the_stream(lab: Lab, send: Send) -> None:
     start = (time.time() // 10 - 100) * 10
     for second in (1, 2, 12):
         await send("windowed", "", key="k", timestamp=start + second)
 
     *_, last = lab.wait_notes("windowed", 3)
-    assert last == {"tumbling": 1, "before": 2, "hopping": 1, "by_clock": 3}
-    assert lab.notes("windowed")[1] == {"tumbling": 2, "before": 0, "hopping": 2, "by_clock": 2}
+    assert last == {"tumbling": 1, "before": 2, "hopping": 1}
+    assert lab.notes("windowed")[1] == {"tumbling": 2, "before": 0, "hopping": 2}
 
 
 async def test_a_window_that_closes_is_handed_over_and_its_keys_go(lab: Lab, send: Send) -> None:

@@ -89,7 +89,6 @@ async def show_global_tables() -> None:
 
 tumbling = app.Table("tumbling", default=int).tumbling(10.0, expires=timedelta(days=1)).relative_to_stream()
 hopping = app.Table("hopping", default=int).hopping(10.0, 5.0, expires=timedelta(days=1))
-by_clock = app.Table("by-clock", default=int).tumbling(3600.0, expires=timedelta(days=1)).relative_to_now()
 
 
 def closed(key: Any, value: Any) -> None:
@@ -109,14 +108,12 @@ async def windowed(stream: Stream) -> None:
     async for key, _ in stream.items():
         tumbling[key] += 1
         hopping[key] += 1
-        by_clock[key] += 1
         await note(
             "windowed",
             {
                 "tumbling": tumbling[key].current(),
                 "before": tumbling[key].delta(10.0),
                 "hopping": hopping[key].current(),
-                "by_clock": by_clock[key].now(),
             },
         )
 
