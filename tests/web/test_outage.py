@@ -31,6 +31,7 @@ async def status(node: Node) -> int:
 
 async def test_sockets_outlive_an_outage_and_miss_nothing(serve: ServeNode, own_redis: EmbeddedRedis) -> None:
     async with serve(url=own_redis.url) as node:
+        await node.redis.config_set("appendfsync", "always")  # a killed server keeps what it confirmed
         token = await node.client.token()
         socket = await node.client.open(token)
         await node.joined(token)
