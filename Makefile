@@ -15,7 +15,6 @@ NODE_VERSION := 24.19.0
 NODE_STAMP := .venv/.installed-node-$(NODE_VERSION)
 NODE_IS_NEW = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
 NPM = PATH="$$PWD/.venv/bin:$$PATH" npm --prefix web/ui
-BENCH_STAMP := .venv-bench/.installed
 # Debian keeps the pip that venv brings along in a package of its own: without it, the system's pip will do.
 VENV = "$(PYTHON)" -m venv --clear .venv || { "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python .venv/bin/python install pip; }
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet

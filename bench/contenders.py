@@ -143,7 +143,7 @@ def contenders(partitions: int) -> list[Contender]:
             environment={"BENCH_TUNED": "1"},
             program="taskiq_hop.py",
         ),
-        Contender("bare redis-py, 10 a read", (python, "bench/hops/bare.py", "10")),
+        Contender("bare redis-py 10 a read", (python, "bench/hops/bare.py", "10")),
         Contender("bare redis-py", (python, "bench/hops/bare.py", "200")),
     ]
 
