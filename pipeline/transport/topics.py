@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from aiokafka.partitioner import murmur2
 from faust.types import AppT
@@ -45,7 +45,8 @@ class TopicRegistry:
         self.app = app
         self.scripts = scripts
         self._facts: dict[str, TopicFacts] = {}
-        self._partitioner: Any = app.conf.producer_partitioner
+        # Faust's descriptor returns the function itself; mypy takes it for a method of the settings.
+        self._partitioner: Any = cast(Any, app.conf).producer_partitioner
 
     async def declare(
         self, topic: str, partitions: int, *, retention: int = 0, compacting: bool = False
