@@ -10,6 +10,7 @@ REDIS_STACK_VERSION := 0.1.8
 REDIS_STACK := .venv/redis-stack
 REDIS_STACK_STAMP := $(REDIS_STACK)/.installed-$(REDIS_STACK_VERSION)
 STAMP := .venv/.installed
+BENCH_STAMP := .venv-bench/.installed
 # Only who changes the chat page needs Node. Where there is none, or an old one, it comes from PyPI into .venv.
 NODE_VERSION := 24.19.0
 NODE_STAMP := .venv/.installed-node-$(NODE_VERSION)
