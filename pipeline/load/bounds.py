@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pipeline.load.histogram import Histogram
 from pipeline.load.measures import Measures
 
 EXIT_BROKEN: Final = 3
@@ -31,6 +33,8 @@ def span(text: str) -> float:
 
 def told(seconds: float) -> str:
     """Return a duration as people say it."""
+    if seconds == math.inf:
+        return "nothing"
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.9995:
@@ -49,13 +53,18 @@ class Verdict:
     kept: bool
 
 
+def _percentile(histogram: Histogram, percent: float) -> float:
+    """Return a percentile; when nothing was counted, one that keeps no bound."""
+    return histogram.percentile(percent) if histogram.count else math.inf
+
+
 _Figure = Callable[[Measures], float]
 
 # By option of the command: what is measured, whether the bound is the most or the least, and how it is told.
 _FIGURES: Mapping[str, tuple[_Figure, bool, Callable[[float], str]]] = {
-    "max_p50": (lambda measures: measures.latency.percentile(50), True, told),
-    "max_p99": (lambda measures: measures.latency.percentile(99), True, told),
-    "max_ttft_p99": (lambda measures: measures.first_token.percentile(99), True, told),
+    "max_p50": (lambda measures: _percentile(measures.latency, 50), True, told),
+    "max_p99": (lambda measures: _percentile(measures.latency, 99), True, told),
+    "max_ttft_p99": (lambda measures: _percentile(measures.first_token, 99), True, told),
     "max_lost": (lambda measures: measures.faults.lost, True, "{:.0f}".format),
     "max_errors": (lambda measures: measures.failed, True, "{:.0f}".format),
     "min_rate": (lambda measures: measures.rate, False, "{:.1f}/s".format),

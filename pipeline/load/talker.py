@@ -81,19 +81,18 @@ class Talker:
         if self._plan.cut_every and self._said % self._plan.cut_every == 0:
             self._cut()
 
-    async def answered(self) -> None:
-        """Wait until nothing is under way."""
-        while self.ledger.waiting:
-            self._ended.clear()
-            await self._ended.wait()
+    async def answered_within(self, seconds: float) -> bool:
+        """Wait until nothing is under way, for some seconds at the most; return whether nothing is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.ledger.waiting:
+                    self._ended.clear()
+                    await self._ended.wait()
+        return not self.ledger.waiting
 
     async def finish(self) -> None:
         """Wait for what is missing, as long as the plan says; count the rest as lost; close."""
-        try:
-            async with asyncio.timeout(self._plan.drain):
-                await self.answered()
-        except TimeoutError:
-            pass
+        await self.answered_within(self._plan.drain)
         self._closing = True
         in_history = await self._answers_in_history() if self.ledger.waiting else 0
         self.ledger.close(in_history)

@@ -46,3 +46,9 @@ def test_what_must_never_be_is_judged_without_being_asked() -> None:
 
     (verdict,) = judge(measures, {})
     assert (verdict.name, verdict.kept) == ("crossed", False)
+
+
+def test_a_bound_on_what_was_never_measured_is_broken() -> None:
+    verdicts = judge(Measures(sent=5), {"max_p99": 1.0, "max_ttft_p99": 1.0})
+
+    assert [(verdict.kept, verdict.measured) for verdict in verdicts] == [(False, "nothing")] * 2

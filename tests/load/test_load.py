@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from pipeline.load.generator import run
 from pipeline.load.ledger import Faults
@@ -74,3 +75,30 @@ async def test_a_stall_shows_in_the_tail_although_few_messages_meet_it(started: 
     assert measures.latency.percentile(99) > 1.5
     assert measures.latency.percentile(50) < 1.5
     assert measures.faults == Faults()
+
+
+async def test_a_service_that_never_answers_ends_the_test_and_counts_as_lost() -> None:
+    async def token(_request: web.Request) -> web.Response:
+        return web.json_response({"token": "t", "messages": []})
+
+    async def chat(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=("parley.v1",))
+        await socket.prepare(request)
+        async for _ in socket:
+            pass
+        return socket
+
+    app = web.Application()
+    app.router.add_post("/token", token)
+    app.router.add_get("/refresh_token", token)
+    app.router.add_get("/chat", chat)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        measures = await run(Plan(url, sessions=3, duration=0.2, drain=0.2))
+    finally:
+        await runner.cleanup()
+
+    assert (measures.sent, measures.answered, measures.faults) == (3, 0, Faults(lost=3))

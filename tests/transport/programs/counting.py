@@ -23,7 +23,7 @@ app = faust.App(
     processing_guarantee=os.environ.get("TEST_GUARANTEE", "at_least_once"),
     web_enabled=False,
 )
-numbers = app.topic("numbers", key_type=str)
+numbers = app.topic(os.environ.get("TEST_NUMBERS", "numbers"), key_type=str)
 doubled = app.topic("doubled", key_type=str)
 notes = Redis.from_url(os.environ.get("TEST_NOTES_URL", URL), decode_responses=True)
 
