@@ -31,6 +31,7 @@ UNAVAILABLE: Final = (
     exceptions.TryAgainError,
     exceptions.AskError,  # and MovedError: the cluster moves a slot
     exceptions.SlotNotCoveredError,
+    exceptions.NoScriptError,  # forgotten between its loading and its call
     OSError,
 )
 

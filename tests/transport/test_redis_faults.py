@@ -170,8 +170,8 @@ async def test_scripts_that_are_forgotten_are_loaded_again(
 ) -> None:
     start_worker(url, notes_url=redis_url)
     async with sending(url) as sent:
-        for _ in range(5):
-            await more(sent, 10)
+        for _ in range(40):
+            await more(sent, 2)
             server.call("SCRIPT", "FLUSH")
 
     all_seen(notes, sent)
