@@ -11,8 +11,9 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
-import faust
 from faust.types import TP, EventT, StreamT
+
+from .sensing import Inner
 
 if TYPE_CHECKING:
     from .consumer import Consumer
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["AbandonedEvents"]
 
 
-class AbandonedEvents(faust.Sensor):
+class AbandonedEvents(Inner):
     """Takes back the acks of events whose agent was cancelled or whose stream was closed."""
 
     def __init__(self, consumer: Consumer) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSet
+from collections.abc import Callable, MutableSet
+from functools import partial
 from typing import Any
 
+import faust
 from faust.exceptions import KeyDecodeError, ValueDecodeError
+from faust.serializers.schemas import Schema
 from faust.transport import base
-from faust.transport.conductor import ConductorCompiler
-from faust.types import TP, Message
+from faust.types import TP, AppT, EventT, Message
 from faust.types.transports import ConsumerCallback
 
 __all__ = ["Conductor"]
+
+_Decode = Callable[[Message], EventT[Any]]
 
 
 class Conductor(base.Conductor):
@@ -23,76 +27,86 @@ class Conductor(base.Conductor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._compiler = _Compiler()
+        self._now: dict[TP, Callable[[Message], bool]] = {}
 
-    def _compile_message_handler(self) -> ConsumerCallback:
-        callbacks, lock = self._tp_to_callback, self._tp_to_callback_lock
-        if self.app.client_only:
-            return super()._compile_message_handler()
+    def deliver(self, message: Message) -> bool:
+        """Hand a message to its stream if one alone reads it and there is nothing to wait for.
 
-        async def on_message(message: Message) -> None:
-            # Faust takes the lock for each message; it matters only while the callbacks are being changed.
-            if lock.locked():
-                async with lock:
-                    callback = callbacks[message.tp]
-            else:
-                callback = callbacks[message.tp]
-            await callback(message)
+        Returns:
+            Whether it was. If not, it is for the coroutine that Faust gives the consumer.
+        """
+        if self._tp_to_callback_lock.locked():
+            return False
+        deliver_now = self._now.get(message.tp)
+        return deliver_now is not None and deliver_now(message)
 
-        return on_message
+    def _build_handler(self, tp: TP, channels: MutableSet[Any]) -> ConsumerCallback:
+        self._now[tp] = _deliverer(self.app, tp, channels)
+        return super()._build_handler(tp, channels)
 
 
-class _Compiler(ConductorCompiler):
-    """Makes what delivers the messages of a partition: as Faust's does, at less cost when one agent reads.
+def _deliverer(app: AppT, tp: TP, channels: MutableSet[Any]) -> Callable[[Message], bool]:
+    """Return what takes a message of a partition if it can be delivered without waiting, and says if it did.
 
-    Most of what Faust does for each message serves topics that several agents read. Whether there is
-    something to wait for is looked at before anything is awaited.
+    Most of what Faust does for each message serves topics that several agents read.
     """
+    consumer = app.consumer
+    is_flowing = app.flow_control.is_active
+    buffered = app.producer.buffer.pending
+    on_topic_buffer_full = app.sensors.on_topic_buffer_full
+    decoders: dict[Any, _Decode | None] = {}
 
-    def build(self, conductor: base.Conductor, tp: TP, channels: MutableSet[Any]) -> ConsumerCallback:
-        """Return the function that takes the messages of a partition."""
-        to_many = super().build(conductor, tp, channels)
-        app = conductor.app
-        consumer = app.consumer
-        is_flowing = app.flow_control.is_active
-        wait_for_flow = app.flow_control.acquire
-        buffered = app.producer.buffer.pending
-        wait_until_producer_ebb = app.producer.buffer.wait_until_ebb
-        on_topic_buffer_full = app.sensors.on_topic_buffer_full
+    def on_pressure_high() -> None:
+        on_topic_buffer_full(tp)
+        consumer.on_buffer_full(tp)
 
-        def on_pressure_high() -> None:
-            on_topic_buffer_full(tp)
-            consumer.on_buffer_full(tp)
+    def on_pressure_drop() -> None:
+        consumer.on_buffer_drop(tp)
 
-        def on_pressure_drop() -> None:
-            consumer.on_buffer_drop(tp)
+    def deliver_now(message: Message) -> bool:
+        if len(channels) != 1 or not is_flowing() or buffered.qsize():
+            return False
+        (channel,) = channels
+        if channel not in decoders:
+            decoders[channel] = _decoder(app, channel)
+        decode = decoders[channel]
+        queue = channel.queue
+        if decode is None or queue.full():
+            return False
+        try:
+            event = decode(message)
+        except (KeyDecodeError, ValueDecodeError):
+            return False
+        message.incref()
+        queue.put_nowait_enhanced(event, on_pressure_high=on_pressure_high, on_pressure_drop=on_pressure_drop)
+        return True
 
-        async def on_message(message: Message) -> None:
-            if not is_flowing():
-                await wait_for_flow()
-            if buffered.qsize():
-                await wait_until_producer_ebb()
-            if len(channels) != 1:
-                await to_many(message)
-                return
-            message.incref(1)
-            (channel,) = channels
-            try:
-                event = await channel.decode(message, propagate=True)
-            except KeyDecodeError as error:
-                message.ack(consumer)
-                await channel.on_key_decode_error(error, message)
-            except ValueDecodeError as error:
-                message.ack(consumer)
-                await channel.on_value_decode_error(error, message)
-            else:
-                queue = channel.queue
-                if queue.full():
-                    on_topic_buffer_full(tp)
-                    await channel.put(event)
-                else:
-                    queue.put_nowait_enhanced(
-                        event, on_pressure_high=on_pressure_high, on_pressure_drop=on_pressure_drop
-                    )
+    return deliver_now
 
-        return on_message
+
+def _decoder(app: AppT, channel: Any) -> _Decode | None:
+    """Return what decodes the messages of a topic without a coroutine; ``None`` if its way is its own."""
+    schema = channel.schema
+    if type(channel).decode is not faust.Topic.decode or type(schema).compile is not Schema.compile:
+        return None
+    loads_key, loads_value = app.serializers.loads_key, app.serializers.loads_value
+    empty_allowed = schema.allow_empty
+    create_event = _event_maker(app)
+
+    def decode(message: Message) -> EventT[Any]:
+        key = schema.loads_key(app, message, loads=loads_key)
+        if message.value is None and empty_allowed:
+            value = None
+        else:
+            value = schema.loads_value(app, message, loads=loads_value)
+        return create_event(key, value, message.headers, message)
+
+    return decode
+
+
+def _event_maker(app: Any) -> Callable[..., EventT[Any]]:
+    """Return ``app.create_event``, without its look at the settings for each event."""
+    if type(app).create_event is not faust.App.create_event:
+        maker: Callable[..., EventT[Any]] = app.create_event
+        return maker
+    return partial(app.conf.Event, app)

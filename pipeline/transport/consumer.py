@@ -15,19 +15,22 @@ import gc
 import socket
 import sys
 import uuid
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from faust.exceptions import DecodeError
 from faust.types import TP, ConsumerMessage, Message
+from faust.types.tuples import ack_lock
 from mode import Service, get_logger
+from mode.utils.futures import notify
 
 from .abandoned import AbandonedEvents
 from .acks import ack
 from .attempts import MAX_ATTEMPTS, REDELIVERY_HEADER, AgentErrors, Attempts
+from .conductor import Conductor
 from .connection import is_unavailable
 from .errors import AbandonedError
 from .garbage import set_start_up_aside
@@ -75,6 +78,9 @@ class Consumer(Positions):
             self.member_id,
             start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
             read_count=conf.broker_max_poll_records,
+            # Reading pauses when four fifths of a stream's buffer are full; what is read at once fits into
+            # the rest, so that no message has to wait for room.
+            room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
         )
         self._assignment: set[TP] = set()
         self._committing: dict[TP, list[int]] = {}
@@ -209,21 +215,31 @@ class Consumer(Positions):
             await asyncio.sleep(RETRY_DELAY)
             return {}
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
-        """Yield the next messages, taking turns between topics and partitions.
+    async def _drain_messages(self, fetcher: Any) -> None:
+        while not (self.should_stop or fetcher.should_stop):
+            records, _ = await self._wait_next_records(timeout=1.0)
+            if records:
+                await self._deliver(records)
+            # A full buffer or a busy stream must not starve heartbeats.
+            await asyncio.sleep(0)
 
-        What can't be yielded (its partition was paused, the flow stopped) stays pending and is claimed again.
+    async def _deliver(self, records: Mapping[TP, list[Record]]) -> None:
+        """Hand records to the streams, taking turns between topics and partitions.
+
+        What can't be handed on (its partition was paused, the flow stopped) stays pending and is claimed
+        again.
         """
-        records, _ = await self._wait_next_records(timeout)
+        conductor = cast(Conductor, self.app.topics)
         generation = self.app.consumer_generation_id
-        waiting = deque(self.scheduler.iterate(records or {}))
+        for tp in records:
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+        order = list(self.scheduler.iterate(records))
+        done = 0
         left: list[tuple[TP, Record]] = []
         held: set[TP] = set()
-        for tp in records or ():
-            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
         try:
-            while waiting:
-                tp, record = waiting.popleft()
+            for tp, record in order:
+                done += 1
                 # One record left behind holds back those after it, or they would overtake it.
                 if tp in held or not self._may_deliver(tp, generation):
                     left.append((tp, record))
@@ -232,9 +248,13 @@ class Consumer(Positions):
                 queue = self.reader.queues.get(tp)
                 if queue is not None:
                     queue.in_flight.add(record.offset)
-                yield tp, self._to_message(tp, record)
+                message = self._to_message(tp, record)
+                if not conductor.deliver(message):
+                    await self.callback(message)
+                if queue is None:
+                    self._read_offset[tp] = record.offset
         finally:
-            for tp, record in (*left, *waiting):
+            for tp, record in (*left, *order[done:]):
                 self.reader.put_back(tp, record)
 
     def _may_deliver(self, tp: TP, generation: int) -> bool:
@@ -244,15 +264,6 @@ class Consumer(Positions):
             and tp not in self._paused_partitions
             and tp in self._assignment
         )
-
-    async def _drain_messages(self, fetcher: Any) -> None:
-        while not (self.should_stop or fetcher.should_stop):
-            async for tp, message in self.getmany(timeout=1.0):
-                await self.callback(message)
-                if tp not in self.reader.queues:
-                    self._read_offset[tp] = message.offset
-            # A full buffer or a busy stream must not starve heartbeats.
-            await asyncio.sleep(0)
 
     def _to_message(self, tp: TP, record: Record) -> ConsumerMessage:
         headers: list[tuple[str, bytes]] = record.headers
@@ -331,6 +342,28 @@ class Consumer(Positions):
             message.acked = True
             return False
         return super().ack(message)
+
+    def finish(self, message: Message) -> bool:
+        """Ack a message that one stream alone has: what ``message.ack(self)`` comes to, in one step.
+
+        Returns:
+            Whether it was not acked before.
+        """
+        tp, offset = message.tp, message.offset
+        with ack_lock:
+            if message.acked:
+                return False
+            message.refcount = 0
+            message.acked = True
+            self._unacked_messages.discard(message)
+            if not self.app.topics.acks_enabled_for(message.topic):
+                return False
+            self._acked_index[tp].add(offset)
+            self._acked[tp].append(offset)
+            self._n_acked += 1
+            if self._waiting_for_ack is not None:
+                notify(self._waiting_for_ack)
+        return True
 
     def _is_stale(self, message: Message) -> bool:
         return (

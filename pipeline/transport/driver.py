@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Any, ClassVar, cast
 
+import faust
 import redis as redis_py
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport import base
@@ -17,7 +18,9 @@ from .consumer import Consumer
 from .errors import UnsupportedSettingError
 from .link import Link
 from .producer import Producer
+from .sends import ShortWay
 from .servers import server_at
+from .streams import Stream
 
 __all__ = ["Transport"]
 
@@ -38,13 +41,18 @@ class Transport(base.Transport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        guarantee = cast(ProcessingGuarantee, self.app.conf.processing_guarantee)
+        conf = cast(Any, self.app.conf)
+        guarantee = cast(ProcessingGuarantee, conf.processing_guarantee)
         if guarantee is ProcessingGuarantee.EXACTLY_ONCE:
             raise UnsupportedSettingError(
                 "processing_guarantee",
                 guarantee.value,
                 "Redis has no transaction over several streams; delivery is at least once",
             )
+        # Not by the setting's own name, as Faust warns of one that is set after it was read.
+        if conf._Stream is faust.Stream:
+            conf._Stream = Stream
+        self.app.sensors.add(ShortWay())
         self.addresses = [str(url) for url in self.url]
         self._login = _login(self.app.conf.broker_credentials, self.app.conf.ssl_context)
 

@@ -57,16 +57,29 @@ class PartitionReader:
 
     Cancelling :meth:`read` loses nothing: the blocking command runs in a task of its own, and what it
     brings is kept for the next call.
+
+    Args:
+        start: Where a consumer group begins that has to be made: ``0`` or ``$``.
+        read_count: Entries per partition and read at the most.
+        room: Entries per read of all partitions together, if that leaves one for each.
     """
 
     def __init__(
-        self, link: Link, group: str, member_id: str, *, start: str, read_count: int | None = None
+        self,
+        link: Link,
+        group: str,
+        member_id: str,
+        *,
+        start: str,
+        read_count: int | None = None,
+        room: int,
     ) -> None:
         self.link = link
         self.group = group
         self.member_id = member_id
         self.start = start
         self.read_count = min(read_count or READ_COUNT, READ_COUNT)
+        self.room = room
         self.generation = 0
         self.queues: dict[TP, QueuePartition] = {}
         self.logs: dict[TP, int] = {}
@@ -265,7 +278,8 @@ class PartitionReader:
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
-            limits = ("COUNT", self.read_count, "BLOCK", BLOCK_MS)
+            count = max(1, min(self.read_count, self.room // len(self.queues)))
+            limits = ("COUNT", count, "BLOCK", BLOCK_MS)
             reply = await lane.block(
                 "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
             )

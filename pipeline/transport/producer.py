@@ -23,6 +23,7 @@ from .connection import Command, is_unavailable
 from .errors import NotOwnerError
 from .keys import index_key, lease_key, stream_key, topic_key
 from .link import Link
+from .sensing import Sensing
 from .tasks import end
 from .topics import TopicFacts, retention_ms
 from .wire import encode, offset_of
@@ -30,7 +31,7 @@ from .wire import encode, offset_of
 if TYPE_CHECKING:
     from .driver import Transport
 
-__all__ = ["Producer"]
+__all__ = ["Producer", "Told"]
 
 logger = get_logger(__name__)
 
@@ -52,11 +53,19 @@ STOP_TIMEOUT: Final = 3.0
 POLL_STOP: Final = 0.5
 
 
+class Told(NamedTuple):
+    """The sensors that were told of a message, and what they want to have back once it is confirmed."""
+
+    sensors: Any
+    state: Any
+
+
 class _Entry(NamedTuple):
     number: int
     tp: TP
     command: Command
     confirmed: asyncio.Future[RecordMetadata]
+    told: Told | None
 
 
 class Producer(base.Producer):
@@ -79,6 +88,7 @@ class Producer(base.Producer):
         self._wakeup = asyncio.Event()
         self._changed = asyncio.Event()
         self._produced = self.app.on_produce_message
+        self.sensing = Sensing(self.app)
 
     @cached_property
     def _link(self) -> Link:
@@ -104,19 +114,54 @@ class Producer(base.Producer):
             ProducerSendError: The partition does not exist, or the producer is stopping. The future raises it
                 for the changelog of a table whose partition another worker owns.
         """
+        if not self.has_room(topic):
+            await self.make_room(topic)
+        return self.enqueue(topic, key, value, partition, timestamp, headers)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether it has started, and not stopped."""
+        return self._sender is not None and not self._closed
+
+    def has_room(self, topic: str) -> bool:
+        """Tell whether a message to this topic can be queued without waiting."""
+        return self._link.topics.known(topic) is not None and len(self._queue) < QUEUE_LIMIT
+
+    async def make_room(self, topic: str) -> None:
+        """Wait until a message to this topic can be queued, or the producer has stopped."""
+        while not (self.has_room(topic) or self._closed):
+            if self._link.topics.known(topic) is None:
+                await self._known(topic)
+            else:
+                await self._wait_for_change()
+
+    def enqueue(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int | None,
+        timestamp: float | None,
+        headers: HeadersArg | None,
+        told: Told | None = None,
+    ) -> asyncio.Future[RecordMetadata]:
+        """Queue a message; there has to be room.
+
+        Args:
+            told: Sensors to tell when it is confirmed.
+
+        Raises:
+            ProducerSendError: As :meth:`send`.
+        """
         facts = self._link.topics.known(topic)
-        if facts is None:
-            facts = await self._known(topic)
+        if self._closed or facts is None:
+            raise ProducerSendError("the producer has stopped")
         if partition is None:
             partition = self._link.topics.partition_for(topic, key)
         elif not 0 <= partition < facts.partitions:
             raise ProducerSendError(
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
             )
-        while len(self._queue) >= QUEUE_LIMIT and not self._closed:
-            await self._wait_for_change()
-        if self._closed:
-            raise ProducerSendError("the producer has stopped")
         # Its receivers, LiveCheck for one, may add to the headers.
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
         self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
@@ -127,13 +172,12 @@ class Producer(base.Producer):
             try:
                 command = self._append_compacted(tp, key, fields)
             except NotOwnerError as error:
-                logger.warning("%s", error)
-                confirmed.set_exception(ProducerSendError(str(error)))
+                self._refuse(_Entry(0, tp, (), confirmed, told), ProducerSendError(str(error)))
                 return confirmed
         else:
             command = ("XADD", stream_key(topic, partition), "0-*", *fields)
         self._sent += 1
-        self._queue.append(_Entry(self._sent, tp, command, confirmed))
+        self._queue.append(_Entry(self._sent, tp, command, confirmed, told))
         self._wakeup.set()
         return confirmed
 
@@ -242,8 +286,8 @@ class Producer(base.Producer):
         if self._sender is not None:
             await end([self._sender])
         for entry in (*self._batch, *self._queue):
-            if not entry.confirmed.done():
-                entry.confirmed.set_exception(ProducerSendError("the producer has stopped"))
+            self._refuse(entry, ProducerSendError("the producer has stopped"))
+            if entry.confirmed.done():
                 entry.confirmed.exception()  # nobody may be waiting for it
         await self._link.server.stream.close()
         await super().on_stop()
@@ -302,6 +346,7 @@ class Producer(base.Producer):
             if not self._queue:
                 self._wakeup.clear()
                 await self._wakeup.wait()
+            self.sensing.look()
             await self._gather()
             self._batch = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
             left = await self._send_batch(self._batch)
@@ -344,16 +389,27 @@ class Producer(base.Producer):
             if isinstance(result, Exception):
                 if isinstance(result, NoScriptError) or is_unavailable(result):
                     left.append(entry)
-                elif not entry.confirmed.done():
+                else:
                     topic, partition = entry.tp
                     text = f"topic {topic!r}, partition {partition}: {result}"
-                    entry.confirmed.set_exception(ProducerSendError(text))
-            elif not entry.confirmed.done():
-                offset = offset_of(result)
-                entry.confirmed.set_result(RecordMetadata(*entry.tp, entry.tp, offset))
+                    self._refuse(entry, ProducerSendError(text))
+            else:
+                topic, partition = tp = entry.tp
+                metadata = RecordMetadata(topic, partition, tp, offset_of(result))
+                if not entry.confirmed.done():
+                    entry.confirmed.set_result(metadata)
+                if entry.told is not None:
+                    entry.told.sensors.on_send_completed(self, entry.told.state, metadata)
         if left:
             await self._link.server.relearn()
         return left
+
+    def _refuse(self, entry: _Entry, error: ProducerSendError) -> None:
+        logger.warning("%s", error)
+        if not entry.confirmed.done():
+            entry.confirmed.set_exception(error)
+        if entry.told is not None:
+            entry.told.sensors.on_send_error(self, error, entry.told.state)
 
 
 def _log_sends_only_where_they_show() -> None:

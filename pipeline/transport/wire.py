@@ -61,6 +61,9 @@ def encode(
 
 def decode(entry_id: bytes, fields: list[bytes]) -> Record:
     """Return the record that an entry holds; unknown fields are skipped."""
+    if len(fields) == 6 and fields[0] == _TIMESTAMP and fields[2] == _VALUE and fields[4] == _KEY:
+        # As :func:`encode` makes nearly all of them.
+        return Record(offset_of(entry_id), fields[5], fields[3], [], int(fields[1]))
     parts = iter(fields)
     return Record(offset_of(entry_id), *decode_fields(dict(zip(parts, parts, strict=True))))
 

@@ -1,0 +1,126 @@
+"""Streams: what an agent iterates over, at half of what an event costs in Faust.
+
+The driver has an app make these where it would make Faust's own. They do what ``faust.Stream`` does, in the
+same order, with less around it: no coroutine per step, no turn of the event loop per event, no sensor that
+has nothing to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from typing import Any, Final, TypeVar, cast
+from weakref import ref
+
+import faust
+from faust.exceptions import Skip
+from faust.streams import _current_event
+from faust.types import ChannelT, EventT
+from mode.utils.futures import maybe_async
+
+from .consumer import Consumer
+from .sensing import Sensing
+
+__all__ = ["Stream"]
+
+_T = TypeVar("_T")
+
+#: Events in a row before others have their turn. Faust lets them have it after each one.
+BURST: Final = 16
+
+
+class Stream(faust.Stream[_T]):
+    """Faust's stream; what iterates over a topic takes the short way."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """Iterate over values."""
+        return self._iterate(as_events=False) if self._is_of_topic() else super().__aiter__()
+
+    def events(self) -> AsyncIterable[EventT[Any]]:
+        """Iterate over events: values with key, headers and message."""
+        return self._iterate(as_events=True) if self._is_of_topic() else super().events()
+
+    def _is_of_topic(self) -> bool:
+        return isinstance(self.channel, faust.Topic) and isinstance(self.app.consumer, Consumer)
+
+    def _iterate(self, *, as_events: bool) -> AsyncGenerator[Any, None]:
+        iterator = self._deliver(cast(Consumer, self.app.consumer), as_events)
+        # Faust closes what an agent has left unfinished when the stream stops.
+        self._active_agens.add(iterator)
+        return iterator
+
+    async def _deliver(self, consumer: Consumer, as_events: bool) -> AsyncGenerator[Any, None]:
+        self._finalized = True
+        started_here = await self.maybe_start()
+        app = self.app
+        channel = cast(ChannelT[Any], self.channel)
+        queue = channel.queue
+        errors = queue._errors
+        is_flowing = app.flow_control.is_active
+        acking_topics = app.topics.acking_topics
+        track = consumer.unacked.add
+        sensing = Sensing(app)
+        taken = 0
+        try:
+            while not self.should_stop:
+                taken += 1
+                if taken >= BURST:
+                    taken = 0
+                    await asyncio.sleep(0)
+                    sensing.look()
+                if errors:
+                    raise errors.popleft()
+                if queue.empty():
+                    taken = 0
+                    event = await channel.__anext__()
+                    sensing.look()
+                else:
+                    event = queue.get_nowait()
+                message = event.message
+                if message.generation_id != app.consumer_generation_id or not is_flowing():
+                    self.log.dev("Skipping message %r, a rebalance has made it stale", message)
+                    continue
+                tp, offset = message.tp, message.offset
+                if not message.tracked and message.topic in acking_topics:
+                    message.tracked = True
+                    track(message)
+                    sensing.messages.on_message_in(tp, offset, message)
+                acks = self.enable_acks
+                sensors = sensing.events
+                state = sensors.on_stream_event_in(tp, offset, self, event)
+                _current_event.set(ref(event))
+                self.current_event = event
+                value = event.value
+                skipped = False
+                try:
+                    for processor in self._processors:
+                        value = await maybe_async(processor(value))
+                    if self.join_strategy is not None:
+                        value = await self.on_merge(value)
+                except Skip:
+                    skipped = True
+                try:
+                    if not skipped:
+                        self.events_total += 1
+                        yield event if as_events else value
+                except (asyncio.CancelledError, GeneratorExit):
+                    # The agent was torn away from the event, it did not ask for the next one.
+                    self.current_event = None
+                    if acks:
+                        event.ack()
+                        sensors.on_stream_event_out(tp, offset, self, event, state)
+                        consumer.unack(message)
+                    raise
+                self.current_event = None
+                if acks or skipped:
+                    last = consumer.finish(message) if message.refcount == 1 else event.ack()
+                    sensors.on_stream_event_out(tp, offset, self, event, state)
+                    if last:
+                        sensing.messages.on_message_out(tp, offset, message)
+        except StopAsyncIteration:
+            return  # thrown into the queue: Faust's way to end a stream
+        finally:
+            self._channel_stop_iteration(channel)
+            if started_here:
+                await self.stop()
+                self.service_reset()
