@@ -37,8 +37,8 @@ logger = get_logger(__name__)
 
 #: Entries per pipelined round trip. More would only delay the first confirmation.
 BATCH_SIZE: Final = 500
-#: Seconds in which further entries are gathered while agents produce one after the other: a round trip costs
-#: about as much as ten messages. A single message never waits.
+#: Seconds in which further entries are gathered when the last batch is no longer ago than that: a round trip
+#: costs about as much as ten messages. A message that comes alone never waits.
 GATHER_TIME: Final = 0.002
 #: Entries waiting before ``send`` makes its caller wait too.
 QUEUE_LIMIT: Final = 10_000
@@ -342,16 +342,18 @@ class Producer(base.Producer):
 
     async def _send_queued(self) -> None:
         attempt = 0
+        last = 0.0
         while not self._closed:
             if not self._queue:
                 self._wakeup.clear()
                 await self._wakeup.wait()
+            await self._gather(is_busy=monotonic() - last < GATHER_TIME)
             self.sensing.look()
-            await self._gather()
             self._batch = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
             left = await self._send_batch(self._batch)
             self._queue.extendleft(reversed(left))
             self._batch = []
+            last = monotonic()
             self._changed.set()
             if left:
                 if attempt == 1:  # at first it may only not have known a script yet
@@ -361,15 +363,10 @@ class Producer(base.Producer):
             else:
                 attempt = 0
 
-    async def _gather(self) -> None:
-        if self.linger_ms:
-            if len(self._queue) < BATCH_SIZE:
-                await asyncio.sleep(self.linger_ms / 1000)
-            return
-        waiting = len(self._queue)
-        await asyncio.sleep(0)
-        if waiting < len(self._queue) < BATCH_SIZE:
-            await asyncio.sleep(GATHER_TIME)
+    async def _gather(self, *, is_busy: bool) -> None:
+        seconds = self.linger_ms / 1000 or (GATHER_TIME if is_busy else 0)
+        if seconds and len(self._queue) < BATCH_SIZE:
+            await asyncio.sleep(seconds)
 
     async def _send_batch(self, batch: list[_Entry]) -> list[_Entry]:
         """Send a batch in one round trip and return what has to be sent again, in order."""
