@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from yarl import URL
@@ -48,7 +47,7 @@ class ChatCompletions:
         self._system = [{"role": "system", "content": system_prompt}] if system_prompt else []
         self.name = model or str(self._endpoint.url.host)
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
         """Yield the message that the server adds to the conversation, as it comes.
 
         Raises:
@@ -61,9 +60,7 @@ class ChatCompletions:
         }
         if self._model:
             payload["model"] = self._model
-        async with aclosing(self._endpoint.stream(payload, ChatReader(), AnswerText())) as pieces:
-            async for piece in pieces:
-                yield piece
+        return self._endpoint.stream(payload, ChatReader(), AnswerText())
 
     async def close(self) -> None:
         """Close the connections to the server."""

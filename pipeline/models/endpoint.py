@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -31,6 +31,7 @@ from pipeline.models.failures import (
     unreachable,
 )
 from pipeline.models.sse import Event, EventParser
+from pipeline.waits import Step, begin
 
 T = TypeVar("T")
 
@@ -111,7 +112,9 @@ class Endpoint:
         self._token = token
         self._patience = patience
         self._session: aiohttp.ClientSession | None = None
+        self._headers = {"Accept": "text/event-stream, application/json", "Content-Type": "application/json"}
         if token:
+            self._headers["Authorization"] = f"Bearer {token}"
             # aiohttp refuses a request with two sorts of credentials; the token is the one set on purpose.
             self.url = self.url.with_user(None)
 
@@ -160,7 +163,7 @@ class Endpoint:
                 # The caller bounds how many run at once; a second bound here would queue inside the timeout.
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Authorization": f"Bearer {self._token}"} if self._token else None,
+                headers=self._headers,
                 timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=min(CONNECT_TIMEOUT, self._patience.first)
                 ),
@@ -173,9 +176,8 @@ class Endpoint:
             return await silence.bounded(
                 self._client().post(
                     self.url,
-                    json=payload,
+                    data=_encoded(payload),
                     allow_redirects=False,
-                    headers={"Accept": "text/event-stream, application/json"},
                 )
             )
 
@@ -231,17 +233,20 @@ class _Silence:
         self._begun = True
         self._left = self._patience.between
 
-    async def bounded(self, step: Awaitable[T]) -> T:
+    async def bounded(self, step: Step[T]) -> T:
         """Wait for `step`, as long as the server may be silent.
 
         Raises:
             ModelError: it was silent for too long.
         """
+        begun = begin(step)
+        if isinstance(begun, tuple):
+            return begun[0]
         loop = asyncio.get_running_loop()
         since = loop.time()
         try:
             async with asyncio.timeout(self._left) as limit:
-                return await step
+                return await begun
         except TimeoutError as exc:
             if not limit.expired():
                 raise
@@ -306,11 +311,16 @@ class _Body:
     async def drain(self) -> None:
         """Wait for the body's end, for a moment, so that the connection can be used again."""
         try:
-            async with asyncio.timeout(END_TIMEOUT):
-                while await self._response.content.readany():
-                    pass
+            begun = begin(self._skip())
+            if not isinstance(begun, tuple):
+                async with asyncio.timeout(END_TIMEOUT):
+                    await begun
         except (aiohttp.ClientError, OSError):
             pass  # TimeoutError is one of OSError; the answer is complete in each case
+
+    async def _skip(self) -> None:
+        while await self._response.content.readany():
+            pass
 
     async def _piece(self) -> bytes:
         with _failures_of_http():
@@ -358,6 +368,14 @@ def _is_stream(head: bytes, content_type: str, *, ended: bool) -> bool | None:
     if begin.startswith(_FIELDS) or (begin and content_type == "text/event-stream"):
         return True
     return False if ended or len(begin) >= _LONGEST_FIELD or len(head) > _MAX_BLANK_BYTES else None
+
+
+def _encoded(payload: Mapping[str, object]) -> bytes:
+    """Return a request as JSON."""
+    try:
+        return orjson.dumps(payload)
+    except orjson.JSONEncodeError:
+        return json.dumps(payload).encode()  # which knows how to tell half a surrogate pair
 
 
 def _decoded(data: bytes) -> tuple[object] | None:

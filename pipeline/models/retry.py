@@ -22,6 +22,7 @@ from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.models.base import Model, ModelRequest
 from pipeline.models.breaker import Breaker
 from pipeline.models.failures import too_slow
+from pipeline.waits import begin
 
 logger = logging.getLogger(__name__)
 
@@ -130,11 +131,17 @@ class PersistentModel:
 
     async def _next(self, pieces: AsyncGenerator[str], until: float) -> str | None:
         """Return the next piece, None after the last."""
+        limit = None
         try:
+            begun = begin(pieces.__anext__())
+            if isinstance(begun, tuple):
+                return begun[0]
             async with asyncio.timeout_at(until) as limit:
-                return await anext(pieces, None)
+                return await begun
+        except StopAsyncIteration:
+            return None
         except TimeoutError as exc:
-            if not limit.expired():
+            if limit is None or not limit.expired():
                 raise
             detail = f"The model gave no whole answer within {self._persistence.deadline:g} s"
             raise too_slow(detail) from exc

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from pipeline.models.answer_text import AnswerText
@@ -44,7 +43,7 @@ class TextGeneration:
         # Up to where credentials may stand: no user, no query.
         self.name = name or f"{self._endpoint.url.host}{self._endpoint.url.path}".rstrip("/")
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
         """Yield the generated text up to the first `Human:`, as it comes.
 
         Raises:
@@ -60,9 +59,7 @@ class TextGeneration:
         # `Human:` is where the model starts to speak for the user. Servers that do not know
         # `return_full_text` send the prompt again, before the answer.
         text = AnswerText(stop=HUMAN_PREFIX, prompt=prompt)
-        async with aclosing(self._endpoint.stream(payload, GenerationReader(prompt), text)) as pieces:
-            async for piece in pieces:
-                yield piece
+        return self._endpoint.stream(payload, GenerationReader(prompt), text)
 
     async def close(self) -> None:
         """Close the connections to the server."""
