@@ -80,21 +80,20 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
     return client
 
 
-def connect_reader(url: str, block_ms: int) -> Redis:
-    """Return a client for a loop of blocking reads: one connection, and no retries that would hide an outage.
+def connect_reader(url: str) -> Client:
+    """Return a client for a loop of reads that block, through `execute`, for less than `SOCKET_TIMEOUT`.
 
-    Args:
-        block_ms: how long a read waits for something to come.
+    It makes no retries, which would hide an outage.
     """
-    client: Redis = Redis.from_url(
-        url,
-        max_connections=1,
-        socket_timeout=block_ms / 1000 + 3,
-        socket_connect_timeout=3,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
+    options: dict[str, Any] = {
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+        "socket_keepalive": True,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    client = cast(Client, Client.from_url(url, max_connections=1, **options))
+    client.stream = StreamConnection(ConnectionPool.from_url(url, **options))
     return client
 
 

@@ -162,7 +162,7 @@ async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIt
 
 async def _hub(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
-    reader = connect_reader(settings.redis_url, limits.NODE_BLOCK_MS)
+    reader = connect_reader(settings.redis_url)
     hub = Hub(uuid.uuid4().hex, reader, Presence(redis), Sessions(redis, settings))
     app[keys.HUB] = hub
     await hub.start()

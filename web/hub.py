@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import structlog
 from redis.asyncio import Redis
@@ -21,6 +20,7 @@ from redis.exceptions import RedisError
 
 from pipeline import tracing
 from pipeline.presence import PRESENCE_TTL, Presence, node_stream
+from pipeline.redis_client import execute
 from pipeline.session_replies import View
 from pipeline.sessions import Sessions
 from pipeline.transport.tasks import end
@@ -156,22 +156,19 @@ class Hub:
         loop = asyncio.get_running_loop()
         until = loop.time() + limits.NODE_BLOCK_MS / 1000
         while loop.time() < until:
-            answer: Any = await self._reader.xread(
-                {node_stream(self.node): self._last_id},
-                count=limits.NODE_READ_FRAMES,
-                block=limits.NODE_BLOCK_MS,
-            )
+            key = node_stream(self.node)
+            limit = ("COUNT", limits.NODE_READ_FRAMES, "BLOCK", limits.NODE_BLOCK_MS)
+            reply = await execute(self._reader, "XREAD", *limit, "STREAMS", key, self._last_id)
             self._turned = loop.time()
-            for _key, entries in answer or ():
+            for _key, entries in reply or ():
                 for entry_id, fields in entries:
                     self._last_id = entry_id
-                    self._dispatch(fields)
+                    if fields[0] == _FIELD_FRAMES:
+                        self._dispatch(fields[1])
 
-    def _dispatch(self, fields: Mapping[bytes, bytes] | None) -> None:
-        if not fields or _FIELD_FRAMES not in fields:
-            return
+    def _dispatch(self, raw: bytes) -> None:
         try:
-            frames = decode_frames(fields[_FIELD_FRAMES])
+            frames = decode_frames(raw)
         except ValueError:
             log.exception("frames that cannot be read were dropped")
             return

@@ -18,6 +18,7 @@ from pipeline.messages import (
 )
 from pipeline.messages import error_frame as error_frame_of_turn
 from pipeline.session_replies import Partial, View
+from pipeline.waits import begin
 from web import limits
 from web.protocol import ChatProtocol, Message, Out, Refusal, Token, error_frame
 
@@ -217,9 +218,11 @@ class Outbox:
             while not self._cut:
                 await self._wake.wait()
                 self._wake.clear()
-                async with asyncio.timeout(limits.WRITE_SECONDS) as self._writing:
-                    await self._write_queue(self._writing)
-                self._writing = None
+                begun = begin(self._write_queue())
+                if not isinstance(begun, tuple):
+                    async with asyncio.timeout(limits.WRITE_SECONDS) as self._writing:
+                        await begun
+                    self._writing = None
         except TimeoutError:
             self._cut = True
         except (ConnectionError, RuntimeError):  # the peer is gone; the reading side sees it as well
@@ -230,11 +233,12 @@ class Outbox:
             self._room.set()
         await self.close(WSCloseCode.TRY_AGAIN_LATER, b"reading too slowly")
 
-    async def _write_queue(self, deadline: asyncio.Timeout) -> None:
+    async def _write_queue(self) -> None:
         loop = asyncio.get_running_loop()
         while self._queue and not self._cut:
             frame_id, out = self._queue.popleft()
-            deadline.reschedule(loop.time() + limits.WRITE_SECONDS)
+            if self._writing is not None:
+                self._writing.reschedule(loop.time() + limits.WRITE_SECONDS)
             if frame_id is not None:
                 self._pings += 1
                 self._written.append((self._pings, frame_id))
