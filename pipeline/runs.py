@@ -92,23 +92,25 @@ class Run:
         self._said.append(piece)
         self._wake(self)
 
-    def take(self, batches: dict[str, Batch]) -> tuple[tuple[Any, ...], list[Frame]]:
+    def take(self, batches: dict[str, Batch]) -> tuple[tuple[Any, ...] | None, list[Frame]]:
         """Put what is new into the batches of the nodes.
 
         Returns:
-            The command that keeps it, and the frames, for `sent`.
+            The command that keeps it, and the frames, for `sent`. None when there is no text to keep: a node
+            that comes after the run has begun finds in Redis that it has.
         """
         frames, self._notices = self._notices, []
         text, self._said = "".join(self._said), []
-        raw = text.encode()
-        command = _APPEND.command(
-            [partial_key(self.token), presence_key(self.token)],
-            header=f"{self.number} {self.turn}\n",
-            offset=self._bytes,
-            text=raw,
-            ttl=PARTIAL_TTL,
-        )
+        command = None
         if text:
+            raw = text.encode()
+            command = _APPEND.command(
+                [partial_key(self.token), presence_key(self.token)],
+                header=f"{self.number} {self.turn}\n",
+                offset=self._bytes,
+                text=raw,
+                ttl=PARTIAL_TTL,
+            )
             frames.append(
                 {"type": "token", "turn": self.turn, "run": self.number, "at": self._characters, "text": text}
             )
@@ -197,14 +199,21 @@ class Runs:
     async def _send_once(self) -> None:
         runs, self._dirty = list(self._dirty), {}
         batches: defaultdict[str, Batch] = defaultdict(list)
-        taken = [(run, *run.take(batches)) for run in runs]
+        kept: list[tuple[Run, list[Frame]]] = []
+        commands: list[tuple[Any, ...]] = []
+        for run in runs:
+            command, frames = run.take(batches)
+            if command is not None:
+                commands.append(command)
+                kept.append((run, frames))
         nodes = list(batches)
-        commands = [command for _, command, _ in taken]
         commands += [add_command(node, batches[node]) for node in nodes]
+        if not commands:
+            return
         replies = await outlasting(lambda: run_scripts(self._redis, commands, (_APPEND,)))
-        for (run, _, frames), reply in zip(taken, replies, strict=False):
+        for (run, frames), reply in zip(kept, replies, strict=False):
             run.sent(reply, frames)
-        written = zip(nodes, replies[len(taken) :], strict=True)
+        written = zip(nodes, replies[len(kept) :], strict=True)
         lost = {node: batches[node] for node, entry in written if entry is None}
         if lost:
             await self._presence.forget(lost)

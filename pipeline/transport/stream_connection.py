@@ -113,9 +113,6 @@ class _Protocol(asyncio.Protocol):
         self._writer = connection._writer
         connection._reader = connection._writer = None
         self._transport: asyncio.Transport = self._writer.transport
-        # uvloop makes one system call of what is written in one turn of the event loop, asyncio's own loop
-        # one of each.
-        self._writes_are_gathered = type(self._transport).__module__.startswith("uvloop")
         self._transport.set_protocol(self)
 
     def exchange(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
@@ -126,12 +123,9 @@ class _Protocol(asyncio.Protocol):
             return done
         now = self._loop.time()
         self._waiting.append(_Exchange(len(commands), [], done, now))
-        if self._writes_are_gathered:
-            self._transport.write(b"".join(map(_pack, commands)))
-        else:
-            if not self._unsent:
-                self._loop.call_soon(self._flush)
-            self._unsent.extend(map(_pack, commands))
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.extend(map(_pack, commands))
         if self._watchdog is None:
             self._watchdog = self._loop.call_at(now + SOCKET_TIMEOUT, self._look)
         return done
