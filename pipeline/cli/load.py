@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +18,16 @@ from rich.console import Console
 from rich.live import Live
 
 from pipeline.load.bounds import EXIT_BROKEN, EXIT_NOTHING, judge
-from pipeline.load.generator import run as generate
 from pipeline.load.measures import Measures
 from pipeline.load.model import Pace
 from pipeline.load.page import page
 from pipeline.load.plan import Plan
+from pipeline.load.processes import run as generate
 from pipeline.load.report import Outcome, progress, show, to_json
 from pipeline.load.service import Service, service
+
+# Seconds between lines on progress where no terminal can show it live.
+_LOG_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,23 +63,51 @@ async def _test(
 ) -> Outcome:
     async with _tested(plan, pace, webs) as (tested, name):
         plan = replace(plan, url=tested.url)
-        with Live(console=console, transient=True, refresh_per_second=4) as live:
-            latest = Measures()
-
-            def watch(measures: Measures) -> None:
-                nonlocal latest
-                latest = measures
-                live.update(progress(plan, measures))
-
-            task = asyncio.ensure_future(generate(plan, watch))
-            try:
-                measures = await task
-            except asyncio.CancelledError:
-                # Ctrl-C: what ran is reported.
-                asyncio.current_task().uncancel()  # type: ignore[union-attr]
-                measures = latest
+        measures = await _watched(plan, console)
         rss = sum(map(_rss, tested.pids)) if tested.pids else None
         return Outcome(plan, measures, judge(measures, bounds), name, datetime.now(UTC), rss)
+
+
+async def _watched(plan: Plan, console: Console) -> Measures:
+    """Run a test while the terminal or a log shows how it goes; a signal ends it early."""
+    latest, stop, logged = Measures(), asyncio.Event(), 0.0
+    with Live(console=console, transient=True, refresh_per_second=4) as live:
+
+        def watch(measures: Measures) -> None:
+            nonlocal latest, logged
+            latest = measures
+            if console.is_terminal:
+                live.update(progress(plan, measures))
+            elif measures.elapsed >= logged + _LOG_SECONDS:
+                logged = measures.elapsed
+                console.print(progress(plan, measures), soft_wrap=True)
+
+        running = asyncio.ensure_future(generate(plan, watch, stop))
+
+        def end() -> None:
+            if stop.is_set():
+                running.cancel()
+            else:
+                console.print("ending: what is on its way has a moment to come; again to leave it")
+                stop.set()
+
+        with _on_signals(end):
+            try:
+                return await running
+            except asyncio.CancelledError:
+                return replace(latest, cut_short=True, unfinished=latest.under_way)
+
+
+@contextmanager
+def _on_signals(call: Callable[[], None]) -> Iterator[None]:
+    loop, signals = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, call)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
 
 
 @asynccontextmanager

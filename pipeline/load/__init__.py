@@ -5,7 +5,8 @@ arrivals    the moments at which messages are due
 histogram   durations, counted in buckets
 ledger      what became of each message: answered once, in order, on the right socket, or not
 talker      one session: its socket, what it sends, what it is told
-generator   all sessions of one process; `run` uses as many processes as the plan says
+generator   all sessions of one process
+processes   `run`: as many generators as the plan says, and what they measured together
 model       a model server that costs next to nothing
 service     the whole service with that model, for a machine where nothing runs
 report      the outcome as a table, as JSON and as a page

@@ -1,17 +1,14 @@
-"""All sessions of a test: in this process, or shared out over several."""
+"""All sessions of one process: it opens them, has them talk, and collects what was measured."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import random
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import aiohttp
-import uvloop
 
 from pipeline.load.arrivals import arrivals
 from pipeline.load.measures import Measures
@@ -20,33 +17,32 @@ from pipeline.load.talker import PROTOCOL, Talker
 
 # Seconds between looks at how late our own event loop is.
 _LAG_INTERVAL = 0.05
+# Looks after which the watcher is told.
+_LOOKS_PER_WATCH = 10
 # Sockets that are opened at the same time: more would only wait in the server's backlog.
 _OPENING = 64
+# Seconds that a test which is ended early waits for what is on its way: whoever ends it is waiting, too.
+_PATIENCE = 2.0
 
 Watch = Callable[[Measures], None]
 
 
-async def run(plan: Plan, watch: Watch | None = None) -> Measures:
-    """Run a test with as many processes as it says, and return what was measured.
+async def generate(plan: Plan, watch: Watch | None = None, stop: asyncio.Event | None = None) -> Measures:
+    """Run a test in this process, and return what was measured.
 
     Args:
-        watch: gets the measures so far, again and again; with several processes only when they have ended.
+        watch: gets the measures so far, again and again.
+        stop: when it is set, nothing more is sent, and what is on its way is waited for but shortly.
 
-    Cancelling it ends the sessions; what they measured by then has been given to `watch`.
+    Cancelling it closes the sockets and returns nothing; what was measured by then has been given to `watch`.
     """
-    shares = plan.shares()
-    if len(shares) == 1:
-        return await _Test(shares[0]).run(watch)
-    total = Measures()
-    total.merge(await asyncio.gather(*map(_elsewhere, shares)))
-    if watch is not None:
-        watch(total)
-    return total
+    return await _Test(plan, stop or asyncio.Event()).run(watch)
 
 
 class _Test:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, stop: asyncio.Event) -> None:
         self._plan = plan
+        self._stop = stop
         self._measures = Measures()
         self._started = time.monotonic()
         self._chance = random.Random(plan.seed)
@@ -65,24 +61,48 @@ class _Test:
                 for number in range(plan.sessions)
             ]
             try:
-                if plan.mode == "open":
-                    await self._open_loop(talkers)
-                else:
-                    await asyncio.gather(*map(self._closed_loop, range(len(talkers)), talkers))
-            finally:
+                await self._talk(talkers)
                 sent_until = self._clock()
-                await asyncio.gather(*(talker.finish() for talker in talkers))
+                await self._drain(talkers)
                 last = max(measures.seconds, default=0)
                 measures.elapsed = max(min(self._clock(), last + 1.0), min(sent_until, self._clock()), 1e-9)
+                await asyncio.gather(*(talker.settle() for talker in talkers))
                 measures.idle_open = sum(not socket.closed for socket in idle)
-                for talker in talkers:
-                    measures.faults.add(talker.ledger.faults)
-                    measures.errors.update(talker.ledger.errors)
+            finally:
                 lag.cancel()
                 await asyncio.gather(lag, return_exceptions=True)
+                await asyncio.gather(*(talker.close() for talker in talkers))
                 await asyncio.gather(*(socket.close() for socket in idle))
         measures.cpu = time.process_time() - cpu
         return measures
+
+    async def _talk(self, talkers: list[Talker]) -> None:
+        if self._plan.mode == "open":
+            await self._unless_stopped(self._open_loop(talkers))
+        else:
+            loops = map(self._closed_loop, range(len(talkers)), talkers)
+            await self._unless_stopped(asyncio.gather(*loops))
+
+    async def _drain(self, talkers: list[Talker]) -> None:
+        """Wait for what is on its way: as long as the plan says, or shortly when the test is ended early."""
+        missing = asyncio.gather(*(talker.answered_within(self._plan.drain) for talker in talkers))
+        await self._unless_stopped(missing, patience=_PATIENCE)
+
+    async def _unless_stopped(self, work: Awaitable[object], patience: float = 0.0) -> None:
+        """Do something, but not for longer than `patience` seconds after the test was stopped."""
+        doing = asyncio.ensure_future(work)
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((doing, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                self._measures.cut_short = True
+                await asyncio.wait((doing,), timeout=patience)
+            if doing.done():
+                await doing
+        finally:
+            stopped.cancel()
+            doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)
 
     def _clock(self) -> float:
         return time.monotonic() - self._started
@@ -142,40 +162,6 @@ class _Test:
             due = time.monotonic() + _LAG_INTERVAL
             await asyncio.sleep(_LAG_INTERVAL)
             self._measures.lag.add(max(0.0, time.monotonic() - due))
-            if watch is not None and count % 10 == 0:
+            if watch is not None and count % _LOOKS_PER_WATCH == 0:
                 self._measures.elapsed = self._clock()
                 watch(self._measures)
-
-
-async def _elsewhere(plan: Plan) -> Measures:
-    """Run a plan in a process of its own.
-
-    Raises:
-        ChildProcessError: it ended without a result.
-    """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        __name__,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, _ = await process.communicate(plan.dumps().encode())
-    except asyncio.CancelledError:
-        if process.returncode is None:
-            process.terminate()
-        raise
-    if process.returncode:
-        raise ChildProcessError(f"a generator ended with status {process.returncode}")
-    return Measures.from_json(json.loads(out))
-
-
-def main() -> None:
-    """Run the plan on standard input; write the measures to standard output."""
-    measures = uvloop.run(run(Plan.loads(sys.stdin.read())))
-    sys.stdout.write(json.dumps(measures.to_json()))
-
-
-if __name__ == "__main__":
-    main()

@@ -57,7 +57,7 @@ class Ledger:
 
     Attributes:
         session: its name in the markers.
-        errors: of the service, by code.
+        faults, errors: of the whole test, which this session adds to; errors by code.
         answered: how many messages got their answer.
     """
 
@@ -112,10 +112,11 @@ class Ledger:
             self._check(message, text or "")
         return message
 
-    def close(self, in_history: int = 0) -> None:
-        """Count as lost what still waits, but for the answers that only the history holds."""
-        self.faults.lost += max(0, len(self._waiting) - in_history)
+    def close(self, in_history: int = 0) -> int:
+        """Return how many messages still wait, but for the answers that only the history holds."""
+        missing = max(0, len(self._waiting) - in_history)
         self._waiting.clear()
+        return missing
 
     def _check(self, message: Sent, text: str) -> None:
         if not self.echo:

@@ -44,6 +44,8 @@ class Measures:
         cuts: sockets that were broken on purpose.
         unopened: sessions that could not be opened; `why` tells of the first.
         idle_open: idle sockets that were open at the end.
+        cut_short: the test was ended before its plan was done.
+        unfinished: messages whose end a test that was cut short did not wait for.
     """
 
     latency: Histogram = field(default_factory=Histogram)
@@ -61,6 +63,8 @@ class Measures:
     unopened: int = 0
     why: str = ""
     idle_open: int = 0
+    cut_short: bool = False
+    unfinished: int = 0
     cpu: float = 0.0
     elapsed: float = 0.0
     seconds: dict[int, Second] = field(default_factory=dict)
@@ -80,6 +84,11 @@ class Measures:
         """Messages that ended with an error."""
         return sum(self.errors.values())
 
+    @property
+    def under_way(self) -> int:
+        """Messages that were sent and have no end."""
+        return self.sent - self.answered - self.failed
+
     def second(self, at: float) -> Second:
         """Return the second of a moment, given in seconds since the start."""
         return self.seconds.setdefault(max(0, int(at)), Second())
@@ -95,6 +104,7 @@ class Measures:
                 setattr(self, name, getattr(self, name) + getattr(other, name))
             self.elapsed = max(self.elapsed, other.elapsed)
             self.why = self.why or other.why
+            self.cut_short = self.cut_short or other.cut_short
             for at, theirs in other.seconds.items():
                 ours = self.second(at)
                 ours.sent += theirs.sent
@@ -102,11 +112,11 @@ class Measures:
                 ours.failed += theirs.failed
                 ours.latency.merge([theirs.latency])
 
-    def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads."""
+    def to_json(self, since: int = 0) -> dict[str, Any]:
+        """Return what `from_json` reads, of the seconds only those from `since` on."""
         return {
             **{name: getattr(self, name).to_json() for name in _HISTOGRAMS},
-            **{name: getattr(self, name) for name in (*_SUMS, "elapsed", "why")},
+            **{name: getattr(self, name) for name in (*_SUMS, *_OTHERS)},
             "faults": asdict(self.faults),
             "errors": dict(self.errors),
             "seconds": {
@@ -117,6 +127,7 @@ class Measures:
                     "latency": each.latency.to_json(),
                 }
                 for at, each in self.seconds.items()
+                if at >= since
             },
         }
 
@@ -126,7 +137,7 @@ class Measures:
         measures = cls(faults=Faults(**found["faults"]), errors=Counter(found["errors"]))
         for name in _HISTOGRAMS:
             setattr(measures, name, Histogram.from_json(found[name]))
-        for name in (*_SUMS, "elapsed", "why"):
+        for name in (*_SUMS, *_OTHERS):
             setattr(measures, name, found[name])
         for at, each in found["seconds"].items():
             latency = Histogram.from_json(each["latency"])
@@ -144,5 +155,7 @@ _SUMS = (
     "cuts",
     "unopened",
     "idle_open",
+    "unfinished",
     "cpu",
 )
+_OTHERS = ("elapsed", "why", "cut_short")

@@ -52,6 +52,8 @@ class Outcome:
     def warnings(self) -> list[str]:
         """What makes the figures doubtful."""
         measures, found = self.measures, []
+        if measures.cut_short:
+            found.append(self._cut_short())
         lag = measures.lag.percentile(99)
         if lag > _LAG_WARNING_SECONDS:
             found.append(
@@ -63,6 +65,14 @@ class Outcome:
         if measures.unopened:
             found.append(f"{measures.unopened} sessions could not be opened: {measures.why}")
         return found
+
+    def _cut_short(self) -> str:
+        measures, plan = self.measures, self.plan
+        whole = f" of {plan.duration:g} s" if plan.duration else ""
+        ended = f"the test was cut short after {measures.elapsed:.1f} s{whole}"
+        if not measures.unfinished:
+            return ended
+        return f"{ended}; for {measures.unfinished} messages on their way it did not wait"
 
 
 def machine() -> dict[str, str]:
@@ -88,6 +98,8 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "passed": outcome.passed,
         "bounds": [asdict(verdict) for verdict in outcome.verdicts],
         "warnings": outcome.warnings,
+        "cut_short": measures.cut_short,
+        "unfinished": measures.unfinished,
         "elapsed": measures.elapsed,
         "sent": measures.sent,
         "answered": measures.answered,

@@ -20,12 +20,16 @@ PROTOCOL = "parley.v1"
 # Seconds to wait before a socket that was refused or lost is opened again.
 _RETRY_SECONDS = 0.2
 _OPEN_ATTEMPTS = 50
+# Seconds that a peer has to answer our close; one that reads no more never does.
+_CLOSE_SECONDS = 2.0
+# Seconds that the service has to show a history.
+_HISTORY_SECONDS = 20.0
 
 _WORDS = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
 
 
 class Talker:
-    """A session that talks; `open`, then `say` as often as wanted, then `finish`."""
+    """A session that talks; `open`, `say` as often as wanted, `settle`, and `close` in any case."""
 
     def __init__(
         self,
@@ -41,7 +45,7 @@ class Talker:
             number: tells it from the other sessions of the test.
             clock: seconds since the start of the test.
         """
-        self.ledger = Ledger(f"s{number}", plan.echo)
+        self.ledger = Ledger(f"s{number}", plan.echo, measures.faults, measures.errors)
         self._plan = plan
         self._http = http
         self._measures = measures
@@ -90,15 +94,24 @@ class Talker:
                     await self._ended.wait()
         return not self.ledger.waiting
 
-    async def finish(self) -> None:
-        """Wait for what is missing, as long as the plan says; count the rest as lost; close."""
-        await self.answered_within(self._plan.drain)
-        self._closing = True
+    async def settle(self) -> None:
+        """Count as lost what has no end and is not in the history either; call when no more is waited for."""
         in_history = await self._answers_in_history() if self.ledger.waiting else 0
-        self.ledger.close(in_history)
+        missing = self.ledger.close(in_history)
+        if self._measures.cut_short:
+            self._measures.unfinished += missing
+        else:
+            self.ledger.faults.lost += missing
+
+    async def close(self) -> None:
+        """Close the socket; harmless if it never opened."""
+        self._closing = True
         if self._socket is not None:
-            await self._socket.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._socket.close()
         if self._reading is not None:
+            self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
 
     async def _send(self, message: Sent) -> None:
@@ -197,11 +210,12 @@ class Talker:
     async def _answers_in_history(self) -> int:
         """Return how many of the messages without an end have an answer that only the history tells of."""
         try:
-            async with self._http.get("/refresh_token", params={"token": self._token}) as response:
+            query, patience = {"token": self._token}, aiohttp.ClientTimeout(_HISTORY_SECONDS)
+            async with self._http.get("/refresh_token", params=query, timeout=patience) as response:
                 messages: list[dict[str, str]] = []
                 if response.status == 200:
                     messages = (await response.json())["messages"]
-        except (aiohttp.ClientError, OSError):
+        except (aiohttp.ClientError, OSError, TimeoutError):
             return 0
         answers = sum(message["msg"].startswith("Bot: ") for message in messages)
         return max(0, min(self.ledger.waiting, answers - self.ledger.answered))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_commands import parley
+from tests.support.waiting import wait_until
 
 
 def test_the_command_reports_and_its_status_tells_of_a_broken_bound(tmp_path: Path) -> None:
@@ -39,6 +44,35 @@ def test_the_command_reports_and_its_status_tells_of_a_broken_bound(tmp_path: Pa
     assert "Bounds were broken." in page
     assert "http://" not in page
     assert "<script" not in page
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_test_that_is_interrupted_reports_what_it_measured(tmp_path: Path, processes: str) -> None:
+    arguments = ("--duration", "10m", "--processes", processes, "--json", "out.json", "--html", "out.html")
+    clone = str(Path(__file__).parents[2])
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", "load", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": clone},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            wait_until(lambda: "answered" in (tmp_path / "log").read_text(), "a line on progress", 60)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to all processes of the group
+            stdout, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert process.returncode == 0
+    assert "the test was cut short after" in stdout
+    outcome = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert outcome["cut_short"]
+    assert outcome["answered"] == outcome["sent"] > 0
+    assert "the test was cut short after" in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

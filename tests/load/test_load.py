@@ -6,15 +6,17 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from pipeline.load.generator import run
 from pipeline.load.ledger import Faults
+from pipeline.load.measures import Measures
 from pipeline.load.model import Pace
 from pipeline.load.plan import Plan
+from pipeline.load.processes import run
 from pipeline.load.service import Service, service
 from tests.support.waiting import eventually
 
@@ -25,6 +27,33 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def started() -> AsyncIterator[Service]:
     async with service(Pace(latency=0.01, tokens=5, rate=200)) as running:
         yield running
+
+
+@asynccontextmanager
+async def deaf_service() -> AsyncIterator[str]:
+    """A service that takes every message and answers none."""
+
+    async def token(_request: web.Request) -> web.Response:
+        return web.json_response({"token": "t", "messages": []})
+
+    async def chat(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=("parley.v1",))
+        await socket.prepare(request)
+        async for _ in socket:
+            pass
+        return socket
+
+    app = web.Application()
+    app.router.add_post("/token", token)
+    app.router.add_get("/refresh_token", token)
+    app.router.add_get("/chat", chat)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 @pytest.mark.parametrize("protocol", ["streaming", "plain"])
@@ -44,6 +73,50 @@ async def test_an_open_loop_keeps_its_rate_over_several_processes(started: Servi
 
     assert measures.sent == pytest.approx(90, abs=3)
     assert (measures.answered, measures.faults) == (measures.sent, Faults())
+
+
+async def test_what_several_processes_measure_is_told_while_they_run(started: Service) -> None:
+    told: list[tuple[int, float]] = []
+    plan = Plan(started.url, mode="open", rate=40, sessions=8, duration=3, processes=2, echo=True)
+    measures = await run(plan, lambda latest: told.append((latest.sent, latest.elapsed)))
+
+    counts = [sent for sent, _ in told]
+    assert counts == sorted(counts)
+    assert counts[-1] == measures.sent
+    # Of one process alone it would be 60 at the most.
+    assert any(60 < sent < measures.sent for sent in counts)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_a_test_that_is_stopped_waits_for_what_is_on_its_way_and_reports(
+    started: Service, processes: int
+) -> None:
+    stop = asyncio.Event()
+
+    def watch(latest: Measures) -> None:
+        if latest.answered > 10:
+            stop.set()
+
+    plan = Plan(started.url, sessions=4, duration=600, processes=processes, echo=True)
+    measures = await asyncio.wait_for(run(plan, watch, stop), 30)
+
+    assert measures.cut_short
+    assert (measures.sent, measures.unfinished) == (measures.answered, 0)
+    assert measures.faults == Faults()
+    assert sum(second.answered for second in measures.seconds.values()) == measures.answered
+
+
+async def test_a_test_that_is_cancelled_has_told_what_all_processes_measured(started: Service) -> None:
+    told: list[Measures] = []
+    plan = Plan(started.url, sessions=4, duration=600, processes=2, echo=True)
+    task = asyncio.create_task(run(plan, told.append))
+    await eventually(lambda: told and told[-1].answered > 100, "answers in both processes")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    latest = told[-1]
+    assert latest.answered > 100
+    assert sum(second.sent for second in latest.seconds.values()) == latest.sent
 
 
 async def test_sockets_that_break_lose_nothing(started: Service) -> None:
@@ -78,27 +151,20 @@ async def test_a_stall_shows_in_the_tail_although_few_messages_meet_it(started: 
 
 
 async def test_a_service_that_never_answers_ends_the_test_and_counts_as_lost() -> None:
-    async def token(_request: web.Request) -> web.Response:
-        return web.json_response({"token": "t", "messages": []})
-
-    async def chat(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(protocols=("parley.v1",))
-        await socket.prepare(request)
-        async for _ in socket:
-            pass
-        return socket
-
-    app = web.Application()
-    app.router.add_post("/token", token)
-    app.router.add_get("/refresh_token", token)
-    app.router.add_get("/chat", chat)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with deaf_service() as url:
         measures = await run(Plan(url, sessions=3, duration=0.2, drain=0.2))
-    finally:
-        await runner.cleanup()
 
     assert (measures.sent, measures.answered, measures.faults) == (3, 0, Faults(lost=3))
+
+
+async def test_what_a_stopped_test_does_not_wait_for_is_unfinished_and_not_lost() -> None:
+    stop = asyncio.Event()
+
+    def watch(latest: Measures) -> None:
+        if latest.sent:
+            stop.set()
+
+    async with deaf_service() as url:
+        measures = await run(Plan(url, sessions=3, duration=600), watch, stop)
+
+    assert (measures.sent, measures.unfinished, measures.faults) == (3, 3, Faults())

@@ -1,0 +1,141 @@
+"""A test shared out over as many processes as its plan says.
+
+Each further process reads its share of the plan from the first line of its standard input, and writes what
+it has measured so far, again and again, as lines of JSON; the last is the whole. The end of its input tells
+it to send no more: so it ends, too, when the process that started it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import uvloop
+
+from pipeline.errors import ParleyError
+from pipeline.load.generator import Watch, generate
+from pipeline.load.measures import Measures
+from pipeline.load.plan import Plan
+
+# Bytes of a line: an hour's measures are some megabytes.
+_LINE_LIMIT = 2**28
+
+
+async def run(plan: Plan, watch: Watch | None = None, stop: asyncio.Event | None = None) -> Measures:
+    """Run a test with as many processes as it says, and return what was measured.
+
+    Args:
+        watch: gets the measures of all processes so far, again and again.
+        stop: when it is set, nothing more is sent, and what is on its way is waited for but shortly.
+
+    Raises:
+        ParleyError: a process ended without a result.
+
+    Cancelling it ends the processes at once; what they measured by then has been given to `watch`.
+    """
+    shares = plan.shares()
+    if len(shares) == 1:
+        return await generate(shares[0], watch, stop)
+    parts = [Measures() for _ in shares]
+
+    def heard(number: int, latest: Measures) -> None:
+        before = parts[number].seconds
+        # Only what is new is merged each time: the seconds of a long test would keep this process busy.
+        parts[number] = latest
+        if watch is not None:
+            watch(_merged([_recent(part) for part in parts]))
+        latest.seconds = before | latest.seconds
+
+    try:
+        ended = stop or asyncio.Event()
+        work = [_elsewhere(share, partial(heard, number), ended) for number, share in enumerate(shares)]
+        return _merged(await asyncio.gather(*work))
+    except asyncio.CancelledError:
+        if watch is not None:
+            watch(_merged(parts))
+        raise
+
+
+def _merged(parts: list[Measures]) -> Measures:
+    total = Measures()
+    total.merge(parts)
+    return total
+
+
+def _recent(measures: Measures) -> Measures:
+    latest = max(measures.seconds, default=0)
+    return replace(measures, seconds={at: each for at, each in measures.seconds.items() if at >= latest - 1})
+
+
+async def _elsewhere(plan: Plan, heard: Callable[[Measures], None], stop: asyncio.Event) -> Measures:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        __name__,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=_LINE_LIMIT,
+        start_new_session=True,  # Ctrl-C is for the process that reports; it tells this one to end
+    )
+    assert process.stdin is not None  # noqa: S101
+    assert process.stdout is not None  # noqa: S101
+    process.stdin.write(plan.dumps().encode() + b"\n")
+    telling = asyncio.create_task(_close_when(stop, process.stdin))
+    measures = None
+    try:
+        async for line in process.stdout:
+            measures = Measures.from_json(json.loads(line))
+            heard(measures)
+        status = await process.wait()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    finally:
+        telling.cancel()
+    if status or measures is None:
+        raise ParleyError(f"a process of the load generator ended with status {status}")
+    return measures
+
+
+async def _close_when(stop: asyncio.Event, stdin: asyncio.StreamWriter) -> None:
+    await stop.wait()
+    stdin.close()
+
+
+async def _share() -> None:
+    """Run the share on standard input."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    plan, stop = Plan.loads((await reader.readline()).decode()), asyncio.Event()
+
+    async def listen() -> None:
+        await reader.read()
+        stop.set()
+
+    told = 0
+
+    def tell(measures: Measures) -> None:
+        nonlocal told
+        _write(measures.to_json(since=told))
+        # The second that runs is told once more when it is over.
+        told = max(measures.seconds, default=0)
+
+    listening = asyncio.create_task(listen())
+    measures = await generate(plan, tell, stop)
+    listening.cancel()
+    _write(measures.to_json())
+
+
+def _write(found: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    uvloop.run(_share())
