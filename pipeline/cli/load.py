@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.live import Live
 
 from pipeline.load.bounds import EXIT_BROKEN, EXIT_NOTHING, judge
+from pipeline.load.idle import Memory
 from pipeline.load.measures import Measures
 from pipeline.load.model import Pace
 from pipeline.load.page import page
@@ -53,7 +54,7 @@ def run(plan: Plan, *, pace: Pace, webs: int, bounds: Mapping[str, float | None]
         reports.json.write_text(json.dumps(to_json(outcome), indent=2) + "\n", encoding="utf-8")
     if reports.html is not None:
         reports.html.write_text(page(outcome), encoding="utf-8")
-    if not outcome.measures.sent and not plan.idle:
+    if not outcome.measures.sent and not outcome.measures.idle.opened:
         return EXIT_NOTHING
     return 0 if outcome.passed else EXIT_BROKEN
 
@@ -63,12 +64,13 @@ async def _test(
 ) -> Outcome:
     async with _tested(plan, pace, webs) as (tested, name):
         plan = replace(plan, url=tested.url)
-        measures = await _watched(plan, console)
-        rss = sum(map(_rss, tested.pids)) if tested.pids else None
+        memory = tested.memory if tested.pids else None
+        measures = await _watched(plan, memory, console)
+        rss = memory() if memory is not None else None
         return Outcome(plan, measures, judge(measures, bounds), name, datetime.now(UTC), rss)
 
 
-async def _watched(plan: Plan, console: Console) -> Measures:
+async def _watched(plan: Plan, memory: Memory | None, console: Console) -> Measures:
     """Run a test while the terminal or a log shows how it goes; a signal ends it early."""
     latest, stop, logged = Measures(), asyncio.Event(), 0.0
     with Live(console=console, transient=True, refresh_per_second=4) as live:
@@ -82,7 +84,7 @@ async def _watched(plan: Plan, console: Console) -> Measures:
                 logged = measures.elapsed
                 console.print(progress(plan, measures), soft_wrap=True)
 
-        running = asyncio.ensure_future(generate(plan, watch, stop))
+        running = asyncio.ensure_future(generate(plan, watch, stop, memory))
 
         def end() -> None:
             if stop.is_set():
@@ -119,11 +121,3 @@ async def _tested(plan: Plan, pace: Pace, webs: int) -> AsyncIterator[tuple[Serv
     async with service(pace, webs=webs) as started:
         tokens = f"{pace.tokens} tokens" + (f" at {pace.rate:g}/s" if pace.rate else "")
         yield started, f"Parley on this machine, model: {pace.latency * 1000:g} ms, {tokens}"
-
-
-def _rss(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)

@@ -5,6 +5,7 @@ arrivals    the moments at which messages are due
 histogram   durations, counted in buckets
 ledger      what became of each message: answered once, in order, on the right socket, or not
 talker      one session: its socket, what it sends, what it is told
+idle        sockets that only stay open, and what memory they cost
 generator   all sessions of one process
 processes   `run`: as many generators as the plan says, and what they measured together
 model       a model server that costs next to nothing

@@ -66,7 +66,7 @@ _FIGURES: Mapping[str, tuple[_Figure, bool, Callable[[float], str]]] = {
     "max_p99": (lambda measures: _percentile(measures.latency, 99), True, told),
     "max_ttft_p99": (lambda measures: _percentile(measures.first_token, 99), True, told),
     "max_lost": (lambda measures: measures.faults.lost, True, "{:.0f}".format),
-    "max_errors": (lambda measures: measures.failed, True, "{:.0f}".format),
+    "max_errors": (lambda measures: measures.problems.total(), True, "{:.0f}".format),
     "min_rate": (lambda measures: measures.rate, False, "{:.1f}/s".format),
     "min_goodput": (lambda measures: measures.goodput, False, "{:.1f}/s".format),
 }

@@ -13,14 +13,12 @@ import aiohttp
 from pipeline.load.arrivals import arrivals
 from pipeline.load.measures import Measures
 from pipeline.load.plan import Plan
-from pipeline.load.talker import PROTOCOL, Talker
+from pipeline.load.talker import Talker
 
 # Seconds between looks at how late our own event loop is.
 _LAG_INTERVAL = 0.05
 # Looks after which the watcher is told.
 _LOOKS_PER_WATCH = 10
-# Sockets that are opened at the same time: more would only wait in the server's backlog.
-_OPENING = 64
 # Seconds that a test which is ended early waits for what is on its way: whoever ends it is waiting, too.
 _PATIENCE = 2.0
 
@@ -54,8 +52,6 @@ class _Test:
         connector = aiohttp.TCPConnector(limit=0)
         lag = asyncio.create_task(self._measure_lag(watch))
         async with aiohttp.ClientSession(plan.url, connector=connector, timeout=timeout) as http:
-            idle = await self._open_idle(http)
-            self._started = time.monotonic()
             talkers = [
                 Talker(plan.seed * 100_000 + number, plan, http, measures, self._clock)
                 for number in range(plan.sessions)
@@ -67,12 +63,10 @@ class _Test:
                 last = max(measures.seconds, default=0)
                 measures.elapsed = max(min(self._clock(), last + 1.0), min(sent_until, self._clock()), 1e-9)
                 await asyncio.gather(*(talker.settle() for talker in talkers))
-                measures.idle_open = sum(not socket.closed for socket in idle)
             finally:
                 lag.cancel()
                 await asyncio.gather(lag, return_exceptions=True)
                 await asyncio.gather(*(talker.close() for talker in talkers))
-                await asyncio.gather(*(socket.close() for socket in idle))
         measures.cpu = time.process_time() - cpu
         return measures
 
@@ -144,18 +138,6 @@ class _Test:
             self._measures.why = self._measures.why or str(exc)
             return False
         return True
-
-    async def _open_idle(self, http: aiohttp.ClientSession) -> list[aiohttp.ClientWebSocketResponse]:
-        places = asyncio.Semaphore(_OPENING)
-
-        async def one() -> aiohttp.ClientWebSocketResponse:
-            async with places:
-                async with http.post("/token", params={"name": "idle"}) as response:
-                    response.raise_for_status()
-                    token = (await response.json())["token"]
-                return await http.ws_connect("/chat", params={"token": token}, protocols=(PROTOCOL,))
-
-        return await asyncio.gather(*(one() for _ in range(self._plan.idle)))
 
     async def _measure_lag(self, watch: Watch | None) -> None:
         for count in itertools.count(1):

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from pipeline.load.histogram import Histogram
+from pipeline.load.idle import Idle
 from pipeline.load.ledger import Faults
 
 
@@ -43,7 +44,7 @@ class Measures:
         elapsed: seconds from the first message to the last end.
         cuts: sockets that were broken on purpose.
         unopened: sessions that could not be opened; `why` tells of the first.
-        idle_open: idle sockets that were open at the end.
+        idle: what became of the idle sockets.
         cut_short: the test was ended before its plan was done.
         unfinished: messages whose end a test that was cut short did not wait for.
     """
@@ -62,7 +63,7 @@ class Measures:
     cuts: int = 0
     unopened: int = 0
     why: str = ""
-    idle_open: int = 0
+    idle: Idle = field(default_factory=Idle)
     cut_short: bool = False
     unfinished: int = 0
     cpu: float = 0.0
@@ -83,6 +84,17 @@ class Measures:
     def failed(self) -> int:
         """Messages that ended with an error."""
         return sum(self.errors.values())
+
+    @property
+    def problems(self) -> Counter[str]:
+        """All that failed, by code: the errors of messages, and sockets that did not open or stay open."""
+        idle = self.idle
+        sockets = {
+            "session_unopened": self.unopened,
+            "idle_unopened": idle.asked - idle.opened,
+            "idle_closed": idle.opened - idle.kept,
+        }
+        return self.errors + Counter(sockets)
 
     @property
     def under_way(self) -> int:
@@ -154,7 +166,6 @@ _SUMS = (
     "characters",
     "cuts",
     "unopened",
-    "idle_open",
     "unfinished",
     "cpu",
 )

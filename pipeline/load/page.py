@@ -9,7 +9,7 @@ from html import escape
 
 from pipeline.load.bounds import told
 from pipeline.load.histogram import Histogram
-from pipeline.load.report import PERCENTILES, Outcome, described, machine, rows
+from pipeline.load.report import PERCENTILES, Outcome, described, idle_rows, machine, rows
 
 Points = Sequence[tuple[float, float]]
 
@@ -81,9 +81,10 @@ def page(outcome: Outcome) -> str:
         _card("Durations", _durations(rows(measures))),
         '<div class="two">',
         _card("What must never happen", _pairs({**asdict(measures.faults), **_broken(outcome)})),
-        _card("Errors of the service", _pairs(dict(measures.errors.most_common()) or {"none": ""})),
+        _card("Errors of the service", _pairs(dict(measures.problems.most_common()) or {"none": ""})),
         _card("The test", _pairs(_of_plan(outcome))),
         _card("The machine of the generator", _pairs({**machine(), **_generator(outcome)})),
+        *([_card("Idle sockets", _pairs(idle))] if (idle := dict(idle_rows(measures.idle))) else []),
         "</div>",
     ]
     return (
@@ -116,10 +117,14 @@ def _figures(outcome: Outcome) -> str:
         "half of the answers within": told(measures.latency.percentile(50)),
         "99 % of the answers within": told(measures.latency.percentile(99)),
         "lost of " + f"{measures.sent:,}": f"{measures.faults.lost:,}",
-        "errors": f"{measures.failed:,}",
+        "errors": f"{measures.problems.total():,}",
     }
     if measures.first_token.count:
         figures["first token, half within"] = told(measures.first_token.percentile(50))
+    if measures.idle.kb_each is not None:
+        figures[f"memory for each of {measures.idle.opened:,} idle sockets"] = (
+            f"{measures.idle.kb_each:.1f} KB"
+        )
     cells = (
         f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in figures.items()
     )

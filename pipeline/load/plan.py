@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, Self
+from typing import Final, Literal, Self
+
+PROTOCOL: Final = "parley.v1"
+"""What a streaming socket asks for in its handshake."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Plan:
     seed: int = 0
 
     def shares(self) -> list[Plan]:
-        """Return a plan for each process; together they are this one."""
+        """Return a plan for each generator; together they are this one, but for the idle sockets."""
         count = max(1, min(self.processes, self.sessions))
         shares = []
         for number in range(count):
@@ -62,7 +65,7 @@ class Plan:
                     processes=1,
                     sessions=sessions,
                     rate=self.rate * sessions / self.sessions,
-                    idle=self.idle // count + (number < self.idle % count),
+                    idle=0,
                     seed=self.seed * 1000 + number,
                 )
             )

@@ -18,6 +18,7 @@ import uvloop
 
 from pipeline.errors import ParleyError
 from pipeline.load.generator import Watch, generate
+from pipeline.load.idle import IdleSockets, Memory
 from pipeline.load.measures import Measures
 from pipeline.load.plan import Plan
 
@@ -25,19 +26,40 @@ from pipeline.load.plan import Plan
 _LINE_LIMIT = 2**28
 
 
-async def run(plan: Plan, watch: Watch | None = None, stop: asyncio.Event | None = None) -> Measures:
+async def run(
+    plan: Plan,
+    watch: Watch | None = None,
+    stop: asyncio.Event | None = None,
+    memory: Memory | None = None,
+) -> Measures:
     """Run a test with as many processes as it says, and return what was measured.
 
     Args:
         watch: gets the measures of all processes so far, again and again.
         stop: when it is set, nothing more is sent, and what is on its way is waited for but shortly.
+        memory: tells what the web processes hold, for the cost of an idle socket.
 
     Raises:
         ParleyError: a process ended without a result.
 
     Cancelling it ends the processes at once; what they measured by then has been given to `watch`.
     """
-    shares = plan.shares()
+    async with IdleSockets(plan.url) as idle:
+
+        def tell(measures: Measures) -> None:
+            measures.idle = idle.figures
+            if watch is not None:
+                watch(measures)
+
+        stop = stop or asyncio.Event()
+        await idle.open(plan.idle, stop, memory)
+        measures = await _generated(plan.shares(), tell, stop)
+        # As they are now, before the sockets are closed.
+        measures.idle = replace(idle.figures)
+        return measures
+
+
+async def _generated(shares: list[Plan], watch: Watch, stop: asyncio.Event) -> Measures:
     if len(shares) == 1:
         return await generate(shares[0], watch, stop)
     parts = [Measures() for _ in shares]
@@ -46,17 +68,14 @@ async def run(plan: Plan, watch: Watch | None = None, stop: asyncio.Event | None
         before = parts[number].seconds
         # Only what is new is merged each time: the seconds of a long test would keep this process busy.
         parts[number] = latest
-        if watch is not None:
-            watch(_merged([_recent(part) for part in parts]))
+        watch(_merged([_recent(part) for part in parts]))
         latest.seconds = before | latest.seconds
 
     try:
-        ended = stop or asyncio.Event()
-        work = [_elsewhere(share, partial(heard, number), ended) for number, share in enumerate(shares)]
+        work = [_elsewhere(share, partial(heard, number), stop) for number, share in enumerate(shares)]
         return _merged(await asyncio.gather(*work))
     except asyncio.CancelledError:
-        if watch is not None:
-            watch(_merged(parts))
+        watch(_merged(parts))
         raise
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from pipeline.load.bounds import Verdict, told
 from pipeline.load.histogram import Histogram
+from pipeline.load.idle import Idle
 from pipeline.load.measures import Measures
 from pipeline.load.plan import Plan
 
@@ -64,6 +65,13 @@ class Outcome:
             found.append(f"the generator used {busy:.0%} of a core per process: give it more processes")
         if measures.unopened:
             found.append(f"{measures.unopened} sessions could not be opened: {measures.why}")
+        idle = measures.idle
+        if idle.opened < idle.asked:
+            found.append(
+                f"{idle.asked - idle.opened} of {idle.asked} idle sockets could not be opened: {idle.why}"
+            )
+        if idle.kept < idle.opened:
+            found.append(f"{idle.opened - idle.kept} idle sockets did not stay open")
         return found
 
     def _cut_short(self) -> str:
@@ -110,9 +118,9 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "between_tokens": _percentiles(measures.between_tokens),
         "tokens": measures.tokens,
         "faults": asdict(measures.faults),
-        "errors": dict(measures.errors),
+        "errors": dict(measures.problems),
         "cuts": measures.cuts,
-        "idle_open": measures.idle_open,
+        "idle": {**asdict(measures.idle), "kb_each": measures.idle.kb_each},
         "web_rss": outcome.rss,
         "generator": {"cpu": measures.cpu, "lag": _percentiles(measures.lag)},
         "seconds": [
@@ -138,7 +146,8 @@ def progress(plan: Plan, measures: Measures) -> RenderableType:
     line = f"{measures.elapsed:5.1f} s{end}   sent {measures.sent}   answered {measures.answered}   {now}"
     tail = f"p50 {told(measures.latency.percentile(50))}   p99 {told(measures.latency.percentile(99))}"
     return Group(
-        Text(line), Text(f"{tail}   errors {measures.failed}   faults {faults}", "red" if faults else "dim")
+        Text(line),
+        Text(f"{tail}   errors {measures.problems.total()}   faults {faults}", "red" if faults else "dim"),
     )
 
 
@@ -158,14 +167,14 @@ def show(outcome: Outcome, console: Console) -> None:
         f"within {told(plan.slo)}: {measures.goodput:.1f}/s"
     )
     console.print("   ".join(f"{name} {count}" for name, count in asdict(measures.faults).items()))
-    if measures.errors:
+    if measures.problems:
         console.print(
-            "errors: " + ", ".join(f"{code} {count}" for code, count in measures.errors.most_common())
+            "errors: " + ", ".join(f"{code} {count}" for code, count in measures.problems.most_common())
         )
     if measures.cuts:
         console.print(f"sockets broken on purpose: {measures.cuts}")
-    if plan.idle:
-        console.print(f"idle sockets still open: {measures.idle_open} of {plan.idle}")
+    for name, value in idle_rows(measures.idle):
+        console.print(f"{name}: {value}")
     if outcome.rss is not None:
         console.print(f"memory of the web processes at the end: {outcome.rss / 2**20:.0f} MiB")
     for warning in outcome.warnings:
@@ -183,6 +192,23 @@ def rows(measures: Measures) -> list[tuple[str, Histogram]]:
     if measures.between_tokens.count:
         found.append(("between tokens", measures.between_tokens))
     return found
+
+
+def idle_rows(idle: Idle) -> list[tuple[str, str]]:
+    """Return what is to be told of the idle sockets, by name; nothing when there were none."""
+    if not idle.asked:
+        return []
+    found = [("idle sockets open to the end", f"{idle.kept} of {idle.asked}")]
+    if idle.kb_each is not None and idle.before is not None and idle.held is not None:
+        found.append(("memory of the web per idle socket", f"{idle.kb_each:.1f} KB"))
+        found.append(
+            ("memory of the web before them and with them", f"{_mib(idle.before)} and {_mib(idle.held)}")
+        )
+    return found
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
 
 
 def described(plan: Plan) -> str:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 
@@ -30,6 +31,10 @@ class Service:
 
     url: str
     pids: tuple[int, ...]
+
+    def memory(self) -> int:
+        """Return the bytes that its web processes hold now."""
+        return sum(map(_rss, self.pids))
 
 
 @asynccontextmanager
@@ -113,6 +118,14 @@ def _command(pid: int) -> str:
             return line.read().rstrip("\0").rpartition("\0")[2]
     except OSError:
         return ""
+
+
+def _rss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

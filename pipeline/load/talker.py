@@ -13,9 +13,7 @@ import orjson
 
 from pipeline.load.ledger import Ledger, Sent, marker
 from pipeline.load.measures import Measures
-from pipeline.load.plan import Plan
-
-PROTOCOL = "parley.v1"
+from pipeline.load.plan import PROTOCOL, Plan
 
 # Seconds to wait before a socket that was refused or lost is opened again.
 _RETRY_SECONDS = 0.2

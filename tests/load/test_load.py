@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
@@ -29,31 +30,52 @@ async def started() -> AsyncIterator[Service]:
         yield running
 
 
-@asynccontextmanager
-async def deaf_service() -> AsyncIterator[str]:
-    """A service that takes every message and answers none."""
+@dataclass
+class Deaf:
+    """A service that takes every message and answers none; it has room for so many sockets."""
 
-    async def token(_request: web.Request) -> web.Response:
+    places: int
+    url: str = ""
+    sockets: list[web.WebSocketResponse] = field(default_factory=list)
+    looks: list[int] = field(default_factory=list)
+    closing: list[asyncio.Task[object]] = field(default_factory=list)
+
+    def look(self) -> int:
+        """Note how many sockets are open, as the memory is read."""
+        self.looks.append(len(self.sockets))
+        return 0
+
+    async def token(self, _request: web.Request) -> web.Response:
         return web.json_response({"token": "t", "messages": []})
 
-    async def chat(request: web.Request) -> web.WebSocketResponse:
+    async def chat(self, request: web.Request) -> web.WebSocketResponse:
+        if len(self.sockets) >= self.places:
+            raise web.HTTPServiceUnavailable
         socket = web.WebSocketResponse(protocols=("parley.v1",))
         await socket.prepare(request)
+        self.sockets.append(socket)
         async for _ in socket:
             pass
+        self.sockets.remove(socket)
         return socket
 
+
+@asynccontextmanager
+async def deaf_service(places: int = 1000) -> AsyncIterator[Deaf]:
+    deaf = Deaf(places)
     app = web.Application()
-    app.router.add_post("/token", token)
-    app.router.add_get("/refresh_token", token)
-    app.router.add_get("/chat", chat)
+    app.router.add_post("/token", deaf.token)
+    app.router.add_get("/refresh_token", deaf.token)
+    app.router.add_get("/chat", deaf.chat)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
+    deaf.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        yield deaf
     finally:
         await runner.cleanup()
+        await asyncio.gather(*deaf.closing)
 
 
 @pytest.mark.parametrize("protocol", ["streaming", "plain"])
@@ -127,10 +149,45 @@ async def test_sockets_that_break_lose_nothing(started: Service) -> None:
     assert (measures.answered, measures.faults) == (60, Faults())
 
 
-async def test_idle_sockets_stay_open_beside_the_others(started: Service) -> None:
-    measures = await run(Plan(started.url, sessions=1, messages=2, duration=0, idle=50, echo=True))
+@pytest.mark.parametrize("processes", [1, 2])
+async def test_idle_sockets_stay_open_beside_the_others_and_their_memory_is_told(
+    started: Service, processes: int
+) -> None:
+    plan = Plan(started.url, sessions=2, messages=2, duration=0, idle=200, echo=True, processes=processes)
+    measures = await run(plan, memory=started.memory)
 
-    assert (measures.idle_open, measures.answered) == (50, 2)
+    idle = measures.idle
+    assert (idle.opened, idle.kept, measures.answered) == (200, 200, 4)
+    assert idle.kb_each is not None
+    assert 1 < idle.kb_each < 200
+
+
+async def test_memory_is_read_before_the_idle_sockets_are_opened_and_while_all_are_open() -> None:
+    async with deaf_service() as service:
+        await run(Plan(service.url, sessions=1, duration=0.1, drain=0, idle=5), memory=service.look)
+
+    assert set(service.looks) == {0, 5}
+
+
+async def test_an_idle_socket_that_is_refused_is_an_error_and_the_others_go_on() -> None:
+    async with deaf_service(places=3) as service:
+        measures = await run(Plan(service.url, sessions=1, messages=1, duration=0, drain=0, idle=5))
+
+    assert (measures.idle.asked, measures.idle.opened) == (5, 3)
+    assert measures.idle.why
+    assert measures.problems == {"idle_unopened": 2, "session_unopened": 1}
+
+
+async def test_an_idle_socket_that_the_service_closes_is_an_error() -> None:
+    async with deaf_service() as service:
+
+        def watch(_latest: Measures) -> None:
+            for socket in service.sockets:
+                service.closing.append(asyncio.create_task(socket.close()))
+
+        measures = await run(Plan(service.url, sessions=1, duration=1, drain=0.2, idle=4), watch)
+
+    assert measures.problems["idle_closed"] == 4
 
 
 async def test_a_stall_shows_in_the_tail_although_few_messages_meet_it(started: Service) -> None:
@@ -151,8 +208,8 @@ async def test_a_stall_shows_in_the_tail_although_few_messages_meet_it(started: 
 
 
 async def test_a_service_that_never_answers_ends_the_test_and_counts_as_lost() -> None:
-    async with deaf_service() as url:
-        measures = await run(Plan(url, sessions=3, duration=0.2, drain=0.2))
+    async with deaf_service() as service:
+        measures = await run(Plan(service.url, sessions=3, duration=0.2, drain=0.2))
 
     assert (measures.sent, measures.answered, measures.faults) == (3, 0, Faults(lost=3))
 
@@ -164,7 +221,7 @@ async def test_what_a_stopped_test_does_not_wait_for_is_unfinished_and_not_lost(
         if latest.sent:
             stop.set()
 
-    async with deaf_service() as url:
-        measures = await run(Plan(url, sessions=3, duration=600), watch, stop)
+    async with deaf_service() as service:
+        measures = await run(Plan(service.url, sessions=3, duration=600), watch, stop)
 
     assert (measures.sent, measures.unfinished, measures.faults) == (3, 3, Faults())
