@@ -109,7 +109,7 @@ class _Test:
         for count in itertools.count(1):
             if plan.duration and self._clock() >= plan.duration:
                 return
-            await talker.say(self._clock())
+            talker.say(self._clock())
             # A message that gets no end must not hold up the test: it is counted as lost in the end.
             left = plan.duration - self._clock() if plan.duration else 0.0
             if not await talker.answered_within(max(left, 0.0) + plan.drain) or count == plan.messages:
@@ -128,7 +128,7 @@ class _Test:
             if plan.duration and due >= plan.duration:
                 return
             await asyncio.sleep(due - self._clock())
-            await talker.say(due)
+            talker.say(due)
 
     async def _opened(self, talker: Talker) -> bool:
         try:

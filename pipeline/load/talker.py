@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -50,8 +51,12 @@ class Talker:
         self._clock = clock
         self._token = ""
         self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
         self._said = 0
+        self._outgoing: deque[Sent] = deque()
+        self._more = asyncio.Event()
+        self._cut_at = 0  # the number of the message after which the socket was broken last
         self._texts: dict[str, str] = {}  # of the messages without an end, by id
         self._last_answer: str | None = None
         self._ended = asyncio.Event()
@@ -68,10 +73,11 @@ class Talker:
             response.raise_for_status()
             self._token = (await response.json())["token"]
         self._socket = await self._connect()
-        self._reading = asyncio.create_task(self._read())
+        self._connected.set()
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
 
-    async def say(self, due: float) -> None:
-        """Send the next message, which was due at this moment of the clock."""
+    def say(self, due: float) -> None:
+        """Have the next message sent, which was due at this moment of the clock; waits for nothing."""
         self._said += 1
         text = f"{marker(self.ledger.session, self._said)} {_filler(self._plan.size)}"
         message = Sent(self._said, due, str(uuid.uuid4()))
@@ -79,9 +85,8 @@ class Talker:
         self._texts[message.id] = text
         self._measures.sent += 1
         self._measures.second(self._clock()).sent += 1
-        await self._send(message)
-        if self._plan.cut_every and self._said % self._plan.cut_every == 0:
-            self._cut()
+        self._outgoing.append(message)
+        self._more.set()
 
     async def answered_within(self, seconds: float) -> bool:
         """Wait until nothing is under way, for some seconds at the most; return whether nothing is."""
@@ -108,18 +113,36 @@ class Talker:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await self._socket.close()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _write(self) -> None:
+        """Send what is said, in order, until cancelled."""
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            while self._outgoing:
+                await self._connected.wait()
+                await self._send(self._outgoing.popleft())
 
     async def _send(self, message: Sent) -> None:
-        text = self._texts[message.id]
+        text = self._texts.get(message.id)
+        if text is None:  # it has its end already
+            return
         if self._streaming:
             text = orjson.dumps({"type": "message", "id": message.id, "text": text}).decode()
-        if self._socket is not None:
-            # When it fails: the reading side opens another socket, and sends again what has no end.
-            with suppress(ConnectionError, aiohttp.ClientError):
-                await self._socket.send_str(text)
+        assert self._socket is not None  # noqa: S101
+        # When it fails: the reading side opens another socket, and has sent again what has no end.
+        with suppress(ConnectionError, aiohttp.ClientError):
+            await self._socket.send_str(text)
+        if (
+            self._plan.cut_every
+            and message.number % self._plan.cut_every == 0
+            and message.number > self._cut_at
+        ):
+            self._cut_at = message.number
+            self._cut()
 
     async def _connect(self) -> aiohttp.ClientWebSocketResponse:
         query = {"token": self._token}
@@ -134,6 +157,7 @@ class Talker:
             async for frame in self._socket:
                 if frame.type is aiohttp.WSMsgType.TEXT:
                     self._take(orjson.loads(frame.data))
+            self._connected.clear()
             if self._closing or not await self._reconnect():
                 return
 
@@ -147,8 +171,9 @@ class Talker:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             if self._streaming:  # the id makes a message that arrived before the cut one and the same
-                for message in self.ledger.resent():
-                    await self._send(message)
+                self._outgoing = deque(self.ledger.resent())
+                self._more.set()
+            self._connected.set()
             return True
         return False
 

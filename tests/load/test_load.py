@@ -6,8 +6,6 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
@@ -19,6 +17,7 @@ from pipeline.load.model import Pace
 from pipeline.load.plan import Plan
 from pipeline.load.processes import run
 from pipeline.load.service import Service, service
+from tests.load.fake_service import answer_all, fake_service, take_all
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,54 +27,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def started() -> AsyncIterator[Service]:
     async with service(Pace(latency=0.01, tokens=5, rate=200)) as running:
         yield running
-
-
-@dataclass
-class Deaf:
-    """A service that takes every message and answers none; it has room for so many sockets."""
-
-    places: int
-    url: str = ""
-    sockets: list[web.WebSocketResponse] = field(default_factory=list)
-    looks: list[int] = field(default_factory=list)
-    closing: list[asyncio.Task[object]] = field(default_factory=list)
-
-    def look(self) -> int:
-        """Note how many sockets are open, as the memory is read."""
-        self.looks.append(len(self.sockets))
-        return 0
-
-    async def token(self, _request: web.Request) -> web.Response:
-        return web.json_response({"token": "t", "messages": []})
-
-    async def chat(self, request: web.Request) -> web.WebSocketResponse:
-        if len(self.sockets) >= self.places:
-            raise web.HTTPServiceUnavailable
-        socket = web.WebSocketResponse(protocols=("parley.v1",))
-        await socket.prepare(request)
-        self.sockets.append(socket)
-        async for _ in socket:
-            pass
-        self.sockets.remove(socket)
-        return socket
-
-
-@asynccontextmanager
-async def deaf_service(places: int = 1000) -> AsyncIterator[Deaf]:
-    deaf = Deaf(places)
-    app = web.Application()
-    app.router.add_post("/token", deaf.token)
-    app.router.add_get("/refresh_token", deaf.token)
-    app.router.add_get("/chat", deaf.chat)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    deaf.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        yield deaf
-    finally:
-        await runner.cleanup()
-        await asyncio.gather(*deaf.closing)
 
 
 @pytest.mark.parametrize("protocol", ["streaming", "plain"])
@@ -163,14 +114,14 @@ async def test_idle_sockets_stay_open_beside_the_others_and_their_memory_is_told
 
 
 async def test_memory_is_read_before_the_idle_sockets_are_opened_and_while_all_are_open() -> None:
-    async with deaf_service() as service:
+    async with fake_service(take_all) as service:
         await run(Plan(service.url, sessions=1, duration=0.1, drain=0, idle=5), memory=service.look)
 
     assert set(service.looks) == {0, 5}
 
 
 async def test_an_idle_socket_that_is_refused_is_an_error_and_the_others_go_on() -> None:
-    async with deaf_service(places=3) as service:
+    async with fake_service(take_all, places=3) as service:
         measures = await run(Plan(service.url, sessions=1, messages=1, duration=0, drain=0, idle=5))
 
     assert (measures.idle.asked, measures.idle.opened) == (5, 3)
@@ -179,7 +130,7 @@ async def test_an_idle_socket_that_is_refused_is_an_error_and_the_others_go_on()
 
 
 async def test_an_idle_socket_that_the_service_closes_is_an_error() -> None:
-    async with deaf_service() as service:
+    async with fake_service(take_all) as service:
 
         def watch(_latest: Measures) -> None:
             for socket in service.sockets:
@@ -208,7 +159,7 @@ async def test_a_stall_shows_in_the_tail_although_few_messages_meet_it(started: 
 
 
 async def test_a_service_that_never_answers_ends_the_test_and_counts_as_lost() -> None:
-    async with deaf_service() as service:
+    async with fake_service(take_all) as service:
         measures = await run(Plan(service.url, sessions=3, duration=0.2, drain=0.2))
 
     assert (measures.sent, measures.answered, measures.faults) == (3, 0, Faults(lost=3))
@@ -221,7 +172,27 @@ async def test_what_a_stopped_test_does_not_wait_for_is_unfinished_and_not_lost(
         if latest.sent:
             stop.set()
 
-    async with deaf_service() as service:
+    async with fake_service(take_all) as service:
         measures = await run(Plan(service.url, sessions=3, duration=600), watch, stop)
 
     assert (measures.sent, measures.unfinished, measures.faults) == (3, 3, Faults())
+
+
+async def test_a_socket_that_is_not_read_holds_up_no_message_of_the_others() -> None:
+    """In an open loop the moments at which messages are due depend on nothing that the service does."""
+    clogged: list[web.WebSocketResponse] = []
+
+    async def serve(socket: web.WebSocketResponse) -> None:
+        if not clogged:
+            clogged.append(socket)
+            await asyncio.Event().wait()
+        await answer_all(socket)
+
+    async with fake_service(serve) as service:
+        # A megabyte a message: what the kernel buffers for a socket is full after a few.
+        plan = Plan(service.url, mode="open", rate=40, sessions=4, duration=2, size=2**20, drain=0.5)
+        measures = await run(plan)
+
+    assert measures.sent == pytest.approx(80, abs=2)
+    assert measures.answered == pytest.approx(60, abs=2)
+    assert measures.faults == Faults(lost=measures.sent - measures.answered)
