@@ -3,7 +3,10 @@
 plan        what to do: how many sessions, which protocol, when messages go out
 arrivals    the moments at which messages are due
 histogram   durations, counted in buckets
+faults      what must never happen, and the marks by which answers are told apart
 ledger      what became of each message: answered once, in order, on the right socket, or not
+pieces      the tokens of an answer: each once, in order, and together the answer
+history     whether the history of a session holds what was said in it
 talker      one session: its socket, what it sends, what it is told
 idle        sockets that only stay open, and what memory they cost
 generator   all sessions of one process

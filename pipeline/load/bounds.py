@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from pipeline.load.histogram import Histogram
@@ -73,7 +73,10 @@ _FIGURES: Mapping[str, tuple[_Figure, bool, Callable[[float], str]]] = {
 
 
 def judge(measures: Measures, bounds: Mapping[str, float | None]) -> list[Verdict]:
-    """Return a verdict for each bound that was given; faults that must never be are always judged."""
+    """Return a verdict for each bound that was given; faults that must never be are always judged.
+
+    Lost messages are judged by their bound alone, but for answers that are lost from the history.
+    """
     verdicts = []
     for option, bound in bounds.items():
         if bound is not None:
@@ -81,8 +84,9 @@ def judge(measures: Measures, bounds: Mapping[str, float | None]) -> list[Verdic
             measured = figure(measures)
             kept = measured <= bound if most else measured >= bound
             verdicts.append(Verdict(option.replace("_", "-"), tell(bound), tell(measured), kept))
-    for name in ("doubled", "misordered", "crossed"):
-        count = getattr(measures.faults, name)
-        if count:
-            verdicts.append(Verdict(name, "0", str(count), kept=False))
-    return verdicts
+    found = {name: count for name, count in asdict(measures.faults).items() if name != "lost"}
+    found |= {f"tokens {name}": count for name, count in asdict(measures.token_faults).items()}
+    found |= {f"history {name}": count for name, count in asdict(measures.history_faults).items()}
+    verdicts += [Verdict(name, "0", str(count), kept=False) for name, count in found.items() if count]
+    # The last lines of a report are those that are read.
+    return sorted(verdicts, key=lambda verdict: not verdict.kept)

@@ -19,6 +19,8 @@ from pipeline.load.talker import Talker
 _LAG_INTERVAL = 0.05
 # Looks after which the watcher is told.
 _LOOKS_PER_WATCH = 10
+# Histories that are read at the same time: a service that is tested may hold long ones.
+_READING = 32
 # Seconds that a test which is ended early waits for what is on its way: whoever ends it is waiting, too.
 _PATIENCE = 2.0
 
@@ -62,12 +64,15 @@ class _Test:
                 await self._drain(talkers)
                 last = max(measures.seconds, default=0)
                 measures.elapsed = max(min(self._clock(), last + 1.0), min(sent_until, self._clock()), 1e-9)
-                await asyncio.gather(*(talker.settle() for talker in talkers))
+                measures.cpu = time.process_time() - cpu
+                lag.cancel()  # what follows keeps this process busy, and the service not
+                await self._read_histories(talkers)
+                for talker in talkers:
+                    talker.settle()
             finally:
                 lag.cancel()
                 await asyncio.gather(lag, return_exceptions=True)
                 await asyncio.gather(*(talker.close() for talker in talkers))
-        measures.cpu = time.process_time() - cpu
         return measures
 
     async def _talk(self, talkers: list[Talker]) -> None:
@@ -81,6 +86,15 @@ class _Test:
         """Wait for what is on its way: as long as the plan says, or shortly when the test is ended early."""
         missing = asyncio.gather(*(talker.answered_within(self._plan.drain) for talker in talkers))
         await self._unless_stopped(missing, patience=_PATIENCE)
+
+    async def _read_histories(self, talkers: list[Talker]) -> None:
+        places = asyncio.Semaphore(_READING)
+
+        async def one(talker: Talker) -> None:
+            async with places:
+                await talker.read_history()
+
+        await self._unless_stopped(asyncio.gather(*map(one, talkers)), patience=_PATIENCE)
 
     async def _unless_stopped(self, work: Awaitable[object], patience: float = 0.0) -> None:
         """Do something, but not for longer than `patience` seconds after the test was stopped."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from pipeline.load.faults import Faults, TokenFaults
 from pipeline.load.histogram import Histogram
 from pipeline.load.idle import Idle
-from pipeline.load.ledger import Faults
 
 
 @dataclass
@@ -35,6 +35,9 @@ class Measures:
         latency: from the moment a message was due to the end of its answer.
         first_token: from the same moment to the first token.
         between_tokens: from one token frame to the next of the same answer.
+        faults, token_faults, history_faults: with answers on the sockets, their pieces, and in histories.
+        histories, unread: sessions whose history was compared with what was told, or could not be read.
+        only_in_history: answers that no socket told of.
         good: answers within the plan's objective.
         tokens: token frames.
         characters: of the tokens.
@@ -54,6 +57,11 @@ class Measures:
     between_tokens: Histogram = field(default_factory=Histogram)
     lag: Histogram = field(default_factory=Histogram)
     faults: Faults = field(default_factory=Faults)
+    token_faults: TokenFaults = field(default_factory=TokenFaults)
+    history_faults: Faults = field(default_factory=Faults)
+    histories: int = 0
+    unread: int = 0
+    only_in_history: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     sent: int = 0
     answered: int = 0
@@ -99,7 +107,7 @@ class Measures:
     @property
     def under_way(self) -> int:
         """Messages that were sent and have no end."""
-        return self.sent - self.answered - self.failed
+        return max(0, self.sent - self.answered - self.failed)
 
     def second(self, at: float) -> Second:
         """Return the second of a moment, given in seconds since the start."""
@@ -110,7 +118,8 @@ class Measures:
         for other in others:
             for name in _HISTOGRAMS:
                 getattr(self, name).merge([getattr(other, name)])
-            self.faults.add(other.faults)
+            for name in _FAULTS:
+                getattr(self, name).add(getattr(other, name))
             self.errors.update(other.errors)
             for name in _SUMS:
                 setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -129,7 +138,7 @@ class Measures:
         return {
             **{name: getattr(self, name).to_json() for name in _HISTOGRAMS},
             **{name: getattr(self, name) for name in (*_SUMS, *_OTHERS)},
-            "faults": asdict(self.faults),
+            **{name: asdict(getattr(self, name)) for name in _FAULTS},
             "errors": dict(self.errors),
             "seconds": {
                 at: {
@@ -146,7 +155,9 @@ class Measures:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        measures = cls(faults=Faults(**found["faults"]), errors=Counter(found["errors"]))
+        measures = cls(errors=Counter(found["errors"]))
+        for name in _FAULTS:
+            setattr(measures, name, type(getattr(measures, name))(**found[name]))
         for name in _HISTOGRAMS:
             setattr(measures, name, Histogram.from_json(found[name]))
         for name in (*_SUMS, *_OTHERS):
@@ -158,6 +169,7 @@ class Measures:
 
 
 _HISTOGRAMS = ("latency", "first_token", "between_tokens", "lag")
+_FAULTS = ("faults", "token_faults", "history_faults")
 _SUMS = (
     "sent",
     "answered",
@@ -167,6 +179,9 @@ _SUMS = (
     "cuts",
     "unopened",
     "unfinished",
+    "histories",
+    "unread",
+    "only_in_history",
     "cpu",
 )
 _OTHERS = ("elapsed", "why", "cut_short")

@@ -1,7 +1,7 @@
 """A model server that costs next to nothing, so that a load test measures the service.
 
 It answers both protocols of Hugging Face, streamed or whole: a text that begins with the marker of the
-message it was asked (see `ledger.marker`), token by token at a set pace. One timer serves all answers: at 200
+message it was asked (see `faults.Mark`), token by token at a set pace. One timer serves all answers: at 200
 answers of 50 tokens a second, a task per answer would cost more than the service under test.
 
     python -m pipeline.load.model --port 8901 --latency 0.05 --tokens 40 --rate 50

@@ -9,7 +9,7 @@ from html import escape
 
 from pipeline.load.bounds import told
 from pipeline.load.histogram import Histogram
-from pipeline.load.report import PERCENTILES, Outcome, described, idle_rows, machine, rows
+from pipeline.load.report import PERCENTILES, Outcome, checks, described, idle_rows, machine, rows
 
 Points = Sequence[tuple[float, float]]
 
@@ -80,7 +80,7 @@ def page(outcome: Outcome) -> str:
         ),
         _card("Durations", _durations(rows(measures))),
         '<div class="two">',
-        _card("What must never happen", _pairs({**asdict(measures.faults), **_broken(outcome)})),
+        _card("What must never happen", _checked(outcome)),
         _card("Errors of the service", _pairs(dict(measures.problems.most_common()) or {"none": ""})),
         _card("The test", _pairs(_of_plan(outcome))),
         _card("The machine of the generator", _pairs({**machine(), **_generator(outcome)})),
@@ -131,8 +131,17 @@ def _figures(outcome: Outcome) -> str:
     return f'<section class="figures">{"".join(cells)}</section>'
 
 
-def _broken(outcome: Outcome) -> dict[str, object]:
-    return {"sockets broken on purpose": outcome.measures.cuts} if outcome.measures.cuts else {}
+def _checked(outcome: Outcome) -> str:
+    places = checks(outcome)
+    faults = dict.fromkeys(name for _, counts in places for name in counts)
+    lines = [(fault, *(_count(counts.get(fault)) for _, counts in places)) for fault in faults]
+    cuts = outcome.measures.cuts
+    said = f'<p class="soft">{cuts:,} sockets were broken on purpose.</p>' if cuts else ""
+    return _table(("", *(place for place, _ in places)), lines) + said
+
+
+def _count(count: int | None) -> str:
+    return "" if count is None else f"{count:,}"
 
 
 def _of_plan(outcome: Outcome) -> dict[str, object]:

@@ -28,6 +28,16 @@ _LAG_WARNING_SECONDS = 0.02
 _CPU_WARNING = 0.85
 
 
+# What is still checked when answers do not repeat the marks of their messages.
+_UNATTRIBUTED = (
+    "the model does not repeat the messages (see --echo), so what an answer says was not checked; "
+)
+_CHECKED_INSTEAD = {
+    "streaming": "the turns that answers name were, their order, and their place in the history",
+    "plain": "their number was, and that the history has them in the order told, each behind its message",
+}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A finished test.
@@ -63,6 +73,12 @@ class Outcome:
         busy = measures.cpu / measures.elapsed / self.plan.processes if measures.elapsed else 0
         if busy > _CPU_WARNING:
             found.append(f"the generator used {busy:.0%} of a core per process: give it more processes")
+        if not self.plan.echo:
+            found.append(_UNATTRIBUTED + _CHECKED_INSTEAD[self.plan.protocol])
+        if measures.unread:
+            found.append(f"{measures.unread} histories could not be read, and were not checked")
+        if measures.only_in_history:
+            found.append(f"{measures.only_in_history} answers came on no socket; the history has them")
         if measures.unopened:
             found.append(f"{measures.unopened} sessions could not be opened: {measures.why}")
         idle = measures.idle
@@ -118,6 +134,10 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "between_tokens": _percentiles(measures.between_tokens),
         "tokens": measures.tokens,
         "faults": asdict(measures.faults),
+        "token_faults": asdict(measures.token_faults),
+        "history_faults": asdict(measures.history_faults),
+        "histories": {"read": measures.histories, "unread": measures.unread},
+        "only_in_history": measures.only_in_history,
         "errors": dict(measures.problems),
         "cuts": measures.cuts,
         "idle": {**asdict(measures.idle), "kb_each": measures.idle.kb_each},
@@ -142,7 +162,7 @@ def progress(plan: Plan, measures: Measures) -> RenderableType:
     last = measures.seconds.get(max(measures.seconds, default=0))
     now = f"{last.answered}/s now" if last else "starting"
     end = f" of {plan.duration:g} s" if plan.duration else ""
-    faults = sum(asdict(measures.faults).values())
+    faults = measures.faults.total + measures.token_faults.total
     line = f"{measures.elapsed:5.1f} s{end}   sent {measures.sent}   answered {measures.answered}   {now}"
     tail = f"p50 {told(measures.latency.percentile(50))}   p99 {told(measures.latency.percentile(99))}"
     return Group(
@@ -152,9 +172,13 @@ def progress(plan: Plan, measures: Measures) -> RenderableType:
 
 
 def show(outcome: Outcome, console: Console) -> None:
-    """Print the table."""
+    """Print the table, and below it line by line what else there is to know; broken bounds come last."""
     measures, plan = outcome.measures, outcome.plan
-    console.print(Text(f"{outcome.service}: {described(plan)}", "bold"))
+
+    def line(text: str, style: str = "") -> None:
+        console.print(Text(text, style), soft_wrap=True)
+
+    line(f"{outcome.service}: {described(plan)}", "bold")
     durations = Table(box=None, pad_edge=False, header_style="dim")
     durations.add_column("")
     for percent in PERCENTILES:
@@ -162,26 +186,25 @@ def show(outcome: Outcome, console: Console) -> None:
     for name, histogram in rows(measures):
         durations.add_row(name, *(told(histogram.percentile(percent)) for percent in PERCENTILES))
     console.print(durations)
-    console.print(
+    line(
         f"{measures.answered} answers in {measures.elapsed:.1f} s, {measures.rate:.1f}/s; "
         f"within {told(plan.slo)}: {measures.goodput:.1f}/s"
     )
-    console.print("   ".join(f"{name} {count}" for name, count in asdict(measures.faults).items()))
+    for name, faults in checks(outcome):
+        line(f"{name}: " + "   ".join(f"{fault} {count}" for fault, count in faults.items()))
     if measures.problems:
-        console.print(
-            "errors: " + ", ".join(f"{code} {count}" for code, count in measures.problems.most_common())
-        )
+        line("errors: " + ", ".join(f"{code} {count}" for code, count in measures.problems.most_common()))
     if measures.cuts:
-        console.print(f"sockets broken on purpose: {measures.cuts}")
+        line(f"sockets broken on purpose: {measures.cuts}")
     for name, value in idle_rows(measures.idle):
-        console.print(f"{name}: {value}")
+        line(f"{name}: {value}")
     if outcome.rss is not None:
-        console.print(f"memory of the web processes at the end: {outcome.rss / 2**20:.0f} MiB")
+        line(f"memory of the web processes at the end: {_mib(outcome.rss)}")
     for warning in outcome.warnings:
-        console.print(Text(f"note: {warning}", "yellow"))
+        line(f"note: {warning}", "yellow")
     for verdict in outcome.verdicts:
         sign, style = ("kept", "green") if verdict.kept else ("BROKEN", "bold red")
-        console.print(Text(f"{verdict.name} {verdict.bound}: {sign}, measured {verdict.measured}", style))
+        line(f"{verdict.name} {verdict.bound}: {sign}, measured {verdict.measured}", style)
 
 
 def rows(measures: Measures) -> list[tuple[str, Histogram]]:
@@ -191,6 +214,20 @@ def rows(measures: Measures) -> list[tuple[str, Histogram]]:
         found.append(("first token", measures.first_token))
     if measures.between_tokens.count:
         found.append(("between tokens", measures.between_tokens))
+    return found
+
+
+def checks(outcome: Outcome) -> list[tuple[str, dict[str, int]]]:
+    """Return how often what must never be was seen, by where; what could not be checked is left out."""
+    measures, plan = outcome.measures, outcome.plan
+    found = [("answers", asdict(measures.faults))]
+    if plan.protocol == "streaming":
+        found.append(("tokens", asdict(measures.token_faults)))
+    if measures.histories:
+        found.append((f"history of {measures.histories} sessions", asdict(measures.history_faults)))
+    if not plan.echo:
+        for _, counts in found:
+            counts.pop("unattributed", None)
     return found
 
 

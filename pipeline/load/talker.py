@@ -12,7 +12,9 @@ from typing import Any
 import aiohttp
 import orjson
 
-from pipeline.load.ledger import Ledger, Sent, marker
+from pipeline.load import history
+from pipeline.load.faults import Mark
+from pipeline.load.ledger import Ledger, Sent
 from pipeline.load.measures import Measures
 from pipeline.load.plan import PROTOCOL, Plan
 
@@ -21,6 +23,8 @@ _RETRY_SECONDS = 0.2
 _OPEN_ATTEMPTS = 50
 # Seconds that a peer has to answer our close; one that reads no more never does.
 _CLOSE_SECONDS = 2.0
+# Seconds that the service has to answer a ping.
+_PONG_SECONDS = 5.0
 # Seconds that the service has to show a history.
 _HISTORY_SECONDS = 20.0
 
@@ -28,7 +32,7 @@ _WORDS = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod 
 
 
 class Talker:
-    """A session that talks; `open`, `say` as often as wanted, `settle`, and `close` in any case."""
+    """A session that talks; `open`, `say` as often as wanted, then `read_history`, `settle` and `close`."""
 
     def __init__(
         self,
@@ -44,7 +48,7 @@ class Talker:
             number: tells it from the other sessions of the test.
             clock: seconds since the start of the test.
         """
-        self.ledger = Ledger(f"s{number}", plan.echo, measures.faults, measures.errors)
+        self.ledger = Ledger(f"s{number}", plan.echo, measures.faults, measures.token_faults, measures.errors)
         self._plan = plan
         self._http = http
         self._measures = measures
@@ -56,12 +60,15 @@ class Talker:
         self._said = 0
         self._outgoing: deque[Sent] = deque()
         self._more = asyncio.Event()
+        self._ponged = asyncio.Event()
+        self._history: history.History | None = None
         self._cut_at = 0  # the number of the message after which the socket was broken last
         self._texts: dict[str, str] = {}  # of the messages without an end, by id
         self._last_answer: str | None = None
         self._ended = asyncio.Event()
         self._closing = False
         self._streaming = plan.protocol == "streaming"
+        self._cuts = plan.cut_every > 0
 
     async def open(self) -> None:
         """Get a token and open the socket.
@@ -79,7 +86,7 @@ class Talker:
     def say(self, due: float) -> None:
         """Have the next message sent, which was due at this moment of the clock; waits for nothing."""
         self._said += 1
-        text = f"{marker(self.ledger.session, self._said)} {_filler(self._plan.size)}"
+        text = f"{Mark(self.ledger.session, self._said)} {_filler(self._plan.size)}"
         message = Sent(self._said, due, str(uuid.uuid4()))
         self.ledger.sent(message)
         self._texts[message.id] = text
@@ -97,14 +104,25 @@ class Talker:
                     await self._ended.wait()
         return not self.ledger.waiting
 
-    async def settle(self) -> None:
-        """Count as lost what has no end and is not in the history either; call when no more is waited for."""
-        in_history = await self._answers_in_history() if self.ledger.waiting else 0
-        missing = self.ledger.close(in_history)
-        if self._measures.cut_short:
-            self._measures.unfinished += missing
+    async def read_history(self) -> None:
+        """Read what the session holds, for `settle`; when that fails, it is counted as unread there."""
+        if self._token:
+            self._history = await self._read_history()
+
+    def settle(self) -> None:
+        """Compare the history with what was told; count as lost what is neither told of nor in it."""
+        measures, ledger = self._measures, self.ledger
+        if self._history is not None:
+            self._history.compare(ledger.answers)
+            measures.history_faults.add(self._history.faults)
+            measures.histories += 1
+            measures.only_in_history += len(ledger.in_history(self._history.answers))
+        elif self._token:
+            measures.unread += 1
+        if measures.cut_short:
+            measures.unfinished += ledger.waiting
         else:
-            self.ledger.faults.lost += missing
+            ledger.faults.lost += ledger.waiting
 
     async def close(self) -> None:
         """Close the socket; harmless if it never opened."""
@@ -136,20 +154,33 @@ class Talker:
         # When it fails: the reading side opens another socket, and has sent again what has no end.
         with suppress(ConnectionError, aiohttp.ClientError):
             await self._socket.send_str(text)
-        if (
-            self._plan.cut_every
-            and message.number % self._plan.cut_every == 0
-            and message.number > self._cut_at
-        ):
+        if self._cuts and message.number % self._plan.cut_every == 0 and message.number > self._cut_at:
             self._cut_at = message.number
-            self._cut()
+            if self._streaming or await self._is_read():
+                self._cut()
+
+    async def _is_read(self) -> bool:
+        """Return whether the service has read all that was sent, as its answer to a ping shows.
+
+        A plain message has no id under which it could be sent again, and so must not be cut off on its way.
+        """
+        assert self._socket is not None  # noqa: S101
+        self._ponged.clear()
+        with suppress(TimeoutError, ConnectionError, aiohttp.ClientError):
+            await self._socket.ping()
+            async with asyncio.timeout(_PONG_SECONDS):
+                return await self._ponged.wait()
+        return False
 
     async def _connect(self) -> aiohttp.ClientWebSocketResponse:
         query = {"token": self._token}
         if self._streaming and self._last_answer is not None:
             query["after"] = self._last_answer
         protocols = (PROTOCOL,) if self._streaming else ()
-        return await self._http.ws_connect("/chat", params=query, protocols=protocols, max_msg_size=0)
+        # What is pinged here needs the pong to be seen; else the client library answers pings by itself.
+        return await self._http.ws_connect(
+            "/chat", params=query, protocols=protocols, max_msg_size=0, autoping=not self._cuts
+        )
 
     async def _read(self) -> None:
         while True:
@@ -157,6 +188,11 @@ class Talker:
             async for frame in self._socket:
                 if frame.type is aiohttp.WSMsgType.TEXT:
                     self._take(orjson.loads(frame.data))
+                elif frame.type is aiohttp.WSMsgType.PING:
+                    with suppress(ConnectionError, aiohttp.ClientError):
+                        await self._socket.pong(frame.data)
+                elif frame.type is aiohttp.WSMsgType.PONG:
+                    self._ponged.set()
             self._connected.clear()
             if self._closing or not await self._reconnect():
                 return
@@ -170,32 +206,47 @@ class Talker:
                     return False
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            self.ledger.reconnected()
             if self._streaming:  # the id makes a message that arrived before the cut one and the same
                 self._outgoing = deque(self.ledger.resent())
                 self._more.set()
+            else:
+                await self._catch_up()
             self._connected.set()
             return True
         return False
 
+    async def _catch_up(self) -> None:
+        """Take from the history what the socket will not tell: an answer that came right as it was broken."""
+        found = await self._read_history()
+        if found is not None:
+            now = self._clock()
+            for message in self.ledger.in_history(found.answers):
+                self._count_answer(message, now)
+            self._ended.set()
+
     def _take(self, frame: dict[str, Any]) -> None:
         now = self._clock()
-        kind = frame.get("type", "error" if "error" in frame else "message")
-        if kind == "token":
-            self._take_token(frame, now)
-        elif kind == "message":
-            self._last_answer = frame["id"]
-            self._end(frame.get("turn"), frame["msg"], None, now)
-        elif kind == "error":
-            code = frame.get("code") or frame["error"]
-            if self._streaming and code == "resume_failed":
-                return
-            self._end(frame.get("turn") or frame.get("id") if self._streaming else None, None, code, now)
+        match frame.get("type"):
+            case "start":
+                self.ledger.started(frame["turn"])
+            case "token":
+                self._take_token(frame, now)
+            case "message":
+                self._last_answer = frame["id"]
+                self._end(frame["turn"], frame["msg"], frame.get("incomplete"), frame["id"], now)
+            case "error" if frame["code"] == "resume_failed":
+                self.ledger.resume_failed()
+            case "error":
+                self._end(frame.get("turn") or frame.get("id"), None, frame["code"], "", now)
+            case None:  # the plain protocol
+                self._end(None, frame["msg"], frame.get("error"), frame["id"], now)
 
     def _take_token(self, frame: dict[str, Any], now: float) -> None:
         measures = self._measures
         measures.tokens += 1
         measures.characters += len(frame["text"])
-        message = self.ledger.of(frame["turn"])
+        message = self.ledger.token(frame["turn"], frame["index"], frame["text"])
         if message is None:
             return
         if message.first_token is None:
@@ -205,22 +256,25 @@ class Talker:
             measures.between_tokens.add(now - message.last_token)
         message.last_token = now
 
-    def _end(self, turn: str | None, text: str | None, error: str | None, now: float) -> None:
-        message = self.ledger.ended(turn, text, error)
-        if message is None:
-            return
+    def _end(self, turn: str | None, text: str | None, error: str | None, answer: str, now: float) -> None:
+        before = self._measures.failed
+        message = self.ledger.ended(turn, text, error, answer)
+        self._measures.second(now).failed += self._measures.failed - before
+        if message is not None and error is None:
+            self._count_answer(message, now)
+        elif message is not None:
+            self._texts.pop(message.id, None)
+        self._ended.set()
+
+    def _count_answer(self, message: Sent, now: float) -> None:
         self._texts.pop(message.id, None)
         measures, second = self._measures, self._measures.second(now)
-        if error is None:
-            latency = now - message.due
-            measures.latency.add(latency)
-            measures.answered += 1
-            measures.good += latency <= self._plan.slo
-            second.answered += 1
-            second.latency.add(latency)
-        else:
-            second.failed += 1
-        self._ended.set()
+        latency = now - message.due
+        measures.latency.add(latency)
+        measures.answered += 1
+        measures.good += latency <= self._plan.slo
+        second.answered += 1
+        second.latency.add(latency)
 
     def _cut(self) -> None:
         """Break the connection without a word, as a network that goes away does."""
@@ -230,18 +284,15 @@ class Talker:
                 transport.abort()
                 self._measures.cuts += 1
 
-    async def _answers_in_history(self) -> int:
-        """Return how many of the messages without an end have an answer that only the history tells of."""
+    async def _read_history(self) -> history.History | None:
+        query, patience = {"token": self._token}, aiohttp.ClientTimeout(_HISTORY_SECONDS)
         try:
-            query, patience = {"token": self._token}, aiohttp.ClientTimeout(_HISTORY_SECONDS)
             async with self._http.get("/refresh_token", params=query, timeout=patience) as response:
-                messages: list[dict[str, str]] = []
-                if response.status == 200:
-                    messages = (await response.json())["messages"]
+                response.raise_for_status()
+                messages = (await response.json(loads=orjson.loads))["messages"]
         except (aiohttp.ClientError, OSError, TimeoutError):
-            return 0
-        answers = sum(message["msg"].startswith("Bot: ") for message in messages)
-        return max(0, min(self.ledger.waiting, answers - self.ledger.answered))
+            return None
+        return history.read(messages, self.ledger.session, echo=self._plan.echo)
 
 
 def _filler(size: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,20 +13,31 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-Serve = Callable[[web.WebSocketResponse], Awaitable[None]]
 
+@dataclass
+class Socket:
+    """One socket of a session; what goes over it is kept in the history."""
 
-async def take_all(socket: web.WebSocketResponse) -> None:
-    """Read every message and answer none."""
-    async for _ in socket:
-        pass
+    socket: web.WebSocketResponse
+    history: list[dict[str, str]]
 
+    async def messages(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield what the client sends, until it closes."""
+        async for frame in self.socket:
+            message: dict[str, Any] = orjson.loads(frame.data)
+            self.history.append({"id": message["id"], "msg": f"Human: {message['text']}"})
+            yield message
 
-async def answer_all(socket: web.WebSocketResponse) -> None:
-    """Answer every message with its text."""
-    async for frame in socket:
-        message = orjson.loads(frame.data)
-        await tell(socket, answer(message["id"], message["text"]))
+    async def message(self) -> dict[str, Any]:
+        """Return the next message."""
+        return await anext(self.messages())
+
+    async def tell(self, *frames: dict[str, Any]) -> None:
+        """Send frames."""
+        for frame in frames:
+            if frame["type"] == "message":
+                self.history.append({"id": frame["id"], "msg": f"Bot: {frame['msg']}"})
+            await self.socket.send_str(orjson.dumps(frame).decode())
 
 
 def answer(turn: str, text: str) -> dict[str, Any]:
@@ -33,28 +45,40 @@ def answer(turn: str, text: str) -> dict[str, Any]:
     return {"type": "message", "turn": turn, "id": str(uuid.uuid4()), "msg": text, "timestamp": ""}
 
 
-async def tell(socket: web.WebSocketResponse, *frames: dict[str, Any]) -> None:
-    """Send frames."""
-    for frame in frames:
-        await socket.send_str(orjson.dumps(frame).decode())
+async def take_all(socket: Socket) -> None:
+    """Read every message and answer none."""
+    async for _ in socket.messages():
+        pass
+
+
+async def answer_all(socket: Socket) -> None:
+    """Answer every message with its text."""
+    async for message in socket.messages():
+        await socket.tell(answer(message["id"], message["text"]))
+
+
+Serve = Callable[[Socket], Awaitable[None]]
 
 
 @dataclass
 class FakeService:
-    """What it was asked and what it holds.
+    """What it holds, and how it goes wrong.
 
     Attributes:
         places: sockets that may be open at the same time.
-        looks: how many were open when `look` was called.
+        shows: how often each message of a history is shown; None for no history at all.
+        looks: how many sockets were open when `look` was called.
+        closing: tasks that a test started and that end with the service.
     """
 
     serve: Serve
-    places: int
+    places: int = 1000
+    shows: int | None = 1
     url: str = ""
-    history: list[dict[str, str]] = field(default_factory=list)
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     looks: list[int] = field(default_factory=list)
     closing: list[asyncio.Task[object]] = field(default_factory=list)
+    histories: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
     def look(self) -> int:
         """Note how many sockets are open; stands for the reading of the memory."""
@@ -62,8 +86,18 @@ class FakeService:
         return 0
 
     async def token(self, _request: web.Request) -> web.Response:
-        """Answer `/token` and `/refresh_token`."""
-        return web.json_response({"token": "t", "messages": self.history})
+        """Make a session."""
+        token = str(uuid.uuid4())
+        self.histories[token] = []
+        return web.json_response({"token": token, "messages": []})
+
+    async def refresh_token(self, request: web.Request) -> web.Response:
+        """Show a session."""
+        if self.shows is None:
+            raise web.HTTPNotFound
+        history = self.histories[request.query["token"]]
+        shown = itertools.chain.from_iterable([message] * self.shows for message in history)
+        return web.json_response({"messages": list(shown)})
 
     async def chat(self, request: web.Request) -> web.WebSocketResponse:
         """Serve a socket as the test wants."""
@@ -73,19 +107,19 @@ class FakeService:
         await socket.prepare(request)
         self.sockets.append(socket)
         try:
-            await self.serve(socket)
+            await self.serve(Socket(socket, self.histories[request.query["token"]]))
         finally:
             self.sockets.remove(socket)
         return socket
 
 
 @asynccontextmanager
-async def fake_service(serve: Serve, places: int = 1000) -> AsyncIterator[FakeService]:
+async def fake_service(serve: Serve, **of_service: Any) -> AsyncIterator[FakeService]:
     """Run one; `serve` is what it does with a socket."""
-    service = FakeService(serve, places)
+    service = FakeService(serve, **of_service)
     app = web.Application()
     app.router.add_post("/token", service.token)
-    app.router.add_get("/refresh_token", service.token)
+    app.router.add_get("/refresh_token", service.refresh_token)
     app.router.add_get("/chat", service.chat)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()

@@ -52,3 +52,26 @@ def test_a_bound_on_what_was_never_measured_is_broken() -> None:
     verdicts = judge(Measures(sent=5), {"max_p99": 1.0, "max_ttft_p99": 1.0})
 
     assert [(verdict.kept, verdict.measured) for verdict in verdicts] == [(False, "nothing")] * 2
+
+
+def test_faults_of_tokens_and_histories_are_judged_as_well() -> None:
+    measures = measured(0.1)
+    measures.token_faults.lost = 2
+    measures.history_faults.doubled = 3
+
+    assert [(verdict.name, verdict.measured) for verdict in judge(measures, {})] == [
+        ("tokens lost", "2"),
+        ("history doubled", "3"),
+    ]
+
+
+def test_the_last_verdicts_are_those_that_were_broken_each_with_what_was_measured() -> None:
+    measures = measured(0.2)
+    measures.faults.lost = 4
+    verdicts = judge(measures, {"max_p99": 0.1, "max_lost": 1, "max_errors": 0})
+
+    assert [(verdict.name, verdict.kept, verdict.measured) for verdict in verdicts] == [
+        ("max-errors", True, "0"),
+        ("max-p99", False, "200 ms"),
+        ("max-lost", False, "4"),
+    ]

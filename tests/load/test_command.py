@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,9 +36,11 @@ def test_the_command_reports_and_its_status_tells_of_a_broken_bound(tmp_path: Pa
     )
 
     assert done.returncode == 3, done.stderr
-    assert "lost 0   doubled 0   misordered 0   crossed 0" in done.stdout
+    assert "answers: lost 0   doubled 0   misordered 0   crossed 0   unattributed 0" in done.stdout
+    assert "tokens: lost 0   doubled 0   misordered 0   crossed 0   differing 0" in done.stdout
+    assert "history of 2 sessions: lost 0   doubled 0   misordered 0" in done.stdout
     assert "max-lost 0: kept" in done.stdout
-    assert "max-p50 1 µs: BROKEN" in done.stdout
+    assert re.search(r"max-p50 1 µs: BROKEN, measured [\d.]+ ms\n$", done.stdout)
     outcome = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert (outcome["sent"], outcome["answered"], outcome["passed"]) == (6, 6, False)
     page = (tmp_path / "out.html").read_text(encoding="utf-8")

@@ -6,18 +6,18 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
-from pipeline.load.ledger import Faults
+from pipeline.load.faults import Faults, TokenFaults
 from pipeline.load.measures import Measures
 from pipeline.load.model import Pace
 from pipeline.load.plan import Plan
 from pipeline.load.processes import run
 from pipeline.load.service import Service, service
-from tests.load.fake_service import answer_all, fake_service, take_all
+from tests.load.fake_service import Serve, Socket, answer, answer_all, fake_service, take_all
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,7 +36,8 @@ async def test_a_closed_loop_measures_every_answer(started: Service, protocol: s
     )
 
     assert (measures.sent, measures.answered, measures.latency.count) == (40, 40, 40)
-    assert measures.faults == Faults()
+    assert (measures.faults, measures.token_faults) == (Faults(), TokenFaults())
+    assert (measures.histories, measures.history_faults) == (8, Faults())
     assert (measures.first_token.count > 0) == (protocol == "streaming")
 
 
@@ -92,12 +93,46 @@ async def test_a_test_that_is_cancelled_has_told_what_all_processes_measured(sta
     assert sum(second.sent for second in latest.seconds.values()) == latest.sent
 
 
-async def test_sockets_that_break_lose_nothing(started: Service) -> None:
-    plan = Plan(started.url, sessions=5, messages=12, duration=0, cut_every=3, echo=True)
+@pytest.mark.parametrize("echo", [True, False])
+@pytest.mark.parametrize("protocol", ["streaming", "plain"])
+async def test_sockets_that_break_lose_nothing(started: Service, protocol: str, echo: bool) -> None:
+    plan = Plan(
+        started.url,
+        protocol=protocol,  # type: ignore[arg-type]
+        sessions=5,
+        messages=12,
+        duration=0,
+        cut_every=3,
+        echo=echo,
+    )
     measures = await run(plan)
 
     assert measures.cuts >= 15
-    assert (measures.answered, measures.faults) == (60, Faults())
+    assert (measures.answered, measures.faults, measures.token_faults) == (60, Faults(), TokenFaults())
+    assert (measures.histories, measures.history_faults) == (5, Faults())
+
+
+@pytest.mark.parametrize("protocol", ["streaming", "plain"])
+async def test_sockets_that_break_while_others_wait_lose_nothing(started: Service, protocol: str) -> None:
+    plan = Plan(
+        started.url,
+        protocol=protocol,  # type: ignore[arg-type]
+        mode="open",
+        rate=60,
+        sessions=3,
+        duration=2,
+        cut_every=4,
+        echo=True,
+    )
+    measures = await run(plan)
+
+    assert measures.cuts >= 20
+    assert (measures.answered, measures.faults, measures.token_faults) == (
+        measures.sent,
+        Faults(),
+        TokenFaults(),
+    )
+    assert measures.history_faults == Faults()
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -180,9 +215,9 @@ async def test_what_a_stopped_test_does_not_wait_for_is_unfinished_and_not_lost(
 
 async def test_a_socket_that_is_not_read_holds_up_no_message_of_the_others() -> None:
     """In an open loop the moments at which messages are due depend on nothing that the service does."""
-    clogged: list[web.WebSocketResponse] = []
+    clogged: list[Socket] = []
 
-    async def serve(socket: web.WebSocketResponse) -> None:
+    async def serve(socket: Socket) -> None:
         if not clogged:
             clogged.append(socket)
             await asyncio.Event().wait()
@@ -196,3 +231,69 @@ async def test_a_socket_that_is_not_read_holds_up_no_message_of_the_others() -> 
     assert measures.sent == pytest.approx(80, abs=2)
     assert measures.answered == pytest.approx(60, abs=2)
     assert measures.faults == Faults(lost=measures.sent - measures.answered)
+
+
+async def measured(serve: Serve, **of_plan: Any) -> Measures:
+    """Test a service that is at fault."""
+    async with fake_service(serve) as service:
+        plan = {"sessions": 1, "messages": 1, "duration": 0, "drain": 0.3, "echo": True, **of_plan}
+        return await run(Plan(service.url, **plan))
+
+
+async def test_an_answer_that_names_no_message_is_unattributed() -> None:
+    async def serve(socket: Socket) -> None:
+        message = await socket.message()
+        await socket.tell(answer(message["id"], "How do you do?"))
+        await take_all(socket)
+
+    assert (await measured(serve)).faults == Faults(unattributed=1)
+    assert (await measured(serve, echo=False)).faults == Faults()
+
+
+async def test_tokens_left_out_or_told_twice_are_faults() -> None:
+    async def serve(socket: Socket) -> None:
+        message = await socket.message()
+        turn, text = message["id"], message["text"]
+        await socket.tell({"type": "start", "turn": turn})
+        for index in (0, 2, 2):
+            await socket.tell({"type": "token", "turn": turn, "index": index, "text": text})
+        await socket.tell(answer(turn, text))
+        await take_all(socket)
+
+    assert (await measured(serve)).token_faults == TokenFaults(lost=1, doubled=1, differing=1)
+
+
+async def test_a_history_that_holds_a_message_twice_is_a_fault() -> None:
+    async with fake_service(answer_all, shows=2) as service:
+        measures = await run(Plan(service.url, sessions=1, messages=3, duration=0, echo=True))
+
+    assert (measures.answered, measures.faults) == (3, Faults())
+    assert measures.history_faults == Faults(doubled=6)
+
+
+async def test_a_history_without_what_was_told_is_a_fault() -> None:
+    async with fake_service(answer_all, shows=0) as service:
+        measures = await run(Plan(service.url, sessions=1, messages=3, duration=0, echo=True))
+
+    assert measures.history_faults == Faults(lost=3)
+
+
+async def test_a_history_that_cannot_be_read_is_told_of() -> None:
+    async with fake_service(answer_all, shows=None) as service:
+        measures = await run(Plan(service.url, sessions=2, messages=1, duration=0, echo=True))
+
+    assert (measures.histories, measures.unread) == (0, 2)
+
+
+async def test_an_answer_told_again_after_a_reconnect_is_a_double() -> None:
+    told: list[dict[str, Any]] = []
+
+    async def serve(socket: Socket) -> None:
+        await socket.tell(*told)
+        message = await socket.message()
+        told.append(answer(message["id"], message["text"]))
+        await socket.tell(told[-1])
+        if len(told) > 1:
+            await take_all(socket)
+
+    assert (await measured(serve, messages=2)).faults == Faults(doubled=1)
