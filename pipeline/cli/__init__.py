@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_WRONG_SETTING = 2
 
+# Of a message of a load test; the service takes more only when MESSAGE_MAX_BYTES is raised.
+_MOST_CHARACTERS = 60_000
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="parley")
@@ -76,6 +79,18 @@ def _span(_context: click.Context, _parameter: click.Parameter, value: str | Non
         raise click.BadParameter(str(exc)) from None
 
 
+def _sizes(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, int]:
+    """Read an option that is a number of characters, or a range of them."""
+    least, _, most = value.partition("-")
+    try:
+        sizes = int(least), int(most or least)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no size such as 200 or 20-2000") from None
+    if not 1 <= sizes[0] <= sizes[1] <= _MOST_CHARACTERS:
+        raise click.BadParameter(f"a size is from 1 to {_MOST_CHARACTERS}, the smaller first")
+    return sizes
+
+
 @cli.command()
 @click.option("--url", help="The service to test; by default one is started here, with a model of its own.")
 @click.option("--protocol", type=click.Choice(["streaming", "plain"]), default="streaming", show_default=True)
@@ -94,7 +109,7 @@ def _span(_context: click.Context, _parameter: click.Parameter, value: str | Non
     "--ramp", callback=_span, default="0s", metavar="SPAN", help="In which the load grows to its full size."
 )
 @click.option(
-    "--size", type=click.IntRange(1, 60_000), default=40, show_default=True, help="Characters of a message."
+    "--size", callback=_sizes, default="40", show_default=True, help="Characters of a message; or 20-2000."
 )
 @click.option(
     "--cut-every", type=click.IntRange(0), default=0, help="Break a session's socket after so many messages."
@@ -163,7 +178,8 @@ def load(**given: Any) -> None:
         rate=given["rate"] or 0.0,
         arrivals=given["arrivals"],
         ramp=given["ramp"],
-        size=given["size"],
+        size=given["size"][0],
+        size_to=given["size"][1],
         cut_every=given["cut_every"],
         idle=given["idle"],
         drain=given["drain"],

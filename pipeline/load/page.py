@@ -145,10 +145,11 @@ def _count(count: int | None) -> str:
 
 
 def _of_plan(outcome: Outcome) -> dict[str, object]:
-    unsaid = {"url", "seed", "echo"}
-    return {
-        name.replace("_", " "): value for name, value in asdict(outcome.plan).items() if name not in unsaid
-    }
+    plan, unsaid = outcome.plan, {"url", "seed", "echo", "size_to"}
+    found = {name.replace("_", " "): value for name, value in asdict(plan).items() if name not in unsaid}
+    if plan.size_to > plan.size:
+        found["size"] = f"{plan.size} to {plan.size_to}"
+    return found
 
 
 def _generator(outcome: Outcome) -> dict[str, object]:

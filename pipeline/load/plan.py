@@ -25,7 +25,8 @@ class Plan:
         rate: messages per second of all sessions together; only of an open loop.
         arrivals: `constant` gaps between messages, or those of a `poisson` process.
         ramp: seconds over which sessions begin, and over which an open loop reaches its rate.
-        size: characters of a message.
+        size, size_to: characters of a message, its mark among them; any number between the two is as likely.
+            A message is never shorter than its mark. A `size_to` below `size` means that all have `size`.
         cut_every: messages of a session after which its socket is broken; 0 for never.
         idle: sockets that are opened besides and only stay open.
         drain: seconds to wait for what is still missing at the end.
@@ -45,6 +46,7 @@ class Plan:
     arrivals: Literal["constant", "poisson"] = "constant"
     ramp: float = 0.0
     size: int = 40
+    size_to: int = 0
     cut_every: int = 0
     idle: int = 0
     drain: float = 15.0

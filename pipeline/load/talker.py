@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections import deque
 from collections.abc import Callable
@@ -57,6 +58,7 @@ class Talker:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._connected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._chance = random.Random(number)
         self._said = 0
         self._outgoing: deque[Sent] = deque()
         self._more = asyncio.Event()
@@ -86,7 +88,8 @@ class Talker:
     def say(self, due: float) -> None:
         """Have the next message sent, which was due at this moment of the clock; waits for nothing."""
         self._said += 1
-        text = f"{Mark(self.ledger.session, self._said)} {_filler(self._plan.size)}"
+        size = self._chance.randint(self._plan.size, max(self._plan.size, self._plan.size_to))
+        text = _text(Mark(self.ledger.session, self._said), size)
         message = Sent(self._said, due, str(uuid.uuid4()))
         self.ledger.sent(message)
         self._texts[message.id] = text
@@ -295,5 +298,6 @@ class Talker:
         return history.read(messages, self.ledger.session, echo=self._plan.echo)
 
 
-def _filler(size: int) -> str:
-    return (_WORDS * (size // len(_WORDS) + 1))[:size]
+def _text(mark: Mark, size: int) -> str:
+    start = str(mark)
+    return start + (" " + _WORDS * (size // len(_WORDS) + 1))[: max(0, size - len(start))]

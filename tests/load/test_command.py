@@ -85,6 +85,8 @@ def test_a_test_that_is_interrupted_reports_what_it_measured(tmp_path: Path, pro
         (["--duration", "soon"], 2, "no span of time"),
         (["--duration", "0s"], 2, "a test without an end"),
         (["--sessions", "0"], 2, "--sessions"),
+        (["--size", "large"], 2, "no size such as 200 or 20-2000"),
+        (["--size", "200-20"], 2, "the smaller first"),
     ],
 )
 def test_what_cannot_be_tested_has_a_status_of_its_own(

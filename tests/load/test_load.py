@@ -240,6 +240,27 @@ async def measured(serve: Serve, **of_plan: Any) -> Measures:
         return await run(Plan(service.url, **plan))
 
 
+@pytest.mark.parametrize(("size", "size_to"), [(200, 0), (20, 300)])
+async def test_messages_have_the_size_that_was_asked_for(size: int, size_to: int) -> None:
+    async with fake_service(answer_all) as service:
+        plan = Plan(service.url, sessions=2, messages=50, duration=0, size=size, size_to=size_to, echo=True)
+        measures = await run(plan)
+        said = [
+            len(message["msg"].removeprefix("Human: "))
+            for history in service.histories.values()
+            for message in history
+            if message["msg"].startswith("Human: ")
+        ]
+
+    assert (measures.answered, measures.faults) == (100, Faults())
+    if size_to:
+        assert size <= min(said) < 60
+        assert 260 < max(said) <= size_to
+        assert sum(said) / len(said) == pytest.approx((size + size_to) / 2, abs=40)
+    else:
+        assert set(said) == {size}
+
+
 async def test_an_answer_that_names_no_message_is_unattributed() -> None:
     async def serve(socket: Socket) -> None:
         message = await socket.message()
