@@ -35,6 +35,8 @@ def told(seconds: float) -> str:
     """Return a duration as people say it."""
     if seconds == math.inf:
         return "nothing"
+    if not seconds:
+        return "0 s"
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     if seconds < 0.9995:
@@ -53,7 +55,7 @@ class Verdict:
     kept: bool
 
 
-def _percentile(histogram: Histogram, percent: float) -> float:
+def percentile(histogram: Histogram, percent: float) -> float:
     """Return a percentile; when nothing was counted, one that keeps no bound."""
     return histogram.percentile(percent) if histogram.count else math.inf
 
@@ -62,9 +64,9 @@ _Figure = Callable[[Measures], float]
 
 # By option of the command: what is measured, whether the bound is the most or the least, and how it is told.
 _FIGURES: Mapping[str, tuple[_Figure, bool, Callable[[float], str]]] = {
-    "max_p50": (lambda measures: _percentile(measures.latency, 50), True, told),
-    "max_p99": (lambda measures: _percentile(measures.latency, 99), True, told),
-    "max_ttft_p99": (lambda measures: _percentile(measures.first_token, 99), True, told),
+    "max_p50": (lambda measures: percentile(measures.latency, 50), True, told),
+    "max_p99": (lambda measures: percentile(measures.latency, 99), True, told),
+    "max_ttft_p99": (lambda measures: percentile(measures.first_token, 99), True, told),
     "max_lost": (lambda measures: measures.faults.lost, True, "{:.0f}".format),
     "max_errors": (lambda measures: measures.problems.total(), True, "{:.0f}".format),
     "min_rate": (lambda measures: measures.rate, False, "{:.1f}/s".format),

@@ -105,6 +105,11 @@ class Measures:
         return self.errors + Counter(sockets)
 
     @property
+    def wrong(self) -> int:
+        """How often something happened that must never happen."""
+        return sum(getattr(self, name).total for name in _FAULTS)
+
+    @property
     def under_way(self) -> int:
         """Messages that were sent and have no end."""
         return max(0, self.sent - self.answered - self.failed)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 
-from pipeline.load.bounds import told
+from pipeline.load.bounds import percentile, told
 from pipeline.load.histogram import Histogram
 from pipeline.load.report import PERCENTILES, Outcome, checks, described, idle_rows, machine, rows
 
@@ -98,8 +98,10 @@ def page(outcome: Outcome) -> str:
 def _verdict(outcome: Outcome) -> str:
     lines = []
     if outcome.verdicts:
-        style, words = ("good", "All bounds were kept.") if outcome.passed else ("bad", "Bounds were broken.")
-        lines.append(f'<p class="verdict {style}">{words}</p>')
+        broken = [verdict for verdict in outcome.verdicts if not verdict.kept]
+        named = "; ".join(f"{each.name} {each.bound}, measured {each.measured}" for each in broken)
+        style, words = ("bad", f"Broken: {named}.") if broken else ("good", "All bounds were kept.")
+        lines.append(f'<p class="verdict {style}">{escape(words)}</p>')
         cells = [
             (verdict.name, verdict.bound, verdict.measured, "kept" if verdict.kept else "broken")
             for verdict in outcome.verdicts
@@ -114,9 +116,10 @@ def _figures(outcome: Outcome) -> str:
     figures = {
         "answers per second": f"{measures.rate:,.1f}",
         f"of these within {told(plan.slo)}": f"{measures.goodput:,.1f}",
-        "half of the answers within": told(measures.latency.percentile(50)),
-        "99 % of the answers within": told(measures.latency.percentile(99)),
+        "half of the answers within": told(percentile(measures.latency, 50)),
+        "99 % of the answers within": told(percentile(measures.latency, 99)),
         "lost of " + f"{measures.sent:,}": f"{measures.faults.lost:,}",
+        "other faults": f"{measures.wrong - measures.faults.lost:,}",
         "errors": f"{measures.problems.total():,}",
     }
     if measures.first_token.count:
@@ -225,8 +228,9 @@ def _chart(
     for x, label in (ticks or _seconds(right, unit)).items():
         if x <= right:
             across, _ = place(x, 0)
+            anchor = "end" if across > _WIDTH - 2 * _RIGHT else "middle"
             parts.append(
-                f'<text x="{across:.1f}" y="{_HEIGHT - 10}" text-anchor="middle">{escape(label)}</text>'
+                f'<text x="{across:.1f}" y="{_HEIGHT - 10}" text-anchor="{anchor}">{escape(label)}</text>'
             )
     for color, points in shown.values():
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))

@@ -162,7 +162,7 @@ def progress(plan: Plan, measures: Measures) -> RenderableType:
     last = measures.seconds.get(max(measures.seconds, default=0))
     now = f"{last.answered}/s now" if last else "starting"
     end = f" of {plan.duration:g} s" if plan.duration else ""
-    faults = measures.faults.total + measures.token_faults.total
+    faults = measures.wrong
     line = f"{measures.elapsed:5.1f} s{end}   sent {measures.sent}   answered {measures.answered}   {now}"
     tail = f"p50 {told(measures.latency.percentile(50))}   p99 {told(measures.latency.percentile(99))}"
     return Group(
