@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 import time
 from collections.abc import Awaitable, Callable
 
@@ -45,7 +44,6 @@ class _Test:
         self._stop = stop
         self._measures = Measures()
         self._started = time.monotonic()
-        self._chance = random.Random(plan.seed)
 
     async def run(self, watch: Watch | None) -> Measures:
         plan, measures = self._plan, self._measures

@@ -142,10 +142,11 @@ class Talker:
         """Send what is said, in order, until cancelled."""
         while True:
             await self._more.wait()
-            self._more.clear()
-            while self._outgoing:
-                await self._connected.wait()
+            await self._connected.wait()
+            if self._outgoing:  # who has come back may have found all ended
                 await self._send(self._outgoing.popleft())
+            else:
+                self._more.clear()
 
     async def _send(self, message: Sent) -> None:
         text = self._texts.get(message.id)
@@ -190,7 +191,10 @@ class Talker:
             assert self._socket is not None  # noqa: S101
             async for frame in self._socket:
                 if frame.type is aiohttp.WSMsgType.TEXT:
-                    self._take(orjson.loads(frame.data))
+                    try:
+                        self._take(orjson.loads(frame.data))
+                    except (LookupError, TypeError, ValueError):
+                        self._measures.errors["unreadable_frame"] += 1
                 elif frame.type is aiohttp.WSMsgType.PING:
                     with suppress(ConnectionError, aiohttp.ClientError):
                         await self._socket.pong(frame.data)

@@ -318,3 +318,14 @@ async def test_an_answer_told_again_after_a_reconnect_is_a_double() -> None:
             await take_all(socket)
 
     assert (await measured(serve, messages=2)).faults == Faults(doubled=1)
+
+
+async def test_a_frame_that_is_none_of_the_protocols_is_an_error_and_the_session_goes_on() -> None:
+    async def serve(socket: Socket) -> None:
+        message = await socket.message()
+        await socket.socket.send_str("hello")
+        await socket.tell({"type": "token", "turn": message["id"]}, answer(message["id"], message["text"]))
+        await take_all(socket)
+
+    measures = await measured(serve)
+    assert (measures.answered, measures.problems) == (1, {"unreadable_frame": 2})
