@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from aiohttp import WSMsgType, hdrs, web
@@ -72,24 +74,28 @@ async def _serve(request: web.Request, socket: web.WebSocketResponse, address: s
     app, token = request.app, request.query["token"]
     hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol)
     after = request.query.get("after") if protocol.streaming else None
-    late: set[asyncio.Task[None]] = set()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def start(work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     def stop_late(turn: str) -> None:
-        task = asyncio.create_task(stop(app, outbox, turn))
-        late.add(task)
-        task.add_done_callback(late.discard)
+        start(stop(app, outbox, turn))
 
     outbox = Outbox(token, socket, request.transport, protocol, hub.outbox_arrived, stop_late, after)
     app[keys.OPEN].add(outbox)
     # Reading starts at once, whatever Redis does: a socket that nobody reads can neither ping nor close.
-    tasks = [asyncio.create_task(outbox.run()), asyncio.create_task(_join(app, outbox))]
+    start(outbox.run())
+    start(_join(app, outbox))
     try:
         intake = Intake(token, app[keys.PRODUCER], lambda lost: outbox.tell(error_frame(lost)))
         await _receive(app, socket, protocol, outbox, intake, address)
     finally:
         hub.leave(outbox)
         app[keys.OPEN].discard(outbox)
-        await end([*tasks, *late])
+        await end(list(tasks))
 
 
 async def _join(app: web.Application, outbox: Outbox) -> None:

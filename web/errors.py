@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import orjson
 import structlog
 from aiohttp import web
 from redis.exceptions import RedisError
 
+from pipeline.packed import packed
 from web import limits
 from web.origins import Handler
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 def json_response(body: Any, status: int = 200) -> web.Response:
     """Return a body as JSON, not to be kept by any cache: most hold a token."""
     return web.Response(
-        body=orjson.dumps(body),
+        body=packed(body),
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store"},

@@ -73,11 +73,15 @@ class Gate:
     @contextmanager
     def socket(self, token: str, address: str) -> Iterator[bool]:
         """Count a socket while it is open; the value is False when it is one too many."""
-        limits = (
-            (f"token:{token}", self._settings.sockets_per_token),
-            (f"address:{address}", self._settings.sockets_per_address),
-        )
-        if any(limit and self._sockets[who] >= limit for who, limit in limits):
+        limits = [
+            (f"{what}:{who}", limit)
+            for what, who, limit in (
+                ("token", token, self._settings.sockets_per_token),
+                ("address", address, self._settings.sockets_per_address),
+            )
+            if limit
+        ]
+        if any(self._sockets[who] >= limit for who, limit in limits):
             yield False
             return
         for who, _ in limits:

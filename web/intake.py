@@ -38,6 +38,8 @@ class Intake:
     was not confirmed within `limits.CONFIRM_SECONDS`; the producer goes on trying with the latter.
     """
 
+    __slots__ = ("_on_lost", "_producer", "_slots", "_token")
+
     def __init__(self, token: str, producer: Producer, on_lost: Callable[[Refusal], None]) -> None:
         self._token = token
         self._producer = producer

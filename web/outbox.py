@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -20,6 +19,7 @@ from pipeline.messages import error_frame as error_frame_of_turn
 from pipeline.session_replies import Partial, View
 from pipeline.waits import begin
 from web import limits
+from web.bell import Bell
 from web.protocol import ChatProtocol, Message, Out, Refusal, Token, error_frame
 
 
@@ -33,6 +33,29 @@ class Outbox:
     fills a buffer, and the answer would be lost to the session if the peer were gone. Before, not after: a
     client that closes as soon as it has its answer never gets to a ping behind it.
     """
+
+    __slots__ = (
+        "_cut",
+        "_emptied",
+        "_expected",
+        "_filled",
+        "_held",
+        "_on_arrived",
+        "_on_stop",
+        "_pings",
+        "_queue",
+        "_seen",
+        "_socket",
+        "_to_stop",
+        "_transport",
+        "_view",
+        "_writing",
+        "_written",
+        "after",
+        "since",
+        "streaming",
+        "token",
+    )
 
     def __init__(
         self,
@@ -59,16 +82,17 @@ class Outbox:
         self._transport = transport
         self._view = protocol.view()
         self._on_arrived = on_arrived
-        self._queue: deque[tuple[str | None, Out]] = deque()  # (id if the session keeps it, text)
+        # Lists, though they are queues: an empty deque takes as much memory as all else here, and they are
+        # short.
+        self._queue: list[tuple[str | None, Out]] = []  # (id if the session keeps it, text)
+        self._written: list[tuple[int, str]] = []  # (number of its ping, id)
         self._held: list[Frame] | None = []
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: dict[str, None] = {}
         self._expected: dict[str, str] = {}  # id of the frame that will end it → id of the message
-        self._to_stop: set[str] = set()
+        self._to_stop: frozenset[str] = frozenset()
         self._on_stop = on_stop
-        self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._written: deque[tuple[int, str]] = deque()  # (number of its ping, id)
+        self._filled = Bell()
+        self._emptied = Bell()
         self._pings = 0
         self._cut = False
         self._writing: asyncio.Timeout | None = None
@@ -148,7 +172,7 @@ class Outbox:
         for out in outs:
             self._put(None, out)
         if self._to_stop and (accepted := frame.get("turn") or frame.get("id")) in self._to_stop:
-            self._to_stop.discard(accepted)
+            self._to_stop -= {accepted}
             self._on_stop(accepted)
         ending = frame.get("ending")
         if outs and ending is not None:
@@ -160,7 +184,7 @@ class Outbox:
             return
         self._seen[frame_id] = None
         if len(self._seen) > limits.SEEN_FRAMES:
-            self._seen.popitem(last=False)
+            del self._seen[next(iter(self._seen))]
         self.since = max(self.since, frame["timestamp"])
         *before, last = self._view.show(frame)
         for out in before:
@@ -183,9 +207,9 @@ class Outbox:
         """
         unaccepted = self._view.unaccepted()
         if turn is None:
-            self._to_stop.update(unaccepted[:1])
+            self._to_stop |= {*unaccepted[:1]}
         elif turn in unaccepted:
-            self._to_stop.add(turn)
+            self._to_stop |= {turn}
 
     def tell(self, frame: Frame) -> None:
         """Queue a frame that concerns this socket alone, at once even while others are held back."""
@@ -194,7 +218,8 @@ class Outbox:
 
     async def room(self) -> None:
         """Wait until the queue is less than half full; for the frames that a client causes by itself."""
-        await self._room.wait()
+        while len(self._queue) >= limits.OUTBOX_FRAMES // 2:
+            await self._emptied.wait()
 
     def pong(self, payload: bytes) -> None:
         """Take the answer to a ping: the frame behind it has arrived, and all before."""
@@ -216,8 +241,8 @@ class Outbox:
         """Write until the socket is closed or cut off; never raises but when cancelled."""
         try:
             while not self._cut:
-                await self._wake.wait()
-                self._wake.clear()
+                if not self._queue:
+                    await self._filled.wait()
                 begun = begin(self._write_queue())
                 if not isinstance(begun, tuple):
                     async with asyncio.timeout(limits.WRITE_SECONDS) as self._writing:
@@ -230,13 +255,13 @@ class Outbox:
             return
         finally:
             self._queue.clear()
-            self._room.set()
+            self._emptied.ring()
         await self.close(WSCloseCode.TRY_AGAIN_LATER, b"reading too slowly")
 
     async def _write_queue(self) -> None:
         loop = asyncio.get_running_loop()
         while self._queue and not self._cut:
-            frame_id, out = self._queue.popleft()
+            frame_id, out = self._queue.pop(0)
             if self._writing is not None:
                 self._writing.reschedule(loop.time() + limits.WRITE_SECONDS)
             if frame_id is not None:
@@ -245,7 +270,7 @@ class Outbox:
                 await self._socket.ping(str(self._pings).encode())
             await self._socket.send_frame(out if isinstance(out, bytes) else out.encode(), WSMsgType.TEXT)
             if len(self._queue) < limits.OUTBOX_FRAMES // 2:
-                self._room.set()
+                self._emptied.ring()
 
     def _put(self, frame_id: str | None, out: Out) -> None:
         if self._cut:
@@ -258,19 +283,17 @@ class Outbox:
             self._overrun()
             return
         self._queue.append((frame_id, out))
-        if len(self._queue) >= limits.OUTBOX_FRAMES // 2:
-            self._room.clear()
-        self._wake.set()
+        self._filled.ring()
 
     def _overrun(self) -> None:
         self._cut = True
-        self._wake.set()
+        self._filled.ring()
         if self._writing is not None and not self._writing.expired():
             self._writing.reschedule(0)  # the write that stalls is not waited for
 
     def _arrived(self, ping: int) -> None:
         ids: list[str] = []
         while self._written and self._written[0][0] <= ping:
-            ids.append(self._written.popleft()[1])
+            ids.append(self._written.pop(0)[1])
         if ids:
             self._on_arrived(self.token, ids)

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 import orjson
 
 from pipeline.messages import BAD_MESSAGE, MESSAGE_TOO_LARGE, Frame, is_retryable, timestamp
+from pipeline.packed import packed
 from pipeline.session_replies import Partial
 from pipeline.sessions import is_message_id
 
@@ -182,7 +183,7 @@ class PlainView:
         error = frame.get("error") or frame.get("incomplete")
         if error is not None:
             fields["error"] = error
-        return [orjson.dumps(fields)]
+        return [packed(fields)]
 
     def show_partial(self, partial: Partial) -> list[Out]:
         """Return nothing: it is not finished."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from pipeline.messages import BAD_MESSAGE, Frame
+from pipeline.packed import packed
 from pipeline.session_replies import Partial
 from pipeline.sessions import is_message_id
 from web import limits
@@ -79,11 +79,13 @@ class StreamView:
     tokens without a gap after each `start`, and an answer to which they add up.
     """
 
+    __slots__ = ("_accepted", "_asked", "_awaited", "_ended", "_lost", "_missing", "_running")
+
     def __init__(self) -> None:
-        self._asked: OrderedDict[str, int] = OrderedDict()  # id → how often it was sent and not accepted yet
-        self._awaited: OrderedDict[str, None] = OrderedDict()  # asked for or begun here, and not ended
-        self._accepted: OrderedDict[str, None] = OrderedDict()
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._asked: dict[str, int] = {}  # id → how often it was sent and not accepted yet
+        self._awaited: dict[str, None] = {}  # asked for or begun here, and not ended
+        self._accepted: dict[str, None] = {}
+        self._ended: dict[str, None] = {}
         self._running: Running | None = None
         # Turn and run of which a piece is missing, and whether it is worth while to look for it.
         self._missing: tuple[str, int] | None = None
@@ -178,7 +180,7 @@ class StreamView:
             outs += _begun_anew(turn, msg, frame.get("replaces"))
         self._end(turn)
         told: dict[str, Any] = {field: frame[field] for field in _FIELDS_OF_MESSAGE if field in frame}  # type: ignore[literal-required]
-        outs.append(orjson.dumps(told))
+        outs.append(packed(told))
         return outs
 
     def _error(self, frame: Frame) -> list[Out]:
@@ -195,7 +197,7 @@ class StreamView:
         told |= {"code": frame["error"], "detail": frame["msg"], "retryable": frame["retryable"]}
         if "retry_after" in frame:
             told["retry_after"] = frame["retry_after"]
-        outs.append(orjson.dumps(told))
+        outs.append(packed(told))
         return outs
 
     def _end(self, turn: str) -> None:
@@ -218,7 +220,7 @@ class StreamView:
             told["duplicate"] = True
         if "ending" in frame:
             self._awaited.pop(message_id, None)
-        return [orjson.dumps(told)]
+        return [packed(told)]
 
     def _accept_silently(self, turn: str) -> list[Out]:
         """Tell that a message is accepted whose turn was quicker than the news, or when that was lost."""
@@ -236,7 +238,7 @@ def _start_frame(turn: str, regenerates: str | None) -> bytes:
     start = {"type": "start", "turn": turn}
     if regenerates:
         start["regenerates"] = regenerates
-    return orjson.dumps(start)
+    return packed(start)
 
 
 def _begun_anew(turn: str, msg: str, regenerates: str | None) -> list[Out]:
@@ -245,10 +247,10 @@ def _begun_anew(turn: str, msg: str, regenerates: str | None) -> list[Out]:
     return [start, Token(Running(turn, 0), msg)] if msg else [start]
 
 
-def _remember(known: OrderedDict[str, Any], key: str, value: Any) -> None:
+def _remember(known: dict[str, Any], key: str, value: Any) -> None:
     known[key] = value
     if len(known) > limits.SEEN_FRAMES:
-        known.popitem(last=False)
+        del known[next(iter(known))]
 
 
 PROTOCOLS: Mapping[str, ChatProtocol] = {"parley.v1": ParleyV1()}
