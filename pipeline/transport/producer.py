@@ -348,7 +348,6 @@ class Producer(base.Producer):
                 self._wakeup.clear()
                 await self._wakeup.wait()
             await self._gather(is_busy=monotonic() - last < GATHER_TIME)
-            self.sensing.look()
             self._batch = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
             left = await self._send_batch(self._batch)
             self._queue.extendleft(reversed(left))

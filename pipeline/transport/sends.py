@@ -90,6 +90,7 @@ class Topic(faust.Topic):
             None,
             app.consumer_generation_id,
         )
+        producer.sensing.look()
         sensors = producer.sensing.sends
         state = sensors.on_send_initiated(producer, name, message, len(raw_key or b""), len(raw_value or b""))
         if not producer.has_room(name):
