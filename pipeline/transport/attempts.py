@@ -123,10 +123,17 @@ class Attempts:
 
 
 class AgentErrors:
-    """Is told of every exception that leaves an agent, before the agent's own ``on_error``."""
+    """Is told of every exception that leaves an agent, before the agent's own ``on_error``.
 
-    def __init__(self, fail: Callable[[Message, BaseException], None]) -> None:
+    One that comes while the worker stops ends the agent and nothing more. Faust would start the agent again,
+    and then wait for it for ever: the worker would keep its partitions and work on none.
+    """
+
+    def __init__(
+        self, fail: Callable[[Message, BaseException], None], is_stopping: Callable[[], bool]
+    ) -> None:
         self._fail = fail
+        self._is_stopping = is_stopping
         self._watched: set[int] = set()
 
     def watch(self, agents: Iterable[AgentT[Any]]) -> None:
@@ -146,6 +153,9 @@ class AgentErrors:
                 self._fail(event.message, error)
             if on_error is not None:
                 await on_error(agent, error)
+            if self._is_stopping():
+                logger.error("%s raised while the worker stops", agent, exc_info=error)
+                raise asyncio.CancelledError
 
         return failed
 

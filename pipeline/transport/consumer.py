@@ -85,7 +85,7 @@ class Consumer(Positions):
         self._assignment: set[TP] = set()
         self._committing: dict[TP, list[int]] = {}
         self._attempts = Attempts(self, self._link, self.reader, conf.id)
-        self._agent_errors = AgentErrors(self.fail)
+        self._agent_errors = AgentErrors(self.fail, lambda: self.should_stop or self.app.should_stop)
         self.app.sensors.add(AbandonedEvents(self))
         self._last_turn = monotonic()
         self._probed = False

@@ -129,3 +129,15 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path, redis_url: str) -
     finally:
         worker.kill()
         worker.wait()
+
+
+def test_a_worker_whose_agents_raise_while_it_stops_ends_and_leaves_its_group(
+    redis_url: str, start_worker: StartWorker, notes: redis.Redis
+) -> None:
+    worker = start_worker(redis_url, program="tests.transport.programs.raising")
+    wait_until(lambda: notes.exists("{second:0}:lease:raising"), "the worker to own its partitions")
+    worker.signal(signal.SIGTERM)
+
+    wait_until(lambda: worker.process.poll() is not None, "the worker to end", timeout=15)
+    assert notes.hlen("faust:{raising}:members") == 0
+    assert "the first did not expect to stop" in worker.printed()
