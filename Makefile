@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test ui ui-check bench conformance conformance-faults chaos cuts lint check format lock clean
+.PHONY: help setup up test ui ui-check bench conformance conformance-faults soak chaos cuts lint check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -74,6 +74,9 @@ conformance: setup ## Run Faust programs on the transport and list what works, s
 
 conformance-faults: setup ## Break Faust workers and Redis at random, for FAULTS_SECONDS
 	@exec .venv/bin/python -m tests.transport.conformance.faults
+
+soak: setup ## Run Faust workers at a steady pace for SOAK_SECONDS and tell what grows
+	@exec .venv/bin/python -m tests.transport.conformance.soak
 
 bench: setup $(BENCH_STAMP) ## Measure the speed, beside FastStream, taskiq and bare redis-py; needs a quiet machine
 	@exec .venv/bin/python -m bench $(ARGS)

@@ -60,10 +60,11 @@ class Verdict:
 class Trial:
     """A ledger that is kept while its workers and Redis fail."""
 
-    def __init__(self, seed: int, redis: DurableRedis, lab: Lab, workers: int) -> None:
+    def __init__(self, seed: int, redis: DurableRedis, lab: Lab, workers: int, pause: float = PAUSE) -> None:
         self.random = random.Random(seed)
         self.redis = redis
         self.lab = lab
+        self.pause = pause
         self.file = lab.folder / "handled"
         self.workers = [self._start() for _ in range(workers)]
         self.app = faust.App("sender", broker=lab.url, topic_partitions=4)
@@ -91,7 +92,7 @@ class Trial:
             key = self.random.choice(KEYS)
             self.sent[key] += 1
             await self.topic.send(key=key, value=self.sent[key])
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self.pause)
 
     # -- faults -------------------------------------------------------------------------------------------
 
@@ -210,14 +211,14 @@ class Trial:
 
 
 async def trial(
-    seed: int, seconds: float, folder: Path, *, workers: int = 3, pause: float = 0.005
+    seed: int, seconds: float, folder: Path, *, workers: int = 3, pause: float = PAUSE
 ) -> Verdict:
     """Run a trial on a Redis of its own and print what came of it."""
     print(f"FAULTS_SEED={seed}", flush=True)
     with DurableRedis(folder / "redis") as redis:
         lab = Lab(redis.url, folder)
         try:
-            verdict = await Trial(seed, redis, lab, workers).run(seconds)
+            verdict = await Trial(seed, redis, lab, workers, pause).run(seconds)
         finally:
             lab.close()
     print(verdict, flush=True)

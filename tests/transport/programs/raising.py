@@ -33,7 +33,7 @@ async def raise_second(stream: StreamT[str]) -> None:
     raise RuntimeError("the second did not expect to stop")
 
 
-@app.timer(0.1)
+@app.timer(0.1)  # type: ignore[untyped-decorator]
 async def feed() -> None:
     await first.send(value="a")
     await second.send(value="b")
