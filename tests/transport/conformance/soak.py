@@ -106,7 +106,7 @@ class Soak(Trial):
         consumers = max(len(client.xinfo_consumers(partition, "ledger")) for partition in partitions)
         return Sample(
             worker_kib=_resident(steady),
-            redis_kib=int(client.info("memory")["used_memory"]) // 1024,  # type: ignore[index]
+            redis_kib=int(client.info("memory")["used_memory"]) // 1024,
             keys=int(client.dbsize()),
             consumers=max(0, consumers - len(self.workers)),
             entries=sum(int(client.xlen(partition)) for partition in partitions),
