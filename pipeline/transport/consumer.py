@@ -21,31 +21,26 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-from faust.exceptions import DecodeError
 from faust.types import TP, ConsumerMessage, Message
-from faust.types.tuples import ack_lock
 from mode import Service, get_logger
-from mode.utils.futures import notify
 
 from .abandoned import AbandonedEvents
-from .acks import ack
+from .acking import Acking
 from .attempts import MAX_ATTEMPTS, REDELIVERY_HEADER, AgentErrors, Attempts
 from .conductor import Conductor
 from .connection import is_unavailable
-from .errors import AbandonedError
 from .garbage import set_start_up_aside
 from .group import GroupMember, MemberState
 from .housekeeping import RETENTION_INTERVAL, expire_entries, has_strays
 from .keys import GroupKeys
 from .partitions import PartitionReader
-from .positions import RETRY_DELAY, Positions
+from .positions import RETRY_DELAY
 from .probe import probe
 from .replies import ReplyConsumer
 from .wire import Record
 
 if TYPE_CHECKING:
     from .driver import Transport
-    from .producer import Producer
 
 __all__ = ["Consumer"]
 
@@ -53,7 +48,7 @@ logger = get_logger(__name__)
 _T = TypeVar("_T")
 
 
-class Consumer(Positions):
+class Consumer(Acking):
     """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished."""
 
     logger = logger
@@ -83,7 +78,6 @@ class Consumer(Positions):
             room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
         )
         self._assignment: set[TP] = set()
-        self._committing: dict[TP, list[int]] = {}
         self._attempts = Attempts(self, self._link, self.reader, conf.id)
         self._agent_errors = AgentErrors(self.fail, lambda: self.should_stop or self.app.should_stop)
         self.app.sensors.add(AbandonedEvents(self))
@@ -324,102 +318,6 @@ class Consumer(Positions):
 
     def _begun(self) -> list[Message]:
         return [message for message in self._unacked_messages if message.topic != self._replies]
-
-    # -- acking -------------------------------------------------------------------------------------------
-
-    def ack(self, message: Message) -> bool:
-        """Mark a message as done.
-
-        A message that a stream skipped, because a rebalance had made it stale, never started (it is not
-        tracked): it stays pending, and its next owner gets it. A message that can't be decoded is a dead
-        letter: Faust acks it from the handler of that error.
-        """
-        error = sys.exc_info()[1]
-        if isinstance(error, DecodeError):
-            self.reject(message, error)
-            return False
-        if not message.tracked and self._is_stale(message):
-            message.acked = True
-            return False
-        return super().ack(message)
-
-    def finish(self, message: Message) -> bool:
-        """Ack a message that one stream alone has: what ``message.ack(self)`` comes to, in one step.
-
-        Returns:
-            Whether it was not acked before.
-        """
-        tp, offset = message.tp, message.offset
-        with ack_lock:
-            if message.acked:
-                return False
-            message.refcount = 0
-            message.acked = True
-            self._unacked_messages.discard(message)
-            if not self.app.topics.acks_enabled_for(message.topic):
-                return False
-            self._acked_index[tp].add(offset)
-            self._acked[tp].append(offset)
-            self._n_acked += 1
-            if self._waiting_for_ack is not None:
-                notify(self._waiting_for_ack)
-        return True
-
-    def _is_stale(self, message: Message) -> bool:
-        return (
-            message.generation_id != self.app.consumer_generation_id or not self.app.flow_control.is_active()
-        )
-
-    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:
-        taken = {tp: offsets for tp in tps if (offsets := self._take_acked(tp))}
-        if not taken:
-            return False
-        self._committing = taken
-        try:
-            await self._handle_attached({tp: max(offsets) + 1 for tp, offsets in taken.items()})
-            # What the agents sent while they worked on these events must be safe first.
-            await self.confirm()
-            committed = await ack(self._link, self.reader, self.app.conf.id, taken)
-        except BaseException as error:
-            for tp, offsets in taken.items():
-                self._acked[tp].extend(offsets)
-                self._acked_index[tp].update(offsets)
-            if not is_unavailable(error):
-                raise
-            return False
-        finally:
-            self._committing = {}
-        self.app.tables.on_commit(committed)
-        self.app.monitor.on_tp_commit(committed)
-        return bool(committed)
-
-    async def confirm(self) -> None:
-        """Wait until everything that was sent so far was confirmed.
-
-        Raises:
-            TimeoutError: The app is stopping, and Redis was away for too long.
-        """
-        await cast("Producer", self.app.producer).confirm()
-
-    def _take_acked(self, tp: TP) -> list[int]:
-        offsets, self._acked[tp] = self._acked[tp], []
-        self._acked_index[tp].difference_update(offsets)
-        return offsets
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        raise AssertionError("acks go through _commit_tps")
-
-    def unack(self, message: Message) -> None:
-        """Take an ack back that is not committed yet: the agent did not finish with the message.
-
-        While the app goes on, that is a failure like any other; else the message stays pending for its next
-        owner.
-        """
-        if message.offset in self._acked_index[message.tp]:
-            self._acked_index[message.tp].discard(message.offset)
-            self._acked[message.tp].remove(message.offset)
-            if not (self.should_stop or self.app.should_stop or self._is_stale(message)):
-                self._attempts.fail(message, AbandonedError())
 
     # -- failing ------------------------------------------------------------------------------------------
 

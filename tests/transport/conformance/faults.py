@@ -154,6 +154,10 @@ class Trial:
             await asyncio.sleep(self.random.uniform(0, 2))
             (fault,) = self.random.choices(faults, weights)
             print(f"{end - time.monotonic():6.1f} s left: {await fault()}", flush=True)
+        return await self.end(sending)
+
+    async def end(self, sending: asyncio.Task[None]) -> Verdict:
+        """Send no more, let all be handled, and check."""
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         await self.app.producer.flush()

@@ -82,16 +82,7 @@ class Soak(Trial):
                 leaver = self.workers.pop()
                 leaver.signal(signal.SIGKILL if number % 2 else signal.SIGTERM)
                 self.workers.append(self._start())
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
-        await self.app.producer.flush()
-        await eventually(self._all_handled, "all that was sent to be handled", RECOVERY_SECONDS)
-        await self.app.producer.stop()
-        for worker in self.workers:
-            worker.signal(signal.SIGTERM)
-        self.workers = [self._start(ready=True)]
-        await eventually(self._shown, "the table of the last worker", RECOVERY_SECONDS)
-        return self.check()
+        return await self.end(sending)
 
     def grown(self) -> dict[str, int]:
         """Return by how much figures have grown that have grown by too much."""
