@@ -45,6 +45,8 @@ QUEUE_LIMIT: Final = 10_000
 #: Seconds between tries while Redis is away, from the first to the longest.
 RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 _COMPACTED: Final = "append_compacted"
+#: What a message may consist of once it is serialized.
+_PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
 #: Seconds between renewals of the expiry of a partition with a retention.
 RENEWAL_INTERVAL: Final = 30.0
 #: Seconds a stopping producer goes on trying to get rid of what it still holds.
@@ -152,7 +154,11 @@ class Producer(base.Producer):
 
         Raises:
             ProducerSendError: As :meth:`send`.
+            TypeError: Key or value are no bytes: the topic's serializer left them as they were.
         """
+        if not (isinstance(key, _PLAIN) and isinstance(value, _PLAIN)):
+            given = f"{type(key).__name__} and {type(value).__name__}"
+            raise TypeError(f"topic {topic!r}: key and value have to be bytes or None, they are {given}")
         facts = self._link.topics.known(topic)
         if self._closed or facts is None:
             raise ProducerSendError("the producer has stopped")
@@ -172,6 +178,7 @@ class Producer(base.Producer):
             try:
                 command = self._append_compacted(tp, key, fields)
             except NotOwnerError as error:
+                logger.warning("%s", error)
                 self._refuse(_Entry(0, tp, (), confirmed, told), ProducerSendError(str(error)))
                 return confirmed
         else:
@@ -287,8 +294,6 @@ class Producer(base.Producer):
             await end([self._sender])
         for entry in (*self._batch, *self._queue):
             self._refuse(entry, ProducerSendError("the producer has stopped"))
-            if entry.confirmed.done():
-                entry.confirmed.exception()  # nobody may be waiting for it
         await self._link.server.stream.close()
         await super().on_stop()
 
@@ -388,24 +393,35 @@ class Producer(base.Producer):
                 else:
                     topic, partition = entry.tp
                     text = f"topic {topic!r}, partition {partition}: {result}"
+                    logger.warning("%s", text)
                     self._refuse(entry, ProducerSendError(text))
             else:
                 topic, partition = tp = entry.tp
-                metadata = RecordMetadata(topic, partition, tp, offset_of(result))
-                if not entry.confirmed.done():
-                    entry.confirmed.set_result(metadata)
-                if entry.told is not None:
-                    entry.told.sensors.on_send_completed(self, entry.told.state, metadata)
+                self._confirm(entry, RecordMetadata(topic, partition, tp, offset_of(result)))
         if left:
             await self._link.server.relearn()
         return left
 
+    def _confirm(self, entry: _Entry, metadata: RecordMetadata) -> None:
+        if not entry.confirmed.done():
+            entry.confirmed.set_result(metadata)
+        if entry.told is not None:
+            sensors, state = entry.told
+            try:
+                sensors.on_send_completed(self, state, metadata)
+            except Exception:  # the program's own; it must not hold up the messages of all others
+                logger.exception("a sensor failed that was told of a message")
+
     def _refuse(self, entry: _Entry, error: ProducerSendError) -> None:
-        logger.warning("%s", error)
         if not entry.confirmed.done():
             entry.confirmed.set_exception(error)
+            entry.confirmed.exception()  # nobody may be waiting for it
         if entry.told is not None:
-            entry.told.sensors.on_send_error(self, error, entry.told.state)
+            sensors, state = entry.told
+            try:
+                sensors.on_send_error(self, error, state)
+            except Exception:
+                logger.exception("a sensor failed that was told of an error")
 
 
 def _log_sends_only_where_they_show() -> None:

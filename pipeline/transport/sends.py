@@ -8,7 +8,7 @@ from typing import Any
 import faust
 from faust.types import CodecArg, PendingMessage, RecordMetadata, SchemaT
 from faust.types.core import HeadersArg, K, V
-from faust.types.tuples import MessageSentCallback
+from faust.types.tuples import MessageSentCallback, _get_len
 
 from .producer import Producer, Told
 from .sensing import Inner
@@ -92,7 +92,9 @@ class Topic(faust.Topic):
         )
         producer.sensing.look()
         sensors = producer.sensing.sends
-        state = sensors.on_send_initiated(producer, name, message, len(raw_key or b""), len(raw_value or b""))
+        # What no serializer has made bytes of is for the producer to refuse.
+        sizes = _get_len(raw_key), _get_len(raw_value)
+        state = sensors.on_send_initiated(producer, name, message, *sizes)
         if not producer.has_room(name):
             await producer.make_room(name)
         return producer.enqueue(

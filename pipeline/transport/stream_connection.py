@@ -121,11 +121,13 @@ class _Protocol(asyncio.Protocol):
         if not commands:
             done.set_result([])
             return done
+        # First of all, as it fails for what is no string: nobody would ask Redis for the replies then.
+        packed = [_pack(command) for command in commands]
         now = self._loop.time()
         self._waiting.append(_Exchange(len(commands), [], done, now))
         if not self._unsent:
             self._loop.call_soon(self._flush)
-        self._unsent.extend(map(_pack, commands))
+        self._unsent += packed
         if self._watchdog is None:
             self._watchdog = self._loop.call_at(now + SOCKET_TIMEOUT, self._look)
         return done
