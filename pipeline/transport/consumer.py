@@ -214,6 +214,9 @@ class Consumer(Acking):
             records, _ = await self._wait_next_records(timeout=1.0)
             if records:
                 await self._deliver(records)
+            if self._commit_every is not None and self._n_acked >= self._commit_every:
+                self._n_acked = 0
+                await self.commit()
             # A full buffer or a busy stream must not starve heartbeats.
             await asyncio.sleep(0)
 
