@@ -87,7 +87,8 @@ def _deliverer(app: AppT, tp: TP, channels: MutableSet[Any]) -> Callable[[Messag
 def _decoder(app: AppT, channel: Any) -> _Decode | None:
     """Return what decodes the messages of a topic without a coroutine; ``None`` if its way is its own."""
     schema = channel.schema
-    if type(channel).decode is not faust.Topic.decode or type(schema).compile is not Schema.compile:
+    # The code of what Faust compiles is the same for every topic, unless a program has its own way.
+    if getattr(channel.decode, "__code__", None) is not Schema.compile(schema, app).__code__:
         return None
     loads_key, loads_value = app.serializers.loads_key, app.serializers.loads_value
     empty_allowed = schema.allow_empty

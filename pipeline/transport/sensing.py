@@ -53,4 +53,8 @@ class Sensing:
 
 
 def _cares(sensor: Any, steps: Iterable[str]) -> bool:
-    return any(getattr(type(sensor), step) is not getattr(Sensor, step) for step in steps)
+    # A step may be of the sensor's class, or set on the sensor itself.
+    return any(
+        getattr(method := getattr(sensor, step), "__func__", method) is not getattr(Sensor, step)
+        for step in steps
+    )
