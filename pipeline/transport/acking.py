@@ -34,6 +34,10 @@ class Acking(Positions):
         self._committing: dict[TP, list[int]] = {}
 
     @abstractmethod
+    def fail(self, message: Message, error: BaseException) -> None:
+        """Take a message as failed."""
+
+    @abstractmethod
     def reject(self, message: Message, error: BaseException) -> None:
         """Take a message as failed for good."""
 
@@ -128,5 +132,19 @@ class Acking(Positions):
         if message.offset in self._acked_index[message.tp]:
             self._acked_index[message.tp].discard(message.offset)
             self._acked[message.tp].remove(message.offset)
-            if not (self.should_stop or self.app.should_stop or self._is_stale(message)):
+            if not self._stays_pending(message):
                 self._attempts.fail(message, AbandonedError())
+
+    def abandon(self, message: Message) -> None:
+        """Take a message as not finished, whoever else has it: its agent was torn away from it.
+
+        What becomes of it is told at :meth:`unack`. One that the agent has acked by itself stays acked.
+        """
+        if not message.acked and self._stays_pending(message):
+            message.acked = True
+            self._unacked_messages.discard(message)
+        else:
+            self.fail(message, AbandonedError())
+
+    def _stays_pending(self, message: Message) -> bool:
+        return self.should_stop or self.app.should_stop or self._is_stale(message)

@@ -25,12 +25,18 @@ __all__ = ["Stream"]
 
 _T = TypeVar("_T")
 
+#: Seconds between looks at whether an agent that took batches takes them again.
+LOOK: Final = 0.05
 #: Events in a row before others have their turn. Faust lets them have it after each one.
 BURST: Final = 16
 
 
 class Stream(faust.Stream[_T]):
     """Faust's stream; what iterates over a topic takes the short way."""
+
+    #: The task that fills the buffer of ``take()`` or one of its kin, and the processor that does.
+    _filling: asyncio.Task[Any] | None = None
+    _filler: Any = None
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over values."""
@@ -49,17 +55,28 @@ class Stream(faust.Stream[_T]):
         self._active_agens.add(iterator)
         return iterator
 
+    def _enable_passive(self, channel: ChannelT[Any], *, declare: bool = False) -> None:
+        if not declare:  # called by take() and its kin, which have just put their processor in
+            self._filler = self._processors[-1]
+        super()._enable_passive(channel, declare=declare)
+
+    async def _passive_drainer(self, channel: ChannelT[Any], declare: bool = False) -> None:
+        if not declare:
+            self._filling = asyncio.current_task()
+        await super()._passive_drainer(channel, declare)
+
     async def _deliver(self, consumer: Consumer, as_events: bool) -> AsyncGenerator[Any, None]:
         self._finalized = True
         started_here = await self.maybe_start()
         app = self.app
         channel = cast(ChannelT[Any], self.channel)
-        queue = channel.queue
+        queue: Any = channel.queue
         errors = queue._errors
         is_flowing = app.flow_control.is_active
         acking_topics = app.topics.acking_topics
         track = consumer.unacked.add
         sensing = Sensing(app)
+        is_filling = asyncio.current_task() is self._filling
         taken = 0
         try:
             while not self.should_stop:
@@ -68,6 +85,8 @@ class Stream(faust.Stream[_T]):
                     taken = 0
                     await asyncio.sleep(0)
                     sensing.look()
+                # As it was when the agent asked, as in Faust. What goes into batches is acked with them.
+                acks = self.enable_acks and not is_filling
                 if errors:
                     raise errors.popleft()
                 if queue.empty():
@@ -76,6 +95,14 @@ class Stream(faust.Stream[_T]):
                     sensing.look()
                 else:
                     event = queue.get_nowait()
+                if is_filling and self._filler not in self._processors:
+                    # The agent has ended, and will take batches again when Faust has started it again. In
+                    # Faust, what comes until then counts as done, though nobody has seen it.
+                    queue._queue.appendleft(event)
+                    queue._wakeup_next(queue._getters)
+                    await asyncio.sleep(LOOK)
+                    continue
+                filler = self._filler
                 message = event.message
                 if message.generation_id != app.consumer_generation_id or not is_flowing():
                     self.log.dev("Skipping message %r, a rebalance has made it stale", message)
@@ -85,7 +112,6 @@ class Stream(faust.Stream[_T]):
                     message.tracked = True
                     track(message)
                     sensing.messages.on_message_in(tp, offset, message)
-                acks = self.enable_acks
                 sensors = sensing.events
                 state = sensors.on_stream_event_in(tp, offset, self, event)
                 _current_event.set(ref(event))
@@ -99,6 +125,11 @@ class Stream(faust.Stream[_T]):
                         value = await self.on_merge(value)
                 except Skip:
                     skipped = True
+                if is_filling and filler not in self._processors and not skipped:
+                    # The agent ended while the event waited for room in its buffer, or for the others there.
+                    sensors.on_stream_event_out(tp, offset, self, event, state)
+                    consumer.abandon(message)
+                    continue
                 try:
                     if not skipped:
                         self.events_total += 1
@@ -107,9 +138,8 @@ class Stream(faust.Stream[_T]):
                     # The agent was torn away from the event, it did not ask for the next one.
                     self.current_event = None
                     if acks:
-                        event.ack()
                         sensors.on_stream_event_out(tp, offset, self, event, state)
-                        consumer.unack(message)
+                        consumer.abandon(message)
                     raise
                 self.current_event = None
                 if acks or skipped:
