@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import redis
 from faust.exceptions import ProducerSendError
 from faust.types import FutureMessage
 
+from pipeline.embedded import EmbeddedRedis
 from tests.support.waiting import eventually, wait_until
 from tests.transport.conftest import StartWorker
 
@@ -106,6 +108,117 @@ async def test_key_value_headers_and_time_arrive_as_they_were_sent(
     assert first == second
     assert (first["k"], first["v"], first["t"]) == ("k", "v", "12500")
     assert "h" in first
+
+
+async def test_what_no_serializer_makes_bytes_of_is_refused_and_holds_up_nothing(app: faust.App) -> None:
+    topic = app.topic("out", value_serializer="raw")
+    await (await topic.send(value=b"1"))
+
+    for value in ({"a": 1}, 5):
+        with pytest.raises(TypeError, match="have to be bytes"):
+            await topic.send(value=value)
+    await asyncio.wait_for(await topic.send(value=b"2"), 5)
+
+
+@pytest.mark.parametrize("headers", [{"h": b"1"}, [("h", b"1")], (("h", b"1"),)])
+async def test_headers_may_be_of_any_kind(app: faust.App, notes: redis.Redis, headers: Any) -> None:
+    topic = app.topic("out", value_type=bytes)
+    for _ in range(2):
+        await (await topic.send(value=b"1", headers=headers, partition=0))
+
+    first, second = (fields for _, fields in cast("list[Any]", notes.xrange("{out:0}")))
+    assert first["h"] == second["h"] == "\x00\x00\x00\x01h\x00\x00\x00\x011"
+
+
+class Order(faust.Record):
+    amount: int
+
+
+ORDER = f'{{"amount":7,"__faust":{{"ns":"{__name__}.Order"}}}}'
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sent"),
+    [
+        (None, None, {"v": "null"}),
+        (b"k", b"", {"k": "k", "v": ""}),
+        ("k", Order(amount=7), {"k": "k", "v": ORDER}),
+        ("k", [1, "a"], {"k": "k", "v": '[1,"a"]'}),
+    ],
+)
+async def test_keys_and_values_are_serialized_as_ever(
+    app: faust.App, notes: redis.Redis, key: Any, value: Any, sent: dict[str, str]
+) -> None:
+    topic = app.topic("out")
+    for _ in range(2):
+        await (await topic.send(key=key, value=value, partition=0))
+
+    for _, fields in cast("list[Any]", notes.xrange("{out:0}")):
+        assert {name: field for name, field in fields.items() if name != "t"} == sent
+
+
+async def test_a_sensor_that_raises_holds_up_no_message(app: faust.App) -> None:
+    class Careless(Sends):
+        def on_send_completed(self, producer: Any, state: Any, metadata: Any) -> None:
+            super().on_send_completed(producer, state, metadata)
+            raise ValueError(state)
+
+    sensor = Careless()
+    app.sensors.add(sensor)
+    topic = app.topic("out", value_type=bytes)
+    for value in (b"1", b"2", b"3"):
+        await asyncio.wait_for(await topic.send(value=value), 5)
+
+    await eventually(lambda: sensor.ended == [b"1", b"2", b"3"], "every message to be told")
+
+
+async def test_a_step_that_is_set_on_the_sensor_itself_is_called(app: faust.App) -> None:
+    sensor = faust.Sensor()
+    values: list[Any] = []
+    sensor.on_send_initiated = (  # type: ignore[method-assign]
+        lambda producer, topic, message, keysize, valsize: values.append(message.value)
+    )
+    app.sensors.add(sensor)
+    topic = app.topic("out", value_type=bytes)
+    for value in (b"1", b"2"):
+        await (await topic.send(value=value))
+
+    assert values == [b"1", b"2"]
+
+
+async def test_a_sensor_and_who_waits_are_told_of_a_message_that_redis_refuses(
+    app: faust.App, notes: redis.Redis
+) -> None:
+    refused: list[Any] = []
+
+    class Errors(Sends):
+        def on_send_error(self, producer: Any, exc: BaseException, state: Any) -> None:
+            refused.append(state)
+
+    app.sensors.add(Errors())
+    topic = app.topic("out", value_type=bytes)
+    await (await topic.send(value=b"1", partition=0))
+    notes.set("{out:1}", "no stream")
+
+    with pytest.raises(ProducerSendError, match="WRONGTYPE"):
+        await (await topic.send(value=b"2", partition=1))
+    assert refused == [b"2"]
+
+
+async def test_a_producer_stops_though_nobody_waits_for_its_message_any_more(
+    own_redis: EmbeddedRedis,
+) -> None:
+    app = faust.App("sender", broker=own_redis.url, topic_partitions=1)
+    topic = app.topic("out", value_type=bytes)
+    await app.maybe_start_producer()
+    await (await topic.send(value=b"1"))
+    assert own_redis.process is not None
+    own_redis.process.kill()
+    own_redis.process.wait()
+    confirmed = cast("asyncio.Future[Any]", await topic.send(value=b"2"))
+    confirmed.cancel()
+
+    await app.producer.stop()
 
 
 async def test_a_topic_of_the_programs_own_class_stays_what_it_is(app: faust.App) -> None:
