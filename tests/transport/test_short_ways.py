@@ -178,6 +178,7 @@ async def test_a_step_that_is_set_on_the_sensor_itself_is_called(app: faust.App)
     sensor.on_send_initiated = (  # type: ignore[method-assign]
         lambda producer, topic, message, keysize, valsize: values.append(message.value)
     )
+    app.sensors.add(Sends())
     app.sensors.add(sensor)
     topic = app.topic("out", value_type=bytes)
     for value in (b"1", b"2"):
