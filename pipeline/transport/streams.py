@@ -47,7 +47,8 @@ class Stream(faust.Stream[_T]):
         return self._iterate(as_events=True) if self._is_of_topic() else super().events()
 
     def _is_of_topic(self) -> bool:
-        return isinstance(self.channel, faust.Topic) and isinstance(self.app.consumer, Consumer)
+        own_ways = type(self.channel).__anext__ is not faust.Topic.__anext__
+        return not own_ways and isinstance(self.app.consumer, Consumer)
 
     def _iterate(self, *, as_events: bool) -> AsyncGenerator[Any, None]:
         iterator = self._deliver(cast(Consumer, self.app.consumer), as_events)

@@ -397,6 +397,34 @@ async def test_a_topic_that_decodes_in_its_own_way_does(make_app: MakeApp) -> No
         await eventually(lambda: got == [b"HUSH"], "the word")
 
 
+class Counting(faust.Topic):
+    """Sees every event before its stream does."""
+
+    seen: list[Any] = []  # noqa: RUF012  shared with its clones
+
+    async def __anext__(self) -> EventT[Any]:
+        event = await super().__anext__()
+        self.seen.append(event.value)
+        return event
+
+
+async def test_a_topic_that_hands_out_events_in_its_own_way_does(make_app: MakeApp) -> None:
+    app = make_app()
+    topic = Counting(app, topics=["in"])
+    got: list[Any] = []
+
+    @app.agent(topic)
+    async def work(stream: StreamT[Any]) -> None:
+        async for value in stream:
+            got.append(value)
+
+    async with running(app):
+        await asyncio.gather(*(send_all(topic, number) for number in range(20)))
+        await eventually(lambda: sorted(got) == list(range(20)), "every value")
+
+    assert Counting.seen == got
+
+
 class Strict(faust.Topic):
     """Is told of what can't be decoded."""
 
