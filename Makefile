@@ -76,7 +76,7 @@ conformance-faults: setup ## Break Faust workers and Redis at random, for FAULTS
 	@exec .venv/bin/python -m tests.transport.conformance.faults
 
 soak: setup ## Run Faust workers at a steady pace for SOAK_SECONDS and tell what grows
-	@exec .venv/bin/python -m tests.transport.conformance.soak
+	@exec .venv/bin/python -m tests.transport.soak
 
 bench: setup $(BENCH_STAMP) ## Measure the speed, beside FastStream, taskiq and bare redis-py; needs a quiet machine
 	@exec .venv/bin/python -m bench $(ARGS)
