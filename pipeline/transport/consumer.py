@@ -31,7 +31,7 @@ from .conductor import Conductor
 from .connection import is_unavailable
 from .garbage import set_start_up_aside
 from .group import GroupMember, MemberState
-from .housekeeping import RETENTION_INTERVAL, expire_entries, has_strays
+from .housekeeping import RETENTION_INTERVAL, expire_entries, expire_tombstones, has_strays
 from .keys import GroupKeys
 from .partitions import PartitionReader
 from .positions import RETRY_DELAY
@@ -360,3 +360,4 @@ class Consumer(Acking):
     async def _expire_entries(self) -> None:
         async for _ in self.itertimer(RETENTION_INTERVAL, name="retention"):
             await self.persist(partial(expire_entries, self._link, self.assignment()))
+            await self.persist(partial(expire_tombstones, self._link, self.assignment()))

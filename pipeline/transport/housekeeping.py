@@ -7,12 +7,12 @@ from typing import Final
 
 from faust.types import TP
 
-from .keys import index_key, stream_key
+from .keys import index_key, stream_key, tombstones_key
 from .link import Link
 
-__all__ = ["RETENTION_INTERVAL", "expire_entries", "has_strays"]
+__all__ = ["RETENTION_INTERVAL", "expire_entries", "expire_tombstones", "has_strays"]
 
-#: Seconds between looks for entries older than their topic's retention.
+#: Seconds between looks for entries older than their topic's retention, and for tombstones.
 RETENTION_INTERVAL: Final = 5.0
 #: Entries one such look takes at once: a script keeps Redis from everything else.
 RETENTION_PAGE: Final = 500
@@ -41,3 +41,19 @@ async def expire_entries(link: Link, tps: Iterable[TP]) -> None:
                 dropped = await link.scripts.call(
                     "expire_entries", [stream_key(*tp), index_key(*tp)], facts.retention, RETENTION_PAGE
                 )
+
+
+async def expire_tombstones(link: Link, tps: Iterable[TP]) -> None:
+    """Drop the old tombstones of compacted topics that keep all else, page by page.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away.
+    """
+    for tp in tps:
+        facts = link.topics.known(tp.topic)
+        if facts is not None and facts.compacting and not facts.retention:
+            keys = [stream_key(*tp), index_key(*tp), tombstones_key(*tp)]
+            kept = link.topics.tombstones_kept(tp.topic)
+            dropped = RETENTION_PAGE
+            while dropped >= RETENTION_PAGE:
+                dropped = await link.scripts.call("expire_tombstones", keys, kept, RETENTION_PAGE)

@@ -7,6 +7,7 @@ key                                       type    meaning
 ``{<topic>:<p>}:lease:<group>``           string  ``<generation>:<member>``, the owner whose acks count
 ``{<topic>:<p>}:attempts:<group>``        hash    offset → failed attempts so far
 ``{<topic>:<p>}:index``                   hash    of a compacted partition: key → id of its last entry
+``{<topic>:<p>}:tombstones``              zset    of a compacted partition: key → when it was deleted (ms)
 ``dead:{<topic>:<p>}``                    stream  dead letters of that partition
 ``faust:topic:<topic>``                   hash    ``partitions``, ``retention`` (ms), ``compacting``
 ``faust:{<group>}:members``               hash    member id → subscription (aiokafka's member metadata)
@@ -24,7 +25,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["GroupKeys", "attempts_key", "dead_key", "index_key", "lease_key", "stream_key", "topic_key"]
+__all__ = [
+    "GroupKeys",
+    "attempts_key",
+    "dead_key",
+    "index_key",
+    "lease_key",
+    "stream_key",
+    "tombstones_key",
+    "topic_key",
+]
 
 
 def stream_key(topic: str, partition: int) -> str:
@@ -45,6 +55,11 @@ def attempts_key(topic: str, partition: int, group: str) -> str:
 def index_key(topic: str, partition: int) -> str:
     """Return the key that finds the last entry of each message key in a compacted partition."""
     return f"{{{topic}:{partition}}}:index"
+
+
+def tombstones_key(topic: str, partition: int) -> str:
+    """Return the key that tells since when keys of a compacted partition are deleted."""
+    return f"{{{topic}:{partition}}}:tombstones"
 
 
 def dead_key(topic: str, partition: int) -> str:

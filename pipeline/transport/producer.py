@@ -21,7 +21,7 @@ from redis.exceptions import NoScriptError
 
 from .connection import Command, is_unavailable
 from .errors import NotOwnerError
-from .keys import index_key, lease_key, stream_key, topic_key
+from .keys import index_key, lease_key, stream_key, tombstones_key, topic_key
 from .link import Link
 from .sensing import Sensing
 from .tasks import end
@@ -176,7 +176,7 @@ class Producer(base.Producer):
         confirmed: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
         if facts.compacting and key is not None:
             try:
-                command = self._append_compacted(tp, key, fields)
+                command = self._append_compacted(tp, key, fields, facts)
             except NotOwnerError as error:
                 logger.warning("%s", error)
                 self._refuse(_Entry(0, tp, (), confirmed, told), ProducerSendError(str(error)))
@@ -188,9 +188,11 @@ class Producer(base.Producer):
         self._wakeup.set()
         return confirmed
 
-    def _append_compacted(self, tp: TP, key: bytes, fields: list[bytes]) -> Command:
+    def _append_compacted(self, tp: TP, key: bytes, fields: list[bytes], facts: TopicFacts) -> Command:
         lease = self._link.changelogs.lease_for(tp)
         keys = [stream_key(*tp), index_key(*tp), lease_key(*tp, self.app.conf.id)]
+        if not facts.retention:
+            keys.append(tombstones_key(*tp))
         return self._link.scripts.command(_COMPACTED, keys, key, lease, *fields)
 
     async def send_and_wait(

@@ -24,6 +24,7 @@ _NAMES: Final = (
     "append_compacted",
     "declare_topic",
     "expire_entries",
+    "expire_tombstones",
     "fail",
     "group_heartbeat",
     "group_join",

@@ -15,6 +15,9 @@ from .scripts import Scripts
 
 __all__ = ["TopicFacts", "TopicRegistry"]
 
+#: Milliseconds a tombstone is kept, as on Kafka. A reader that was away for longer keeps what was deleted.
+TOMBSTONES_KEPT: Final = 24 * 60 * 60 * 1000
+
 #: Keys whose hash is remembered: it takes as long to compute as all the rest of sending a message.
 HASHES: Final = 16_384
 
@@ -91,7 +94,7 @@ class TopicRegistry:
         if topic == conf.reply_to or topic.startswith(conf.reply_to_prefix):
             # An answer may be sent before the asker has declared where it listens.
             return TopicFacts(1, retention_ms(conf.reply_expires), False)
-        declared = next((t for t in self.app.topics if topic in t.topics), None)
+        declared = self._declared(topic)
         if declared is None:
             return TopicFacts(conf.topic_partitions, 0, False)
         return TopicFacts(
@@ -99,6 +102,19 @@ class TopicRegistry:
             retention_ms(declared.retention),
             bool(declared.compacting),
         )
+
+    def tombstones_kept(self, topic: str) -> int:
+        """Return for how many milliseconds a compacted topic keeps its tombstones.
+
+        The app may say so as for Kafka, by ``delete.retention.ms`` in the topic's ``config`` or the table's
+        ``extra_topic_configs``.
+        """
+        declared = self._declared(topic)
+        config = (declared.config if declared is not None else None) or {}
+        return int(config.get("delete.retention.ms", TOMBSTONES_KEPT))
+
+    def _declared(self, topic: str) -> Any:
+        return next((t for t in self.app.topics if topic in t.topics), None)
 
     async def _record(self, topic: str, wanted: TopicFacts) -> TopicFacts:
         partitions, retention, compacting = await self.scripts.call(

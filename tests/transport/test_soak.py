@@ -14,7 +14,8 @@ from tests.support.waiting import eventually
 from tests.transport.soak.course import Soak, soaking
 from tests.transport.soak.growth import WINDOWS, growths
 from tests.transport.soak.journal import Journal
-from tests.transport.soak.samples import Sample, resident_kib
+from tests.transport.soak.load import KEYS, LENGTH
+from tests.transport.soak.samples import PARTITIONS, Sample, resident_kib
 
 #: Events sent before memory is looked at: by then caches, buffers and Faust's own histories are full.
 WARM = 10_000
@@ -66,6 +67,16 @@ async def test_names_and_keys_do_not_pile_up_while_workers_come_and_go(soak: Soa
     assert set(soak.lab.redis.scan_iter()) <= keys
     assert soak.sample().names == 1
     assert not soak.faults()
+
+
+async def test_rows_that_were_deleted_leave_the_changelog(soak: Soak) -> None:
+    await pass_through(soak, 5 * KEYS * LENGTH)  # all rows are full, and gone
+
+    def rest() -> list[int]:
+        left = [int(soak.lab.redis.xlen(f"{{soaked-lasts-changelog:{n}}}")) for n in range(PARTITIONS)]
+        return [count for count in left if count > 1]  # the last entry of a log tells where it ends
+
+    await eventually(lambda: not rest(), "the tombstones to go")
 
 
 # -- what a soak notices ------------------------------------------------------------------------------------

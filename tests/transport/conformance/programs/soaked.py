@@ -15,7 +15,7 @@ from .common import SETTINGS
 app: Any = faust.App("soaked", **SETTINGS, table_cleanup_interval=2.0)
 drops = app.topic("drops", key_type=str)
 passed = app.topic("passed", key_type=str)
-lasts = app.Table("lasts", default=int)
+lasts = app.Table("lasts", default=int, extra_topic_configs={"delete.retention.ms": 2000})
 recent = app.Table("recent", default=int).tumbling(2.0, expires=4.0)
 
 #: A line is written whole, whoever else writes.
