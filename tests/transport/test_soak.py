@@ -126,6 +126,15 @@ def test_an_event_that_meets_an_old_table_is_a_gap(journal: Journal, tmp_path: P
     assert journal.gaps == ["a 2 after 0"]
 
 
+def test_a_line_that_is_being_written_waits_until_it_is_whole(journal: Journal, tmp_path: Path) -> None:
+    with (tmp_path / "handled").open("a") as file:
+        file.write("a 1 7 8 0\nb 1")
+    assert journal.read() == 1
+
+    write(tmp_path, " 7 8 0")
+    assert journal.read() == 2
+
+
 def sample(**figures: int) -> Sample:
     return Sample(**{field.name: figures.get(field.name, 0) for field in fields(Sample)})
 

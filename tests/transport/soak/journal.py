@@ -40,9 +40,11 @@ class Journal:
         if self._file.exists():
             with self._file.open("rb") as file:
                 file.seek(self._offset)
-                lines = file.readlines()
-                self._offset = file.tell()
-            for line in lines:
+                written = file.read()
+            # A line that is being written may be seen in part.
+            whole = written[: written.rfind(b"\n") + 1]
+            self._offset += len(whole)
+            for line in whole.splitlines():
                 key, *numbers = line.split()
                 number, forwarder, counter, last = map(int, numbers)
                 self._note(key.decode(), number, frozenset((forwarder, counter)), last)
