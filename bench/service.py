@@ -60,7 +60,10 @@ def floor(model_url: str) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def parley(model_url: str, infer_workers: int = 1, **settings: str) -> Iterator[tuple[str, int]]:
-    """Run the service with all its stages; give its address and the process that holds all others."""
+    """Run the service with all its stages; give its address and the process that holds all others.
+
+    Each of the infer workers has its share of the partitions by then.
+    """
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as name:
         folder = Path(name)
         variables = {"MODEL_URL": f"{model_url}/v1", "APP_ENV": "production", **settings}
@@ -69,6 +72,7 @@ def parley(model_url: str, infer_workers: int = 1, **settings: str) -> Iterator[
                 worker = up.start_agent("infer", folder / f"infer-{number}.log")
                 more.callback(worker.wait)
                 more.callback(worker.terminate)
+            asyncio.run(_wait_for_workers(up.url, infer_workers))
             yield up.url, up.process.pid
 
 
@@ -86,12 +90,19 @@ async def light(url: str) -> Times:
         return await talk.paced(PACE, PACED)
 
 
-async def long_session(url: str, turns: int, messages: int) -> Times:
-    """Measure one session whose history holds so many messages."""
-    async with Talk(url, 1) as talk:
-        if messages:
-            await talk.closed_loop(messages // 2)
-        return await talk.closed_loop(turns)
+async def long_sessions(url: str, lengths: tuple[int, ...]) -> dict[int, Times]:
+    """Measure sessions whose histories hold so many messages, by turns, so that noise falls on all."""
+    times = {messages: Times() for messages in lengths}
+    async with contextlib.AsyncExitStack() as talks:
+        sessions = {messages: await talks.enter_async_context(Talk(url, 1)) for messages in lengths}
+        for messages, talk in sessions.items():
+            await talk.closed_loop(3 + messages // 2)
+        for _ in range(5):
+            for messages, talk in sessions.items():
+                measured = await talk.closed_loop(40)
+                times[messages].seconds += measured.seconds
+                times[messages].latencies += measured.latencies
+    return times
 
 
 def beside_the_floor(turns: int) -> list[str]:
@@ -126,8 +137,8 @@ def growth(turns: int) -> list[str]:
         with parley(model_url) as (url, _):
             for sockets in (1, 10, 100, 400):
                 row("sockets (sessions) that talk", sockets, uvloop.run(closed(url, sockets, turns // 2)))
-            for messages in (0, 200, 2000):
-                row("messages in the history", messages, uvloop.run(long_session(url, 100, messages)))
+            for messages, times in uvloop.run(long_sessions(url, (0, 1_000, 10_000))).items():
+                row("messages in the history", f"{messages:,}", times)
         for partitions in (1, 32):
             with parley(model_url, PARTITIONS=str(partitions)) as (url, _):
                 row("partitions (else 8)", partitions, uvloop.run(closed(url, SOCKETS, turns // 2)))
@@ -151,3 +162,15 @@ async def _wait_for(url: str) -> None:
                     return
             await asyncio.sleep(0.05)
     raise SystemExit(f"nobody answers at {url}")
+
+
+async def _wait_for_workers(url: str, count: int) -> None:
+    async with aiohttp.ClientSession(url) as http:
+        for _ in range(600):
+            async with http.get("/api/stages") as response:
+                stages = {stage["name"]: stage for stage in (await response.json())["stages"]}
+            owners = {partition["owner"] for partition in stages["infer"]["partitions"]}
+            if stages["infer"]["settled"] and len(owners - {None}) == count:
+                return
+            await asyncio.sleep(0.1)
+    raise SystemExit(f"there are no {count} infer workers")

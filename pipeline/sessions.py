@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -67,6 +66,7 @@ from pipeline.session_replies import (
     View,
 )
 from pipeline.settings import Settings
+from pipeline.tokens import Tokens
 
 T = TypeVar("T")
 
@@ -148,10 +148,11 @@ class Sessions:
         self._redis = redis
         self._settings = settings
         self._patience = patience
+        self._tokens = Tokens(settings.partitions)
 
     async def create(self, name: str) -> Document:
         """Store and return a new session, which lives SESSION_TTL seconds."""
-        token = str(uuid.uuid4())
+        token = self._tokens.draw()
         ttl = self._settings.session_ttl
         started = await self._run(
             lambda: _CREATE(self._redis, [session_key(token)], token=token, name=json_text(name), ttl=ttl)

@@ -13,7 +13,7 @@ from .errors import TopicMismatchError
 from .keys import topic_key
 from .scripts import Scripts
 
-__all__ = ["TopicFacts", "TopicRegistry"]
+__all__ = ["TopicFacts", "TopicRegistry", "partition_of"]
 
 #: Milliseconds a tombstone is kept, as on Kafka. A reader that was away for longer keeps what was deleted.
 TOMBSTONES_KEPT: Final = 24 * 60 * 60 * 1000
@@ -147,7 +147,12 @@ class TopicRegistry:
             return int(self._partitioner(key, every, every))
         if key is None:
             return random.randrange(count)
-        return _hash(key) % count
+        return partition_of(key, count)
+
+
+def partition_of(key: bytes, count: int) -> int:
+    """Return the one of `count` partitions that a key belongs to, by the hash that Kafka's clients use."""
+    return _hash(key) % count
 
 
 @lru_cache(HASHES)
