@@ -28,8 +28,8 @@ from typing import Any
 import redis
 
 from bench.contenders import BODY, HOPS, PEERS, Contender, Peer, contenders, number_of
-from bench.machine import cpu_seconds, process_tree
 from pipeline.embedded import EmbeddedRedis
+from pipeline.load.usage import cpu_seconds, process_tree
 
 __all__ = ["Result", "run"]
 

@@ -21,8 +21,8 @@ import aiohttp
 import uvloop
 
 from bench.contenders import ROOT
-from bench.machine import cpu_seconds, process_tree
 from bench.talk import Talk, Times
+from pipeline.load.usage import cpu_seconds, process_tree
 from pipeline.ports import free_port
 from tests.support.service import started
 

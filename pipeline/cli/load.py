@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -65,9 +66,11 @@ async def _test(
     async with _tested(plan, pace, webs) as (tested, name):
         plan = replace(plan, url=tested.url)
         memory = tested.memory if tested.pids else None
+        before, started = tested.usage(), time.monotonic()
         measures = await _watched(plan, memory, console)
-        rss = memory() if memory is not None else None
-        return Outcome(plan, measures, judge(measures, bounds), name, datetime.now(UTC), rss)
+        used = {kind: after.since(before.get(kind)) for kind, after in tested.usage().items()}
+        seconds = time.monotonic() - started
+        return Outcome(plan, measures, judge(measures, bounds), name, datetime.now(UTC), used, seconds)
 
 
 async def _watched(plan: Plan, memory: Memory | None, console: Console) -> Measures:
@@ -115,7 +118,7 @@ def _on_signals(call: Callable[[], None]) -> Iterator[None]:
 @asynccontextmanager
 async def _tested(plan: Plan, pace: Pace, webs: int) -> AsyncIterator[tuple[Service, str]]:
     if plan.url:
-        yield Service(plan.url.rstrip("/"), ()), urlsplit(plan.url).netloc
+        yield Service(plan.url.rstrip("/")), urlsplit(plan.url).netloc
         return
     print("starting the service with the model for load tests …", file=sys.stderr)
     async with service(pace, webs=webs) as started:

@@ -9,10 +9,21 @@ from html import escape
 
 from pipeline.load.bounds import percentile, told
 from pipeline.load.histogram import Histogram
-from pipeline.load.report import PERCENTILES, Outcome, checks, described, idle_rows, machine, rows
+from pipeline.load.report import (
+    PERCENTILES,
+    USED,
+    Outcome,
+    checks,
+    described,
+    idle_rows,
+    machine,
+    rows,
+    used_rows,
+)
 
 Points = Sequence[tuple[float, float]]
 
+_USED = "Cores that were busy, on average; processor time for one answer; memory at the end."
 _WIDTH, _HEIGHT = 720, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 14, 34
 
@@ -39,13 +50,16 @@ svg text{fill:var(--soft);font:12px system-ui,sans-serif}.grid{stroke:var(--line
 .key i{display:inline-block;width:14px;height:3px;border-radius:2px;margin-right:6px;vertical-align:middle}
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:16px;align-items:start}
 .two .card{margin:0}.two td{white-space:normal;overflow-wrap:anywhere}
+.two th{white-space:normal}.two td:first-child{overflow-wrap:normal}
 """
 
 
 def page(outcome: Outcome) -> str:
     """Return the page as HTML."""
     measures, plan = outcome.measures, outcome.plan
-    seconds = sorted(measures.seconds.items())
+    # The second in which a test ends is not a whole one.
+    ends = int(measures.elapsed)
+    seconds = sorted((at, each) for at, each in measures.seconds.items() if at < ends or not ends)
     rate = {
         "sent": ("var(--soft)", [(at, float(each.sent)) for at, each in seconds]),
         "answered": ("var(--a)", [(at, float(each.answered)) for at, each in seconds]),
@@ -79,6 +93,7 @@ def page(outcome: Outcome) -> str:
             "Read: 99 % of the answers took no longer than the line at 99.",
         ),
         _card("Durations", _durations(rows(measures))),
+        *([_card("What the service used", _table(USED, used_rows(outcome)), _USED)] if outcome.used else []),
         '<div class="two">',
         _card("What must never happen", _checked(outcome)),
         _card("Errors of the service", _pairs(dict(measures.problems.most_common()) or {"none": ""})),
@@ -149,7 +164,14 @@ def _count(count: int | None) -> str:
 
 def _of_plan(outcome: Outcome) -> dict[str, object]:
     plan, unsaid = outcome.plan, {"url", "seed", "echo", "size_to"}
-    found = {name.replace("_", " "): value for name, value in asdict(plan).items() if name not in unsaid}
+    found: dict[str, object] = {
+        name.replace("_", " "): value for name, value in asdict(plan).items() if name not in unsaid
+    }
+    for name in ("ramp", "drain", "slo"):
+        found[name] = f"{getattr(plan, name):g} s"
+    found["duration"] = f"{plan.duration:g} s" if plan.duration else "until all are sent"
+    found["messages"] = f"{plan.messages} per session" if plan.messages else "as many as there is time"
+    found["rate"] = f"{plan.rate:g}/s" if plan.rate else "as fast as answers come"
     if plan.size_to > plan.size:
         found["size"] = f"{plan.size} to {plan.size_to}"
     return found
@@ -160,8 +182,6 @@ def _generator(outcome: Outcome) -> dict[str, object]:
     busy = measures.cpu / measures.elapsed if measures.elapsed else 0.0
     found: dict[str, object] = {"generator used": f"{busy:.0%} of a core"}
     found["generator late, p99"] = told(measures.lag.percentile(99))
-    if outcome.rss is not None:
-        found["memory of the web at the end"] = f"{outcome.rss / 2**20:.0f} MiB"
     return found
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,12 @@ from pipeline.load.histogram import Histogram
 from pipeline.load.idle import Idle
 from pipeline.load.measures import Measures
 from pipeline.load.plan import Plan
+from pipeline.load.usage import Usage
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
+
+#: The columns of `used_rows`.
+USED = ("process", "number", "cores", "per answer", "memory")
 
 # Above these the generator, not the service, may be what was measured.
 _LAG_WARNING_SECONDS = 0.02
@@ -44,7 +48,8 @@ class Outcome:
 
     Attributes:
         service: what was tested, in words.
-        rss: bytes that the web processes held at the end; None when they are not ours to see.
+        used: by each kind of process of the service; empty when it was not started here.
+        seconds: in which they used it: those of the test, with the opening of its sessions.
     """
 
     plan: Plan
@@ -52,7 +57,8 @@ class Outcome:
     verdicts: Sequence[Verdict]
     service: str
     finished: datetime
-    rss: int | None = None
+    used: Mapping[str, Usage] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -141,7 +147,7 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
         "errors": dict(measures.problems),
         "cuts": measures.cuts,
         "idle": {**asdict(measures.idle), "kb_each": measures.idle.kb_each},
-        "web_rss": outcome.rss,
+        "used": {kind: asdict(used) for kind, used in outcome.used.items()},
         "generator": {"cpu": measures.cpu, "lag": _percentiles(measures.lag)},
         "seconds": [
             {
@@ -159,7 +165,8 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
 
 def progress(plan: Plan, measures: Measures) -> RenderableType:
     """Return a line or two on how far a test is."""
-    last = measures.seconds.get(max(measures.seconds, default=0))
+    # The last second that is over.
+    last = measures.seconds.get(int(measures.elapsed) - 1)
     now = f"{last.answered}/s now" if last else "starting"
     end = f" of {plan.duration:g} s" if plan.duration else ""
     faults = measures.wrong
@@ -198,8 +205,13 @@ def show(outcome: Outcome, console: Console) -> None:
         line(f"sockets broken on purpose: {measures.cuts}")
     for name, value in idle_rows(measures.idle):
         line(f"{name}: {value}")
-    if outcome.rss is not None:
-        line(f"memory of the web processes at the end: {_mib(outcome.rss)}")
+    if outcome.used:
+        processes = Table(box=None, pad_edge=False, header_style="dim")
+        for at, head in enumerate(USED):
+            processes.add_column(head, justify="right" if at else "left")
+        for cells in used_rows(outcome):
+            processes.add_row(*cells)
+        console.print(processes)
     for warning in outcome.warnings:
         line(f"note: {warning}", "yellow")
     for verdict in outcome.verdicts:
@@ -229,6 +241,25 @@ def checks(outcome: Outcome) -> list[tuple[str, dict[str, int]]]:
         for _, counts in found:
             counts.pop("unattributed", None)
     return found
+
+
+def used_rows(outcome: Outcome) -> list[tuple[str, ...]]:
+    """Return what each kind of process used, as cells below `USED`, with the sum at the end."""
+    answered, seconds = outcome.measures.answered, outcome.seconds or 1.0
+    kinds = dict(outcome.used)
+    every = outcome.used.values()
+    if every:
+        kinds["all"] = Usage(*(sum(column) for column in zip(*map(astuple, every), strict=True)))
+    return [
+        (
+            kind,
+            str(used.processes),
+            f"{used.cpu / seconds:.2f}",
+            f"{used.cpu / answered * 1e6:,.0f} µs" if answered else "",
+            _mib(used.memory),
+        )
+        for kind, used in kinds.items()
+    ]
 
 
 def idle_rows(idle: Idle) -> list[tuple[str, str]]:

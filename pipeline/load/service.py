@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 
 from pipeline.errors import ParleyError
 from pipeline.load.model import Pace
+from pipeline.load.usage import Usage, usage
 from pipeline.ports import free_port
 
 _START_SECONDS = 60.0
@@ -26,15 +26,19 @@ class Service:
     """A service under test.
 
     Attributes:
-        pids: of its web processes.
+        pids: of `parley up` and of its model; none when it was not started here.
     """
 
     url: str
-    pids: tuple[int, ...]
+    pids: tuple[int, ...] = ()
+
+    def usage(self) -> dict[str, Usage]:
+        """Return what its processes have used so far, by what they are."""
+        return usage(self.pids)
 
     def memory(self) -> int:
         """Return the bytes that its web processes hold now."""
-        return sum(map(_rss, self.pids))
+        return self.usage()["web"].memory
 
 
 @asynccontextmanager
@@ -68,7 +72,7 @@ async def service(pace: Pace, *, webs: int = 1, answers: int = 256) -> AsyncIter
         drain = asyncio.create_task(_drain(up, printed))
         try:
             await _ready(up, f"http://127.0.0.1:{place}", printed)
-            yield Service(f"http://127.0.0.1:{place}", _webs(up.pid))
+            yield Service(f"http://127.0.0.1:{place}", (up.pid, model.pid))
         finally:
             await _stop(up)
             await _stop(model)
@@ -104,28 +108,6 @@ async def _ready(up: asyncio.subprocess.Process, url: str, printed: list[str]) -
         await asyncio.sleep(0.1)
     async with aiohttp.ClientSession() as http, http.get(f"{url}/readyz") as response:
         response.raise_for_status()
-
-
-def _webs(pid: int) -> tuple[int, ...]:
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
-        ids = [int(each) for each in children.read().split()]
-    return tuple(each for each in ids if _command(each).endswith("web"))
-
-
-def _command(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as line:
-            return line.read().rstrip("\0").rpartition("\0")[2]
-    except OSError:
-        return ""
-
-
-def _rss(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

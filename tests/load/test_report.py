@@ -11,10 +11,11 @@ from rich.console import Console
 
 from pipeline.load.bounds import judge
 from pipeline.load.idle import Idle
-from pipeline.load.measures import Measures
+from pipeline.load.measures import Measures, Second
 from pipeline.load.page import page
 from pipeline.load.plan import Plan
-from pipeline.load.report import Outcome, show, to_json
+from pipeline.load.report import Outcome, progress, show, to_json
+from pipeline.load.usage import Usage
 
 PLAN = Plan("http://127.0.0.1:1", sessions=3, echo=True)
 
@@ -82,3 +83,33 @@ def test_a_test_that_was_cut_short_says_so() -> None:
 
     assert words in shown(outcome(measures))
     assert words in page(outcome(measures))
+
+
+def test_what_the_service_used_is_told_by_process_and_together() -> None:
+    used = {"web": Usage(2, 3.0, 80 * 2**20), "Redis": Usage(1, 1.0, 20 * 2**20)}
+    found = replace(outcome(Measures(sent=1000, answered=1000, elapsed=10.0)), used=used, seconds=10.0)
+
+    lines = [line.split() for line in shown(found).splitlines()]
+    assert ["web", "2", "0.30", "3,000", "µs", "80", "MiB"] in lines
+    assert ["all", "3", "0.40", "4,000", "µs", "100", "MiB"] in lines
+    assert "<td>all</td><td>3</td><td>0.40</td>" in page(found)
+    assert to_json(found)["used"]["Redis"] == {"processes": 1, "cpu": 1.0, "memory": 20 * 2**20}
+    assert "What the service used" not in page(outcome(Measures()))
+
+
+def test_the_rate_of_now_is_that_of_the_last_whole_second() -> None:
+    measures = Measures(sent=210, answered=200, elapsed=2.1)
+    measures.seconds = {0: Second(answered=90), 1: Second(answered=105), 2: Second(answered=5)}
+
+    console = Console(file=io.StringIO(), width=80)
+    console.print(progress(PLAN, measures))
+    assert "105/s now" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_charts_leave_out_the_second_in_which_the_test_ended() -> None:
+    measures = Measures(sent=1, answered=1, elapsed=2.1)
+    measures.seconds = {0: Second(answered=100), 1: Second(answered=100)}
+    whole = page(outcome(measures))
+
+    measures.seconds[2] = Second(answered=1)
+    assert page(outcome(measures)) == whole
