@@ -35,7 +35,7 @@ UNAVAILABLE: Final = (
     exceptions.ReadOnlyError,
     exceptions.OutOfMemoryError,
     exceptions.MasterDownError,
-    exceptions.ClusterDownError,
+    exceptions.ClusterError,
     exceptions.TryAgainError,
     exceptions.AskError,  # and MovedError: the cluster moves a slot
     exceptions.SlotNotCoveredError,
