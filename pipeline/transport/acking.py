@@ -14,12 +14,12 @@ from mode.utils.futures import notify
 
 from .acks import ack
 from .attempts import Attempts
-from .connection import is_unavailable
+from .connection import Outage, is_unavailable
 from .errors import AbandonedError
 from .positions import Positions
 
 if TYPE_CHECKING:
-    from .producer import Producer
+    from .producer import Producer, Refusal
 
 __all__ = ["Acking"]
 
@@ -32,6 +32,7 @@ class Acking(Positions):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._committing: dict[TP, list[int]] = {}
+        self._outage = Outage("acking")
 
     @abstractmethod
     def fail(self, message: Message, error: BaseException) -> None:
@@ -93,6 +94,7 @@ class Acking(Positions):
             await self._handle_attached({tp: max(offsets) + 1 for tp, offsets in taken.items()})
             # What the agents sent while they worked on these events must be safe first.
             await self.confirm()
+            self._fail_refused(taken)
             committed = await ack(self._link, self.reader, self.app.conf.id, taken)
         except BaseException as error:
             for tp, offsets in taken.items():
@@ -100,12 +102,38 @@ class Acking(Positions):
                 self._acked_index[tp].update(offsets)
             if not is_unavailable(error):
                 raise
+            self._outage.tell(error)
             return False
         finally:
             self._committing = {}
         self.app.tables.on_commit(committed)
         self.app.monitor.on_tp_commit(committed)
         return bool(committed)
+
+    def _fail_refused(self, taken: Mapping[TP, list[int]]) -> None:
+        """Leave out the acks of events whose outputs Redis has refused for good: they have failed.
+
+        An agent that has looked at the outcome of its send has dealt with it.
+        """
+        for message, refusals in list(self._refused.items()):
+            tp, offset = message.tp, message.offset
+            is_taken = offset in taken.get(tp, ())
+            if is_taken:
+                unseen = [refusal.error for refusal in refusals if refusal.is_unseen()]
+                del self._refused[message]
+                if unseen:
+                    taken[tp].remove(offset)
+                    self._attempts.fail(message, unseen[0])
+            elif offset not in self._acked_index[tp] and (message.acked or self._is_stale(message)):
+                self._forget_refusals(message)
+
+    def _forget_refusals(self, message: Message) -> None:
+        for refusal in self._refused.pop(message, ()):
+            refusal.is_unseen()
+
+    @property
+    def _refused(self) -> dict[Message, list[Refusal]]:
+        return cast("Producer", self.app.producer).refused
 
     async def confirm(self) -> None:
         """Wait until everything that was sent so far was confirmed.
@@ -133,6 +161,7 @@ class Acking(Positions):
             self._acked_index[message.tp].discard(message.offset)
             self._acked[message.tp].remove(message.offset)
             if not self._stays_pending(message):
+                self._forget_refusals(message)
                 self._attempts.fail(message, AbandonedError())
 
     def abandon(self, message: Message) -> None:

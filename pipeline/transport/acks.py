@@ -9,7 +9,7 @@ from faust.types import TP
 from mode import get_logger
 from redis.exceptions import NoScriptError
 
-from .connection import Command
+from .connection import Command, is_unavailable
 from .link import Link
 from .partitions import PartitionReader
 from .scripts import NOT_OWNER
@@ -27,13 +27,16 @@ async def ack(
 ) -> dict[TP, int]:
     """Ack offsets under the lease that the reader holds; a partition that has another owner refuses them.
 
+    Where acks are refused, what is pending is claimed: that takes a lease again that Redis lost, and tells
+    who else has it.
+
     Returns:
         The last offset of each partition plus one, of those that are read through the group.
 
     Raises:
-        redis.exceptions.RedisError: Redis is away, or has refused an ack for good.
+        redis.exceptions.RedisError: Redis is away; acking again does no harm.
     """
-    acked = {tp: found for tp, found in offsets.items() if tp in reader.queues}
+    acked = {tp: found for tp, found in offsets.items() if found and tp in reader.queues}
     calls: list[tuple[TP, Command]] = []
     for tp, found in acked.items():
         trimming = int((await link.topics.facts(tp.topic)).is_queue)
@@ -47,10 +50,16 @@ async def ack(
         await link.scripts.load("ack")
         results = await link.server.stream.execute_many(commands)
     for (tp, _), result in zip(calls, results, strict=True):
-        if isinstance(result, Exception):
+        if isinstance(result, Exception) and is_unavailable(result):
             raise result
-        if result == NOT_OWNER:
-            logger.warning("%s-%s has another owner, acks were refused", *tp)
+        if isinstance(result, Exception):
+            logger.error("%s-%s: acks were refused: %s", *tp, result)
+        elif result == NOT_OWNER:
+            logger.warning("%s-%s: acks were refused, the lease has another owner or is gone", *tp)
+        else:
+            continue
+        reader.rewind(tp)
     for tp, found in acked.items():
-        reader.queues[tp].in_flight.difference_update(found)
+        if tp in reader.queues:  # it may have been given out anew in the meantime
+            reader.queues[tp].in_flight.difference_update(found)
     return {tp: max(found) + 1 for tp, found in acked.items()}

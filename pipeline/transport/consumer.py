@@ -28,10 +28,10 @@ from .abandoned import AbandonedEvents
 from .acking import Acking
 from .attempts import MAX_ATTEMPTS, REDELIVERY_HEADER, AgentErrors, Attempts
 from .conductor import Conductor
-from .connection import is_unavailable
+from .connection import REDIS_ERRORS, Outage
 from .garbage import set_start_up_aside
 from .group import GroupMember, MemberState
-from .housekeeping import RETENTION_INTERVAL, expire_entries, expire_tombstones, has_strays
+from .housekeeping import HOUSEKEEPING_INTERVAL, expire_entries, expire_tombstones, has_strays
 from .keys import GroupKeys
 from .partitions import PartitionReader
 from .positions import RETRY_DELAY
@@ -83,6 +83,8 @@ class Consumer(Acking):
         self.app.sensors.add(AbandonedEvents(self))
         self._last_turn = monotonic()
         self._probed = False
+        self._reading = Outage("reading")
+        self._housekeeping = Outage("housekeeping")
         self._replies = conf.reply_to
         replies = ReplyConsumer(self.app, loop=self.app.loop, beacon=self.app.beacon)
         self.app._reply_consumer = replies  # type: ignore[attr-defined]
@@ -155,12 +157,19 @@ class Consumer(Acking):
             for tp in begin:
                 if tp.topic != self._replies:  # an answer may have come before its reader
                     self.reader.logs[tp] = await self._end_of(tp)
-        for tp in self.reader.logs:
-            if self.reader.logs[tp] > await self._end_of(tp):
-                logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
-                self.reader.logs[tp] = 0
+        await self._notice_new_beginnings()
         self._agent_errors.watch(self.app.agents.values())
         await self.on_partitions_assigned(set(assigned), generation)
+
+    async def _notice_new_beginnings(self) -> None:
+        """Read logs from their beginning that are shorter than what was read of them."""
+        for tp in list(self.reader.logs):
+            end = await self._end_of(tp)
+            if self.reader.logs.get(tp, 0) > end:
+                facts = self._link.topics.known(tp.topic)
+                if end > 1 or facts is None or not facts.retention:  # else it has expired
+                    logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
+                self.reader.logs[tp] = 0
 
     def assignment(self) -> set[TP]:
         """Return the partitions this member owns."""
@@ -202,10 +211,8 @@ class Consumer(Acking):
             return due
         try:
             return await self.reader.read(active, self._attempts.pause(timeout))
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
-            logger.warning("reading: Redis is away (%s), trying again", error)
+        except REDIS_ERRORS as error:
+            self._reading.tell(error)
             await asyncio.sleep(RETRY_DELAY)
             return {}
 
@@ -337,6 +344,7 @@ class Consumer(Acking):
             return
         message.acked = True
         self._unacked_messages.discard(message)
+        self._forget_refusals(message)
         self._attempts.fail(message, error, allowed)
 
     def dead(self, tp: TP, offset: int) -> None:
@@ -352,12 +360,21 @@ class Consumer(Acking):
         """Find entries that a worker read after it had lost the partition, and claim them."""
         async for _ in self.itertimer(self.member.session_timeout / 2, name="strays"):
             for tp in list(self.reader.queues):
-                look = partial(has_strays, self._link, tp, self.app.conf.id, self.member_id)
-                if self.member.may_read and await self.persist(look):
+                if self.member.may_read and await self._has_strays(tp):
                     self.reader.rewind(tp)
 
+    async def _has_strays(self, tp: TP) -> bool:
+        try:
+            return await has_strays(self._link, tp, self.app.conf.id, self.member_id)
+        except REDIS_ERRORS:
+            return False  # reading says so, and this is looked at again soon
+
     @Service.task
-    async def _expire_entries(self) -> None:
-        async for _ in self.itertimer(RETENTION_INTERVAL, name="retention"):
-            await self.persist(partial(expire_entries, self._link, self.assignment()))
-            await self.persist(partial(expire_tombstones, self._link, self.assignment()))
+    async def _keep_house(self) -> None:
+        async for _ in self.itertimer(HOUSEKEEPING_INTERVAL, name="housekeeping"):
+            try:
+                await self._notice_new_beginnings()
+                await expire_entries(self._link, self.assignment())
+                await expire_tombstones(self._link, self.assignment())
+            except REDIS_ERRORS as error:
+                self._housekeeping.tell(error)

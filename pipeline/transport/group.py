@@ -26,7 +26,7 @@ from faust.assignor.partition_assignor import PartitionAssignor
 from faust.types import TP, AppT
 from mode import get_logger
 
-from .connection import BLOCK_MS, is_unavailable
+from .connection import BLOCK_MS, REDIS_ERRORS, Outage, is_unavailable
 from .keys import GroupKeys
 from .link import Link
 from .scripts import NOT_MEMBER
@@ -102,6 +102,7 @@ class GroupMember:
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._last_beat = 0.0
+        self._outage = Outage(f"group {app.conf.id}")
 
     def subscribe(self, topics: Iterable[str]) -> bool:
         """Set what this member reads; tells whether that changed (the group is then entered again)."""
@@ -145,11 +146,11 @@ class GroupMember:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(pause):
                             await self._wake.wait()
+            except REDIS_ERRORS as error:
+                self._outage.tell(error)
+                await asyncio.sleep(RETRY_DELAY)
             except Exception as error:
-                if is_unavailable(error):
-                    logger.warning("group %s: Redis is away (%s), trying again", self.app.conf.id, error)
-                else:
-                    logger.exception("group %s: heartbeat failed: %r", self.app.conf.id, error)
+                logger.exception("group %s: heartbeat failed: %r", self.app.conf.id, error)
                 await asyncio.sleep(RETRY_DELAY)
 
     async def leave(self) -> None:
@@ -213,24 +214,28 @@ class GroupMember:
         if self.state is MemberState.RELEASED:
             if plan:
                 self._start_transition(self._take(plan, generation))
+            elif not released:
+                await self._tell_release(generation)  # again, as Redis may have lost it
             return REBALANCE_BEAT
         # From when it was sent: after a handler that blocked the loop the next one is due at once.
         return max(0.0, self.heartbeat_interval - (monotonic() - sent))
 
     async def _release(self, generation: int) -> None:
         await self._on_revoked()
-        metadata = self._assignor.metadata(set(self.subscription)).encode()
-        keys = [self._keys.members, self._keys.released, self._keys.state, self._keys.signal]
         while True:
             try:
-                await self._scripts.call("group_release", keys, self.member_id, generation, metadata)
+                await self._tell_release(generation)
                 break
-            except Exception as error:
-                if not is_unavailable(error):
-                    raise
+            except REDIS_ERRORS as error:
+                self._outage.tell(error)
                 await asyncio.sleep(RETRY_DELAY)
         self.generation = generation
         self.state = MemberState.RELEASED
+
+    async def _tell_release(self, generation: int) -> None:
+        metadata = self._assignor.metadata(set(self.subscription)).encode()
+        keys = [self._keys.members, self._keys.released, self._keys.state, self._keys.signal]
+        await self._scripts.call("group_release", keys, self.member_id, generation, metadata)
 
     async def _take(self, plan: bytes, generation: int) -> None:
         assignment = ConsumerProtocolMemberAssignment.decode(plan)
@@ -276,7 +281,9 @@ class GroupMember:
                     "XREAD", "BLOCK", BLOCK_MS, "STREAMS", self._keys.signal, last
                 )
             except Exception as error:
-                if not is_unavailable(error):
+                if isinstance(error, REDIS_ERRORS):
+                    self._outage.tell(error)
+                else:
                     logger.exception("reading %s failed: %r", self._keys.signal, error)
                 last = "$"
                 signals, self._signals = self._signals, None

@@ -10,10 +10,11 @@ from faust.types import TP
 from .keys import index_key, stream_key, tombstones_key
 from .link import Link
 
-__all__ = ["RETENTION_INTERVAL", "expire_entries", "expire_tombstones", "has_strays"]
+__all__ = ["HOUSEKEEPING_INTERVAL", "expire_entries", "expire_tombstones", "has_strays"]
 
-#: Seconds between looks for entries older than their topic's retention, and for tombstones.
-RETENTION_INTERVAL: Final = 5.0
+#: Seconds between looks for entries older than their topic's retention, for tombstones, and for logs that
+#: begin anew.
+HOUSEKEEPING_INTERVAL: Final = 5.0
 #: Entries one such look takes at once: a script keeps Redis from everything else.
 RETENTION_PAGE: Final = 500
 

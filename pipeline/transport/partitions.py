@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Final
 
 from faust.types import TP
@@ -33,6 +34,8 @@ _Read = Callable[[Lane, list[TP]], Coroutine[Any, Any, dict[TP, list[Record]]]]
 READ_COUNT: Final = 200
 #: Seconds between tries while Redis is away.
 RETRY_DELAY: Final = 0.5
+#: Seconds between tries to claim a partition that Redis refuses: reading the others stops for each.
+REFUSED_DELAY: Final = 2.0
 
 
 @dataclass
@@ -41,12 +44,14 @@ class QueuePartition:
 
     Attributes:
         claim_cursor: Where the next page of pending entries starts; ``None`` once all were claimed.
+        refused_until: It is left alone until then, as Redis refused to claim it (its key is no stream, say).
         lost: A later generation holds the lease; nothing is read until the group has told us more.
         known: The group was seen in Redis; if it has to be made after that, Redis lost data.
         in_flight: Offsets handed to the streams and not yet acked in Redis.
     """
 
     claim_cursor: str | None = "0-0"
+    refused_until: float = 0.0
     lost: bool = False
     known: bool = False
     in_flight: set[int] = field(default_factory=set)
@@ -131,7 +136,7 @@ class PartitionReader:
             timeout: Seconds.
 
         Raises:
-            redis.exceptions.RedisError: Redis is away, or something is wrong with a partition.
+            redis.exceptions.RedisError: Redis is away, or something is wrong with a log.
         """
         claiming = [tp for tp in active if self._is_claimed(tp)]
         if claiming:
@@ -176,7 +181,15 @@ class PartitionReader:
     async def _claim_first(self, tps: list[TP]) -> dict[TP, list[Record]]:
         """Claim a page of the first of these partitions that has any pending entries."""
         for tp in tps:
-            records = await self._claim(tp, self.queues[tp])
+            partition = self.queues[tp]
+            try:
+                records = await self._claim(tp, partition)
+            except ResponseError as error:
+                if is_unavailable(error):
+                    raise
+                logger.error("%s-%s can't be read, trying again: %s", *tp, error)
+                partition.refused_until = monotonic() + REFUSED_DELAY
+                continue
             if records:
                 return {tp: records}
         return {}
@@ -223,7 +236,12 @@ class PartitionReader:
 
     def _is_claimed(self, tp: TP) -> bool:
         partition = self.queues.get(tp)
-        return partition is not None and partition.claim_cursor is not None and not partition.lost
+        return (
+            partition is not None
+            and partition.claim_cursor is not None
+            and not partition.lost
+            and partition.refused_until <= monotonic()
+        )
 
     async def _claim(self, tp: TP, partition: QueuePartition) -> list[Record]:
         """Claim a page of pending entries, leaving out those in flight here."""

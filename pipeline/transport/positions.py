@@ -11,7 +11,7 @@ from faust.transport import base
 from faust.types import TP
 from redis.exceptions import ResponseError
 
-from .connection import execute, is_unavailable
+from .connection import Outage, execute, is_unavailable
 from .keys import stream_key
 from .link import Link
 from .partitions import PartitionReader
@@ -103,10 +103,12 @@ class Positions(base.Consumer):
         Raises:
             redis.exceptions.RedisError: Redis is away, and the consumer stops; or the call itself failed.
         """
+        outage = Outage("the consumer waits")
         while True:
             try:
                 return await call()
             except Exception as error:
                 if not is_unavailable(error) or self.should_stop:
                     raise
+                outage.tell(error)
                 await asyncio.sleep(RETRY_DELAY)

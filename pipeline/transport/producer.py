@@ -7,19 +7,20 @@ import contextlib
 import itertools
 import logging
 from collections import deque
-from collections.abc import Awaitable, Mapping
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from faust.exceptions import ProducerSendError
+from faust.streams import current_event
 from faust.transport import base
-from faust.types import TP, HeadersArg, RecordMetadata
+from faust.types import TP, HeadersArg, Message, RecordMetadata
 from faust.utils.terminal import SpinnerHandler
 from mode import get_logger
 from redis.exceptions import NoScriptError
 
-from .connection import Command, is_unavailable
+from .connection import REDIS_ERRORS, Command, Outage, is_unavailable
 from .errors import NotOwnerError
 from .keys import index_key, lease_key, stream_key, tombstones_key, topic_key
 from .link import Link
@@ -44,6 +45,8 @@ GATHER_TIME: Final = 0.002
 QUEUE_LIMIT: Final = 10_000
 #: Seconds between tries while Redis is away, from the first to the longest.
 RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
+#: Tries between words on one outage.
+TELL_EVERY: Final = 10
 _COMPACTED: Final = "append_compacted"
 #: What a message may consist of once it is serialized.
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
@@ -68,6 +71,27 @@ class _Entry(NamedTuple):
     command: Command
     confirmed: asyncio.Future[RecordMetadata]
     told: Told | None
+    source: Message | None = None
+
+
+class Refusal:
+    """Redis has refused a message for good.
+
+    Attributes:
+        error: Why.
+    """
+
+    def __init__(self, error: ProducerSendError, entry: _Entry) -> None:
+        self.error = error
+        self._confirmed = entry.confirmed
+        # Else Faust has looked at the outcome by itself, and it can't be known whether the agent did, too.
+        self._knows_looks = entry.told is not None
+
+    def is_unseen(self) -> bool:
+        """Tell whether nobody has looked at the outcome so far. Asyncio complains no more that nobody did."""
+        unseen = self._confirmed._log_traceback or not self._knows_looks
+        self._confirmed.exception()
+        return unseen
 
 
 class Producer(base.Producer):
@@ -75,6 +99,9 @@ class Producer(base.Producer):
 
     An entry whose confirmation got lost with the connection is sent again: delivery is at least once.
     Order within a partition is the order of ``send``.
+
+    Attributes:
+        refused: What Redis has refused for good, by the message that its agent was working on.
     """
 
     logger = logger
@@ -90,6 +117,7 @@ class Producer(base.Producer):
         self._wakeup = asyncio.Event()
         self._changed = asyncio.Event()
         self._produced = self.app.on_produce_message
+        self.refused: dict[Message, list[Refusal]] = {}
         self.sensing = Sensing(self.app)
 
     @cached_property
@@ -133,7 +161,7 @@ class Producer(base.Producer):
         """Wait until a message to this topic can be queued, or the producer has stopped."""
         while not (self.has_room(topic) or self._closed):
             if self._link.topics.known(topic) is None:
-                await self._known(topic)
+                await self._persist(lambda: self._link.topics.facts(topic))
             else:
                 await self._wait_for_change()
 
@@ -184,7 +212,9 @@ class Producer(base.Producer):
         else:
             command = ("XADD", stream_key(topic, partition), "0-*", *fields)
         self._sent += 1
-        self._queue.append(_Entry(self._sent, tp, command, confirmed, told))
+        working_on = current_event()
+        source = working_on.message if working_on is not None else None
+        self._queue.append(_Entry(self._sent, tp, command, confirmed, told, source))
         self._wakeup.set()
         return confirmed
 
@@ -259,9 +289,14 @@ class Producer(base.Producer):
         Raises:
             TopicMismatchError: It is recorded with another number of partitions.
         """
-        await self._link.topics.declare(
-            topic, partitions, retention=retention_ms(retention), compacting=bool(compacting)
+        declare = partial(
+            self._link.topics.declare,
+            topic,
+            partitions,
+            retention=retention_ms(retention),
+            compacting=bool(compacting),
         )
+        await self._persist(declare)
 
     def key_partition(self, topic: str, key: bytes) -> TP:
         """Return the partition that a key belongs to."""
@@ -302,13 +337,15 @@ class Producer(base.Producer):
     async def _as_started(self) -> Producer:
         return self
 
-    async def _known(self, topic: str) -> TopicFacts:
+    async def _persist(self, call: Callable[[], Awaitable[TopicFacts]]) -> TopicFacts:
+        outage = Outage("the producer waits")
         for attempt in itertools.count():
             try:
-                return await self._link.topics.facts(topic)
+                return await call()
             except Exception as error:
                 if not is_unavailable(error) or self.should_stop:
                     raise
+                outage.tell(error)
                 await asyncio.sleep(_delay(attempt))
         raise AssertionError("unreachable")
 
@@ -356,14 +393,14 @@ class Producer(base.Producer):
                 await self._wakeup.wait()
             await self._gather(is_busy=monotonic() - last < GATHER_TIME)
             self._batch = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
-            left = await self._send_batch(self._batch)
+            left, trouble = await self._send_batch(self._batch)
             self._queue.extendleft(reversed(left))
             self._batch = []
             last = monotonic()
             self._changed.set()
             if left:
-                if attempt == 1:  # at first it may only not have known a script yet
-                    logger.warning("Redis takes no messages, %d are waiting", len(self._queue))
+                if attempt % TELL_EVERY == 1:  # at first it may only not have known a script yet
+                    logger.warning("Redis takes no messages (%s), %d are waiting", trouble, len(self._queue))
                 await asyncio.sleep(_delay(attempt))
                 attempt += 1
             else:
@@ -374,35 +411,43 @@ class Producer(base.Producer):
         if seconds and len(self._queue) < BATCH_SIZE:
             await asyncio.sleep(seconds)
 
-    async def _send_batch(self, batch: list[_Entry]) -> list[_Entry]:
-        """Send a batch in one round trip and return what has to be sent again, in order."""
+    async def _send_batch(self, batch: list[_Entry]) -> tuple[list[_Entry], Exception | None]:
+        """Send a batch in one round trip; return what has to be sent again, in order, and why."""
         commands = [entry.command for entry in batch]
         commands += self._renewals_of({entry.tp for entry in batch})
         try:
             results = await self._link.server.stream.execute_many(commands)
-            if any(isinstance(result, NoScriptError) for result in results):
-                await self._link.scripts.load(_COMPACTED)
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("sending %d messages failed: %r", len(batch), error)
             await self._link.server.relearn()
-            return batch
-        left = []
+            return batch, error
+        left: list[_Entry] = []
+        trouble: Exception | None = None
         for entry, result in zip(batch, results[: len(batch)], strict=True):
             if isinstance(result, Exception):
-                if isinstance(result, NoScriptError) or is_unavailable(result):
+                if is_unavailable(result):
                     left.append(entry)
+                    trouble = result
                 else:
                     topic, partition = entry.tp
                     text = f"topic {topic!r}, partition {partition}: {result}"
-                    logger.warning("%s", text)
-                    self._refuse(entry, ProducerSendError(text))
+                    logger.error("%s", text)
+                    self._refuse(entry, ProducerSendError(text), by_redis=True)
             else:
                 topic, partition = tp = entry.tp
                 self._confirm(entry, RecordMetadata(topic, partition, tp, offset_of(result)))
-        if left:
+        if isinstance(trouble, NoScriptError):
+            await self._load_script()
+        elif left:
             await self._link.server.relearn()
-        return left
+        return left, trouble
+
+    async def _load_script(self) -> None:
+        try:
+            await self._link.scripts.load(_COMPACTED)
+        except REDIS_ERRORS as error:
+            logger.warning("Redis does not load a script (%s), trying again", error)
 
     def _confirm(self, entry: _Entry, metadata: RecordMetadata) -> None:
         if not entry.confirmed.done():
@@ -414,10 +459,13 @@ class Producer(base.Producer):
             except Exception:  # the program's own; it must not hold up the messages of all others
                 logger.exception("a sensor failed that was told of a message")
 
-    def _refuse(self, entry: _Entry, error: ProducerSendError) -> None:
+    def _refuse(self, entry: _Entry, error: ProducerSendError, *, by_redis: bool = False) -> None:
         if not entry.confirmed.done():
             entry.confirmed.set_exception(error)
-            entry.confirmed.exception()  # nobody may be waiting for it
+            if by_redis and entry.source is not None:
+                self.refused.setdefault(entry.source, []).append(Refusal(error, entry))
+            else:
+                entry.confirmed.exception()  # nobody may be waiting for it
         if entry.told is not None:
             sensors, state = entry.told
             try:

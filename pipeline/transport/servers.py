@@ -27,6 +27,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
 
+from .asking import AskingCluster, AskingConnection, closed_in_use
 from .connection import SOCKET_TIMEOUT, Command, is_unavailable
 from .errors import BrokerAddressError
 from .stream_connection import StreamConnection
@@ -133,11 +134,13 @@ class ClusterServer:
         given = {name: value for name, value in self._options.items() if name != "connection_class"}
         given.pop("db", None)
         given.pop("retry", None)
-        self._cluster = RedisCluster(
+        self._cluster = AskingCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in nodes],
             ssl="connection_class" in self._options,
             # What to repeat is decided by those who call; a repeated XADD would be a second entry.
             retry=Retry(NoBackoff(), 0),
+            # After so many MOVED it would close all connections, those in use as well; see `relearn`.
+            reinitialize_steps=0,
             **given,
         )
         self.commands = cast(Redis, _raw(self._cluster))
@@ -150,7 +153,7 @@ class ClusterServer:
     async def blocking(self, key: str) -> StreamConnection:
         """Connect to the node that holds a key."""
         node = await self._node(key)
-        return StreamConnection(ConnectionPool(host=node.host, port=node.port, **self._options))
+        return AskingConnection(self._pool_of, node.host, int(node.port))
 
     async def unblock(self, key: str, client_id: int) -> None:
         """End a blocking read on the node that holds the key."""
@@ -169,6 +172,9 @@ class ClusterServer:
         """Give up the pools of all nodes."""
         await self._cluster.aclose()
 
+    def _pool_of(self, host: str, port: int) -> ConnectionPool:
+        return ConnectionPool(host=host, port=port, **self._options)
+
     async def _node(self, key: str) -> ClusterNode:
         await self._cluster.initialize()
         return cast(ClusterNode, self._cluster.get_node_from_key(key))
@@ -185,7 +191,8 @@ class _ClusterStream:
         pipeline = self._cluster.pipeline()
         for command in commands:
             pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
+        with closed_in_use():
+            return await pipeline.execute(raise_on_error=False)
 
     async def close(self) -> None:
         """Nothing to do: the connections are the cluster's."""

@@ -61,9 +61,12 @@ class StreamConnection:
     async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one go and return their replies, among them the errors of single commands.
 
+        Where the connection broke after some replies, each of the others is its error; whether those commands
+        were executed is not known.
+
         Raises:
-            redis.exceptions.ConnectionError: The connection broke; how many were executed is not known.
-            redis.exceptions.TimeoutError: The same, as Redis did not answer in time.
+            redis.exceptions.ConnectionError: The connection broke before any reply.
+            redis.exceptions.TimeoutError: The same, as Redis was silent for too long.
         """
         protocol = self._protocol
         if protocol is None or protocol.lost:
@@ -108,6 +111,8 @@ class _Protocol(asyncio.Protocol):
         self._waiting: deque[_Exchange] = deque()
         self._unsent: list[bytes] = []
         self._watchdog: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
+        self._unwritten = 0
         self._closed = self._loop.create_future()
         # Kept, as a stream writer that is collected closes its socket.
         self._writer = connection._writer
@@ -140,6 +145,7 @@ class _Protocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand replies out to those who wait, in order."""
+        self._heard_at = self._loop.time()
         self._reader.feed(data)
         gets = self._reader.gets
         try:
@@ -174,8 +180,12 @@ class _Protocol(asyncio.Protocol):
             self._watchdog.cancel()
             self._watchdog = None
         while self._waiting:
-            done = self._waiting.popleft().done
-            if not done.done():
+            expected, replies, done, _ = self._waiting.popleft()
+            if done.done():
+                continue
+            if replies:
+                done.set_result(replies + [error] * (expected - len(replies)))
+            else:
                 done.set_exception(error)
         self._transport.abort()
 
@@ -185,11 +195,18 @@ class _Protocol(asyncio.Protocol):
         await asyncio.wait([self._closed], timeout=CLOSE_TIMEOUT)
 
     def _look(self) -> None:
-        """Break the connection when Redis has been silent for too long; else look again later."""
+        """Break the connection when Redis has been silent for too long; else look again later.
+
+        What still goes out or comes in, however slowly, is no silence.
+        """
         self._watchdog = None
         if not self._waiting:
             return
-        due = self._waiting[0].sent_at + SOCKET_TIMEOUT
+        unwritten = self._transport.get_write_buffer_size()
+        if unwritten != self._unwritten:
+            self._unwritten = unwritten
+            self._heard_at = self._loop.time()
+        due = max(self._waiting[0].sent_at, self._heard_at) + SOCKET_TIMEOUT
         if due <= self._loop.time():
             self.break_off(exceptions.TimeoutError(f"no reply from Redis in {SOCKET_TIMEOUT:g} s"))
         else:

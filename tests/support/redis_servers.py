@@ -100,6 +100,12 @@ class Cluster:
 
     def move(self, key: str) -> None:
         """Move the slot of a key to another primary, as resharding does."""
+        with self.moving(key):
+            pass
+
+    @contextmanager
+    def moving(self, key: str) -> Iterator[None]:
+        """Move the slot of a key to another primary; during the block its keys are there, but it is not."""
         source = self.holder(key)
         with self.client() as client:
             slot = client.keyslot(key)
@@ -110,6 +116,7 @@ class Cluster:
         source.call("CLUSTER SETSLOT", slot, "MIGRATING", ids[target.port])
         while keys := source.call("CLUSTER GETKEYSINSLOT", slot, 100):
             source.call("MIGRATE", HOST, target.port, "", 0, 5000, "KEYS", *keys)
+        yield
         for port in primaries:
             self.nodes[port].call("CLUSTER SETSLOT", slot, "NODE", ids[target.port])
 

@@ -15,8 +15,9 @@ from pipeline.ports import free_port
 from pipeline.transport import BrokerAddressError
 from pipeline.transport.servers import server_at
 from tests.support.redis_servers import HOST, Cluster, RedisServer, certificate, cluster, sentinel
-from tests.support.waiting import wait_until
+from tests.support.waiting import eventually, wait_until
 from tests.transport.conftest import StartWorker, numbers_seen, send_numbers
+from tests.transport.test_redis_faults import all_seen, in_order, more, sending
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,24 @@ async def test_slots_that_move_are_followed(
     await send_numbers(redis_cluster.url, 50, first=50)
 
     wait_until(lambda: set(numbers_seen(notes)) == set(range(100)), "50 more numbers")
+
+
+@pytest.mark.parametrize("key", ["{numbers:0}", "{doubled:1}", "faust:{asked}:state"])
+async def test_work_goes_on_while_a_slot_moves(
+    redis_cluster: Cluster, start_worker: StartWorker, notes: redis.Redis, redis_url: str, key: str
+) -> None:
+    worker = start_worker(redis_cluster.url, notes_url=redis_url, app="asked")
+    async with sending(redis_cluster.url) as sent:
+        await more(sent)
+        with redis_cluster.moving(key):
+            await more(sent, 200)
+            so_far = len(sent)
+            await eventually(lambda: len(set(notes.lrange("doubled", 0, -1))) >= so_far, "outputs of all")
+        await more(sent)
+
+    all_seen(notes, sent)
+    in_order(notes)
+    assert "Traceback" not in worker.printed()
 
 
 async def test_a_cluster_that_loses_a_primary_goes_on_with_its_replica(

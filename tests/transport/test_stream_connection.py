@@ -94,6 +94,33 @@ async def test_a_redis_that_hangs_is_given_up_in_time(
     await connection.close()
 
 
+async def test_replies_that_came_before_the_connection_broke_count(connection: StreamConnection) -> None:
+    end_all = ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
+    first, _, last = await connection.execute_many([("ECHO", "one"), end_all, ("ECHO", "two")])
+    assert first == b"one"
+    assert isinstance(last, exceptions.ConnectionError)
+
+
+async def test_a_reply_that_takes_long_is_waited_for_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_connection, "SOCKET_TIMEOUT", 0.2)
+
+    async def say_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = b""
+        while b"ECHO" not in asked:
+            asked = await reader.read(65536)
+            writer.write(b"+OK\r\n" * asked.count(b"SETINFO"))  # to what redis-py says of itself
+        for piece in (b"$10\r\n", *[b"x"] * 10, b"\r\n"):
+            await asyncio.sleep(0.05)
+            writer.write(piece)
+        writer.close()
+
+    async with await asyncio.start_server(say_slowly, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        connection = StreamConnection(pool_of(f"redis://127.0.0.1:{port}"))
+        assert await connection.execute("ECHO", "x" * 10) == b"x" * 10
+        await connection.close()
+
+
 async def test_a_redis_that_died_is_an_error_and_found_when_it_is_back(own_redis: EmbeddedRedis) -> None:
     connection = StreamConnection(pool_of(own_redis.url))
     await connection.execute("PING")

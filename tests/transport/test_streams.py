@@ -25,6 +25,7 @@ def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
 
     def make(**settings: Any) -> faust.App:
         defaults: dict[str, Any] = {
+            "broker": redis_url,
             "topic_partitions": 1,
             "broker_session_timeout": 3.0,
             "broker_heartbeat_interval": 0.5,
@@ -32,7 +33,7 @@ def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
             "web_enabled": False,
             "datadir": tmp_path,
         }
-        return faust.App("streams", broker=redis_url, **(defaults | settings))
+        return faust.App("streams", **(defaults | settings))
 
     return make
 

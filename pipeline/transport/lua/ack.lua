@@ -7,7 +7,8 @@
 -- ARGV[3]  0 or 1  trim
 -- ARGV[4…] entry ids
 --
--- Result: how many were pending and are acked now; -1 if the lease is not ours.
+-- Result: how many were pending and are acked now; -1 if the lease is not ours. A stream that is gone has
+-- nothing to ack.
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then
   return -1
 end
@@ -15,7 +16,7 @@ local acked = redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, 4))
 if redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('HDEL', KEYS[3], unpack(ARGV, 4))
 end
-if ARGV[3] == '0' then
+if ARGV[3] == '0' or redis.call('EXISTS', KEYS[1]) == 0 then
   return acked
 end
 local needed = nil

@@ -11,11 +11,15 @@
 -- ARGV[7]  ms      how long a dead letter is kept
 --
 -- Result: {attempts so far, 1 if it went to the dead letters}; {-1, 0} if the lease is not ours;
--- {0, 0} if the entry is not pending any more.
+-- {0, 0} if the entry is not pending any more, or the stream or the group is gone.
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then
   return {-1, 0}
 end
-if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1) == 0 then
+local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)
+if pending['err'] and string.sub(pending['err'], 1, 7) ~= 'NOGROUP' then
+  return pending
+end
+if #pending == 0 then
   return {0, 0}
 end
 local attempts = redis.call('HINCRBY', KEYS[3], ARGV[3], 1)

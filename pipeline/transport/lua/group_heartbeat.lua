@@ -7,12 +7,14 @@
 -- ARGV[2]  ms      session time-out
 -- ARGV[3]  ms      rebalance time-out: a member that has not let go by then, while others have, is put out
 --
--- A member that was itself silent for longer than the session time-out puts nobody out: either
--- it was frozen, or Redis was away, and then the others were kept from their heartbeats as well.
+-- A member that was itself silent for longer than the session time-out puts nobody out, and everybody's time
+-- begins anew: Redis was away, or its clock jumped, and the others were kept from their heartbeats as well. (Had
+-- it alone been frozen, another would have put it out.) The same when its last heartbeat lies in the future.
 --
 -- Result: {generation, leader, released by all (0 or 1), plan of this member or false};
--- {-1} if this member is not, or no longer, in the group.
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+-- {-1} if this member is not, or no longer, in the group, or the group has lost its generation.
+local generation = tonumber(redis.call('HGET', KEYS[5], 'generation'))
+if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 or not generation then
   return {-1}
 end
 local time = redis.call('TIME')
@@ -20,9 +22,13 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local limit = now - tonumber(ARGV[2])
 local previous = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)
 redis.call('ZADD', KEYS[2], now, ARGV[1])
-local generation = tonumber(redis.call('HGET', KEYS[5], 'generation'))
 
-if previous > limit then
+if previous <= limit or previous > now then
+  for _, member in ipairs(redis.call('HKEYS', KEYS[1])) do
+    redis.call('ZADD', KEYS[2], now, member)
+  end
+  redis.call('HSET', KEYS[5], 'since', now)
+else
   local dead = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. limit)
   if #dead > 0 then
     for _, member in ipairs(dead) do

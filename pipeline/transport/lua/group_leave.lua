@@ -11,8 +11,10 @@ if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then
 end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('DEL', KEYS[3], KEYS[4])
-local time = redis.call('TIME')
-redis.call('HINCRBY', KEYS[5], 'generation', 1)
-redis.call('HSET', KEYS[5], 'since', time[1] * 1000 + math.floor(time[2] / 1000))
+if redis.call('EXISTS', KEYS[5]) == 1 then -- else the next heartbeat finds it lost, and begins anew
+  local time = redis.call('TIME')
+  redis.call('HINCRBY', KEYS[5], 'generation', 1)
+  redis.call('HSET', KEYS[5], 'since', time[1] * 1000 + math.floor(time[2] / 1000))
+end
 redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'leave', ARGV[1])
 return 1
