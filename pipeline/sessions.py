@@ -26,7 +26,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import orjson
 from redis.asyncio import Redis
@@ -196,10 +196,7 @@ class Sessions:
                 inbox_limit=settings.inbox_limit,
                 ttl=settings.session_ttl if settings.session_ttl_sliding else 0,
                 frame_id=answer_id(inbound.id),
-                busy_msg=json_text(error_text(SESSION_BUSY)),
-                busy=_failure(SESSION_BUSY),
-                nothing_msg=json_text(error_text(NOTHING_TO_REGENERATE)),
-                nothing=_failure(NOTHING_TO_REGENERATE),
+                **_REFUSALS,
             )
         )
         holders = Holders.of(reply[1])
@@ -387,6 +384,14 @@ def _failure(code: str, retryable: bool | None = None, retry_after: float | None
     if retry_after is not None:
         fields["retry_after"] = retry_after
     return "," + orjson.dumps(fields).decode()[1:-1]
+
+
+_REFUSALS: Final = {
+    "busy_msg": json_text(error_text(SESSION_BUSY)),
+    "busy": _failure(SESSION_BUSY),
+    "nothing_msg": json_text(error_text(NOTHING_TO_REGENERATE)),
+    "nothing": _failure(NOTHING_TO_REGENERATE),
+}
 
 
 def _marks(outcome: Outcome) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from faust.types import TP
@@ -38,10 +38,16 @@ class Lane:
         self.tps: frozenset[TP] = frozenset()
         self.read: asyncio.Task[dict[TP, list[Record]]] | None = None
 
-    def start(self, tps: frozenset[TP], read: Coroutine[Any, Any, dict[TP, list[Record]]]) -> None:
-        """Begin a read, which sends its command through :meth:`block`."""
+    def start(
+        self,
+        tps: frozenset[TP],
+        read: Coroutine[Any, Any, dict[TP, list[Record]]],
+        over: Callable[[object], None],
+    ) -> None:
+        """Begin a read, which sends its command through :meth:`block`; ``over`` is called when it is over."""
         self.tps = tps
         self.read = asyncio.ensure_future(read)
+        self.read.add_done_callback(over)
 
     async def block(self, *command: str | bytes | int) -> Any:
         """Send a blocking command for ``tps``; a connection that fails is given up.

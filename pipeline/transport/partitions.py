@@ -143,14 +143,19 @@ class PartitionReader:
             return await self._finish_queue_reads() or await self._claim_first(claiming)
         self._start_reads(self._queue_lanes, [tp for tp in active if self._is_read(tp)], self._read_queues)
         self._start_reads(self._log_lanes, [tp for tp in active if tp in self.logs], self._read_logs)
-        if not self._reads():
-            await asyncio.sleep(timeout)
-            return {}
-        if self._wakeup is None or self._wakeup.done():
-            self._wakeup = asyncio.get_running_loop().create_future()
-        awaited: list[asyncio.Future[Any]] = [*self._reads(), self._wakeup]
-        await asyncio.wait(awaited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not any(read.done() for read in self._reads()):
+            await self._wait(timeout)
         return self._results(self._lanes())
+
+    async def _wait(self, timeout: float) -> None:
+        """Wait until a read is over, there is more to read, or the time is up."""
+        loop = asyncio.get_running_loop()
+        self._wakeup = loop.create_future()
+        timer = loop.call_later(timeout, self._wake)
+        try:
+            await self._wakeup
+        finally:
+            timer.cancel()
 
     def _lanes(self) -> list[Lane]:
         return [*self._queue_lanes.values(), *self._log_lanes.values()]
@@ -226,7 +231,7 @@ class PartitionReader:
     def _lane_of(self, tp: TP) -> str:
         return self.link.server.lane(stream_key(*tp))
 
-    def _wake(self) -> None:
+    def _wake(self, _read: object = None) -> None:
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
 
@@ -289,7 +294,7 @@ class PartitionReader:
             if lane is None:
                 lane = lanes[name] = Lane(self.link.server)
             if lane.read is None:
-                lane.start(frozenset(share), read(lane, sorted(share)))
+                lane.start(frozenset(share), read(lane, sorted(share)), self._wake)
 
     async def _read_queues(self, lane: Lane, tps: list[TP]) -> dict[TP, list[Record]]:
         streams = {stream_key(*tp).encode(): tp for tp in tps}

@@ -129,16 +129,24 @@ class _Protocol(asyncio.Protocol):
         # First of all, as it fails for what is no string: nobody would ask Redis for the replies then.
         packed = [_pack(command) for command in commands]
         now = self._loop.time()
+        is_idle = not self._waiting
         self._waiting.append(_Exchange(len(commands), [], done, now))
-        if not self._unsent:
-            self._loop.call_soon(self._flush)
-        self._unsent += packed
+        if is_idle and not self.lost:
+            self._transport.write(b"".join(packed))
+        else:
+            if not self._unsent:
+                self._loop.call_soon(self._flush)
+            self._unsent += packed
         if self._watchdog is None:
             self._watchdog = self._loop.call_at(now + SOCKET_TIMEOUT, self._look)
         return done
 
     def _flush(self) -> None:
-        """Write what all tasks have asked for in this turn of the event loop, in one system call."""
+        """Write what all tasks have asked for in this turn of the event loop, in one system call.
+
+        What comes while Redis has nothing to do does not wait for that: a turn is most of what a lone command
+        would cost here.
+        """
         packed, self._unsent = b"".join(self._unsent), []
         if not self.lost:
             self._transport.write(packed)
