@@ -1,16 +1,17 @@
-"""Bounding a wait in time, at no cost when there turns out to be nothing to wait for.
+"""Bounding waits in time, at no cost when there turns out to be nothing to wait for, and at little for many.
 
-A time-out costs a timer and a look at the running task. Most reads of a stream find what they want in a
-buffer.
+A time-out of asyncio costs a timer. Most writes to a socket find room in its buffer; an answer is hundreds of
+short waits, of which none comes near its end.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Generator
 from types import coroutine
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Step", "begin"]
+__all__ = ["Limit", "Step", "TimedOut", "begin"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -43,6 +44,70 @@ def begin(step: Step[T]) -> tuple[T] | Awaitable[T]:
     except StopIteration as stop:
         return (stop.value,)
     return _go_on(step, awaited)
+
+
+class TimedOut(TimeoutError):
+    """A wait has come to its limit; other time-outs are those of what was waited for."""
+
+
+class Limit:
+    """Bounds waits that come one after the other, by one timer, set anew when it has gone off too early.
+
+    To be closed after the last of them.
+    """
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = self._until = 0.0
+        self._waiting: asyncio.Task[Any] | None = None
+        self._expired = False
+
+    async def wait(self, step: Awaitable[T], until: float) -> T:
+        """Wait for a step within the current task; one wait at a time.
+
+        Args:
+            until: when the loop's clock has come to it, the step is cancelled.
+
+        Raises:
+            TimedOut: the step was cancelled for that.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+        self._until = until
+        if self._timer is None or self._due > until:
+            self._set()
+        self._waiting = task
+        before = task.cancelling()
+        try:
+            return await step
+        except asyncio.CancelledError:
+            # As in asyncio.timeout: whoever else has cancelled the task is heard.
+            if self._expired and task.uncancel() <= before:
+                raise TimedOut from None
+            raise
+        finally:
+            self._waiting, self._expired = None, False
+
+    def close(self) -> None:
+        """Give up the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set(self) -> None:
+        self.close()
+        self._due = self._until
+        self._timer = asyncio.get_running_loop().call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiting is None:
+            return
+        if self._until > self._due:
+            self._set()
+        else:
+            self._expired = True
+            self._waiting.cancel()
 
 
 @coroutine

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -31,7 +30,7 @@ from pipeline.models.failures import (
     unreachable,
 )
 from pipeline.models.sse import Event, EventParser
-from pipeline.waits import Step, begin
+from pipeline.waits import Limit, TimedOut, begin
 
 T = TypeVar("T")
 
@@ -130,8 +129,9 @@ class Endpoint:
             ModelError: the answer failed, before its first piece or after some.
         """
         silence = _Silence(self._patience)
-        response = await self._open(payload, silence)
+        response: aiohttp.ClientResponse | None = None
         try:
+            response = await self._open(payload, silence)
             if not 200 <= response.status < 300:
                 raise await self._refusal(response, reader, silence)
             body = _Body(response, silence)
@@ -147,8 +147,10 @@ class Endpoint:
                 await body.drain()
             reader.check(empty=text.empty)
         finally:
-            # Does nothing when the response has ended: its connection is in the pool again by then.
-            response.close()
+            silence.close()
+            if response is not None:
+                # Does nothing when the response has ended: its connection is in the pool again by then.
+                response.close()
 
     async def close(self) -> None:
         """Close the connections; a later `stream` opens new ones."""
@@ -171,15 +173,12 @@ class Endpoint:
         return self._session
 
     async def _open(self, payload: Mapping[str, object], silence: _Silence) -> aiohttp.ClientResponse:
-        with _failures_of_http():
-            # A redirected POST would lose its body (301, 302), so a redirect is reported, not followed.
-            return await silence.bounded(
-                self._client().post(
-                    self.url,
-                    data=_encoded(payload),
-                    allow_redirects=False,
-                )
-            )
+        # A redirected POST would lose its body (301, 302), so a redirect is reported, not followed.
+        request = self._client().post(self.url, data=_encoded(payload), allow_redirects=False)
+        try:
+            return await silence.bounded(request)
+        except (aiohttp.ClientError, OSError) as exc:
+            raise _failure_of_http(exc) from exc
 
     async def _refusal(
         self, response: aiohttp.ClientResponse, reader: Reader, silence: _Silence
@@ -227,32 +226,31 @@ class _Silence:
         self._patience = patience
         self._begun = False
         self._left = patience.first
+        self._clock = asyncio.get_running_loop().time
+        self._limit = Limit()
 
     def broken(self) -> None:
         """Start anew: the model has given a sign."""
         self._begun = True
         self._left = self._patience.between
 
-    async def bounded(self, step: Step[T]) -> T:
+    async def bounded(self, step: Awaitable[T]) -> T:
         """Wait for `step`, as long as the server may be silent.
 
         Raises:
             ModelError: it was silent for too long.
         """
-        begun = begin(step)
-        if isinstance(begun, tuple):
-            return begun[0]
-        loop = asyncio.get_running_loop()
-        since = loop.time()
+        since = self._clock()
         try:
-            async with asyncio.timeout(self._left) as limit:
-                return await begun
-        except TimeoutError as exc:
-            if not limit.expired():
-                raise
+            return await self._limit.wait(step, since + self._left)
+        except TimedOut as exc:
             raise too_slow(self._complaint()) from exc
         finally:
-            self._left -= loop.time() - since
+            self._left -= self._clock() - since
+
+    def close(self) -> None:
+        """Measure no more."""
+        self._limit.close()
 
     def _complaint(self) -> str:
         if self._begun:
@@ -323,8 +321,12 @@ class _Body:
             pass
 
     async def _piece(self) -> bytes:
-        with _failures_of_http():
-            return await self._silence.bounded(self._response.content.readany())
+        content = self._response.content
+        try:
+            # Most pieces have to be waited for; a long one comes in parts, of which the others are there.
+            return content.read_nowait() or await self._silence.bounded(content.readany())
+        except (aiohttp.ClientError, OSError) as exc:
+            raise _failure_of_http(exc) from exc
 
     def _document(self, body: bytes) -> object:
         value = _decoded(body)
@@ -392,16 +394,13 @@ def _decoded(data: bytes) -> tuple[object] | None:
         return None
 
 
-@contextmanager
-def _failures_of_http() -> Iterator[None]:
-    """Turn the errors of aiohttp into ours."""
-    try:
-        yield
-    except aiohttp.ConnectionTimeoutError as exc:
-        raise unreachable("The model server can't be reached: no connection in time") from exc
-    except aiohttp.ClientConnectorError as exc:
-        raise unreachable("The model server can't be reached") from exc
-    except aiohttp.ClientResponseError as exc:
-        raise bad_response("The model server answered with something that is not proper HTTP") from exc
-    except (aiohttp.ClientError, OSError) as exc:
-        raise unreachable("The connection to the model server broke before it had answered") from exc
+def _failure_of_http(error: Exception) -> ModelError:
+    """Return an error of aiohttp, or of the system, as one of ours."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return unreachable("The model server can't be reached: no connection in time")
+        case aiohttp.ClientConnectorError():
+            return unreachable("The model server can't be reached")
+        case aiohttp.ClientResponseError():
+            return bad_response("The model server answered with something that is not proper HTTP")
+    return unreachable("The connection to the model server broke before it had answered")

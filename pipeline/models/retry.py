@@ -22,7 +22,7 @@ from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.models.base import Model, ModelRequest
 from pipeline.models.breaker import Breaker
 from pipeline.models.failures import too_slow
-from pipeline.waits import begin
+from pipeline.waits import Limit, TimedOut
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +115,10 @@ class PersistentModel:
         """Yield the pieces of one call, and tell the breaker what came of it."""
         loop = asyncio.get_running_loop()
         call = self._breaker.begin()
+        limit = Limit()
         try:
             async with aclosing(self._model.stream(request)) as pieces:
-                while (piece := await self._next(pieces, until)) is not None:
+                while (piece := await self._next(pieces, limit, until)) is not None:
                     self._breaker.succeeded()
                     yield piece
         except ModelError as exc:
@@ -127,22 +128,16 @@ class PersistentModel:
                 self._breaker.succeeded()
             raise
         finally:
+            limit.close()
             self._breaker.ended(call)
 
-    async def _next(self, pieces: AsyncGenerator[str], until: float) -> str | None:
+    async def _next(self, pieces: AsyncGenerator[str], limit: Limit, until: float) -> str | None:
         """Return the next piece, None after the last."""
-        limit = None
         try:
-            begun = begin(pieces.__anext__())
-            if isinstance(begun, tuple):
-                return begun[0]
-            async with asyncio.timeout_at(until) as limit:
-                return await begun
+            return await limit.wait(anext(pieces), until)
         except StopAsyncIteration:
             return None
-        except TimeoutError as exc:
-            if limit is None or not limit.expired():
-                raise
+        except TimedOut as exc:
             detail = f"The model gave no whole answer within {self._persistence.deadline:g} s"
             raise too_slow(detail) from exc
 

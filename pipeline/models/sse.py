@@ -7,15 +7,14 @@ servers forget that line at the end of a stream.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipeline.models.failures import MAX_RESPONSE_BYTES, endless
 
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event.
 
     Attributes:
@@ -60,13 +59,16 @@ class EventParser:
         self._after_cr = piece.endswith(b"\r")
         if b"\r" in piece:
             piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        self._line += piece
-        if self._size + len(self._line) > self._max_bytes and b"\n" not in piece:
-            raise endless()
         if b"\n" not in piece:
+            self._line += piece
+            if self._size + len(self._line) > self._max_bytes:
+                raise endless()
             return []
-        *lines, rest = bytes(self._line).split(b"\n")
-        self._line = bytearray(rest)
+        if self._line:
+            piece = bytes(self._line) + piece
+            self._line.clear()
+        *lines, rest = piece.split(b"\n")
+        self._line += rest
         return self._read(lines)
 
     def end(self) -> Event | None:
