@@ -117,6 +117,7 @@ class Producer(base.Producer):
         self._wakeup = asyncio.Event()
         self._changed = asyncio.Event()
         self._produced = self.app.on_produce_message
+        self._new_future: Callable[[], asyncio.Future[RecordMetadata]] = _future
         self.refused: dict[Message, list[Refusal]] = {}
         self.sensing = Sensing(self.app)
 
@@ -201,7 +202,7 @@ class Producer(base.Producer):
         self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
         tp = TP(topic, partition)
         fields = encode(key, value, pairs, timestamp)
-        confirmed: asyncio.Future[RecordMetadata] = asyncio.get_running_loop().create_future()
+        confirmed = self._new_future()
         if facts.compacting and key is not None:
             try:
                 command = self._append_compacted(tp, key, fields, facts)
@@ -310,6 +311,8 @@ class Producer(base.Producer):
         """Begin to send."""
         await super().on_start()
         self._closed = False
+        # To ask which loop runs is a system call, as Python looks whether the process was forked.
+        self._new_future = asyncio.get_running_loop().create_future
         # Faust asks before each message whether the producer has started, and takes three turns of the event
         # loop for it.
         self.app.__dict__["maybe_start_producer"] = self._as_started
@@ -484,6 +487,10 @@ def _log_sends_only_where_they_show() -> None:
     if len(handlers) < len(logging.root.handlers):
         level = min((each.level for each in handlers), default=logging.WARNING)
         logging.getLogger("faust.topics").setLevel(level)
+
+
+def _future() -> asyncio.Future[RecordMetadata]:
+    return asyncio.get_running_loop().create_future()
 
 
 def _delay(attempt: int) -> float:
