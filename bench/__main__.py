@@ -22,7 +22,7 @@ _PEER_PACKAGES = ("faststream", "taskiq", "taskiq-redis")
 
 
 def main() -> None:
-    """Measure what the arguments name; the exit status is 1 if a message was lost or doubled."""
+    """Measure what the arguments name; the exit status is 1 if the transport lost or doubled a message."""
     arguments = sys.argv[1:]
     chosen = [each for each in arguments if each != "--write"] or ["plumbing", "service", "growth"]
     turns = int(os.environ.get("BENCH_TURNS", "4000"))

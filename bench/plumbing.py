@@ -267,7 +267,12 @@ def table(results: dict[str, Result]) -> list[str]:
 
 
 def measure() -> tuple[list[str], list[str]]:
-    """Run the bench as the environment says; return the lines of its table, and what went wrong."""
+    """Run the bench as the environment says.
+
+    Returns:
+        The lines of its table, with a line for each peer that lost or doubled messages; and the same of the
+        transport and of the loops, which nobody may shrug off.
+    """
     chosen = contenders(partitions=int(os.environ.get("BENCH_PARTITIONS", "8")))
     if only := os.environ.get("BENCH_ONLY"):
         chosen = [contender for contender in chosen if contender.name in only.split(",")]
@@ -276,5 +281,9 @@ def measure() -> tuple[list[str], list[str]]:
     messages = int(os.environ["BENCH_MESSAGES"]) if "BENCH_MESSAGES" in os.environ else None
     rounds = int(os.environ.get("BENCH_ROUNDS", "3"))
     results = run(chosen, rounds, float(os.environ.get("BENCH_SECONDS", "5")), messages)
-    problems = [f"{name}: {problem}" for name, result in results.items() for problem in result.problems]
-    return table(results), problems
+    ours: list[str] = []
+    theirs: list[str] = []
+    for contender in chosen:
+        told = theirs if isinstance(contender, Peer) else ours
+        told += [f"{contender.name}: {problem}" for problem in results[contender.name].problems]
+    return table(results) + ["", *theirs] * bool(theirs), ours
