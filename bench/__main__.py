@@ -1,7 +1,7 @@
-"""All measurements, one after the other: `make bench`, or `python -m bench [plumbing] [service] [growth]`.
+"""All measurements, one after the other: `make bench`, or `python -m bench [NAME …]` for some: see below.
 
 With `--write` the results replace those in docs/performance.md. Small forms by environment: see
-`bench/plumbing.py` and `bench/service.py`.
+`bench/plumbing.py`, `bench/service.py` and `bench/crowds.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import plumbing, service
 from bench.contenders import PEERS
+from bench.crowds import crowds
 from bench.machine import describe
 
 _PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -24,7 +25,7 @@ _PEER_PACKAGES = ("faststream", "taskiq", "taskiq-redis")
 def main() -> None:
     """Measure what the arguments name; the exit status is 1 if the transport lost or doubled a message."""
     arguments = sys.argv[1:]
-    chosen = [each for each in arguments if each != "--write"] or ["plumbing", "service", "growth"]
+    chosen = [each for each in arguments if each != "--write"] or ["plumbing", "service", "crowds", "growth"]
     turns = int(os.environ.get("BENCH_TURNS", "4000"))
     problems: list[str] = []
     text = f"{datetime.date.today()}, {describe(_PACKAGES)}; {_peers()}.\n"
@@ -35,10 +36,12 @@ def main() -> None:
                 title = "Four hops"
             case "service":
                 title, lines = "The whole service", service.beside_the_floor(turns)
+            case "crowds":
+                title, lines = "Many at once", crowds()
             case "growth":
                 title, lines = "How it grows", service.growth(turns)
             case _:
-                raise SystemExit(f"nothing is called {name}: plumbing, service, growth")
+                raise SystemExit(f"nothing is called {name}: plumbing, service, crowds, growth")
         text += "\n".join(("", f"### {title}", "", *lines, ""))
     print(text, *problems, sep="\n")
     if "--write" in arguments:
