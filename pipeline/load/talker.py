@@ -288,6 +288,8 @@ class Talker:
         if self._socket is not None and self._socket._response.connection is not None:
             transport = self._socket._response.connection.transport
             if transport is not None:
+                # At once, or the next message would be written to the broken socket before its end is read.
+                self._connected.clear()
                 transport.abort()
                 self._measures.cuts += 1
 
