@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli.load_options import load
 from pipeline.errors import ParleyError, SettingsError
 from pipeline.settings import STAGES, Settings
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_WRONG_SETTING = 2
-
-# Of a message of a load test; the service takes more only when MESSAGE_MAX_BYTES is raised.
-_MOST_CHARACTERS = 60_000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -69,131 +66,7 @@ def redis(url_only: bool) -> None:
     run(Settings.load(), url_only=url_only)
 
 
-def _span(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """Read an option that is a span of time."""
-    from pipeline.load.bounds import span
-
-    try:
-        return None if value is None else span(value)
-    except ValueError as exc:
-        raise click.BadParameter(str(exc)) from None
-
-
-def _sizes(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, int]:
-    """Read an option that is a number of characters, or a range of them."""
-    least, _, most = value.partition("-")
-    try:
-        sizes = int(least), int(most or least)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is no size such as 200 or 20-2000") from None
-    if not 1 <= sizes[0] <= sizes[1] <= _MOST_CHARACTERS:
-        raise click.BadParameter(f"a size is from 1 to {_MOST_CHARACTERS}, the smaller first")
-    return sizes
-
-
-@cli.command()
-@click.option("--url", help="The service to test; by default one is started here, with a model of its own.")
-@click.option("--protocol", type=click.Choice(["streaming", "plain"]), default="streaming", show_default=True)
-@click.option("--sessions", type=click.IntRange(1), default=10, show_default=True, help="That talk at once.")
-@click.option(
-    "--messages", type=click.IntRange(0), default=0, help="Per session; 0 for as many as there is time."
-)
-@click.option(
-    "--duration", callback=_span, metavar="SPAN", help="As 30s or 5m; 10s unless --messages is given."
-)
-@click.option(
-    "--rate", type=click.FloatRange(0), help="Messages per second, whatever comes back (open loop)."
-)
-@click.option("--arrivals", type=click.Choice(["constant", "poisson"]), default="constant", show_default=True)
-@click.option(
-    "--ramp", callback=_span, default="0s", metavar="SPAN", help="In which the load grows to its full size."
-)
-@click.option(
-    "--size", callback=_sizes, default="40", show_default=True, help="Characters of a message; or 20-2000."
-)
-@click.option(
-    "--cut-every", type=click.IntRange(0), default=0, help="Break a session's socket after so many messages."
-)
-@click.option("--idle", type=click.IntRange(0), default=0, help="Sockets besides that only stay open.")
-@click.option(
-    "--drain", callback=_span, default="15s", metavar="SPAN", help="To wait for what is missing at the end."
-)
-@click.option(
-    "--slo", callback=_span, default="1s", metavar="SPAN", help="Within which an answer counts as good."
-)
-@click.option(
-    "--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the generator."
-)
-@click.option(
-    "--echo", is_flag=True, help="The model at --url repeats what it is asked: check whose answer it is."
-)
-@click.option("--seed", type=int, default=0, help="Of everything random.")
-@click.option(
-    "--model-latency", callback=_span, default="0s", metavar="SPAN", help="Of the model started here."
-)
-@click.option(
-    "--tokens", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Of its answers."
-)
-@click.option(
-    "--token-rate", type=click.FloatRange(0), default=0.0, help="Its tokens per second; 0 for all at once."
-)
-@click.option(
-    "--web-processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the service here."
-)
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the outcome here."
-)
-@click.option(
-    "--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="The same as a page."
-)
-@click.option(
-    "--max-p50", callback=_span, metavar="SPAN", help="Status 3 when half of the answers took longer."
-)
-@click.option(
-    "--max-p99", callback=_span, metavar="SPAN", help="Status 3 when 1 % of the answers took longer."
-)
-@click.option("--max-ttft-p99", callback=_span, metavar="SPAN", help="The same for the first token.")
-@click.option("--max-lost", type=float, help="Status 3 when more messages were lost.")
-@click.option("--max-errors", type=float, help="Status 3 when more messages ended with an error.")
-@click.option("--min-rate", type=float, help="Status 3 below so many answers per second.")
-@click.option("--min-goodput", type=float, help="Status 3 below so many good answers per second.")
-def load(**given: Any) -> None:
-    """Load-test the service, and tell what was lost, doubled, misordered or crossed.
-
-    Status 0: all bounds were kept; 3: one was broken, or an answer came twice, out of order or to the wrong
-    session; 4: nothing could be measured; 2: a wrong argument.
-    """
-    from pipeline.cli.load import Reports, run
-    from pipeline.load.model import Pace
-    from pipeline.load.plan import Plan
-
-    duration = given["duration"] if given["duration"] is not None else 0.0 if given["messages"] else 10.0
-    plan = Plan(
-        url=given["url"] or "",
-        protocol=given["protocol"],
-        mode="open" if given["rate"] else "closed",
-        sessions=given["sessions"],
-        messages=given["messages"],
-        duration=duration,
-        rate=given["rate"] or 0.0,
-        arrivals=given["arrivals"],
-        ramp=given["ramp"],
-        size=given["size"][0],
-        size_to=given["size"][1],
-        cut_every=given["cut_every"],
-        idle=given["idle"],
-        drain=given["drain"],
-        slo=given["slo"],
-        processes=given["processes"],
-        echo=given["echo"] or not given["url"],
-        seed=given["seed"],
-    )
-    if not plan.duration and not plan.messages:
-        raise click.UsageError("a test without an end: say --messages, or a --duration above 0")
-    bounds = {name: value for name, value in given.items() if name.startswith(("max_", "min_"))}
-    pace = Pace(given["model_latency"], given["tokens"], given["token_rate"])
-    reports = Reports(given["json_file"], given["html_file"])
-    sys.exit(run(plan, pace=pace, webs=given["web_processes"], bounds=bounds, reports=reports))
+cli.add_command(load)
 
 
 @cli.group()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -18,14 +18,16 @@ import uvloop
 from rich.console import Console
 from rich.live import Live
 
-from pipeline.load.bounds import EXIT_BROKEN, EXIT_NOTHING, judge
+from pipeline.load.bounds import judge
 from pipeline.load.idle import Memory
 from pipeline.load.measures import Measures
 from pipeline.load.model import Pace
+from pipeline.load.outcome import Outcome
 from pipeline.load.page import page
 from pipeline.load.plan import Plan
 from pipeline.load.processes import run as generate
-from pipeline.load.report import Outcome, progress, show, to_json
+from pipeline.load.report import progress, show, to_json
+from pipeline.load.samples import Looks
 from pipeline.load.service import Service, service
 
 # Seconds between lines on progress where no terminal can show it live.
@@ -55,9 +57,7 @@ def run(plan: Plan, *, pace: Pace, webs: int, bounds: Mapping[str, float | None]
         reports.json.write_text(json.dumps(to_json(outcome), indent=2) + "\n", encoding="utf-8")
     if reports.html is not None:
         reports.html.write_text(page(outcome), encoding="utf-8")
-    if not outcome.measures.sent and not outcome.measures.idle.opened:
-        return EXIT_NOTHING
-    return 0 if outcome.passed else EXIT_BROKEN
+    return outcome.status
 
 
 async def _test(
@@ -66,11 +66,18 @@ async def _test(
     async with _tested(plan, pace, webs) as (tested, name):
         plan = replace(plan, url=tested.url)
         memory = tested.memory if tested.pids else None
-        before, started = tested.usage(), time.monotonic()
-        measures = await _watched(plan, memory, console)
-        used = {kind: after.since(before.get(kind)) for kind, after in tested.usage().items()}
-        seconds = time.monotonic() - started
-        return Outcome(plan, measures, judge(measures, bounds), name, datetime.now(UTC), used, seconds)
+        async with Looks(tested.usage) as looks:
+            measures = await _watched(plan, memory, console)
+        return Outcome(
+            plan,
+            measures,
+            judge(measures, bounds),
+            name,
+            datetime.now(UTC),
+            looks.spells(measures.began, measures.began + measures.elapsed),
+            pace if tested.pids else None,
+            shlex.join(["parley", *sys.argv[1:]]),
+        )
 
 
 async def _watched(plan: Plan, memory: Memory | None, console: Console) -> Measures:

@@ -13,5 +13,12 @@ generator   all sessions of one process
 processes   `run`: as many generators as the plan says, and what they measured together
 model       a model server that costs next to nothing
 service     the whole service with that model, for a machine where nothing runs
-report      the outcome as a table, as JSON and as a page
+usage       what processes use of a machine
+samples     the same, looked at again and again while a test runs
+machine     what the generator runs on
+bounds      what was asked of the test, and whether it was kept
+outcome     all that came of a test, and what makes its figures doubtful
+findings    what the figures mean: what was full, what a core is good for
+report      the outcome as a table and as JSON
+page        the same as a page; `charts` draws, `style` is how it looks
 """

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator
 
 
-def arrivals(*, rate: float, ramp: float, poisson: bool, seed: int) -> Iterator[float]:
+def arrivals(*, rate: float, ramp: float, poisson: bool, seed: int, phase: float = 0.0) -> Iterator[float]:
     """Yield the moments at which messages are due, without end.
 
     Over the ramp the rate grows from 0 to `rate` in a straight line. What is even, or a Poisson process, is
@@ -17,9 +17,10 @@ def arrivals(*, rate: float, ramp: float, poisson: bool, seed: int) -> Iterator[
         rate: messages per second, above 0.
         ramp: seconds.
         poisson: gaps of a Poisson process instead of even ones.
+        phase: by what part of a gap even ones begin later.
     """
     chance = random.Random(seed)
-    expected = 0.0
+    expected = chance.expovariate(1.0) if poisson else phase
     while True:
         yield _moment(expected, rate, ramp)
         expected += chance.expovariate(1.0) if poisson else 1.0

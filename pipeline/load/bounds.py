@@ -13,21 +13,25 @@ from pipeline.load.measures import Measures
 
 EXIT_BROKEN: Final = 3
 EXIT_NOTHING: Final = 4
-"""Statuses of `parley load`: a bound was broken; nothing could be measured. 2 is a wrong argument."""
+EXIT_FAULT: Final = 5
+"""Statuses of `parley load`: a bound was broken; nothing could be measured; something happened that must
+never happen, whatever the bounds. 2 is a wrong argument."""
 
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(us|ms|s|m)?")
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s|m|h)?")
 
 
 def span(text: str) -> float:
-    """Read `50ms`, `1.5s` or `2m`, without a unit seconds; return seconds.
+    """Read `50ms`, `1.5s`, `2m` or `1h`, without a unit seconds; return seconds.
 
     Raises:
         ValueError: it is none.
     """
     found = _SPAN.fullmatch(text.strip().lower())
     if not found:
-        raise ValueError(f"{text!r} is no span of time such as 50ms, 1.5s or 2m")
+        raise ValueError(
+            f"{text!r} is no span of time such as 50ms, 1.5s or 2m; the units are us, ms, s, m, h"
+        )
     return float(found[1]) * _UNITS[found[2] or "s"]
 
 
@@ -47,12 +51,17 @@ def told(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One bound and what was measured, both as people say them."""
+    """One bound and what was measured, both as people say them.
+
+    Attributes:
+        fault: it is no bound that was given, but something that must never happen, and did.
+    """
 
     name: str
     bound: str
     measured: str
     kept: bool
+    fault: bool = False
 
 
 def percentile(histogram: Histogram, percent: float) -> float:
@@ -89,6 +98,8 @@ def judge(measures: Measures, bounds: Mapping[str, float | None]) -> list[Verdic
     found = {name: count for name, count in asdict(measures.faults).items() if name != "lost"}
     found |= {f"tokens {name}": count for name, count in asdict(measures.token_faults).items()}
     found |= {f"history {name}": count for name, count in asdict(measures.history_faults).items()}
-    verdicts += [Verdict(name, "0", str(count), kept=False) for name, count in found.items() if count]
+    verdicts += [
+        Verdict(name, "0", str(count), kept=False, fault=True) for name, count in found.items() if count
+    ]
     # The last lines of a report are those that are read.
     return sorted(verdicts, key=lambda verdict: not verdict.kept)

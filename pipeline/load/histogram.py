@@ -29,7 +29,7 @@ class Histogram:
 
     def add(self, seconds: float) -> None:
         """Count one duration."""
-        bucket = int(math.log2(max(seconds, _UNIT) / _UNIT) * _PER_DOUBLING)
+        bucket = _bucket(seconds)
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
         self._sum += seconds
         self.longest = max(self.longest, seconds)
@@ -66,6 +66,26 @@ class Histogram:
         points = [0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.9, 99.95, 99.99, 100.0]
         return [(percent, self.percentile(percent)) for percent in points] if self._counts else []
 
+    def corrected(self, interval: float) -> Self:
+        """Return these with those that nobody sent because each waited for the one before it.
+
+        In a closed loop a stall of two seconds is one long answer per session, however many messages the
+        session would have sent in it. As in HdrHistogram, a duration is joined by those of the messages that
+        were to follow it every `interval` seconds: one shorter by an interval, one by two, and so on.
+        """
+        together = type(self)(self._counts, self._sum, self.longest)
+        for bucket, count in self._counts.items():
+            whole = min(_middle(bucket), self.longest)
+            missing = int(whole / interval) - 1 if interval > 0 else 0
+            step = 1
+            while step <= missing:
+                place = _bucket(whole - step * interval)
+                # There may be a million steps: those that fall into one bucket are added at once.
+                last = min(missing, max(step, int((whole - _start(place)) / interval)))
+                together._add(place, count * (last - step + 1))
+                step = last + 1
+        return together
+
     def merge(self, others: Iterable[Self]) -> None:
         """Count what others have counted."""
         for other in others:
@@ -89,11 +109,23 @@ class Histogram:
             float(str(found["longest"])),
         )
 
+    def _add(self, bucket: int, count: int) -> None:
+        self._counts[bucket] = self._counts.get(bucket, 0) + count
+        self._sum += count * _middle(bucket)
+
     def _running(self) -> Iterable[tuple[int, int]]:
         seen = 0
         for bucket in sorted(self._counts):
             seen += self._counts[bucket]
             yield bucket, seen
+
+
+def _bucket(seconds: float) -> int:
+    return int(math.log2(max(seconds, _UNIT) / _UNIT) * _PER_DOUBLING)
+
+
+def _start(bucket: int) -> float:
+    return float(_UNIT * 2.0 ** (bucket / _PER_DOUBLING))
 
 
 def _middle(bucket: int) -> float:

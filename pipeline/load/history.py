@@ -44,11 +44,16 @@ def read(messages: Sequence[Mapping[str, Any]], session: str, *, echo: bool) -> 
     Args:
         session: its name in the marks.
         echo: the answers repeat the marks of their messages.
+
+    Raises:
+        LookupError, TypeError, ValueError: it is no history as this service shows it.
     """
     history, seen = History(), set[int]()
     faults, asked = history.faults, None
     for message in messages:
         text = message["msg"]
+        if not text.startswith((_HUMAN, _BOT)):
+            raise ValueError("neither a message nor an answer")
         if text.startswith(_HUMAN):
             asked = Mark.of(text)
             if asked is None or asked.session != session:

@@ -6,6 +6,7 @@ that the answer repeats, or else the oldest message without an end is taken for 
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class Ledger:
     _ended: dict[str, int] = field(default_factory=dict)  # by message: the connection that told of its end
     _told: dict[str, int] = field(default_factory=dict)  # by answer, of the plain protocol
     _again: set[str] = field(default_factory=set)
+    _overtaking: list[int] = field(default_factory=list)  # messages answered before some that wait still
     _nameless: int = 0  # errors of some of those that wait
 
     def sent(self, message: Sent) -> None:
@@ -111,6 +113,8 @@ class Ledger:
         message = self._whose(text, error, answer) if turn is None else self._named(turn, error)
         if message is None:
             return None
+        if self._overtaking and self._overtaking[-1] > message.number:
+            self._overtaking = [number for number in self._overtaking if number < message.number]
         if error is None:
             self._check_order(message)
         self._end(message, self._connection)
@@ -119,7 +123,8 @@ class Ledger:
         if error is not None:
             self.errors[error] += 1
         else:
-            self.answers[message.number] = answer
+            if answer:  # another service may name none
+                self.answers[message.number] = answer
             if self.echo:
                 self.faults.check(text or "", Mark(self.session, message.number))
         return message
@@ -128,14 +133,28 @@ class Ledger:
         """Note and return the messages that wait and that the history has answers to, by their number.
 
         The socket may bring such an answer still: a plain one brings what no socket has taken, as far as the
-        service knows.
+        service knows. An answer that was told as another message's is none, wherever it stands.
         """
-        found = [message for message in self._waiting.values() if message.number in answers]
+        told = set(self.answers.values())
+        found = [
+            message
+            for message in self._waiting.values()
+            if message.number in answers and answers[message.number] not in told
+        ]
         for message in found:
             self._end(message, self._connection - 1)
             self.answers[message.number] = answers[message.number]
             self._told[answers[message.number]] = self._connection - 1
         return found
+
+    def give_up(self) -> int:
+        """Return how many messages have no end and are to get none.
+
+        Of the answers that came before theirs, those that came before no other were not misordered after all.
+        """
+        self.faults.misordered -= len(self._overtaking)
+        self._overtaking = []
+        return self.waiting
 
     def _named(self, turn: str, error: str | None) -> Sent | None:
         message = self._waiting.get(turn)
@@ -182,6 +201,7 @@ class Ledger:
         earlier = list(takewhile(lambda each: each != message.id, self._waiting))
         if len(earlier) > self._nameless:
             self.faults.misordered += 1
+            insort(self._overtaking, message.number)
             return
         # Errors without a name were those of the messages that are passed over now.
         self._nameless -= len(earlier)

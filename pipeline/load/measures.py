@@ -17,7 +17,8 @@ class Second:
     """One second of the test.
 
     Attributes:
-        sent, answered, failed: messages.
+        sent: messages that were due in it.
+        answered, failed: messages that ended in it.
         latency: of the answers that came in it.
     """
 
@@ -25,6 +26,21 @@ class Second:
     answered: int = 0
     failed: int = 0
     latency: Histogram = field(default_factory=Histogram)
+
+    def add(self, other: Second) -> None:
+        """Count what another has counted."""
+        self.sent += other.sent
+        self.answered += other.answered
+        self.failed += other.failed
+        self.latency.merge([other.latency])
+
+    @classmethod
+    def together(cls, seconds: Sequence[Second]) -> Second:
+        """Return some as one."""
+        found = cls()
+        for each in seconds:
+            found.add(each)
+        return found
 
 
 @dataclass
@@ -43,10 +59,15 @@ class Measures:
         characters: of the tokens.
         seconds: by the second since the start.
         lag: how late the generator's own event loop was.
+        late: how long after they were due the generator let messages out; only of an open loop.
         cpu: seconds of processor time that the generators used.
+        began: when the load did, on the monotonic clock, which all processes of a machine share.
         elapsed: seconds from the first message to the last end.
         cuts: sockets that were broken on purpose.
+        dropped: sockets that the service closed or broke.
         unopened: sessions that could not be opened; `why` tells of the first.
+        unread_why: what came of the first history that could not be read.
+        unshaped: answers of a plain socket that are not of the protocol's shape.
         idle: what became of the idle sockets.
         cut_short: the test was ended before its plan was done.
         unfinished: messages whose end a test that was cut short did not wait for.
@@ -56,11 +77,13 @@ class Measures:
     first_token: Histogram = field(default_factory=Histogram)
     between_tokens: Histogram = field(default_factory=Histogram)
     lag: Histogram = field(default_factory=Histogram)
+    late: Histogram = field(default_factory=Histogram)
     faults: Faults = field(default_factory=Faults)
     token_faults: TokenFaults = field(default_factory=TokenFaults)
     history_faults: Faults = field(default_factory=Faults)
     histories: int = 0
     unread: int = 0
+    unread_why: str = ""
     only_in_history: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     sent: int = 0
@@ -69,12 +92,15 @@ class Measures:
     tokens: int = 0
     characters: int = 0
     cuts: int = 0
+    dropped: int = 0
+    unshaped: int = 0
     unopened: int = 0
     why: str = ""
     idle: Idle = field(default_factory=Idle)
     cut_short: bool = False
     unfinished: int = 0
     cpu: float = 0.0
+    began: float = 0.0
     elapsed: float = 0.0
     seconds: dict[int, Second] = field(default_factory=dict)
 
@@ -99,6 +125,7 @@ class Measures:
         idle = self.idle
         sockets = {
             "session_unopened": self.unopened,
+            "socket_closed": self.dropped,
             "idle_unopened": idle.asked - idle.opened,
             "idle_closed": idle.opened - idle.kept,
         }
@@ -118,6 +145,14 @@ class Measures:
         """Return the second of a moment, given in seconds since the start."""
         return self.seconds.setdefault(max(0, int(at)), Second())
 
+    def timeline(self) -> list[tuple[int, Second]]:
+        """Return each second of the test, also one in which nothing happened.
+
+        The one in which it ended is left out: not a whole one, it would look like a service that slackens.
+        """
+        ends = int(self.elapsed) or 1
+        return [(at, self.seconds.get(at) or Second()) for at in range(ends)] if self.seconds else []
+
     def merge(self, others: Sequence[Self]) -> None:
         """Add what other processes have measured at the same time."""
         for other in others:
@@ -129,14 +164,12 @@ class Measures:
             for name in _SUMS:
                 setattr(self, name, getattr(self, name) + getattr(other, name))
             self.elapsed = max(self.elapsed, other.elapsed)
+            self.began = min(self.began or other.began, other.began or self.began)
             self.why = self.why or other.why
+            self.unread_why = self.unread_why or other.unread_why
             self.cut_short = self.cut_short or other.cut_short
             for at, theirs in other.seconds.items():
-                ours = self.second(at)
-                ours.sent += theirs.sent
-                ours.answered += theirs.answered
-                ours.failed += theirs.failed
-                ours.latency.merge([theirs.latency])
+                self.second(at).add(theirs)
 
     def to_json(self, since: int = 0) -> dict[str, Any]:
         """Return what `from_json` reads, of the seconds only those from `since` on."""
@@ -173,7 +206,7 @@ class Measures:
         return measures
 
 
-_HISTOGRAMS = ("latency", "first_token", "between_tokens", "lag")
+_HISTOGRAMS = ("latency", "first_token", "between_tokens", "lag", "late")
 _FAULTS = ("faults", "token_faults", "history_faults")
 _SUMS = (
     "sent",
@@ -182,6 +215,8 @@ _SUMS = (
     "tokens",
     "characters",
     "cuts",
+    "dropped",
+    "unshaped",
     "unopened",
     "unfinished",
     "histories",
@@ -189,4 +224,4 @@ _SUMS = (
     "only_in_history",
     "cpu",
 )
-_OTHERS = ("elapsed", "why", "cut_short")
+_OTHERS = ("began", "elapsed", "why", "unread_why", "cut_short")

@@ -3,127 +3,132 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 
 from pipeline.load.bounds import percentile, told
+from pipeline.load.charts import Axes, Line, lines, stack, table
+from pipeline.load.findings import findings
 from pipeline.load.histogram import Histogram
+from pipeline.load.machine import machine
+from pipeline.load.measures import Measures, Second
+from pipeline.load.outcome import Outcome
 from pipeline.load.report import (
+    HELD_BACK,
     PERCENTILES,
     USED,
-    Outcome,
     checks,
     described,
     idle_rows,
-    machine,
     rows,
+    tokens,
     used_rows,
 )
+from pipeline.load.samples import Spell, together
+from pipeline.load.style import STYLE
 
-Points = Sequence[tuple[float, float]]
+# Points of a line over time: more than there are pixels for would only blur it.
+_POINTS = 240
+# Seconds that nobody can tell from none: a logarithmic axis shows nothing below.
+_SHORTEST = 1e-4
+_SINCE = "seconds since the load began"
 
-_USED = "Cores that were busy, on average; processor time for one answer; memory at the end."
-_WIDTH, _HEIGHT = 720, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 14, 34
-
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1d2433;--soft:#5c6780;--line:#d9deea;--card:#fff;--back:#f4f6fb;
---a:#2f6fed;--b:#d97706;--c:#c0262d;--good:#14804a;--bad:#c0262d}
-@media(prefers-color-scheme:dark){:root{--ink:#e6eaf4;--soft:#9aa6c0;--line:#2d3650;--card:#171d2e;
---back:#0f1422;--a:#7aa5ff;--b:#f0a94a;--c:#ff7b82;--good:#4fd08b;--bad:#ff7b82}}
-*{box-sizing:border-box}body{margin:0;background:var(--back);color:var(--ink);
-font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:980px;margin:0 auto;padding:32px 20px 64px}h1{font-size:1.7rem;margin:0 0 4px}
-h2{font-size:1.05rem;margin:0 0 12px}p{margin:0 0 12px}.soft{color:var(--soft)}
-.card{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:18px 20px;margin:16px 0}
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:20px 0}
-.figures div{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:14px 16px}
-.figures b{display:block;font-size:1.5rem;font-variant-numeric:tabular-nums}.figures span{color:var(--soft);
-font-size:.86rem}.verdict{font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{text-align:right;padding:6px 10px;border-bottom:1px solid var(--line);white-space:nowrap}
-th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:500;font-size:.86rem}
-tr:last-child td{border-bottom:0}.scroll{overflow-x:auto}svg{width:100%;height:auto;display:block}
-svg text{fill:var(--soft);font:12px system-ui,sans-serif}.grid{stroke:var(--line)}
-.key{display:flex;gap:18px;flex-wrap:wrap;font-size:.86rem;color:var(--soft);margin-top:6px}
-.key i{display:inline-block;width:14px;height:3px;border-radius:2px;margin-right:6px;vertical-align:middle}
-.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(340px,1fr));gap:16px;align-items:start}
-.two .card{margin:0}.two td{white-space:normal;overflow-wrap:anywhere}
-.two th{white-space:normal}.two td:first-child{overflow-wrap:normal}
-"""
+_A, _B, _C, _SOFT = "var(--a)", "var(--b)", "var(--c)", "var(--soft)"
+# Of the layers of what was used.
+_COLORS = {
+    "web": "#3b76f0",
+    "ingest": "#0f9d8a",
+    "enrich": "#7fa80a",
+    "infer": "#d97706",
+    "deliver": "#b5519f",
+    "Redis": "#c0262d",
+    "model of the test": "#77809a",
+    "generator": "#a9b1c4",
+}
+_OTHERS = "#56607a"
 
 
 def page(outcome: Outcome) -> str:
     """Return the page as HTML."""
-    measures, plan = outcome.measures, outcome.plan
-    # The second in which a test ends is not a whole one.
-    ends = int(measures.elapsed)
-    seconds = sorted((at, each) for at, each in measures.seconds.items() if at < ends or not ends)
-    rate = {
-        "sent": ("var(--soft)", [(at, float(each.sent)) for at, each in seconds]),
-        "answered": ("var(--a)", [(at, float(each.answered)) for at, each in seconds]),
-        "failed": ("var(--c)", [(at, float(each.failed)) for at, each in seconds if measures.failed]),
-    }
-    answered = [(at, each.latency) for at, each in seconds if each.latency.count]
-    latency = {
-        "p50": ("var(--a)", [(float(at), found.percentile(50)) for at, found in answered]),
-        "p99": ("var(--b)", [(float(at), found.percentile(99)) for at, found in answered]),
-    }
-    tail = {
-        name: (color, [(_nines(percent), value) for percent, value in histogram.curve() if percent < 100])
-        for (name, histogram), color in zip(
-            rows(measures), ("var(--a)", "var(--b)", "var(--c)"), strict=False
-        )
-    }
+    measures = outcome.measures
     body = [
-        f"<h1>{escape(outcome.service)}</h1>",
-        f'<p class="soft">{escape(described(plan))} · {outcome.finished:%Y-%m-%d %H:%M} UTC</p>',
+        f"<header><h1>{escape(outcome.service)}</h1>",
+        f'<p class="soft">{escape(described(outcome.plan))} · '
+        f"{outcome.finished:%Y-%m-%d %H:%M} UTC</p></header>",
         _verdict(outcome),
         _figures(outcome),
-        _card("Answers per second", _chart(rate, tell=lambda value: f"{value:g}", unit="s")),
-        _card(
-            "How long an answer took, second by second",
-            _chart(latency, tell=told, unit="s"),
-            "From the moment a message was due, so that a service that stalls cannot hide it.",
-        ),
+        _card("What it means", _means(outcome)),
+        _card("Asked for, and answered", _rates(measures), "In each second; errors count as no answer."),
+        _card("How long an answer took, over time", _latencies(measures), _DUE),
         _card(
             "How many waited how long",
-            _chart(tail, tell=told, ticks=_NINES),
-            "Read: 99 % of the answers took no longer than the line at 99.",
+            _tail(outcome),
+            "Read: at 99 %, 99 of 100 took no longer than the line.",
         ),
-        _card("Durations", _durations(rows(measures))),
-        *([_card("What the service used", _table(USED, used_rows(outcome)), _USED)] if outcome.used else []),
+        _card("Durations", _durations(rows(outcome)) + _pace(measures)),
+        *_used(outcome),
         '<div class="two">',
         _card("What must never happen", _checked(outcome)),
-        _card("Errors of the service", _pairs(dict(measures.problems.most_common()) or {"none": ""})),
+        _card("Errors", _errors(measures)),
+        *([_card("Idle sockets", _pairs(idle))] if (idle := dict(idle_rows(measures.idle))) else []),
         _card("The test", _pairs(_of_plan(outcome))),
         _card("The machine of the generator", _pairs({**machine(), **_generator(outcome)})),
-        *([_card("Idle sockets", _pairs(idle))] if (idle := dict(idle_rows(measures.idle))) else []),
         "</div>",
+        _card("To repeat it", f"<pre>{escape(outcome.command)}</pre>"),
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Load test: {escape(outcome.service)}</title><style>{_STYLE}</style></head>"
+        f"<title>Load test: {escape(outcome.service)}</title><style>{STYLE}</style></head>"
         f"<body><main>{''.join(body)}</main></body></html>\n"
     )
 
 
+_DUE = (
+    "From the moment a message was due to the end of its answer, by when that came. In an open loop "
+    "a service that stalls cannot hide it."
+)
+
+
 def _verdict(outcome: Outcome) -> str:
-    lines = []
-    if outcome.verdicts:
-        broken = [verdict for verdict in outcome.verdicts if not verdict.kept]
+    bounds = [verdict for verdict in outcome.verdicts if not verdict.fault]
+    broken = [verdict for verdict in outcome.verdicts if not verdict.kept]
+    if broken:
         named = "; ".join(f"{each.name} {each.bound}, measured {each.measured}" for each in broken)
-        style, words = ("bad", f"Broken: {named}.") if broken else ("good", "All bounds were kept.")
-        lines.append(f'<p class="verdict {style}">{escape(words)}</p>')
+        style, words = "bad", f"Broken: {named}."
+    elif not outcome.measures.answered:
+        style, words = "bad", "Nothing was answered."
+    elif bounds:
+        style, words = "good", "All bounds were kept."
+    else:
+        style, words = "plain", "No bound was given, so none was broken."
+    parts = [f'<p class="verdict {style}">{escape(words)}</p>', f"<p>{escape(_never(outcome))}</p>"]
+    if outcome.verdicts:
         cells = [
             (verdict.name, verdict.bound, verdict.measured, "kept" if verdict.kept else "broken")
             for verdict in outcome.verdicts
         ]
-        lines.append(_table(("bound", "allowed", "measured", ""), cells))
-    lines += [f'<p class="soft">Note: {escape(warning)}.</p>' for warning in outcome.warnings]
-    return f'<section class="card">{"".join(lines)}</section>' if lines else ""
+        parts.append(f'<div class="scroll">{table(("bound", "allowed", "measured", "result"), cells)}</div>')
+    if outcome.warnings:
+        notes = "".join(f"<li>{escape(warning)}.</li>" for warning in outcome.warnings)
+        parts.append(f'<h2 class="notes">Before you rely on these figures</h2><ul>{notes}</ul>')
+    return f'<section class="card {style}-card"><h2>Verdict</h2>{"".join(parts)}</section>'
+
+
+def _never(outcome: Outcome) -> str:
+    measures = outcome.measures
+    errors, lost = measures.problems.total(), measures.faults.lost
+    others = measures.wrong - lost
+    never = (
+        f"{others:,} times something happened that must never happen"
+        if others
+        else ("nothing was doubled, misordered or crossed")
+    )
+    ended = f"{errors:,} errors" if errors else "no errors"
+    answered = f"Of {measures.sent:,} messages {measures.answered:,} were answered, {lost:,} were lost"
+    return f"{answered}; {ended}; {never}."
 
 
 def _figures(outcome: Outcome) -> str:
@@ -131,14 +136,15 @@ def _figures(outcome: Outcome) -> str:
     figures = {
         "answers per second": f"{measures.rate:,.1f}",
         f"of these within {told(plan.slo)}": f"{measures.goodput:,.1f}",
-        "half of the answers within": told(percentile(measures.latency, 50)),
-        "99 % of the answers within": told(percentile(measures.latency, 99)),
-        "lost of " + f"{measures.sent:,}": f"{measures.faults.lost:,}",
-        "other faults": f"{measures.wrong - measures.faults.lost:,}",
-        "errors": f"{measures.problems.total():,}",
+        "half of the answers within": _told(measures.latency, 50),
+        "99 % of the answers within": _told(measures.latency, 99),
     }
     if measures.first_token.count:
-        figures["first token, half within"] = told(measures.first_token.percentile(50))
+        figures["first token, half within"] = _told(measures.first_token, 50)
+    if measures.between_tokens.count:
+        figures["between tokens, 99 % within"] = _told(measures.between_tokens, 99)
+    if outcome.processes:
+        figures[f"of {os.cpu_count()} cores busy"] = f"{outcome.used.machine / outcome.used.seconds:.2f}"
     if measures.idle.kb_each is not None:
         figures[f"memory for each of {measures.idle.opened:,} idle sockets"] = (
             f"{measures.idle.kb_each:.1f} KB"
@@ -146,24 +152,164 @@ def _figures(outcome: Outcome) -> str:
     cells = (
         f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in figures.items()
     )
-    return f'<section class="figures">{"".join(cells)}</section>'
+    return f'<section class="figures" aria-label="Main figures">{"".join(cells)}</section>'
+
+
+def _means(outcome: Outcome) -> str:
+    found = findings(outcome).items()
+    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in found)}</dl>"
+
+
+def _rates(measures: Measures) -> str:
+    width, bins = _bins(measures)
+    found = [
+        Line("asked for", _SOFT, [(at, each.sent / width) for at, each in bins], "6 4"),
+        Line("answered", _A, [(at, each.answered / width) for at, each in bins]),
+    ]
+    if any(each.failed for _, each in bins):
+        found.append(Line("errors", _C, [(at, each.failed / width) for at, each in bins], "2 3"))
+    return lines(found, Axes(_SINCE, "messages per second", "{:,.4g}".format))
+
+
+def _latencies(measures: Measures) -> str:
+    _, bins = _bins(measures)
+    found = [(at, each.latency) for at, each in bins if each.latency.count]
+    return lines(
+        [
+            Line("longest", _C, [(at, latency.longest) for at, latency in found], "2 3"),
+            Line("99 % within", _B, [(at, latency.percentile(99)) for at, latency in found], "7 3"),
+            Line("50 % within", _A, [(at, latency.percentile(50)) for at, latency in found]),
+        ],
+        Axes(_SINCE, "time for an answer", told, log=_SHORTEST),
+    )
+
+
+def _bins(measures: Measures) -> tuple[int, list[tuple[float, Second]]]:
+    """Return the seconds of a test, in a long one some of them together; how many, and each at its middle."""
+    seconds = measures.timeline()
+    width = max(1, math.ceil(len(seconds) / _POINTS))
+    # The last bin of a long test may be a short one, as the second in which a test ends may be.
+    whole = len(seconds) // width * width
+    return width, [
+        (at + width / 2, Second.together([each for _, each in seconds[at : at + width]]))
+        for at in range(0, whole, width)
+    ]
+
+
+def _tail(outcome: Outcome) -> str:
+    shown = [Line(name, _STYLES[name][0], _nines(each), _STYLES[name][1]) for name, each in rows(outcome)]
+    right = max((x for line in shown for x, _ in line.points), default=1.0)
+    ticks = {_nine(percent): f"{percent:g} %" for percent in (50, 90, 99, 99.9, 99.99, 99.999)}
+    return lines(
+        shown,
+        Axes(
+            "part of all, each nine as wide as the one before",
+            "no longer than",
+            told,
+            tell_x=lambda nine: f"{100 - 100 * 10**-nine:.5g} %",
+            ticks={x: label for x, label in ticks.items() if x <= right} or {0.0: "0 %"},
+            log=_SHORTEST,
+        ),
+    )
+
+
+# Of what `rows` names.
+_STYLES = {
+    "answer": (_A, ""),
+    HELD_BACK: (_SOFT, "6 4"),
+    "first token": (_B, "7 3"),
+    "between tokens": (_C, "2 3"),
+}
+
+
+def _nines(histogram: Histogram) -> list[tuple[float, float]]:
+    """Return the curve as far as there are durations to draw it from."""
+    most = math.log10(histogram.count) if histogram.count else -1.0
+    places = (
+        [0.0]
+        if histogram.count == 1
+        else [count / 10 for count in range(1, int(most * 10 + 1e-9) + 1)]
+        if most >= 0
+        else []
+    )
+    return [(nine, histogram.percentile(100 - 100 * 10**-nine)) for nine in places]
+
+
+def _nine(percent: float) -> float:
+    """Return where a percentile stands on an axis on which each nine is as wide as the one before."""
+    return -math.log10(1 - percent / 100)
+
+
+def _used(outcome: Outcome) -> list[str]:
+    if not outcome.processes:
+        return []
+    spells = _thinned(outcome.spells)
+    cores = os.cpu_count() or 1
+    layers = [
+        Line(kind, _COLORS.get(kind, _OTHERS), [(spell.at, spell.cores(kind)) for spell in spells])
+        for kind in outcome.processes
+    ]
+    others = [
+        (spell.at, max(0.0, spell.machine / spell.seconds - sum(map(spell.cores, spell.used))))
+        for spell in spells
+    ]
+    memory = [
+        Line(
+            kind,
+            _COLORS.get(kind, _OTHERS),
+            [(each.at, each.used[kind].memory / 2**20) for each in spells if kind in each.used],
+        )
+        for kind in outcome.processes
+    ]
+    axes = Axes(_SINCE, "cores busy", "{:,.3g}".format, limit=(float(cores), f"all {cores} cores"))
+    sizes = Axes(_SINCE, "memory (RSS)", "{:,.0f} MiB".format)
+    return [
+        _card("Processor, by process", stack([*layers, Line("other programs", _OTHERS, others)], axes)),
+        _card("Memory, by process", stack(memory, sizes) if _same(memory) else lines(memory, sizes)),
+        _card("What each process used", table(USED, used_rows(outcome)), _USED),
+    ]
+
+
+_USED = (
+    "Cores that were busy, on average; processor time for one answer; memory at the end. The service is all "
+    "but the model and the generator of the test."
+)
+
+
+def _same(found: Sequence[Line]) -> bool:
+    return len({tuple(x for x, _ in line.points) for line in found}) == 1
+
+
+def _thinned(spells: Sequence[Spell]) -> list[Spell]:
+    width = max(1, math.ceil(len(spells) / _POINTS))
+    joined = (together(spells[at : at + width]) for at in range(0, len(spells), width))
+    return [spell for spell in joined if spell.seconds]
 
 
 def _checked(outcome: Outcome) -> str:
     places = checks(outcome)
     faults = dict.fromkeys(name for _, counts in places for name in counts)
-    lines = [(fault, *(_count(counts.get(fault)) for _, counts in places)) for fault in faults]
+    found = [(fault, *(_count(counts.get(fault)) for _, counts in places)) for fault in faults]
     cuts = outcome.measures.cuts
     said = f'<p class="soft">{cuts:,} sockets were broken on purpose.</p>' if cuts else ""
-    return _table(("", *(place for place, _ in places)), lines) + said
+    return table(("", *(place for place, _ in places)), found) + said
 
 
 def _count(count: int | None) -> str:
     return "" if count is None else f"{count:,}"
 
 
+def _errors(measures: Measures) -> str:
+    found = measures.problems.most_common()
+    return (
+        table(("code", "how often"), [(str(code), f"{count:,}") for code, count in found])
+        if found
+        else ("<p>None.</p>")
+    )
+
+
 def _of_plan(outcome: Outcome) -> dict[str, object]:
-    plan, unsaid = outcome.plan, {"url", "seed", "echo", "size_to"}
+    plan, unsaid = outcome.plan, {"url", "echo", "size_to", "phase"}
     found: dict[str, object] = {
         name.replace("_", " "): value for name, value in asdict(plan).items() if name not in unsaid
     }
@@ -172,8 +318,13 @@ def _of_plan(outcome: Outcome) -> dict[str, object]:
     found["duration"] = f"{plan.duration:g} s" if plan.duration else "until all are sent"
     found["messages"] = f"{plan.messages} per session" if plan.messages else "as many as there is time"
     found["rate"] = f"{plan.rate:g}/s" if plan.rate else "as fast as answers come"
-    if plan.size_to > plan.size:
-        found["size"] = f"{plan.size} to {plan.size_to}"
+    if plan.mode == "closed":
+        del found["arrivals"]
+    found["size"] = (
+        f"{plan.size} to {plan.size_to} characters"
+        if plan.size_to > plan.size
+        else (f"{plan.size} characters")
+    )
     return found
 
 
@@ -181,7 +332,7 @@ def _generator(outcome: Outcome) -> dict[str, object]:
     measures = outcome.measures
     busy = measures.cpu / measures.elapsed if measures.elapsed else 0.0
     found: dict[str, object] = {"generator used": f"{busy:.0%} of a core"}
-    found["generator late, p99"] = told(measures.lag.percentile(99))
+    found["generator late, p99"] = told(max(measures.lag.percentile(99), measures.late.percentile(99)))
     return found
 
 
@@ -193,88 +344,23 @@ def _card(title: str, content: str, note: str = "") -> str:
 
 
 def _durations(found: Iterable[tuple[str, Histogram]]) -> str:
-    heads = ("", *("max" if percent == 100 else f"{percent:g} %" for percent in PERCENTILES))
-    return _table(
-        heads, [(name, *(told(each.percentile(percent)) for percent in PERCENTILES)) for name, each in found]
+    heads = ("", "number", *("longest" if percent == 100 else f"{percent:g} %" for percent in PERCENTILES))
+    return table(
+        heads,
+        [
+            (name, f"{each.count:,}", *(_told(each, percent) for percent in PERCENTILES))
+            for name, each in found
+        ],
     )
+
+
+def _pace(measures: Measures) -> str:
+    return f'<p class="soft">{escape(tokens(measures))}</p>' if measures.tokens else ""
+
+
+def _told(histogram: Histogram, percent: float) -> str:
+    return told(percentile(histogram, percent)) if histogram.count else "-"
 
 
 def _pairs(pairs: Mapping[str, object]) -> str:
-    return _table((), [(name, str(value)) for name, value in pairs.items()])
-
-
-def _table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in lines)
-    return f"<table>{f'<tr>{head}</tr>' if head else ''}{body}</table>"
-
-
-def _nines(percent: float) -> float:
-    """Return where a percentile stands on an axis on which each nine is as wide as the one before."""
-    return -math.log10(1 - percent / 100)
-
-
-_NINES = {_nines(percent): f"{percent:g} %" for percent in (0, 50, 90, 99, 99.9, 99.99)}
-
-
-def _chart(
-    series: Mapping[str, tuple[str, Points]],
-    *,
-    tell: object,
-    unit: str = "",
-    ticks: Mapping[float, str] | None = None,
-) -> str:
-    """Return a chart with a line for each series, given as colour and points."""
-    shown = {name: (color, points) for name, (color, points) in series.items() if points}
-    if not shown:
-        return "<p>Nothing was measured.</p>"
-    assert callable(tell)  # noqa: S101
-    ends = [point for _, points in shown.values() for point in points]
-    right = max((x for x, _ in ends), default=1.0) or 1.0
-    step = _step(max(y for _, y in ends))
-    top = step * max(1, math.ceil(max(y for _, y in ends) / step))
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = _LEFT + (_WIDTH - _LEFT - _RIGHT) * x / right
-        return across, _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * y / top
-
-    parts = []
-    for count in range(round(top / step) + 1):
-        _, y = place(0, count * step)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(
-            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(tell(count * step))}</text>'
-        )
-    for x, label in (ticks or _seconds(right, unit)).items():
-        if x <= right:
-            across, _ = place(x, 0)
-            anchor = "end" if across > _WIDTH - 2 * _RIGHT else "middle"
-            parts.append(
-                f'<text x="{across:.1f}" y="{_HEIGHT - 10}" text-anchor="{anchor}">{escape(label)}</text>'
-            )
-    for color, points in shown.values():
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
-        line = 'fill="none" stroke-width="2" stroke-linejoin="round"'
-        parts.append(f'<polyline points="{path}" {line} style="stroke:{color}"/>')
-    key = "".join(
-        f'<span><i style="background:{color}"></i>{escape(name)}</span>' for name, (color, _) in shown.items()
-    )
-    names = escape(", ".join(shown))
-    svg = (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Chart: {names}">{"".join(parts)}</svg>'
-    )
-    return f'{svg}<div class="key">{key}</div>'
-
-
-def _seconds(right: float, unit: str) -> dict[float, str]:
-    step = max(1.0, _step(right))
-    return {count * step: f"{count * step:g} {unit}" for count in range(int(right / step) + 1)}
-
-
-def _step(most: float) -> float:
-    """Return a round distance between grid lines, for about four of them."""
-    if most <= 0:
-        return 1.0
-    rough = most / 4
-    power = 10.0 ** math.floor(math.log10(rough))
-    return next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
+    return table((), [(name, str(value)) for name, value in pairs.items()])

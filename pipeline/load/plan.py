@@ -34,6 +34,7 @@ class Plan:
         processes: generators that share the sessions.
         echo: the model repeats what it was asked, so that answers can be told apart.
         seed: of everything that is random.
+        phase: of a share: by what part of a gap its messages come after those of the first share.
     """
 
     url: str
@@ -54,6 +55,7 @@ class Plan:
     processes: int = 1
     echo: bool = False
     seed: int = 0
+    phase: float = 0.0
 
     def shares(self) -> list[Plan]:
         """Return a plan for each generator; together they are this one, but for the idle sockets."""
@@ -69,6 +71,7 @@ class Plan:
                     rate=self.rate * sessions / self.sessions,
                     idle=0,
                     seed=self.seed * 1000 + number,
+                    phase=number / count,
                 )
             )
         return shares

@@ -1,8 +1,9 @@
 """A test shared out over as many processes as its plan says.
 
-Each further process reads its share of the plan from the first line of its standard input, and writes what
-it has measured so far, again and again, as lines of JSON; the last is the whole. The end of its input tells
-it to send no more: so it ends, too, when the process that started it is gone.
+Each further process reads its share of the plan from the first line of its standard input. It says when it
+is ready, and begins with the second line, which all are given at the same time: else the seconds of one would
+not be those of the others. Then it writes what it has measured so far, again and again, as lines of JSON; the
+last is the whole. The end of its input tells it to send no more: so it ends, too, when its parent has.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -24,6 +26,7 @@ from pipeline.load.plan import Plan
 
 # Bytes of a line: an hour's measures are some megabytes.
 _LINE_LIMIT = 2**28
+_READY, _GO = b"ready\n", b"go\n"
 
 
 async def run(
@@ -72,7 +75,8 @@ async def _generated(shares: list[Plan], watch: Watch, stop: asyncio.Event) -> M
         latest.seconds = before | latest.seconds
 
     try:
-        work = [_elsewhere(share, partial(heard, number), stop) for number, share in enumerate(shares)]
+        begin = asyncio.Barrier(len(shares))
+        work = [_elsewhere(share, partial(heard, number), stop, begin) for number, share in enumerate(shares)]
         return _merged(await asyncio.gather(*work))
     except asyncio.CancelledError:
         watch(_merged(parts))
@@ -90,7 +94,9 @@ def _recent(measures: Measures) -> Measures:
     return replace(measures, seconds={at: each for at, each in measures.seconds.items() if at >= latest - 1})
 
 
-async def _elsewhere(plan: Plan, heard: Callable[[Measures], None], stop: asyncio.Event) -> Measures:
+async def _elsewhere(
+    plan: Plan, heard: Callable[[Measures], None], stop: asyncio.Event, begin: asyncio.Barrier
+) -> Measures:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -104,9 +110,13 @@ async def _elsewhere(plan: Plan, heard: Callable[[Measures], None], stop: asynci
     assert process.stdout is not None  # noqa: S101
     process.stdin.write(plan.dumps().encode() + b"\n")
     telling = asyncio.create_task(_close_when(stop, process.stdin))
+    starting = None
     measures = None
     try:
         async for line in process.stdout:
+            if line == _READY:
+                starting = asyncio.create_task(_start(begin, process.stdin))
+                continue
             measures = Measures.from_json(json.loads(line))
             heard(measures)
         status = await process.wait()
@@ -116,9 +126,17 @@ async def _elsewhere(plan: Plan, heard: Callable[[Measures], None], stop: asynci
         raise
     finally:
         telling.cancel()
+        if starting is not None:
+            starting.cancel()
     if status or measures is None:
         raise ParleyError(f"a process of the load generator ended with status {status}")
     return measures
+
+
+async def _start(begin: asyncio.Barrier, stdin: asyncio.StreamWriter) -> None:
+    await begin.wait()
+    with suppress(ConnectionError, RuntimeError):  # closed, as the test was stopped before it began
+        stdin.write(_GO)
 
 
 async def _close_when(stop: asyncio.Event, stdin: asyncio.StreamWriter) -> None:
@@ -131,11 +149,18 @@ async def _share() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    plan, stop = Plan.loads((await reader.readline()).decode()), asyncio.Event()
+    plan, stop, go = Plan.loads((await reader.readline()).decode()), asyncio.Event(), asyncio.Event()
 
     async def listen() -> None:
-        await reader.read()
+        if await reader.readline() == _GO:
+            go.set()
+            await reader.read()
         stop.set()
+
+    async def gate() -> None:
+        sys.stdout.write(_READY.decode())
+        sys.stdout.flush()
+        await go.wait()
 
     told = 0
 
@@ -146,7 +171,7 @@ async def _share() -> None:
         told = max(measures.seconds, default=0)
 
     listening = asyncio.create_task(listen())
-    measures = await generate(plan, tell, stop)
+    measures = await generate(plan, tell, stop, gate)
     listening.cancel()
     _write(measures.to_json())
 

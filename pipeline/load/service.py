@@ -14,7 +14,7 @@ import aiohttp
 
 from pipeline.errors import ParleyError
 from pipeline.load.model import Pace
-from pipeline.load.usage import Usage, usage
+from pipeline.load.usage import Usage, by_kind, usage
 from pipeline.ports import free_port
 
 _START_SECONDS = 60.0
@@ -35,6 +35,10 @@ class Service:
     def usage(self) -> dict[str, Usage]:
         """Return what its processes have used so far, by what they are."""
         return usage(self.pids)
+
+    def processes(self, kind: str) -> list[int]:
+        """Return its processes of one kind, such as `web`; none when it was not started here."""
+        return by_kind(self.pids).get(kind, [])
 
     def memory(self) -> int:
         """Return the bytes that its web processes hold now."""

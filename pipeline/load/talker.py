@@ -6,7 +6,7 @@ import asyncio
 import random
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -28,6 +28,8 @@ _CLOSE_SECONDS = 2.0
 _PONG_SECONDS = 5.0
 # Seconds that the service has to show a history.
 _HISTORY_SECONDS = 20.0
+# Seconds that the service has to open a socket anew; a handshake that it forgets is tried again.
+_HANDSHAKE_SECONDS = 30.0
 
 _WORDS = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
 
@@ -64,11 +66,13 @@ class Talker:
         self._more = asyncio.Event()
         self._ponged = asyncio.Event()
         self._history: history.History | None = None
+        self._told: dict[int, str] = {}  # the answers that were told before the history was read
         self._cut_at = 0  # the number of the message after which the socket was broken last
         self._texts: dict[str, str] = {}  # of the messages without an end, by id
         self._last_answer: str | None = None
         self._ended = asyncio.Event()
         self._closing = False
+        self._cutting = False  # the socket that breaks next was broken here
         self._streaming = plan.protocol == "streaming"
         self._cuts = plan.cut_every > 0
 
@@ -76,7 +80,8 @@ class Talker:
         """Get a token and open the socket.
 
         Raises:
-            aiohttp.ClientError: the service refuses, or is not there.
+            aiohttp.ClientError: the service refuses, does not speak the protocol, or is not there.
+            LookupError, TypeError, ValueError: what it gives holds no token.
         """
         async with self._http.post("/token", params={"name": self.ledger.session}) as response:
             response.raise_for_status()
@@ -94,7 +99,7 @@ class Talker:
         self.ledger.sent(message)
         self._texts[message.id] = text
         self._measures.sent += 1
-        self._measures.second(self._clock()).sent += 1
+        self._measures.second(due).sent += 1
         self._outgoing.append(message)
         self._more.set()
 
@@ -110,22 +115,25 @@ class Talker:
     async def read_history(self) -> None:
         """Read what the session holds, for `settle`; when that fails, it is counted as unread there."""
         if self._token:
+            # A service that is behind goes on answering: what is told from here on may be missing there.
+            self._told = dict(self.ledger.answers)
             self._history = await self._read_history()
 
     def settle(self) -> None:
         """Compare the history with what was told; count as lost what is neither told of nor in it."""
         measures, ledger = self._measures, self.ledger
         if self._history is not None:
-            self._history.compare(ledger.answers)
+            self._history.compare(self._told)
             measures.history_faults.add(self._history.faults)
             measures.histories += 1
             measures.only_in_history += len(ledger.in_history(self._history.answers))
         elif self._token:
             measures.unread += 1
+        missing = ledger.give_up()
         if measures.cut_short:
-            measures.unfinished += ledger.waiting
+            measures.unfinished += missing
         else:
-            ledger.faults.lost += ledger.waiting
+            ledger.faults.lost += missing
 
     async def close(self) -> None:
         """Close the socket; harmless if it never opened."""
@@ -182,32 +190,40 @@ class Talker:
             query["after"] = self._last_answer
         protocols = (PROTOCOL,) if self._streaming else ()
         # What is pinged here needs the pong to be seen; else the client library answers pings by itself.
-        return await self._http.ws_connect(
+        socket = await self._http.ws_connect(
             "/chat", params=query, protocols=protocols, max_msg_size=0, autoping=not self._cuts
         )
+        if self._streaming and socket.protocol != PROTOCOL:
+            await socket.close()
+            raise aiohttp.ClientError(f"/chat does not speak {PROTOCOL}: try --protocol plain")
+        return socket
 
     async def _read(self) -> None:
         while True:
             assert self._socket is not None  # noqa: S101
             async for frame in self._socket:
                 if frame.type is aiohttp.WSMsgType.TEXT:
-                    try:
-                        self._take(orjson.loads(frame.data))
-                    except (LookupError, TypeError, ValueError):
-                        self._measures.errors["unreadable_frame"] += 1
+                    self._take(frame.data)
+                elif frame.type is aiohttp.WSMsgType.BINARY:
+                    self._measures.errors["unreadable_frame"] += 1
                 elif frame.type is aiohttp.WSMsgType.PING:
                     with suppress(ConnectionError, aiohttp.ClientError):
                         await self._socket.pong(frame.data)
                 elif frame.type is aiohttp.WSMsgType.PONG:
                     self._ponged.set()
             self._connected.clear()
-            if self._closing or not await self._reconnect():
+            if self._closing:
+                return
+            self._measures.dropped += not self._cutting
+            self._cutting = False
+            if not await self._reconnect():
                 return
 
     async def _reconnect(self) -> bool:
         for _ in range(_OPEN_ATTEMPTS):
             try:
-                self._socket = await self._connect()
+                async with asyncio.timeout(_HANDSHAKE_SECONDS):
+                    self._socket = await self._connect()
             except (aiohttp.ClientError, OSError):
                 if self._closing:
                     return False
@@ -232,28 +248,48 @@ class Talker:
                 self._count_answer(message, now)
             self._ended.set()
 
-    def _take(self, frame: dict[str, Any]) -> None:
+    def _take(self, data: str) -> None:
         now = self._clock()
+        if not self._streaming:
+            frame = self._plain(data)
+            self._end(None, frame["msg"], frame.get("error"), frame.get("id", ""), now)
+            return
+        try:
+            self._take_frame(orjson.loads(data), now)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            self._measures.errors["unreadable_frame"] += 1
+
+    def _plain(self, data: str) -> dict[str, str]:
+        """Return an answer; what has not the protocol's shape is one, too: other services have theirs."""
+        with suppress(ValueError):
+            frame = orjson.loads(data)
+            if isinstance(frame, dict) and isinstance(frame.get("msg"), str):
+                self._measures.unshaped += not isinstance(frame.get("id"), str)
+                return {name: value for name, value in frame.items() if isinstance(value, str)}
+        self._measures.unshaped += 1
+        return {"msg": data}
+
+    def _take_frame(self, frame: dict[str, Any], now: float) -> None:
         match frame.get("type"):
             case "start":
                 self.ledger.started(frame["turn"])
             case "token":
                 self._take_token(frame, now)
             case "message":
-                self._last_answer = frame["id"]
-                self._end(frame["turn"], frame["msg"], frame.get("incomplete"), frame["id"], now)
+                turn, answer, text = _texts(frame, "turn", "id", "msg")
+                self._last_answer = answer
+                self._end(turn, text, frame.get("incomplete"), answer, now)
             case "error" if frame["code"] == "resume_failed":
                 self.ledger.resume_failed()
             case "error":
                 self._end(frame.get("turn") or frame.get("id"), None, frame["code"], "", now)
-            case None:  # the plain protocol
-                self._end(None, frame["msg"], frame.get("error"), frame["id"], now)
 
     def _take_token(self, frame: dict[str, Any], now: float) -> None:
         measures = self._measures
+        turn, text = _texts(frame, "turn", "text")
+        message = self.ledger.token(turn, frame["index"], text)
         measures.tokens += 1
-        measures.characters += len(frame["text"])
-        message = self.ledger.token(frame["turn"], frame["index"], frame["text"])
+        measures.characters += len(text)
         if message is None:
             return
         if message.first_token is None:
@@ -291,6 +327,7 @@ class Talker:
                 # At once, or the next message would be written to the broken socket before its end is read.
                 self._connected.clear()
                 transport.abort()
+                self._cutting = True
                 self._measures.cuts += 1
 
     async def _read_history(self) -> history.History | None:
@@ -299,9 +336,30 @@ class Talker:
             async with self._http.get("/refresh_token", params=query, timeout=patience) as response:
                 response.raise_for_status()
                 messages = (await response.json(loads=orjson.loads))["messages"]
-        except (aiohttp.ClientError, OSError, TimeoutError):
-            return None
-        return history.read(messages, self.ledger.session, echo=self._plan.echo)
+            return history.read(messages, self.ledger.session, echo=self._plan.echo)
+        except aiohttp.ClientResponseError as exc:
+            why = f"status {exc.status} {exc.message}".rstrip()
+        except TimeoutError:
+            why = f"nothing came within {_HISTORY_SECONDS:g} s"
+        except (aiohttp.ClientError, OSError) as exc:
+            why = str(exc) or type(exc).__name__
+        except (AttributeError, LookupError, TypeError, ValueError):
+            why = "not the shape that the protocol gives it"
+        self._measures.unread_why = self._measures.unread_why or f"/refresh_token: {why}"
+        return None
+
+
+def _texts(frame: Mapping[str, Any], *names: str) -> list[str]:
+    """Return what a frame holds.
+
+    Raises:
+        LookupError: it does not.
+        TypeError: it is no text.
+    """
+    found = [frame[name] for name in names]
+    if not all(isinstance(each, str) for each in found):
+        raise TypeError(names)
+    return found
 
 
 def _text(mark: Mark, size: int) -> str:

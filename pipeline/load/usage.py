@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -19,7 +20,10 @@ _KINDS = {
     "deliver": re.compile(r"-A agents\.deliver "),
     "Redis": re.compile(r"redis-server"),
     "model of the test": re.compile(r"-m pipeline\.load\.model "),
+    "generator": re.compile(r"-m pipeline\.load\.processes$"),
 }
+# Those that a machine needs only because the test runs on it, too.
+OF_THE_TEST: Final = ("model of the test", "generator")
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,30 @@ class Usage:
 
 def usage(pids: Iterable[int]) -> dict[str, Usage]:
     """Return what processes have used so far, and their descendants, by what they are."""
-    found: dict[str, Usage] = {}
+    return {kind: _together(each) for kind, each in by_kind(pids).items()}
+
+
+def usage_here() -> dict[str, Usage]:
+    """Return what the generator has used so far: this process, and the further ones it has started."""
+    return {"generator": _together([os.getpid(), *by_kind([os.getpid()]).get("generator", [])])}
+
+
+def by_kind(pids: Iterable[int]) -> dict[str, list[int]]:
+    """Return processes and their descendants by what they are; those that are none of ours are left out."""
+    found: dict[str, list[int]] = {}
     for pid in (each for root in pids for each in process_tree(root)):
-        kind = _kind(pid)
-        if kind is not None:
-            other = found.get(kind, Usage(0, 0.0, 0))
-            found[kind] = Usage(
-                other.processes + 1, other.cpu + cpu_seconds(pid), other.memory + resident(pid)
-            )
+        found.setdefault(_kind(pid) or "", []).append(pid)
     return {kind: found[kind] for kind in _KINDS if kind in found}
+
+
+def machine_seconds() -> float:
+    """Return the processor time that everything on this machine has used since it started; 0 if unknown."""
+    try:
+        fields = Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()[1:]
+    except OSError:
+        return 0.0
+    user, nice, system, _idle, _waiting, irq, softirq, *_ = map(int, fields)
+    return (user + nice + system + irq + softirq) / _TICKS
 
 
 def process_tree(pid: int) -> list[int]:
@@ -70,6 +89,10 @@ def resident(pid: int) -> int:
     """Return the bytes a process holds (RSS); 0 if it is gone."""
     found = re.search(r"^VmRSS:\s+(\d+)", _read(pid, "status"), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
+
+
+def _together(pids: list[int]) -> Usage:
+    return Usage(len(pids), sum(map(cpu_seconds, pids)), sum(map(resident, pids)))
 
 
 def _kind(pid: int) -> str | None:

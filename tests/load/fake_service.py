@@ -57,6 +57,12 @@ async def answer_all(socket: Socket) -> None:
         await socket.tell(answer(message["id"], message["text"]))
 
 
+async def answer_raw(socket: Socket) -> None:
+    """Answer as a service does that was written after the tutorial: raw text in, any text out."""
+    async for frame in socket.socket:
+        await socket.socket.send_str(f"Bot: {frame.data}")
+
+
 Serve = Callable[[Socket], Awaitable[None]]
 
 
@@ -67,6 +73,7 @@ class FakeService:
     Attributes:
         places: sockets that may be open at the same time.
         shows: how often each message of a history is shown; None for no history at all.
+        speaks: the protocols that its sockets know besides the plain one.
         looks: how many sockets were open when `look` was called.
         closing: tasks that a test started and that end with the service.
     """
@@ -74,6 +81,7 @@ class FakeService:
     serve: Serve
     places: int = 1000
     shows: int | None = 1
+    speaks: tuple[str, ...] = ("parley.v1",)
     url: str = ""
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     looks: list[int] = field(default_factory=list)
@@ -103,7 +111,7 @@ class FakeService:
         """Serve a socket as the test wants."""
         if len(self.sockets) >= self.places:
             raise web.HTTPServiceUnavailable
-        socket = web.WebSocketResponse(protocols=("parley.v1",))
+        socket = web.WebSocketResponse(protocols=self.speaks)
         await socket.prepare(request)
         self.sockets.append(socket)
         try:

@@ -44,7 +44,7 @@ def test_the_command_reports_and_its_status_tells_of_a_broken_bound(tmp_path: Pa
     outcome = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert (outcome["sent"], outcome["answered"], outcome["passed"]) == (6, 6, False)
     stages = ["ingest", "enrich", "infer", "deliver"]
-    assert list(outcome["used"]) == ["web", *stages, "Redis", "model of the test"]
+    assert list(outcome["used"]) == ["web", *stages, "Redis", "model of the test", "generator"]
     assert all(used["processes"] == 1 and used["memory"] > 0 for used in outcome["used"].values())
     page = (tmp_path / "out.html").read_text(encoding="utf-8")
     assert re.search(r"Broken: max-p50 1 µs, measured [\d.]+ ms\.", page)

@@ -53,3 +53,24 @@ def test_within_counts_what_was_fast_enough() -> None:
 
 def test_an_empty_one_says_nothing() -> None:
     assert (Histogram().percentile(99), Histogram().mean, Histogram().curve()) == (0.0, 0.0, [])
+
+
+@given(st.lists(st.floats(1e-3, 10), min_size=1, max_size=30), st.floats(0.01, 2))
+def test_what_a_wait_held_back_is_added_message_by_message(values: list[float], interval: float) -> None:
+    every = list(values)
+    for value in values:
+        every += [value - step * interval for step in range(1, int(value / interval))]
+    corrected = counted(values).corrected(interval)
+
+    # A duration that is a whole number of intervals may fall to either side of its bucket's middle.
+    assert corrected.count == pytest.approx(len(every), rel=0.02, abs=len(values))
+    assert corrected.longest == max(values)
+    assert corrected.mean == pytest.approx(sum(every) / len(every), rel=0.05, abs=interval / 2)
+
+
+def test_a_stall_of_a_closed_loop_shows_when_what_it_held_back_is_added() -> None:
+    stalled = counted([0.01] * 1000 + [2.0])
+
+    assert stalled.percentile(99) < 0.02
+    assert stalled.corrected(0.01).percentile(99) == pytest.approx(1.88, abs=0.05)
+    assert stalled.corrected(0).curve() == stalled.curve()

@@ -180,3 +180,13 @@ def test_a_new_socket_is_told_the_answer_from_its_start() -> None:
     book.ended("m1", "[s7.1] word", None)
 
     assert book.tokens == TokenFaults()
+
+
+def test_answers_behind_a_message_that_never_gets_one_are_not_misordered_in_the_end() -> None:
+    book = ledger(4)
+    for number in (2, 4, 3):
+        book.ended(f"m{number}", f"[s7.{number}]", None)
+    assert book.faults == Faults(misordered=3)
+
+    # Only 4 came before one that was answered later.
+    assert (book.give_up(), book.faults) == (1, Faults(misordered=1))

@@ -178,7 +178,7 @@ async def test_an_idle_socket_that_the_service_closes_is_an_error() -> None:
 
 async def test_a_stall_shows_in_the_tail_although_few_messages_meet_it(started: Service) -> None:
     """Latency counts from the moment a message was due, not from when it could be sent."""
-    (web,) = started.pids
+    (web,) = started.processes("web")
     sent: list[int] = []
     plan = Plan(started.url, mode="open", rate=40, sessions=40, duration=6, echo=True)
     task = asyncio.create_task(run(plan, lambda measures: sent.append(measures.sent)))
