@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -16,12 +17,12 @@ from tests.transport.conformance.conftest import Lab, Send
 def lab(
     request: pytest.FixtureRequest, shared_redis: EmbeddedRedis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
-    laboratory = Lab(shared_redis.url, tmp_path_factory.mktemp("tables"))
-    laboratory.redis.flushall()
-    laboratory.store = request.param
-    laboratory.start("tables", store=laboratory.store, datadir="kept")
-    yield laboratory
-    laboratory.close()
+    # Closed even if its worker does not get ready: it would work on what later tests send.
+    with closing(Lab(shared_redis.url, tmp_path_factory.mktemp("tables"))) as laboratory:
+        laboratory.redis.flushall()
+        laboratory.store = request.param
+        laboratory.start("tables", store=laboratory.store, datadir="kept")
+        yield laboratory
 
 
 async def test_a_table_counts_by_key(lab: Lab, send: Send) -> None:
