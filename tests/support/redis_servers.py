@@ -67,7 +67,11 @@ class RedisServer:
             self._process.wait()
 
     def __enter__(self) -> RedisServer:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_exc: object) -> None:
