@@ -55,10 +55,23 @@ class RedisServer:
             str(config),
             *(["--sentinel"] if self._sentinel else ["--save", ""]),
         ]
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output)
-        started = b"+monitor" if self._sentinel else b"Ready to accept connections"
-        wait_until(lambda: started in log.read_bytes(), f"a Redis server on port {self.port}")
+        marker = b"+monitor" if self._sentinel else b"Ready to accept connections"
+
+        def spawn() -> None:
+            with log.open("wb") as output:
+                self._process = subprocess.Popen(command, stdout=output, stderr=output)
+
+        def started() -> bool:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                said = log.read_bytes()
+                # A connection of some other process may have had its port for a moment.
+                assert b"in use" in said, said.decode(errors="replace")
+                spawn()
+            return marker in log.read_bytes()
+
+        spawn()
+        wait_until(started, f"a Redis server on port {self.port}")
 
     def kill(self) -> None:
         """End it with -9."""
