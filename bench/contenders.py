@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from aiokafka.partitioner import murmur2
+from aiokafka.partitioner import murmur2  # type: ignore[import-untyped]
 
 __all__ = ["BODY", "HOPS", "PEERS", "Contender", "Peer", "contenders", "number_of"]
 

@@ -9,12 +9,13 @@ import pytest
 import redis
 
 from pipeline.embedded import EmbeddedRedis
+from tests.support.redis_servers import chosen_server
 
 
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
     """One server for the run; tests that stop or break Redis use ``own_redis``."""
-    with EmbeddedRedis(tmp_path_factory.mktemp("redis")) as server:
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis"), chosen_server()) as server:
         yield server
 
 
@@ -29,5 +30,5 @@ def redis_url(shared_redis: EmbeddedRedis) -> str:
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
     """A server of the test's own, to be stopped and started at will."""
-    with EmbeddedRedis(tmp_path / "redis") as server:
+    with EmbeddedRedis(tmp_path / "redis", chosen_server()) as server:
         yield server

@@ -1,11 +1,11 @@
 """Redis Streams as a transport for Faust: ``faust.App("x", broker="redis://localhost")``.
 
-This package stands alone: it needs Faust and redis-py, and nothing else of this project.
+This package stands alone: it needs Faust and redis-py with hiredis, and may have any name.
 """
 
 from .attempts import MAX_ATTEMPTS, REDELIVERY_HEADER
 from .dead_letters import DeadLetter, DeadLetters
-from .driver import Transport
+from .driver import Transport, register
 from .errors import (
     BrokerAddressError,
     NoSuchDeadLetterError,
@@ -27,4 +27,5 @@ __all__ = [
     "TransportError",
     "UnsupportedServerError",
     "UnsupportedSettingError",
+    "register",
 ]

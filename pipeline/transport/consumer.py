@@ -95,7 +95,7 @@ class Consumer(Acking):
         """Set the topics to read; the group shares out their partitions anew.
 
         Raises:
-            UnsupportedServerError: Redis is too old.
+            UnsupportedServerError: Redis can't do what is needed.
             TopicMismatchError: A topic is recorded with another number of partitions.
         """
         if not self._probed:

@@ -34,7 +34,8 @@ __all__ = ["LIMIT", "MAX_AGE", "DeadLetter", "DeadLetters"]
 
 #: Dead letters kept per partition, the latest; without a bound a failing agent would fill Redis.
 LIMIT: Final = 10_000
-#: Seconds a dead letter is kept: they hold what users sent.
+#: Seconds a dead letter is kept: they hold what users sent. An older one goes when the next of its partition
+#: comes, or when none has come for as long.
 MAX_AGE: Final = 7 * 24 * 3600
 
 

@@ -1,14 +1,15 @@
-"""The transport itself: ``faust.App("x", broker="redis://…")`` ends up here by entry point."""
+"""The transport: ``faust.App("x", broker="redis://…")`` ends up here, by entry point or :func:`register`."""
 
 from __future__ import annotations
 
 import ssl
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
 
 import faust
 import redis as redis_py
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport import base
+from faust.transport.drivers import TRANSPORTS
 from faust.types.auth import CredentialsT, SASLMechanism
 from faust.types.enums import ProcessingGuarantee
 from faust.types.transports import ConductorT, ConsumerT, ProducerT
@@ -22,7 +23,25 @@ from .sends import ShortWay
 from .servers import server_at
 from .streams import Stream
 
-__all__ = ["Transport"]
+__all__ = ["SCHEMES", "Transport", "register"]
+
+#: What a broker's address may begin with; each is an entry point of the group ``faust.transports``.
+SCHEMES: Final = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
+
+
+def register() -> None:
+    """Make the addresses known to Faust in this process, where no entry points are installed that do."""
+    TRANSPORTS.get_alias("kafka")  # reads the entry points, which would be read later and win
+    for scheme in SCHEMES:
+        TRANSPORTS.aliases[scheme] = f"{__name__}:Transport"
 
 
 class Transport(base.Transport):

@@ -6,7 +6,7 @@ TransportError
 ├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
 ├── NotOwnerError            a table was changed whose partition another worker owns
 ├── TopicMismatchError       a topic is recorded with another number of partitions
-├── UnsupportedServerError   a Redis that is too old
+├── UnsupportedServerError   a Redis that can't do what is needed
 └── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
 """
 
@@ -113,7 +113,7 @@ class UnsupportedServerError(TransportError):
 
     Attributes:
         version: What it calls itself.
-        reason: What is missing.
+        reason: Why it won't do, as the rest of a sentence about it.
     """
 
     def __init__(self, version: str, reason: str) -> None:
@@ -122,7 +122,7 @@ class UnsupportedServerError(TransportError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"Redis {self.version} is too old: {self.reason}"
+        return f"Redis {self.version} {self.reason}"
 
 
 class UnsupportedSettingError(TransportError):

@@ -5,7 +5,7 @@ key                                       type    meaning
 ========================================  ======  ==========================================================
 ``{<topic>:<p>}``                         stream  partition ``p`` of a topic; entry ``0-N`` is offset ``N``
 ``{<topic>:<p>}:lease:<group>``           string  ``<generation>:<member>``, the owner whose acks count
-``{<topic>:<p>}:attempts:<group>``        hash    offset → failed attempts so far
+``{<topic>:<p>}:attempts:<group>``        hash    entry id → failed attempts so far
 ``{<topic>:<p>}:index``                   hash    of a compacted partition: key → id of its last entry
 ``{<topic>:<p>}:tombstones``              zset    of a compacted partition: key → when it was deleted (ms)
 ``dead:{<topic>:<p>}``                    stream  dead letters of that partition

@@ -6,7 +6,7 @@ import random
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
-from aiokafka.partitioner import murmur2
+from aiokafka.partitioner import murmur2  # type: ignore[import-untyped]
 from faust.types import AppT
 
 from .errors import TopicMismatchError

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import redis
 
-from pipeline.embedded import find_server
+from pipeline.embedded import Server, find_server
 from pipeline.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -19,12 +21,19 @@ HOST = "127.0.0.1"
 NODE_TIMEOUT_MS = 1500
 
 
+def chosen_server() -> Server:
+    """Return what the suite runs on: the embedded server, or the one that ``TEST_REDIS_SERVER`` names."""
+    embedded = find_server()
+    other = os.environ.get("TEST_REDIS_SERVER")
+    return replace(embedded, binary=Path(other), origin="TEST_REDIS_SERVER") if other else embedded
+
+
 class RedisServer:
     """One redis-server process; a context manager."""
 
     def __init__(self, folder: Path, *lines: str, sentinel: bool = False, binary: Path | None = None) -> None:
-        """Describe it; `lines` go into its configuration, `binary` is the embedded one by default."""
-        self._binary = binary or find_server().binary
+        """Describe it; `lines` go into its configuration, `binary` is by default what the suite runs on."""
+        self._binary = binary or chosen_server().binary
         self.port = free_port(HOST)
         self._folder = folder
         self._lines = (f"port {self.port}", f"bind {HOST}", f'dir "{folder}"', *lines)
@@ -46,10 +55,23 @@ class RedisServer:
             str(config),
             *(["--sentinel"] if self._sentinel else ["--save", ""]),
         ]
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=output)
-        started = b"+monitor" if self._sentinel else b"Ready to accept connections"
-        wait_until(lambda: started in log.read_bytes(), f"a Redis server on port {self.port}")
+        marker = b"+monitor" if self._sentinel else b"Ready to accept connections"
+
+        def spawn() -> None:
+            with log.open("wb") as output:
+                self._process = subprocess.Popen(command, stdout=output, stderr=output)
+
+        def started() -> bool:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                said = log.read_bytes()
+                # A connection of some other process may have had its port for a moment.
+                assert b"in use" in said, said.decode(errors="replace")
+                spawn()
+            return marker in log.read_bytes()
+
+        spawn()
+        wait_until(started, f"a Redis server on port {self.port}")
 
     def kill(self) -> None:
         """End it with -9."""
@@ -58,7 +80,11 @@ class RedisServer:
             self._process.wait()
 
     def __enter__(self) -> RedisServer:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -66,7 +92,7 @@ class RedisServer:
 
 
 class Cluster:
-    """Three primaries with a replica each.
+    """Three primaries, with or without replicas.
 
     Attributes:
         nodes: The servers, by port.
@@ -122,41 +148,46 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
-    """Run a cluster of six servers."""
+def cluster(folder: Path, *, replicas: int = 1, binary: Path | None = None) -> Iterator[Cluster]:
+    """Run a cluster of three primaries, each with so many replicas."""
     lines = ("cluster-enabled yes", f"cluster-node-timeout {NODE_TIMEOUT_MS}")
     with ExitStack() as stack:
         nodes = []
-        for number in range(6):
+        for number in range(3 + 3 * replicas):
             bus = f"cluster-port {free_port(HOST)}"
-            nodes.append(stack.enter_context(RedisServer(folder / str(number), *lines, bus)))
+            node = RedisServer(folder / str(number), *lines, bus, binary=binary)
+            nodes.append(stack.enter_context(node))
         cli = find_server().binary.with_name("redis-cli")
         places = [f"{HOST}:{node.port}" for node in nodes]
-        create = [str(cli), "--cluster", "create", *places, "--cluster-replicas", "1", "--cluster-yes"]
+        create = [str(cli), "--cluster", "create", *places, "--cluster-replicas", str(replicas)]
+        create.append("--cluster-yes")
         subprocess.run(create, check=True, capture_output=True, timeout=60)
-        wait_until(lambda: all(_is_whole(node) for node in nodes), "a cluster that covers all slots")
+        wait_until(
+            lambda: all(_is_whole(node, 3 * replicas) for node in nodes), "a cluster that covers all slots"
+        )
         yield Cluster(nodes)
 
 
-def _is_whole(node: RedisServer) -> bool:
+def _is_whole(node: RedisServer, replicas: int) -> bool:
     roles = [facts["flags"] for facts in node.call("CLUSTER NODES").values()]
     whole = node.call("CLUSTER INFO")["cluster_state"] == "ok"
-    return whole and sum("slave" in role for role in roles) == 3
+    return whole and sum("slave" in role for role in roles) == replicas
 
 
 @contextmanager
-def sentinel(folder: Path) -> Iterator[tuple[str, list[RedisServer]]]:
+def sentinel(folder: Path, *, binary: Path | None = None) -> Iterator[tuple[str, list[RedisServer]]]:
     """Run a primary, its replica and a quick Sentinel; yield the broker's address, and both."""
     with ExitStack() as stack:
-        primary = stack.enter_context(RedisServer(folder / "primary"))
+        primary = stack.enter_context(RedisServer(folder / "primary", binary=binary))
         replicating = (f"replicaof {HOST} {primary.port}", "repl-diskless-sync-delay 0")
-        replica = stack.enter_context(RedisServer(folder / "replica", *replicating))
+        replica = stack.enter_context(RedisServer(folder / "replica", *replicating, binary=binary))
         monitoring = (
             f"sentinel monitor streams {HOST} {primary.port} 1",
             "sentinel down-after-milliseconds streams 1000",
             "sentinel failover-timeout streams 5000",
         )
-        watcher = stack.enter_context(RedisServer(folder / "sentinel", *monitoring, sentinel=True))
+        asked = RedisServer(folder / "sentinel", *monitoring, sentinel=True, binary=binary)
+        watcher = stack.enter_context(asked)
         wait_until(lambda: replica.call("INFO", "replication")["master_link_status"] == "up", "a replica")
         wait_until(lambda: watcher.call("SENTINEL REPLICAS", "streams"), "a Sentinel that knows it")
         yield f"redis+sentinel://{HOST}:{watcher.port}/streams/0", [primary, replica]

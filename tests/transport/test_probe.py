@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-import redis
 
 from pipeline.transport.errors import UnsupportedServerError
-from pipeline.transport.probe import ServerFacts, complaints, describe, probe
+from pipeline.transport.probe import NEEDED, ServerFacts, complaints, describe, probe, uses
 from pipeline.transport.servers import server_at
 from tests.support.redis_servers import HOST, RedisServer
 from tests.support.waiting import wait_until
-from tests.transport.conftest import StartWorker, send_numbers
+from tests.transport.conftest import StartWorker
 
 SAFE = {"appendonly": "yes", "appendfsync": "always", "maxmemory": "0", "maxmemory-policy": "noeviction"}
 
@@ -48,6 +46,7 @@ async def test_a_worker_tells_at_its_start_which_redis_it_found(
     worker = start_worker(redis_url)
 
     assert "standalone: appendonly yes, appendfsync everysec" in worker.printed()
+    assert "offsets by XADD 0-*, takeovers by XAUTOCLAIM, acks and trimming by EVALSHA" in worker.printed()
 
 
 async def test_settings_that_may_not_be_read_are_no_hindrance(tmp_path: Path) -> None:
@@ -60,6 +59,52 @@ async def test_settings_that_may_not_be_read_are_no_hindrance(tmp_path: Path) ->
     assert found.release >= (7, 0)
 
 
+def test_what_could_not_be_tried_and_what_is_not_used_are_told() -> None:
+    assert uses(facts()).endswith("; could not be tried: XADD 0-*, XAUTOCLAIM, EVALSHA")
+    tried = dict.fromkeys(NEEDED.values(), True)
+    assert uses(facts()._replace(can=tried | {"XACKDEL": False})).endswith("trimming by EVALSHA")
+    assert uses(facts()._replace(can=tried | {"XACKDEL": True})).endswith("; has XACKDEL too, not used")
+
+
+@pytest.mark.parametrize("lines", ["user default on nopass ~* &* +@all -command -xadd", "maxmemory 1"])
+async def test_what_a_redis_does_not_let_us_try_is_no_hindrance(tmp_path: Path, lines: str) -> None:
+    with RedisServer(tmp_path, lines) as server:
+        link = server_at([f"redis://{HOST}:{server.port}/0"])
+        found = await probe(link, "key")
+        await link.aclose()
+
+    assert "XADD 0-*" not in found.can
+
+
+async def test_a_redis_that_lacks_a_command_is_refused_by_its_name(tmp_path: Path) -> None:
+    with RedisServer(tmp_path, 'rename-command XAUTOCLAIM ""') as server:
+        link = server_at([f"redis://{HOST}:{server.port}/0"])
+        with pytest.raises(UnsupportedServerError, match=r"does not know XAUTOCLAIM$"):
+            await probe(link, "key")
+        await link.aclose()
+
+
+async def test_a_cluster_that_is_addressed_as_one_server_is_refused(
+    tmp_path: Path, start_worker: StartWorker, redis_url: str
+) -> None:
+    with RedisServer(tmp_path / "redis", "cluster-enabled yes") as node:
+        node.call("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_until(lambda: node.call("CLUSTER INFO")["cluster_state"] == "ok", "a cluster of one")
+        worker = start_worker(f"redis://{HOST}:{node.port}/0", notes_url=redis_url, ready=False)
+
+        assert worker.process.wait(30) != 0
+        assert "is a node of a cluster: say redis+cluster:// in the place of redis://" in worker.printed()
+
+
+async def test_one_server_that_is_addressed_as_a_cluster_is_refused(
+    redis_url: str, start_worker: StartWorker
+) -> None:
+    worker = start_worker(redis_url.replace("redis:", "redis+cluster:"), notes_url=redis_url, ready=False)
+
+    assert worker.process.wait(30) != 0
+    assert "Cluster mode is not enabled on this node" in worker.printed()
+
+
 async def test_a_redis_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.transport.probe.OLDEST", (99, 0))
     with RedisServer(tmp_path) as server:
@@ -67,18 +112,3 @@ async def test_a_redis_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: p
         with pytest.raises(UnsupportedServerError, match=r"^Redis \d+\.\d+\.\d+ is too old: XADD"):
             await probe(link, "key")
         await link.aclose()
-
-
-@pytest.mark.skipif(not shutil.which("redis-server"), reason="no redis-server of the system's")
-async def test_the_redis_of_debian_will_do(
-    tmp_path: Path, start_worker: StartWorker, notes: redis.Redis, redis_url: str
-) -> None:
-    server = RedisServer(tmp_path / "redis", binary=Path(str(shutil.which("redis-server"))))
-    with server:
-        version = server.call("INFO", "server")["redis_version"]
-        url = f"redis://{HOST}:{server.port}/0"
-        worker = start_worker(url, notes_url=redis_url)
-        await send_numbers(url, 100)
-
-        wait_until(lambda: notes.llen("doubled") == 100, "100 numbers")
-        assert f"Redis {version}, standalone" in worker.printed()

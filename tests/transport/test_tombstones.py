@@ -22,9 +22,9 @@ class Log:
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url, decode_responses=True)
 
-    def write(self, key: str, value: str | None) -> None:
-        """Add an entry; None is a tombstone."""
-        fields = ["t", "1", *(() if value is None else ("v", value)), "k", key]
+    def write(self, key: str, value: str | None, at: int = 1) -> None:
+        """Add an entry with a timestamp, ms; None is a tombstone."""
+        fields = ["t", str(at), *(() if value is None else ("v", value)), "k", key]
         keys = [STREAM, INDEX, lease_key("log", 0, "app"), TOMBSTONES]
         self.client.eval(_SOURCES["append_compacted"], len(keys), *keys, key, "", *fields)
 

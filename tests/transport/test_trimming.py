@@ -114,16 +114,21 @@ class Groups(RuleBasedStateMachine):
             assert self.kept() == set()
 
 
-def test_trimming_never_takes_what_a_group_still_needs(shared_redis: EmbeddedRedis) -> None:
-    with redis.Redis.from_url(shared_redis.url) as client:
+def try_groups(url: str, examples: int) -> None:
+    """Let groups do what they like on an empty Redis, so many times."""
+    with redis.Redis.from_url(url) as client:
         Groups.client = client
         run_state_machine_as_test(
             Groups,
             settings=settings(
-                max_examples=60,
+                max_examples=examples,
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
                 database=None,
             ),
         )
+
+
+def test_trimming_never_takes_what_a_group_still_needs(shared_redis: EmbeddedRedis) -> None:
+    try_groups(shared_redis.url, examples=60)

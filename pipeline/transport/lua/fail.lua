@@ -34,7 +34,7 @@ if entry then
   end
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*', unpack(fields))
   local now = redis.call('TIME')
-  redis.call('XTRIM', KEYS[4], 'MINID', '~', string.format('%.0f', now[1] * 1000 - ARGV[7]))
+  redis.call('XTRIM', KEYS[4], 'MINID', string.format('%.0f', now[1] * 1000 - ARGV[7]))
   redis.call('PEXPIRE', KEYS[4], ARGV[7])
 end
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
