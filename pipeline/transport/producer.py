@@ -20,6 +20,7 @@ from faust.utils.terminal import SpinnerHandler
 from mode import get_logger
 from redis.exceptions import NoScriptError
 
+from .changelogs import FENCED
 from .connection import REDIS_ERRORS, Command, Outage, is_unavailable
 from .errors import NotOwnerError
 from .keys import index_key, lease_key, stream_key, tombstones_key, topic_key
@@ -431,6 +432,8 @@ class Producer(base.Producer):
                     trouble = result
                 else:
                     topic, partition = entry.tp
+                    if str(result).startswith(FENCED):
+                        self._link.changelogs.went_astray(entry.tp)
                     text = f"topic {topic!r}, partition {partition}: {result}"
                     logger.error("%s", text)
                     self._refuse(entry, ProducerSendError(text), by_redis=True)
