@@ -13,7 +13,7 @@ from pipeline.transport.partitions import PartitionReader
 
 PARTITION = TP("in", 0)
 #: Two entries that Redis had pending when it was asked.
-PAGE = (b"0-0", [[b"0-1", [b"t", b"1"]], [b"0-2", [b"t", b"1"]]], [], [0, 0], 0)
+PAGE: Any = (b"0-0", [[b"0-1", [b"t", b"1"]], [b"0-2", [b"t", b"1"]]], [], [0, 0], 0)
 
 
 def reader(meanwhile: Callable[[PartitionReader], None]) -> PartitionReader:
