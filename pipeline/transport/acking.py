@@ -46,8 +46,9 @@ class Acking(Positions):
         """Mark a message as done.
 
         A message that a stream skipped, because a rebalance had made it stale, never started (it is not
-        tracked): it stays pending, and its next owner gets it. A message that can't be decoded is a dead
-        letter: Faust acks it from the handler of that error.
+        tracked): it stays pending, and its next owner gets it. So it does when it is not in flight any more:
+        its partition has had another owner. A message that can't be decoded is a dead letter: Faust acks it
+        from the handler of that error.
         """
         error = sys.exc_info()[1]
         if isinstance(error, DecodeError):
@@ -55,6 +56,11 @@ class Acking(Positions):
             return False
         if not message.tracked and self._is_stale(message):
             message.acked = True
+            return False
+        if not (message.acked or self.reader.is_in_flight(message)):
+            message.acked = True
+            self._unacked_messages.discard(message)
+            notify(self._waiting_for_ack)
             return False
         return super().ack(message)
 
@@ -71,13 +77,13 @@ class Acking(Positions):
             message.refcount = 0
             message.acked = True
             self._unacked_messages.discard(message)
-            if offset in self._acked_index[tp] or not self.app.topics.acks_enabled_for(message.topic):
+            if self._waiting_for_ack is not None:
+                notify(self._waiting_for_ack)
+            if offset in self._acked_index[tp] or not self.reader.is_in_flight(message):
                 return False
             self._acked_index[tp].add(offset)
             self._acked[tp].append(offset)
             self._n_acked += 1
-            if self._waiting_for_ack is not None:
-                notify(self._waiting_for_ack)
         return True
 
     def _is_stale(self, message: Message) -> bool:

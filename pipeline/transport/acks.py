@@ -61,5 +61,6 @@ async def ack(
         reader.rewind(tp)
     for tp, found in acked.items():
         if tp in reader.queues:  # it may have been given out anew in the meantime
-            reader.queues[tp].in_flight.difference_update(found)
+            for offset in found:
+                reader.queues[tp].in_flight.pop(offset, None)
     return {tp: max(found) + 1 for tp, found in acked.items()}

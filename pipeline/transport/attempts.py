@@ -95,6 +95,8 @@ class Attempts:
 
     async def _fail(self, message: Message, error: BaseException, allowed: int) -> None:
         tp, offset = message.tp, message.offset
+        if not self._reader.is_in_flight(message):
+            return  # the partition was given out anew in the meantime: its owner claims the entry
         text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
         keys = [*self._reader.lease_keys(tp), dead_key(*tp)]
         fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, LIMIT, MAX_AGE * 1000)
@@ -107,11 +109,10 @@ class Attempts:
         attempts, dead = await self._worker.persist(lambda: self._link.scripts.call("fail", keys, *fixed))
         queue = self._reader.queues.get(tp)
         if attempts == NOT_OWNER or queue is None or self._reader.generation != generation:
-            # The partition was given out anew in the meantime: its owner claims the entry.
-            return
+            return  # as above
         place = (*tp, offset)
         if dead or attempts == 0:
-            queue.in_flight.discard(offset)
+            queue.in_flight.pop(offset, None)
             if dead:
                 self._worker.dead(tp, offset)
                 logger.error("%s-%s offset %d is a dead letter after %d attempts: %s", *place, attempts, text)

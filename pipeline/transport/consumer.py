@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
 
 from faust.types import TP, ConsumerMessage, Message
 from mode import Service, get_logger
@@ -45,6 +45,10 @@ if TYPE_CHECKING:
 __all__ = ["Consumer"]
 
 logger = get_logger(__name__)
+
+#: Part of the rebalance time-out for which agents are waited for. With all of it the member would be put out
+#: for being late, just before it has let go, and its coming back would be one more rebalance for everybody.
+PATIENCE: Final = 0.8
 _T = TypeVar("_T")
 
 
@@ -65,7 +69,7 @@ class Consumer(Acking):
             self._link,
             on_revoked=self._revoke,
             on_assigned=self._assign,
-            on_reset=self._revoke,
+            on_reset=self._forfeit,
         )
         self.reader = PartitionReader(
             self._link,
@@ -141,8 +145,21 @@ class Consumer(Acking):
             begun[message.tp].add(message.offset)
         for tp, partition in self.reader.queues.items():
             unacked = begun[tp].union(self._acked[tp], self._committing.get(tp, ()))
-            partition.in_flight.intersection_update(unacked)
+            partition.in_flight = {
+                offset: message for offset, message in partition.in_flight.items() if offset in unacked
+            }
         self._attempts.forget()
+
+    async def _forfeit(self) -> None:
+        """Give up every partition after the group has gone on without this member.
+
+        Whoever has owned a partition meanwhile had the right to what was begun here. Even if it comes back
+        to this member, the acks of that are not wanted: a table may have refused what went with them.
+        """
+        await self._revoke()
+        self.reader.forfeit()
+        self._acked.clear()
+        self._acked_index.clear()
 
     async def _assign(self, assigned: set[TP], generation: int) -> None:
         """Take over partitions, in the order of Faust's own driver."""
@@ -152,7 +169,7 @@ class Consumer(Acking):
         queues = {tp for tp in assigned if self._is_acked(tp.topic)}
         begin = assigned - queues - self.reader.logs.keys()
         self.reader.assign(queues, assigned - queues, generation)
-        await self.persist(partial(self._link.changelogs.take, self.member_id, generation))
+        await self.persist(partial(self._link.changelogs.take, self.member_id, generation, queues))
         if self.reader.start == "$":
             for tp in begin:
                 if tp.topic != self._replies:  # an answer may have come before its reader
@@ -249,10 +266,10 @@ class Consumer(Acking):
                     left.append((tp, record))
                     held.add(tp)
                     continue
+                message = self._to_message(tp, record)
                 queue = self.reader.queues.get(tp)
                 if queue is not None:
-                    queue.in_flight.add(record.offset)
-                message = self._to_message(tp, record)
+                    queue.in_flight[record.offset] = message
                 if not conductor.deliver(message):
                     await self.callback(message)
                 if queue is None:
@@ -303,11 +320,11 @@ class Consumer(Acking):
         self.reader.interrupt(self._active_partitions)
 
     async def wait_empty(self) -> None:
-        """Wait until the events that agents have begun are done, for the rebalance time-out at the most.
+        """Wait until the events that agents have begun are done, for most of the rebalance time-out.
 
         What is not done by then stays pending and is worked on again.
         """
-        deadline = monotonic() + self.member.rebalance_timeout
+        deadline = monotonic() + self.member.rebalance_timeout * PATIENCE
         while not self.should_stop and (begun := self._begun()):
             if monotonic() > deadline:
                 self.log.warning("%d events take too long, they will be worked on again", len(begun))

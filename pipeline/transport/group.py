@@ -29,6 +29,7 @@ from faust.assignor.partition_assignor import PartitionAssignor
 from faust.types import TP, AppT
 from mode import get_logger
 
+from .assignment import own_part
 from .connection import BLOCK_MS, REDIS_ERRORS, Outage, is_unavailable
 from .keys import GroupKeys
 from .link import Link
@@ -241,7 +242,8 @@ class GroupMember:
         await self._scripts.call("group_release", keys, self.member_id, generation, metadata)
 
     async def _take(self, plan: bytes, generation: int) -> None:
-        assignment = ConsumerProtocolMemberAssignment.decode(plan)
+        partitions = {topic: (await self._topics.facts(topic)).partitions for topic in self.subscription}
+        assignment = own_part(self._assignor, ConsumerProtocolMemberAssignment.decode(plan), partitions)
         self._assignor.on_assignment(assignment)
         assigned = {TP(tp.topic, tp.partition) for tp in assignment.partitions()}
         await self._on_assigned(assigned, generation)

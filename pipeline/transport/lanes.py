@@ -85,9 +85,10 @@ class Lane:
 
     async def finish(self) -> None:
         """End the read and wait until it is over; what it brought is still to be looked at."""
-        while self.read is not None and not self.read.done():
+        # Another task may look at what the read brought while this one waits.
+        while (read := self.read) is not None and not read.done():
             await self.unblock()
-            await asyncio.wait([self.read], timeout=UNBLOCK_INTERVAL)
+            await asyncio.wait([read], timeout=UNBLOCK_INTERVAL)
 
     async def close(self) -> None:
         """Give up the read and the connection."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Final
 
-from faust.types import TP
+from faust.types import TP, Message
 from mode import get_logger
 from redis.exceptions import ResponseError
 
@@ -44,17 +44,21 @@ class QueuePartition:
 
     Attributes:
         claim_cursor: Where the next page of pending entries starts; ``None`` once all were claimed.
+        rewound: It was put back to the start, by a page of pending entries that is under way for one.
         refused_until: It is left alone until then, as Redis refused to claim it (its key is no stream, say).
         lost: A later generation holds the lease; nothing is read until the group has told us more.
         known: The group was seen in Redis; if it has to be made after that, Redis lost data.
-        in_flight: Offsets handed to the streams and not yet acked in Redis.
+        in_flight: What was handed to the streams and is not yet acked in Redis, by offset. Only these very
+            messages can be acked: one that is left from before the partition had another owner, or from
+            before Redis lost its data, may not ack the entry that has its offset now.
     """
 
     claim_cursor: str | None = "0-0"
+    rewound: bool = False
     refused_until: float = 0.0
     lost: bool = False
     known: bool = False
-    in_flight: set[int] = field(default_factory=set)
+    in_flight: dict[int, Message] = field(default_factory=dict)
 
 
 class PartitionReader:
@@ -104,19 +108,31 @@ class PartitionReader:
         nothing = QueuePartition()
         before = {tp: self.queues.get(tp, nothing) for tp in queues}
         self.queues = {
-            tp: QueuePartition(known=old.known, in_flight=set(old.in_flight)) for tp, old in before.items()
+            tp: QueuePartition(known=old.known, in_flight=dict(old.in_flight)) for tp, old in before.items()
         }
         self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
+
+    def is_in_flight(self, message: Message) -> bool:
+        """Tell whether a message is the one that was handed on for its entry, and this is still its owner."""
+        partition = self.queues.get(message.tp)
+        return partition is not None and partition.in_flight.get(message.offset) is message
+
+    def forfeit(self) -> None:
+        """Have nothing in flight: what was handed on is not ours to ack any more, and comes again."""
+        for tp, partition in self.queues.items():
+            partition.in_flight.clear()
+            self.rewind(tp)
 
     def rewind(self, tp: TP) -> None:
         """Claim what is pending in a partition once more; entries in flight stay out of it."""
         if tp in self.queues:
             self.queues[tp].claim_cursor = "0-0"
+            self.queues[tp].rewound = True
 
     def put_back(self, tp: TP, record: Record) -> None:
         """Have a record read again that could not be handed on."""
         if tp in self.queues:
-            self.queues[tp].in_flight.discard(record.offset)
+            self.queues[tp].in_flight.pop(record.offset, None)
             self.rewind(tp)
         elif tp in self.logs:
             self.logs[tp] = min(self.logs[tp], record.offset)
@@ -250,6 +266,9 @@ class PartitionReader:
 
     async def _claim(self, tp: TP, partition: QueuePartition) -> list[Record]:
         """Claim a page of pending entries, leaving out those in flight here."""
+        # What is acked, on another connection, while this page is under way may still be on it.
+        handed_on = set(partition.in_flight)
+        partition.rewound = False
         answer = await self.link.scripts.call(
             "take_over",
             self.lease_keys(tp),
@@ -260,6 +279,8 @@ class PartitionReader:
             self.read_count,
             self.start,
         )
+        if self.queues.get(tp) is not partition:
+            return []  # given out anew in the meantime
         if answer[0] == NOT_OWNER:
             logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
             partition.lost = True
@@ -276,10 +297,12 @@ class PartitionReader:
             logger.error(
                 "%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, len(deleted)
             )
-        partition.claim_cursor = None if cursor == b"0-0" else cursor.decode()
+        if not partition.rewound:
+            partition.claim_cursor = None if cursor == b"0-0" else cursor.decode()
         records = []
         for (entry_id, fields), failed in zip(entries, attempts, strict=True):
-            if offset_of(entry_id) not in partition.in_flight:
+            offset = offset_of(entry_id)
+            if offset not in handed_on and offset not in partition.in_flight:
                 records.append(decode(entry_id, fields)._replace(attempts=failed))
         if records:
             self._advance(tp, records)

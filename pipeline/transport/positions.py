@@ -31,6 +31,10 @@ class Positions(base.Consumer):
     reader: PartitionReader
     _link: Link
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ends_told: dict[TP, int] = {}
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go back to what is not acked yet: every owned partition is claimed again."""
         for tp in self.reader.queues:
@@ -63,12 +67,23 @@ class Positions(base.Consumer):
         for tp in partitions:
             command = ("XRANGE", stream_key(*tp), "-", "+", "COUNT", 1)
             first = await self.persist(partial(execute, self._link.redis, *command))
-            offsets[tp] = offset_of(first[0][0]) if first else await self._end_of(tp)
+            offset = offset_of(first[0][0]) if first else await self._end_of(tp)
+            # Faust asks for the end first, and takes it for a fault if all that was there by then has made
+            # way for later entries.
+            offsets[tp] = min(offset, self._ends_told.pop(tp, offset))
         return offsets
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """Return the end of each partition: its last offset plus one."""
-        return {tp: await self._end_of(tp) for tp in partitions}
+        """Return the end of each partition: its last offset plus one.
+
+        With this the recovery of tables begins: those that know other things than their changelogs are
+        emptied first.
+        """
+        changelogs = self._link.changelogs
+        ends = {tp: await self._end_of(tp) for tp in {*partitions, *changelogs.known()}}
+        changelogs.forget_astray(ends)
+        self._ends_told = {tp: ends[tp] for tp in partitions}
+        return dict(self._ends_told)
 
     async def _end_of(self, tp: TP) -> int:
         command = ("XREVRANGE", stream_key(*tp), "+", "-", "COUNT", 1)

@@ -20,6 +20,8 @@ from faust.utils.terminal import SpinnerHandler
 from mode import get_logger
 from redis.exceptions import NoScriptError
 
+from .buffer import Buffer
+from .changelogs import FENCED
 from .connection import REDIS_ERRORS, Command, Outage, is_unavailable
 from .errors import NotOwnerError
 from .keys import index_key, lease_key, stream_key, tombstones_key, topic_key
@@ -105,6 +107,11 @@ class Producer(base.Producer):
     """
 
     logger = logger
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.buffer = self._buffer = Buffer(self._changed, loop=self.loop, beacon=self.beacon)
+        self.buffer.app = self.app
 
     def __post_init__(self) -> None:
         self._queue: deque[_Entry] = deque()
@@ -255,9 +262,16 @@ class Producer(base.Producer):
         Raises:
             TimeoutError: The app is stopping, and Redis was away for too long.
         """
-        await self.buffer.flush()
-        last = self._sent
-        while self._oldest_unconfirmed() <= last and not self._closed:
+        buffered = self._buffer.accepted
+        last: int | None = None
+
+        def is_confirmed() -> bool:
+            nonlocal last
+            if last is None and self._buffer.passed >= buffered:
+                last = self._sent
+            return last is not None and self._oldest_unconfirmed() > last
+
+        while not (is_confirmed() or self._closed):
             if not self.app.should_stop:
                 await self._wait_for_change(POLL_STOP)
                 continue
@@ -269,7 +283,7 @@ class Producer(base.Producer):
                     f"stopping with {len(self._batch) + len(self._queue)} unconfirmed messages"
                 )
             await self._wait_for_change(left)
-        if self._oldest_unconfirmed() <= last:
+        if not is_confirmed():
             raise TimeoutError("the producer has stopped")
 
     async def create_topic(
@@ -434,6 +448,8 @@ class Producer(base.Producer):
                     trouble = result
                 else:
                     topic, partition = entry.tp
+                    if str(result).startswith(FENCED):
+                        self._link.changelogs.went_astray(entry.tp)
                     text = f"topic {topic!r}, partition {partition}: {result}"
                     logger.error("%s", text)
                     self._refuse(entry, ProducerSendError(text), by_redis=True)

@@ -134,6 +134,23 @@ async def test_memory_that_is_full_for_a_while(
     assert sorted(numbers_seen(notes)) == sent, "what was refused and sent again came twice"
 
 
+async def test_workers_that_start_when_memory_is_full_work_off_what_fills_it(
+    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    app = faust.App("sender", broker=url, topic_partitions=4)
+    backlog = app.topic("doubled", key_type=str)
+    await app.maybe_start_producer()
+    for number in range(200):
+        await backlog.send(key=f"k{number % 10}", value=number)
+    await app.producer.flush()
+    await app.producer.stop()
+    server.call("CONFIG", "SET", "maxmemory", "1")
+    start_worker(url, notes_url=redis_url)
+
+    wait_until(lambda: notes.llen("doubled") == 200, "every number to be worked on")
+    wait_until(lambda: not any(server.call("XLEN", f"{{doubled:{p}}}") for p in range(4)), "empty streams")
+
+
 async def test_a_primary_that_is_a_replica_for_a_while(
     server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
 ) -> None:

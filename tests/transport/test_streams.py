@@ -574,3 +574,27 @@ async def test_what_an_agent_sends_waits_for_its_event_where_the_app_wants_that(
             return await streams.xlen("{attached:0}") == 2
 
         await eventually(is_attached, "what waits for its event")
+
+
+async def test_events_are_acked_while_an_agent_with_a_table_never_rests(
+    make_app: MakeApp, streams: Redis
+) -> None:
+    app = make_app()
+    topic = app.topic("in")
+    table = app.Table("last", default=int)
+    left: list[int] = []
+
+    @app.agent(topic)
+    async def work(stream: StreamT[int]) -> None:
+        async for value in stream:
+            table["key"] = value
+            if value == 3999:
+                left.append(await streams.xlen("{in:0}"))
+
+    await app.maybe_start_producer()
+    for value in range(4000):
+        await topic.send(value=value)
+    await app.producer.flush()
+    async with running(app):
+        await eventually(lambda: left, "the last event")
+    assert left[0] < 3500

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Record how a topic is declared; whoever comes first decides.
 --
 -- KEYS[1]  hash    faust:topic:<topic>

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Count a failed attempt; after the last one move the entry to the dead letters and ack it, in one step.
 --
 -- KEYS[1]  stream  the partition     KEYS[3]  hash    attempts

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Say "I am alive", put out the members that are not, and tell how things stand.
 --
 -- KEYS[1]  hash    members      KEYS[4]  hash    plan

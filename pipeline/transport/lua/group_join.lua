@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Enter a consumer group, or change what one's member subscribes to. Starts a new generation.
 --
 -- KEYS[1]  hash    members      KEYS[4]  hash    plan

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Leave a consumer group, so that the others share the partitions at once.
 --
 -- KEYS[1]  hash    members      KEYS[4]  hash    plan

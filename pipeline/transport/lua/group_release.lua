@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Tell the group that this member has let go of all its partitions for a generation.
 --
 -- KEYS[1]  hash    members      KEYS[3]  hash    state

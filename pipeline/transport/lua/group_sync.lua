@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Publish the leader's plan for a generation.
 --
 -- KEYS[1]  hash    plan         KEYS[3]  stream  signal

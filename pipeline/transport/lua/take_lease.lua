@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Take the lease of a partition that is not read through its group: a changelog.
 --
 -- KEYS[1]  string  the lease

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Take the lease of a partition and claim a page of its pending entries, in order.
 --
 -- KEYS[1]  stream  the partition     KEYS[3]  hash  attempts

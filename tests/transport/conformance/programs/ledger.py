@@ -11,8 +11,9 @@ import faust
 from .common import SETTINGS
 
 app: Any = faust.App("ledger", **SETTINGS)
-moves = app.topic("moves", key_type=str)
-ledger = app.Table("ledger", default=lambda: [0, 0])
+TOPIC = os.environ.get("TEST_TOPIC", "moves")
+moves = app.topic(TOPIC, key_type=str)
+ledger = app.Table("ledger" if TOPIC == "moves" else f"ledger-{TOPIC}", default=lambda: [0, 0])
 
 #: Not in Redis, as that is what fails; a line is written whole, whoever else writes.
 FILE = os.open(os.environ["TEST_FILE"], os.O_APPEND | os.O_CREAT | os.O_WRONLY)

@@ -1,0 +1,73 @@
+"""A member's part of the plan, as it concerns the tables of this very program.
+
+Faust's assignor takes it for granted that all members of a group run the same program. While a new version
+with further topics is rolled out, or when two programs share an app id, the leader plans without knowing the
+tables of the others: it takes a changelog for any other topic, gives a global table's changelog out piece by
+piece, and gives its own global tables to everybody. Who owns which partition is right all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from faust.assignor.client_assignment import ClientAssignment, ClientMetadata
+from faust.assignor.partition_assignor import PartitionAssignor
+
+__all__ = ["own_part"]
+
+_Distribution = Mapping[str, Mapping[str, list[int]]]
+
+
+def own_part(
+    assignor: PartitionAssignor,
+    assignment: ConsumerProtocolMemberAssignment,
+    partitions: Mapping[str, int],
+) -> ConsumerProtocolMemberAssignment:
+    """Return what the leader has assigned, put right for the tables that this member has.
+
+    Args:
+        partitions: How many partitions each topic has that this member subscribes to.
+    """
+    metadata = cast(ClientMetadata, ClientMetadata.loads(assignor._decompress(assignment.user_data)))
+    part = ClientAssignment(
+        actives=_only(metadata.assignment.actives, partitions),
+        standbys=_only(metadata.assignment.standbys, partitions),
+    )
+    tables = assignor._table_manager
+    if any(
+        table.is_global and len(part.actives.get(topic, ())) < partitions.get(topic, 0)
+        for topic, table in cast(Any, tables)._changelogs.items()
+    ):
+        assignor._global_table_standby_assignments({"": part}, partitions)
+    everywhere = _united(metadata.changelog_distribution, metadata.external_topic_distribution)
+    changelogs = tables.changelog_topics
+    return ConsumerProtocolMemberAssignment(
+        assignment.version,
+        sorted(part.kafka_protocol_assignment(tables)),
+        assignor._compress(
+            ClientMetadata(
+                assignment=part,
+                url=metadata.url,
+                changelog_distribution={url: _only(topics, changelogs) for url, topics in everywhere.items()},
+                external_topic_distribution={
+                    url: _only(topics, topics.keys() - changelogs) for url, topics in everywhere.items()
+                },
+                topic_groups=metadata.topic_groups,
+            ).dumps()
+        ),
+    )
+
+
+def _only(assigned: Mapping[str, list[int]], topics: Iterable[str]) -> dict[str, list[int]]:
+    wanted = set(topics)
+    return {topic: partitions for topic, partitions in assigned.items() if topic in wanted}
+
+
+def _united(*distributions: _Distribution) -> dict[str, dict[str, list[int]]]:
+    united: dict[str, dict[str, list[int]]] = {}
+    for distribution in distributions:
+        for url, topics in distribution.items():
+            united.setdefault(url, {}).update(topics)
+    return united
