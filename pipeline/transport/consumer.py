@@ -164,8 +164,9 @@ class Consumer(Acking):
     async def _notice_new_beginnings(self) -> None:
         """Read logs from their beginning that are shorter than what was read of them."""
         for tp in list(self.reader.logs):
+            read = self.reader.logs.get(tp, 0)  # before the end is asked for, as reading goes on meanwhile
             end = await self._end_of(tp)
-            if self.reader.logs.get(tp, 0) > end:
+            if read > end:
                 facts = self._link.topics.known(tp.topic)
                 if end > 1 or facts is None or not facts.retention:  # else it has expired
                     logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
