@@ -218,6 +218,15 @@ class Consumer(Acking):
             return {}
 
     async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            await self._drain(fetcher)
+        except asyncio.CancelledError:
+            # In a rebalance Faust's fetcher takes being cancelled for a crash, and does not ask whether the
+            # worker is only being stopped: that would end with an error.
+            if not fetcher.should_stop:
+                raise
+
+    async def _drain(self, fetcher: Any) -> None:
         while not (self.should_stop or fetcher.should_stop):
             records, _ = await self._wait_next_records(timeout=1.0)
             if records:
