@@ -35,6 +35,9 @@ MAX_ATTEMPTS: Final = 5
 BACKOFF: Final = (0.1, 0.5, 2.0, 5.0)
 #: Header of a message delivered again: how many attempts have failed before.
 REDELIVERY_HEADER: Final = "redelivery"
+#: Failures counted in Redis at the same time: an agent with many tasks, or one that takes batches, may fail
+#: hundreds of events at once, and each call takes a connection of the pool that heartbeats need as well.
+AT_ONCE: Final = 20
 #: Characters of an error that a dead letter keeps.
 ERROR_LENGTH: Final = 2000
 
@@ -65,6 +68,7 @@ class Attempts:
         self._group = group
         self._waiting: list[tuple[float, int, TP, Record]] = []
         self._failing: set[asyncio.Task[None]] = set()
+        self._counting = asyncio.Semaphore(AT_ONCE)
 
     def fail(self, message: Message, error: BaseException, allowed: int = MAX_ATTEMPTS) -> None:
         """Count a failed attempt; after ``allowed`` of them the message is a dead letter."""
@@ -104,7 +108,8 @@ class Attempts:
             await self._worker.confirm()
         except TimeoutError:
             return  # stopping without Redis: the entry stays pending for its next owner
-        attempts, dead = await self._worker.persist(lambda: self._link.scripts.call("fail", keys, *fixed))
+        async with self._counting:
+            attempts, dead = await self._worker.persist(lambda: self._link.scripts.call("fail", keys, *fixed))
         queue = self._reader.queues.get(tp)
         if attempts == NOT_OWNER or queue is None or self._reader.generation != generation:
             # The partition was given out anew in the meantime: its owner claims the entry.

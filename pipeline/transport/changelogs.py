@@ -7,15 +7,16 @@ would be the last one of its key, and the next recovery would bring an old value
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from faust.types import TP, AppT
+from redis.exceptions import NoScriptError
 
 from .errors import NotOwnerError
 from .keys import lease_key
 from .scripts import Scripts
+from .servers import Server
 
 if TYPE_CHECKING:
     from faust.tables.manager import TableManager
@@ -29,8 +30,9 @@ UNFENCED: Final = ""
 class Changelogs:
     """The leases of one app's member on the changelogs of its tables."""
 
-    def __init__(self, app: AppT, scripts: Scripts) -> None:
+    def __init__(self, app: AppT, server: Server, scripts: Scripts) -> None:
         self.app = app
+        self._server = server
         self._scripts = scripts
         self._owned: frozenset[TP] = frozenset()
         self._lease = UNFENCED
@@ -47,12 +49,18 @@ class Changelogs:
         self._owned = frozenset(tp for tp in actives if tp.topic in self._tables)
         self._lease = f"{generation}:{member_id}"
         group = self.app.conf.id
-        await asyncio.gather(
-            *(
-                self._scripts.call("take_lease", [lease_key(*tp, group)], generation, member_id)
-                for tp in self._owned
-            )
-        )
+        # In one round trip, as there may be hundreds: a pool has no connections for so many calls at a time.
+        calls = [
+            self._scripts.command("take_lease", [lease_key(*tp, group)], generation, member_id)
+            for tp in self._owned
+        ]
+        replies = await self._server.stream.execute_many(calls) if calls else []
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            await self._scripts.load("take_lease")
+            replies = await self._server.stream.execute_many(calls)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
 
     def lease_for(self, tp: TP) -> str:
         """Return the lease under which this process may write to a compacted partition.
