@@ -17,6 +17,7 @@ from faust.streams import current_event
 from faust.types import TP, AgentT, Message
 from mode import get_logger
 
+from .connection import AT_ONCE
 from .dead_letters import LIMIT, MAX_AGE
 from .keys import dead_key
 from .link import Link
@@ -35,9 +36,6 @@ MAX_ATTEMPTS: Final = 5
 BACKOFF: Final = (0.1, 0.5, 2.0, 5.0)
 #: Header of a message delivered again: how many attempts have failed before.
 REDELIVERY_HEADER: Final = "redelivery"
-#: Failures counted in Redis at the same time: an agent with many tasks, or one that takes batches, may fail
-#: hundreds of events at once, and each call takes a connection of the pool that heartbeats need as well.
-AT_ONCE: Final = 20
 #: Characters of an error that a dead letter keeps.
 ERROR_LENGTH: Final = 2000
 

@@ -24,7 +24,7 @@ from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
 
-from .connection import execute
+from .connection import AT_ONCE, execute
 from .errors import NoSuchDeadLetterError
 from .keys import dead_key, stream_key, topic_key
 from .scripts import Scripts
@@ -34,8 +34,6 @@ __all__ = ["LIMIT", "MAX_AGE", "DeadLetter", "DeadLetters"]
 
 _T = TypeVar("_T")
 
-#: Calls to Redis at the same time: a pool of redis-py has 100 connections, and raises where more are wanted.
-AT_ONCE: Final = 20
 #: Dead letters kept per partition, the latest; without a bound a failing agent would fill Redis.
 LIMIT: Final = 10_000
 #: Seconds a dead letter is kept: they hold what users sent.

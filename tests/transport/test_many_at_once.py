@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -80,3 +81,16 @@ async def test_dead_letters_of_more_partitions_than_connections_are_counted(
 
         await eventually(are_dead, "three dead letters")
         assert len(await dead.page(["in"])) == 3
+
+
+async def test_the_first_messages_to_more_topics_than_connections_are_sent_at_once(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+    topics = [app.topic(f"out-{number}") for number in range(MANY)]
+    await app.maybe_start_producer()
+
+    for confirmed in await asyncio.gather(*(topic.send(value=1) for topic in topics)):
+        assert (await confirmed).offset == 1
+    await app.producer.stop()
+    assert "Redis is away" not in caplog.text
