@@ -94,3 +94,17 @@ async def test_the_first_messages_to_more_topics_than_connections_are_sent_at_on
         assert (await confirmed).offset == 1
     await app.producer.stop()
     assert "Redis is away" not in caplog.text
+
+
+async def test_a_program_that_sends_and_ends_without_a_word_loses_no_more_than_what_waits(
+    make_app: MakeApp, streams: Redis
+) -> None:
+    app = make_app()
+    topic = app.topic("in")
+    await app.maybe_start_producer()
+    for number in range(6_000):
+        await topic.send(value=number)
+    sent = await streams.xlen("{in:0}")
+    await app.producer.stop()
+
+    assert sent >= 3_500
