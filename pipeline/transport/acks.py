@@ -7,7 +7,6 @@ from typing import Final
 
 from faust.types import TP
 from mode import get_logger
-from redis.exceptions import NoScriptError
 
 from .connection import Command, is_unavailable
 from .link import Link
@@ -44,11 +43,7 @@ async def ack(
             ids = [f"0-{offset}" for offset in found[at : at + ACKS_PER_CALL]]
             fixed = (group, reader.lease, trimming)
             calls.append((tp, link.scripts.command("ack", reader.lease_keys(tp), *fixed, *ids)))
-    commands = [command for _, command in calls]
-    results = await link.server.stream.execute_many(commands)
-    if any(isinstance(result, NoScriptError) for result in results):
-        await link.scripts.load("ack")
-        results = await link.server.stream.execute_many(commands)
+    results = await link.scripts.run("ack", [command for _, command in calls], link.server.stream)
     for (tp, _), result in zip(calls, results, strict=True):
         if isinstance(result, Exception) and is_unavailable(result):
             raise result

@@ -17,6 +17,7 @@ from faust.streams import current_event
 from faust.types import TP, AgentT, Message
 from mode import get_logger
 
+from .connection import AT_ONCE
 from .dead_letters import LIMIT, MAX_AGE
 from .keys import dead_key
 from .link import Link
@@ -65,6 +66,7 @@ class Attempts:
         self._group = group
         self._waiting: list[tuple[float, int, TP, Record]] = []
         self._failing: set[asyncio.Task[None]] = set()
+        self._counting = asyncio.Semaphore(AT_ONCE)
 
     def fail(self, message: Message, error: BaseException, allowed: int = MAX_ATTEMPTS) -> None:
         """Count a failed attempt; after ``allowed`` of them the message is a dead letter."""
@@ -106,7 +108,8 @@ class Attempts:
             await self._worker.confirm()
         except TimeoutError:
             return  # stopping without Redis: the entry stays pending for its next owner
-        attempts, dead = await self._worker.persist(lambda: self._link.scripts.call("fail", keys, *fixed))
+        async with self._counting:
+            attempts, dead = await self._worker.persist(lambda: self._link.scripts.call("fail", keys, *fixed))
         queue = self._reader.queues.get(tp)
         if attempts == NOT_OWNER or queue is None or self._reader.generation != generation:
             return  # as above

@@ -7,7 +7,6 @@ would be the last one of its key, and the next recovery would bring an old value
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -21,6 +20,7 @@ from mode import get_logger
 from .errors import NotOwnerError
 from .keys import lease_key
 from .scripts import Scripts
+from .servers import Server
 
 if TYPE_CHECKING:
     from faust.tables.manager import TableManager
@@ -38,8 +38,9 @@ FENCED: Final = "FENCED"
 class Changelogs:
     """The leases of one app's member on the changelogs of its tables."""
 
-    def __init__(self, app: AppT, scripts: Scripts) -> None:
+    def __init__(self, app: AppT, server: Server, scripts: Scripts) -> None:
         self.app = app
+        self._server = server
         self._scripts = scripts
         self._owned: frozenset[TP] = frozenset()
         self._lease = UNFENCED
@@ -64,12 +65,14 @@ class Changelogs:
         self._lease = f"{generation}:{member_id}"
         group = self.app.conf.id
         for tps in (queues, self._owned):
-            await asyncio.gather(
-                *(
-                    self._scripts.call("take_lease", [lease_key(*tp, group)], generation, member_id)
-                    for tp in tps
-                )
-            )
+            await self._take_leases([lease_key(*tp, group) for tp in tps], generation, member_id)
+
+    async def _take_leases(self, keys: Iterable[str], generation: int, member_id: str) -> None:
+        # In one round trip, as there may be hundreds: a pool has no connections for so many calls at a time.
+        calls = [self._scripts.command("take_lease", [key], generation, member_id) for key in keys]
+        for reply in await self._scripts.run("take_lease", calls, self._server.stream):
+            if isinstance(reply, Exception):
+                raise reply
 
     def lease_for(self, tp: TP) -> str:
         """Return the lease under which this process may write to a compacted partition.

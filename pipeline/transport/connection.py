@@ -9,7 +9,16 @@ from mode import get_logger
 from redis import exceptions
 from redis.asyncio import Redis
 
-__all__ = ["BLOCK_MS", "REDIS_ERRORS", "SOCKET_TIMEOUT", "Command", "Outage", "execute", "is_unavailable"]
+__all__ = [
+    "AT_ONCE",
+    "BLOCK_MS",
+    "REDIS_ERRORS",
+    "SOCKET_TIMEOUT",
+    "Command",
+    "Outage",
+    "execute",
+    "is_unavailable",
+]
 
 logger = get_logger(__name__)
 
@@ -22,6 +31,10 @@ BLOCK_MS: Final = 1000
 
 #: Seconds a command may take. Longer than BLOCK_MS, or every idle read would end as an error.
 SOCKET_TIMEOUT: Final = 10.0
+
+#: Calls of one kind at the same time, where there may be hundreds: each takes a connection, and a pool of
+#: redis-py has 100, and raises where more are wanted. The heartbeats need some as well.
+AT_ONCE: Final = 20
 
 #: Seconds between words on one outage.
 OUTAGE_INTERVAL: Final = 5.0

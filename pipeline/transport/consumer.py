@@ -181,8 +181,9 @@ class Consumer(Acking):
     async def _notice_new_beginnings(self) -> None:
         """Read logs from their beginning that are shorter than what was read of them."""
         for tp in list(self.reader.logs):
+            read = self.reader.logs.get(tp, 0)  # before the end is asked for, as reading goes on meanwhile
             end = await self._end_of(tp)
-            if self.reader.logs.get(tp, 0) > end:
+            if read > end:
                 facts = self._link.topics.known(tp.topic)
                 if end > 1 or facts is None or not facts.retention:  # else it has expired
                     logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
@@ -234,6 +235,15 @@ class Consumer(Acking):
             return {}
 
     async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            await self._drain(fetcher)
+        except asyncio.CancelledError:
+            # In a rebalance Faust's fetcher takes being cancelled for a crash, and does not ask whether the
+            # worker is only being stopped: that would end with an error.
+            if not fetcher.should_stop:
+                raise
+
+    async def _drain(self, fetcher: Any) -> None:
         while not (self.should_stop or fetcher.should_stop):
             records, _ = await self._wait_next_records(timeout=1.0)
             if records:

@@ -17,20 +17,22 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
 
-from .connection import execute
+from .connection import AT_ONCE, execute
 from .errors import NoSuchDeadLetterError
 from .keys import dead_key, stream_key, topic_key
 from .scripts import Scripts
 from .wire import Headers, decode_fields
 
 __all__ = ["LIMIT", "MAX_AGE", "DeadLetter", "DeadLetters"]
+
+_T = TypeVar("_T")
 
 #: Dead letters kept per partition, the latest; without a bound a failing agent would fill Redis.
 LIMIT: Final = 10_000
@@ -93,7 +95,7 @@ class DeadLetters:
     async def counts(self, topics: Sequence[str]) -> dict[str, int]:
         """Return the number of dead letters of each topic."""
         places = await self._places(topics)
-        lengths = await asyncio.gather(*(execute(self._redis, "XLEN", dead_key(*place)) for place in places))
+        lengths = await _all_of(execute(self._redis, "XLEN", dead_key(*place)) for place in places)
         counts = dict.fromkeys(topics, 0)
         for (topic, _), length in zip(places, lengths, strict=True):
             counts[topic] += length
@@ -127,7 +129,7 @@ class DeadLetters:
             found = await execute(self._redis, "XREVRANGE", dead_key(*place), end, oldest, "COUNT", count)
             return [_letter(*place, *entry) for entry in found]
 
-        pages = await asyncio.gather(*map(of, await self._places(topics)))
+        pages = await _all_of(map(of, await self._places(topics)))
         return list(islice(heapq.merge(*pages, key=_order, reverse=True), count))
 
     async def get(self, letter_id: str) -> DeadLetter:
@@ -171,8 +173,18 @@ class DeadLetters:
             raise NoSuchDeadLetterError(letter_id)
 
     async def _places(self, topics: Sequence[str]) -> list[tuple[str, int]]:
-        counts = await asyncio.gather(*map(self.partitions, topics))
+        counts = await _all_of(map(self.partitions, topics))
         return [(topic, number) for topic, n in zip(topics, counts, strict=True) for number in range(n)]
+
+
+async def _all_of(calls: Iterable[Awaitable[_T]]) -> list[_T]:
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def in_turn(call: Awaitable[_T]) -> _T:
+        async with turn:
+            return await call
+
+    return await asyncio.gather(*map(in_turn, calls))
 
 
 def _letter(topic: str, partition: int, entry_id: bytes, reply: Any) -> DeadLetter:

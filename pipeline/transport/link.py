@@ -40,6 +40,6 @@ class Link:
         if address not in links:
             server = connect()
             scripts = Scripts(server.commands)
-            topics, changelogs = TopicRegistry(app, scripts), Changelogs(app, scripts)
+            topics, changelogs = TopicRegistry(app, scripts), Changelogs(app, server, scripts)
             links[address] = cls(server, server.commands, scripts, topics, changelogs)
         return links[address]

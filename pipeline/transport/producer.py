@@ -43,8 +43,9 @@ BATCH_SIZE: Final = 500
 #: Seconds in which further entries are gathered when the last batch is no longer ago than that: a round trip
 #: costs about as much as ten messages. A message that comes alone never waits.
 GATHER_TIME: Final = 0.002
-#: Entries waiting before ``send`` makes its caller wait too.
-QUEUE_LIMIT: Final = 10_000
+#: Entries waiting before ``send`` makes its caller wait too. Enough to have the next batches ready; more
+#: would only be more to lose: until it waits, a loop that does nothing but send never yields to the sender.
+QUEUE_LIMIT: Final = 2_000
 #: Seconds between tries while Redis is away, from the first to the longest.
 RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 #: Tries between words on one outage.

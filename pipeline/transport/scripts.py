@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from .connection import Command, execute
+
+if TYPE_CHECKING:
+    from .servers import CommandStream
 
 __all__ = ["NOT_MEMBER", "NOT_OWNER", "Scripts"]
 
@@ -66,6 +69,23 @@ class Scripts:
     def command(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Command:
         """Return a call to be sent with others; without the script, its reply is a ``NoScriptError``."""
         return ("EVALSHA", _SHAS[name], len(keys), *keys, *args)
+
+    async def run(self, name: str, calls: Sequence[Command], stream: CommandStream) -> list[Any]:
+        """Send calls of one script in one round trip, all of which can be run twice.
+
+        Returns:
+            Their replies, among them the errors of single calls.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        if not calls:
+            return []
+        replies = await stream.execute_many(calls)
+        if any(isinstance(reply, NoScriptError) for reply in replies):
+            await self.load(name)
+            replies = await stream.execute_many(calls)
+        return replies
 
     async def load(self, name: str) -> None:
         """Make a script known to the server, on all nodes of a cluster."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
@@ -9,6 +10,7 @@ from typing import Any, Final, NamedTuple, cast
 from aiokafka.partitioner import murmur2  # type: ignore[import-untyped]
 from faust.types import AppT
 
+from .connection import AT_ONCE
 from .errors import TopicMismatchError
 from .keys import topic_key
 from .scripts import Scripts
@@ -48,6 +50,7 @@ class TopicRegistry:
         self.app = app
         self.scripts = scripts
         self._facts: dict[str, TopicFacts] = {}
+        self._recording = asyncio.Semaphore(AT_ONCE)
         # Faust's descriptor returns the function itself; mypy takes it for a method of the settings.
         self._partitioner: Any = cast(Any, app.conf).producer_partitioner
 
@@ -117,9 +120,10 @@ class TopicRegistry:
         return next((t for t in self.app.topics if topic in t.topics), None)
 
     async def _record(self, topic: str, wanted: TopicFacts) -> TopicFacts:
-        partitions, retention, compacting = await self.scripts.call(
-            "declare_topic", [topic_key(topic)], wanted.partitions, wanted.retention, int(wanted.compacting)
-        )
+        facts = wanted.partitions, wanted.retention, int(wanted.compacting)
+        async with self._recording:
+            recorded = await self.scripts.call("declare_topic", [topic_key(topic)], *facts)
+        partitions, retention, compacting = recorded
         return TopicFacts(int(partitions), int(retention), bool(compacting))
 
     async def redeclare(self) -> None:

@@ -115,6 +115,27 @@ async def test_a_stopped_worker_hands_over_at_once_and_nothing_is_done_twice(
     assert sorted(numbers_seen(notes)) == list(range(400))
 
 
+def test_a_worker_that_is_stopped_during_a_rebalance_ends_without_an_error(
+    redis_url: str, start_worker: StartWorker, notes: redis.Redis
+) -> None:
+    stopped = start_worker(redis_url, session_timeout="20")
+    frozen = start_worker(redis_url, session_timeout="20")
+    frozen.signal(signal.SIGSTOP)  # holds up the rebalance that the third one causes
+    before = notes.hvals("faust:{counting}:released")
+    start_worker(redis_url, session_timeout="20", ready=False)
+
+    def released() -> bool:
+        generations = notes.hvals("faust:{counting}:released")
+        newest = max(generations, default="")
+        return newest not in before and generations.count(newest) == 2
+
+    wait_until(released, "the first and the third to have given up their partitions")
+
+    stopped.signal(signal.SIGTERM)
+    assert stopped.process.wait(15) == 0, stopped.printed()
+    assert "Traceback" not in stopped.printed()
+
+
 async def test_workers_share_the_partitions(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
