@@ -19,7 +19,8 @@ from .errors import AbandonedError
 from .positions import Positions
 
 if TYPE_CHECKING:
-    from .producer import Producer, Refusal
+    from .producer import Producer
+    from .sending import Refusal
 
 __all__ = ["Acking"]
 

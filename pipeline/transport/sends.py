@@ -10,7 +10,8 @@ from faust.types import CodecArg, PendingMessage, RecordMetadata, SchemaT
 from faust.types.core import HeadersArg, K, V
 from faust.types.tuples import MessageSentCallback, _get_len
 
-from .producer import Producer, Told
+from .producer import Producer
+from .sending import Told
 from .sensing import Inner
 
 __all__ = ["ShortWay"]
