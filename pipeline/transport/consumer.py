@@ -37,6 +37,7 @@ from .partitions import PartitionReader
 from .positions import RETRY_DELAY
 from .probe import probe
 from .replies import ReplyConsumer
+from .turns import in_turn
 from .wire import Record
 
 if TYPE_CHECKING:
@@ -264,7 +265,7 @@ class Consumer(Acking):
         generation = self.app.consumer_generation_id
         for tp in records:
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-        order = list(self.scheduler.iterate(records))
+        order = in_turn(self.scheduler, records)
         done = 0
         left: list[tuple[TP, Record]] = []
         held: set[TP] = set()
