@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import random
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.support.waiting import eventually, wait_until
 from tests.transport.conformance.conftest import Lab, Send
 from tests.transport.conformance.faults import trial
+
+
+@pytest.fixture(autouse=True)
+def no_worker_is_left(lab: Lab) -> Iterator[None]:
+    """All tests have one group, in which a worker of the test before would take its part."""
+    yield
+    for worker in lab.workers:
+        worker.end()
 
 
 def handled(file: Path) -> list[tuple[int, int]]:
@@ -76,7 +87,6 @@ async def test_what_a_table_refused_of_a_worker_that_was_frozen_is_done_again(
         worker.end()
     last = lab.start("ledger", file=file)
     wait_until(lambda: shown(file, last.pid) == ["key 60 60"], "a table that counted each once")
-    last.end()
 
 
 async def test_tables_are_read_anew_when_redis_lost_its_data(lab: Lab, send: Send, tmp_path: Path) -> None:
@@ -107,7 +117,6 @@ async def test_tables_are_read_anew_when_redis_lost_its_data(lab: Lab, send: Sen
     wait_until(lambda: done(104), "the other worker to do the rest")
     assert second.process.poll() is None
     assert "Redis has lost data" in second.printed()
-    second.end()
 
 
 async def test_programs_of_one_group_each_have_their_own_tables(lab: Lab, send: Send, tmp_path: Path) -> None:
@@ -126,8 +135,6 @@ async def test_programs_of_one_group_each_have_their_own_tables(lab: Lab, send: 
 
     for topic, file in files.items():
         wait_until(lambda file=file: len(handled(file)) == 40, f"all of {topic}")  # type: ignore[misc]
-    for worker in workers:
-        worker.end()
 
 
 async def test_nothing_is_lost_misordered_or_miscounted_under_random_faults(tmp_path: Path) -> None:
