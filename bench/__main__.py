@@ -43,7 +43,8 @@ def main() -> None:
             case _:
                 raise SystemExit(f"nothing is called {name}: plumbing, service, crowds, growth")
         text += "\n".join(("", f"### {title}", "", *lines, ""))
-    print(text, *problems, sep="\n")
+        print(f"### {title}", "", *lines, "", sep="\n", flush=True)
+    print(*problems, sep="\n")
     if "--write" in arguments:
         page = _PAGE.read_text(encoding="utf-8")
         before, _, rest = page.partition(_BEGIN)

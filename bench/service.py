@@ -93,9 +93,11 @@ async def light(url: str) -> Times:
 async def long_sessions(url: str, lengths: tuple[int, ...]) -> dict[int, Times]:
     """Measure sessions whose histories hold so many messages, by turns, so that noise falls on all."""
     times = {messages: Times() for messages in lengths}
+    sessions: dict[int, Talk] = {}
     async with contextlib.AsyncExitStack() as talks:
-        sessions = {messages: await talks.enter_async_context(Talk(url, 1)) for messages in lengths}
-        for messages, talk in sessions.items():
+        # The longest first: a socket that is not read answers no pings, and is given up after a while.
+        for messages in sorted(lengths, reverse=True):
+            talk = sessions[messages] = await talks.enter_async_context(Talk(url, 1))
             await talk.closed_loop(3 + messages // 2)
         for _ in range(5):
             for messages, talk in sessions.items():
