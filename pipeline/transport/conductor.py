@@ -71,14 +71,22 @@ def _deliverer(app: AppT, tp: TP, channels: MutableSet[Any]) -> Callable[[Messag
             decoders[channel] = _decoder(app, channel)
         decode = decoders[channel]
         queue = channel.queue
-        if decode is None or queue.full():
+        if decode is None:
+            return False
+        is_calm = len(queue._queue) < queue.pressure_high_size
+        if not is_calm and queue.full():
             return False
         try:
             event = decode(message)
         except (KeyDecodeError, ValueDecodeError):
             return False
         message.incref()
-        queue.put_nowait_enhanced(event, on_pressure_high=on_pressure_high, on_pressure_drop=on_pressure_drop)
+        if is_calm:
+            queue.force_put_nowait(event)
+        else:
+            queue.put_nowait_enhanced(
+                event, on_pressure_high=on_pressure_high, on_pressure_drop=on_pressure_drop
+            )
         return True
 
     return deliver_now

@@ -58,7 +58,7 @@ class Producer(Sending):
         super().__post_init__()
         self._stop_deadline: float | None = None
         self._sender: asyncio.Task[None] | None = None
-        self._produced = self.app.on_produce_message
+        self._produced: Any = self.app.on_produce_message
         self._new_future: Callable[[], asyncio.Future[RecordMetadata]] = _future
         self.sensing = Sensing(self.app)
 
@@ -134,9 +134,11 @@ class Producer(Sending):
             raise ProducerSendError(
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
             )
-        # Its receivers, LiveCheck for one, may add to the headers.
-        pairs = list(headers.items() if isinstance(headers, Mapping) else headers or ())
-        self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
+        pairs = list(headers.items() if isinstance(headers, Mapping) else headers) if headers else []
+        produced = self._produced
+        if produced._receivers or produced._filter_receivers:
+            # They, LiveCheck for one, may add to the headers.
+            produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
         tp = TP(topic, partition)
         fields = encode(key, value, pairs, timestamp)
         confirmed = self._new_future()

@@ -72,7 +72,7 @@ class Stream(faust.Stream[_T]):
         app = self.app
         channel = cast(ChannelT[Any], self.channel)
         queue: Any = channel.queue
-        errors = queue._errors
+        errors, buffered = queue._errors, queue._queue
         is_flowing = app.flow_control.is_active
         acking_topics = app.topics.acking_topics
         track = consumer.unacked.add
@@ -90,16 +90,18 @@ class Stream(faust.Stream[_T]):
                 acks = self.enable_acks and not is_filling
                 if errors:
                     raise errors.popleft()
-                if queue.empty():
+                if not buffered:
                     taken = 0
                     event = await channel.__anext__()
                     sensing.look()
+                elif queue._pending_pressure_drop_callbacks or queue._putters:
+                    event = queue.get_nowait()  # and tells who waits for room
                 else:
-                    event = queue.get_nowait()
+                    event = buffered.popleft()
                 if is_filling and self._filler not in self._processors:
                     # The agent has ended, and will take batches again when Faust has started it again. In
                     # Faust, what comes until then counts as done, though nobody has seen it.
-                    queue._queue.appendleft(event)
+                    buffered.appendleft(event)
                     queue._wakeup_next(queue._getters)
                     await asyncio.sleep(LOOK)
                     continue
