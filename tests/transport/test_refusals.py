@@ -11,7 +11,7 @@ from typing import Any, cast
 import faust
 import pytest
 from faust.exceptions import ProducerSendError
-from faust.types import TP, StreamT
+from faust.types import TP, AgentT, StreamT
 from redis.asyncio import Redis
 
 from pipeline.embedded import EmbeddedRedis
@@ -240,15 +240,22 @@ async def test_acks_for_a_stream_that_is_gone_end_nobody(make_app: MakeApp, stre
         await eventually(is_empty(streams, "in"), "its ack")
 
 
-async def test_a_reply_topic_that_has_expired_is_read_from_its_new_beginning(
-    make_app: MakeApp, streams: Redis
-) -> None:
-    app = make_app(reply_to="replies", reply_create_topic=True)
+def asked_to_double(app: faust.App) -> AgentT[Any]:
+    """Give an app an agent that answers with twice of what it is asked."""
 
     @app.agent(app.topic("in"))
     async def double(stream: StreamT[int]) -> AsyncIterator[int]:
         async for value in stream:
             yield value * 2
+
+    return double
+
+
+async def test_a_reply_topic_that_has_expired_is_read_from_its_new_beginning(
+    make_app: MakeApp, streams: Redis
+) -> None:
+    app = make_app(reply_to="replies", reply_create_topic=True)
+    double = asked_to_double(app)
 
     async with running(app):
         for value in (1, 2, 3):
@@ -263,11 +270,7 @@ async def test_a_log_that_grows_while_its_end_is_looked_at_has_not_begun_anew(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(reply_to="replies", reply_create_topic=True)
-
-    @app.agent(app.topic("in"))
-    async def double(stream: StreamT[int]) -> AsyncIterator[int]:
-        async for value in stream:
-            yield value * 2
+    double = asked_to_double(app)
 
     async with running(app):
         consumer = cast(Consumer, app.consumer)
