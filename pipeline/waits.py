@@ -54,9 +54,13 @@ class Limit:
     """Bounds waits that come one after the other, by one timer, set anew when it has gone off too early.
 
     To be closed after the last of them.
+
+    Args:
+        loop: the running one; to ask for it at each wait would cost a system call, in Python 3.11.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
         self._due = self._until = 0.0
         self._waiting: asyncio.Task[Any] | None = None
@@ -71,7 +75,7 @@ class Limit:
         Raises:
             TimedOut: the step was cancelled for that.
         """
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None  # noqa: S101
         self._until = until
         if self._timer is None or self._due > until:
@@ -97,7 +101,7 @@ class Limit:
     def _set(self) -> None:
         self.close()
         self._due = self._until
-        self._timer = asyncio.get_running_loop().call_at(self._due, self._look)
+        self._timer = self._loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
         self._timer = None

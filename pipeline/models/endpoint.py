@@ -120,7 +120,7 @@ class Endpoint:
     async def stream(
         self, payload: Mapping[str, object], reader: Reader, text: AnswerText
     ) -> AsyncGenerator[str]:
-        """Send `payload` and yield the answer's text, in non-empty pieces, as it comes.
+        """Send `payload` and yield the answer's text, in non-empty pieces: what came together is one.
 
         Closing the generator, or cancelling a step of it, closes the connection unless the response has
         ended.
@@ -136,11 +136,20 @@ class Endpoint:
                 raise await self._refusal(response, reader, silence)
             body = _Body(response, silence)
             while not (body.over or _is_complete(reader, text)):
-                for each in await body.next():
-                    if piece := text.push(self._read(each, response, reader, silence)):
-                        yield piece
-                    if _is_complete(reader, text):
-                        break
+                values = await body.next()
+                pieces: list[str] = []
+                failure: ModelError | None = None
+                try:
+                    for each in values:
+                        pieces.append(text.push(self._read(each, response, reader, silence)))
+                        if _is_complete(reader, text):
+                            break
+                except ModelError as exc:
+                    failure = exc
+                if piece := "".join(pieces):
+                    yield piece
+                if failure is not None:
+                    raise failure
             if rest := text.finish():
                 yield rest
             if not text.stopped:
@@ -226,8 +235,9 @@ class _Silence:
         self._patience = patience
         self._begun = False
         self._left = patience.first
-        self._clock = asyncio.get_running_loop().time
-        self._limit = Limit()
+        loop = asyncio.get_running_loop()
+        self._clock = loop.time
+        self._limit = Limit(loop)
 
     def broken(self) -> None:
         """Start anew: the model has given a sign."""

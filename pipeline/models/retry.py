@@ -115,7 +115,7 @@ class PersistentModel:
         """Yield the pieces of one call, and tell the breaker what came of it."""
         loop = asyncio.get_running_loop()
         call = self._breaker.begin()
-        limit = Limit()
+        limit = Limit(loop)
         try:
             async with aclosing(self._model.stream(request)) as pieces:
                 while (piece := await self._next(pieces, limit, until)) is not None:

@@ -10,19 +10,24 @@ from pipeline.waits import Limit, TimedOut
 from tests.support.waiting import eventually
 
 
+def new_limit() -> Limit:
+    """Return a limit of the running loop."""
+    return Limit(asyncio.get_running_loop())
+
+
 def soon(seconds: float) -> float:
     """Return the loop's time in so many seconds."""
     return asyncio.get_running_loop().time() + seconds
 
 
 async def test_what_is_done_in_time_is_returned() -> None:
-    limit = Limit()
+    limit = new_limit()
     assert await limit.wait(asyncio.sleep(0, "done"), soon(60)) == "done"
     limit.close()
 
 
 async def test_a_wait_that_comes_to_its_limit_is_cancelled() -> None:
-    limit, forever = Limit(), asyncio.get_running_loop().create_future()
+    limit, forever = new_limit(), asyncio.get_running_loop().create_future()
     with pytest.raises(TimedOut):
         await limit.wait(forever, soon(0.01))
     assert forever.cancelled()
@@ -32,7 +37,7 @@ async def test_a_wait_that_comes_to_its_limit_is_cancelled() -> None:
 
 
 async def test_each_wait_has_its_own_limit_sooner_or_later_than_the_one_before() -> None:
-    limit, forever = Limit(), asyncio.get_running_loop().create_future()
+    limit, forever = new_limit(), asyncio.get_running_loop().create_future()
     for later in (0.01, 60, 0.02):
         await limit.wait(asyncio.sleep(0), soon(later))
     begun = asyncio.get_running_loop().time()
@@ -42,7 +47,7 @@ async def test_each_wait_has_its_own_limit_sooner_or_later_than_the_one_before()
 
 
 async def test_the_time_between_two_waits_does_not_count() -> None:
-    limit, forever = Limit(), asyncio.get_running_loop().create_future()
+    limit, forever = new_limit(), asyncio.get_running_loop().create_future()
     await limit.wait(asyncio.sleep(0), soon(0.01))
     await eventually(lambda: limit._timer is None, "the first limit to be past")
     assert await limit.wait(asyncio.sleep(0, "done"), soon(60)) == "done"
@@ -51,7 +56,7 @@ async def test_the_time_between_two_waits_does_not_count() -> None:
 
 
 async def test_who_cancels_the_task_is_heard_even_when_the_limit_comes_at_the_same_moment() -> None:
-    limit, forever = Limit(), asyncio.get_running_loop().create_future()
+    limit, forever = new_limit(), asyncio.get_running_loop().create_future()
 
     async def waits() -> None:
         await limit.wait(forever, soon(60))
@@ -71,12 +76,12 @@ async def test_a_time_out_of_what_is_waited_for_is_its_own() -> None:
         raise TimeoutError("mine")
 
     with pytest.raises(TimeoutError, match="mine") as raised:
-        await Limit().wait(fails(), soon(60))
+        await new_limit().wait(fails(), soon(60))
     assert not isinstance(raised.value, TimedOut)
 
 
 async def test_a_limit_within_a_limit_ends_only_its_own_wait() -> None:
-    outer, inner = Limit(), Limit()
+    outer, inner = new_limit(), new_limit()
 
     async def patient() -> str:
         try:
