@@ -29,9 +29,10 @@ logger = get_logger(__name__)
 
 #: Entries per pipelined round trip. More would only delay the first confirmation.
 BATCH_SIZE: Final = 500
-#: Seconds in which further entries are gathered when the last batch is no longer ago than that: a round trip
-#: costs about as much as ten messages. A message that comes alone never waits.
-GATHER_TIME: Final = 0.002
+#: Seconds after a batch in which a message counts as one of many: it waits a turn of the event loop for what
+#: other tasks send in it. A message that comes alone never waits, and none waits for a clock: the next batch
+#: gathers by itself while one is on its way.
+RECENT: Final = 0.002
 #: Seconds between tries while Redis is away, from the first to the longest.
 RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 #: Tries between words on one outage.
@@ -117,7 +118,7 @@ class Sending(base.Producer):
             if not self._queue:
                 self._wakeup.clear()
                 await self._wakeup.wait()
-            await self._gather(is_busy=monotonic() - last < GATHER_TIME)
+            await self._gather(is_one_of_many=monotonic() - last < RECENT)
             self._batch = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
             left, trouble = await self._send_batch(self._batch)
             self._queue.extendleft(reversed(left))
@@ -132,10 +133,9 @@ class Sending(base.Producer):
             else:
                 attempt = 0
 
-    async def _gather(self, *, is_busy: bool) -> None:
-        seconds = self.linger_ms / 1000 or (GATHER_TIME if is_busy else 0)
-        if seconds and len(self._queue) < BATCH_SIZE:
-            await asyncio.sleep(seconds)
+    async def _gather(self, *, is_one_of_many: bool) -> None:
+        if (self.linger_ms or is_one_of_many) and len(self._queue) < BATCH_SIZE:
+            await asyncio.sleep(self.linger_ms / 1000)
 
     async def _send_batch(self, batch: list[Entry]) -> tuple[list[Entry], Exception | None]:
         """Send a batch in one round trip; return what has to be sent again, in order, and why."""
