@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from faust.types import TP, Message
 from mode import get_logger
@@ -28,7 +28,8 @@ from .wire import Record, decode, offset_of
 __all__ = ["PartitionReader", "QueuePartition"]
 
 logger = get_logger(__name__)
-_Read = Callable[[Lane, list[TP]], Coroutine[Any, Any, dict[TP, list[Record]]]]
+_Streams = dict[bytes, TP]
+_Read = Callable[[Lane, _Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
 
 #: Entries per partition and read. Enough to keep an agent busy, few enough to share out fairly.
 READ_COUNT: Final = 200
@@ -59,6 +60,23 @@ class QueuePartition:
     lost: bool = False
     known: bool = False
     in_flight: dict[int, Message] = field(default_factory=dict)
+
+
+class _Share(NamedTuple):
+    """Partitions that one command reads, by their streams, and the lane it goes by."""
+
+    lane: str
+    tps: frozenset[TP]
+    streams: _Streams
+
+
+class _Plan(NamedTuple):
+    """What is to be done to read some partitions; ``claiming`` comes first."""
+
+    active: set[TP]
+    claiming: list[TP]
+    queues: list[_Share]
+    logs: list[_Share]
 
 
 class PartitionReader:
@@ -96,6 +114,7 @@ class PartitionReader:
         self._queue_lanes: dict[str, Lane] = {}
         self._log_lanes: dict[str, Lane] = {}
         self._wakeup: asyncio.Future[None] | None = None
+        self._plan: _Plan | None = None
 
     @property
     def lease(self) -> str:
@@ -105,6 +124,7 @@ class PartitionReader:
     def assign(self, queues: Iterable[TP], logs: Iterable[TP], generation: int) -> None:
         """Take over partitions under a generation; in-flight entries of those kept are not read again."""
         self.generation = generation
+        self._plan = None
         nothing = QueuePartition()
         before = {tp: self.queues.get(tp, nothing) for tp in queues}
         self.queues = {
@@ -128,6 +148,7 @@ class PartitionReader:
         if tp in self.queues:
             self.queues[tp].claim_cursor = "0-0"
             self.queues[tp].rewound = True
+            self._plan = None
 
     def put_back(self, tp: TP, record: Record) -> None:
         """Have a record read again that could not be handed on."""
@@ -154,14 +175,39 @@ class PartitionReader:
         Raises:
             redis.exceptions.RedisError: Redis is away, or something is wrong with a log.
         """
-        claiming = [tp for tp in active if self._is_claimed(tp)]
-        if claiming:
-            return await self._finish_queue_reads() or await self._claim_first(claiming)
-        self._start_reads(self._queue_lanes, [tp for tp in active if self._is_read(tp)], self._read_queues)
-        self._start_reads(self._log_lanes, [tp for tp in active if tp in self.logs], self._read_logs)
+        plan = self._planned(active)
+        if plan.claiming:
+            return await self._finish_queue_reads() or await self._claim_first(plan.claiming)
+        self._start_reads(self._queue_lanes, plan.queues, self._read_queues)
+        self._start_reads(self._log_lanes, plan.logs, self._read_logs)
         if not any(read.done() for read in self._reads()):
             await self._wait(timeout)
         return self._results(self._lanes())
+
+    def _planned(self, active: set[TP]) -> _Plan:
+        """Return what there is to do, from memory while nothing changes: partitions may be many."""
+        if self._plan is not None and self._plan.active == active:
+            return self._plan
+        plan = _Plan(
+            active,
+            [tp for tp in active if self._is_claimed(tp)],
+            self._shares(tp for tp in active if self._is_read(tp)),
+            self._shares(tp for tp in active if tp in self.logs),
+        )
+        # One that waits to be claimed, or to be tried again, has its time.
+        owned = [self.queues[tp] for tp in active if tp in self.queues]
+        if all(partition.claim_cursor is None or partition.lost for partition in owned):
+            self._plan = plan
+        return plan
+
+    def _shares(self, tps: Iterable[TP]) -> list[_Share]:
+        shares: dict[str, list[TP]] = {}
+        for tp in sorted(tps):
+            shares.setdefault(self._lane_of(tp), []).append(tp)
+        return [
+            _Share(lane, frozenset(share), {stream_key(*tp).encode(): tp for tp in share})
+            for lane, share in shares.items()
+        ]
 
     async def _wait(self, timeout: float) -> None:
         """Wait until a read is over, there is more to read, or the time is up."""
@@ -308,19 +354,15 @@ class PartitionReader:
             self._advance(tp, records)
         return records
 
-    def _start_reads(self, lanes: dict[str, Lane], tps: Iterable[TP], read: _Read) -> None:
-        shares: dict[str, list[TP]] = {}
-        for tp in tps:
-            shares.setdefault(self._lane_of(tp), []).append(tp)
-        for name, share in shares.items():
-            lane = lanes.get(name)
+    def _start_reads(self, lanes: dict[str, Lane], shares: Iterable[_Share], read: _Read) -> None:
+        for share in shares:
+            lane = lanes.get(share.lane)
             if lane is None:
-                lane = lanes[name] = Lane(self.link.server)
+                lane = lanes[share.lane] = Lane(self.link.server)
             if lane.read is None:
-                lane.start(frozenset(share), read(lane, sorted(share)), self._wake)
+                lane.start(share.tps, read(lane, share.streams), self._wake)
 
-    async def _read_queues(self, lane: Lane, tps: list[TP]) -> dict[TP, list[Record]]:
-        streams = {stream_key(*tp).encode(): tp for tp in tps}
+    async def _read_queues(self, lane: Lane, streams: _Streams) -> dict[TP, list[Record]]:
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
@@ -341,7 +383,7 @@ class PartitionReader:
         finally:
             # The reply may have been lost on its way: what it held is pending here, and claimed again.
             if lost:
-                for tp in tps:
+                for tp in streams.values():
                     self.rewind(tp)
         records = {}
         for stream, entries in reply or ():
@@ -350,9 +392,8 @@ class PartitionReader:
             self._advance(tp, records[tp])
         return records
 
-    async def _read_logs(self, lane: Lane, tps: list[TP]) -> dict[TP, list[Record]]:
-        streams = {stream_key(*tp).encode(): tp for tp in tps}
-        after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in tps]
+    async def _read_logs(self, lane: Lane, streams: _Streams) -> dict[TP, list[Record]]:
+        after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
         reply = await lane.block(
             "XREAD", "COUNT", self.read_count, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after
         )
