@@ -43,6 +43,13 @@ async def infer(stream: Any) -> None:
         await attempt(stage, event, partial(handle, stage, model, runs, stops), partial(give_up, stage))
 
 
+@app.task  # type: ignore[untyped-decorator]
+async def prepare() -> None:
+    """Do beforehand what the first prompt would have to wait for."""
+    stops.start()
+    await runs.prepare()
+
+
 @app.on_before_shutdown.connect
 async def close(*_args: Any, **_kwargs: Any) -> None:
     """Close the connections to the model server, and those of our own."""

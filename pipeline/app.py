@@ -12,9 +12,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import faust
+from faust.types import TopicT
 from faust.web import Request, Response, View
 from opentelemetry.trace import Span
 from prometheus_client.metrics_core import Metric
@@ -36,6 +37,7 @@ from pipeline.stages.snapshot import SESSION_TIMEOUT
 from pipeline.stages.work import WorkSensor
 from pipeline.topics import Sender, Topics, message_id, send
 from pipeline.transport import MAX_ATTEMPTS, REDELIVERY_HEADER
+from pipeline.transport.producer import Producer
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +106,13 @@ class Stage:
         ]
         _add_metrics(app, figures)
 
+        sessions = Sessions(redis, settings)
+
+        @app.task  # type: ignore[untyped-decorator]
+        async def prepare() -> None:
+            await prepare_to_send(app, (topics.enrich, topics.infer, topics.deliver))
+            await sessions.prepare()
+
         @app.task  # type: ignore[untyped-decorator]
         async def report() -> None:
             await keep_reporting(redis, name, app.consumer.member_id, work.report)  # type: ignore[attr-defined]
@@ -113,9 +122,7 @@ class Stage:
             await asyncio.to_thread(tracing.flush)
 
         app.on_before_shutdown.connect(close)
-        return cls(
-            app, settings, redis, Sessions(redis, settings), Presence(redis), topics, topics, work, figures
-        )
+        return cls(app, settings, redis, sessions, Presence(redis), topics, topics, work, figures)
 
 
 def create_app(stage: str, settings: Settings) -> faust.App:
@@ -161,6 +168,12 @@ def create_producer(settings: Settings) -> faust.App:
     return faust.App(
         "web", broker=settings.redis_url, topic_partitions=settings.partitions, topic_replication_factor=1
     )
+
+
+async def prepare_to_send(app: faust.App, topics: Iterable[TopicT]) -> None:
+    """Learn about topics, so that the first message to each does not wait for that; waits for Redis."""
+    for topic in topics:
+        await cast(Producer, app.producer).make_room(topic.get_topic_name())
 
 
 async def attempt(

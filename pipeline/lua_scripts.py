@@ -104,6 +104,15 @@ async def run_scripts(
     raise AssertionError("unreachable")
 
 
+async def load_scripts(redis: Redis, scripts: Iterable[Script]) -> None:
+    """Have Redis know scripts before they are called, on the connection that will call them.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away, or does not allow it.
+    """
+    await execute_many(redis, [("SCRIPT", "LOAD", script.text) for script in scripts])
+
+
 def _preamble(arguments: Sequence[str]) -> str:
     codes = f"local {', '.join(code.name for code in Code)} = {', '.join(str(code.value) for code in Code)}"
     return f"{codes} local {', '.join(arguments)} = unpack(ARGV)" if arguments else codes

@@ -19,10 +19,10 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from pipeline.lua_scripts import Code, Script, run_scripts
+from pipeline.lua_scripts import Code, Script, load_scripts, run_scripts
 from pipeline.messages import Frame
 from pipeline.presence import Batch, Holders, Presence, add_command, presence_key
-from pipeline.redis_client import execute, outlasting
+from pipeline.redis_client import outlasting
 from pipeline.session_replies import Gone, Partial, Stale
 from pipeline.transport.tasks import end
 
@@ -141,12 +141,16 @@ class Runs:
     """All running answers of one worker."""
 
     def __init__(self, redis: Redis, presence: Presence) -> None:
-        """Take the connection; `start` before the first run."""
+        """Take the connection."""
         self._redis = redis
         self._presence = presence
         self._dirty: dict[Run, None] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    async def prepare(self) -> None:
+        """Have Redis know the scripts, so that the first run does not wait for that."""
+        await outlasting(lambda: load_scripts(self._redis, (_BEGIN, _APPEND)))
 
     async def begin(self, token: str, turn: str) -> Run | str | Stale | Gone:
         """Begin to answer a turn, and tell so.
@@ -186,7 +190,7 @@ class Runs:
 
     async def _send(self) -> None:
         # Beforehand, or the first frames would go out twice.
-        await outlasting(lambda: execute(self._redis, "SCRIPT", "LOAD", _APPEND.text))
+        await outlasting(lambda: load_scripts(self._redis, (_APPEND,)))
         while True:
             await self._wake.wait()
             self._wake.clear()

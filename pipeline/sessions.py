@@ -32,7 +32,7 @@ import orjson
 from redis.asyncio import Redis
 
 from pipeline.errors import SessionGone
-from pipeline.lua_scripts import Code, Script, run_scripts
+from pipeline.lua_scripts import Code, Script, load_scripts, run_scripts
 from pipeline.messages import (
     BOT,
     HUMAN,
@@ -97,6 +97,7 @@ _STOP = Script("stop_turn", keys=2, arguments=("turn",))
 _MARK_SENT = Script("mark_sent", keys=1, arguments=("ids",))
 _REVIVE = Script("revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
 _LOOK = Script("look", keys=2, arguments=("tail",))
+_SCRIPTS: Final = (_CREATE, _ACCEPT, _CLOSE, _STOP, _MARK_SENT, _REVIVE, _LOOK)
 
 # Messages that are read at first for a client that comes back: most were away for a moment.
 _TAIL = 64
@@ -149,6 +150,10 @@ class Sessions:
         self._settings = settings
         self._patience = patience
         self._tokens = Tokens(settings.partitions)
+
+    async def prepare(self) -> None:
+        """Connect, and have Redis know the scripts, so that the first operation waits for neither."""
+        await self._run(lambda: load_scripts(self._redis, _SCRIPTS))
 
     async def create(self, name: str) -> Document:
         """Store and return a new session, which lives SESSION_TTL seconds."""

@@ -49,11 +49,15 @@ class Stops:
         self._reading: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
+    def start(self) -> None:
+        """Begin to read, if not begun; `watch` does it, too."""
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._read(), name="stops")
+
     async def watch(self, turn: str, on_stop: Callable[[], None]) -> None:
         """Have `on_stop` called when the turn is stopped from now on; waits until the stream is read."""
         self._watched[turn] = on_stop
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read(), name="stops")
+        self.start()
         await self._ready.wait()
 
     def forget(self, turn: str, on_stop: Callable[[], None]) -> None:

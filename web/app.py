@@ -135,7 +135,9 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     app[keys.REDIS] = redis = connect(settings.redis_url)
     app[keys.SESSIONS] = Sessions(redis, settings, patience=limits.REDIS_PATIENCE_SECONDS)
+    preparing = asyncio.create_task(Sessions(redis, settings).prepare(), name="prepare")
     yield
+    await end([preparing])
     await redis.aclose()
 
 

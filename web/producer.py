@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from pipeline.app import create_producer
+from pipeline.app import create_producer, prepare_to_send
 from pipeline.messages import Inbound, Outcome
 from pipeline.settings import Settings
 from pipeline.topics import Topics, send
@@ -76,4 +76,5 @@ class StageProducer:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self._started.set()
+                await prepare_to_send(self._app, (self._topics.ingest, self._topics.deliver))
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from functools import cached_property
 from time import monotonic
@@ -114,6 +115,8 @@ class Sending(base.Producer):
     async def _send_queued(self) -> None:
         attempt = 0
         last = 0.0
+        with contextlib.suppress(*REDIS_ERRORS):  # if it is away, the first batch says so
+            await self._link.server.stream.execute_many(())  # connects, so that no message waits for that
         while not self._closed:
             if not self._queue:
                 self._wakeup.clear()
