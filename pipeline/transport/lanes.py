@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from faust.types import TP
 from redis.exceptions import ResponseError
@@ -17,6 +17,8 @@ from .tasks import end
 from .wire import Record
 
 __all__ = ["Lane"]
+
+_T = TypeVar("_T")
 
 #: Seconds between requests to end a blocking read: the first may come before the read has reached Redis.
 UNBLOCK_INTERVAL: Final = 0.05
@@ -41,13 +43,15 @@ class Lane:
     def start(
         self,
         tps: frozenset[TP],
-        read: Coroutine[Any, Any, dict[TP, list[Record]]],
-        over: Callable[[object], None],
+        read: Callable[[], Coroutine[Any, Any, dict[TP, list[Record]]]],
+        over: Callable[[], None],
     ) -> None:
-        """Begin a read, which sends its command through :meth:`block`; ``over`` is called when it is over."""
+        """Begin a read, which sends its command through :meth:`block`; ``over`` is called as it ends.
+
+        Not as a callback of the task, which would come a turn of the event loop later.
+        """
         self.tps = tps
-        self.read = asyncio.ensure_future(read)
-        self.read.add_done_callback(over)
+        self.read = asyncio.ensure_future(_to_its_end(read, over))
 
     async def block(self, *command: str | bytes | int) -> Any:
         """Send a blocking command for ``tps``; a connection that fails is given up.
@@ -104,3 +108,10 @@ class Lane:
         connection, self._connection, self._client_id = self._connection, None, None
         if connection is not None:
             await connection.close()
+
+
+async def _to_its_end(read: Callable[[], Coroutine[Any, Any, _T]], over: Callable[[], None]) -> _T:
+    try:
+        return await read()
+    finally:
+        over()

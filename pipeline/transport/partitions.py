@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -293,7 +294,7 @@ class PartitionReader:
     def _lane_of(self, tp: TP) -> str:
         return self.link.server.lane(stream_key(*tp))
 
-    def _wake(self, _read: object = None) -> None:
+    def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
 
@@ -360,7 +361,7 @@ class PartitionReader:
             if lane is None:
                 lane = lanes[share.lane] = Lane(self.link.server)
             if lane.read is None:
-                lane.start(share.tps, read(lane, share.streams), self._wake)
+                lane.start(share.tps, partial(read, lane, share.streams), self._wake)
 
     async def _read_queues(self, lane: Lane, streams: _Streams) -> dict[TP, list[Record]]:
         lost = True

@@ -6,11 +6,11 @@ rule only its monitor has anything to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from faust.sensors.base import Sensor, SensorDelegate
-from faust.types import AppT
+from faust.types import TP, AppT
 
 __all__ = ["Inner", "Sensing"]
 
@@ -20,7 +20,7 @@ class Inner(Sensor):
 
 
 class Sensing:
-    """Whom to tell about the steps of an event: the one sensor that cares, or Faust's delegate to all.
+    """Whom to tell about the steps of an event: the sensors that care, or Faust's delegate to all.
 
     Attributes:
         messages: Has ``on_message_in`` and ``on_message_out``.
@@ -44,12 +44,29 @@ class Sensing:
         if sensors != self._known:
             self._known = set(sensors)
             self.messages = self._whom("on_message_in", "on_message_out")
-            self.events = self._whom("on_stream_event_in", "on_stream_event_out")
+            self.events = self._whom("on_stream_event_in", "on_stream_event_out", several=_Several)
             self.sends = self._whom("on_send_initiated", "on_send_completed", "on_send_error")
 
-    def _whom(self, *steps: str) -> Any:
+    def _whom(self, *steps: str, several: Callable[[list[Any]], Any] | None = None) -> Any:
         caring = [each for each in self._known or () if not isinstance(each, Inner) and _cares(each, steps)]
-        return caring[0] if len(caring) == 1 else self._delegate
+        if len(caring) == 1:
+            return caring[0]
+        return several(caring) if several is not None and caring else self._delegate
+
+
+class _Several:
+    """Tells several sensors of an event: what each returned comes back to it by its place."""
+
+    def __init__(self, sensors: list[Any]) -> None:
+        self._in = [sensor.on_stream_event_in for sensor in sensors]
+        self._out = [sensor.on_stream_event_out for sensor in sensors]
+
+    def on_stream_event_in(self, tp: TP, offset: int, stream: Any, event: Any) -> list[Any]:
+        return [tell(tp, offset, stream, event) for tell in self._in]
+
+    def on_stream_event_out(self, tp: TP, offset: int, stream: Any, event: Any, states: list[Any]) -> None:
+        for tell, state in zip(self._out, states, strict=True):
+            tell(tp, offset, stream, event, state)
 
 
 def _cares(sensor: Any, steps: Iterable[str]) -> bool:

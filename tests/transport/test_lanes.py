@@ -24,7 +24,7 @@ async def test_a_read_may_be_looked_at_while_another_task_has_it_ended() -> None
         await lane.read
         lane.read = None  # as the reader does with what it has looked at
 
-    lane.start(frozenset(), nothing(), lambda _read: None)
+    lane.start(frozenset(), nothing, lambda: None)
     lane.unblock = unblock  # type: ignore[method-assign]
     async with asyncio.timeout(5):
         await lane.finish()
