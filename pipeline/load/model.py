@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import heapq
 import itertools
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,7 +86,10 @@ class Timers:
         if self._timer is not None:
             self._timer.cancel()
         self._moment = self._due[0][0]
-        self._timer = asyncio.get_running_loop().call_at(self._moment, self._run)
+        loop = asyncio.get_running_loop()
+        # uvloop counts in whole milliseconds, and would round down: it would call too early, again and again.
+        milliseconds = math.ceil((self._moment - loop.time()) * 1000)
+        self._timer = loop.call_later(max(0, milliseconds) / 1000, self._run)
 
     def _run(self) -> None:
         self._timer = None
