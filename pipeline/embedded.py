@@ -1,12 +1,13 @@
 """A real Redis with RedisJSON for one machine, where the user named none.
 
 Its data lives in a folder of its own, with the append-only file on, and is kept between runs. It listens on
-the loopback only, on a port that was free. The folder is locked while the server runs, so two copies can't
-share one set of files:
+the loopback only, on a port that was free, and on a Unix socket in its folder, which costs less. The folder
+is locked while the server runs, so two copies can't share one set of files:
 
     <data dir>/<PORT>/redis/            the folder; flock on the folder itself, so no lock file is left behind
     <data dir>/<PORT>/redis/running.json    where it can be reached, only while it runs
     <data dir>/<PORT>/redis/redis.log       what it last said
+    <data dir>/<PORT>/redis/redis.sock      the socket, only while it runs
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 import redis
 
@@ -45,6 +47,9 @@ _POLL_SECONDS = 0.02
 # Between looking for a free port and listening on it, another process may take it; seldom twice.
 _PORT_ATTEMPTS = 3
 _STATE_FILE = "running.json"
+_SOCKET_FILE = "redis.sock"
+# Bytes that the path of a Unix socket may have on Linux (sun_path, without the zero at its end).
+_LONGEST_SOCKET_PATH = 107
 
 
 @dataclass(frozen=True)
@@ -134,11 +139,18 @@ class EmbeddedRedis:
         self._preexec = preexec
         self._port = 0
         self._lock: int | None = None
+        self._socket = folder.absolute() / _SOCKET_FILE
+        self._has_socket = len(os.fsencode(self._socket)) <= _LONGEST_SOCKET_PATH
 
     @property
     def url(self) -> str:
         """The URL of the server; of use once it was started."""
         return f"redis://{HOST}:{self._port}/0"
+
+    @property
+    def local_url(self) -> str:
+        """The URL for processes of this machine: of the socket, if the folder can have one."""
+        return f"unix://{quote(str(self._socket))}?db=0" if self._has_socket else self.url
 
     def start(self) -> Running:
         """Start the server and wait until it answers, its data loaded.
@@ -155,7 +167,11 @@ class EmbeddedRedis:
                 try:
                     return self.wait_ready()
                 except EmbeddedRedisError as exc:
-                    if attempt + 1 == _PORT_ATTEMPTS or "Address already in use" not in exc.reason:
+                    if self._has_socket and "Unix socket" in exc.reason:
+                        self._has_socket = False  # not every file system can hold one
+                    elif "Address already in use" not in exc.reason:
+                        raise
+                    if attempt + 1 == _PORT_ATTEMPTS:
                         raise
             raise AssertionError("unreachable: the last attempt returns or raises")
         except BaseException:
@@ -258,6 +274,7 @@ class EmbeddedRedis:
         return [
             *("--port", str(self._port)),
             *("--bind", HOST),
+            *(("--unixsocket", _SOCKET_FILE, "--unixsocketperm", "700") if self._has_socket else ()),
             *("--appendonly", "yes"),
             *("--appendfsync", "everysec"),
             # After a kill -9 or a power loss the file may end in half a command: load what is whole.

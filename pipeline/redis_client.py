@@ -56,15 +56,10 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
     """Return a client with a pool of its own; `aclose` closes both.
 
     Args:
-        url: `redis://…` or `rediss://…`.
+        url: `redis://…`, `rediss://…` or `unix:///…`.
         max_connections: callers beyond that wait for one to be free.
     """
-    options = {
-        "socket_timeout": SOCKET_TIMEOUT,
-        "socket_connect_timeout": CONNECT_TIMEOUT,
-        "socket_keepalive": True,
-        "decode_responses": False,
-    }
+    options = {**_options(url), "decode_responses": False}
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
@@ -85,16 +80,19 @@ def connect_reader(url: str) -> Client:
 
     It makes no retries, which would hide an outage.
     """
-    options: dict[str, Any] = {
-        "socket_timeout": SOCKET_TIMEOUT,
-        "socket_connect_timeout": CONNECT_TIMEOUT,
-        "socket_keepalive": True,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-    }
+    options: dict[str, Any] = {**_options(url), "retry": Retry(NoBackoff(), 0), "protocol": 2}
     client = cast(Client, Client.from_url(url, max_connections=1, **options))
     client.stream = StreamConnection(ConnectionPool.from_url(url, **options))
     return client
+
+
+def _options(url: str) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
+    }
+    # A Unix socket knows nothing of it.
+    return options if url.startswith("unix:") else {**options, "socket_keepalive": True}
 
 
 async def execute(redis: Redis, *command: str | bytes | int) -> Any:

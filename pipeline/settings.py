@@ -10,7 +10,7 @@ import os
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         DEFAULT_REDIS_URL,
         repr=False,
-        description="a URL as redis://user:password@host:6379/0, or rediss://… for TLS",
+        description="a URL as redis://user:password@host:6379/0, rediss://… for TLS, or unix:///path",
     )
 
     hf_token: SecretStr | None = Field(
@@ -233,6 +233,12 @@ class Settings(BaseSettings):
     @classmethod
     def _check_redis_url(cls, url: str) -> str:
         parts = urlsplit(url)
+        if parts.scheme == "unix":
+            if not parts.path.strip("/") or parts.hostname:
+                raise ValueError("not the path of a socket")
+            if not all(number.isdecimal() for number in parse_qs(parts.query).get("db", ())):
+                raise ValueError("the database is not a number")
+            return url
         if parts.scheme not in ("redis", "rediss") or not parts.hostname:
             raise ValueError("not a URL of Redis")
         _ = parts.port  # raises ValueError when it is no port

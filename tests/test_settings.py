@@ -117,6 +117,17 @@ def test_a_full_url_goes_before_its_parts(monkeypatch: pytest.MonkeyPatch) -> No
     assert load(monkeypatch, REDIS_URL="rediss://a/2", REDIS_HOST="b").redis_url == "rediss://a/2"
 
 
+def test_a_socket_is_an_address_of_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "unix:///run/redis%20of%20ada.sock?db=2"
+    assert load(monkeypatch, REDIS_URL=url).redis_url == url
+
+
+@pytest.mark.parametrize("url", ["unix://", "unix:///", "unix://host/redis.sock", "unix:///redis.sock?db=a"])
+def test_a_socket_without_a_path_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^REDIS_URL holds .*; allowed: .* or unix:///path"):
+        load(monkeypatch, REDIS_URL=url)
+
+
 @pytest.mark.parametrize(
     "variable", ["HF_TOKEN", "HUGGINGFACE_INFERENCE_TOKEN", "HUGGINFACE_INFERENCE_TOKEN"]
 )

@@ -129,7 +129,7 @@ class Everything:
         """Return the environment of a part, made anew for each start: a port may have been taken."""
         environment = dict(os.environ, PYTHONUNBUFFERED="1")
         if self._redis is not None:
-            environment["REDIS_URL"] = self._redis.url
+            environment["REDIS_URL"] = self._redis.local_url
         if name in STAGES:
             self._agent_ports[name] = health_port(name, self._settings)
             environment[f"{name.upper()}_PORT"] = str(self._agent_ports[name])

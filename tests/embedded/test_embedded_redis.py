@@ -42,6 +42,27 @@ def test_it_has_redisjson_and_keeps_what_it_is_told(server: EmbeddedRedis) -> No
         assert connection.config_get("bind") == {"bind": "127.0.0.1"}
 
 
+def test_processes_of_this_machine_reach_it_by_a_socket_in_its_folder(server: EmbeddedRedis) -> None:
+    assert server.local_url.startswith("unix:///")
+    with redis.Redis.from_url(server.local_url) as by_socket, client(server) as connection:
+        by_socket.set("name", "Ada")
+        assert connection.get("name") == "Ada"
+    assert (server.folder / "redis.sock").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_can_hold_no_socket_is_served_by_the_port_alone(folder: Path) -> None:
+    (folder / "redis.sock").mkdir(parents=True)
+    with EmbeddedRedis(folder) as server, client(server) as connection:
+        assert connection.ping()
+        assert server.local_url == server.url
+
+
+def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / ("long" * 30) / "redis") as server, client(server) as connection:
+        assert connection.ping()
+        assert server.local_url == server.url
+
+
 def test_data_is_kept_between_runs(folder: Path) -> None:
     with EmbeddedRedis(folder) as first, client(first) as connection:
         connection.set("name", "Ada")

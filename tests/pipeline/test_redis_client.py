@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, ResponseError, TimeoutError  # noqa: A004
 
 from pipeline.embedded import EmbeddedRedis
-from pipeline.redis_client import connect, outlasting
+from pipeline.redis_client import connect, connect_reader, execute, outlasting
 
 
 class Flaky:
@@ -66,3 +66,15 @@ async def test_a_pool_that_is_used_up_makes_callers_wait_rather_than_fail(redis_
         assert await asyncio.gather(*(client.ping() for _ in range(20))) == [True] * 20
     finally:
         await client.aclose()
+
+
+async def test_commands_and_blocking_reads_go_by_a_socket_too(own_redis: EmbeddedRedis) -> None:
+    client, reader = connect(own_redis.local_url), connect_reader(own_redis.local_url)
+    assert own_redis.local_url.startswith("unix:")
+    try:
+        await execute(client, "SET", "name", "Ada")
+        assert await client.get("name") == b"Ada"
+        assert await execute(reader, "XREAD", "BLOCK", 1, "STREAMS", "nothing", "$") is None
+    finally:
+        await client.aclose()
+        await reader.aclose()
