@@ -34,6 +34,8 @@ BATCH_SIZE: Final = 500
 #: other tasks send in it. A message that comes alone never waits, and none waits for a clock: the next batch
 #: gathers by itself while one is on its way.
 RECENT: Final = 0.002
+#: Turns of the event loop that a batch is gathered for, as long as each brings more.
+GATHER_TURNS: Final = 6
 #: Seconds between tries while Redis is away, from the first to the longest.
 RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 #: Tries between words on one outage.
@@ -137,8 +139,14 @@ class Sending(base.Producer):
                 attempt = 0
 
     async def _gather(self, *, is_one_of_many: bool) -> None:
-        if (self.linger_ms or is_one_of_many) and len(self._queue) < BATCH_SIZE:
-            await asyncio.sleep(self.linger_ms / 1000)
+        if self.linger_ms:
+            if len(self._queue) < BATCH_SIZE:
+                await asyncio.sleep(self.linger_ms / 1000)
+            return
+        turns, gathered = (GATHER_TURNS if is_one_of_many else 0), 0
+        while turns and gathered < len(self._queue) < BATCH_SIZE:
+            turns, gathered = turns - 1, len(self._queue)
+            await asyncio.sleep(0)
 
     async def _send_batch(self, batch: list[Entry]) -> tuple[list[Entry], Exception | None]:
         """Send a batch in one round trip; return what has to be sent again, in order, and why."""
