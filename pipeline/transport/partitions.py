@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from faust.types import TP, Message
 from mode import get_logger
@@ -23,14 +23,14 @@ from .connection import BLOCK_MS, is_unavailable
 from .keys import attempts_key, lease_key, stream_key
 from .lanes import Lane
 from .link import Link
+from .plans import Plan, Share, Streams, shares
 from .scripts import NOT_OWNER
 from .wire import Record, decode, offset_of
 
 __all__ = ["PartitionReader", "QueuePartition"]
 
 logger = get_logger(__name__)
-_Streams = dict[bytes, TP]
-_Read = Callable[[Lane, _Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
+_Read = Callable[[Lane, Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
 
 #: Entries per partition and read. Enough to keep an agent busy, few enough to share out fairly.
 READ_COUNT: Final = 200
@@ -61,23 +61,6 @@ class QueuePartition:
     lost: bool = False
     known: bool = False
     in_flight: dict[int, Message] = field(default_factory=dict)
-
-
-class _Share(NamedTuple):
-    """Partitions that one command reads, by their streams, and the lane it goes by."""
-
-    lane: str
-    tps: frozenset[TP]
-    streams: _Streams
-
-
-class _Plan(NamedTuple):
-    """What is to be done to read some partitions; ``claiming`` comes first."""
-
-    active: set[TP]
-    claiming: list[TP]
-    queues: list[_Share]
-    logs: list[_Share]
 
 
 class PartitionReader:
@@ -115,7 +98,7 @@ class PartitionReader:
         self._queue_lanes: dict[str, Lane] = {}
         self._log_lanes: dict[str, Lane] = {}
         self._wakeup: asyncio.Future[None] | None = None
-        self._plan: _Plan | None = None
+        self._plan: Plan | None = None
 
     @property
     def lease(self) -> str:
@@ -185,30 +168,21 @@ class PartitionReader:
             await self._wait(timeout)
         return self._results(self._lanes())
 
-    def _planned(self, active: set[TP]) -> _Plan:
+    def _planned(self, active: set[TP]) -> Plan:
         """Return what there is to do, from memory while nothing changes: partitions may be many."""
         if self._plan is not None and self._plan.active == active:
             return self._plan
-        plan = _Plan(
+        plan = Plan(
             active,
             [tp for tp in active if self._is_claimed(tp)],
-            self._shares(tp for tp in active if self._is_read(tp)),
-            self._shares(tp for tp in active if tp in self.logs),
+            shares((tp for tp in active if self._is_read(tp)), self._lane_of),
+            shares((tp for tp in active if tp in self.logs), self._lane_of),
         )
         # One that waits to be claimed, or to be tried again, has its time.
         owned = [self.queues[tp] for tp in active if tp in self.queues]
         if all(partition.claim_cursor is None or partition.lost for partition in owned):
             self._plan = plan
         return plan
-
-    def _shares(self, tps: Iterable[TP]) -> list[_Share]:
-        shares: dict[str, list[TP]] = {}
-        for tp in sorted(tps):
-            shares.setdefault(self._lane_of(tp), []).append(tp)
-        return [
-            _Share(lane, frozenset(share), {stream_key(*tp).encode(): tp for tp in share})
-            for lane, share in shares.items()
-        ]
 
     async def _wait(self, timeout: float) -> None:
         """Wait until a read is over, there is more to read, or the time is up."""
@@ -355,7 +329,7 @@ class PartitionReader:
             self._advance(tp, records)
         return records
 
-    def _start_reads(self, lanes: dict[str, Lane], shares: Iterable[_Share], read: _Read) -> None:
+    def _start_reads(self, lanes: dict[str, Lane], shares: Iterable[Share], read: _Read) -> None:
         for share in shares:
             lane = lanes.get(share.lane)
             if lane is None:
@@ -363,7 +337,7 @@ class PartitionReader:
             if lane.read is None:
                 lane.start(share.tps, partial(read, lane, share.streams), self._wake)
 
-    async def _read_queues(self, lane: Lane, streams: _Streams) -> dict[TP, list[Record]]:
+    async def _read_queues(self, lane: Lane, streams: Streams) -> dict[TP, list[Record]]:
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
@@ -393,7 +367,7 @@ class PartitionReader:
             self._advance(tp, records[tp])
         return records
 
-    async def _read_logs(self, lane: Lane, streams: _Streams) -> dict[TP, list[Record]]:
+    async def _read_logs(self, lane: Lane, streams: Streams) -> dict[TP, list[Record]]:
         after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
         reply = await lane.block(
             "XREAD", "COUNT", self.read_count, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after
