@@ -47,7 +47,7 @@ async def infer(stream: Any) -> None:
 async def prepare() -> None:
     """Do beforehand what the first prompt would have to wait for."""
     stops.start()
-    await runs.prepare()
+    runs.start()
 
 
 @app.on_before_shutdown.connect

@@ -148,9 +148,10 @@ class Runs:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def prepare(self) -> None:
-        """Have Redis know the scripts, so that the first run does not wait for that."""
-        await outlasting(lambda: load_scripts(self._redis, (_BEGIN, _APPEND)))
+    def start(self) -> None:
+        """Begin to send, if not begun; the first run does it, too, and then waits for the scripts."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._send(), name="runs")
 
     async def begin(self, token: str, turn: str) -> Run | str | Stale | Gone:
         """Begin to answer a turn, and tell so.
@@ -184,13 +185,12 @@ class Runs:
 
     def _changed(self, run: Run) -> None:
         self._dirty[run] = None
-        if self._task is None:
-            self._task = asyncio.create_task(self._send(), name="runs")
+        self.start()
         self._wake.set()
 
     async def _send(self) -> None:
         # Beforehand, or the first frames would go out twice.
-        await outlasting(lambda: load_scripts(self._redis, (_APPEND,)))
+        await outlasting(lambda: load_scripts(self._redis, (_BEGIN, _APPEND)))
         while True:
             await self._wake.wait()
             self._wake.clear()

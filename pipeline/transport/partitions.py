@@ -172,13 +172,16 @@ class PartitionReader:
         """Return what there is to do, from memory while nothing changes: partitions may be many."""
         if self._plan is not None and self._plan.active == active:
             return self._plan
+        claiming = [tp for tp in active if self._is_claimed(tp)]
+        if claiming:
+            return Plan(active, claiming, [], [])
         plan = Plan(
             active,
-            [tp for tp in active if self._is_claimed(tp)],
+            [],
             shares((tp for tp in active if self._is_read(tp)), self._lane_of),
             shares((tp for tp in active if tp in self.logs), self._lane_of),
         )
-        # One that waits to be claimed, or to be tried again, has its time.
+        # One that Redis refused to claim is tried again in time.
         owned = [self.queues[tp] for tp in active if tp in self.queues]
         if all(partition.claim_cursor is None or partition.lost for partition in owned):
             self._plan = plan
@@ -329,8 +332,8 @@ class PartitionReader:
             self._advance(tp, records)
         return records
 
-    def _start_reads(self, lanes: dict[str, Lane], shares: Iterable[Share], read: _Read) -> None:
-        for share in shares:
+    def _start_reads(self, lanes: dict[str, Lane], wanted: Iterable[Share], read: _Read) -> None:
+        for share in wanted:
             lane = lanes.get(share.lane)
             if lane is None:
                 lane = lanes[share.lane] = Lane(self.link.server)
