@@ -50,7 +50,7 @@ def _url(_context: click.Context, _parameter: click.Parameter, value: str | None
     """Read the address of a service."""
     if value is None:
         return None
-    wanted = "an address is http://host:port or https://host, without a path"
+    wanted = "an address is http://host:port or https://host, a path may follow"
     try:
         parts = urlsplit(value)
         port = parts.port
@@ -58,8 +58,8 @@ def _url(_context: click.Context, _parameter: click.Parameter, value: str | None
         raise click.BadParameter(f"{value!r}: {exc}; {wanted}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise click.BadParameter(f"{value!r}: {wanted}")
-    if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
-        raise click.BadParameter(f"{parts.scheme}://{parts.hostname}…: {wanted}, query, or password")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise click.BadParameter(f"{parts.scheme}://{parts.hostname}…: {wanted}, but no query or password")
     return value.rstrip("/")
 
 

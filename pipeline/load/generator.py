@@ -61,7 +61,7 @@ class _Test:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=30)
         connector = aiohttp.TCPConnector(limit=0)
         lag = asyncio.create_task(self._measure_lag(watch))
-        async with aiohttp.ClientSession(plan.url, connector=connector, timeout=timeout) as http:
+        async with aiohttp.ClientSession(plan.base, connector=connector, timeout=timeout) as http:
             talkers = [
                 Talker(plan.seed * 100_000 + number, plan, http, measures, self._clock)
                 for number in range(plan.sessions)

@@ -53,11 +53,11 @@ class Idle:
 class IdleSockets:
     """Sockets, each on a session of its own, that `open` opens and that stay open until the context ends."""
 
-    def __init__(self, url: str) -> None:
-        """Take the address of the service."""
+    def __init__(self, base: str) -> None:
+        """Take what the paths of the service are relative to."""
         self.figures: Final = Idle()
         self._http = aiohttp.ClientSession(
-            url,
+            base,
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=30),
         )
@@ -118,10 +118,10 @@ class IdleSockets:
         self._holding.append(asyncio.create_task(self._hold(socket)))
 
     async def _connect(self) -> aiohttp.ClientWebSocketResponse:
-        async with self._http.post("/token", params={"name": "idle"}) as response:
+        async with self._http.post("token", params={"name": "idle"}) as response:
             response.raise_for_status()
             token = (await response.json())["token"]
-        return await self._http.ws_connect("/chat", params={"token": token}, protocols=(PROTOCOL,))
+        return await self._http.ws_connect("chat", params={"token": token}, protocols=(PROTOCOL,))
 
     async def _hold(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:

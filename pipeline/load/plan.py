@@ -15,7 +15,7 @@ class Plan:
     """A load test.
 
     Attributes:
-        url: the address of the service, `http://host:port`.
+        url: the address of the service, `http://host:port`, with the path below which it answers, if any.
         protocol: what the sockets speak.
         mode: `closed`, each session sends its next message when it has its answer; or `open`, messages go out
             at `rate` whatever comes back.
@@ -56,6 +56,11 @@ class Plan:
     echo: bool = False
     seed: int = 0
     phase: float = 0.0
+
+    @property
+    def base(self) -> str:
+        """What the paths of the service are relative to."""
+        return self.url.rstrip("/") + "/"
 
     def shares(self) -> list[Plan]:
         """Return a plan for each generator; together they are this one, but for the idle sockets."""

@@ -47,7 +47,7 @@ async def run(
 
     Cancelling it ends the processes at once; what they measured by then has been given to `watch`.
     """
-    async with IdleSockets(plan.url) as idle:
+    async with IdleSockets(plan.base) as idle:
 
         def tell(measures: Measures) -> None:
             measures.idle = idle.figures

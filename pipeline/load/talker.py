@@ -83,7 +83,7 @@ class Talker:
             aiohttp.ClientError: the service refuses, does not speak the protocol, or is not there.
             LookupError, TypeError, ValueError: what it gives holds no token.
         """
-        async with self._http.post("/token", params={"name": self.ledger.session}) as response:
+        async with self._http.post("token", params={"name": self.ledger.session}) as response:
             response.raise_for_status()
             self._token = (await response.json())["token"]
         self._socket = await self._connect()
@@ -191,7 +191,7 @@ class Talker:
         protocols = (PROTOCOL,) if self._streaming else ()
         # What is pinged here needs the pong to be seen; else the client library answers pings by itself.
         socket = await self._http.ws_connect(
-            "/chat", params=query, protocols=protocols, max_msg_size=0, autoping=not self._cuts
+            "chat", params=query, protocols=protocols, max_msg_size=0, autoping=not self._cuts
         )
         if self._streaming and socket.protocol != PROTOCOL:
             await socket.close()
@@ -333,7 +333,7 @@ class Talker:
     async def _read_history(self) -> history.History | None:
         query, patience = {"token": self._token}, aiohttp.ClientTimeout(_HISTORY_SECONDS)
         try:
-            async with self._http.get("/refresh_token", params=query, timeout=patience) as response:
+            async with self._http.get("refresh_token", params=query, timeout=patience) as response:
                 response.raise_for_status()
                 messages = (await response.json(loads=orjson.loads))["messages"]
             return history.read(messages, self.ledger.session, echo=self._plan.echo)

@@ -75,6 +75,7 @@ class FakeService:
         shows: how often each message of a history is shown; None for no history at all.
         speaks: the protocols that its sockets know besides the plain one.
         looks: how many sockets were open when `look` was called.
+        path: what its own paths begin with, as behind a proxy.
         closing: tasks that a test started and that end with the service.
     """
 
@@ -82,6 +83,7 @@ class FakeService:
     places: int = 1000
     shows: int | None = 1
     speaks: tuple[str, ...] = ("parley.v1",)
+    path: str = ""
     url: str = ""
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     looks: list[int] = field(default_factory=list)
@@ -126,13 +128,13 @@ async def fake_service(serve: Serve, **of_service: Any) -> AsyncIterator[FakeSer
     """Run one; `serve` is what it does with a socket."""
     service = FakeService(serve, **of_service)
     app = web.Application()
-    app.router.add_post("/token", service.token)
-    app.router.add_get("/refresh_token", service.refresh_token)
-    app.router.add_get("/chat", service.chat)
+    app.router.add_post(f"{service.path}/token", service.token)
+    app.router.add_get(f"{service.path}/refresh_token", service.refresh_token)
+    app.router.add_get(f"{service.path}/chat", service.chat)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    service.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    service.url = f"http://127.0.0.1:{runner.addresses[0][1]}{service.path}"
     try:
         yield service
     finally:

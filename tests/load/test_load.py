@@ -261,6 +261,14 @@ async def test_messages_have_the_size_that_was_asked_for(size: int, size_to: int
         assert set(said) == {size}
 
 
+@pytest.mark.parametrize("path", ["", "/chats/of/ours"])
+async def test_a_service_may_answer_below_a_path(path: str) -> None:
+    async with fake_service(answer_all, path=path) as service:
+        measures = await run(Plan(service.url, sessions=2, messages=1, duration=0, idle=3, echo=True))
+
+    assert (measures.answered, measures.idle.kept, measures.histories) == (2, 3, 2)
+
+
 async def test_an_answer_that_names_no_message_is_unattributed() -> None:
     async def serve(socket: Socket) -> None:
         message = await socket.message()
