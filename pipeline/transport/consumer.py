@@ -11,6 +11,7 @@ What differs from Faust on Kafka, and why:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import sys
@@ -31,7 +32,7 @@ from .conductor import Conductor
 from .connection import REDIS_ERRORS, Outage
 from .garbage import set_start_up_aside
 from .group import GroupMember, MemberState
-from .housekeeping import HOUSEKEEPING_INTERVAL, expire_entries, expire_tombstones, has_strays
+from .housekeeping import HOUSEKEEPING_INTERVAL, expire_entries, expire_tombstones, with_strays
 from .keys import GroupKeys
 from .partitions import PartitionReader
 from .positions import RETRY_DELAY
@@ -387,15 +388,11 @@ class Consumer(Acking):
     async def _sweep_strays(self) -> None:
         """Find entries that a worker read after it had lost the partition, and claim them."""
         async for _ in self.itertimer(self.member.session_timeout / 2, name="strays"):
-            for tp in list(self.reader.queues):
-                if self.member.may_read and await self._has_strays(tp):
+            if not self.member.may_read:
+                continue
+            with contextlib.suppress(*REDIS_ERRORS):  # reading says so, and this is looked at again soon
+                for tp in await with_strays(self._link, self.reader.queues, self.app.conf.id, self.member_id):
                     self.reader.rewind(tp)
-
-    async def _has_strays(self, tp: TP) -> bool:
-        try:
-            return await has_strays(self._link, tp, self.app.conf.id, self.member_id)
-        except REDIS_ERRORS:
-            return False  # reading says so, and this is looked at again soon
 
     @Service.task
     async def _keep_house(self) -> None:

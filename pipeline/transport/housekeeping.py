@@ -10,7 +10,7 @@ from faust.types import TP
 from .keys import index_key, stream_key, tombstones_key
 from .link import Link
 
-__all__ = ["HOUSEKEEPING_INTERVAL", "expire_entries", "expire_tombstones", "has_strays"]
+__all__ = ["HOUSEKEEPING_INTERVAL", "expire_entries", "expire_tombstones", "with_strays"]
 
 #: Seconds between looks for entries older than their topic's retention, for tombstones, and for logs that
 #: begin anew.
@@ -19,13 +19,19 @@ HOUSEKEEPING_INTERVAL: Final = 5.0
 RETENTION_PAGE: Final = 500
 
 
-async def has_strays(link: Link, tp: TP, group: str, member_id: str) -> bool:
-    """Tell whether a worker read entries of a partition after it had lost it; they are to be claimed.
+async def with_strays(link: Link, tps: Iterable[TP], group: str, member_id: str) -> list[TP]:
+    """Return the partitions of which a worker read entries after it had lost them; they are to be claimed.
+
+    So are those whose group is gone.
 
     Raises:
         redis.exceptions.RedisError: Redis is away.
     """
-    return bool(await link.scripts.call("strays", [stream_key(*tp)], group, member_id))
+    asked = list(tps)
+    calls = [link.scripts.command("strays", [stream_key(*tp)], group, member_id) for tp in asked]
+    replies = await link.scripts.run("strays", calls, link.server.stream)
+    # A partition whose node does not answer is looked at again soon.
+    return [tp for tp, reply in zip(asked, replies, strict=True) if isinstance(reply, int) and reply]
 
 
 async def expire_entries(link: Link, tps: Iterable[TP]) -> None:
