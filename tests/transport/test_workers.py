@@ -174,6 +174,21 @@ async def test_a_frozen_worker_loses_its_partitions_and_comes_back_without_harm(
     wait_until(lambda: not any(stream_lengths(notes).values()), "nothing left pending")
 
 
+async def test_what_was_read_by_one_who_no_longer_owns_the_partition_comes_to_its_owner(
+    redis_url: str, start_worker: StartWorker, notes: redis.Redis
+) -> None:
+    start_worker(redis_url)
+    with notes.pipeline() as together:
+        for partition in range(4):
+            stream = f"{{numbers:{partition}}}"
+            together.xadd(stream, {"t": 1_700_000_000_000, "v": partition, "k": "key"}, id="0-*")
+            together.xreadgroup("counting", "put-out", {stream: ">"})
+        together.execute()
+
+    wait_until(lambda: sorted(numbers_seen(notes)) == [0, 1, 2, 3], "what another has read")
+    wait_until(lambda: not any(stream_lengths(notes).values()), "empty streams")
+
+
 async def test_workers_go_on_by_themselves_after_a_restart_of_redis(
     own_redis: EmbeddedRedis, start_worker: StartWorker
 ) -> None:
