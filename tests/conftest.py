@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import redis
 
 from pipeline.embedded import EmbeddedRedis
 from tests.support.redis_servers import chosen_server
+
+# Who is started in the background has Ctrl-C ignored, and so would have whatever the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
