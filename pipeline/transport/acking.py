@@ -80,9 +80,10 @@ class Acking(Positions):
             self._unacked_messages.discard(message)
             if self._waiting_for_ack is not None:
                 notify(self._waiting_for_ack)
-            if offset in self._acked_index[tp] or not self.reader.is_in_flight(message):
+            index = self._acked_index[tp]
+            if offset in index or not self.reader.is_in_flight(message):
                 return False
-            self._acked_index[tp].add(offset)
+            index.add(offset)
             self._acked[tp].append(offset)
             self._n_acked += 1
         return True

@@ -56,6 +56,7 @@ async def ack(
         reader.rewind(tp)
     for tp, found in acked.items():
         if tp in reader.queues:  # it may have been given out anew in the meantime
+            in_flight = reader.queues[tp].in_flight
             for offset in found:
-                reader.queues[tp].in_flight.pop(offset, None)
+                in_flight.pop(offset, None)
     return {tp: max(found) + 1 for tp, found in acked.items()}

@@ -13,6 +13,8 @@ from faust.transport import base
 from faust.types import TP, AppT, EventT, Message
 from faust.types.transports import ConsumerCallback
 
+from .plain import key_loader, value_loader
+
 __all__ = ["Conductor"]
 
 _Decode = Callable[[Message], EventT[Any]]
@@ -78,9 +80,9 @@ def _deliverer(app: AppT, tp: TP, channels: MutableSet[Any]) -> Callable[[Messag
             return False
         try:
             event = decode(message)
-        except (KeyDecodeError, ValueDecodeError):
+        except (KeyDecodeError, ValueDecodeError, UnicodeDecodeError):
             return False
-        message.incref()
+        message.refcount += 1  # without the lock of ``incref``, as nobody else has the message yet
         if is_calm:
             queue.force_put_nowait(event)
         else:
@@ -99,15 +101,21 @@ def _decoder(app: AppT, channel: Any) -> _Decode | None:
     if getattr(channel.decode, "__code__", None) is not Schema.compile(schema, app).__code__:
         return None
     loads_key, loads_value = app.serializers.loads_key, app.serializers.loads_value
+    plain_key, plain_value = key_loader(app, schema), value_loader(app, schema)
     empty_allowed = schema.allow_empty
     create_event = _event_maker(app)
 
     def decode(message: Message) -> EventT[Any]:
-        key = schema.loads_key(app, message, loads=loads_key)
-        if message.value is None and empty_allowed:
-            value = None
-        else:
-            value = schema.loads_value(app, message, loads=loads_value)
+        key, value = message.key, message.value
+        if plain_key is None:
+            key = schema.loads_key(app, message, loads=loads_key)
+        elif key is not None:
+            key = plain_key(key)
+        if plain_value is None:
+            if value is not None or not empty_allowed:
+                value = schema.loads_value(app, message, loads=loads_value)
+        elif value is not None:
+            value = plain_value(value)
         return create_event(key, value, message.headers, message)
 
     return decode

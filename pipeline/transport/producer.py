@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from time import monotonic
 from typing import Any, Final
 
@@ -36,6 +36,8 @@ logger = get_logger(__name__)
 QUEUE_LIMIT: Final = 2_000
 #: What a message may consist of once it is serialized.
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
+#: Partitions of which the names of their streams are kept.
+TARGETS: Final = 4_096
 #: Seconds a stopping producer goes on trying to get rid of what it still holds.
 STOP_TIMEOUT: Final = 3.0
 #: Seconds between looks at whether the app is stopping, while a flush waits for an absent Redis.
@@ -139,7 +141,7 @@ class Producer(Sending):
         if produced._receivers or produced._filter_receivers:
             # They, LiveCheck for one, may add to the headers.
             produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
-        tp = TP(topic, partition)
+        tp, stream = _target(topic, partition)
         fields = encode(key, value, pairs, timestamp)
         confirmed = self._new_future()
         if facts.compacting and key is not None:
@@ -150,7 +152,7 @@ class Producer(Sending):
                 self._refuse(Entry(0, tp, (), confirmed, told), ProducerSendError(str(error)))
                 return confirmed
         else:
-            command = ("XADD", stream_key(topic, partition), "0-*", *fields)
+            command = ("XADD", stream, "0-*", *fields)
         self._sent += 1
         working_on = current_event()
         source = working_on.message if working_on is not None else None
@@ -308,6 +310,11 @@ class Producer(Sending):
         if not sender.cancelled() and (error := sender.exception()) is not None:
             # Without it every send would hang: better a worker that ends and says why.
             self._crashing = asyncio.ensure_future(self.crash(error))
+
+
+@lru_cache(TARGETS)
+def _target(topic: str, partition: int) -> tuple[TP, str]:
+    return TP(topic, partition), stream_key(topic, partition)
 
 
 def _log_sends_only_where_they_show() -> None:

@@ -46,11 +46,8 @@ RENEWAL_INTERVAL: Final = 30.0
 COMPACTED: Final = "append_compacted"
 
 
-class Told(NamedTuple):
-    """The sensors that were told of a message, and what they want to have back once it is confirmed."""
-
-    sensors: Any
-    state: Any
+#: The sensors that were told of a message, and what they want to have back once it is confirmed.
+Told = tuple[Any, Any]
 
 
 class Entry(NamedTuple):

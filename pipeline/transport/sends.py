@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import cached_property
 from typing import Any
 
 import faust
@@ -10,8 +11,8 @@ from faust.types import CodecArg, PendingMessage, RecordMetadata, SchemaT
 from faust.types.core import HeadersArg, K, V
 from faust.types.tuples import MessageSentCallback, _get_len
 
+from .plain import keeps_bytes
 from .producer import Producer
-from .sending import Told
 from .sensing import Inner
 
 __all__ = ["ShortWay"]
@@ -34,6 +35,10 @@ class ShortWay(Inner):
 
 class Topic(faust.Topic):
     """A topic whose messages go straight to the producer."""
+
+    @cached_property
+    def _keeps_bytes(self) -> bool:
+        return keeps_bytes(self.app, self.schema)
 
     async def send(
         self,
@@ -73,33 +78,41 @@ class Topic(faust.Topic):
                 force=force,
             )
         open_headers = self.prepare_headers(headers)
-        raw_key, open_headers = self.prepare_key(key, key_serializer, schema, open_headers)
-        raw_value, open_headers = self.prepare_value(value, value_serializer, schema, open_headers)
+        raw_key: Any = key
+        raw_value: Any = value
+        keeps_bytes = schema is None and self._keeps_bytes
+        if not (keeps_bytes and type(key) is bytes):
+            raw_key, open_headers = self.prepare_key(key, key_serializer, schema, open_headers)
+        if not (keeps_bytes and type(value) is bytes):
+            raw_value, open_headers = self.prepare_value(value, value_serializer, schema, open_headers)
         name = self.get_topic_name()
-        # All in place, as arguments by name cost more than the rest of it.
-        message = PendingMessage(
-            self,
-            raw_key,
-            raw_value,
-            partition,
-            timestamp,
-            open_headers,
-            key_serializer,
-            value_serializer,
-            None,
-            None,
-            None,
-            app.consumer_generation_id,
-        )
-        producer.sensing.look()
-        sensors = producer.sensing.sends
+        sensing = producer.sensing
+        sensing.look()
+        sensors = sensing.sends
+        message = None
+        if sensing.sends_are_seen:
+            # All in place, as arguments by name cost more than the rest of it.
+            message = PendingMessage(
+                self,
+                raw_key,
+                raw_value,
+                partition,
+                timestamp,
+                open_headers,
+                key_serializer,
+                value_serializer,
+                None,
+                None,
+                None,
+                app.consumer_generation_id,
+            )
         # What no serializer has made bytes of is for the producer to refuse.
         sizes = _get_len(raw_key), _get_len(raw_value)
         state = sensors.on_send_initiated(producer, name, message, *sizes)
         if not producer.has_room(name):
             await producer.make_room(name)
         return producer.enqueue(
-            name, raw_key, raw_value, partition, timestamp, open_headers, Told(sensors, state)
+            name, raw_key, raw_value, partition, timestamp, open_headers, (sensors, state)
         )
 
 

@@ -1,18 +1,24 @@
 """Asking an app's sensors without the way round over those that have nothing to do.
 
 Faust asks every sensor at every step of every event, and carries what each returned in a dictionary. As a
-rule only its monitor has anything to do.
+rule only its monitor has anything to do, and most of what that does for an event is to look for the names of
+its stream and task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 from faust.sensors.base import Sensor, SensorDelegate
+from faust.sensors.monitor import Monitor
 from faust.types import TP, AppT
 
 __all__ = ["Inner", "Sensing"]
+
+
+_EVENT_STEPS: Final = ("on_stream_event_in", "on_stream_event_out")
 
 
 class Inner(Sensor):
@@ -26,11 +32,13 @@ class Sensing:
         messages: Has ``on_message_in`` and ``on_message_out``.
         events: Has ``on_stream_event_in``, and ``on_stream_event_out`` that takes its state.
         sends: Has ``on_send_initiated``, and ``on_send_completed`` and ``on_send_error`` that take its state.
+        sends_are_seen: Whether the first of these looks at the message, which has to be made for it.
     """
 
     messages: Any
     events: Any
     sends: Any
+    sends_are_seen: bool
 
     def __init__(self, app: AppT) -> None:
         self._delegate = app.sensors
@@ -44,14 +52,49 @@ class Sensing:
         if sensors != self._known:
             self._known = set(sensors)
             self.messages = self._whom("on_message_in", "on_message_out")
-            self.events = self._whom("on_stream_event_in", "on_stream_event_out", several=_Several)
+            self.events = self._whom(*_EVENT_STEPS, several=_Several)
             self.sends = self._whom("on_send_initiated", "on_send_completed", "on_send_error")
+            self.sends_are_seen = not _is_of_monitor(self.sends, "on_send_initiated")
 
     def _whom(self, *steps: str, several: Callable[[list[Any]], Any] | None = None) -> Any:
         caring = [each for each in self._known or () if not isinstance(each, Inner) and _cares(each, steps)]
+        if steps == _EVENT_STEPS:
+            caring = [_Counts(each) if _is_of_monitor(each, *steps) else each for each in caring]
         if len(caring) == 1:
             return caring[0]
         return several(caring) if several is not None and caring else self._delegate
+
+
+class _Counts:
+    """Counts an event as Faust's monitor does; its names are looked up once for a stream and its task."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._stream: Any = None
+        self._task: Any = None
+        self._names = "", ""
+
+    def on_stream_event_in(self, tp: TP, _offset: int, stream: Any, _event: Any) -> float:
+        monitor = self._monitor
+        task = stream.task_owner
+        if stream is not self._stream or task is not self._task:
+            self._stream, self._task = stream, task
+            self._names = (
+                monitor.stream_lookup.setdefault(stream, str(stream)),
+                monitor.task_lookup.setdefault(task, str(task)),
+            )
+        of_stream, of_task = self._names
+        monitor.events_total += 1
+        monitor.stream_inbound_time[tp] = monotonic()
+        monitor.events_by_stream[of_stream] += 1
+        monitor.events_by_task[of_task] += 1
+        monitor.events_active += 1
+        return monitor.time()
+
+    def on_stream_event_out(self, _tp: TP, _offset: int, _stream: Any, _event: Any, came: float) -> None:
+        monitor = self._monitor
+        monitor.events_active -= 1
+        monitor.events_runtime.append(monitor.time() - came)
 
 
 class _Several:
@@ -67,6 +110,11 @@ class _Several:
     def on_stream_event_out(self, tp: TP, offset: int, stream: Any, event: Any, states: list[Any]) -> None:
         for tell, state in zip(self._out, states, strict=True):
             tell(tp, offset, stream, event, state)
+
+
+def _is_of_monitor(sensor: Any, *steps: str) -> bool:
+    """Tell whether these steps of a sensor are those of Faust's monitor, as they are."""
+    return all(getattr(getattr(sensor, step), "__func__", None) is getattr(Monitor, step) for step in steps)
 
 
 def _cares(sensor: Any, steps: Iterable[str]) -> bool:

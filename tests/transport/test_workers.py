@@ -261,3 +261,18 @@ async def test_what_cannot_be_decoded_is_a_dead_letter_and_the_rest_goes_on(
     ((_, fields),) = cast("list[tuple[str, dict[str, str]]]", letters)
     assert (fields["v"], fields["attempts"]) == ("{no json", "1")
     assert fields["error"].startswith("ValueDecodeError")
+
+
+async def test_a_key_that_is_no_text_where_it_should_be_is_a_dead_letter(
+    redis_url: str, start_worker: StartWorker, notes: redis.Redis
+) -> None:
+    notes.xadd("{numbers:0}", {"t": "1", "v": "7", "k": b"\xff"}, id="0-*")
+    start_worker(redis_url)
+    await send_numbers(redis_url, 10)
+
+    wait_until(lambda: notes.llen("doubled") == 10, "what came after it")
+    with redis.Redis.from_url(redis_url) as client:
+        letters = wait_until(lambda: client.xrange("dead:{numbers:0}"), "the dead letter")
+    ((_, fields),) = cast("list[tuple[bytes, dict[bytes, bytes]]]", letters)
+    assert (fields[b"k"], fields[b"attempts"]) == (b"\xff", b"1")
+    assert fields[b"error"].startswith(b"KeyDecodeError")
