@@ -11,6 +11,7 @@ from faust.types import CodecArg, PendingMessage, RecordMetadata, SchemaT
 from faust.types.core import HeadersArg, K, V
 from faust.types.tuples import MessageSentCallback, _get_len
 
+from .overrides import is_as_made
 from .plain import keeps_bytes
 from .producer import Producer
 from .sensing import Inner
@@ -38,7 +39,8 @@ class Topic(faust.Topic):
 
     @cached_property
     def _keeps_bytes(self) -> bool:
-        return keeps_bytes(self.app, self.schema)
+        as_made = is_as_made(self, faust.Topic, "prepare_key", "prepare_value")
+        return as_made and keeps_bytes(self.app, self.schema)
 
     async def send(
         self,

@@ -7,13 +7,14 @@ its stream and task.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Final
 
 from faust.sensors.base import Sensor, SensorDelegate
 from faust.sensors.monitor import Monitor
 from faust.types import TP, AppT
+
+from .overrides import is_as_made
 
 __all__ = ["Inner", "Sensing"]
 
@@ -51,18 +52,24 @@ class Sensing:
         sensors = self._delegate._sensors
         if sensors != self._known:
             self._known = set(sensors)
-            self.messages = self._whom("on_message_in", "on_message_out")
-            self.events = self._whom(*_EVENT_STEPS, several=_Several)
-            self.sends = self._whom("on_send_initiated", "on_send_completed", "on_send_error")
-            self.sends_are_seen = not _is_of_monitor(self.sends, "on_send_initiated")
+            self.messages = self._only(self._caring("on_message_in", "on_message_out"))
+            caring = self._caring(*_EVENT_STEPS)
+            counting = [
+                _Counts(each) if is_as_made(each, Monitor, *_EVENT_STEPS) else each for each in caring
+            ]
+            self.events = _Several(counting) if len(counting) > 1 else self._only(counting)
+            self.sends = self._only(self._caring("on_send_initiated", "on_send_completed", "on_send_error"))
+            self.sends_are_seen = not is_as_made(self.sends, Monitor, "on_send_initiated")
 
-    def _whom(self, *steps: str, several: Callable[[list[Any]], Any] | None = None) -> Any:
-        caring = [each for each in self._known or () if not isinstance(each, Inner) and _cares(each, steps)]
-        if steps == _EVENT_STEPS:
-            caring = [_Counts(each) if _is_of_monitor(each, *steps) else each for each in caring]
-        if len(caring) == 1:
-            return caring[0]
-        return several(caring) if several is not None and caring else self._delegate
+    def _caring(self, *steps: str) -> list[Any]:
+        return [
+            each
+            for each in self._known or ()
+            if not (isinstance(each, Inner) or is_as_made(each, Sensor, *steps))
+        ]
+
+    def _only(self, sensors: list[Any]) -> Any:
+        return sensors[0] if len(sensors) == 1 else self._delegate
 
 
 class _Counts:
@@ -110,16 +117,3 @@ class _Several:
     def on_stream_event_out(self, tp: TP, offset: int, stream: Any, event: Any, states: list[Any]) -> None:
         for tell, state in zip(self._out, states, strict=True):
             tell(tp, offset, stream, event, state)
-
-
-def _is_of_monitor(sensor: Any, *steps: str) -> bool:
-    """Tell whether these steps of a sensor are those of Faust's monitor, as they are."""
-    return all(getattr(getattr(sensor, step), "__func__", None) is getattr(Monitor, step) for step in steps)
-
-
-def _cares(sensor: Any, steps: Iterable[str]) -> bool:
-    # A step may be of the sensor's class, or set on the sensor itself.
-    return any(
-        getattr(method := getattr(sensor, step), "__func__", method) is not getattr(Sensor, step)
-        for step in steps
-    )

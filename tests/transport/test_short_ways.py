@@ -230,6 +230,17 @@ async def test_a_topic_of_the_programs_own_class_stays_what_it_is(app: faust.App
     assert type(topic) is OwnTopic
 
 
+async def test_a_topic_with_a_way_of_its_own_to_make_keys_keeps_it(
+    app: faust.App, notes: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = app.topic("out", key_type=bytes, value_type=bytes)
+    monkeypatch.setattr(topic, "prepare_key", lambda key, *_: (key.upper(), []))
+    for _ in range(2):
+        await (await topic.send(key=b"k", value=b"1", partition=0))
+
+    assert [fields["k"] for _, fields in cast("list[Any]", notes.xrange("{out:0}"))] == ["K", "K"]
+
+
 async def test_a_sensor_is_told_of_every_step_of_an_event(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
