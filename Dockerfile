@@ -4,7 +4,10 @@ WORKDIR /src
 RUN python -m venv /app
 COPY requirements.lock ./
 RUN /app/bin/pip install --no-cache-dir -r requirements.lock
-COPY pyproject.toml README.md ./
+COPY packages packages
+RUN /app/bin/pip install --no-cache-dir --no-deps ./packages/faust-redis
+COPY pyproject.toml README.md LICENSE ./
+COPY parley parley
 COPY pipeline pipeline
 COPY agents agents
 COPY web web

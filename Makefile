@@ -29,12 +29,12 @@ help: ## Show the targets
 
 setup: $(STAMP) $(REDIS_STACK_STAMP) ## Install everything into .venv
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml packages/faust-redis/pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; say which with PYTHON=…" >&2; exit 1; }
 	echo "Installing into .venv …"
 	.venv/bin/python -m pip --version >/dev/null 2>&1 || $(VENV)
 	$(PIP) install -r requirements.lock
-	$(PIP) install --no-deps --editable .
+	$(PIP) install --no-deps --editable packages/faust-redis --editable .
 	touch $@
 
 # The build for an older glibc, which pip prefers, needs OpenSSL 1.1; this one needs the OpenSSL 3 of today.
@@ -59,7 +59,8 @@ $(REDIS_8_STAMP): | $(STAMP)
 	fi
 
 test: setup $(REDIS_8_STAMP) ## Run the whole suite
-	@exec .venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest $(ARGS)
+	cd packages/faust-redis && ../../.venv/bin/python -m pytest
 
 ui: $(NODE_STAMP) ## Build the chat page, web/ui, into web/static
 	@$(NPM) ci
@@ -79,16 +80,16 @@ $(NODE_STAMP): | $(STAMP)
 	touch $@
 
 chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
-	@exec .venv/bin/python -m tests.faults.chaos
+	@exec .venv/bin/python -m tests.behaviours.faults.chaos
 
 conformance: setup ## Run Faust programs on the transport and list what works, slow ones included
-	@exec env CONFORMANCE_SLOW=1 .venv/bin/python -m pytest tests/transport/conformance -v
+	@cd packages/faust-redis && exec env CONFORMANCE_SLOW=1 ../../.venv/bin/python -m pytest tests/conformance -v
 
 conformance-faults: setup ## Break Faust workers and Redis at random, for FAULTS_SECONDS
-	@exec .venv/bin/python -m tests.transport.conformance.faults
+	@cd packages/faust-redis && exec ../../.venv/bin/python -m tests.conformance.faults
 
 soak: setup ## Run Faust workers at a steady pace for SOAK_SECONDS and tell what grows
-	@exec .venv/bin/python -m tests.transport.soak
+	@cd packages/faust-redis && exec ../../.venv/bin/python -m tests.soak
 
 bench: setup $(BENCH_STAMP) ## Measure the speed, beside FastStream, taskiq and bare redis-py; needs a quiet machine
 	@exec .venv/bin/python -m bench $(ARGS)
@@ -100,12 +101,13 @@ $(BENCH_STAMP): bench/requirements.lock
 	touch $@
 
 cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED says which moments
-	@CUTS=100 exec .venv/bin/python -m pytest tests/faults/test_cuts.py -k random --timeout 900 $(ARGS)
+	@CUTS=100 exec .venv/bin/python -m pytest tests/behaviours/faults/test_cuts.py -k random --timeout 900 $(ARGS)
 
 lint: setup ## Check style and types
 	@.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	cd packages/faust-redis && ../../.venv/bin/mypy
 
 check: lint ui-check test ## What CI runs
 

@@ -10,11 +10,11 @@ import logging
 from functools import partial
 from typing import Any
 
-from pipeline.app import Stage, attempt
-from pipeline.messages import INTERNAL_ERROR, SESSION_EXPIRED, Outcome, Turn, error_frame
-from pipeline.order import AT_ONCE, in_order
-from pipeline.session_replies import Closed, Gone, Stale
-from pipeline.topics import send
+from pipeline.chat.records import INTERNAL_ERROR, SESSION_EXPIRED, Outcome, Turn, error_frame
+from pipeline.chat.results import Closed, Gone, Stale
+from pipeline.worker.keyed_lock import AT_ONCE, in_order
+from pipeline.worker.stage import Stage, attempt
+from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
 

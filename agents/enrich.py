@@ -10,12 +10,12 @@ import logging
 from functools import partial
 from typing import Any
 
-from pipeline.app import Stage, attempt, fail_turn
+from pipeline.chat.prompts import build_prompt, spoken
+from pipeline.chat.records import SESSION_EXPIRED, Outcome, Prompt, Turn, error_frame
 from pipeline.errors import SessionGone
-from pipeline.messages import SESSION_EXPIRED, Outcome, Prompt, Turn, error_frame
-from pipeline.order import AT_ONCE, in_order
-from pipeline.prompts import build_prompt, spoken
-from pipeline.topics import send
+from pipeline.worker.keyed_lock import AT_ONCE, in_order
+from pipeline.worker.stage import Stage, attempt, fail_turn
+from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
 

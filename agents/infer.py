@@ -13,15 +13,15 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from pipeline.app import Stage, attempt, fail_turn
+from pipeline.chat.answer_runs import Run, Runs
+from pipeline.chat.records import SESSION_EXPIRED, Outcome, Prompt, clean_text, error_frame
+from pipeline.chat.results import Gone, Stale
+from pipeline.chat.stop_signals import Stops
 from pipeline.errors import MessageRejected, ModelError, ModelErrorCode, SettingsError
-from pipeline.messages import SESSION_EXPIRED, Outcome, Prompt, clean_text, error_frame
 from pipeline.models import Model, ModelRequest, create_model
 from pipeline.models.measured import MeasuredModel
-from pipeline.runs import Run, Runs
-from pipeline.session_replies import Gone, Stale
-from pipeline.stops import Stops
-from pipeline.topics import send
+from pipeline.worker.stage import Stage, attempt, fail_turn
+from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
 

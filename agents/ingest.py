@@ -9,11 +9,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from pipeline.app import Stage, attempt, fail_turn
-from pipeline.messages import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
-from pipeline.order import AT_ONCE, in_order
-from pipeline.session_replies import Ended, Gone, Opened, Queued, Refused, Running
-from pipeline.topics import send
+from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
+from pipeline.chat.results import Ended, Gone, Opened, Queued, Refused, Running
+from pipeline.worker.keyed_lock import AT_ONCE, in_order
+from pipeline.worker.stage import Stage, attempt, fail_turn
+from pipeline.worker.topics import send
 
 stage = Stage.load("ingest")
 app = stage.app

@@ -10,12 +10,12 @@ import os
 
 import uvloop
 
-from pipeline.load.histogram import Histogram
-from pipeline.load.measures import Measures
-from pipeline.load.model import Pace
-from pipeline.load.plan import Plan
-from pipeline.load.processes import run
-from pipeline.load.service import service
+from parley.loadtest.histogram import Histogram
+from parley.loadtest.measures import Measures
+from parley.loadtest.model import Pace
+from parley.loadtest.plan import Plan
+from parley.loadtest.processes import run
+from parley.loadtest.service import service
 
 #: Tokens of an answer, and how many of them a second the model says.
 TOKENS, TOKEN_RATE = 250, 50

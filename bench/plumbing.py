@@ -28,8 +28,8 @@ from typing import Any
 import redis
 
 from bench.contenders import BODY, HOPS, PEERS, Contender, Peer, contenders, number_of
-from pipeline.embedded import EmbeddedRedis
-from pipeline.load.usage import cpu_seconds, process_tree
+from parley.loadtest.usage import cpu_seconds, process_tree
+from parley.local.embedded import EmbeddedRedis
 
 __all__ = ["Result", "run"]
 

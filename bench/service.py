@@ -22,8 +22,8 @@ import uvloop
 
 from bench.contenders import ROOT
 from bench.talk import Talk, Times
-from pipeline.load.usage import cpu_seconds, process_tree
-from pipeline.ports import free_port
+from parley.loadtest.usage import cpu_seconds, process_tree
+from parley.local.ports import free_port
 from tests.support.service import started
 
 #: Turns a second, and how many, when there is next to no load.

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.errors import SettingsError, mask
-from pipeline.rates import Rate
+from pipeline.redis.rates import Rate
 
 ModelKind = Literal["chat-completions", "text-generation", "eliza"]
 

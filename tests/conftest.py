@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import redis
 
-from pipeline.embedded import EmbeddedRedis
-from tests.support.redis_servers import chosen_server
+from parley.local.embedded import EmbeddedRedis, Server, find_server
+
+
+def chosen_server() -> Server:
+    """Return the server that the suite runs on: the embedded one, or the one that TEST_REDIS_SERVER names."""
+    embedded = find_server()
+    other = os.environ.get("TEST_REDIS_SERVER")
+    return replace(embedded, binary=Path(other), origin="TEST_REDIS_SERVER") if other else embedded
+
 
 # Who is started in the background has Ctrl-C ignored, and so would have whatever the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

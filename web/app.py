@@ -13,25 +13,30 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from pipeline import tracing
+from faust_redis.fastpath.gc_tuning import set_start_up_aside
+from faust_redis.tasks import end
+from pipeline.chat.presence import Presence
+from pipeline.chat.sessions import Sessions
 from pipeline.errors import ParleyError
-from pipeline.logs import setup_logging
-from pipeline.presence import Presence
-from pipeline.rates import Rates
-from pipeline.redis_client import connect, connect_reader
-from pipeline.sessions import Sessions
+from pipeline.redis.client import connect, connect_reader
+from pipeline.redis.rates import Rates
 from pipeline.settings import Settings
-from pipeline.stages.backlog import BacklogWatch
-from pipeline.transport.garbage import set_start_up_aside
-from pipeline.transport.tasks import end
-from web import chat, health, keys, limits, metrics, node, pages, reload, sessions, stages
-from web.addresses import Addresses
-from web.errors import errors_as_json
-from web.gate import Gate
-from web.hub import Hub
-from web.intake import Producer
-from web.origins import cors_middleware
-from web.producer import StageProducer
+from pipeline.telemetry import tracing
+from pipeline.telemetry.logs import setup_logging
+from pipeline.telemetry.stages.backlog import BacklogWatch
+from web import keys, limits, reload
+from web.chat import handler as chat
+from web.chat import node
+from web.chat.hub import Hub
+from web.chat.intake import Producer
+from web.chat.producer import StageProducer
+from web.http import health, metrics, sessions
+from web.http.errors import errors_as_json
+from web.http.origins import cors_middleware
+from web.limits.addresses import Addresses
+from web.limits.admission import Gate
+from web.pages import chat_page as pages
+from web.pages import stages
 
 log = structlog.get_logger(__name__)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 from redis.asyncio import Redis
 
-from pipeline.sessions import Sessions
+from pipeline.chat.sessions import Sessions
 from pipeline.settings import Settings
-from web.addresses import Addresses
-from web.gate import Gate
-from web.hub import Hub
-from web.intake import Producer
-from web.outbox import Outbox
+from web.chat.hub import Hub
+from web.chat.intake import Producer
+from web.chat.outbox import Outbox
+from web.limits.addresses import Addresses
+from web.limits.admission import Gate
 
 SETTINGS = web.AppKey("settings", Settings)
 REDIS: web.AppKey[Redis] = web.AppKey("redis", Redis)

@@ -14,11 +14,11 @@ from typing import Final
 from opentelemetry.trace import Span, Status, StatusCode
 from prometheus_client.metrics_core import Metric
 
-from pipeline import tracing
 from pipeline.errors import ModelError
-from pipeline.metrics import OTHER_ERROR, histogram
 from pipeline.models.base import Model, ModelRequest
-from pipeline.stages.histogram import GEN_AI_BOUNDS, Histogram
+from pipeline.telemetry import tracing
+from pipeline.telemetry.histogram import GEN_AI_BOUNDS, Histogram
+from pipeline.telemetry.metrics import OTHER_ERROR, histogram
 
 #: How a call ended that its caller gave up: the user stopped the answer, or the time was up.
 CANCELLED: Final = "cancelled"

@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 
 from agents import deliver, enrich, infer, ingest
-from pipeline.app import Stage, attempt
+from faust_redis import MAX_ATTEMPTS, REDELIVERY_HEADER
+from faust_redis.testing import eventually
+from pipeline.chat.answer_runs import Runs
+from pipeline.chat.presence import node_stream
+from pipeline.chat.records import Inbound, Outcome, Prompt, Turn, answer_id
+from pipeline.chat.results import Closed, Opened, Partial, Stopped
+from pipeline.chat.stop_signals import Stops, announce_stop
 from pipeline.errors import MessageRejected, ModelError, ModelErrorCode
-from pipeline.messages import Inbound, Outcome, Prompt, Turn, answer_id
 from pipeline.models import ModelRequest
-from pipeline.presence import node_stream
-from pipeline.runs import Runs
-from pipeline.session_replies import Closed, Opened, Partial, Stopped
 from pipeline.settings import Settings
-from pipeline.stops import Stops, announce_stop
-from pipeline.transport import MAX_ATTEMPTS, REDELIVERY_HEADER
-from tests.support.waiting import eventually
+from pipeline.worker.stage import Stage, attempt
 
 
 @dataclass

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from faust_redis.testing import eventually
 from pipeline.waits import Limit, TimedOut
-from tests.support.waiting import eventually
 
 
 def new_limit() -> Limit:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import redis
 
-from pipeline.embedded import EmbeddedRedis
+from faust_redis.testing import eventually
+from parley.local.embedded import EmbeddedRedis
 from pipeline.settings import STAGES
 from tests.support.service import Up
-from tests.support.waiting import eventually
 
 PARTS = (*STAGES, "web")
 # Seconds that a part which was killed may take to be started again.
@@ -88,7 +88,7 @@ def _processes(up: Up, part: str) -> list[int]:
     """Return the processes of a part, the one that started first at the front."""
     if part == "web":
         return sorted(up.webs())
-    words = (f"agents.{part} ", f"pipeline.cli agent {part}")
+    words = (f"agents.{part} ", f"parley.cli agent {part}")
     return sorted(
         pid for pid, command in up.children().items() if any(word in f"{command} " for word in words)
     )

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.embedded import folder_of, running
-from pipeline.ports import free_port
+from parley.local.embedded import folder_of, running
+from parley.local.ports import free_port
 
 CLONE = str(Path(__file__).parents[2])
 
@@ -37,7 +37,7 @@ class Up:
             **variables,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", "up"],
+            [sys.executable, "-m", "parley.cli", "up"],
             cwd=folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -82,13 +82,13 @@ class Up:
 
     def webs(self) -> list[int]:
         """Return the process ids of the web processes."""
-        return [pid for pid, command in self.children().items() if command.endswith("pipeline.cli web")]
+        return [pid for pid, command in self.children().items() if command.endswith("parley.cli web")]
 
     def start_agent(self, stage: str, log: Path) -> subprocess.Popen[bytes]:
         """Start one more process of a stage, as an operator does; what it prints goes to `log`."""
         with log.open("wb") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "pipeline.cli", "agent", stage],
+                [sys.executable, "-m", "parley.cli", "agent", stage],
                 cwd=self._folder,
                 env={**self.environment, "REDIS_URL": self.redis_url},
                 stdout=output,

@@ -12,17 +12,17 @@ import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
-from pipeline.messages import Frame, Inbound, Outcome
-from pipeline.presence import Presence
-from pipeline.redis_client import connect
-from pipeline.session_replies import Closed, Opened
-from pipeline.sessions import Sessions
+from faust_redis.testing import eventually
+from pipeline.chat.presence import Presence
+from pipeline.chat.records import Frame, Inbound, Outcome
+from pipeline.chat.results import Closed, Opened
+from pipeline.chat.sessions import Sessions
+from pipeline.redis.client import connect
 from pipeline.settings import Settings
 from tests.support.chat_client import ChatClient
-from tests.support.waiting import eventually
 from web import keys
 from web.app import create_app
-from web.protocol import Message
+from web.chat.protocol import Message
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from web.addresses import UNKNOWN, Addresses
+from web.limits.addresses import UNKNOWN, Addresses
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import uuid
 import aiohttp
 import pytest
 
-from pipeline.messages import SESSION_EXPIRED, answer_id, error_frame
-from tests.support.waiting import eventually
+from faust_redis.testing import eventually
+from pipeline.chat.records import SESSION_EXPIRED, answer_id, error_frame
 from tests.web.conftest import Node, ServeNode, frame, plain
 from web import limits
 

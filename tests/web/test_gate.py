@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.messages import BUSY, RATE_LIMITED
-from pipeline.rates import Rates
-from pipeline.redis_client import connect
+from pipeline.chat.records import BUSY, RATE_LIMITED
+from pipeline.redis.client import connect
+from pipeline.redis.rates import Rates
 from pipeline.settings import Settings
-from pipeline.stages.backlog import Pressure
-from web.gate import Gate
+from pipeline.telemetry.stages.backlog import Pressure
+from web.limits.admission import Gate
 
 
 @pytest.fixture

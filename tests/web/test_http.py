@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from tests.support.waiting import eventually
+from faust_redis.testing import eventually
 from tests.web.conftest import Node, ServeNode
 
 BAD_NAME = {"detail": {"loc": "name", "msg": "Enter a valid name"}}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from pipeline.transport.keys import stream_key
-from tests.support.waiting import eventually
+from faust_redis.log.keys import stream_key
+from faust_redis.testing import eventually
 from tests.web.conftest import ServeNode
 from web import keys
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.embedded import EmbeddedRedis
-from tests.support.waiting import eventually
+from faust_redis.testing import eventually
+from parley.local.embedded import EmbeddedRedis
 from tests.web.conftest import Node, ServeNode, frame, plain
 from web import limits
 

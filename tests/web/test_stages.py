@@ -11,13 +11,13 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.embedded import EmbeddedRedis
-from pipeline.redis_client import execute
+from faust_redis.log.entries import encode
+from faust_redis.log.keys import dead_key, stream_key, topic_key
+from faust_redis.testing import eventually
+from parley.local.embedded import EmbeddedRedis
+from pipeline.redis.client import execute
 from pipeline.settings import STAGES
-from pipeline.stages import watch
-from pipeline.transport.keys import dead_key, stream_key, topic_key
-from pipeline.transport.wire import encode
-from tests.support.waiting import eventually
+from pipeline.telemetry.stages import watch
 from tests.web.conftest import Node, ServeNode
 
 ADMIN = "correct-horse"
@@ -113,7 +113,7 @@ async def test_what_people_wrote_is_shown_to_the_admin_alone(locked: Node) -> No
 async def test_a_wrong_admin_token_is_refused(
     locked: Node, header: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.admin.WRONG_TOKEN_DELAY", 0.0)
+    monkeypatch.setattr("web.http.admin.WRONG_TOKEN_DELAY", 0.0)
     status, body = await get(locked.client.http, "/api/stages/infer/0/latest", Authorization=header)
     assert (status, body) == (403, {"detail": "Wrong admin token"})
 
@@ -188,7 +188,7 @@ async def test_prometheus_reads_the_stages_and_this_process_and_no_token(locked:
 async def test_without_redis_prometheus_reads_the_process_and_that_redis_is_away(
     own_redis: EmbeddedRedis, serve: ServeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.metrics.LOOK_SECONDS", 0.3)
+    monkeypatch.setattr("web.http.metrics.LOOK_SECONDS", 0.3)
     async with serve(url=own_redis.url) as node:
         own_redis.stop()
         async with node.client.http.get("/metrics") as response:

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline.messages import Frame, error_frame, refusal_frame
-from pipeline.session_replies import Partial
-from web.protocol import Message, Out, Refusal, Stop
-from web.streaming import ParleyV1, StreamView
+from pipeline.chat.records import Frame, error_frame, refusal_frame
+from pipeline.chat.results import Partial
+from web.chat.parley_v1 import ParleyV1, StreamView
+from web.chat.protocol import Message, Out, Refusal, Stop
 
 PROTOCOL = ParleyV1()
 

@@ -7,13 +7,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pipeline.messages import SESSION_EXPIRED, Frame, Inbound, Outcome, error_frame
-from pipeline.presence import Presence
-from pipeline.runs import Run, Runs
-from pipeline.session_replies import Closed
-from tests.support.waiting import eventually
+from faust_redis.testing import eventually
+from pipeline.chat.answer_runs import Run, Runs
+from pipeline.chat.presence import Presence
+from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Outcome, error_frame
+from pipeline.chat.results import Closed
 from tests.web.conftest import Node, ServeNode
-from web.protocol import Message
+from web.chat.protocol import Message
 
 
 async def begin(node: Node, token: str, turn: str) -> tuple[Run, Runs]:

@@ -1,0 +1,31 @@
+"""Redis Streams as a transport for Faust: ``faust.App("x", broker="redis://localhost")``.
+
+This package stands alone: it needs Faust and redis-py with hiredis, and may have any name.
+"""
+
+from faust_redis.consuming.attempts import MAX_ATTEMPTS, REDELIVERY_HEADER
+from faust_redis.driver import Transport, register
+from faust_redis.errors import (
+    BrokerAddressError,
+    NoSuchDeadLetterError,
+    TopicMismatchError,
+    TransportError,
+    UnsupportedServerError,
+    UnsupportedSettingError,
+)
+from faust_redis.log.dead_letters import DeadLetter, DeadLetters
+
+__all__ = [
+    "MAX_ATTEMPTS",
+    "REDELIVERY_HEADER",
+    "BrokerAddressError",
+    "DeadLetter",
+    "DeadLetters",
+    "NoSuchDeadLetterError",
+    "TopicMismatchError",
+    "Transport",
+    "TransportError",
+    "UnsupportedServerError",
+    "UnsupportedSettingError",
+    "register",
+]

@@ -1,0 +1,1 @@
+"""Reading owned partitions, acking, failing and delivering events."""

@@ -1,0 +1,170 @@
+"""What becomes of an event that failed: it comes again after a while, and ends as a dead letter.
+
+Attempts are counted in Redis (``fail.lua``), so that they survive a crash; the wait for the next one is kept
+here, and lost with the worker: whoever takes the partition over claims the entry at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from time import monotonic
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from faust.streams import current_event
+from faust.types import TP, AgentT, Message
+from mode import get_logger
+
+from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.context import Link
+from faust_redis.log.dead_letters import LIMIT, MAX_AGE
+from faust_redis.log.entries import Record
+from faust_redis.log.keys import dead_key
+from faust_redis.redis.commands import AT_ONCE
+from faust_redis.redis.scripts import NOT_OWNER
+
+__all__ = ["MAX_ATTEMPTS", "REDELIVERY_HEADER", "AgentErrors", "Attempts"]
+
+logger = get_logger(__name__)
+_T = TypeVar("_T")
+
+#: How often an event may fail, the first delivery included, before it is a dead letter.
+MAX_ATTEMPTS: Final = 5
+#: Seconds before the second, third, … attempt; half of it is random, so that failures don't march in step.
+BACKOFF: Final = (0.1, 0.5, 2.0, 5.0)
+#: Header of a message delivered again: how many attempts have failed before.
+REDELIVERY_HEADER: Final = "redelivery"
+#: Characters of an error that a dead letter keeps.
+ERROR_LENGTH: Final = 2000
+
+
+class Worker(Protocol):
+    """What failing needs of the consumer."""
+
+    async def confirm(self) -> None:
+        """Wait until everything sent so far was confirmed; TimeoutError when the app stops without Redis."""
+
+    async def persist(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeat a call until Redis answers."""
+
+    def dead(self, tp: TP, offset: int) -> None:
+        """An entry is a dead letter now, and acked."""
+
+    def again(self) -> None:
+        """An entry is due again soon."""
+
+
+class Attempts:
+    """The failed events of one consumer."""
+
+    def __init__(self, worker: Worker, link: Link, reader: PartitionReader, group: str) -> None:
+        self._worker = worker
+        self._link = link
+        self._reader = reader
+        self._group = group
+        self._waiting: list[tuple[float, int, TP, Record]] = []
+        self._failing: set[asyncio.Task[None]] = set()
+        self._counting = asyncio.Semaphore(AT_ONCE)
+
+    def fail(self, message: Message, error: BaseException, allowed: int = MAX_ATTEMPTS) -> None:
+        """Count a failed attempt; after ``allowed`` of them the message is a dead letter."""
+        task = asyncio.ensure_future(self._fail(message, error, allowed))
+        self._failing.add(task)
+        task.add_done_callback(self._failing.discard)
+
+    def due(self) -> dict[TP, list[Record]]:
+        """Return what is to be delivered again now."""
+        due: dict[TP, list[Record]] = {}
+        now = monotonic()
+        while self._waiting and self._waiting[0][0] <= now:
+            _, _, tp, record = heapq.heappop(self._waiting)
+            due.setdefault(tp, []).append(record)
+        return due
+
+    def pause(self, timeout: float) -> float:
+        """Return ``timeout``, or less if something is due before (seconds)."""
+        return max(0.0, min(timeout, self._waiting[0][0] - monotonic())) if self._waiting else timeout
+
+    def forget(self) -> None:
+        """Wait for nothing any more: the partitions are given out anew, and their owners claim all of it."""
+        self._waiting.clear()
+
+    async def settle(self) -> None:
+        """Wait until every failure is counted."""
+        await asyncio.gather(*self._failing, return_exceptions=True)
+
+    async def _fail(self, message: Message, error: BaseException, allowed: int) -> None:
+        tp, offset = message.tp, message.offset
+        if not self._reader.is_in_flight(message):
+            return  # the partition was given out anew in the meantime: its owner claims the entry
+        text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
+        keys = [*self._reader.lease_keys(tp), dead_key(*tp)]
+        fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, LIMIT, MAX_AGE * 1000)
+        generation = self._reader.generation
+        try:
+            # What the agent sent before it failed, such as a word to whoever waits, must be safe first.
+            await self._worker.confirm()
+        except TimeoutError:
+            return  # stopping without Redis: the entry stays pending for its next owner
+        async with self._counting:
+            attempts, dead = await self._worker.persist(lambda: self._link.scripts.call("fail", keys, *fixed))
+        queue = self._reader.queues.get(tp)
+        if attempts == NOT_OWNER or queue is None or self._reader.generation != generation:
+            return  # as above
+        place = (*tp, offset)
+        if dead or attempts == 0:
+            queue.in_flight.pop(offset, None)
+            if dead:
+                self._worker.dead(tp, offset)
+                logger.error("%s-%s offset %d is a dead letter after %d attempts: %s", *place, attempts, text)
+            return
+        delay = BACKOFF[min(attempts, len(BACKOFF)) - 1] * (0.5 + random.random() / 2)
+        logger.warning("%s-%s offset %d failed (%s), attempt %d in %.1f s", *place, text, attempts + 1, delay)
+        heapq.heappush(self._waiting, (monotonic() + delay, offset, tp, _record(message, attempts)))
+        self._worker.again()
+
+
+class AgentErrors:
+    """Is told of every exception that leaves an agent, before the agent's own ``on_error``.
+
+    One that comes while the worker stops ends the agent and nothing more. Faust would start the agent again,
+    and then wait for it for ever: the worker would keep its partitions and work on none.
+    """
+
+    def __init__(
+        self, fail: Callable[[Message, BaseException], None], is_stopping: Callable[[], bool]
+    ) -> None:
+        self._fail = fail
+        self._is_stopping = is_stopping
+        self._watched: set[int] = set()
+
+    def watch(self, agents: Iterable[AgentT[Any]]) -> None:
+        """Watch these agents, each once however often it is named."""
+        for agent in agents:
+            if id(agent) not in self._watched:
+                self._watched.add(id(agent))
+                told = cast(Any, agent)  # Faust has a place for one such function, and no method to set it
+                told._on_error = self._told(told._on_error)
+
+    def _told(
+        self, on_error: Callable[[AgentT[Any], BaseException], Awaitable[None]] | None
+    ) -> Callable[[AgentT[Any], BaseException], Awaitable[None]]:
+        async def failed(agent: AgentT[Any], error: BaseException) -> None:
+            event = current_event()
+            if event is not None:
+                self._fail(event.message, error)
+            if on_error is not None:
+                await on_error(agent, error)
+            if self._is_stopping():
+                logger.error("%s raised while the worker stops", agent, exc_info=error)
+                raise asyncio.CancelledError
+
+        return failed
+
+
+def _record(message: Message, attempts: int) -> Record:
+    headers = [item for item in dict(message.headers or {}).items() if item[0] != REDELIVERY_HEADER]
+    millis = int(message.timestamp * 1000)
+    return Record(message.offset, message.key, message.value, headers, millis, attempts)

@@ -1,0 +1,117 @@
+"""A blocking read, one at a time, on a connection of its own, that can be ended from here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+from faust.types import TP
+from redis.exceptions import ResponseError
+
+from faust_redis.log.entries import Record
+from faust_redis.log.keys import stream_key
+from faust_redis.redis.commands import is_unavailable
+from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.servers import Server
+from faust_redis.tasks import end
+
+__all__ = ["Lane"]
+
+_T = TypeVar("_T")
+
+#: Seconds between requests to end a blocking read: the first may come before the read has reached Redis.
+UNBLOCK_INTERVAL: Final = 0.05
+
+
+class Lane:
+    """One read after the other for partitions that one command can read.
+
+    Attributes:
+        tps: What the read covers.
+        read: The read that is under way, or over and not yet looked at.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._connection: StreamConnection | None = None
+        self._client_id: int | None = None
+        self._unblocking: set[asyncio.Task[None]] = set()
+        self.tps: frozenset[TP] = frozenset()
+        self.read: asyncio.Task[dict[TP, list[Record]]] | None = None
+
+    def start(
+        self,
+        tps: frozenset[TP],
+        read: Callable[[], Coroutine[Any, Any, dict[TP, list[Record]]]],
+        over: Callable[[], None],
+    ) -> None:
+        """Begin a read, which sends its command through :meth:`block`; ``over`` is called as it ends.
+
+        Not as a callback of the task, which would come a turn of the event loop later.
+        """
+        self.tps = tps
+        self.read = asyncio.ensure_future(_to_its_end(read, over))
+
+    async def block(self, *command: str | bytes | int) -> Any:
+        """Send a blocking command for ``tps``; a connection that fails is given up.
+
+        Cancelling it gives up the connection, too: its reply would be taken for the next one's.
+        """
+        try:
+            if self._connection is None:
+                self._connection = await self._server.blocking(self._key)
+            if self._client_id is None:
+                self._client_id = int(await self._connection.execute("CLIENT", "ID"))
+            return await self._connection.execute(*command)
+        except BaseException as error:
+            if not isinstance(error, ResponseError) or is_unavailable(error):
+                await self._disconnect()
+            if isinstance(error, Exception) and is_unavailable(error):
+                await self._server.relearn()
+            raise
+
+    def interrupt(self) -> None:
+        """Ask for the read to end; it does so soon, or was about to."""
+        task = asyncio.ensure_future(self.unblock())
+        self._unblocking.add(task)
+        task.add_done_callback(self._unblocking.discard)
+
+    async def unblock(self) -> None:
+        """Have Redis end the read. Nothing happens when there is none, or Redis is away."""
+        if self._client_id is None:
+            return
+        try:
+            await self._server.unblock(self._key, self._client_id)
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+
+    async def finish(self) -> None:
+        """End the read and wait until it is over; what it brought is still to be looked at."""
+        # Another task may look at what the read brought while this one waits.
+        while (read := self.read) is not None and not read.done():
+            await self.unblock()
+            await asyncio.wait([read], timeout=UNBLOCK_INTERVAL)
+
+    async def close(self) -> None:
+        """Give up the read and the connection."""
+        read, self.read = self.read, None
+        await end((*self._unblocking, *((read,) if read is not None else ())))
+        await self._disconnect()
+
+    @property
+    def _key(self) -> str:
+        return stream_key(*min(self.tps))
+
+    async def _disconnect(self) -> None:
+        connection, self._connection, self._client_id = self._connection, None, None
+        if connection is not None:
+            await connection.close()
+
+
+async def _to_its_end(read: Callable[[], Coroutine[Any, Any, _T]], over: Callable[[], None]) -> _T:
+    try:
+        return await read()
+    finally:
+        over()

@@ -1,0 +1,388 @@
+"""Reading partitions: what was left pending first, then what is new.
+
+A partition that acks (a *queue* to its group) is read through the consumer group; entries come first from
+``take_over.lua``, page by page until nothing pending is left, then from one blocking ``XREADGROUP`` over all
+partitions. A partition whose topic does not ack (changelogs, reply topics) is a *log*: read by position with
+``XREAD``, which leaves no trace in Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+
+from faust.types import TP, Message
+from mode import get_logger
+from redis.exceptions import ResponseError
+
+from faust_redis.consuming.blocking_read import Lane
+from faust_redis.consuming.plans import Plan, Share, Streams, shares
+from faust_redis.context import Link
+from faust_redis.log.entries import Record, decode, offset_of
+from faust_redis.log.keys import attempts_key, lease_key, stream_key
+from faust_redis.redis.commands import BLOCK_MS, is_unavailable
+from faust_redis.redis.scripts import NOT_OWNER
+
+__all__ = ["PartitionReader", "QueuePartition"]
+
+logger = get_logger(__name__)
+_Read = Callable[[Lane, Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
+
+#: Entries per partition and read. Enough to keep an agent busy, few enough to share out fairly.
+READ_COUNT: Final = 200
+#: Seconds between tries while Redis is away.
+RETRY_DELAY: Final = 0.5
+#: Seconds between tries to claim a partition that Redis refuses: reading the others stops for each.
+REFUSED_DELAY: Final = 2.0
+
+
+@dataclass
+class QueuePartition:
+    """What the owner of a partition knows about it.
+
+    Attributes:
+        claim_cursor: Where the next page of pending entries starts; ``None`` once all were claimed.
+        rewound: It was put back to the start, by a page of pending entries that is under way for one.
+        refused_until: It is left alone until then, as Redis refused to claim it (its key is no stream, say).
+        lost: A later generation holds the lease; nothing is read until the group has told us more.
+        known: The group was seen in Redis; if it has to be made after that, Redis lost data.
+        in_flight: What was handed to the streams and is not yet acked in Redis, by offset. Only these very
+            messages can be acked: one that is left from before the partition had another owner, or from
+            before Redis lost its data, may not ack the entry that has its offset now.
+    """
+
+    claim_cursor: str | None = "0-0"
+    rewound: bool = False
+    refused_until: float = 0.0
+    lost: bool = False
+    known: bool = False
+    in_flight: dict[int, Message] = field(default_factory=dict)
+
+
+class PartitionReader:
+    """Reads the partitions that this member owns.
+
+    Cancelling :meth:`read` loses nothing: the blocking command runs in a task of its own, and what it
+    brings is kept for the next call.
+
+    Args:
+        start: Where a consumer group begins that has to be made: ``0`` or ``$``.
+        read_count: Entries per partition and read at the most.
+        room: Entries per read of all partitions together, if that leaves one for each.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        group: str,
+        member_id: str,
+        *,
+        start: str,
+        read_count: int | None = None,
+        room: int,
+    ) -> None:
+        self.link = link
+        self.group = group
+        self.member_id = member_id
+        self.start = start
+        self.read_count = min(read_count or READ_COUNT, READ_COUNT)
+        self.room = room
+        self.generation = 0
+        self.queues: dict[TP, QueuePartition] = {}
+        self.logs: dict[TP, int] = {}
+        self.ends: dict[TP, int] = {}
+        self._queue_lanes: dict[str, Lane] = {}
+        self._log_lanes: dict[str, Lane] = {}
+        self._wakeup: asyncio.Future[None] | None = None
+        self._plan: Plan | None = None
+
+    @property
+    def lease(self) -> str:
+        """What a lease reads while this member owns it."""
+        return f"{self.generation}:{self.member_id}"
+
+    def assign(self, queues: Iterable[TP], logs: Iterable[TP], generation: int) -> None:
+        """Take over partitions under a generation; in-flight entries of those kept are not read again."""
+        self.generation = generation
+        self._plan = None
+        nothing = QueuePartition()
+        before = {tp: self.queues.get(tp, nothing) for tp in queues}
+        self.queues = {
+            tp: QueuePartition(known=old.known, in_flight=dict(old.in_flight)) for tp, old in before.items()
+        }
+        self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
+
+    def is_in_flight(self, message: Message) -> bool:
+        """Tell whether a message is the one that was handed on for its entry, and this is still its owner."""
+        partition = self.queues.get(message.tp)
+        return partition is not None and partition.in_flight.get(message.offset) is message
+
+    def forfeit(self) -> None:
+        """Have nothing in flight: what was handed on is not ours to ack any more, and comes again."""
+        for tp, partition in self.queues.items():
+            partition.in_flight.clear()
+            self.rewind(tp)
+
+    def rewind(self, tp: TP) -> None:
+        """Claim what is pending in a partition once more; entries in flight stay out of it."""
+        if tp in self.queues:
+            self.queues[tp].claim_cursor = "0-0"
+            self.queues[tp].rewound = True
+            self._plan = None
+
+    def put_back(self, tp: TP, record: Record) -> None:
+        """Have a record read again that could not be handed on."""
+        if tp in self.queues:
+            self.queues[tp].in_flight.pop(record.offset, None)
+            self.rewind(tp)
+        elif tp in self.logs:
+            self.logs[tp] = min(self.logs[tp], record.offset)
+
+    def lease_keys(self, tp: TP) -> list[str]:
+        """Return stream, lease and attempts of a partition, as the scripts want them."""
+        return [
+            stream_key(*tp),
+            lease_key(tp.topic, tp.partition, self.group),
+            attempts_key(tp.topic, tp.partition, self.group),
+        ]
+
+    async def read(self, active: set[TP], timeout: float) -> dict[TP, list[Record]]:
+        """Return the next records of these partitions; empty once the time is up.
+
+        Args:
+            timeout: Seconds.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away, or something is wrong with a log.
+        """
+        plan = self._planned(active)
+        if plan.claiming:
+            return await self._finish_queue_reads() or await self._claim_first(plan.claiming)
+        self._start_reads(self._queue_lanes, plan.queues, self._read_queues)
+        self._start_reads(self._log_lanes, plan.logs, self._read_logs)
+        if not any(read.done() for read in self._reads()):
+            await self._wait(timeout)
+        return self._results(self._lanes())
+
+    def _planned(self, active: set[TP]) -> Plan:
+        """Return what there is to do, from memory while nothing changes: partitions may be many."""
+        if self._plan is not None and self._plan.active == active:
+            return self._plan
+        claiming = [tp for tp in active if self._is_claimed(tp)]
+        if claiming:
+            return Plan(active, claiming, [], [])
+        plan = Plan(
+            active,
+            [],
+            shares((tp for tp in active if self._is_read(tp)), self._lane_of),
+            shares((tp for tp in active if tp in self.logs), self._lane_of),
+        )
+        # One that Redis refused to claim is tried again in time.
+        owned = [self.queues[tp] for tp in active if tp in self.queues]
+        if all(partition.claim_cursor is None or partition.lost for partition in owned):
+            self._plan = plan
+        return plan
+
+    async def _wait(self, timeout: float) -> None:
+        """Wait until a read is over, there is more to read, or the time is up."""
+        loop = asyncio.get_running_loop()
+        self._wakeup = loop.create_future()
+        timer = loop.call_later(timeout, self._wake)
+        try:
+            await self._wakeup
+        finally:
+            timer.cancel()
+
+    def _lanes(self) -> list[Lane]:
+        return [*self._queue_lanes.values(), *self._log_lanes.values()]
+
+    def _reads(self) -> list[asyncio.Task[dict[TP, list[Record]]]]:
+        return [lane.read for lane in self._lanes() if lane.read is not None]
+
+    def _results(self, lanes: Iterable[Lane]) -> dict[TP, list[Record]]:
+        """Return what finished reads brought; the error of one waits for a call that has nothing else."""
+        records: dict[TP, list[Record]] = {}
+        for lane in lanes:
+            read = lane.read
+            if read is not None and read.done() and (read.exception() is None or not records):
+                lane.read = None
+                records.update(read.result())
+        return records
+
+    async def _finish_queue_reads(self) -> dict[TP, list[Record]]:
+        """End the blocking reads that are under way and return what they brought.
+
+        What they brought for partitions that are about to be claimed is left out: claiming brings it again.
+        """
+        for lane in self._queue_lanes.values():
+            await lane.finish()
+        records = self._results(self._queue_lanes.values())
+        return {tp: found for tp, found in records.items() if self._is_read(tp)}
+
+    async def _claim_first(self, tps: list[TP]) -> dict[TP, list[Record]]:
+        """Claim a page of the first of these partitions that has any pending entries."""
+        for tp in tps:
+            partition = self.queues[tp]
+            try:
+                records = await self._claim(tp, partition)
+            except ResponseError as error:
+                if is_unavailable(error):
+                    raise
+                logger.error("%s-%s can't be read, trying again: %s", *tp, error)
+                partition.refused_until = monotonic() + REFUSED_DELAY
+                continue
+            if records:
+                return {tp: records}
+        return {}
+
+    def interrupt(self, active: set[TP]) -> None:
+        """End blocking reads that do not cover these partitions, so that the next ones do."""
+        too_small: set[Lane] = set()
+        for lanes, owned in ((self._queue_lanes, self.queues), (self._log_lanes, self.logs)):
+            for tp in active & owned.keys():
+                lane = lanes.get(self._lane_of(tp))
+                if lane is None or lane.read is None:
+                    self._wake()
+                elif tp not in lane.tps:
+                    too_small.add(lane)
+        for lane in too_small:
+            lane.interrupt()
+
+    async def settle(self) -> None:
+        """End the blocking reads and wait for them; what they still brought stays pending for the next owner.
+
+        Must come before partitions are given up: a read that the server still holds would take entries
+        of a partition that has another owner by then.
+        """
+        await asyncio.gather(*(lane.finish() for lane in self._lanes()))
+        await asyncio.gather(*self._reads(), return_exceptions=True)
+        for lane in self._lanes():
+            lane.read = None
+
+    async def close(self) -> None:
+        """Give up the connections."""
+        for lane in self._lanes():
+            await lane.close()
+
+    def _lane_of(self, tp: TP) -> str:
+        return self.link.server.lane(stream_key(*tp))
+
+    def _wake(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+
+    def _is_read(self, tp: TP) -> bool:
+        partition = self.queues.get(tp)
+        return partition is not None and partition.claim_cursor is None and not partition.lost
+
+    def _is_claimed(self, tp: TP) -> bool:
+        partition = self.queues.get(tp)
+        return (
+            partition is not None
+            and partition.claim_cursor is not None
+            and not partition.lost
+            and partition.refused_until <= monotonic()
+        )
+
+    async def _claim(self, tp: TP, partition: QueuePartition) -> list[Record]:
+        """Claim a page of pending entries, leaving out those in flight here."""
+        # What is acked, on another connection, while this page is under way may still be on it.
+        handed_on = set(partition.in_flight)
+        partition.rewound = False
+        answer = await self.link.scripts.call(
+            "take_over",
+            self.lease_keys(tp),
+            self.group,
+            self.member_id,
+            self.generation,
+            partition.claim_cursor or "0-0",
+            self.read_count,
+            self.start,
+        )
+        if self.queues.get(tp) is not partition:
+            return []  # given out anew in the meantime
+        if answer[0] == NOT_OWNER:
+            logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
+            partition.lost = True
+            return []
+        cursor, entries, deleted, attempts, made = answer
+        if made:
+            partition.in_flight.clear()
+            if partition.known:
+                logger.error(
+                    "%s-%s: group %s is gone in Redis, made anew; what was pending is lost", *tp, self.group
+                )
+        partition.known = True
+        if deleted:
+            logger.error(
+                "%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, len(deleted)
+            )
+        if not partition.rewound:
+            partition.claim_cursor = None if cursor == b"0-0" else cursor.decode()
+        records = []
+        for (entry_id, fields), failed in zip(entries, attempts, strict=True):
+            offset = offset_of(entry_id)
+            if offset not in handed_on and offset not in partition.in_flight:
+                records.append(decode(entry_id, fields)._replace(attempts=failed))
+        if records:
+            self._advance(tp, records)
+        return records
+
+    def _start_reads(self, lanes: dict[str, Lane], wanted: Iterable[Share], read: _Read) -> None:
+        for share in wanted:
+            lane = lanes.get(share.lane)
+            if lane is None:
+                lane = lanes[share.lane] = Lane(self.link.server)
+            if lane.read is None:
+                lane.start(share.tps, partial(read, lane, share.streams), self._wake)
+
+    async def _read_queues(self, lane: Lane, streams: Streams) -> dict[TP, list[Record]]:
+        lost = True
+        try:
+            group = ("GROUP", self.group, self.member_id)
+            count = max(1, min(self.read_count, self.room // len(self.queues)))
+            limits = ("COUNT", count, "BLOCK", BLOCK_MS)
+            reply = await lane.block(
+                "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
+            )
+            lost = False
+        except ResponseError as error:
+            if is_unavailable(error):
+                raise
+            # NOGROUP: Redis lost the group or the stream (restart without data, FLUSHALL, DEL). Claiming
+            # comes next; it makes the group again and says so.
+            logger.warning("reading: %s", error)
+            await asyncio.sleep(RETRY_DELAY)
+            reply = None
+        finally:
+            # The reply may have been lost on its way: what it held is pending here, and claimed again.
+            if lost:
+                for tp in streams.values():
+                    self.rewind(tp)
+        records = {}
+        for stream, entries in reply or ():
+            tp = streams[stream]
+            records[tp] = [decode(entry_id, fields) for entry_id, fields in entries if fields]
+            self._advance(tp, records[tp])
+        return records
+
+    async def _read_logs(self, lane: Lane, streams: Streams) -> dict[TP, list[Record]]:
+        after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
+        reply = await lane.block(
+            "XREAD", "COUNT", self.read_count, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after
+        )
+        records = {}
+        for stream, entries in reply or ():
+            tp = streams[stream]
+            records[tp] = [decode(entry_id, fields) for entry_id, fields in entries]
+            self._advance(tp, records[tp])
+            self.logs[tp] = records[tp][-1].offset + 1
+        return records
+
+    def _advance(self, tp: TP, records: list[Record]) -> None:
+        if records:
+            self.ends[tp] = max(self.ends.get(tp, 0), records[-1].offset + 1)

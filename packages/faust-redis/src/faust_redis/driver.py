@@ -1,0 +1,96 @@
+"""The transport: ``faust.App("x", broker="redis://…")`` ends up here, by entry point or :func:`register`."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any, ClassVar, Final, cast
+
+import faust
+import redis as redis_py
+from faust.auth import SASLCredentials, SSLCredentials
+from faust.transport import base
+from faust.transport.drivers import TRANSPORTS
+from faust.types.auth import CredentialsT, SASLMechanism
+from faust.types.enums import ProcessingGuarantee
+from faust.types.transports import ConductorT, ConsumerT, ProducerT
+
+from faust_redis.consuming.conductor import Conductor
+from faust_redis.consuming.consumer import Consumer
+from faust_redis.context import Link
+from faust_redis.errors import UnsupportedSettingError
+from faust_redis.fastpath.stream import Stream
+from faust_redis.fastpath.topic import ShortWay
+from faust_redis.producing.producer import Producer
+from faust_redis.redis.servers import server_at
+
+__all__ = ["SCHEMES", "Transport", "register"]
+
+#: What a broker's address may begin with; each is an entry point of the group ``faust.transports``.
+SCHEMES: Final = (
+    "redis",
+    "rediss",
+    "unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+)
+
+
+def register() -> None:
+    """Make the addresses known to Faust in this process, where no entry points are installed that do."""
+    TRANSPORTS.get_alias("kafka")  # reads the entry points, which would be read later and win
+    for scheme in SCHEMES:
+        TRANSPORTS.aliases[scheme] = f"{__name__}:Transport"
+
+
+class Transport(base.Transport):
+    """Redis Streams as Faust's broker.
+
+    Raises:
+        UnsupportedSettingError: The app asks for something that Redis can't keep, such as exactly once.
+    """
+
+    Consumer: ClassVar[type[ConsumerT]] = Consumer
+    Producer: ClassVar[type[ProducerT]] = Producer
+    Conductor: ClassVar[type[ConductorT]] = Conductor
+
+    default_port = 6379
+    driver_version = f"redis={redis_py.__version__}"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        conf = cast(Any, self.app.conf)
+        guarantee = cast(ProcessingGuarantee, conf.processing_guarantee)
+        if guarantee is ProcessingGuarantee.EXACTLY_ONCE:
+            raise UnsupportedSettingError(
+                "processing_guarantee",
+                guarantee.value,
+                "Redis has no transaction over several streams; delivery is at least once",
+            )
+        # Not by the setting's own name, as Faust warns of one that is set after it was read.
+        if conf._Stream is faust.Stream:
+            conf._Stream = Stream
+        self.app.sensors.add(ShortWay())
+        self.addresses = [str(url) for url in self.url]
+        self._login = _login(self.app.conf.broker_credentials, self.app.conf.ssl_context)
+
+    @property
+    def link(self) -> Link:
+        """What the consumer and the producer of one app share: the pool, the scripts, the topics."""
+        return Link.of(self.app, ";".join(self.addresses), lambda: server_at(self.addresses, **self._login))
+
+
+def _login(credentials: CredentialsT | None, context: ssl.SSLContext | None) -> dict[str, Any]:
+    """Return Faust's credentials as :func:`server_at` wants them."""
+    match credentials:
+        case None:
+            return {"ssl_context": context}
+        case SSLCredentials():
+            return {"ssl_context": credentials.context or context}
+        case SASLCredentials() if credentials.mechanism is SASLMechanism.PLAIN:
+            login = {"username": credentials.username, "password": credentials.password}
+            return {**login, "ssl_context": credentials.ssl_context or context}
+    raise UnsupportedSettingError(
+        "broker_credentials", credentials, "Redis knows a user with a password, and certificates"
+    )

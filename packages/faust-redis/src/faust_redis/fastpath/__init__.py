@@ -1,0 +1,1 @@
+"""Shorter ways than Faust's own for the steps that every message takes."""

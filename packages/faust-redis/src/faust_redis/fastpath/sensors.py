@@ -1,0 +1,119 @@
+"""Asking an app's sensors without the way round over those that have nothing to do.
+
+Faust asks every sensor at every step of every event, and carries what each returned in a dictionary. As a
+rule only its monitor has anything to do, and most of what that does for an event is to look for the names of
+its stream and task.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any, Final
+
+from faust.sensors.base import Sensor, SensorDelegate
+from faust.sensors.monitor import Monitor
+from faust.types import TP, AppT
+
+from faust_redis.fastpath.overrides import is_as_made
+
+__all__ = ["Inner", "Sensing"]
+
+
+_EVENT_STEPS: Final = ("on_stream_event_in", "on_stream_event_out")
+
+
+class Inner(Sensor):
+    """A sensor of the transport itself, for what does not take its own short ways."""
+
+
+class Sensing:
+    """Whom to tell about the steps of an event: the sensors that care, or Faust's delegate to all.
+
+    Attributes:
+        messages: Has ``on_message_in`` and ``on_message_out``.
+        events: Has ``on_stream_event_in``, and ``on_stream_event_out`` that takes its state.
+        sends: Has ``on_send_initiated``, and ``on_send_completed`` and ``on_send_error`` that take its state.
+        sends_are_seen: Whether the first of these looks at the message, which has to be made for it.
+    """
+
+    messages: Any
+    events: Any
+    sends: Any
+    sends_are_seen: bool
+
+    def __init__(self, app: AppT) -> None:
+        self._delegate = app.sensors
+        self._known: set[Any] | None = None
+        self.look()
+
+    def look(self) -> None:
+        """Look whether sensors were added or removed."""
+        assert isinstance(self._delegate, SensorDelegate)  # noqa: S101
+        sensors = self._delegate._sensors
+        if sensors != self._known:
+            self._known = set(sensors)
+            self.messages = self._only(self._caring("on_message_in", "on_message_out"))
+            caring = self._caring(*_EVENT_STEPS)
+            counting = [
+                _Counts(each) if is_as_made(each, Monitor, *_EVENT_STEPS) else each for each in caring
+            ]
+            self.events = _Several(counting) if len(counting) > 1 else self._only(counting)
+            self.sends = self._only(self._caring("on_send_initiated", "on_send_completed", "on_send_error"))
+            self.sends_are_seen = not is_as_made(self.sends, Monitor, "on_send_initiated")
+
+    def _caring(self, *steps: str) -> list[Any]:
+        return [
+            each
+            for each in self._known or ()
+            if not (isinstance(each, Inner) or is_as_made(each, Sensor, *steps))
+        ]
+
+    def _only(self, sensors: list[Any]) -> Any:
+        return sensors[0] if len(sensors) == 1 else self._delegate
+
+
+class _Counts:
+    """Counts an event as Faust's monitor does; its names are looked up once for a stream and its task."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._stream: Any = None
+        self._task: Any = None
+        self._names = "", ""
+
+    def on_stream_event_in(self, tp: TP, _offset: int, stream: Any, _event: Any) -> float:
+        monitor = self._monitor
+        task = stream.task_owner
+        if stream is not self._stream or task is not self._task:
+            self._stream, self._task = stream, task
+            self._names = (
+                monitor.stream_lookup.setdefault(stream, str(stream)),
+                monitor.task_lookup.setdefault(task, str(task)),
+            )
+        of_stream, of_task = self._names
+        monitor.events_total += 1
+        monitor.stream_inbound_time[tp] = monotonic()
+        monitor.events_by_stream[of_stream] += 1
+        monitor.events_by_task[of_task] += 1
+        monitor.events_active += 1
+        return monitor.time()
+
+    def on_stream_event_out(self, _tp: TP, _offset: int, _stream: Any, _event: Any, came: float) -> None:
+        monitor = self._monitor
+        monitor.events_active -= 1
+        monitor.events_runtime.append(monitor.time() - came)
+
+
+class _Several:
+    """Tells several sensors of an event: what each returned comes back to it by its place."""
+
+    def __init__(self, sensors: list[Any]) -> None:
+        self._in = [sensor.on_stream_event_in for sensor in sensors]
+        self._out = [sensor.on_stream_event_out for sensor in sensors]
+
+    def on_stream_event_in(self, tp: TP, offset: int, stream: Any, event: Any) -> list[Any]:
+        return [tell(tp, offset, stream, event) for tell in self._in]
+
+    def on_stream_event_out(self, tp: TP, offset: int, stream: Any, event: Any, states: list[Any]) -> None:
+        for tell, state in zip(self._out, states, strict=True):
+            tell(tp, offset, stream, event, state)

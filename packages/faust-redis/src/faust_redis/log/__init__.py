@@ -1,0 +1,1 @@
+"""The data in Redis: keys, entries, topics, changelogs and dead letters."""

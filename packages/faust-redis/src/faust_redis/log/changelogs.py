@@ -1,0 +1,155 @@
+"""Changelogs have one writer: what a former owner of a partition still writes into its table goes nowhere.
+
+An agent may be in the middle of an event when its partition gets another owner, above all in a worker that
+was frozen. The event is delivered again, and the new owner's table counts it. Were the late write let in, it
+would be the last one of its key, and the next recovery would bring an old value back.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from faust.stores.memory import Store as MemoryStore
+from faust.stores.rocksdb import Store as RocksDBStore
+from faust.tables.objects import ChangeloggedObjectManager
+from faust.types import TP, AppT
+from mode import get_logger
+
+from faust_redis.errors import NotOwnerError
+from faust_redis.log.keys import lease_key
+from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.servers import Server
+
+if TYPE_CHECKING:
+    from faust.tables.manager import TableManager
+
+__all__ = ["FENCED", "UNFENCED", "Changelogs"]
+
+logger = get_logger(__name__)
+
+#: The lease under which anybody may write.
+UNFENCED: Final = ""
+#: How ``append_compacted.lua`` begins its refusal of another lease.
+FENCED: Final = "FENCED"
+
+
+class Changelogs:
+    """The leases of one app's member on the changelogs of its tables."""
+
+    def __init__(self, app: AppT, server: Server, scripts: Scripts) -> None:
+        self.app = app
+        self._server = server
+        self._scripts = scripts
+        self._owned: frozenset[TP] = frozenset()
+        self._lease = UNFENCED
+        self._astray: set[TP] = set()
+
+    async def take(self, member_id: str, generation: int, queues: Iterable[TP]) -> None:
+        """Take the leases of the changelogs that a generation's assignment gives this member.
+
+        Must come before they are read: what a former owner writes afterwards is refused. Before that its acks
+        are, for the partitions that its tables go with: what was acked has its changes in the tables.
+
+        Args:
+            queues: The partitions with acks.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away; may be called again.
+        """
+        if not self._tables:
+            return
+        actives = self.app.assignor.assigned_actives()
+        self._owned = frozenset(tp for tp in actives if tp.topic in self._tables)
+        self._lease = f"{generation}:{member_id}"
+        group = self.app.conf.id
+        for tps in (queues, self._owned):
+            await self._take_leases([lease_key(*tp, group) for tp in tps], generation, member_id)
+
+    async def _take_leases(self, keys: Iterable[str], generation: int, member_id: str) -> None:
+        # In one round trip, as there may be hundreds: a pool has no connections for so many calls at a time.
+        calls = [self._scripts.command("take_lease", [key], generation, member_id) for key in keys]
+        for reply in await self._scripts.run("take_lease", calls, self._server.stream):
+            if isinstance(reply, Exception):
+                raise reply
+
+    def lease_for(self, tp: TP) -> str:
+        """Return the lease under which this process may write to a compacted partition.
+
+        Raises:
+            NotOwnerError: It is the changelog of a table whose partition another member owns.
+        """
+        table = self._tables.get(tp.topic)
+        if table is None or not self._lease:
+            return UNFENCED
+        if tp not in self._owned and not (table.is_global or table.use_partitioner):
+            self.went_astray(tp)
+            raise NotOwnerError(*tp)
+        return self._lease
+
+    def went_astray(self, tp: TP) -> None:
+        """Note that a table has a change here that its changelog has refused."""
+        self._astray.add(tp)
+
+    def known(self) -> dict[TP, int]:
+        """Return up to which offset the tables know their changelogs."""
+        known: dict[TP, int] = {}
+        for offsets in (self._recovery.active_offsets, self._recovery.standby_offsets):
+            for tp, offset in offsets.items():
+                if offset is not None and tp.topic in self._tables:
+                    known[tp] = max(offset, known.get(tp, 0))
+        return known
+
+    def forget_astray(self, ends: Mapping[TP, int]) -> None:
+        """Empty the tables that know other things than their changelogs; they are read again from there.
+
+        Args:
+            ends: Of at least the partitions that are known, the last offset plus one.
+        """
+        known = self.known()
+        for tp, offset in known.items():
+            if offset >= ends[tp]:
+                logger.error("%s-%s is shorter than what was read of it, Redis has lost data", *tp)
+                self.went_astray(tp)
+        pending = cast(Any, self.app.tables)._pending_persisted_offsets
+        for tp in self._astray:
+            table = self._tables.get(tp.topic)
+            if table is None:
+                continue
+            logger.warning("table %s: partition %d is read anew from its changelog", table.name, tp.partition)
+            gone = known.keys() if _empty(table, tp.partition) else {tp}
+            for offsets in (self._recovery.active_offsets, self._recovery.standby_offsets, pending):
+                for other in [other for other in gone if other.topic == tp.topic]:
+                    offsets.pop(other, None)
+        self._astray.clear()
+
+    @property
+    def _recovery(self) -> Any:
+        return cast(Any, self.app.tables).recovery
+
+    @property
+    def _tables(self) -> Mapping[str, Any]:
+        tables: Mapping[str, Any] = cast("TableManager", self.app.tables)._changelogs
+        return tables
+
+
+def _empty(table: Any, partition: int) -> bool:
+    """Remove what a partition of a table holds in this process, on disk too; its changelog stays.
+
+    Returns:
+        Whether all other partitions of it went as well.
+    """
+    store = table.data
+    if isinstance(store, ChangeloggedObjectManager):
+        store.data.clear()  # made again from the store below, once that has been read
+        store = store.storage
+    if isinstance(store, MemoryStore):
+        store.data.clear()
+        store._key_partition.clear()
+        return True
+    if isinstance(store, RocksDBStore):
+        store._dbs.pop(partition, None)
+        store._key_index.clear()
+        shutil.rmtree(store.partition_path(partition), ignore_errors=True)
+    return False

@@ -1,0 +1,313 @@
+"""Membership of a consumer group: heartbeats, generations, and the leader's plan.
+
+A generation goes through three states, seen from one member::
+
+    joining ──▶ released ──▶ assigned
+       ▲  the others joined, died or left   │
+       └────────────────────────────────────┘
+
+*joining*: a generation began; partitions of the last one are being given up. *released*: they are, and the
+group waits for everybody to say so. Then the leader (the member with the smallest id) computes the plan with
+Faust's assignor, and each member is *assigned* its part. No member is waited for longer than the rebalance
+time-out: it is put out and enters again when it is done, and its acks are refused by then (``ack.lua``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from time import monotonic
+from typing import Any, Final, cast
+
+from aiokafka.coordinator.protocol import (  # type: ignore[import-untyped]
+    ConsumerProtocolMemberAssignment,
+    ConsumerProtocolMemberMetadata,
+)
+from faust.assignor.partition_assignor import PartitionAssignor
+from faust.types import TP, AppT
+from mode import get_logger
+
+from faust_redis.context import Link
+from faust_redis.log.keys import GroupKeys
+from faust_redis.membership.assignment import own_part
+from faust_redis.redis.commands import BLOCK_MS, REDIS_ERRORS, Outage, is_unavailable
+from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.scripts import NOT_MEMBER
+from faust_redis.tasks import end
+
+#: Seconds for saying goodbye to a Redis that may be gone.
+LEAVE_TIMEOUT: Final = 2.0
+
+__all__ = ["GroupMember", "MemberState"]
+
+logger = get_logger(__name__)
+
+#: Seconds between tries while Redis is away.
+RETRY_DELAY: Final = 0.5
+#: Seconds between heartbeats while a rebalance is under way: the rebalance time-out is only looked at
+#: when somebody beats, and all other steps are told by the signal stream.
+REBALANCE_BEAT: Final = 0.5
+#: Part of the session time-out between heartbeats, at the most. A handler may block the loop for the rest
+#: without its worker being taken for dead.
+LONGEST_SILENCE: Final = 0.05
+
+
+class MemberState(enum.Enum):
+    """Where a member stands within its generation."""
+
+    OUT = "out"
+    JOINING = "joining"
+    RELEASED = "released"
+    ASSIGNED = "assigned"
+
+
+class GroupMember:
+    """One worker's membership.
+
+    Args:
+        on_revoked: Give up all partitions; the member says it has done so once this returns.
+        on_assigned: Take these partitions, owned from now on under this generation.
+        on_reset: Redis has lost the group; called before it is entered anew.
+    """
+
+    def __init__(
+        self,
+        app: AppT,
+        member_id: str,
+        link: Link,
+        *,
+        on_revoked: Callable[[], Awaitable[None]],
+        on_assigned: Callable[[set[TP], int], Awaitable[None]],
+        on_reset: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.app = app
+        self._assignor = cast(PartitionAssignor, app.assignor)
+        self.member_id = member_id
+        self.state = MemberState.OUT
+        self.generation = 0
+        self.subscription: frozenset[str] = frozenset()
+        self.session_timeout: float = app.conf.broker_session_timeout
+        self.heartbeat_interval: float = min(
+            app.conf.broker_heartbeat_interval, self.session_timeout * LONGEST_SILENCE
+        )
+        self.rebalance_timeout: float = app.conf.broker_rebalance_timeout
+        self._keys = GroupKeys.of(app.conf.id)
+        self._redis = link.redis
+        self._scripts = link.scripts
+        self._topics = link.topics
+        self._server = link.server
+        self._signals: StreamConnection | None = None
+        self._on_revoked = on_revoked
+        self._on_assigned = on_assigned
+        self._on_reset = on_reset
+        self._transition: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._last_beat = 0.0
+        self._outage = Outage(f"group {app.conf.id}")
+
+    def subscribe(self, topics: Iterable[str]) -> bool:
+        """Set what this member reads; tells whether that changed (the group is then entered again)."""
+        subscription = frozenset(topics)
+        if subscription == self.subscription:
+            return False
+        self.subscription = subscription
+        self._wake.set()
+        return True
+
+    @property
+    def beat_age(self) -> float:
+        """Seconds since Redis last answered a heartbeat."""
+        return monotonic() - self._last_beat
+
+    @property
+    def may_read(self) -> bool:
+        """The group still counts on this member for longer than a blocking read can take.
+
+        A worker that was frozen, or cut off from Redis, asks the group first and reads afterwards.
+        """
+        return self.state is MemberState.ASSIGNED and self.beat_age < self.session_timeout / 2
+
+    def start(self) -> None:
+        """Begin to take part; survives everything Redis does, until :meth:`leave`."""
+        self._tasks = [asyncio.create_task(self._take_part()), asyncio.create_task(self._read_signals())]
+
+    async def _take_part(self) -> None:
+        joined: frozenset[str] = frozenset()
+        while not self.subscription:
+            await self._wake.wait()
+            self._wake.clear()
+        while True:
+            try:
+                self._wake.clear()
+                if self.state is MemberState.OUT or joined != self.subscription:
+                    joined = self.subscription
+                    await self._join()
+                pause = await self._beat()
+                if pause > 0:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(pause):
+                            await self._wake.wait()
+            except REDIS_ERRORS as error:
+                self._outage.tell(error)
+                await asyncio.sleep(RETRY_DELAY)
+            except Exception as error:
+                logger.exception("group %s: heartbeat failed: %r", self.app.conf.id, error)
+                await asyncio.sleep(RETRY_DELAY)
+
+    async def leave(self) -> None:
+        """Leave the group so that the others take over at once. Never raises for an absent Redis."""
+        await end(self._tasks)
+        await self._settle_transition()
+        self.state = MemberState.OUT
+        try:
+            async with asyncio.timeout(LEAVE_TIMEOUT):
+                await self._scripts.call("group_leave", self._keys, self.member_id)
+        except Exception as error:
+            if not is_unavailable(error):
+                logger.exception("leaving group %s failed: %r", self.app.conf.id, error)
+        if self._signals is not None:
+            await self._signals.close()
+
+    async def _join(self) -> None:
+        if self.state is MemberState.OUT:
+            await self._topics.redeclare()
+        for topic in sorted(self.subscription):
+            await self._topics.facts(topic)
+        metadata = self._assignor.metadata(set(self.subscription)).encode()
+        generation = await self._scripts.call(
+            "group_join", self._keys, self.member_id, metadata, self.generation
+        )
+        logger.info("joined group %s as %s, generation %s", self.app.conf.id, self.member_id, generation)
+        if self.state is MemberState.OUT:
+            self.state = MemberState.JOINING
+
+    async def _beat(self) -> float:
+        """Beat once, take the next step, and return the seconds until the next beat is due."""
+        sent = monotonic()
+        answer = await self._scripts.call(
+            "group_heartbeat",
+            self._keys,
+            self.member_id,
+            int(self.session_timeout * 1000),
+            int(self.rebalance_timeout * 1000),
+        )
+        if answer[0] == NOT_MEMBER:
+            logger.warning("group %s no longer knows %s, joining again", self.app.conf.id, self.member_id)
+            await self._settle_transition()
+            self.state = MemberState.OUT
+            await self._on_reset()
+            return 0
+        generation, leader, released, plan = answer
+        self._last_beat = sent
+        if released and not plan and leader.decode() == self.member_id:
+            await self._plan(generation)
+            return 0
+        if self._transition is not None:
+            if not self._transition.done():
+                return REBALANCE_BEAT
+            transition, self._transition = self._transition, None
+            transition.result()
+            return 0
+        if generation != self.generation:
+            self.state = MemberState.JOINING
+            self._start_transition(self._release(generation))
+            return REBALANCE_BEAT
+        if self.state is MemberState.RELEASED:
+            if plan:
+                self._start_transition(self._take(plan, generation))
+            elif not released:
+                await self._tell_release(generation)  # again, as Redis may have lost it
+            return REBALANCE_BEAT
+        # From when it was sent: after a handler that blocked the loop the next one is due at once.
+        return max(0.0, self.heartbeat_interval - (monotonic() - sent))
+
+    async def _release(self, generation: int) -> None:
+        await self._on_revoked()
+        while True:
+            try:
+                await self._tell_release(generation)
+                break
+            except REDIS_ERRORS as error:
+                self._outage.tell(error)
+                await asyncio.sleep(RETRY_DELAY)
+        self.generation = generation
+        self.state = MemberState.RELEASED
+
+    async def _tell_release(self, generation: int) -> None:
+        metadata = self._assignor.metadata(set(self.subscription)).encode()
+        keys = [self._keys.members, self._keys.released, self._keys.state, self._keys.signal]
+        await self._scripts.call("group_release", keys, self.member_id, generation, metadata)
+
+    async def _take(self, plan: bytes, generation: int) -> None:
+        partitions = {topic: (await self._topics.facts(topic)).partitions for topic in self.subscription}
+        assignment = own_part(self._assignor, ConsumerProtocolMemberAssignment.decode(plan), partitions)
+        self._assignor.on_assignment(assignment)
+        assigned = {TP(tp.topic, tp.partition) for tp in assignment.partitions()}
+        await self._on_assigned(assigned, generation)
+        self.state = MemberState.ASSIGNED
+
+    async def _plan(self, generation: int) -> None:
+        members = cast(dict[bytes, bytes], await self._redis.hgetall(self._keys.members))
+        metadata = {
+            member.decode(): ConsumerProtocolMemberMetadata.decode(encoded)
+            for member, encoded in members.items()
+        }
+        cluster = _Cluster()
+        for member in metadata.values():
+            for topic in member.subscription:
+                cluster.partitions[topic] = set(range((await self._topics.facts(topic)).partitions))
+        plan: list[str | bytes] = []
+        for member_id, assignment in self._assignor.assign(cluster, metadata).items():
+            plan += (member_id, assignment.encode())
+        keys = [self._keys.plan, self._keys.state, self._keys.signal]
+        if await self._scripts.call("group_sync", keys, generation, *plan):
+            logger.info("leading group %s: planned generation %s", self.app.conf.id, generation)
+
+    async def _settle_transition(self) -> None:
+        transition, self._transition = self._transition, None
+        if transition is not None:
+            await end([transition])
+
+    def _start_transition(self, step: Coroutine[Any, Any, None]) -> None:
+        self._transition = asyncio.create_task(step)
+        self._transition.add_done_callback(lambda _: self._wake.set())
+
+    async def _read_signals(self) -> None:
+        """Wake the heartbeat whenever a script has told the group that something changed."""
+        last: bytes | str = "$"
+        while True:
+            try:
+                if self._signals is None:
+                    self._signals = await self._server.blocking(self._keys.signal)
+                reply = await self._signals.execute(
+                    "XREAD", "BLOCK", BLOCK_MS, "STREAMS", self._keys.signal, last
+                )
+            except Exception as error:
+                if isinstance(error, REDIS_ERRORS):
+                    self._outage.tell(error)
+                else:
+                    logger.exception("reading %s failed: %r", self._keys.signal, error)
+                last = "$"
+                signals, self._signals = self._signals, None
+                if signals is not None:
+                    await signals.close()
+                await self._server.relearn()
+                await asyncio.sleep(RETRY_DELAY)
+                continue
+            if reply:
+                last = reply[0][1][-1][0]
+                self._wake.set()
+
+
+class _Cluster:
+    """The little that Faust's assignor asks of aiokafka's ``ClusterMetadata``."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[str, set[int]] = {}
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        """Return the partition numbers of a topic."""
+        return self.partitions.get(topic)

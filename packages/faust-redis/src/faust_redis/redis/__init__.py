@@ -1,0 +1,1 @@
+"""The Redis layer: addresses, connections, scripts and errors."""

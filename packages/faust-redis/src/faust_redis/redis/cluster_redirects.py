@@ -1,0 +1,104 @@
+"""Following a cluster that moves a slot: it answers ``ASK`` for a key that is at its new place already.
+
+The new place takes a command for such a key only right after ``ASKING``, on the same connection. redis-py
+sends the two on any connections it has, and with an even number of them never gets through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+from redis import exceptions
+from redis.asyncio.cluster import ClusterNode, PipelineCommand, RedisCluster
+from redis.asyncio.connection import ConnectionPool
+from redis.cluster import get_node_name
+from redis.exceptions import AskError, ClusterError, MovedError, ResponseError
+
+from faust_redis.redis.connection import StreamConnection
+
+__all__ = ["AskingCluster", "AskingConnection", "closed_in_use"]
+
+#: Redirections of one command: from a map that is out of date to the old place of a slot, and to its new one.
+REDIRECTIONS: Final = 3
+
+
+@contextmanager
+def closed_in_use() -> Iterator[None]:
+    """Say so when redis-py has closed a connection in use, as it does with all when a cluster is down.
+
+    Raises:
+        redis.exceptions.ConnectionError: It has.
+    """
+    try:
+        yield
+    except AttributeError as error:
+        raise exceptions.ConnectionError(
+            f"the connection was closed while it was in use ({error})"
+        ) from error
+
+
+class AskingCluster(RedisCluster):
+    """redis-py's client, and what it gives up on."""
+
+    async def _execute_command(self, target_node: ClusterNode, *args: Any, **kwargs: Any) -> Any:
+        try:
+            with closed_in_use():
+                return await super()._execute_command(target_node, *args, **kwargs)
+        except ClusterError as error:
+            if isinstance(error, ResponseError):  # CLUSTERDOWN: nobody holds the slot
+                raise
+            return await self._follow(target_node, PipelineCommand(1, *args, **kwargs), error)
+
+    async def _follow(self, node: ClusterNode, command: PipelineCommand, given_up: ClusterError) -> Any:
+        asking: list[PipelineCommand] = []
+        for _ in range(1 + REDIRECTIONS):
+            with closed_in_use():
+                await node.execute_pipeline([*asking, command])
+            result = command.result
+            if not isinstance(result, AskError):
+                if isinstance(result, Exception):
+                    raise result
+                return result
+            asking = [] if isinstance(result, MovedError) else [PipelineCommand(0, "ASKING")]
+            node = cast(ClusterNode, self.get_node(node_name=get_node_name(result.host, result.port)))
+        raise given_up
+
+
+class AskingConnection(StreamConnection):
+    """A connection to the holder of a slot; what that has moved already is read at its new place.
+
+    Args:
+        pool_of: Makes what knows how to connect to a host and port.
+    """
+
+    def __init__(self, pool_of: Callable[[str, int], ConnectionPool], host: str, port: int) -> None:
+        super().__init__(pool_of(host, port))
+        self._pool_of = pool_of
+        self._asked: dict[tuple[str, int], StreamConnection] = {}
+
+    async def execute(self, *command: str | bytes | int) -> Any:
+        """Send a command and return its reply.
+
+        Raises:
+            redis.exceptions.RedisError: The node is away, holds the slot no more, or refuses the command.
+        """
+        try:
+            return await super().execute(*command)
+        except AskError as error:
+            if isinstance(error, MovedError):
+                raise
+            place = error.host, error.port
+        if place not in self._asked:
+            self._asked[place] = StreamConnection(self._pool_of(*place))
+        _, reply = await self._asked[place].execute_many((("ASKING",), command))
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def close(self) -> None:
+        """Close the connections; what waits for a reply gets an error."""
+        for connection in self._asked.values():
+            await connection.close()
+        await super().close()

@@ -1,0 +1,221 @@
+"""A connection for the commands of every message: packed and parsed by hiredis, many in one round trip.
+
+redis-py makes the connection and logs in, so addresses, TLS and credentials mean the same as everywhere else.
+Its own reading and writing would cost more than all the rest of the transport: a time-out, a lock and some
+accounting for every single reply. Here a reply costs what hiredis needs to parse it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, cast
+
+import hiredis
+from redis import exceptions
+from redis.asyncio.connection import ConnectionPool, DefaultParser
+
+from faust_redis.redis.commands import SOCKET_TIMEOUT, Command
+
+__all__ = ["StreamConnection"]
+
+#: Seconds that a closing connection may take.
+CLOSE_TIMEOUT: Final = 1.0
+
+_NOT_YET: Final = object()
+_pack = cast(Callable[[Command], bytes], hiredis.pack_command)
+
+
+class _Exchange(NamedTuple):
+    expected: int
+    replies: list[Any]
+    done: asyncio.Future[list[Any]]
+    sent_at: float
+
+
+class StreamConnection:
+    """One connection to Redis, made at first use and again after it broke.
+
+    Any number of tasks may use it at the same time: commands are executed in the order of the calls.
+    Cancelling a call leaves its commands with Redis; their replies are dropped.
+    """
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        """Take a pool that knows how to connect; it keeps its own connections."""
+        self._pool = pool
+        self._protocol: _Protocol | None = None
+        self._connecting = asyncio.Lock()
+
+    async def execute(self, *command: str | bytes | int) -> Any:
+        """Send a command and return its reply.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away, or refuses the command.
+        """
+        (reply,) = await self.execute_many((command,))
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one go and return their replies, among them the errors of single commands.
+
+        Where the connection broke after some replies, each of the others is its error; whether those commands
+        were executed is not known.
+
+        Raises:
+            redis.exceptions.ConnectionError: The connection broke before any reply.
+            redis.exceptions.TimeoutError: The same, as Redis was silent for too long.
+        """
+        protocol = self._protocol
+        if protocol is None or protocol.lost:
+            protocol = await self._connect()
+        replies = await protocol.exchange(commands)
+        if any(isinstance(reply, exceptions.ReadOnlyError) for reply in replies):
+            # A replica by now: whoever is the primary may answer at the same address.
+            protocol.break_off(exceptions.ConnectionError("this server is no primary any more"))
+        return replies
+
+    def abort(self) -> None:
+        """Break the connection: what waits for a reply gets an error."""
+        if self._protocol is not None:
+            self._protocol.break_off(exceptions.ConnectionError("the connection was given up"))
+
+    async def close(self) -> None:
+        """Close the connection; what waits for a reply gets an error."""
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None:
+            await protocol.close()
+
+    async def _connect(self) -> _Protocol:
+        async with self._connecting:
+            if self._protocol is None or self._protocol.lost:
+                connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+                await connection.connect()
+                self._protocol = _Protocol(connection)
+            return self._protocol
+
+
+class _Protocol(asyncio.Protocol):
+    """Takes over the socket of a connection that redis-py has made."""
+
+    def __init__(self, connection: Any) -> None:
+        self.lost = False
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(
+            protocolError=exceptions.InvalidResponse,
+            replyError=DefaultParser.parse_error,
+            notEnoughData=_NOT_YET,
+        )
+        self._waiting: deque[_Exchange] = deque()
+        self._unsent: list[bytes] = []
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
+        self._unwritten = 0
+        self._closed = self._loop.create_future()
+        # Kept, as a stream writer that is collected closes its socket.
+        self._writer = connection._writer
+        connection._reader = connection._writer = None
+        self._transport: asyncio.Transport = self._writer.transport
+        self._transport.set_protocol(self)
+
+    def exchange(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
+        """Send commands; the future gets their replies."""
+        done: asyncio.Future[list[Any]] = self._loop.create_future()
+        if not commands:
+            done.set_result([])
+            return done
+        # First of all, as it fails for what is no string: nobody would ask Redis for the replies then.
+        packed = [_pack(command) for command in commands]
+        now = self._loop.time()
+        is_idle = not self._waiting
+        self._waiting.append(_Exchange(len(commands), [], done, now))
+        if is_idle and not self.lost:
+            self._transport.write(b"".join(packed))
+        else:
+            if not self._unsent:
+                self._loop.call_soon(self._flush)
+            self._unsent += packed
+        if self._watchdog is None:
+            self._watchdog = self._loop.call_at(now + SOCKET_TIMEOUT, self._look)
+        return done
+
+    def _flush(self) -> None:
+        """Write what all tasks have asked for in this turn of the event loop, in one system call.
+
+        What comes while Redis has nothing to do does not wait for that: a turn is most of what a lone command
+        would cost here.
+        """
+        packed, self._unsent = b"".join(self._unsent), []
+        if not self.lost:
+            self._transport.write(packed)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand replies out to those who wait, in order."""
+        self._heard_at = self._loop.time()
+        self._reader.feed(data)
+        gets = self._reader.gets
+        try:
+            while self._waiting:
+                expected, replies, done, _ = self._waiting[0]
+                while len(replies) < expected:
+                    reply = gets()
+                    if reply is _NOT_YET:
+                        return
+                    replies.append(reply)
+                self._waiting.popleft()
+                if not done.done():
+                    done.set_result(replies)
+        except exceptions.InvalidResponse as error:
+            self.break_off(exceptions.ConnectionError(f"Redis sent no valid reply: {error}"))
+
+    def eof_received(self) -> bool:
+        """Close our side too."""
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell those who wait."""
+        why = error or "end of stream"
+        self.break_off(exceptions.ConnectionError(f"Redis closed the connection ({why})"))
+        if not self._closed.done():
+            self._closed.set_result(None)
+
+    def break_off(self, error: Exception) -> None:
+        """Give the connection up at once."""
+        self.lost = True
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        while self._waiting:
+            expected, replies, done, _ = self._waiting.popleft()
+            if done.done():
+                continue
+            if replies:
+                done.set_result(replies + [error] * (expected - len(replies)))
+            else:
+                done.set_exception(error)
+        self._transport.abort()
+
+    async def close(self) -> None:
+        """Give the connection up and wait until the socket is closed."""
+        self.break_off(exceptions.ConnectionError("the connection is closed"))
+        await asyncio.wait([self._closed], timeout=CLOSE_TIMEOUT)
+
+    def _look(self) -> None:
+        """Break the connection when Redis has been silent for too long; else look again later.
+
+        What still goes out or comes in, however slowly, is no silence.
+        """
+        self._watchdog = None
+        if not self._waiting:
+            return
+        unwritten = self._transport.get_write_buffer_size()
+        if unwritten != self._unwritten:
+            self._unwritten = unwritten
+            self._heard_at = self._loop.time()
+        due = max(self._waiting[0].sent_at, self._heard_at) + SOCKET_TIMEOUT
+        if due <= self._loop.time():
+            self.break_off(exceptions.TimeoutError(f"no reply from Redis in {SOCKET_TIMEOUT:g} s"))
+        else:
+            self._watchdog = self._loop.call_at(due, self._look)

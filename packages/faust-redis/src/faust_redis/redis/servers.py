@@ -1,0 +1,310 @@
+"""Where the streams live: one Redis, one found by Sentinel, or the nodes of a Redis Cluster.
+
+============================================  ===============================================================
+address                                       means
+============================================  ===============================================================
+``redis://user:password@host:6379/0``         one server; ``rediss://`` for TLS, ``unix:///path`` a socket
+``redis+sentinel://host:26379/service/0``     the primary of ``service``; more sentinels after a ``;``
+``redis+cluster://host:6379``                 a cluster; more nodes to ask first after a ``;``
+============================================  ===============================================================
+
+The latter two take ``rediss+…`` for TLS. What redis-py reads from the query of an address is read here too
+(``?ssl_ca_certs=…``), for Sentinels themselves ``sentinel_username`` and ``sentinel_password``.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar, cast
+from urllib.parse import urlsplit, urlunsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.connection import ConnectionPool, SSLConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException
+
+from faust_redis.errors import BrokerAddressError
+from faust_redis.redis.cluster_redirects import AskingCluster, AskingConnection, closed_in_use
+from faust_redis.redis.commands import SOCKET_TIMEOUT, Command, is_unavailable
+from faust_redis.redis.connection import StreamConnection
+
+__all__ = ["Server", "server_at"]
+
+_Client = TypeVar("_Client", Redis, RedisCluster)
+
+_KINDS: Final = {"cluster", "sentinel"}
+#: Commands whose replies are taken as they come: redis-py would build a dict per entry, only for us to take
+#: it apart again.
+_RAW: Final = ("XREADGROUP", "XREAD", "XRANGE")
+_SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
+
+
+class CommandStream(Protocol):
+    """Sends many commands at once."""
+
+    async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands in one go and return their replies, among them the errors of single commands."""
+
+    async def close(self) -> None:
+        """Give up the connections; they are made again at next use."""
+
+
+class Server(Protocol):
+    """What the transport asks of it.
+
+    Attributes:
+        commands: A pool for everything that does not block.
+        stream: For what every message needs: adding entries and acking them.
+    """
+
+    commands: Redis
+    stream: CommandStream
+
+    def lane(self, key: str) -> str:
+        """Return the name of the blocking read that brings a key; keys of the same name share one."""
+
+    async def blocking(self, key: str) -> StreamConnection:
+        """Return a new connection of its own to whoever holds a key, for a blocking read."""
+
+    async def unblock(self, key: str, client_id: int) -> None:
+        """End what a connection made by :meth:`blocking` for this key waits for."""
+
+    async def relearn(self) -> None:
+        """Find out anew who holds what, after an error. Never raises for an absent Redis."""
+
+    async def aclose(self) -> None:
+        """Give up the pool."""
+
+
+class SingleServer:
+    """One Redis."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.commands = _raw(Redis.from_pool(ConnectionPool(**options)))
+        self.stream: CommandStream = StreamConnection(self.commands.connection_pool)
+
+    def lane(self, key: str) -> str:
+        """One read brings all keys."""
+        return ""
+
+    async def blocking(self, key: str) -> StreamConnection:
+        """Connect once more."""
+        return StreamConnection(self.commands.connection_pool)
+
+    async def unblock(self, key: str, client_id: int) -> None:
+        """End a blocking read."""
+        await self.commands.client_unblock(client_id)
+
+    async def relearn(self) -> None:
+        """Nothing to find out."""
+
+    async def aclose(self) -> None:
+        """Give up the pool."""
+        await self.stream.close()
+        await self.commands.aclose()
+
+
+class SentinelServer(SingleServer):
+    """The primary that Sentinel names; asked again with each new connection."""
+
+    def __init__(
+        self, sentinels: Sequence[tuple[str, int]], service: str, options: Mapping[str, Any], **asking: Any
+    ) -> None:
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            list(sentinels), sentinel_kwargs={**_common(), **asking}
+        )
+        # Connections of the pool's own class: they ask Sentinel, and go when their server turns replica.
+        given = {name: value for name, value in options.items() if name not in ("host", "port")}
+        secure = given.pop("connection_class", None) is not None
+        pool = SentinelConnectionPool(service, sentinel, ssl=secure, **given)  # type: ignore[no-untyped-call]
+        self.commands = _raw(Redis.from_pool(pool))
+        self.stream: CommandStream = StreamConnection(pool)
+
+
+class ClusterServer:
+    """The nodes of a cluster. Each partition is read on a connection of its own: one ``XREADGROUP`` takes
+    only keys of one slot."""
+
+    def __init__(self, nodes: Sequence[tuple[str, int]], options: Mapping[str, Any]) -> None:
+        self._options = {name: value for name, value in options.items() if name not in ("host", "port")}
+        given = {name: value for name, value in self._options.items() if name != "connection_class"}
+        given.pop("db", None)
+        given.pop("retry", None)
+        self._cluster = AskingCluster(
+            startup_nodes=[ClusterNode(host, port) for host, port in nodes],
+            ssl="connection_class" in self._options,
+            # What to repeat is decided by those who call; a repeated XADD would be a second entry.
+            retry=Retry(NoBackoff(), 0),
+            # After so many MOVED it would close all connections, those in use as well; see `relearn`.
+            reinitialize_steps=0,
+            **given,
+        )
+        self.commands = cast(Redis, _raw(self._cluster))
+        self.stream: CommandStream = _ClusterStream(self._cluster)
+
+    def lane(self, key: str) -> str:
+        """Each key is read for itself."""
+        return key
+
+    async def blocking(self, key: str) -> StreamConnection:
+        """Connect to the node that holds a key."""
+        node = await self._node(key)
+        return AskingConnection(self._pool_of, node.host, int(node.port))
+
+    async def unblock(self, key: str, client_id: int) -> None:
+        """End a blocking read on the node that holds the key."""
+        node = await self._node(key)
+        await self._cluster.execute_command("CLIENT UNBLOCK", client_id, target_nodes=node)
+
+    async def relearn(self) -> None:
+        """Ask the nodes for the map of slots."""
+        try:
+            await self._cluster.nodes_manager.initialize()
+        except Exception as error:
+            if not is_unavailable(error) and not isinstance(error, RedisClusterException):
+                raise
+
+    async def aclose(self) -> None:
+        """Give up the pools of all nodes."""
+        await self._cluster.aclose()
+
+    def _pool_of(self, host: str, port: int) -> ConnectionPool:
+        return ConnectionPool(host=host, port=port, **self._options)
+
+    async def _node(self, key: str) -> ClusterNode:
+        await self._cluster.initialize()
+        return cast(ClusterNode, self._cluster.get_node_from_key(key))
+
+
+class _ClusterStream:
+    """Many commands at once to a cluster: redis-py knows which of them go to which node."""
+
+    def __init__(self, cluster: RedisCluster) -> None:
+        self._cluster = cluster
+
+    async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands and return their replies, among them the errors of single commands."""
+        pipeline = self._cluster.pipeline()
+        for command in commands:
+            pipeline.execute_command(*command)
+        with closed_in_use():
+            return await pipeline.execute(raise_on_error=False)
+
+    async def close(self) -> None:
+        """Nothing to do: the connections are the cluster's."""
+
+
+def server_at(
+    addresses: Sequence[str],
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> Server:
+    """Return the server behind these addresses; it connects at first use.
+
+    Args:
+        addresses: Of one deployment. Several are sentinels or nodes to ask first.
+        username, password: Where the address has none.
+        ssl_context: For TLS, in place of what the address says about it.
+
+    Raises:
+        BrokerAddressError: The addresses make no sense.
+    """
+    address = addresses[0]
+    scheme, _, kind = urlsplit(address).scheme.partition("+")
+    if scheme not in ("redis", "rediss", "unix") or (kind and kind not in _KINDS):
+        raise BrokerAddressError(
+            address, "its scheme is none of redis, rediss, unix, redis+sentinel, redis+cluster"
+        )
+    if not kind and len(addresses) > 1:
+        raise BrokerAddressError(
+            "; ".join(addresses), "one server has one address; say redis+sentinel:// or redis+cluster://"
+        )
+    places = [_place(each, kind) for each in addresses]
+    service, database = _service(address) if kind == "sentinel" else ("", "")
+    options = {**_common(), **_options(address, kind, database)}
+    asking = {
+        name.removeprefix("sentinel_"): options.pop(name) for name in _SENTINEL_OPTIONS if name in options
+    }
+    if username is not None:
+        options.setdefault("username", username)
+    if password is not None:
+        options.setdefault("password", password)
+    if ssl_context is not None:
+        if kind:
+            raise BrokerAddressError(
+                address, f"no ssl_context for a {kind}: say rediss+{kind}://…?ssl_ca_certs=…"
+            )
+        options.update(connection_class=_GivenContext.of(ssl_context))
+    if scheme == "unix":
+        del options["socket_keepalive"]
+    if kind == "sentinel":
+        return SentinelServer(places, service, options, **asking)
+    if kind == "cluster":
+        if options.pop("db", 0):
+            raise BrokerAddressError(address, "a cluster has no database but 0")
+        return ClusterServer(places, options)
+    return SingleServer(options)
+
+
+class _GivenContext(SSLConnection):
+    """TLS with a context made by the app."""
+
+    context: ssl.SSLContext
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = self.context
+
+    @classmethod
+    def of(cls, context: ssl.SSLContext) -> type[_GivenContext]:
+        return type("GivenContext", (cls,), {"context": context})
+
+
+def _common() -> dict[str, Any]:
+    return {
+        "protocol": 2,
+        "socket_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "socket_keepalive": True,
+        "retry": Retry(NoBackoff(), 0),
+    }
+
+
+def _raw(redis: _Client) -> _Client:
+    for command in _RAW:
+        redis.response_callbacks.pop(command, None)
+    return redis
+
+
+def _place(address: str, kind: str) -> tuple[str, int]:
+    try:
+        parts = urlsplit(address)
+        return parts.hostname or "localhost", parts.port or (26379 if kind == "sentinel" else 6379)
+    except ValueError as error:
+        raise BrokerAddressError(address, str(error)) from error
+
+
+def _service(address: str) -> tuple[str, str]:
+    name, _, database = urlsplit(address).path.strip("/").partition("/")
+    if not name:
+        raise BrokerAddressError(
+            address, "it lacks the service's name, as in redis+sentinel://host:26379/name/0"
+        )
+    return name, database
+
+
+def _options(address: str, kind: str, database: str) -> dict[str, Any]:
+    """Return what redis-py reads from an address, which knows nothing of our kinds."""
+    parts = urlsplit(address)
+    path = f"/{database}" if kind == "sentinel" else parts.path
+    plain = parts._replace(scheme=parts.scheme.partition("+")[0], path=path)
+    try:
+        return dict(parse_url(urlunsplit(plain)))
+    except ValueError as error:
+        raise BrokerAddressError(address, str(error)) from error

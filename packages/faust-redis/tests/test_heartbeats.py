@@ -1,0 +1,68 @@
+"""How a group counts the time of its members, whatever the clock of Redis does."""
+
+from __future__ import annotations
+
+import pytest
+from redis.asyncio import Redis
+
+from faust_redis.log.keys import GroupKeys
+from faust_redis.redis.scripts import Scripts
+from tests.test_streams import streams
+
+__all__ = ["streams"]
+
+
+@pytest.fixture
+async def scripts(streams: Redis) -> Scripts:
+    """Two members of a group, as scripts make them."""
+    scripts = Scripts(streams)
+    for member in ("one", "two"):
+        await scripts.call("group_join", GroupKeys.of("group"), member, b"", 0)
+    return scripts
+
+
+async def members_after(scripts: Scripts, streams: Redis, *beating: str) -> set[bytes | str]:
+    """Return who is in the group after these members beat, one after the other."""
+    for member in beating:
+        await scripts.call("group_heartbeat", GroupKeys.of("group"), member, 3000, 60_000)
+    return set(await streams.hkeys(GroupKeys.of("group").members))
+
+
+async def shift(streams: Redis, *members: str, milliseconds: int) -> None:
+    """Move heartbeats in time, as a clock that jumps by as much the other way does."""
+    for member in members:
+        await streams.zincrby(GroupKeys.of("group").heartbeats, milliseconds, member)
+
+
+async def test_who_alone_is_silent_for_longer_than_the_session_timeout_is_put_out(
+    scripts: Scripts, streams: Redis
+) -> None:
+    await shift(streams, "two", milliseconds=-3001)
+    assert await members_after(scripts, streams, "one") == {b"one"}
+
+
+async def test_nobody_is_put_out_when_all_were_silent_whoever_beats_first_again(
+    scripts: Scripts, streams: Redis
+) -> None:
+    await shift(streams, "one", "two", milliseconds=-60_000)
+    assert await members_after(scripts, streams, "one", "one") == {b"one", b"two"}
+
+
+async def test_a_member_that_died_before_the_clock_was_set_back_is_put_out_in_time(
+    scripts: Scripts, streams: Redis
+) -> None:
+    await shift(streams, "one", "two", milliseconds=3_600_000)
+    assert await members_after(scripts, streams, "one") == {b"one", b"two"}
+
+    await shift(streams, "two", milliseconds=-3001)
+    assert await members_after(scripts, streams, "one") == {b"one"}
+
+
+async def test_a_member_without_a_heartbeat_is_given_time_and_put_out_after_it(
+    scripts: Scripts, streams: Redis
+) -> None:
+    await streams.delete(GroupKeys.of("group").heartbeats)
+    assert await members_after(scripts, streams, "one") == {b"one", b"two"}
+
+    await shift(streams, "two", milliseconds=-3001)
+    assert await members_after(scripts, streams, "one") == {b"one"}

@@ -1,0 +1,208 @@
+"""What Redis may do to a running program: every message is worked on all the same, and nobody spins.
+
+The streams live on a server of the test's own; what the workers saw is noted on another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import faust
+import pytest
+import redis
+
+from faust_redis.testing import HOST, RedisServer, eventually, wait_until
+from tests.conftest import StartWorker, Worker, numbers_seen, send_numbers
+
+SESSION_TIMEOUT = 3
+#: How many keys the numbers are sent with. Ten of these names leave one of four partitions empty.
+KEYS = 20
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path / "redis", "enable-debug-command yes", "maxmemory-policy noeviction") as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: RedisServer) -> str:
+    return f"redis://{HOST}:{server.port}/0"
+
+
+@asynccontextmanager
+async def sending(url: str) -> AsyncIterator[list[int]]:
+    """Send a number every few milliseconds, until the block ends and Redis has confirmed all."""
+    app = faust.App("sender", broker=url, topic_partitions=4)
+    topic = app.topic("numbers", key_type=str)
+    await app.maybe_start_producer()
+    sent: list[int] = []
+
+    async def send() -> None:
+        while True:
+            await topic.send(key=f"k{len(sent) % KEYS}", value=len(sent))
+            sent.append(len(sent))
+            await asyncio.sleep(0.005)
+
+    task = asyncio.create_task(send())
+    try:
+        yield sent
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await app.producer.flush()
+        await app.producer.stop()
+
+
+async def more(sent: list[int], count: int = 50) -> None:
+    """Wait until so many more numbers were sent."""
+    goal = len(sent) + count
+    await eventually(lambda: len(sent) >= goal, f"{goal} numbers sent")
+
+
+def generation(server: RedisServer) -> str:
+    return str(server.call("HGET", "faust:{counting}:state", "generation"))
+
+
+def all_seen(notes: redis.Redis, sent: list[int]) -> None:
+    wait_until(lambda: set(numbers_seen(notes)) == set(sent), "every number to be worked on", 60)
+
+
+def in_order(notes: redis.Redis) -> None:
+    """Check the order of first sights: what comes again comes late."""
+    by_key: dict[int, list[int]] = defaultdict(list)
+    for number in dict.fromkeys(numbers_seen(notes)):
+        by_key[number % KEYS].append(number)
+    assert all(numbers == sorted(numbers) for numbers in by_key.values())
+
+
+def quiet(worker: Worker) -> None:
+    """Check that an outage of seconds is not a flood of complaints."""
+    complaints = [line for line in worker.printed().splitlines() if "Redis is away" in line]
+    assert len(complaints) < 100, complaints[-5:]
+    assert "Traceback" not in worker.printed()
+
+
+async def test_connections_that_are_killed_again_and_again(
+    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    worker = start_worker(url, notes_url=redis_url)
+    async with sending(url) as sent:
+        for _ in range(15):
+            await more(sent, 10)
+            server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    all_seen(notes, sent)
+    quiet(worker)
+
+
+@pytest.mark.parametrize("seconds", [SESSION_TIMEOUT - 1, SESSION_TIMEOUT + 2])
+async def test_a_server_that_hangs(
+    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str, seconds: int
+) -> None:
+    worker = start_worker(url, notes_url=redis_url, session_timeout=str(SESSION_TIMEOUT))
+    start_worker(url, notes_url=redis_url, session_timeout=str(SESSION_TIMEOUT))
+    async with sending(url) as sent:
+        await more(sent)
+        before = generation(server)
+        await asyncio.to_thread(server.call, "DEBUG", "SLEEP", seconds)
+        await more(sent)
+
+    all_seen(notes, sent)
+    in_order(notes)
+    quiet(worker)
+    assert generation(server) == before, "a server that hangs for all is no worker that died"
+
+
+async def test_memory_that_is_full_for_a_while(
+    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    worker = start_worker(url, notes_url=redis_url)
+    async with sending(url) as sent:
+        await more(sent)
+        server.call("CONFIG", "SET", "maxmemory", "1")
+        await more(sent)
+        server.call("CONFIG", "SET", "maxmemory", "0")
+        await more(sent)
+
+    all_seen(notes, sent)
+    in_order(notes)
+    quiet(worker)
+    assert sorted(numbers_seen(notes)) == sent, "what was refused and sent again came twice"
+
+
+async def test_workers_that_start_when_memory_is_full_work_off_what_fills_it(
+    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    app = faust.App("sender", broker=url, topic_partitions=4)
+    backlog = app.topic("doubled", key_type=str)
+    await app.maybe_start_producer()
+    for number in range(200):
+        await backlog.send(key=f"k{number % 10}", value=number)
+    await app.producer.flush()
+    await app.producer.stop()
+    server.call("CONFIG", "SET", "maxmemory", "1")
+    start_worker(url, notes_url=redis_url)
+
+    wait_until(lambda: notes.llen("doubled") == 200, "every number to be worked on")
+    wait_until(lambda: not any(server.call("XLEN", f"{{doubled:{p}}}") for p in range(4)), "empty streams")
+
+
+async def test_a_primary_that_is_a_replica_for_a_while(
+    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    worker = start_worker(url, notes_url=redis_url)
+    async with sending(url) as sent:
+        await more(sent)
+        server.call("REPLICAOF", HOST, 1)
+        await more(sent)
+        server.call("REPLICAOF", "NO", "ONE")
+        await more(sent)
+
+    all_seen(notes, sent)
+    in_order(notes)
+    quiet(worker)
+
+
+async def test_a_server_that_lost_its_data_is_said_to_have_lost_it(
+    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    worker = start_worker(url, notes_url=redis_url)
+    await send_numbers(url, 20)
+    wait_until(lambda: notes.llen("doubled") == 20, "20 numbers")
+
+    server.kill()
+    server.start()
+    await send_numbers(url, 20, first=20)
+
+    wait_until(lambda: set(numbers_seen(notes)) == set(range(40)), "20 more numbers")
+    wait_until(lambda: "is gone in Redis" in worker.printed(), "a word on what was lost")
+
+
+async def test_scripts_that_are_forgotten_are_loaded_again(
+    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    start_worker(url, notes_url=redis_url)
+    async with sending(url) as sent:
+        for _ in range(40):
+            await more(sent, 2)
+            server.call("SCRIPT", "FLUSH")
+
+    all_seen(notes, sent)
+
+
+async def test_a_handler_that_blocks_the_loop_for_less_than_the_session_timeout_causes_no_rebalance(
+    url: str, server: RedisServer, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    for _ in range(2):
+        start_worker(url, notes_url=redis_url, session_timeout=str(2 * SESSION_TIMEOUT), block="4")
+    before = generation(server)
+    await send_numbers(url, 4)
+
+    wait_until(lambda: notes.llen("doubled") == 4, "4 numbers", 60)
+    assert generation(server) == before
+    assert sorted(numbers_seen(notes)) == list(range(4))

@@ -1,0 +1,182 @@
+"""The transport on Redis as operators run it: TLS, users, sockets, Sentinel, a cluster."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import faust
+import pytest
+import redis
+
+from faust_redis import BrokerAddressError
+from faust_redis.redis.servers import server_at
+from faust_redis.testing import (
+    HOST,
+    Cluster,
+    RedisServer,
+    cluster,
+    eventually,
+    free_port,
+    self_signed_certificate,
+    sentinel,
+    wait_until,
+)
+from tests.conftest import StartWorker, numbers_seen, send_numbers
+from tests.test_redis_faults import all_seen, in_order, more, sending
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def redis_cluster(shared_cluster: Cluster) -> Cluster:
+    shared_cluster.empty()
+    return shared_cluster
+
+
+async def test_a_user_a_password_and_a_database_come_from_the_address(
+    tmp_path: Path, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    user = "user ada on >open%sesame ~* &* +@all"
+    with RedisServer(tmp_path / "redis", user, "requirepass other") as server:
+        url = f"redis://ada:open%25sesame@{HOST}:{server.port}/3"
+        start_worker(url, notes_url=redis_url)
+        await send_numbers(url, 20)
+
+        wait_until(lambda: notes.llen("doubled") == 20, "20 numbers")
+        with redis.Redis.from_url(url) as client:
+            assert client.exists("faust:{counting}:state")
+
+
+async def test_a_unix_socket(
+    tmp_path: Path, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    path = tmp_path / "s.sock"
+    with RedisServer(tmp_path / "redis", f'unixsocket "{path}"'):
+        start_worker(f"unix://{path}", notes_url=redis_url)
+        await send_numbers(f"unix://{path}", 20)
+
+        wait_until(lambda: notes.llen("doubled") == 20, "20 numbers")
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
+async def test_tls_by_address_and_by_the_apps_own_context(
+    tmp_path: Path, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    cert, key = self_signed_certificate(tmp_path)
+    port = free_port()
+    files = (f'tls-cert-file "{cert}"', f'tls-key-file "{key}"')
+    with RedisServer(tmp_path / "redis", f"tls-port {port}", *files, "tls-auth-clients no"):
+        url = f"rediss://{HOST}:{port}/0"
+        start_worker(f"{url}?ssl_ca_certs={cert}", notes_url=redis_url)
+        context = ssl.create_default_context(cafile=str(cert))
+        app = faust.App("sender", broker=url, topic_partitions=4, ssl_context=context)
+        await app.maybe_start_producer()
+        await app.topic("numbers", key_type=str).send(key="k", value=7)
+        await app.producer.flush()
+        await app.producer.stop()
+
+        wait_until(lambda: notes.lrange("doubled", 0, -1) == ["14"], "a number")
+
+
+async def test_sentinel_is_asked_for_the_primary_and_a_failover_is_followed(
+    tmp_path: Path, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    with sentinel(tmp_path) as (url, (primary, replica)):
+        start_worker(url, notes_url=redis_url)
+        await send_numbers(url, 50)
+        wait_until(lambda: notes.llen("doubled") == 50, "50 numbers")
+
+        primary.kill()
+        await send_numbers(url, 50, first=50)
+
+        wait_until(lambda: notes.llen("doubled") == 100, "50 more numbers, through the new primary")
+        assert replica.call("INFO", "replication")["role"] == "master"
+        assert sorted(set(numbers_seen(notes))) == list(range(100))
+
+
+async def test_a_cluster_carries_every_message_once_in_the_order_of_its_key(
+    redis_cluster: Cluster, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    start_worker(redis_cluster.url, notes_url=redis_url, app="spread")
+    start_worker(redis_cluster.url, notes_url=redis_url, app="spread")
+    await send_numbers(redis_cluster.url, 200)
+
+    wait_until(lambda: notes.llen("doubled") == 200, "200 numbers")
+    seen = numbers_seen(notes)
+    assert sorted(seen) == list(range(200))
+    for key in range(10):
+        assert [n for n in seen if n % 10 == key] == list(range(key, 200, 10))
+
+
+async def test_slots_that_move_are_followed(
+    redis_cluster: Cluster, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    start_worker(redis_cluster.url, notes_url=redis_url, app="moved")
+    await send_numbers(redis_cluster.url, 50)
+    wait_until(lambda: notes.llen("doubled") == 50, "50 numbers")
+
+    for key in ("{numbers:0}", "{numbers:1}", "{doubled:2}", "faust:{moved}:state"):
+        redis_cluster.move(key)
+    await send_numbers(redis_cluster.url, 50, first=50)
+
+    wait_until(lambda: set(numbers_seen(notes)) == set(range(100)), "50 more numbers")
+
+
+@pytest.mark.parametrize("key", ["{numbers:0}", "{doubled:1}", "faust:{asked}:state"])
+async def test_work_goes_on_while_a_slot_moves(
+    redis_cluster: Cluster, start_worker: StartWorker, notes: redis.Redis, redis_url: str, key: str
+) -> None:
+    worker = start_worker(redis_cluster.url, notes_url=redis_url, app="asked")
+    async with sending(redis_cluster.url) as sent:
+        await more(sent)
+        with redis_cluster.moving(key):
+            await more(sent, 200)
+            so_far = len(sent)
+            await eventually(lambda: len(set(notes.lrange("doubled", 0, -1))) >= so_far, "outputs of all")
+        await more(sent)
+
+    all_seen(notes, sent)
+    in_order(notes)
+    assert "Traceback" not in worker.printed()
+
+
+async def test_a_cluster_that_loses_a_primary_goes_on_with_its_replica(
+    redis_cluster: Cluster, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    start_worker(redis_cluster.url, notes_url=redis_url, app="bereft")
+    await send_numbers(redis_cluster.url, 50)
+    wait_until(lambda: notes.llen("doubled") == 50, "50 numbers")
+
+    redis_cluster.holder("{numbers:0}").kill()
+    await send_numbers(redis_cluster.url, 50, first=50)
+
+    wait_until(lambda: set(numbers_seen(notes)) == set(range(100)), "50 more numbers, through the replica")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "reason"),
+    [
+        (["http://h"], "its scheme is none of"),
+        (["redis+sentinel://h:26379"], "lacks the service's name"),
+        (["redis://h", "redis://i"], "one server has one address"),
+        (["redis+cluster://h/1"], "no database but 0"),
+        (["redis://h:port"], "port"),
+    ],
+)
+def test_an_address_that_makes_no_sense_is_refused_with_the_reason(addresses: list[str], reason: str) -> None:
+    with pytest.raises(BrokerAddressError, match=reason):
+        server_at(addresses)
+
+
+def test_an_error_about_an_address_hides_its_password() -> None:
+    with pytest.raises(BrokerAddressError) as caught:
+        server_at(["redis://ada:secret@h:port"])
+    assert "secret" not in str(caught.value)
+    assert "secret" not in repr(caught.value)

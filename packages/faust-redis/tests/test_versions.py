@@ -1,0 +1,154 @@
+"""What matters most, in short, on the oldest and the newest Redis; all other tests run on the one between."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from faust_redis import DeadLetters
+from faust_redis.redis.probe import probe, uses
+from faust_redis.redis.scripts import _SOURCES
+from faust_redis.redis.servers import server_at
+from faust_redis.testing import HOST, RedisServer, cluster, eventually, sentinel, wait_until
+from tests.conftest import StartWorker, numbers_seen, send_numbers
+from tests.redis_versions import VERSIONS, binary_of
+from tests.test_features import PROGRAM as FEATURES
+from tests.test_features import send_words
+from tests.test_tombstones import AN_HOUR, INDEX, STREAM, Log
+from tests.test_trimming import try_groups
+
+OTHERS = [version for version in VERSIONS if version != "7.4"]
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server of the version that a test asks for."""
+    version = request.param
+    with RedisServer(tmp_path_factory.mktemp(f"redis-{version}"), binary=binary_of(version)) as running:
+        yield running
+
+
+@pytest.fixture
+def url(server: RedisServer) -> str:
+    """The address of the server, which is empty."""
+    server.call("FLUSHALL")
+    return f"redis://{HOST}:{server.port}/0"
+
+
+@pytest.mark.parametrize("server", list(VERSIONS), indirect=True)
+async def test_the_probe_finds_out_what_a_version_can_do(server: RedisServer, url: str) -> None:
+    link = server_at([url])
+    found = await probe(link, "faust:{app}:state")
+    await link.aclose()
+
+    used = "offsets by XADD 0-*, takeovers by XAUTOCLAIM, acks and trimming by EVALSHA"
+    newer = found.release >= (8, 2)
+    assert uses(found) == used + ("; has XACKDEL too, not used" if newer else "")
+    assert server.call("KEYS", "*") == [], "trying has left something behind"
+
+
+@pytest.mark.parametrize("server", OTHERS, indirect=True)
+async def test_programs_run_while_their_workers_die_their_events_fail_and_their_groups_are_lost(
+    server: RedisServer, url: str, start_worker: StartWorker
+) -> None:
+    with redis.Redis.from_url(url, decode_responses=True) as notes:
+        notes.sadd("poison", "3")
+        first, second = (start_worker(url, work="0.005", ready=False) for _ in range(2))
+        asking = start_worker(url, program=FEATURES, ready=False)
+        for worker in (first, second, asking):
+            worker.wait_ready()
+        await send_numbers(url, 200)
+        await send_words(url, *["red"] * 5)
+        wait_until(lambda: len(numbers_seen(notes)) > 20 and notes.llen("tried"), "both to be at work")
+        wait_until(lambda: notes.hgetall("counts") == {"red": "5"}, "five words to be counted")
+        wait_until(lambda: not any(notes.xlen(f"{{words:{p}}}") for p in range(2)), "all to be acked")
+        wait_until(lambda: notes.lrange("asked", 0, -1) == ["42"], "an answer")
+
+        for worker in (first, asking):
+            worker.signal(signal.SIGKILL)
+        start_worker(url, program=FEATURES, ready=False)  # it has nothing but what is in Redis
+        await send_words(url, "red")
+        others = {number for number in range(200) if number != 3}
+        wait_until(lambda: set(numbers_seen(notes)) == others, "the other numbers, those of the dead too")
+        wait_until(lambda: notes.hget("counts", "red") == "6", "the count to go on")
+
+        link = server_at([url])
+        dead = DeadLetters(link.commands)
+        await eventually(lambda: _letters(dead), "a dead letter")
+        wait_until(lambda: not _left(notes), "empty streams")
+        for partition in range(4):
+            notes.xgroup_destroy(f"{{numbers:{partition}}}", "counting")
+        notes.delete("poison")
+        (letter,) = await dead.page(["numbers"])
+        assert (letter.value, letter.attempts, letter.error) == (b"3", 5, "ValueError: 3 is poison")
+        await dead.replay(letter.id)
+        await send_numbers(url, 20, first=200)
+        await link.aclose()
+
+        wait_until(lambda: set(numbers_seen(notes)) == set(range(220)), "the groups to be made again")
+        wait_until(lambda: not _left(notes), "empty streams again")
+        assert second.process.poll() is None
+
+
+async def _letters(dead: DeadLetters) -> int:
+    return (await dead.counts(["numbers"]))["numbers"]
+
+
+def _left(notes: redis.Redis) -> int:
+    return sum(int(notes.xlen(f"{{{topic}:{p}}}")) for topic in ("numbers", "doubled") for p in range(4))
+
+
+@pytest.mark.parametrize("server", OTHERS, indirect=True)
+def test_trimming_takes_what_no_group_needs_and_nothing_else(server: RedisServer, url: str) -> None:
+    try_groups(url, examples=15)
+
+
+@pytest.mark.parametrize("server", OTHERS, indirect=True)
+def test_logs_are_compacted_and_old_tombstones_go(server: RedisServer, url: str) -> None:
+    log = Log(url)
+    for value in ("1", "2", None):
+        log.write("gone", value)
+        log.write("kept", value or "3")
+    assert log.keys() == ["gone", "kept"]
+
+    assert log.expire(0) == 1
+    assert log.keys() == ["kept"]
+
+
+@pytest.mark.parametrize("server", OTHERS, indirect=True)
+def test_entries_older_than_a_retention_go(server: RedisServer, url: str) -> None:
+    log = Log(url)
+    log.write("old", "1")
+    log.write("new", "1", at=int(time.time() * 1000))
+
+    assert log.client.eval(_SOURCES["expire_entries"], 2, STREAM, INDEX, AN_HOUR, 100) == 1
+    assert log.keys() == ["new"]
+    assert log.client.hkeys(INDEX) == ["new"]
+
+
+@pytest.mark.parametrize("version", OTHERS)
+async def test_a_cluster_carries_messages(
+    version: str, tmp_path: Path, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    with cluster(tmp_path, replicas=0, binary=binary_of(version)) as nodes:
+        start_worker(nodes.url, notes_url=redis_url)
+        await send_numbers(nodes.url, 50)
+
+        wait_until(lambda: notes.llen("doubled") == 50, "50 numbers")
+    assert sorted(numbers_seen(notes)) == list(range(50))
+
+
+@pytest.mark.parametrize("version", OTHERS)
+async def test_sentinel_names_the_primary(
+    version: str, tmp_path: Path, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+) -> None:
+    with sentinel(tmp_path, binary=binary_of(version)) as (url, _):
+        start_worker(url, notes_url=redis_url)
+        await send_numbers(url, 50)
+
+        wait_until(lambda: notes.llen("doubled") == 50, "50 numbers")

@@ -1,0 +1,171 @@
+"""The command `parley`: runs the whole service, one part of it, or tells where its Redis is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from parley.cli.load_options import load
+from pipeline.errors import ParleyError, SettingsError
+from pipeline.settings import STAGES, Settings
+
+if TYPE_CHECKING:
+    from parley.cli.dead import Selection
+
+EXIT_FAILED = 1
+EXIT_WRONG_SETTING = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="parley")
+def cli() -> None:
+    """A chat service on Faust agents and Redis Streams.
+
+    Settings come from the environment or a .env file; README.md lists them.
+    """
+
+
+# The commands import what they run when they run: `parley redis --url` must not wait for Faust to load.
+
+
+@cli.command()
+@click.option("--with-parent", is_flag=True, help="Stop when the process that started this one ends.")
+def up(with_parent: bool) -> None:
+    """Run everything on this machine: Redis (unless REDIS_URL is set), the four agents, the web."""
+    from parley.cli.up import run
+
+    sys.exit(run(with_parent=with_parent))
+
+
+@cli.command()
+@click.argument("stage", type=click.Choice(STAGES))
+def agent(stage: str) -> None:
+    """Run the agent of one stage; run it again elsewhere to share its work."""
+    from parley.cli.agent import run
+
+    run(stage, Settings.load())
+
+
+@cli.command()
+def web() -> None:
+    """Run one web process."""
+    from parley.cli.web import run
+
+    run(Settings.load())
+
+
+@cli.command()
+@click.option("--url", "url_only", is_flag=True, help="Print only the URL of the embedded Redis that runs.")
+def redis(url_only: bool) -> None:
+    """Tell which Redis is used, and how to reach it."""
+    from parley.cli.redis import run
+
+    run(Settings.load(), url_only=url_only)
+
+
+cli.add_command(load)
+
+
+@cli.group()
+def dead() -> None:
+    """Look at messages that were given up, send them again, drop them."""
+
+
+def _selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which dead letters are meant."""
+    for option in (
+        click.option("--older-than", metavar="AGE", help="Only those given up before, as 15m, 2h, 7d."),
+        click.option("--newer-than", metavar="AGE", help="Only those given up since, as 15m, 2h, 7d."),
+        click.option("--topic", "topics", multiple=True, help="Only of this topic; may be repeated."),
+    ):
+        command = option(command)
+    return command
+
+
+def _selection(topics: tuple[str, ...], newer_than: str | None, older_than: str | None) -> Selection:
+    from parley.cli.dead import Selection, age
+
+    try:
+        return Selection(
+            topics or STAGES,
+            age(newer_than) if newer_than else None,
+            age(older_than) if older_than else None,
+        )
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from None
+
+
+@dead.command("list")
+@_selecting
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def dead_list(limit: int, as_json: bool, **which: Any) -> None:
+    """List dead letters, the latest first."""
+    from parley.cli.dead import list_letters
+
+    list_letters(Settings.load(), _selection(**which), limit=limit, as_json=as_json)
+
+
+@dead.command("show")
+@click.argument("letter_id", metavar="ID")
+@click.option("--private", is_flag=True, help="Show what people wrote, too.")
+def dead_show(letter_id: str, private: bool) -> None:
+    """Show one dead letter."""
+    from parley.cli.dead import show
+
+    show(Settings.load(), letter_id, private=private)
+
+
+@dead.command("replay")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that the options select, instead of IDs.")
+@_selecting
+def dead_replay(ids: tuple[str, ...], everything: bool, **which: Any) -> None:
+    """Send dead letters to their stage once more, oldest first."""
+    from parley.cli.dead import replay
+
+    replay(Settings.load(), ids, _chosen(ids, everything, which))
+
+
+@dead.command("drop")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that the options select, instead of IDs.")
+@_selecting
+def dead_drop(ids: tuple[str, ...], everything: bool, **which: Any) -> None:
+    """Delete dead letters."""
+    from parley.cli.dead import drop
+
+    drop(Settings.load(), ids, _chosen(ids, everything, which))
+
+
+def _chosen(ids: tuple[str, ...], everything: bool, which: dict[str, Any]) -> Selection | None:
+    """Return what `--all` selects, None when ids are named; one of both it must be."""
+    if everything == bool(ids) or (ids and any(which.values())):
+        raise click.UsageError("name the dead letters by id, or say --all, with --topic and the like")
+    return _selection(**which) if everything else None
+
+
+@cli.command()
+@click.option("--stage", type=click.Choice(STAGES), help="Show the partitions of this stage, too.")
+@click.option("--once", is_flag=True, help="Show the figures once and end.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one object for each look.")
+def top(stage: str | None, once: bool, as_json: bool) -> None:
+    """Show the stages at work: rates, backlog, times, workers."""
+    from parley.cli.top import run
+
+    run(Settings.load(), stage=stage, once=once, as_json=as_json)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `parley`; an error of our own is one line on stderr."""
+    try:
+        cli.main(args=arguments, prog_name="parley")
+    except SettingsError as exc:
+        click.echo(f"parley: {exc}", err=True)
+        sys.exit(EXIT_WRONG_SETTING)
+    except ParleyError as exc:
+        click.echo(f"parley: {exc}", err=True)
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,5 @@
+"""`python -m parley.cli` is `parley`."""
+
+from parley.cli import main
+
+main()

@@ -1,0 +1,254 @@
+"""`parley top`: the stages at a glance, in a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+import click
+import orjson
+from redis.exceptions import RedisError
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from parley.cli.store import store
+from pipeline.errors import ParleyError
+from pipeline.settings import STAGES, Settings
+from pipeline.telemetry.stages.snapshot import Partition, Snapshot, Stage, Worker
+from pipeline.telemetry.stages.state import State
+from pipeline.telemetry.stages.watch import INTERVAL, StageWatch
+
+_SIGNS = {
+    State.STOPPED: ("■", "bold red"),
+    State.STALLED: ("‖", "bold red"),
+    State.SLOW: ("▲", "bold yellow"),
+    State.WORKING: ("▶", "green"),
+    State.IDLE: ("○", "dim"),
+}
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+# Columns of the terminal from which on the less important ones are shown as well.
+_WIDE, _MEDIUM = 140, 100
+# The course of a stage: blocks, and looks for each of them.
+_TREND = 15
+_TREND_STEP = 6
+
+
+def run(settings: Settings, *, stage: str | None, once: bool, as_json: bool) -> None:
+    """Show the stages until Ctrl-C.
+
+    Args:
+        stage: show the partitions of this one, too.
+        once: show them once; also when the output is no terminal.
+        as_json: one JSON object per look, as `/api/stages` has it.
+
+    Raises:
+        ParleyError: Redis does not answer, and the figures were asked for once.
+    """
+    console = Console()
+    once = once or not (as_json or console.is_terminal)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_run(settings, console, stage, once=once, as_json=as_json))
+
+
+async def _run(settings: Settings, console: Console, stage: str | None, *, once: bool, as_json: bool) -> None:
+    async with store(settings) as redis:
+        watch = StageWatch(redis, STAGES)
+        try:
+            if once:
+                await _show_once(watch, console, stage, as_json=as_json)
+            elif as_json:
+                async for seen in _follow(watch):
+                    click.echo(_json(seen) if isinstance(seen, Snapshot) else orjson.dumps({"error": seen}))
+            else:
+                await _show(watch, console, stage)
+        finally:
+            await watch.stop()
+
+
+async def _show_once(watch: StageWatch, console: Console, stage: str | None, *, as_json: bool) -> None:
+    try:
+        snapshot = await watch.snapshot()
+    except (RedisError, OSError) as exc:
+        raise ParleyError(f"Redis does not answer: {exc}") from exc
+    if as_json:
+        click.echo(_json(snapshot))
+    else:
+        console.print(screen(snapshot, watch, stage, console.width))
+
+
+async def _show(watch: StageWatch, console: Console, stage: str | None) -> None:
+    shown: RenderableType = Text("Looking …")
+    with Live(shown, console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
+        async for seen in _follow(watch):
+            if isinstance(seen, Snapshot):
+                shown = screen(seen, watch, stage, console.width)
+                live.update(shown, refresh=True)
+            else:
+                trouble = Text(f"Redis does not answer ({seen}); trying on", style="bold red")
+                live.update(Group(trouble, shown), refresh=True)
+
+
+async def _follow(watch: StageWatch) -> AsyncIterator[Snapshot | str]:
+    """Yield each look; a text when Redis did not answer it."""
+    while True:
+        try:
+            yield await watch.snapshot()
+        except (RedisError, OSError) as exc:
+            yield str(exc)
+        await asyncio.sleep(INTERVAL)
+
+
+def screen(snapshot: Snapshot, watch: StageWatch, stage: str | None, width: int) -> RenderableType:
+    """Return what is shown of a snapshot; `stage` as in `run`."""
+    parts: list[RenderableType] = [_head(snapshot), _stages(snapshot.stages, watch, width)]
+    chosen = [each for each in snapshot.stages if each.name == stage]
+    if chosen:
+        parts += [Text(f"\nPartitions of {stage}", style="bold"), _partitions(chosen[0].partitions)]
+    workers = [(each.name, worker) for each in (chosen or snapshot.stages) for worker in each.workers]
+    if not chosen:
+        workers = [*(("web", node) for node in snapshot.web), *workers]
+    parts += [Text("\nWorkers", style="bold"), _workers(workers)]
+    return Group(*parts)
+
+
+def _head(snapshot: Snapshot) -> Text:
+    troubled = [each for each in snapshot.stages if each.state in (State.STOPPED, State.STALLED, State.SLOW)]
+    head = Text.assemble(("Parley", "bold"), f"  {datetime.fromtimestamp(snapshot.at):%H:%M:%S}  ")
+    for each in troubled:
+        head.append(f"{each.name} is {each.state}: {each.why}  ", _SIGNS[each.state][1])
+    return head if troubled else head.append("all stages work", "green")
+
+
+def _stages(stages: Sequence[Stage], watch: StageWatch, width: int) -> Table:
+    cells: dict[str, Callable[[Stage], RenderableType]] = {
+        "stage": lambda each: Text(each.name, style="bold"),
+        "state": lambda each: _state(each.state),
+        "in/s": lambda each: _rate(each.rate_in),
+        "out/s": lambda each: _rate(each.rate_out),
+        "lag": lambda each: _count(each.lag),
+        "pending": lambda each: _count(each.pending),
+        "oldest": lambda each: duration(each.oldest_age),
+        "wait p50": lambda each: duration(each.wait.p50),
+        "wait p99": lambda each: duration(each.wait.p99),
+        "work p50": lambda each: duration(each.work.p50),
+        "work p99": lambda each: duration(each.work.p99),
+        "retry": lambda each: _alarming(each.retrying, "yellow"),
+        "dead": lambda each: _alarming(each.dead_letters, "red"),
+        "workers": lambda each: str(sum(worker.alive for worker in each.workers)),
+        "out, of late": lambda each: trend(point.rate_out for point in watch.history[each.name]),
+    }
+    hidden = set() if width >= _WIDE else {"wait p99", "work p99", "out, of late"}
+    hidden |= set() if width >= _MEDIUM else {"retry", "oldest"}
+    shown = {name: cell for name, cell in cells.items() if name not in hidden}
+    table = _table(*shown)
+    for each in stages:
+        table.add_row(*(cell(each) for cell in shown.values()))
+    return table
+
+
+def _partitions(partitions: Sequence[Partition]) -> Table:
+    table = _table(
+        "nr", "state", "in/s", "out/s", "lag", "pending", "oldest", "retry", "dead", "ever", "owner"
+    )
+    for each in partitions:
+        table.add_row(
+            str(each.number),
+            _state(each.state),
+            *map(_rate, (each.rate_in, each.rate_out)),
+            *map(_count, (each.lag, each.pending)),
+            duration(each.oldest_age),
+            _alarming(each.retrying, "yellow"),
+            _alarming(each.dead_letters, "red"),
+            _count(each.added),
+            each.owner or "-",
+        )
+    return table
+
+
+def _workers(workers: Sequence[tuple[str, Worker]]) -> Table:
+    table = _table("of", "worker", "beat", "at work", "done/s", "handled", "failed", "up", "partitions")
+    for stage, each in workers:
+        style = "red" if not each.alive else "yellow" if each.silent else ""
+        table.add_row(
+            stage,
+            Text(each.id, style=style),
+            Text(duration(each.heartbeat_age) if each.alive else "gone", style=style),
+            _count(each.working),
+            _rate(each.rate),
+            *map(_count, (each.handled, each.failed)),
+            duration(each.uptime),
+            ranges(each.partitions),
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    left = {"stage", "state", "of", "worker", "owner", "partitions", "out, of late"}
+    for column in columns:
+        table.add_column(column, justify="left" if column in left else "right", no_wrap=True)
+    return table
+
+
+def _state(state: State) -> Text:
+    sign, style = _SIGNS[state]
+    return Text(f"{sign} {state}", style=style)
+
+
+def _alarming(count: int, style: str) -> Text:
+    return Text(_count(count), style=style if count else "")
+
+
+def _count(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
+
+
+def _rate(rate: float | None) -> str:
+    if rate is None:
+        return "-"
+    return f"{rate:,.1f}" if 0 < rate < 9.95 else f"{rate:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration for people, as `12 ms`, `1.2 s` or `2:05 h`; a dash for None."""
+    if seconds is None:
+        return "-"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.1f} ms" if seconds < 0.00995 else f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02} h"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Return ascending numbers as `0-2, 5`."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return ", ".join("-".join(map(str, part)) for part in parts) or "none"
+
+
+def trend(rates: Iterable[float | None]) -> str:
+    """Return rates as a line of blocks, the latest at the right; the highest fills its block."""
+    known = [0.0 if rate is None else rate for rate in rates][-_TREND * _TREND_STEP :]
+    tail = len(known) % _TREND_STEP
+    steps = [known[at : at + _TREND_STEP] for at in range(tail, len(known), _TREND_STEP)]
+    if tail:
+        steps.insert(0, known[:tail])
+    levels = [max(step) for step in steps]
+    top = max(levels, default=0.0)
+    if not top:
+        return "▁" * len(levels)
+    return "".join(_BLOCKS[max(1, round(level / top * (len(_BLOCKS) - 1)))] for level in levels)
+
+
+def _json(snapshot: Snapshot) -> bytes:
+    return orjson.dumps(snapshot)

@@ -1,0 +1,214 @@
+"""`parley up`: the whole service on one machine, started and stopped in order.
+
+Redis first, unless the user named one; then the four agents and the web, at the same time. On the way down
+the other way round: the web takes no more messages, the agents finish what they hold, Redis writes its file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+
+from parley.cli.agent import health_port
+from parley.cli.children import Child, describe_exit, die_with_our_parent, die_with_parent
+from parley.cli.console import Console
+from parley.local.embedded import EmbeddedRedis, folder_of
+from parley.local.ports import bind_error, local_url
+from pipeline.errors import EmbeddedRedisError, SettingsError
+from pipeline.settings import STAGES, Settings
+
+# The three together stay below the 10 s in which `up` promises to be gone.
+_WEB_PATIENCE_SECONDS = 2.5
+_AGENT_PATIENCE_SECONDS = 4.0
+_REDIS_PATIENCE_SECONDS = 2.0
+
+_ASK_EVERY_SECONDS = 0.1
+_ASK_TIMEOUT = aiohttp.ClientTimeout(total=2)
+_SAY_WAITING_EVERY_SECONDS = 15.0
+_LOOK_AT_REDIS_EVERY_SECONDS = 0.2
+_EXIT_WRONG_SETTING = 2
+
+
+def run(*, with_parent: bool) -> int:
+    """Run everything until a signal comes; return the exit status.
+
+    Args:
+        with_parent: stop when the parent process ends. For `make up`, which a kill -9 may hit.
+
+    Raises:
+        SettingsError: a setting is wrong, or PORT is taken.
+        EmbeddedRedisError: no Redis can run here, or another copy uses the folder.
+    """
+    if with_parent and not die_with_our_parent(signal.SIGTERM):
+        return 0
+    settings = _development_settings()
+    if reason := bind_error(settings.host, settings.port):
+        raise SettingsError(
+            "PORT", str(settings.port), f"a port that is free on {settings.host}; this one: {reason}"
+        )
+    if settings.redis_configured:
+        return asyncio.run(Everything(settings, None).run())
+    redis = EmbeddedRedis(
+        folder_of(settings.data_dir, settings.port), preexec=die_with_parent(signal.SIGTERM)
+    )
+    try:
+        redis.start()
+        return asyncio.run(Everything(settings, redis).run())
+    finally:
+        redis.stop(_REDIS_PATIENCE_SECONDS)
+
+
+def _development_settings() -> Settings:
+    settings = Settings.load()
+    if "app_env" in settings.model_fields_set:
+        return settings
+    # The children are to see it too.
+    os.environ["APP_ENV"] = "development"
+    return Settings.load()
+
+
+class Everything:
+    """The parts of the service, and their way up and down."""
+
+    def __init__(self, settings: Settings, redis: EmbeddedRedis | None) -> None:
+        """Describe the parts; `run` starts them.
+
+        Args:
+            settings: of all parts.
+            redis: the embedded server, already at work; None when the user's own is used.
+        """
+        self._settings = settings
+        self._redis = redis
+        self._console = Console()
+        self._stop = asyncio.Event()
+        self._status = 0
+        self._ready = False
+        self._agent_ports: dict[str, int] = {}
+        self._agents = [self._child(stage, "agent", stage) for stage in STAGES]
+        several = settings.web_processes > 1
+        names = [f"web.{n}" for n in range(1, settings.web_processes + 1)] if several else ["web"]
+        self._webs = [self._child(name, "web") for name in names]
+
+    async def run(self) -> int:
+        """Run until a signal comes or a part refuses its settings; return the exit status."""
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(sig, self._stop.set)
+        children = [*self._agents, *self._webs]
+        tasks = [asyncio.create_task(child.keep_running(self._may_restart)) for child in children]
+        tasks.append(asyncio.create_task(self._announce_ready()))
+        if self._redis is not None:
+            tasks.append(asyncio.create_task(self._keep_redis(self._redis)))
+        try:
+            await self._stop.wait()
+        finally:
+            self._console.announce("Parley stops")
+            await self._stop_all(self._webs, _WEB_PATIENCE_SECONDS)
+            await self._stop_all(self._agents, _AGENT_PATIENCE_SECONDS)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._console.close()
+        return self._status
+
+    def _child(self, name: str, *arguments: str) -> Child:
+        def command() -> list[str]:
+            return [sys.executable, "-m", "parley.cli", *arguments]
+
+        return Child(name, command, lambda: self._environment(name), self._console.say)
+
+    def _environment(self, name: str) -> Mapping[str, str]:
+        """Return the environment of a part, made anew for each start: a port may have been taken."""
+        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        if self._redis is not None:
+            environment["REDIS_URL"] = self._redis.local_url
+        if name in STAGES:
+            self._agent_ports[name] = health_port(name, self._settings)
+            environment[f"{name.upper()}_PORT"] = str(self._agent_ports[name])
+        return environment
+
+    def _may_restart(self, status: int) -> bool:
+        """Return whether a part that ended is to be started again: not one that refused its settings."""
+        if status == _EXIT_WRONG_SETTING and not self._ready:
+            self._status = status
+            self._stop.set()
+            return False
+        return True
+
+    async def _stop_all(self, children: list[Child], patience: float) -> None:
+        await asyncio.gather(*(child.stop(patience) for child in children))
+
+    async def _keep_redis(self, redis: EmbeddedRedis) -> None:
+        """Start Redis again, on its old port, whenever it ends."""
+        while True:
+            await asyncio.sleep(_LOOK_AT_REDIS_EVERY_SECONDS)
+            status = redis.process.poll() if redis.process is not None else None
+            if status is None:
+                continue
+            self._console.say("redis", f"{describe_exit(status)}; starting again")
+            redis.spawn()
+            try:
+                await asyncio.to_thread(redis.wait_ready)
+            except EmbeddedRedisError as exc:
+                self._console.say("redis", str(exc))
+
+    async def _announce_ready(self) -> None:
+        """Wait until every part is ready; say where the service is."""
+        started = time.monotonic()
+        say_next = started + _SAY_WAITING_EVERY_SECONDS
+        async with aiohttp.ClientSession(timeout=_ASK_TIMEOUT) as http:
+            while waiting := await self._not_ready(http):
+                if time.monotonic() > say_next:
+                    self._console.announce(f"Still waiting for {', '.join(waiting)}")
+                    say_next += _SAY_WAITING_EVERY_SECONDS
+                await asyncio.sleep(_ASK_EVERY_SECONDS)
+        self._ready = True
+        settings = self._settings
+        self._console.announce(f"Redis: {self._describe_redis()}")
+        self._console.announce(f"Model: {describe_model(settings)}")
+        self._console.announce(f"Parley is ready: {local_url(settings.host, settings.port)}")
+
+    async def _not_ready(self, http: aiohttp.ClientSession) -> list[str]:
+        """Return the names of the parts that are not ready, empty when all are."""
+        settings = self._settings
+        web = local_url(settings.host, settings.port)
+        agents = {stage: local_url(settings.host, port) for stage, port in self._agent_ports.items()}
+        parts = {child.name: child for child in (*self._agents, *self._webs)}
+        # Several web processes share one port; the system hands connections round, so ask a few times.
+        asks = [(name, agents.get(name, web)) for name in parts]
+        answers = await asyncio.gather(*(_is_ready(http, url) for _, url in asks))
+        return [
+            name for (name, _), ready in zip(asks, answers, strict=True) if not ready or not parts[name].alive
+        ]
+
+    def _describe_redis(self) -> str:
+        if self._redis is None:
+            return self._settings.masked_redis_url()
+        return f"{self._redis.url}, embedded; data in {_short(self._redis.folder)}"
+
+
+async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
+    # A connection of its own for each question, or one web process would answer for all.
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+        async with http.get(f"{url}/readyz", headers={"Connection": "close"}) as response:
+            return response.status == 200
+    return False
+
+
+def describe_model(settings: Settings) -> str:
+    """Return in words which model answers."""
+    if settings.model_kind == "eliza":
+        return "ELIZA, built in; set HF_TOKEN or MODEL_URL for a language model"
+    return f"{settings.model or 'the one served'} at {settings.model_url} ({settings.model_kind})"
+
+
+def _short(path: Path) -> str:
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,105 @@
+"""Bounds given on the command line, and whether a test kept them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from parley.loadtest.histogram import Histogram
+from parley.loadtest.measures import Measures
+
+EXIT_BROKEN: Final = 3
+EXIT_NOTHING: Final = 4
+EXIT_FAULT: Final = 5
+"""Statuses of `parley load`: a bound was broken; nothing could be measured; something happened that must
+never happen, whatever the bounds. 2 is a wrong argument."""
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s|m|h)?")
+
+
+def span(text: str) -> float:
+    """Read `50ms`, `1.5s`, `2m` or `1h`, without a unit seconds; return seconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _SPAN.fullmatch(text.strip().lower())
+    if not found:
+        raise ValueError(
+            f"{text!r} is no span of time such as 50ms, 1.5s or 2m; the units are us, ms, s, m, h"
+        )
+    return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def told(seconds: float) -> str:
+    """Return a duration as people say it."""
+    if seconds == math.inf:
+        return "nothing"
+    if not seconds:
+        return "0 s"
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 0.9995:
+        milliseconds = seconds * 1000
+        return f"{milliseconds:.1f} ms" if milliseconds < 99.95 else f"{milliseconds:.0f} ms"
+    return f"{seconds:.2f} s"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One bound and what was measured, both as people say them.
+
+    Attributes:
+        fault: it is no bound that was given, but something that must never happen, and did.
+    """
+
+    name: str
+    bound: str
+    measured: str
+    kept: bool
+    fault: bool = False
+
+
+def percentile(histogram: Histogram, percent: float) -> float:
+    """Return a percentile; when nothing was counted, one that keeps no bound."""
+    return histogram.percentile(percent) if histogram.count else math.inf
+
+
+_Figure = Callable[[Measures], float]
+
+# By option of the command: what is measured, whether the bound is the most or the least, and how it is told.
+_FIGURES: Mapping[str, tuple[_Figure, bool, Callable[[float], str]]] = {
+    "max_p50": (lambda measures: percentile(measures.latency, 50), True, told),
+    "max_p99": (lambda measures: percentile(measures.latency, 99), True, told),
+    "max_ttft_p99": (lambda measures: percentile(measures.first_token, 99), True, told),
+    "max_lost": (lambda measures: measures.faults.lost, True, "{:.0f}".format),
+    "max_errors": (lambda measures: measures.problems.total(), True, "{:.0f}".format),
+    "min_rate": (lambda measures: measures.rate, False, "{:.1f}/s".format),
+    "min_goodput": (lambda measures: measures.goodput, False, "{:.1f}/s".format),
+}
+
+
+def judge(measures: Measures, bounds: Mapping[str, float | None]) -> list[Verdict]:
+    """Return a verdict for each bound that was given; faults that must never be are always judged.
+
+    Lost messages are judged by their bound alone, but for answers that are lost from the history.
+    """
+    verdicts = []
+    for option, bound in bounds.items():
+        if bound is not None:
+            figure, most, tell = _FIGURES[option]
+            measured = figure(measures)
+            kept = measured <= bound if most else measured >= bound
+            verdicts.append(Verdict(option.replace("_", "-"), tell(bound), tell(measured), kept))
+    found = {name: count for name, count in asdict(measures.faults).items() if name != "lost"}
+    found |= {f"tokens {name}": count for name, count in asdict(measures.token_faults).items()}
+    found |= {f"history {name}": count for name, count in asdict(measures.history_faults).items()}
+    verdicts += [
+        Verdict(name, "0", str(count), kept=False, fault=True) for name, count in found.items() if count
+    ]
+    # The last lines of a report are those that are read.
+    return sorted(verdicts, key=lambda verdict: not verdict.kept)

@@ -1,0 +1,257 @@
+"""The outcome of a load test, as a table for a terminal and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, astuple
+from datetime import UTC
+from importlib.metadata import version
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from parley.loadtest.bounds import told
+from parley.loadtest.findings import findings, of_service
+from parley.loadtest.histogram import Histogram
+from parley.loadtest.idle import Idle
+from parley.loadtest.machine import machine
+from parley.loadtest.measures import Measures
+from parley.loadtest.outcome import Outcome
+from parley.loadtest.plan import Plan
+from parley.loadtest.usage import Usage
+
+PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
+
+#: Durations of answers with those of messages that were not sent because each waited for the one before it.
+HELD_BACK = "answer, held back ones too"
+
+#: The columns of `used_rows`.
+USED = ("process", "number", "cores", "per answer", "memory")
+
+#: Of the JSON. It grows when a key is taken away or changes its meaning, not when one is added.
+FORMAT = 1
+
+
+def to_json(outcome: Outcome) -> dict[str, Any]:
+    """Return all of it, durations in seconds; docs/load-testing.md names the keys."""
+    measures = outcome.measures
+    plan = asdict(outcome.plan)
+    del plan["phase"]
+    return {
+        "format": FORMAT,
+        "parley": version("parley"),
+        "finished": outcome.finished.astimezone(UTC).isoformat(timespec="seconds"),
+        "service": outcome.service,
+        "command": outcome.command,
+        "machine": machine(),
+        "plan": plan,
+        "model": asdict(outcome.pace) if outcome.pace is not None else None,
+        "status": outcome.status,
+        "passed": outcome.passed,
+        "bounds": [asdict(verdict) for verdict in outcome.verdicts],
+        "warnings": outcome.warnings,
+        "findings": findings(outcome),
+        "cut_short": measures.cut_short,
+        "unfinished": measures.unfinished,
+        "elapsed": measures.elapsed,
+        "sent": measures.sent,
+        "answered": measures.answered,
+        "rate": measures.rate,
+        "goodput": measures.goodput,
+        "latency": _percentiles(measures.latency),
+        "latency_held_back": _percentiles(held) if (held := outcome.held_back) is not None else None,
+        "first_token": _percentiles(measures.first_token),
+        "between_tokens": _percentiles(measures.between_tokens),
+        "tokens": measures.tokens,
+        "characters": measures.characters,
+        "faults": asdict(measures.faults),
+        "token_faults": asdict(measures.token_faults),
+        "history_faults": asdict(measures.history_faults),
+        "histories": {"read": measures.histories, "unread": measures.unread},
+        "only_in_history": measures.only_in_history,
+        "unshaped": measures.unshaped,
+        "errors": dict(measures.problems),
+        "cuts": measures.cuts,
+        "idle": {**asdict(measures.idle), "kb_each": measures.idle.kb_each},
+        "used": {kind: asdict(used) for kind, used in outcome.processes.items()},
+        "generator": {
+            "cpu": measures.cpu,
+            "lag": _percentiles(measures.lag),
+            "late": _percentiles(measures.late),
+        },
+        "seconds": [
+            {
+                "second": at,
+                "sent": each.sent,
+                "answered": each.answered,
+                "failed": each.failed,
+                "p50": each.latency.percentile(50),
+                "p99": each.latency.percentile(99),
+                "max": each.latency.longest,
+            }
+            for at, each in sorted((dict(measures.timeline()) | measures.seconds).items())
+        ],
+        "usage": [
+            {
+                "at": spell.at,
+                "seconds": spell.seconds,
+                "machine_cores": spell.machine / spell.seconds if spell.seconds else 0.0,
+                "cores": {kind: spell.cores(kind) for kind in spell.used},
+                "memory": {kind: used.memory for kind, used in spell.used.items()},
+            }
+            for spell in outcome.spells
+        ],
+    }
+
+
+def progress(plan: Plan, measures: Measures) -> RenderableType:
+    """Return a line or two on how far a test is."""
+    # The last second that is over.
+    last = measures.seconds.get(int(measures.elapsed) - 1)
+    now = f"{last.answered}/s now" if last else "starting" if measures.elapsed < 1 else "0/s now"
+    end = f" of {plan.duration:g} s" if plan.duration else ""
+    faults = measures.wrong
+    line = f"{measures.elapsed:5.1f} s{end}   sent {measures.sent}   answered {measures.answered}   {now}"
+    tail = f"p50 {_short(measures.latency, 50)}   p99 {_short(measures.latency, 99)}"
+    return Group(
+        Text(line),
+        Text(f"{tail}   errors {measures.problems.total()}   faults {faults}", "red" if faults else "dim"),
+    )
+
+
+def show(outcome: Outcome, console: Console) -> None:
+    """Print the table, and below it line by line what else there is to know; broken bounds come last."""
+    measures, plan = outcome.measures, outcome.plan
+
+    def line(text: str, style: str = "") -> None:
+        console.print(Text(text, style), soft_wrap=True)
+
+    line(f"{outcome.service}: {described(plan)}", "bold")
+    durations = Table(box=None, pad_edge=False, header_style="dim")
+    durations.add_column("")
+    for percent in PERCENTILES:
+        durations.add_column("max" if percent == 100 else f"p{percent:g}", justify="right")
+    for name, histogram in rows(outcome):
+        durations.add_row(name, *(_short(histogram, percent) for percent in PERCENTILES))
+    console.print(durations)
+    line(
+        f"{measures.answered} answers in {measures.elapsed:.1f} s, {measures.rate:.1f}/s; "
+        f"within {told(plan.slo)}: {measures.goodput:.1f}/s"
+    )
+    if measures.tokens:
+        line(tokens(measures))
+    for name, faults in checks(outcome):
+        line(f"{name}: " + "   ".join(f"{fault} {count}" for fault, count in faults.items()))
+    if measures.problems:
+        line("errors: " + ", ".join(f"{code} {count}" for code, count in measures.problems.most_common()))
+    if measures.cuts:
+        line(f"sockets broken on purpose: {measures.cuts}")
+    for name, value in idle_rows(measures.idle):
+        line(f"{name}: {value}")
+    if outcome.processes:
+        processes = Table(box=None, pad_edge=False, header_style="dim")
+        for at, head in enumerate(USED):
+            processes.add_column(head, justify="right" if at else "left")
+        for cells in used_rows(outcome):
+            processes.add_row(*cells)
+        console.print(processes)
+    for name, text in findings(outcome).items():
+        line(f"{name}: {text}")
+    for warning in outcome.warnings:
+        line(f"note: {warning}", "yellow")
+    for verdict in outcome.verdicts:
+        sign, style = ("kept", "green") if verdict.kept else ("BROKEN", "bold red")
+        line(f"{verdict.name} {verdict.bound}: {sign}, measured {verdict.measured}", style)
+
+
+def rows(outcome: Outcome) -> list[tuple[str, Histogram]]:
+    """Return the durations worth showing, by name."""
+    measures, held = outcome.measures, outcome.held_back
+    found = [("answer", measures.latency)]
+    if held is not None and outcome.hides_a_stall:
+        found.append((HELD_BACK, held))
+    if measures.first_token.count:
+        found.append(("first token", measures.first_token))
+    if measures.between_tokens.count:
+        found.append(("between tokens", measures.between_tokens))
+    return found
+
+
+def tokens(measures: Measures) -> str:
+    """Return how much text came, in words. A frame holds as many tokens as were there when it was sent."""
+    seconds = measures.elapsed or 1.0
+    return (
+        f"{measures.tokens / seconds:,.0f} token frames/s, {measures.characters / seconds:,.0f} characters/s"
+    )
+
+
+def checks(outcome: Outcome) -> list[tuple[str, dict[str, int]]]:
+    """Return how often what must never be was seen, by where; what could not be checked is left out."""
+    measures, plan = outcome.measures, outcome.plan
+    found = [("answers", asdict(measures.faults))]
+    if plan.protocol == "streaming":
+        found.append(("tokens", asdict(measures.token_faults)))
+    if measures.histories:
+        found.append((f"history of {measures.histories} sessions", asdict(measures.history_faults)))
+    if not plan.echo:
+        for _, counts in found:
+            counts.pop("unattributed", None)
+    return found
+
+
+def used_rows(outcome: Outcome) -> list[tuple[str, ...]]:
+    """Return what each kind of process used, as cells below `USED`, with sums at the end."""
+    answered, seconds = outcome.measures.answered, outcome.used.seconds or 1.0
+    processes = dict(outcome.processes)
+    kinds = of_service(processes)
+    kinds = {**kinds, "the service": _sum(kinds), **processes} if kinds else dict(processes)
+    if processes:
+        kinds["all"] = _sum(processes)
+    return [
+        (
+            kind,
+            str(used.processes),
+            f"{used.cpu / seconds:.2f}",
+            f"{used.cpu / answered * 1e6:,.0f} µs" if answered else "",
+            _mib(used.memory),
+        )
+        for kind, used in kinds.items()
+    ]
+
+
+def idle_rows(idle: Idle) -> list[tuple[str, str]]:
+    """Return what is to be told of the idle sockets, by name; nothing when there were none."""
+    if not idle.asked:
+        return []
+    found = [("idle sockets open to the end", f"{idle.kept} of {idle.asked}")]
+    if idle.kb_each is not None and idle.before is not None and idle.held is not None:
+        found.append(("memory of the web per idle socket", f"{idle.kb_each:.1f} KB"))
+        found.append(
+            ("memory of the web before them and with them", f"{_mib(idle.before)} and {_mib(idle.held)}")
+        )
+    return found
+
+
+def described(plan: Plan) -> str:
+    """Return a plan in words."""
+    how = f"{plan.rate:g} messages/s, {plan.arrivals}" if plan.mode == "open" else "each waits for its answer"
+    long = f"{plan.duration:g} s" if plan.duration else f"{plan.messages} messages each"
+    return f"{plan.sessions} sessions, {plan.protocol}, {plan.mode} loop ({how}), {long}"
+
+
+def _sum(kinds: dict[str, Usage]) -> Usage:
+    return Usage(*(sum(column) for column in zip(*map(astuple, kinds.values()), strict=True)))
+
+
+def _short(histogram: Histogram, percent: float) -> str:
+    return told(histogram.percentile(percent)) if histogram.count else "-"
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+def _percentiles(histogram: Histogram) -> dict[str, float]:
+    named = {f"p{percent:g}": histogram.percentile(percent) for percent in PERCENTILES[:-1]}
+    return {"count": histogram.count, "mean": histogram.mean, **named, "max": histogram.longest}

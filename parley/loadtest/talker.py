@@ -1,0 +1,367 @@
+"""One session under test: its token, its socket, what it sends and what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import orjson
+
+from parley.loadtest import history
+from parley.loadtest.faults import Mark
+from parley.loadtest.ledger import Ledger, Sent
+from parley.loadtest.measures import Measures
+from parley.loadtest.plan import PROTOCOL, Plan
+
+# Seconds to wait before a socket that was refused or lost is opened again.
+_RETRY_SECONDS = 0.2
+_OPEN_ATTEMPTS = 50
+# Seconds that a peer has to answer our close; one that reads no more never does.
+_CLOSE_SECONDS = 2.0
+# Seconds that the service has to answer a ping.
+_PONG_SECONDS = 5.0
+# Seconds that the service has to show a history.
+_HISTORY_SECONDS = 20.0
+# Seconds that the service has to open a socket anew; a handshake that it forgets is tried again.
+_HANDSHAKE_SECONDS = 30.0
+
+_WORDS = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
+
+
+class Talker:
+    """A session that talks; `open`, `say` as often as wanted, then `read_history`, `settle` and `close`."""
+
+    def __init__(
+        self,
+        number: int,
+        plan: Plan,
+        http: aiohttp.ClientSession,
+        measures: Measures,
+        clock: Callable[[], float],
+    ) -> None:
+        """Describe it.
+
+        Args:
+            number: tells it from the other sessions of the test.
+            clock: seconds since the start of the test.
+        """
+        self.ledger = Ledger(f"s{number}", plan.echo, measures.faults, measures.token_faults, measures.errors)
+        self._plan = plan
+        self._http = http
+        self._measures = measures
+        self._clock = clock
+        self._token = ""
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._connected = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._chance = random.Random(number)
+        self._said = 0
+        self._outgoing: deque[Sent] = deque()
+        self._more = asyncio.Event()
+        self._ponged = asyncio.Event()
+        self._history: history.History | None = None
+        self._told: dict[int, str] = {}  # the answers that were told before the history was read
+        self._cut_at = 0  # the number of the message after which the socket was broken last
+        self._texts: dict[str, str] = {}  # of the messages without an end, by id
+        self._last_answer: str | None = None
+        self._ended = asyncio.Event()
+        self._closing = False
+        self._cutting = False  # the socket that breaks next was broken here
+        self._streaming = plan.protocol == "streaming"
+        self._cuts = plan.cut_every > 0
+
+    async def open(self) -> None:
+        """Get a token and open the socket.
+
+        Raises:
+            aiohttp.ClientError: the service refuses, does not speak the protocol, or is not there.
+            LookupError, TypeError, ValueError: what it gives holds no token.
+        """
+        async with self._http.post("token", params={"name": self.ledger.session}) as response:
+            response.raise_for_status()
+            self._token = (await response.json())["token"]
+        self._socket = await self._connect()
+        self._connected.set()
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
+
+    def say(self, due: float) -> None:
+        """Have the next message sent, which was due at this moment of the clock; waits for nothing."""
+        self._said += 1
+        size = self._chance.randint(self._plan.size, max(self._plan.size, self._plan.size_to))
+        text = _text(Mark(self.ledger.session, self._said), size)
+        message = Sent(self._said, due, str(uuid.uuid4()))
+        self.ledger.sent(message)
+        self._texts[message.id] = text
+        self._measures.sent += 1
+        self._measures.second(due).sent += 1
+        self._outgoing.append(message)
+        self._more.set()
+
+    async def answered_within(self, seconds: float) -> bool:
+        """Wait until nothing is under way, for some seconds at the most; return whether nothing is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.ledger.waiting:
+                    self._ended.clear()
+                    await self._ended.wait()
+        return not self.ledger.waiting
+
+    async def read_history(self) -> None:
+        """Read what the session holds, for `settle`; when that fails, it is counted as unread there."""
+        if self._token:
+            # A service that is behind goes on answering: what is told from here on may be missing there.
+            self._told = dict(self.ledger.answers)
+            self._history = await self._read_history()
+
+    def settle(self) -> None:
+        """Compare the history with what was told; count as lost what is neither told of nor in it."""
+        measures, ledger = self._measures, self.ledger
+        if self._history is not None:
+            self._history.compare(self._told)
+            measures.history_faults.add(self._history.faults)
+            measures.histories += 1
+            measures.only_in_history += len(ledger.in_history(self._history.answers))
+        elif self._token:
+            measures.unread += 1
+        missing = ledger.give_up()
+        if measures.cut_short:
+            measures.unfinished += missing
+        else:
+            ledger.faults.lost += missing
+
+    async def close(self) -> None:
+        """Close the socket; harmless if it never opened."""
+        self._closing = True
+        if self._socket is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._socket.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _write(self) -> None:
+        """Send what is said, in order, until cancelled."""
+        while True:
+            await self._more.wait()
+            await self._connected.wait()
+            if self._outgoing:  # who has come back may have found all ended
+                await self._send(self._outgoing.popleft())
+            else:
+                self._more.clear()
+
+    async def _send(self, message: Sent) -> None:
+        text = self._texts.get(message.id)
+        if text is None:  # it has its end already
+            return
+        if self._streaming:
+            text = orjson.dumps({"type": "message", "id": message.id, "text": text}).decode()
+        assert self._socket is not None  # noqa: S101
+        # When it fails: the reading side opens another socket, and has sent again what has no end.
+        with suppress(ConnectionError, aiohttp.ClientError):
+            await self._socket.send_str(text)
+        if self._cuts and message.number % self._plan.cut_every == 0 and message.number > self._cut_at:
+            self._cut_at = message.number
+            if self._streaming or await self._is_read():
+                self._cut()
+
+    async def _is_read(self) -> bool:
+        """Return whether the service has read all that was sent, as its answer to a ping shows.
+
+        A plain message has no id under which it could be sent again, and so must not be cut off on its way.
+        """
+        assert self._socket is not None  # noqa: S101
+        self._ponged.clear()
+        with suppress(TimeoutError, ConnectionError, aiohttp.ClientError):
+            await self._socket.ping()
+            async with asyncio.timeout(_PONG_SECONDS):
+                return await self._ponged.wait()
+        return False
+
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        query = {"token": self._token}
+        if self._streaming and self._last_answer is not None:
+            query["after"] = self._last_answer
+        protocols = (PROTOCOL,) if self._streaming else ()
+        # What is pinged here needs the pong to be seen; else the client library answers pings by itself.
+        socket = await self._http.ws_connect(
+            "chat", params=query, protocols=protocols, max_msg_size=0, autoping=not self._cuts
+        )
+        if self._streaming and socket.protocol != PROTOCOL:
+            await socket.close()
+            raise aiohttp.ClientError(f"/chat does not speak {PROTOCOL}: try --protocol plain")
+        return socket
+
+    async def _read(self) -> None:
+        while True:
+            assert self._socket is not None  # noqa: S101
+            async for frame in self._socket:
+                if frame.type is aiohttp.WSMsgType.TEXT:
+                    self._take(frame.data)
+                elif frame.type is aiohttp.WSMsgType.BINARY:
+                    self._measures.errors["unreadable_frame"] += 1
+                elif frame.type is aiohttp.WSMsgType.PING:
+                    with suppress(ConnectionError, aiohttp.ClientError):
+                        await self._socket.pong(frame.data)
+                elif frame.type is aiohttp.WSMsgType.PONG:
+                    self._ponged.set()
+            self._connected.clear()
+            if self._closing:
+                return
+            self._measures.dropped += not self._cutting
+            self._cutting = False
+            if not await self._reconnect():
+                return
+
+    async def _reconnect(self) -> bool:
+        for _ in range(_OPEN_ATTEMPTS):
+            try:
+                async with asyncio.timeout(_HANDSHAKE_SECONDS):
+                    self._socket = await self._connect()
+            except (aiohttp.ClientError, OSError):
+                if self._closing:
+                    return False
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self.ledger.reconnected()
+            if self._streaming:  # the id makes a message that arrived before the cut one and the same
+                self._outgoing = deque(self.ledger.resent())
+                self._more.set()
+            else:
+                await self._catch_up()
+            self._connected.set()
+            return True
+        return False
+
+    async def _catch_up(self) -> None:
+        """Take from the history what the socket will not tell: an answer that came right as it was broken."""
+        found = await self._read_history()
+        if found is not None:
+            now = self._clock()
+            for message in self.ledger.in_history(found.answers):
+                self._count_answer(message, now)
+            self._ended.set()
+
+    def _take(self, data: str) -> None:
+        now = self._clock()
+        if not self._streaming:
+            frame = self._plain(data)
+            self._end(None, frame["msg"], frame.get("error"), frame.get("id", ""), now)
+            return
+        try:
+            self._take_frame(orjson.loads(data), now)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            self._measures.errors["unreadable_frame"] += 1
+
+    def _plain(self, data: str) -> dict[str, str]:
+        """Return an answer; what has not the protocol's shape is one, too: other services have theirs."""
+        with suppress(ValueError):
+            frame = orjson.loads(data)
+            if isinstance(frame, dict) and isinstance(frame.get("msg"), str):
+                self._measures.unshaped += not isinstance(frame.get("id"), str)
+                return {name: value for name, value in frame.items() if isinstance(value, str)}
+        self._measures.unshaped += 1
+        return {"msg": data}
+
+    def _take_frame(self, frame: dict[str, Any], now: float) -> None:
+        match frame.get("type"):
+            case "start":
+                self.ledger.started(frame["turn"])
+            case "token":
+                self._take_token(frame, now)
+            case "message":
+                turn, answer, text = _texts(frame, "turn", "id", "msg")
+                self._last_answer = answer
+                self._end(turn, text, frame.get("incomplete"), answer, now)
+            case "error" if frame["code"] == "resume_failed":
+                self.ledger.resume_failed()
+            case "error":
+                self._end(frame.get("turn") or frame.get("id"), None, frame["code"], "", now)
+
+    def _take_token(self, frame: dict[str, Any], now: float) -> None:
+        measures = self._measures
+        turn, text = _texts(frame, "turn", "text")
+        message = self.ledger.token(turn, frame["index"], text)
+        measures.tokens += 1
+        measures.characters += len(text)
+        if message is None:
+            return
+        if message.first_token is None:
+            message.first_token = now
+            measures.first_token.add(now - message.due)
+        elif message.last_token is not None:
+            measures.between_tokens.add(now - message.last_token)
+        message.last_token = now
+
+    def _end(self, turn: str | None, text: str | None, error: str | None, answer: str, now: float) -> None:
+        before = self._measures.failed
+        message = self.ledger.ended(turn, text, error, answer)
+        self._measures.second(now).failed += self._measures.failed - before
+        if message is not None and error is None:
+            self._count_answer(message, now)
+        elif message is not None:
+            self._texts.pop(message.id, None)
+        self._ended.set()
+
+    def _count_answer(self, message: Sent, now: float) -> None:
+        self._texts.pop(message.id, None)
+        measures, second = self._measures, self._measures.second(now)
+        latency = now - message.due
+        measures.latency.add(latency)
+        measures.answered += 1
+        measures.good += latency <= self._plan.slo
+        second.answered += 1
+        second.latency.add(latency)
+
+    def _cut(self) -> None:
+        """Break the connection without a word, as a network that goes away does."""
+        if self._socket is not None and self._socket._response.connection is not None:
+            transport = self._socket._response.connection.transport
+            if transport is not None:
+                # At once, or the next message would be written to the broken socket before its end is read.
+                self._connected.clear()
+                transport.abort()
+                self._cutting = True
+                self._measures.cuts += 1
+
+    async def _read_history(self) -> history.History | None:
+        query, patience = {"token": self._token}, aiohttp.ClientTimeout(_HISTORY_SECONDS)
+        try:
+            async with self._http.get("refresh_token", params=query, timeout=patience) as response:
+                response.raise_for_status()
+                messages = (await response.json(loads=orjson.loads))["messages"]
+            return history.read(messages, self.ledger.session, echo=self._plan.echo)
+        except aiohttp.ClientResponseError as exc:
+            why = f"status {exc.status} {exc.message}".rstrip()
+        except TimeoutError:
+            why = f"nothing came within {_HISTORY_SECONDS:g} s"
+        except (aiohttp.ClientError, OSError) as exc:
+            why = str(exc) or type(exc).__name__
+        except (AttributeError, LookupError, TypeError, ValueError):
+            why = "not the shape that the protocol gives it"
+        self._measures.unread_why = self._measures.unread_why or f"/refresh_token: {why}"
+        return None
+
+
+def _texts(frame: Mapping[str, Any], *names: str) -> list[str]:
+    """Return what a frame holds.
+
+    Raises:
+        LookupError: it does not.
+        TypeError: it is no text.
+    """
+    found = [frame[name] for name in names]
+    if not all(isinstance(each, str) for each in found):
+        raise TypeError(names)
+    return found
+
+
+def _text(mark: Mark, size: int) -> str:
+    start = str(mark)
+    return start + (" " + _WORDS * (size // len(_WORDS) + 1))[: max(0, size - len(start))]

@@ -1,0 +1,1 @@
+"""Parts of a service on one machine: an embedded Redis and free ports."""

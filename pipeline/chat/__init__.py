@@ -1,0 +1,1 @@
+"""Sessions and what belongs to them: messages, turns, answers and presence."""

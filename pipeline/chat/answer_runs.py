@@ -1,0 +1,223 @@
+"""Running answers: what the model says goes to the web nodes as it comes, and is kept for those who join.
+
+    partial:{<token>}   string: a line `<run> <turn>`, then the text so far; goes when the turn is closed
+
+A run is one attempt of one worker to answer a turn. Its number rises from run to run, so that what a worker
+sends that was only thought to be dead is known and dropped, here and by the web nodes.
+
+One task sends what all runs of a worker have to say, in one round trip; what comes while it is under way goes
+with the next one. So nothing waits while Redis is idle, and a flood of tokens costs few commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio import Redis
+
+from faust_redis.tasks import end
+from pipeline.chat.presence import Batch, Holders, Presence, add_command, presence_key
+from pipeline.chat.records import Frame
+from pipeline.chat.results import Gone, Partial, Stale
+from pipeline.redis.client import outlasting
+from pipeline.redis.scripts import Code, Script, load_scripts, run_scripts
+
+logger = logging.getLogger(__name__)
+
+# Seconds that a partial answer lives after it grew last: longer than any model may be silent (MODEL_TIMEOUT).
+PARTIAL_TTL = 3600 + 60
+
+_BEGIN = Script(__package__, "begin_run", keys=3, arguments=("turn", "ttl"))
+_APPEND = Script(__package__, "append_partial", keys=2, arguments=("header", "offset", "text", "ttl"))
+
+
+def partial_key(token: str) -> str:
+    """Return the key of what there is of a session's running answer."""
+    return f"partial:{{{token}}}"
+
+
+def parse_partial(raw: bytes) -> Partial | None:
+    """Read a partial answer as it stands in Redis; None for an empty one."""
+    if not raw:
+        return None
+    header, _, text = raw.partition(b"\n")
+    run, _, turn = header.decode().partition(" ")
+    return Partial(turn, int(run), text.decode(errors="ignore"))
+
+
+class Run:
+    """One attempt to answer a turn; `say` never waits.
+
+    Attributes:
+        text: what was said so far, in pieces.
+        on_stale: called once when another run has begun, or the turn is over: nobody waits for this one.
+    """
+
+    def __init__(
+        self, token: str, turn: str, number: int, holders: Holders, wake: Callable[[Run], None]
+    ) -> None:
+        self.token = token
+        self.turn = turn
+        self.number = number
+        self.text: list[str] = []
+        self.on_stale: Callable[[], None] = lambda: None
+        self._holders = holders
+        self._wake = wake
+        self._notices: list[Frame] = []
+        self._said: list[str] = []
+        self._characters = 0
+        self._bytes = 0
+        self._missed: dict[str, list[Frame]] = {}
+
+    @property
+    def pending(self) -> bool:
+        """Whether something was said that is not on its way yet."""
+        return bool(self._said or self._notices)
+
+    def start(self, regenerates: str) -> None:
+        """Tell that the model begins."""
+        frame: Frame = {"type": "start", "turn": self.turn, "run": self.number}
+        if regenerates:
+            frame["regenerates"] = regenerates
+        self._notices.append(frame)
+        self._wake(self)
+
+    def say(self, piece: str) -> None:
+        """Pass on a piece of the answer."""
+        self.text.append(piece)
+        self._said.append(piece)
+        self._wake(self)
+
+    def take(self, batches: dict[str, Batch]) -> tuple[tuple[Any, ...] | None, list[Frame]]:
+        """Put what is new into the batches of the nodes.
+
+        Returns:
+            The command that keeps it, and the frames, for `sent`. None when there is no text to keep: a node
+            that comes after the run has begun finds in Redis that it has.
+        """
+        frames, self._notices = self._notices, []
+        text, self._said = "".join(self._said), []
+        command = None
+        if text:
+            raw = text.encode()
+            command = _APPEND.command(
+                [partial_key(self.token), presence_key(self.token)],
+                header=f"{self.number} {self.turn}\n",
+                offset=self._bytes,
+                text=raw,
+                ttl=PARTIAL_TTL,
+            )
+            frames.append(
+                {"type": "token", "turn": self.turn, "run": self.number, "at": self._characters, "text": text}
+            )
+            self._characters += len(text)
+            self._bytes += len(raw)
+        for node, missed in self._missed.items():
+            batches[node] += [(self.token, frame) for frame in missed]
+        self._missed = {}
+        for node in self._holders.streaming:
+            batches[node] += [(self.token, frame) for frame in frames]
+        return command, frames
+
+    def sent(self, reply: Any, frames: list[Frame]) -> None:
+        """Take what Redis replied: who holds sockets by now, for whom what was sent just now came too early.
+
+        A node that came after this look finds the text itself: it is kept before Redis is asked who is there.
+        """
+        if Code(reply[0]) is Code.STALE:
+            self.on_stale()
+            return
+        known, self._holders = set(self._holders.streaming), Holders.of(reply[1])
+        self._missed = {node: frames for node in self._holders.streaming if node not in known}
+        if self._missed:
+            self._wake(self)
+
+
+class Runs:
+    """All running answers of one worker."""
+
+    def __init__(self, redis: Redis, presence: Presence) -> None:
+        """Take the connection."""
+        self._redis = redis
+        self._presence = presence
+        self._dirty: dict[Run, None] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to send, if not begun; the first run does it, too, and then waits for the scripts."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._send(), name="runs")
+
+    async def begin(self, token: str, turn: str) -> Run | str | Stale | Gone:
+        """Begin to answer a turn, and tell so.
+
+        Returns:
+            What there is of the answer when the user has stopped the turn, `Stale` when it is over, `Gone`
+            when the session is.
+        """
+        keys = [f"session:{{{token}}}", partial_key(token), presence_key(token)]
+        reply = await outlasting(lambda: _BEGIN(self._redis, keys, turn=turn, ttl=PARTIAL_TTL))
+        match Code(reply[0]):
+            case Code.STARTED:
+                run = Run(token, turn, int(reply[2]), Holders.of(reply[1]), self._changed)
+                run.start(reply[3].decode())
+                return run
+            case Code.STOPPED:
+                partial = parse_partial(reply[1])
+                return "" if partial is None else partial.text
+            case Code.STALE:
+                return Stale()
+            case Code.GONE:
+                return Gone(Holders.of(reply[1]))
+            case other:
+                raise AssertionError(f"begin_run replied {other!r}")
+
+    async def stop(self) -> None:
+        """Send no more; what was not sent is part of the answers."""
+        if self._task is not None:
+            await end([self._task])
+            self._task = None
+
+    def _changed(self, run: Run) -> None:
+        self._dirty[run] = None
+        self.start()
+        self._wake.set()
+
+    async def _send(self) -> None:
+        # Beforehand, or the first frames would go out twice.
+        await outlasting(lambda: load_scripts(self._redis, (_BEGIN, _APPEND)))
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._send_once()
+            except Exception:
+                # The text of these rounds is missing on the sockets until the whole answer comes.
+                logger.exception("tokens could not be sent")
+
+    async def _send_once(self) -> None:
+        runs, self._dirty = list(self._dirty), {}
+        batches: defaultdict[str, Batch] = defaultdict(list)
+        kept: list[tuple[Run, list[Frame]]] = []
+        commands: list[tuple[Any, ...]] = []
+        for run in runs:
+            command, frames = run.take(batches)
+            if command is not None:
+                commands.append(command)
+                kept.append((run, frames))
+        nodes = list(batches)
+        commands += [add_command(node, batches[node]) for node in nodes]
+        if not commands:
+            return
+        replies = await outlasting(lambda: run_scripts(self._redis, commands, (_APPEND,)))
+        for (run, frames), reply in zip(kept, replies, strict=False):
+            run.sent(reply, frames)
+        written = zip(nodes, replies[len(kept) :], strict=True)
+        lost = {node: batches[node] for node, entry in written if entry is None}
+        if lost:
+            await self._presence.forget(lost)

@@ -1,0 +1,152 @@
+"""Which web nodes hold sockets of a session, and the way of a frame to those nodes.
+
+    presence:{<token>}   hash: node id → "1" if a socket there takes tokens, else "0"; lives 300 s, and a node
+                         that still has a socket renews it
+    web:<node>           stream for that node, one field `frames`: a JSON list of [token, frame]; the node
+                         creates it and keeps it alive
+
+A node that died leaves its presence behind; the first frame for it finds no stream and removes it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from pipeline.chat.records import Frame
+from pipeline.redis.client import execute_many, outlasting
+
+# Seconds that a session's presence lives after the node renewed it last.
+PRESENCE_TTL = 300
+
+# Entries kept per node: a node that reads no more must not fill Redis. The sessions hold what is lost.
+STREAM_LIMIT = 10_000
+
+# What nobody sees who only takes finished answers.
+_NOTICES = ("accepted", "start", "token")
+
+
+@dataclass(frozen=True)
+class Holders:
+    """The nodes that hold sockets of a session.
+
+    Attributes:
+        all: every one of them.
+        streaming: those with a socket that takes tokens.
+    """
+
+    all: tuple[str, ...] = ()
+    streaming: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, reply: Sequence[bytes]) -> Holders:
+        """Read what Redis replies to HGETALL."""
+        names = [name.decode() for name in reply[::2]]
+        streaming = (name for name, kind in zip(names, reply[1::2], strict=True) if kind == b"1")
+        return cls(tuple(names), tuple(streaming))
+
+    def of_frame(self, frame: Frame) -> tuple[str, ...]:
+        """Return the nodes that a frame concerns."""
+        return self.streaming if frame["type"] in _NOTICES else self.all
+
+
+# What one entry of a node's stream holds.
+Batch = list[tuple[str, Frame]]
+
+
+def presence_key(token: str) -> str:
+    """Return the key of the nodes that hold sockets of a session."""
+    return f"presence:{{{token}}}"
+
+
+def node_stream(node: str) -> str:
+    """Return the key of the stream that a web node reads."""
+    return f"web:{node}"
+
+
+def add_command(node: str, batch: Batch) -> tuple[Any, ...]:
+    """Return the command that hands frames to a node; its reply is None when the node is gone."""
+    limit = ("NOMKSTREAM", "MAXLEN", "~", STREAM_LIMIT)
+    return ("XADD", node_stream(node), *limit, "*", "frames", orjson.dumps(batch))
+
+
+class Presence:
+    """Who is where; agents `publish`, web nodes do the rest."""
+
+    def __init__(self, redis: Redis, *, patience: float | None = None) -> None:
+        """Take the connection.
+
+        Args:
+            patience: seconds to wait for Redis before its error is raised; None waits without end.
+        """
+        self._redis = redis
+        self._patience = patience
+
+    async def hold(self, node: str, sessions: Mapping[str, bool]) -> None:
+        """Say, or say again, that a node has sockets of these sessions; True where one takes tokens."""
+        commands: list[tuple[Any, ...]] = []
+        for token, streaming in sessions.items():
+            commands.append(("HSET", presence_key(token), node, int(streaming)))
+            commands.append(("EXPIRE", presence_key(token), PRESENCE_TTL))
+        await self._pipeline(commands)
+
+    async def release(self, node: str, tokens: Iterable[str]) -> None:
+        """Say that a node has no socket of these sessions any more."""
+        await self._pipeline([("HDEL", presence_key(token), node) for token in tokens])
+
+    async def publish(self, frames: Sequence[tuple[str, Frame]]) -> int:
+        """Send frames, given as (token, frame), to every node that holds a socket of their session.
+
+        Returns:
+            How many copies were handed to nodes; 0 when nobody listens.
+        """
+        replies = await self._pipeline([("HGETALL", presence_key(token)) for token, _ in frames])
+        holders = map(Holders.of, replies)
+        known = [(token, held, frame) for (token, frame), held in zip(frames, holders, strict=True)]
+        return await self.publish_to(known)
+
+    async def publish_to(self, frames: Iterable[tuple[str, Holders, Frame]]) -> int:
+        """Send frames, given as (token, nodes, frame), to nodes that are known; otherwise as `publish`."""
+        batches: defaultdict[str, Batch] = defaultdict(list)
+        for token, holders, frame in frames:
+            for node in holders.of_frame(frame):
+                batches[node].append((token, frame))
+        nodes = list(batches)
+        written = await self._pipeline([add_command(node, batches[node]) for node in nodes])
+        lost = {node: batches[node] for node, entry in zip(nodes, written, strict=True) if entry is None}
+        kept = sum(len(batch) for node, batch in batches.items() if node not in lost)
+        return kept + (await self.forget(lost) if lost else 0)
+
+    async def forget(self, lost: Mapping[str, Batch]) -> int:
+        """Remove nodes whose stream is gone from presence; return how many copies went out after all.
+
+        A node that was only paused creates its stream, then holds its sessions again. Our removal may come
+        after that, so whoever has a stream by then is put back.
+        """
+        tokens = {node: {token for token, _ in batch} for node, batch in lost.items()}
+        await self._pipeline([("HDEL", presence_key(token), node) for node, token in _pairs(tokens)])
+        nodes = list(lost)
+        alive = await self._pipeline([("EXISTS", node_stream(node)) for node in nodes])
+        back = [node for node, exists in zip(nodes, alive, strict=True) if exists]
+        # As a node that takes tokens: one too many is dropped there, one too few would be missed.
+        await self._pipeline(
+            [("HSET", presence_key(token), node, 1) for node in back for token in tokens[node]]
+        )
+        await self._pipeline([add_command(node, lost[node]) for node in back])
+        return sum(len(lost[node]) for node in back)
+
+    async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run commands in one round trip, again from the first one when Redis goes away."""
+        if not commands:
+            return []
+
+        return await outlasting(lambda: execute_many(self._redis, commands), patience=self._patience)
+
+
+def _pairs(tokens: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:
+    return [(node, token) for node, each in tokens.items() for token in each]

@@ -1,0 +1,17 @@
+"""The prompt of a text-generation model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipeline.chat.records import BOT
+
+
+def build_prompt(context: Sequence[str]) -> str:
+    """Return the last messages, each with its prefix, as a dialogue that the model continues as the bot."""
+    return " ".join((*context, "Bot:"))
+
+
+def spoken(context: Sequence[str]) -> list[str]:
+    """Return the messages without answers that were stopped before their first word."""
+    return [message for message in context if message != BOT]

@@ -1,0 +1,160 @@
+"""What the operations on a session find or did: values without any behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NotRequired, TypedDict
+
+from pipeline.chat.presence import Holders
+from pipeline.chat.records import Frame
+
+
+class Message(TypedDict):
+    """One message of the history; `msg` carries its prefix, `timestamp` is ISO 8601 in UTC.
+
+    Attributes:
+        turn: of an answer that replaced another: the request that asked for it.
+        alternatives: the answers that it replaced, oldest first.
+    """
+
+    id: str
+    msg: str
+    timestamp: str
+    stopped: NotRequired[bool]
+    incomplete: NotRequired[str]
+    turn: NotRequired[str]
+    alternatives: NotRequired[list[Message]]
+
+
+class Document(TypedDict):
+    """A session as clients see it."""
+
+    token: str
+    messages: list[Message]
+    name: str
+    session_start: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The message has its turn now, or had got it from this very entry."""
+
+    turn: str
+    holders: Holders = field(default_factory=Holders, compare=False)
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The message waits for its turn; `place` is 1 for the next one."""
+
+    place: int
+    duplicate: bool = False
+    holders: Holders = field(default_factory=Holders, compare=False)
+
+
+@dataclass(frozen=True)
+class Running:
+    """The message was accepted before, and its turn is open; whoever accepted it sees to it."""
+
+    holders: Holders = field(default_factory=Holders, compare=False)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The message was accepted before, and its turn is over.
+
+    Attributes:
+        frame: what ended it; None for an error that was too long ago.
+        duplicate: another entry than the first brought the message.
+    """
+
+    frame: Frame | None
+    duplicate: bool
+    holders: Holders = field(default_factory=Holders, compare=False)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The message was not accepted, now or before; the frame says why."""
+
+    frame: Frame
+    holders: Holders = field(default_factory=Holders, compare=False)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The turn is closed, now or by this very entry before; `next_turn` is the one opened in its place."""
+
+    frame: Frame
+    next_turn: str | None
+    holders: Holders = field(default_factory=Holders, compare=False)
+
+
+@dataclass(frozen=True)
+class Stale:
+    """The turn is not open: it was closed by another entry, or never opened."""
+
+    holders: Holders = field(default_factory=Holders, compare=False)
+
+
+@dataclass(frozen=True)
+class Gone:
+    """The session expired or never existed."""
+
+    holders: Holders = field(default_factory=Holders, compare=False)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The turn is marked as stopped.
+
+    Attributes:
+        running: a worker has begun to answer it.
+    """
+
+    turn: str
+    running: bool
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the model gets to see of a session.
+
+    Attributes:
+        messages: the `msg` of the last messages, oldest first.
+        stopped: the turn was stopped before it came to the model.
+    """
+
+    messages: list[str]
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What there is of a running answer; `regenerates` the answer with that id, if any."""
+
+    turn: str
+    run: int
+    text: str
+    regenerates: str | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """A session as of one moment, for a socket that comes to it.
+
+    Attributes:
+        unsent: the frames that no socket has taken yet, oldest first.
+        finished: what ended since the moment asked for, oldest first; None if none was asked for.
+        earlier: the ids of frames in `unsent` that the client said to have.
+        resumed: whether the message asked for was found; `finished` holds all that ended if not.
+        partial: the running answer, if there is any.
+        time: of the moment, by the clock of the server.
+    """
+
+    unsent: list[Frame]
+    finished: list[Frame] | None = None
+    earlier: frozenset[str] = frozenset()
+    resumed: bool = True
+    partial: Partial | None = None
+    time: str = ""

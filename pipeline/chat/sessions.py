@@ -1,0 +1,424 @@
+"""Sessions: one RedisJSON document each, changed only by scripts that can be run twice with one effect.
+
+    session:{<token>}       RedisJSON, lives SESSION_TTL seconds
+        token, name, session_start, messages [{id, msg, timestamp}]      what clients see
+        _turn    {id, entry} | null         the open turn, and the stream entry that opened it; `regenerates`
+                                            the answer with that id; `stopped` by the user
+        _last    {turn, entry, frame} | null        the turn closed last, and the entry that closed it
+        _inbox   [{id, msg, timestamp}]     messages that wait for their turn, as the history will hold them,
+                                            and requests to `regenerate`
+        _stops   {message id: true}         those of them that the user has stopped
+        _ids     {message id: stream entry that brought it}
+        _errors  [frame]                    the last errors, which no history holds
+        _unsent  [frame]                    answers and errors that no socket has taken yet
+
+A worker that dies between a script and the messages that follow from it gets its stream entry again. The
+script then replies as it did before, but only to that entry: a second entry with the same content (a client's
+repeat, a turn that was asked twice) is told so and sends nothing, or every later turn would be asked twice.
+
+No operation but `get` reads the history beyond its last few messages.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from enum import Enum
+from typing import Any, Final, TypeVar, cast
+
+import orjson
+from redis.asyncio import Redis
+
+from pipeline.chat.answer_runs import parse_partial, partial_key
+from pipeline.chat.catch_up import Recent, frame_of, resume, resume_since
+from pipeline.chat.presence import Holders, presence_key
+from pipeline.chat.records import (
+    BOT,
+    HUMAN,
+    NOTHING_TO_REGENERATE,
+    SESSION_BUSY,
+    Frame,
+    Inbound,
+    Outcome,
+    answer_id,
+    error_text,
+    is_retryable,
+    json_text,
+)
+from pipeline.chat.results import (
+    Closed,
+    Context,
+    Document,
+    Ended,
+    Gone,
+    Opened,
+    Partial,
+    Queued,
+    Refused,
+    Running,
+    Stale,
+    Stopped,
+    View,
+)
+from pipeline.chat.tokens import Tokens
+from pipeline.errors import SessionGone
+from pipeline.redis.client import execute, outlasting
+from pipeline.redis.scripts import Code, Script, load_scripts, run_scripts
+from pipeline.settings import Settings
+
+T = TypeVar("T")
+
+_CREATE = Script(__package__, "create_session", keys=1, arguments=("token", "name", "ttl"))
+_ACCEPT = Script(
+    __package__,
+    "accept_message",
+    keys=2,
+    arguments=(
+        "id",
+        "id_path",
+        "entry",
+        "msg",
+        "inbox_limit",
+        "ttl",
+        "frame_id",
+        "busy_msg",
+        "busy",
+        "nothing_msg",
+        "nothing",
+    ),
+)
+_CLOSE = Script(
+    __package__,
+    "close_turn",
+    keys=3,
+    arguments=("turn", "turn_path", "entry", "msg", "marks", "frame_id", "frame_msg", "failure"),
+)
+_STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
+_MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
+_REVIVE = Script(__package__, "revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
+_LOOK = Script(__package__, "read_session", keys=2, arguments=("tail",))
+_SCRIPTS: Final = (_CREATE, _ACCEPT, _CLOSE, _STOP, _MARK_SENT, _REVIVE, _LOOK)
+
+# Messages that are read at first for a client that comes back: most were away for a moment.
+_TAIL = 64
+# All of them: no history is longer.
+_ALL = 1_000_000_000
+
+# What a message id may hold: it becomes part of a JSON path, where a quote would end it.
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+
+def session_key(token: str) -> str:
+    """Return the key of a session's document."""
+    return f"session:{{{token}}}"
+
+
+def is_message_id(text: str) -> bool:
+    """Return whether `text` may be the id of a message: 1 to 128 letters, digits, `_`, `.`, `:` and `-`."""
+    return _ID.fullmatch(text) is not None
+
+
+class Revival(Enum):
+    """What can be done about a message that ended with an error, and is to be tried again."""
+
+    OPEN = "its turn is open"
+    FORGOTTEN = "it was refused, and may be sent again now"
+    UNANSWERED = "it is the last of the history, without an answer"
+    PAST = "the session has gone on, or is gone"
+
+
+_REVIVALS = {
+    Code.RUNNING: Revival.OPEN,
+    Code.REFUSED: Revival.FORGOTTEN,
+    Code.ENDED: Revival.UNANSWERED,
+    Code.STALE: Revival.PAST,
+    Code.GONE: Revival.PAST,
+}
+
+
+class Sessions:
+    """Every operation on sessions; each waits for Redis to be back when it is away, and is safe to repeat."""
+
+    def __init__(self, redis: Redis, settings: Settings, *, patience: float | None = None) -> None:
+        """Take the connection.
+
+        Args:
+            patience: seconds to wait for Redis before its error is raised; None, right for an agent, waits
+                without end.
+        """
+        self._redis = redis
+        self._settings = settings
+        self._patience = patience
+        self._tokens = Tokens(settings.partitions)
+
+    async def prepare(self) -> None:
+        """Connect, and have Redis know the scripts, so that the first operation waits for neither."""
+        await self._run(lambda: load_scripts(self._redis, _SCRIPTS))
+
+    async def create(self, name: str) -> Document:
+        """Store and return a new session, which lives SESSION_TTL seconds."""
+        token = self._tokens.draw()
+        ttl = self._settings.session_ttl
+        started = await self._run(
+            lambda: _CREATE(self._redis, [session_key(token)], token=token, name=json_text(name), ttl=ttl)
+        )
+        session_start = json.loads(started)[0]
+        return {"token": token, "messages": [], "name": name, "session_start": session_start}
+
+    async def get(self, token: str) -> Document | None:
+        """Return the whole session without what is internal, None when there is none."""
+        found = await self._json(token, "$.token", "$.messages", "$.name", "$.session_start")
+        if found is None:
+            return None
+        return cast(Document, {path.removeprefix("$."): values[0] for path, values in found.items()})
+
+    async def exists(self, token: str) -> bool:
+        """Return whether the session is there, without reading it."""
+        return bool(await self._run(lambda: execute(self._redis, "EXISTS", session_key(token))))
+
+    async def accept(
+        self, inbound: Inbound, entry: str = ""
+    ) -> Opened | Queued | Running | Ended | Refused | Gone:
+        """Take a message, or the wish for another answer: it gets its turn now, waits for it, or is refused.
+
+        Args:
+            inbound: its id decides what is a repeat.
+            entry: names the stream entry that brought it.
+
+        Raises:
+            ValueError: the id is none; see `is_message_id`.
+        """
+        token, settings = inbound.token, self._settings
+        path = _id_path(inbound.id)
+        reply = await self._run(
+            lambda: _ACCEPT(
+                self._redis,
+                [session_key(token), presence_key(token)],
+                id=inbound.id,
+                id_path=path,
+                entry=entry,
+                msg="" if inbound.regenerate else json_text(HUMAN + inbound.text),
+                inbox_limit=settings.inbox_limit,
+                ttl=settings.session_ttl if settings.session_ttl_sliding else 0,
+                frame_id=answer_id(inbound.id),
+                **_REFUSALS,
+            )
+        )
+        holders = Holders.of(reply[1])
+        match Code(reply[0]):
+            case Code.OPENED:
+                return Opened(inbound.id, holders)
+            case Code.QUEUED:
+                return Queued(reply[2], bool(reply[3]), holders)
+            case Code.RUNNING:
+                return Running(holders)
+            case Code.ENDED:
+                return Ended(_ending(inbound.id, reply[2]), bool(reply[3]), holders)
+            case Code.REFUSED:
+                return Refused(orjson.loads(reply[2]), holders)
+            case Code.GONE:
+                return Gone(holders)
+            case other:
+                raise AssertionError(f"accept_message replied {other!r}")
+
+    async def context(self, token: str, turn: str, count: int) -> Context | None:
+        """Return the last `count` messages that the model is to see, or None when `turn` is not the open one.
+
+        Raises:
+            SessionGone: the session expired.
+        """
+        # One more, as an answer that is to be replaced is not shown.
+        messages = f"$.messages[-{count + 1}:].msg"
+        found = await self._json(token, "$._turn", messages)
+        if found is None:
+            raise SessionGone(token)
+        open_turn = found["$._turn"][0]
+        if open_turn is None or open_turn["id"] != turn:
+            return None
+        shown = found[messages][:-1] if "regenerates" in open_turn else found[messages]
+        return Context(shown[-count:], "stopped" in open_turn)
+
+    async def close(self, outcome: Outcome, entry: str = "") -> Closed | Stale | Gone:
+        """End a turn with its outcome, and open the next one that waits.
+
+        An error for a message that the session does not know refuses it, so that its sender is told.
+
+        Args:
+            outcome: `answer` goes into the history, an error only to the client.
+            entry: names the stream entry that brought it.
+
+        Raises:
+            ValueError: the turn's id is none, see `is_message_id`; or the outcome has no answer and no error.
+        """
+        path = _id_path(outcome.turn)
+        if outcome.error is None and outcome.answer is None:
+            raise ValueError("an outcome needs an answer or an error")
+        answer = outcome.answer if outcome.error is None else None
+        error = str(outcome.error)
+        token = outcome.token
+        reply = await self._run(
+            lambda: _CLOSE(
+                self._redis,
+                [session_key(token), partial_key(token), presence_key(token)],
+                turn=outcome.turn,
+                turn_path=path,
+                entry=entry,
+                msg="" if answer is None else json_text(BOT + answer),
+                marks=_marks(outcome),
+                frame_id=answer_id(outcome.turn),
+                frame_msg=json_text(answer if answer is not None else outcome.detail or error_text(error)),
+                failure="" if answer is not None else _failure(error, outcome.retryable, outcome.retry_after),
+            )
+        )
+        holders = Holders.of(reply[1])
+        match Code(reply[0]):
+            case Code.CLOSED:
+                return Closed(orjson.loads(reply[2]), reply[3].decode() if len(reply) > 3 else None, holders)
+            case Code.STALE:
+                return Stale(holders)
+            case Code.GONE:
+                return Gone(holders)
+            case other:
+                raise AssertionError(f"close_turn replied {other!r}")
+
+    async def stop(self, token: str, turn: str | None = None) -> Stopped | Queued | Stale | Gone:
+        """Mark the open turn as stopped, or only the turn given, which may still wait; harmless to repeat.
+
+        Returns:
+            `Stale` when there is nothing to stop, `Queued` for a turn that will be stopped when it begins.
+        """
+        if turn is not None:
+            _checked(turn)
+        keys = [session_key(token), partial_key(token)]
+        reply = await self._run(lambda: _STOP(self._redis, keys, turn=turn or ""))
+        match Code(reply[0]):
+            case Code.STOPPED:
+                return Stopped(reply[1].decode(), bool(reply[2]))
+            case Code.QUEUED:
+                return Queued(reply[1])
+            case Code.STALE:
+                return Stale()
+            case Code.GONE:
+                return Gone()
+            case other:
+                raise AssertionError(f"stop_turn replied {other!r}")
+
+    async def revive(self, token: str, turn: str) -> Revival:
+        """Make way for a message that ended with an error and is to be tried again."""
+        path = _id_path(turn)
+        reply = await self._run(
+            lambda: _REVIVE(
+                self._redis, [session_key(token)], id=turn, id_path=path, frame_id=answer_id(turn)
+            )
+        )
+        return _REVIVALS[Code(reply[0])]
+
+    async def look(self, token: str, after: str | None = None, *, since: str | None = None) -> View | None:
+        """Return what a socket needs that comes to a session, as of one moment; None when that is gone.
+
+        Args:
+            after: the id of a message; what ended since then comes too.
+            since: a time, as an earlier view told it: the same from there, if no id is given.
+        """
+        keys = [session_key(token), partial_key(token)]
+        for tail in (0,) if after is None and since is None else (_TAIL, _ALL):
+            reply = await self._run(lambda tail=tail: _LOOK(self._redis, keys, tail=tail))  # type: ignore[misc]
+            if Code(reply[0]) is Code.GONE:
+                return None
+            found = orjson.loads(reply[1])
+            open_turn, unsent = found["$._turn"][0] or {}, found["$._unsent"][0]
+            view: View | None = View(unsent)
+            if tail:
+                history = found[f"$.messages[-{tail}:]"]
+                session = Recent(
+                    messages=history,
+                    errors=found["$._errors"][0],
+                    unsent=unsent,
+                    waiting=found["$._inbox[*]"],
+                    open_turn=open_turn.get("id"),
+                    whole=tail == _ALL or len(history) < tail,
+                )
+                view = resume(session, after) if after is not None else resume_since(session, str(since))
+            if view is not None:
+                return replace(view, partial=_partial(reply[2], open_turn), time=reply[3].decode())
+        raise AssertionError("the whole history always gives a view")
+
+    async def unsent(self, token: str) -> list[Frame]:
+        """Return the frames that no socket has taken yet, oldest first; none when the session is gone."""
+        raw = await self._run(lambda: execute(self._redis, "JSON.GET", session_key(token), "$._unsent"))
+        return [] if raw is None else cast("list[Frame]", json.loads(raw)[0])
+
+    async def mark_sent(self, token: str, ids: Sequence[str]) -> None:
+        """Forget frames that a socket has taken."""
+        await self.mark_sent_many({token: ids})
+
+    async def mark_sent_many(self, sent: Mapping[str, Sequence[str]]) -> None:
+        """Forget frames that sockets have taken, given as ids by token, in one round trip."""
+        commands = [
+            _MARK_SENT.command([session_key(token)], ids=" ".join(map(_checked, ids)))
+            for token, ids in sent.items()
+        ]
+        if commands:
+            await self._run(lambda: run_scripts(self._redis, commands, (_MARK_SENT,)))
+
+    async def _json(self, token: str, *paths: str) -> dict[str, list[Any]] | None:
+        """Read several paths of a session in one command; None when it is gone."""
+        raw = await self._run(lambda: execute(self._redis, "JSON.GET", session_key(token), *paths))
+        return None if raw is None else cast("dict[str, list[Any]]", json.loads(raw))
+
+    async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
+        return await outlasting(operation, patience=self._patience)
+
+
+def _checked(text: str) -> str:
+    if not is_message_id(text):
+        raise ValueError(f"not the id of a message: {text[:140]!r}")
+    return text
+
+
+def _id_path(message_id: str) -> str:
+    return f'$._ids["{_checked(message_id)}"]'
+
+
+def _failure(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
+    """Return the fields of an error frame that say why, as JSON after a comma."""
+    fields: dict[str, Any] = {
+        "error": code,
+        "retryable": is_retryable(code) if retryable is None else retryable,
+    }
+    if retry_after is not None:
+        fields["retry_after"] = retry_after
+    return "," + orjson.dumps(fields).decode()[1:-1]
+
+
+_REFUSALS: Final = {
+    "busy_msg": json_text(error_text(SESSION_BUSY)),
+    "busy": _failure(SESSION_BUSY),
+    "nothing_msg": json_text(error_text(NOTHING_TO_REGENERATE)),
+    "nothing": _failure(NOTHING_TO_REGENERATE),
+}
+
+
+def _marks(outcome: Outcome) -> str:
+    """Return what is told about an answer besides its text, as JSON after a comma."""
+    if outcome.stopped:
+        return ',"stopped":true'
+    return "" if outcome.incomplete is None else f',"incomplete":{json_text(outcome.incomplete)}'
+
+
+def _partial(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
+    """Read a partial answer; None when there is none of the open turn."""
+    partial = parse_partial(raw)
+    if partial is None or partial.turn != open_turn.get("id"):
+        return None
+    return replace(partial, regenerates=open_turn.get("regenerates"))
+
+
+def _ending(turn: str, raw: bytes) -> Frame | None:
+    """Read what ended a turn: an error frame, or an answer as the history holds it."""
+    if not raw:
+        return None
+    found = orjson.loads(raw)
+    return cast(Frame, found) if "type" in found else frame_of(found, turn)

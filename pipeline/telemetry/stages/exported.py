@@ -1,0 +1,111 @@
+"""The figures of the stages for Prometheus: of one worker, from inside; of all stages, from a look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import faust
+from prometheus_client.metrics_core import Metric
+
+from pipeline.telemetry.metrics import OTHER_ERROR, SYSTEM, counter, gauge, histogram
+from pipeline.telemetry.stages.sample import Look, PartitionLook
+from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
+from pipeline.telemetry.stages.work import WorkSensor
+
+
+def of_worker(work: WorkSensor) -> Iterator[Metric]:
+    """Yield what a worker has measured of its own work."""
+    group = {
+        **SYSTEM,
+        "messaging_operation_name": "process",
+        "messaging_destination_name": work.topic,
+        "messaging_consumer_group_name": work.topic,
+    }
+    stage = {"stage": work.topic}
+    yield histogram("messaging_process_duration_seconds", "How long the agent took.", [(group, work.works)])
+    yield counter(
+        "messaging_client_consumed_messages",
+        "Attempts at a message that ended, by how.",
+        [
+            ({**group, "error_type": ""}, work.handled - work.failed),
+            ({**group, "error_type": OTHER_ERROR}, work.failed),
+        ],
+    )
+    about = "How long messages were on their way to the agent, since they were sent."
+    yield histogram("parley_stage_wait_duration_seconds", about, [(stage, work.waits)])
+    yield gauge("parley_stage_working", "Messages at work now.", [(stage, work.working)])
+    yield counter("parley_stage_retries", "Attempts that were not the first.", [(stage, work.retried)])
+
+
+def of_faust(app: faust.App) -> Iterator[Metric]:
+    """Yield what Faust's own monitor has counted."""
+    monitor = app.monitor
+    stage = {"stage": app.conf.id}
+    for name, about, value in (
+        ("faust_messages_received", "Messages read from topics.", monitor.messages_received_total),
+        ("faust_events", "Events that streams have yielded.", monitor.events_total),
+        ("faust_rebalances", "Rebalances of the group this worker went through.", monitor.rebalances or 0),
+        ("faust_topic_buffer_full", "Times a buffer was full.", sum(monitor.topic_buffer_full.values())),
+    ):
+        yield counter(name, about, [(stage, value)])
+    yield gauge(
+        "faust_events_active",
+        "Events that streams have yielded and not acked.",
+        [(stage, monitor.events_active)],
+    )
+
+
+def of_stages(look: Look) -> Iterator[Metric]:
+    """Yield what can be seen of all stages from outside; the same from every web process."""
+    for name, about, of in _COUNTERS:
+        yield counter(name, about, _of_partitions(look, of))
+    for name, about, of in _GAUGES:
+        yield gauge(name, about, _of_partitions(look, of))
+    alive = {
+        stage: sum(look.at - worker.beat < SESSION_TIMEOUT for worker in seen.workers)
+        for stage, seen in look.stages.items()
+    }
+    yield gauge("parley_stage_workers", "Workers that live.", [({"stage": s}, n) for s, n in alive.items()])
+    yield gauge(
+        "parley_stage_settled",
+        "1 while the partitions are shared out, 0 during a rebalance.",
+        [({"stage": stage}, seen.settled) for stage, seen in look.stages.items()],
+    )
+    nodes = [
+        ({"node": node.id}, node.report)
+        for node in look.web
+        if node.report is not None and look.at - node.beat < SESSION_TIMEOUT
+    ]
+    yield gauge("parley_web_nodes", "Web processes that live.", [({}, len(nodes))])
+    sockets = [(labels, report.working) for labels, report in nodes]
+    yield gauge("parley_web_sockets", "Open sockets.", sockets)
+    taken = [(labels, report.handled) for labels, report in nodes]
+    yield counter("parley_web_messages", "Messages that sockets have sent.", taken)
+
+
+_Of = Callable[[Look, PartitionLook], float]
+
+_COUNTERS: tuple[tuple[str, str, _Of], ...] = (
+    ("parley_stage_added", "Messages that ever came to a partition.", lambda _, seen: seen.added),
+    ("parley_stage_done", "Messages that were done.", lambda _, seen: seen.done),
+)
+_GAUGES: tuple[tuple[str, str, _Of], ...] = (
+    ("parley_stage_lag", "Messages that no worker has read.", lambda _, seen: seen.lag),
+    ("parley_stage_pending", "Messages read and not done.", lambda _, seen: seen.pending),
+    ("parley_stage_entries", "Entries in the stream.", lambda _, seen: seen.length),
+    ("parley_stage_retrying", "Messages that failed and will be tried again.", lambda _, seen: seen.failing),
+    ("parley_stage_dead_letters", "Messages that were given up.", lambda _, seen: seen.dead),
+    (
+        "parley_stage_oldest_age_seconds",
+        "Since when the oldest message that is not done was sent, 0 when there is none.",
+        lambda look, seen: 0.0 if seen.oldest_sent is None else max(0.0, look.at - seen.oldest_sent),
+    ),
+)
+
+
+def _of_partitions(look: Look, of: _Of) -> list[tuple[dict[str, str], float]]:
+    return [
+        ({"stage": stage, "partition": str(number)}, of(look, partition))
+        for stage, seen in look.stages.items()
+        for number, partition in enumerate(seen.partitions)
+    ]

@@ -1,0 +1,337 @@
+"""Figures of the stages, from looks that follow each other; no I/O.
+
+    course = Course()
+    snapshot = course.see(look)     # once a second or so
+
+Rates are differences of offsets over the last `RATE_WINDOW` seconds, so they are exact, whatever happened
+between the looks; durations are what the workers measured of late (`report.WINDOW`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from pipeline.telemetry.histogram import Counts, merged, percentile
+from pipeline.telemetry.stages.sample import Look, PartitionLook, StageLook, WorkerLook
+from pipeline.telemetry.stages.state import Judge, Moment, State
+
+#: Seconds over which rates are taken. Shorter: they flicker. Longer: they lag behind.
+RATE_WINDOW: Final = 5.0
+#: Seconds without a heartbeat after which a worker is put out of its group.
+SESSION_TIMEOUT: Final = 5.0
+#: Seconds without a heartbeat after which something may be wrong with a worker; it beats every second.
+SILENT_AFTER: Final = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Percentiles in seconds; None when nothing was measured of late."""
+
+    p50: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition of a stage. Rates are per second, ages in seconds; None when not known (yet)."""
+
+    number: int
+    state: State
+    rate_in: float | None
+    rate_out: float | None
+    lag: int
+    pending: int
+    oldest_age: float | None
+    retrying: int
+    dead_letters: int
+    added: int
+    done: int
+    owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One worker of a stage, or a web node.
+
+    Attributes:
+        alive: it is in the group; else it was silent for longer than the session time-out.
+        silent: its heartbeat is late.
+        heartbeat_age: seconds since its last heartbeat.
+        uptime: seconds; None, as the rest, when it does not report.
+        handled: attempts that ended since it started.
+        working: messages at work now; of a web node, open sockets.
+    """
+
+    id: str
+    alive: bool
+    silent: bool
+    heartbeat_age: float
+    partitions: list[int]
+    uptime: float | None
+    rate: float | None
+    handled: int | None
+    failed: int | None
+    working: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage; sums over its partitions.
+
+    Attributes:
+        why: the state in words.
+        wait: how long messages were on their way to the agent, since they were sent.
+        work: how long the agent took.
+        failures: attempts that failed, per second.
+    """
+
+    name: str
+    state: State
+    why: str
+    rate_in: float | None
+    rate_out: float | None
+    lag: int
+    pending: int
+    oldest_age: float | None
+    wait: Durations
+    work: Durations
+    failures: float | None
+    retrying: int
+    dead_letters: int
+    settled: bool
+    generation: int
+    partitions: list[Partition]
+    workers: list[Worker]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All stages at one moment.
+
+    Attributes:
+        at: the server's Unix time in seconds.
+    """
+
+    at: float
+    stages: list[Stage]
+    web: list[Worker]
+
+
+class Course:
+    """Follows the stages from look to look."""
+
+    def __init__(self) -> None:
+        self._looks: deque[Look] = deque()
+        self._judges: dict[tuple[str, int | None], Judge] = {}
+
+    def see(self, look: Look) -> Snapshot:
+        """Take the next look and return the figures as of then."""
+        if self._looks and _begins_anew(self._looks[-1], look):
+            # Redis lost its data: what was before says nothing about what is now.
+            self._looks.clear()
+            self._judges.clear()
+        self._looks.append(look)
+        while len(self._looks) > 2 and self._looks[1].at <= look.at - RATE_WINDOW:
+            self._looks.popleft()
+        return Snapshot(look.at, [self._stage(name, look) for name in look.stages], self._web_nodes(look))
+
+    def _before(self, seconds: float) -> Look:
+        """Return the look of `seconds` ago, or the oldest one."""
+        limit = self._looks[-1].at - seconds
+        return next((look for look in reversed(self._looks) if look.at <= limit), self._looks[0])
+
+    def _stage(self, name: str, look: Look) -> Stage:
+        now, then = look.stages[name], self._before(RATE_WINDOW)
+        elapsed = look.at - then.at
+        alive = {worker.id for worker in now.workers if look.at - worker.beat < SESSION_TIMEOUT}
+        reports = [worker.report for worker in now.workers if worker.report is not None]
+        wait = _durations(report.wait for report in reports)
+        work = _durations(report.work for report in reports)
+        usual = max((report.usual for report in reports), default=0.0)
+        rates = _rates(now.partitions, then.stages[name].partitions, elapsed)
+        partitions = [
+            self._partition(name, number, look, rates[number], alive, usual)
+            for number in range(len(now.partitions))
+        ]
+        moves = tuple(sum(column) for column in zip(*map(_moves_of, now.workers), strict=True)) or (0,)
+        judge = self._judges.setdefault((name, None), Judge())
+        state = judge.see(
+            Moment(
+                look.at,
+                left=sum(each.lag + each.pending for each in partitions),
+                lag=sum(each.lag for each in partitions),
+                wait=wait.p50,
+                moves=(sum(each.done for each in partitions), *moves),
+                added=sum(each.added for each in partitions),
+                waits_long=(wait.p50 or 0.0) > 2 * (work.p99 or float("inf")),
+            ),
+            alive=bool(alive),
+            patience=usual,
+        )
+        stuck = [each.number for each in partitions if each.state is State.STALLED]
+        if state is not State.STOPPED and stuck:
+            state = State.STALLED
+        ages = [each.oldest_age for each in partitions if each.oldest_age is not None]
+        workers = [_worker(worker, look.at, now, then.stages[name].workers) for worker in now.workers]
+        stage = Stage(
+            name,
+            state,
+            "",
+            rate_in=_sum(each.rate_in for each in partitions),
+            rate_out=_sum(each.rate_out for each in partitions),
+            lag=sum(each.lag for each in partitions),
+            pending=sum(each.pending for each in partitions),
+            oldest_age=max(ages, default=None),
+            wait=wait,
+            work=work,
+            failures=_sum(_rate(worker, then.stages[name].workers, "failed") for worker in now.workers),
+            retrying=sum(each.retrying for each in partitions),
+            dead_letters=sum(each.dead_letters for each in partitions),
+            settled=now.settled,
+            generation=now.generation,
+            partitions=partitions,
+            workers=workers,
+        )
+        return replace(stage, why=_reason(stage, max(judge.still, self._still(name, stuck))))
+
+    def _still(self, name: str, numbers: Iterable[int]) -> float:
+        return max((self._judges[name, number].still for number in numbers), default=0.0)
+
+    def _partition(
+        self,
+        name: str,
+        number: int,
+        look: Look,
+        rates: tuple[float | None, float | None],
+        alive: set[str],
+        usual: float,
+    ) -> Partition:
+        seen = look.stages[name].partitions[number]
+        owner = next((worker for worker in look.stages[name].workers if worker.id == seen.owner), None)
+        # What the owner has read lies in its own queue, and counts as moving while the owner works at all.
+        moves = _moves_of(owner) if owner is not None and seen.pending else ()
+        state = self._judges.setdefault((name, number), Judge()).see(
+            Moment(
+                look.at,
+                left=seen.lag + seen.pending,
+                lag=seen.lag,
+                wait=None,
+                moves=(seen.done, seen.read, *moves),
+                added=seen.added,
+            ),
+            alive=seen.owner in alive,
+            patience=usual,
+        )
+        age = None if seen.oldest_sent is None else max(0.0, look.at - seen.oldest_sent)
+        return Partition(
+            number,
+            state,
+            *rates,
+            lag=seen.lag,
+            pending=seen.pending,
+            oldest_age=age,
+            retrying=seen.failing,
+            dead_letters=seen.dead,
+            added=seen.added,
+            done=seen.done,
+            owner=seen.owner,
+        )
+
+    def _web_nodes(self, look: Look) -> list[Worker]:
+        then = self._before(RATE_WINDOW)
+        return [
+            _worker(node, look.at, StageLook(), then.web)
+            for node in look.web
+            if look.at - node.beat < SESSION_TIMEOUT
+        ]
+
+
+def _begins_anew(before: Look, now: Look) -> bool:
+    """Whether offsets went back: the streams are not those of the last look."""
+    return any(
+        newer.added < older.added
+        for name, stage in now.stages.items()
+        for newer, older in zip(stage.partitions, before.stages[name].partitions, strict=False)
+    )
+
+
+def _rates(
+    now: Sequence[PartitionLook], then: Sequence[PartitionLook], elapsed: float
+) -> list[tuple[float | None, float | None]]:
+    """Return what came in and what was done per second, for each partition."""
+    if elapsed <= 0:
+        return [(None, None)] * len(now)
+    known = [*then, *[PartitionLook()] * (len(now) - len(then))]
+    return [
+        ((newer.added - older.added) / elapsed, max(0, newer.done - older.done) / elapsed)
+        for newer, older in zip(now, known, strict=False)
+    ]
+
+
+def _sum(rates: Iterable[float | None]) -> float | None:
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known else None
+
+
+def _durations(parts: Iterable[Counts]) -> Durations:
+    counts = merged(parts)
+    return Durations(percentile(counts, 0.5), percentile(counts, 0.99))
+
+
+def _rate(
+    worker: WorkerLook, then: Sequence[WorkerLook], counter: Literal["handled", "failed"]
+) -> float | None:
+    """Return how fast a counter of a worker grows, between the reports that two looks have seen."""
+    before = next((other.report for other in then if other.id == worker.id), None)
+    if worker.report is None or before is None or worker.report.uptime <= before.uptime:
+        return None
+    grown: int = getattr(worker.report, counter) - getattr(before, counter)
+    return grown / (worker.report.uptime - before.uptime)
+
+
+def _moves_of(worker: WorkerLook) -> tuple[int, int]:
+    return (worker.report.handled, worker.report.progress) if worker.report is not None else (0, 0)
+
+
+def _worker(worker: WorkerLook, at: float, stage: StageLook, then: Sequence[WorkerLook]) -> Worker:
+    report = worker.report
+    age = max(0.0, at - worker.beat)
+    return Worker(
+        worker.id,
+        alive=age < SESSION_TIMEOUT,
+        silent=age >= SILENT_AFTER,
+        heartbeat_age=age,
+        partitions=[number for number, each in enumerate(stage.partitions) if each.owner == worker.id],
+        uptime=None if report is None else report.uptime,
+        rate=_rate(worker, then, "handled"),
+        handled=None if report is None else report.handled,
+        failed=None if report is None else report.failed,
+        working=None if report is None else report.working,
+    )
+
+
+def _reason(stage: Stage, still: float) -> str:
+    """Return the state of a stage in words, for people."""
+    left = stage.lag + stage.pending
+    waiting = "nothing waits" if not left else f"{left:,} {'message waits' if left == 1 else 'messages wait'}"
+    match stage.state:
+        case State.STOPPED:
+            return f"no worker; {waiting}"
+        case State.STALLED:
+            stuck = [each.number for each in stage.partitions if each.state is State.STALLED]
+            where = (
+                f" in partition {', '.join(map(str, stuck))}"
+                if 0 < len(stuck) < len(stage.partitions)
+                else ""
+            )
+            return f"nothing has moved for {still:.0f} s{where}; {waiting}"
+        case State.SLOW:
+            age = f", the oldest for {stage.oldest_age:.0f} s" if stage.oldest_age is not None else ""
+            return f"{waiting}{age}, and it does not get less"
+        case State.WORKING:
+            return "messages come and go" if not left else f"{left:,} on the way"
+        case State.IDLE:
+            return "nothing to do"

@@ -1,0 +1,1 @@
+"""A stage as a Faust worker: its app, its topics and how it handles an event."""

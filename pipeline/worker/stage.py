@@ -1,0 +1,270 @@
+"""Faust apps: one per stage, and one that only sends, for the web process.
+
+stage = Stage.load("ingest")
+app = stage.app            # what `faust -A agents.ingest worker -l info` looks for
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar, cast
+
+import faust
+from faust.types import TopicT
+from faust.web import Request, Response, View
+from opentelemetry.trace import Span
+from prometheus_client.metrics_core import Metric
+from redis.asyncio import Redis
+
+from faust_redis import MAX_ATTEMPTS, REDELIVERY_HEADER
+from faust_redis.producing.producer import Producer
+from pipeline.chat.presence import Presence
+from pipeline.chat.records import INTERNAL_ERROR, Inbound, Outcome, Prompt, Turn
+from pipeline.chat.sessions import Sessions
+from pipeline.errors import MessageRejected, SettingsError
+from pipeline.redis.client import connect
+from pipeline.settings import Settings
+from pipeline.telemetry import tracing
+from pipeline.telemetry.logs import logging_config
+from pipeline.telemetry.metrics import CONTENT_TYPE, exposition, sent
+from pipeline.telemetry.stages.exported import of_faust, of_worker
+from pipeline.telemetry.stages.report import keep_reporting
+from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
+from pipeline.telemetry.stages.work import WorkSensor
+from pipeline.worker.replays import REPLAYED_HEADER, revive
+from pipeline.worker.topics import Sender, Topics, message_id, send
+
+logger = logging.getLogger(__name__)
+
+M = TypeVar("M", Inbound, Turn, Prompt, Outcome)
+
+
+class StageTopics(Protocol):
+    """The topics a stage sends to."""
+
+    @property
+    def enrich(self) -> Sender:
+        """Takes turns that were opened."""
+
+    @property
+    def infer(self) -> Sender:
+        """Takes prompts."""
+
+    @property
+    def deliver(self) -> Sender:
+        """Takes outcomes."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage's app and what its agent works with.
+
+    Attributes:
+        redis: the pool that `sessions` and `presence` share; closed when the worker stops.
+        topics: where it sends to. `inputs` are the same topics, to read from.
+        work: measures what its agent does.
+        figures: what else its page /metrics shows.
+    """
+
+    app: faust.App
+    settings: Settings
+    redis: Redis
+    sessions: Sessions
+    presence: Presence
+    inputs: Topics
+    topics: StageTopics
+    work: WorkSensor
+    figures: list[Callable[[], Iterable[Metric]]]
+
+    @classmethod
+    def load(cls, name: str) -> Self:
+        """Make a stage from the environment, or end the process with one line when a setting is wrong."""
+        try:
+            settings = Settings.load()
+            tracing.setup(name)
+            return cls.create(name, settings)
+        except SettingsError as exc:
+            raise SystemExit(str(exc)) from None
+
+    @classmethod
+    def create(cls, name: str, settings: Settings) -> Self:
+        """Make a stage; nothing is connected yet."""
+        app = create_app(name, settings)
+        redis = connect(settings.redis_url)
+        topics = Topics(app)
+        work = WorkSensor(name)
+        app.sensors.add(work)
+        figures: list[Callable[[], Iterable[Metric]]] = [
+            partial(of_worker, work),
+            partial(of_faust, app),
+            sent,
+        ]
+        _add_metrics(app, figures)
+
+        sessions = Sessions(redis, settings)
+
+        @app.task  # type: ignore[untyped-decorator]
+        async def prepare() -> None:
+            await prepare_to_send(app, (topics.enrich, topics.infer, topics.deliver))
+            await sessions.prepare()
+
+        @app.task  # type: ignore[untyped-decorator]
+        async def report() -> None:
+            await keep_reporting(redis, name, app.consumer.member_id, work.report)  # type: ignore[attr-defined]
+
+        async def close(*_args: Any, **_kwargs: Any) -> None:
+            await redis.aclose()
+            await asyncio.to_thread(tracing.flush)
+
+        app.on_before_shutdown.connect(close)
+        return cls(app, settings, redis, sessions, Presence(redis), topics, topics, work, figures)
+
+
+def create_app(stage: str, settings: Settings) -> faust.App:
+    """Return the Faust app of a stage, with its pages /healthz and /readyz.
+
+    Args:
+        stage: the app's id, which is also the name of its consumer group.
+    """
+    folder = Path(settings.data_dir) / "faust" / stage
+    app = faust.App(
+        stage,
+        broker=settings.redis_url,
+        topic_partitions=settings.partitions,
+        topic_replication_factor=1,
+        # A dead worker's partitions wait this long for their next owner (s).
+        broker_session_timeout=SESSION_TIMEOUT,
+        broker_heartbeat_interval=1.0,
+        # A model call that outlasts this (s) no longer holds up the other workers of its stage.
+        broker_rebalance_timeout=10.0,
+        broker_commit_interval=0.2,
+        web_bind=settings.host,
+        web_port=settings.agent_port(stage),
+        datadir=str(folder),
+        logging_config=logging_config(settings.app_env),
+        # What a stage has begun it finishes before it stops, instead of leaving it to be done again.
+        stream_wait_empty=True,
+    )
+
+    def make_folder(*_args: Any, **_kwargs: Any) -> None:
+        # Faust makes the last part of the path and expects the others; only a worker that starts needs any.
+        folder.parent.mkdir(parents=True, exist_ok=True)
+
+    app.on_worker_init.connect(make_folder)
+    _add_pages(app)
+    return app
+
+
+def create_producer(settings: Settings) -> faust.App:
+    """Return an app that only sends; it runs no worker, and its group reads nothing.
+
+    Call `await app.maybe_start_producer()` before the first `send`, `await app.producer.stop()` at the end.
+    """
+    return faust.App(
+        "web", broker=settings.redis_url, topic_partitions=settings.partitions, topic_replication_factor=1
+    )
+
+
+async def prepare_to_send(app: faust.App, topics: Iterable[TopicT]) -> None:
+    """Learn about topics, so that the first message to each does not wait for that; waits for Redis."""
+    for topic in topics:
+        await cast(Producer, app.producer).make_room(topic.get_topic_name())
+
+
+async def attempt(
+    stage: Stage,
+    event: Any,
+    handle: Callable[[M, str], Awaitable[None]],
+    give_up: Callable[[M, str], Awaitable[None]],
+) -> None:
+    """Handle one event; on the last of its attempts, give it up so that nobody waits for it.
+
+    Either way the transport is told: it repeats the event, or moves it to the dead letters. The agent itself
+    goes on, as Faust would restart an agent that raises too often only after a pause.
+
+    Args:
+        stage: whose event it is.
+        handle: gets the message, and the name of its stream entry, which is the same each time.
+        give_up: gets the same, and tells the session that this message failed.
+    """
+    message = event.message
+    entry = f"{message.topic}:{message.partition}:{message.offset}"
+    subject = message_id(event.value)
+    tracing.MESSAGE.set(subject)
+    if not tracing.enabled():
+        await _attempt(stage, event, entry, handle, give_up, None)
+        return
+    failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
+    with tracing.processing(subject, event, failed_before + 1) as span:
+        await _attempt(stage, event, entry, handle, give_up, span)
+
+
+async def _attempt(
+    stage: Stage,
+    event: Any,
+    entry: str,
+    handle: Callable[[M, str], Awaitable[None]],
+    give_up: Callable[[M, str], Awaitable[None]],
+    span: Span | None,
+) -> None:
+    try:
+        if REPLAYED_HEADER in event.headers and not await revive(
+            stage.sessions, stage.inputs.ingest, event.value
+        ):
+            return
+        await handle(event.value, entry)
+    except MessageRejected as rejected:
+        if span is not None:
+            tracing.failed(span, entry, rejected.error)
+        stage.work.failed += 1
+        event.app.consumer.reject(event.message, rejected.error)
+    except Exception as error:
+        if span is not None:
+            tracing.failed(span, entry, error)
+        stage.work.failed += 1
+        failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
+        if failed_before + 1 >= MAX_ATTEMPTS:
+            await give_up(event.value, entry)
+        event.app.consumer.fail(event.message, error)
+
+
+async def fail_turn(stage: Stage, token: str, turn: str) -> None:
+    """Have deliver end a turn with an internal error."""
+    logger.error("giving up turn %s of session %.8s…", turn, token)
+    await send(stage.topics.deliver, Outcome(token=token, turn=turn, error=INTERNAL_ERROR))
+
+
+def _add_metrics(app: faust.App, figures: list[Callable[[], Iterable[Metric]]]) -> None:
+    @app.page("/metrics")
+    async def metrics(view: View, request: Request) -> Response:
+        """Tell the figures of this worker to Prometheus."""
+        body = exposition(*(yielding() for yielding in figures))
+        return view.bytes(body, headers={"Content-Type": CONTENT_TYPE})
+
+
+def _add_pages(app: faust.App) -> None:
+    @app.page("/healthz")
+    async def healthz(view: View, request: Request) -> Response:
+        """Say that the process and its event loop are alive."""
+        return view.json({"status": "ok"})
+
+    @app.page("/readyz")
+    async def readyz(view: View, request: Request) -> Response:
+        """Say whether the stage takes messages, and if not, why."""
+        reason = unready(app)
+        if reason is None:
+            return view.json({"status": "ready"})
+        return view.json({"status": "unready", "reason": reason}, status=503)
+
+
+def unready(app: faust.App) -> str | None:
+    """Return why a worker takes no messages, None when it does."""
+    if not app.started:
+        return "the worker is starting"
+    reason: str | None = app.consumer.unready()  # type: ignore[attr-defined]
+    return reason

@@ -1,0 +1,151 @@
+"""Child processes of `parley up`: kept running, listened to, gone when they must be."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from parley.cli.children import Child, describe_exit
+
+STUBBORN = (
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
+)
+PATIENT = "import signal; print('up', flush=True); signal.pause()"
+
+
+class Heard:
+    """Keeps the lines that children print, and lets a test wait for one."""
+
+    def __init__(self) -> None:
+        """Start with nothing heard."""
+        self.lines: list[str] = []
+        self._news = asyncio.Event()
+
+    def say(self, name: str, line: str) -> None:
+        """Keep a line."""
+        self.lines.append(line)
+        self._news.set()
+
+    async def until(self, happened: Callable[[list[str]], bool]) -> None:
+        """Wait until the lines are as wanted."""
+        async with asyncio.timeout(20):
+            while not happened(self.lines):
+                self._news.clear()
+                await self._news.wait()
+
+
+@contextlib.asynccontextmanager
+async def kept_running(code: str, heard: Heard, may_restart: bool = True) -> AsyncIterator[Child]:
+    child = Child("part", lambda: [sys.executable, "-c", code], lambda: dict(os.environ), heard.say)
+    task = asyncio.create_task(child.keep_running(lambda _status: may_restart))
+    try:
+        yield child
+    finally:
+        await child.stop(0.1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_child_that_dies_is_started_again() -> None:
+    heard = Heard()
+    async with kept_running(PATIENT, heard) as child:
+        await heard.until(lambda lines: lines == ["up"])
+        assert child.process is not None
+        child.process.kill()
+        await heard.until(lambda lines: lines.count("up") == 2)
+
+        assert any("killed by SIGKILL; starting again in 0.2 s" in line for line in heard.lines)
+        assert child.alive
+
+
+async def test_the_pause_before_a_restart_grows() -> None:
+    heard = Heard()
+    async with kept_running("raise SystemExit(3)", heard):
+        await heard.until(lambda lines: len(lines) == 3)
+
+    assert heard.lines == [
+        f"ended with status 3; starting again in {pause} s" for pause in ("0.2", "0.4", "0.8")
+    ]
+
+
+async def test_a_child_that_refuses_its_settings_is_not_started_again() -> None:
+    heard = Heard()
+    child = Child(
+        "part", lambda: [sys.executable, "-c", "raise SystemExit(2)"], lambda: os.environ, heard.say
+    )
+
+    await child.keep_running(lambda status: status != 2)
+
+    assert heard.lines == []
+    assert not child.alive
+
+
+async def test_a_stopped_child_stays_stopped() -> None:
+    heard = Heard()
+    async with kept_running(PATIENT, heard) as child:
+        await heard.until(lambda lines: lines == ["up"])
+        await child.stop(10)
+
+        assert not child.alive
+        assert heard.lines == ["up"]
+
+
+async def test_a_child_that_does_not_stop_is_killed() -> None:
+    heard = Heard()
+    async with kept_running(STUBBORN, heard) as child:
+        await heard.until(lambda lines: lines == ["up"])
+        await child.stop(0.1)
+
+        assert child.process is not None
+        assert child.process.returncode == -signal.SIGKILL
+        assert heard.lines[-1] == "did not stop within 0.1 s: killed"
+
+
+async def test_lines_are_passed_on_whatever_is_in_them() -> None:
+    heard = Heard()
+    code = "import os; os.write(1, b'\\xff bad\\n' + b'x' * (2 << 20) + b'\\nlast\\n')"
+    async with kept_running(code, heard, may_restart=False):
+        await heard.until(lambda lines: "last" in lines)
+
+    assert heard.lines[0] == "\N{REPLACEMENT CHARACTER} bad"
+    assert "(a line too long to show)" in heard.lines
+
+
+def test_a_child_goes_when_its_parent_is_killed(tmp_path: Path) -> None:
+    parent = f"""
+import asyncio, os, sys
+from parley.cli.children import Child
+child = Child("part", lambda: [sys.executable, "-c", {PATIENT!r}], lambda: os.environ,
+              lambda name, line: print(child.process.pid, flush=True))
+asyncio.run(child.keep_running(lambda status: True))
+"""
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        descriptor = os.pidfd_open(child)
+        process.kill()
+        # A process's descriptor becomes readable when the process ends.
+        assert _ends(descriptor, seconds=10)
+    os.close(descriptor)
+
+
+def _ends(descriptor: int, seconds: float) -> bool:
+    import select
+
+    return bool(select.select([descriptor], [], [], seconds)[0])
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(0, "ended with status 0"), (-9, "killed by SIGKILL"), (-100, "killed by signal 100")],
+)
+def test_how_a_process_ended_is_told_in_words(status: int, words: str) -> None:
+    assert describe_exit(status) == words

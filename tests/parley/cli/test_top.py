@@ -1,0 +1,96 @@
+"""`parley top`: the stages in a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from faust_redis.testing import wait_until
+from parley.cli.top import duration, ranges, trend
+from pipeline.settings import STAGES
+
+TOP = [sys.executable, "-m", "parley.cli", "top"]
+
+
+def environment(redis_url: str, **more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "REDIS_URL": redis_url, **more}
+
+
+@pytest.mark.parametrize("columns", ["80", "120", "160"])
+def test_once_prints_every_stage_with_its_state_in_a_terminal_of_any_width(
+    redis_url: str, tmp_path: Path, columns: str
+) -> None:
+    env = environment(redis_url, COLUMNS=columns)
+    done = subprocess.run([*TOP, "--once"], cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
+    for stage in STAGES:
+        assert f"{stage} is stopped: no worker" in " ".join(done.stdout.split())
+    assert max(map(len, done.stdout.splitlines())) <= int(columns)
+
+
+def test_once_as_json_is_what_the_api_gives(redis_url: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*TOP, "--once", "--json"], cwd=tmp_path, env=environment(redis_url), capture_output=True, check=True
+    )
+    snapshot = json.loads(done.stdout)
+    assert [stage["name"] for stage in snapshot["stages"]] == list(STAGES)
+
+
+def test_without_a_redis_it_says_so_in_one_line(tmp_path: Path) -> None:
+    env = environment("redis://127.0.0.1:1/0")
+    done = subprocess.run(
+        [*TOP, "--once"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("parley: Redis does not answer")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_in_a_terminal_it_goes_on_until_it_is_interrupted(redis_url: str, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    env = environment(redis_url, TERM="xterm", COLUMNS="120", LINES="40")
+    process = subprocess.Popen(TOP, cwd=tmp_path, env=env, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    said = b""
+
+    def read() -> None:
+        nonlocal said
+        with suppress(OSError):  # there is nothing at the moment, or nobody any more
+            said += os.read(ours, 65536)
+
+    def heard() -> bool:
+        read()
+        return said.count(b"deliver is stopped") >= 2
+
+    def ended() -> bool:
+        read()  # a terminal that nobody reads is full at some time, and who writes to it waits
+        return process.poll() is not None
+
+    try:
+        wait_until(heard, "two looks are shown")
+        process.send_signal(2)
+        wait_until(ended, "it ends")
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def test_figures_are_short() -> None:
+    seconds = [None, 0.0004, 0.012, 1.24, 42.0, 186.0, 7500.0]
+    assert [duration(s) for s in seconds] == ["-", "0.4 ms", "12 ms", "1.2 s", "42 s", "3:06 min", "2:05 h"]
+    assert [ranges(n) for n in ([], [3], [0, 1, 2, 5], [0, 2])] == ["none", "3", "0-2, 5", "0, 2"]
+
+
+def test_the_course_of_a_stage_is_a_line_of_blocks() -> None:
+    assert trend([]) == ""
+    assert trend([0.0] * 12) == "▁▁"
+    assert trend([None, *[10.0] * 5, *[5.0] * 6, *[0.0] * 6]) == "█▄▁"

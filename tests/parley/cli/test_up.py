@@ -1,0 +1,96 @@
+"""`parley up`, whole: everything starts, heals and stops together."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from parley.local.embedded import folder_of, running
+from tests.support.service import started
+
+# What `up` promises.
+STOPS_WITHIN_SECONDS = 10.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with a space in its name."""
+    made = tmp_path / "my chat"
+    made.mkdir()
+    return made
+
+
+def _all_end(descriptors: list[int], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    # The descriptor of a process becomes readable when the process ends.
+    return all(
+        bool(select.select([each], [], [], max(0.0, deadline - time.monotonic()))[0]) for each in descriptors
+    )
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
+def test_it_starts_everything_says_where_and_stops_without_a_trace(folder: Path, sig: signal.Signals) -> None:
+    with started(folder) as up:
+        assert f"Parley is ready: http://127.0.0.1:{up.port}" in up.lines
+        assert any(line.startswith("Model: ELIZA") for line in up.lines)
+        with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/readyz", timeout=10) as response:
+            assert response.status == 200
+        descriptors = [os.pidfd_open(pid) for pid in up.children()]
+        assert len(descriptors) == 6
+
+        up.process.send_signal(sig)
+
+        assert up.process.wait(STOPS_WITHIN_SECONDS) == 0
+        assert _all_end(descriptors, 0.0)
+        assert running(folder_of(up.data_dir, up.port)) is None
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def test_a_part_that_is_killed_comes_back(folder: Path) -> None:
+    with started(folder) as up:
+        os.kill(up.child("agents.infer"), signal.SIGKILL)
+        up.wait_for("infer   │ killed by SIGKILL; starting again")
+        os.kill(up.child("redis-server"), signal.SIGKILL)
+        up.wait_for("redis   │ killed by SIGKILL; starting again")
+
+        up.process.terminate()
+        assert up.process.wait(STOPS_WITHIN_SECONDS) == 0
+
+
+def test_when_it_is_killed_itself_nothing_stays_behind(folder: Path) -> None:
+    with started(folder) as up:
+        descriptors = [os.pidfd_open(pid) for pid in up.children()]
+
+        up.process.kill()
+
+        assert _all_end(descriptors, STOPS_WITHIN_SECONDS)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def test_two_copies_do_not_disturb_each_other(folder: Path, tmp_path: Path) -> None:
+    with started(folder) as one, started(tmp_path) as two:
+        one_redis = running(folder_of(one.data_dir, one.port))
+        two_redis = running(folder_of(two.data_dir, two.port))
+
+        assert one_redis is not None
+        assert two_redis is not None
+        assert one_redis.url != two_redis.url
+
+
+def test_several_web_processes_share_the_port(folder: Path) -> None:
+    with started(folder, WEB_PROCESSES="2") as up:
+        webs = up.webs()
+        assert len(webs) == 2
+
+        os.kill(webs[0], signal.SIGKILL)
+        up.wait_for("killed by SIGKILL; starting again")
+        with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/test", timeout=10) as response:
+            assert response.status == 200

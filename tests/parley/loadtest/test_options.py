@@ -1,0 +1,52 @@
+"""The command line of `parley load`: what is wrong is said in one line, before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from parley.cli import load_options
+from parley.cli.load_options import load
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("--url localhost:3500", "an address is http://host:port"),
+        ("--url ws://127.0.0.1/chat", "an address is http://host:port"),
+        ("--url http://127.0.0.1:99999", "Port out of range"),
+        ("--url http://me:secret@127.0.0.1", "no query or password"),
+        ("--url http://127.0.0.1:1 --tokens 4", "--tokens is of the service that is started here"),
+        ("--rate 0", "'--rate': 0.0 is not in the range x>0"),
+        ("--rate nan", "nan is no number"),
+        ("--arrivals poisson", "say --rate, too"),
+        ("--max-lost -1", "'--max-lost': -1"),
+        ("--max-p99 1ks", "the units are us, ms, s, m, h"),
+        ("--min-goodput inf", "inf is no number"),
+        ("--html no/such/folder/x.html", "no folder 'no/such/folder'"),
+        ("--protocol plain --max-ttft-p99 1s", "--protocol plain does not tell"),
+        ("--sessions 2 --processes 3", "no more of them than there are sessions"),
+        ("--seed -1", "'--seed': -1"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_what_is_allowed(arguments: str, words: str) -> None:
+    done = CliRunner().invoke(load, arguments.split())
+
+    assert done.exit_code == 2
+    last = done.output.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert words in last
+    assert "secret" not in done.output
+
+
+def test_every_option_says_what_it_is() -> None:
+    assert all(getattr(option, "help", None) for option in load.params)
+
+
+def test_every_option_stands_in_the_documentation() -> None:
+    document = (Path(load_options.__file__).parents[2] / "docs" / "load-testing.md").read_text("utf-8")
+
+    missing = [name for option in load.params for name in option.opts if name not in document]
+    assert missing == []

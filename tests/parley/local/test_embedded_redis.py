@@ -1,0 +1,209 @@
+"""The embedded Redis: found, started, kept to itself, stopped with its data on disk."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from parley.local import embedded
+from parley.local.embedded import EmbeddedRedis, find_server, folder_of, running, running_of
+from pipeline.errors import EmbeddedRedisError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder that no server has used, with a space in its name."""
+    return tmp_path / "of ada" / "redis"
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[EmbeddedRedis]:
+    """Start a server."""
+    with EmbeddedRedis(folder) as started:
+        yield started
+
+
+def client(server: EmbeddedRedis) -> redis.Redis:
+    return redis.Redis.from_url(server.url, decode_responses=True)
+
+
+def test_it_has_redisjson_and_keeps_what_it_is_told(server: EmbeddedRedis) -> None:
+    with client(server) as connection:
+        connection.json().set("session", "$", {"messages": []})
+
+        assert connection.json().get("session") == {"messages": []}
+        assert connection.config_get("appendonly") == {"appendonly": "yes"}
+        assert connection.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert connection.config_get("bind") == {"bind": "127.0.0.1"}
+
+
+def test_processes_of_this_machine_reach_it_by_a_socket_in_its_folder(server: EmbeddedRedis) -> None:
+    assert server.local_url.startswith("unix:///")
+    with redis.Redis.from_url(server.local_url) as by_socket, client(server) as connection:
+        by_socket.set("name", "Ada")
+        assert connection.get("name") == "Ada"
+    assert (server.folder / "redis.sock").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_can_hold_no_socket_is_served_by_the_port_alone(folder: Path) -> None:
+    (folder / "redis.sock").mkdir(parents=True)
+    with EmbeddedRedis(folder) as server, client(server) as connection:
+        assert connection.ping()
+        assert server.local_url == server.url
+
+
+def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / ("long" * 30) / "redis") as server, client(server) as connection:
+        assert connection.ping()
+        assert server.local_url == server.url
+
+
+def test_data_is_kept_between_runs(folder: Path) -> None:
+    with EmbeddedRedis(folder) as first, client(first) as connection:
+        connection.set("name", "Ada")
+    with EmbeddedRedis(folder) as second, client(second) as connection:
+        assert connection.get("name") == "Ada"
+
+
+def test_it_starts_again_on_its_port_after_a_kill(server: EmbeddedRedis) -> None:
+    with client(server) as connection:
+        connection.set("name", "Ada")
+        connection.config_set("appendfsync", "always")
+        connection.set("name", "Grace")
+    url = server.url
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait()
+    assert running(server.folder) is None
+
+    server.spawn()
+
+    assert server.wait_ready().url == url
+    with client(server) as connection:
+        assert connection.get("name") == "Grace"
+
+
+def test_a_file_that_ends_in_half_a_command_still_loads(folder: Path) -> None:
+    with EmbeddedRedis(folder) as first, client(first) as connection:
+        connection.set("name", "Ada")
+    written = next((folder / "appendonlydir").glob("*.incr.aof"))
+    with written.open("ab") as file:
+        file.write(b"*3\r\n$3\r\nSET\r\n$4\r\nna")
+
+    with EmbeddedRedis(folder) as second, client(second) as connection:
+        assert connection.get("name") == "Ada"
+
+
+def test_a_second_one_on_the_same_folder_is_refused_with_the_ways_out(server: EmbeddedRedis) -> None:
+    with pytest.raises(EmbeddedRedisError, match=r"another Parley uses .* ways out: .*PORT") as caught:
+        EmbeddedRedis(server.folder).start()
+
+    assert "\n" not in str(caught.value)
+    assert running(server.folder) is not None
+
+
+def test_two_on_different_folders_run_side_by_side(server: EmbeddedRedis, tmp_path: Path) -> None:
+    with EmbeddedRedis(tmp_path / "other") as other, client(server) as one, client(other) as two:
+        one.set("name", "Ada")
+
+        assert two.get("name") is None
+
+
+def test_a_stopped_one_leaves_no_lock_and_no_address(folder: Path) -> None:
+    server = EmbeddedRedis(folder)
+    pid = server.start().pid
+    server.stop()
+    server.stop()
+
+    assert running(folder) is None
+    assert sorted(path.name for path in folder.iterdir()) == ["appendonlydir", "redis.log"]
+    assert not Path(f"/proc/{pid}").exists()
+    with EmbeddedRedis(folder):
+        pass
+
+
+def test_a_child_of_the_owner_does_not_inherit_the_lock(folder: Path) -> None:
+    server = EmbeddedRedis(folder)
+    server.start()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        server.stop()
+        with EmbeddedRedis(folder) as next_one:
+            assert running(next_one.folder) is not None
+        child.kill()
+
+
+def test_an_address_left_behind_by_a_kill_is_not_believed(server: EmbeddedRedis) -> None:
+    state = server.folder / "running.json"
+    text = state.read_text("utf-8")
+    assert server.process is not None
+    state.write_text(text.replace(f'"pid": {server.process.pid}', '"pid": 1'), encoding="utf-8")
+
+    assert running(server.folder) is None
+
+
+def test_the_one_of_the_port_is_found_and_else_the_only_one(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedRedisError, match="no embedded Redis runs"):
+        running_of(str(tmp_path), 3500)
+
+    with EmbeddedRedis(folder_of(str(tmp_path), 4000)) as first:
+        assert running_of(str(tmp_path), 3500).url == first.url
+        with EmbeddedRedis(folder_of(str(tmp_path), 4001)) as second:
+            assert running_of(str(tmp_path), 4001).url == second.url
+            with pytest.raises(EmbeddedRedisError, match="PORT=4000, PORT=4001"):
+                running_of(str(tmp_path), 3500)
+
+
+def test_where_no_server_runs_the_error_names_the_ways_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(embedded, "_package_folders", lambda: iter(()))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(EmbeddedRedisError) as caught:
+        find_server()
+
+    assert "no redis-server was found" in str(caught.value)
+    assert "REDIS_URL" in str(caught.value)
+    assert "make setup" in str(caught.value)
+
+
+def test_a_server_that_cannot_run_is_passed_over_for_the_one_on_path(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    good = find_server()
+    package = tmp_path / "package"
+    for part in ("bin", "lib"):
+        (package / part).mkdir(parents=True)
+    (package / "lib" / "rejson.so").symlink_to(good.module)
+    broken = package / "bin" / "redis-server"
+    broken.write_text(
+        "#!/bin/sh\necho libssl.so.1.1: cannot open shared object file >&2\nexit 127\n", encoding="utf-8"
+    )
+    broken.chmod(0o755)
+    path = tmp_path / "path"
+    path.mkdir()
+    (path / "redis-server").symlink_to(good.binary)
+    monkeypatch.setattr(embedded, "_package_folders", lambda: iter((package,)))
+
+    monkeypatch.setenv("PATH", f"{path}:/bin")
+    found = find_server()
+    monkeypatch.setenv("PATH", "/bin-of-nobody")
+    with pytest.raises(EmbeddedRedisError, match=r"libssl\.so\.1\.1"):
+        find_server()
+
+    assert found.binary == path / "redis-server"
+    with EmbeddedRedis(tmp_path / "data", found) as server, client(server) as connection:
+        assert connection.json().set("x", "$", 1)
+
+
+def test_a_server_that_ends_at_its_start_tells_why(folder: Path) -> None:
+    good = find_server()
+    broken = type(good)(good.binary, Path("/nowhere/rejson.so"), good.version, good.origin)
+
+    with pytest.raises(EmbeddedRedisError, match=r"ended at its start: .*rejson\.so"):
+        EmbeddedRedis(folder, broken).start()

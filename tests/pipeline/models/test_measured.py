@@ -1,0 +1,92 @@
+"""Calls to a model are measured, and stay what they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+from prometheus_client.metrics_core import Metric
+
+from pipeline.errors import ModelError, ModelErrorCode
+from pipeline.models.base import ModelRequest, whole_answer
+from pipeline.models.measured import MeasuredModel
+from pipeline.telemetry.metrics import exposition
+
+REQUEST = ModelRequest("what I wrote", ("Human: what I wrote",))
+
+
+class Pieces:
+    """A model that answers in pieces, and may fail after them."""
+
+    name = "parley/fake"
+    kind = "chat-completions"
+    closed = 0
+
+    def __init__(self, *pieces: str, error: Exception | None = None) -> None:
+        self.pieces = pieces
+        self.error = error
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+        try:
+            for piece in self.pieces:
+                await asyncio.sleep(0)
+                yield piece
+            if self.error is not None:
+                raise self.error
+        finally:
+            self.closed += 1
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def counts(model: MeasuredModel) -> dict[str, float]:
+    """Return the number of durations of each figure, and of calls by how they ended."""
+    found: dict[str, float] = {}
+    metrics: list[Metric] = list(model.figures())
+    for metric in metrics:
+        for sample in metric.samples:
+            if sample.name.endswith("_count"):
+                found[sample.labels.get("error_type", metric.name)] = sample.value
+    return found
+
+
+async def test_an_answer_is_passed_on_piece_by_piece_and_each_is_a_sign_of_life() -> None:
+    signs: list[None] = []
+    inner = Pieces("Hel", "lo", "!")
+    model = MeasuredModel(inner, lambda: signs.append(None))
+    async with aclosing(model.stream(REQUEST)) as answer:
+        assert [piece async for piece in answer] == ["Hel", "lo", "!"]
+    assert (len(signs), inner.closed) == (3, 1)
+    assert counts(model) == {
+        "": 1,
+        "gen_ai_client_time_to_first_chunk_seconds": 1,
+        "gen_ai_client_time_per_output_chunk_seconds": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ModelError(ModelErrorCode.RATE_LIMITED, "Slow down", retryable=True), "model_rate_limited"),
+        (RuntimeError("what I wrote"), "_OTHER"),
+    ],
+)
+async def test_a_failure_is_counted_by_its_kind_and_raised(error: Exception, kind: str) -> None:
+    model = MeasuredModel(Pieces("Hel", error=error), lambda: None)
+    with pytest.raises(type(error)):
+        await whole_answer(model, REQUEST)
+    assert counts(model)[kind] == 1
+    assert b"what I wrote" not in exposition(model.figures())
+
+
+async def test_a_call_that_is_given_up_closes_the_model_s_own_at_once() -> None:
+    inner = Pieces("Hel", "lo")
+    model = MeasuredModel(inner, lambda: None)
+    async with aclosing(model.stream(REQUEST)) as answer:
+        async for _ in answer:
+            break
+    assert inner.closed == 1
+    assert counts(model)["cancelled"] == 1

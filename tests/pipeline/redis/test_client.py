@@ -1,0 +1,80 @@
+"""Operations that outlive an outage of Redis."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, ResponseError, TimeoutError  # noqa: A004
+
+from parley.local.embedded import EmbeddedRedis
+from pipeline.redis.client import connect, connect_reader, execute, outlasting
+
+
+class Flaky:
+    """An operation that fails with each of these errors, then works."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.calls = 0
+
+    async def __call__(self) -> str:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "done"
+
+
+async def test_an_operation_is_repeated_until_redis_is_back() -> None:
+    flaky = Flaky(
+        ConnectionError(), TimeoutError(), BusyLoadingError(), ReadOnlyError(), ConnectionResetError()
+    )
+    assert await outlasting(flaky) == "done"
+    assert flaky.calls == 6
+
+
+async def test_an_error_of_the_operation_itself_is_raised_at_once() -> None:
+    flaky = Flaky(ResponseError("WRONGTYPE"))
+    with pytest.raises(ResponseError):
+        await outlasting(flaky)
+    assert flaky.calls == 1
+
+
+async def test_an_operation_waits_for_memory_too(own_redis: EmbeddedRedis) -> None:
+    client = connect(own_redis.url)
+    await client.config_set("maxmemory", "1")
+    waiting = asyncio.create_task(outlasting(lambda: client.set("key", "value")))
+    await asyncio.wait([waiting], timeout=0.2)
+    assert not waiting.done()
+
+    await client.config_set("maxmemory", "0")
+
+    assert await waiting
+    await client.aclose()
+
+
+async def test_patience_ends() -> None:
+    flaky = Flaky(*(ConnectionError() for _ in range(1000)))
+    with pytest.raises(ConnectionError):
+        await outlasting(flaky, patience=0.1)
+    assert flaky.calls > 1
+
+
+async def test_a_pool_that_is_used_up_makes_callers_wait_rather_than_fail(redis_url: str) -> None:
+    client = connect(redis_url, max_connections=2)
+    try:
+        assert await asyncio.gather(*(client.ping() for _ in range(20))) == [True] * 20
+    finally:
+        await client.aclose()
+
+
+async def test_commands_and_blocking_reads_go_by_a_socket_too(own_redis: EmbeddedRedis) -> None:
+    client, reader = connect(own_redis.local_url), connect_reader(own_redis.local_url)
+    assert own_redis.local_url.startswith("unix:")
+    try:
+        await execute(client, "SET", "name", "Ada")
+        assert await client.get("name") == b"Ada"
+        assert await execute(reader, "XREAD", "BLOCK", 1, "STREAMS", "nothing", "$") is None
+    finally:
+        await client.aclose()
+        await reader.aclose()

@@ -1,0 +1,236 @@
+"""The figures, against the truth in Redis."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from redis.asyncio import Redis
+
+from faust_redis.log.keys import GroupKeys, dead_key, lease_key, stream_key, topic_key
+from pipeline.redis.client import connect, execute
+from pipeline.telemetry.stages.report import Report, encode, report_key
+from pipeline.telemetry.stages.sample import Look, Observer, PartitionLook
+from pipeline.telemetry.stages.snapshot import Course, Stage
+from pipeline.telemetry.stages.state import State
+
+STAGE = "infer"
+STREAM = stream_key(STAGE, 0)
+
+
+@dataclass
+class Plumbing:
+    """One stage as the transport leaves it in Redis."""
+
+    redis: Redis
+    partitions: int = 2
+
+    async def declare(self) -> None:
+        await self.redis.hset(topic_key(STAGE), "partitions", str(self.partitions))
+
+    async def add(self, count: int, sent_ms: int | None = None, partition: int = 0) -> None:
+        script = (
+            "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '0-*', 't', ARGV[2], 'v', '{}') end return 1"
+        )
+        if sent_ms is None:
+            seconds, micros = await self.redis.time()
+            sent_ms = seconds * 1000 + micros // 1000
+        while count > 0:
+            some = min(count, 100_000)
+            await execute(self.redis, "EVAL", script, 1, stream_key(STAGE, partition), some, sent_ms)
+            count -= some
+
+    async def group(self, partition: int = 0) -> None:
+        await execute(self.redis, "XGROUP", "CREATE", stream_key(STAGE, partition), STAGE, "0", "MKSTREAM")
+
+    async def read(self, count: int, worker: str = "w1") -> list[bytes]:
+        reply = await execute(
+            self.redis, "XREADGROUP", "GROUP", STAGE, worker, "COUNT", count, "STREAMS", STREAM, ">"
+        )
+        entries = reply[0][1] if isinstance(reply, list) else reply[STREAM.encode()][0]
+        return [entry[0] for entry in entries]
+
+    async def ack(self, ids: list[bytes]) -> None:
+        await self.redis.xack(STREAM, STAGE, *ids)
+        first = await self.redis.xpending(STREAM, STAGE)
+        await self.redis.xtrim(STREAM, minid=first["min"] or ids[-1], approximate=False)
+
+    async def join(self, worker: str, *, beat_ago: float = 0.0, partitions: tuple[int, ...] = (0, 1)) -> None:
+        seconds, micros = await self.redis.time()
+        keys = GroupKeys.of(STAGE)
+        beat = (seconds - beat_ago) * 1000 + micros // 1000
+        await self.redis.zadd(keys.heartbeats, {worker: beat})
+        await self.redis.hset(keys.state, "generation", "7")
+        await self.redis.hset(keys.plan, worker, b"")
+        for partition in partitions:
+            await self.redis.set(lease_key(STAGE, partition, STAGE), f"7:{worker}")
+
+
+@pytest.fixture
+async def plumbing(redis_url: str) -> AsyncIterator[Plumbing]:
+    redis = connect(redis_url, max_connections=4)
+    plumbing = Plumbing(redis)
+    await plumbing.declare()
+    yield plumbing
+    await redis.aclose()
+
+
+async def look(plumbing: Plumbing) -> PartitionLook:
+    return (await Observer(plumbing.redis, [STAGE]).look()).stages[STAGE].partitions[0]
+
+
+async def test_a_stage_that_nobody_has_ever_used_has_no_figures_and_no_error(redis_url: str) -> None:
+    async with connect(redis_url) as redis:
+        stage = Course().see(await Observer(redis, [STAGE]).look()).stages[0]
+    assert (stage.state, stage.partitions, stage.lag) == (State.STOPPED, [], 0)
+
+
+async def test_lag_and_pending_follow_what_is_read_and_acked(plumbing: Plumbing) -> None:
+    await plumbing.group()
+    await plumbing.add(10)
+    seen = await look(plumbing)
+    assert (seen.added, seen.lag, seen.pending, seen.done, seen.oldest) == (10, 10, 0, 0, 1)
+    ids = await plumbing.read(6)
+    seen = await look(plumbing)
+    assert (seen.lag, seen.pending, seen.done, seen.oldest) == (4, 6, 0, 1)
+    await plumbing.ack(ids[:4])
+    seen = await look(plumbing)
+    assert (seen.lag, seen.pending, seen.done, seen.oldest, seen.length) == (4, 2, 4, 5, 6)
+    await plumbing.ack(ids[4:])
+    await plumbing.ack(await plumbing.read(4))
+    seen = await look(plumbing)
+    assert (seen.added, seen.lag, seen.pending, seen.done, seen.oldest) == (10, 0, 0, 10, 0)
+
+
+async def test_the_lag_is_right_where_redis_itself_does_not_know_it(plumbing: Plumbing) -> None:
+    """XDEL in the middle, and XGROUP SETID without ENTRIESREAD, each make XINFO's own lag null."""
+    await plumbing.group()
+    await plumbing.add(20)
+    await plumbing.read(5)
+    await execute(plumbing.redis, "XGROUP", "SETID", STREAM, STAGE, "0-5")
+    await execute(plumbing.redis, "XDEL", STREAM, "0-3")
+    (group,) = await plumbing.redis.xinfo_groups(STREAM)
+    assert group["lag"] is None
+    assert (await look(plumbing)).lag == 15
+
+
+async def test_a_stage_that_has_never_run_has_everything_before_it(plumbing: Plumbing) -> None:
+    await plumbing.add(12)
+    seen = await look(plumbing)
+    assert (seen.lag, seen.pending, seen.owner) == (12, 0, None)
+
+
+async def test_the_figures_are_right_and_as_cheap_with_a_million_entries(plumbing: Plumbing) -> None:
+    await plumbing.group()
+    await plumbing.add(10)
+    observer = Observer(plumbing.redis, [STAGE])
+    await observer.look()
+
+    async def commands() -> int:
+        before = await plumbing.redis.info("commandstats")
+        await observer.look()
+        after = await plumbing.redis.info("commandstats")
+        names = set(after) - {"cmdstat_info"}
+        return sum(int(after[name]["calls"]) - int(before.get(name, {"calls": 0})["calls"]) for name in names)
+
+    few = await commands()
+    await plumbing.add(1_000_000)
+    assert await commands() == few
+    await plumbing.read(3)
+    seen = await look(plumbing)
+    assert (seen.added, seen.lag, seen.pending, seen.length) == (1_000_010, 1_000_007, 3, 1_000_010)
+
+
+async def test_the_age_of_the_oldest_is_that_of_the_first_entry_not_done(plumbing: Plumbing) -> None:
+    await plumbing.group()
+    seconds, _ = await plumbing.redis.time()
+    await plumbing.add(1, (seconds - 60) * 1000)
+    await plumbing.add(1, (seconds - 5) * 1000)
+    assert stage_of(await Observer(plumbing.redis, [STAGE]).look()).oldest_age == pytest.approx(60, abs=2)
+    await plumbing.ack(await plumbing.read(1))
+    assert stage_of(await Observer(plumbing.redis, [STAGE]).look()).oldest_age == pytest.approx(5, abs=2)
+
+
+async def test_a_worker_shows_with_its_partitions_and_what_it_reports(plumbing: Plumbing) -> None:
+    await plumbing.join("w1")
+    report = Report(uptime=30.0, handled=9, failed=2, working=1, work={40: 9})
+    await plumbing.redis.set(report_key(STAGE, "w1"), encode(report))
+    stage = stage_of(await Observer(plumbing.redis, [STAGE]).look())
+    (worker,) = stage.workers
+    assert (worker.alive, worker.silent, worker.partitions) == (True, False, [0, 1])
+    assert (worker.handled, worker.failed, worker.working) == (9, 2, 1)
+    assert worker.uptime == 30
+    assert stage.work.p50 is not None
+
+
+async def test_a_worker_without_a_heartbeat_shows_as_gone_and_its_stage_as_stopped(
+    plumbing: Plumbing,
+) -> None:
+    await plumbing.join("w1", beat_ago=3.5)
+    assert [worker.silent for worker in stage_of(await Observer(plumbing.redis, [STAGE]).look()).workers] == [
+        True
+    ]
+    await plumbing.join("w1", beat_ago=30)
+    await plumbing.add(4)
+    stage = stage_of(await Observer(plumbing.redis, [STAGE]).look())
+    assert [worker.alive for worker in stage.workers] == [False]
+    assert (stage.state, stage.why) == (State.STOPPED, "no worker; 4 messages wait")
+
+
+async def test_a_report_of_another_layout_is_passed_over(plumbing: Plumbing) -> None:
+    await plumbing.join("w1")
+    for document in (b"{}", b"no json", b'{"v":99}', b'{"v":1,"uptime":1,"unknown":2}'):
+        await plumbing.redis.set(report_key(STAGE, "w1"), document)
+        assert stage_of(await Observer(plumbing.redis, [STAGE]).look()).workers[0].handled is None
+
+
+async def test_rates_are_the_differences_of_offsets(plumbing: Plumbing) -> None:
+    await plumbing.group()
+    await plumbing.join("w1")
+    observer, course = Observer(plumbing.redis, [STAGE]), Course()
+    before = await observer.look()
+    course.see(before)
+    await plumbing.add(50)
+    await plumbing.ack(await plumbing.read(30))
+    after = await observer.look()
+    stage = course.see(after).stages[0]
+    assert stage.rate_in == pytest.approx(50 / (after.at - before.at))
+    assert stage.rate_out == pytest.approx(30 / (after.at - before.at))
+
+
+async def test_redis_that_lost_its_data_begins_the_figures_anew(plumbing: Plumbing) -> None:
+    await plumbing.add(50)
+    observer, course = Observer(plumbing.redis, [STAGE]), Course()
+    course.see(await observer.look())
+    await plumbing.redis.flushall()
+    await plumbing.declare()
+    await plumbing.add(3)
+    stage = course.see(await observer.look()).stages[0]
+    assert (stage.rate_in, stage.lag) == (None, 3)
+    await plumbing.add(1)
+    rate = course.see(await observer.look()).stages[0].rate_in
+    assert rate is not None
+    assert rate > 0
+
+
+async def test_dead_letters_and_failing_entries_are_counted(plumbing: Plumbing) -> None:
+    await plumbing.redis.xadd(dead_key(STAGE, 1), {"error": "x"})
+    await plumbing.redis.hset(f"{STREAM}:attempts:{STAGE}", "0-1", "2")
+    stage = stage_of(await Observer(plumbing.redis, [STAGE]).look())
+    assert (stage.dead_letters, stage.retrying) == (1, 1)
+
+
+async def test_a_new_worker_is_seen_with_its_report_at_the_next_look(plumbing: Plumbing) -> None:
+    observer = Observer(plumbing.redis, [STAGE])
+    await observer.look()
+    name = uuid.uuid4().hex
+    await plumbing.join(name)
+    await plumbing.redis.set(report_key(STAGE, name), encode(Report(uptime=1.0, handled=3)))
+    (worker,) = (await observer.look()).stages[STAGE].workers
+    assert worker.report is not None
+
+
+def stage_of(seen: Look) -> Stage:
+    return Course().see(seen).stages[0]

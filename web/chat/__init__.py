@@ -1,0 +1,1 @@
+"""The chat socket: protocols, sockets, frames."""

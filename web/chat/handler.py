@@ -1,0 +1,149 @@
+"""`GET /chat`: one WebSocket, from the handshake to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from aiohttp import WSMsgType, hdrs, web
+from redis.exceptions import RedisError
+
+from faust_redis.tasks import end
+from web import keys, limits
+from web.chat.intake import Intake
+from web.chat.outbox import Outbox
+from web.chat.parley_v1 import PROTOCOLS, negotiated
+from web.chat.protocol import ChatProtocol, Message, Refusal, Stop, error_frame
+from web.chat.stopping import stop
+from web.http.errors import failure, too_many
+from web.http.origins import is_allowed
+from web.http.sessions import GONE, is_token
+from web.limits.client_address import client_address
+
+log = structlog.get_logger(__name__)
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the routes of this module."""
+    app.router.add_get("/chat", chat, allow_head=False)
+
+
+async def chat(request: web.Request) -> web.StreamResponse:
+    """Refuse the handshake with a `detail` in JSON, or serve the socket until it is closed."""
+    refused = await _refusal(request)
+    if refused is not None:
+        return refused
+    socket = web.WebSocketResponse(
+        heartbeat=limits.HEARTBEAT_SECONDS,
+        timeout=limits.CLOSE_SECONDS,
+        max_msg_size=limits.FRAME_READ_BYTES,
+        # Pongs are read by the outbox; compression would let a few bytes ask for megabytes of memory.
+        autoping=False,
+        compress=False,
+        protocols=tuple(PROTOCOLS),
+    )
+    if not socket.can_prepare(request):
+        return failure(426, "This address speaks WebSocket")
+    address = client_address(request)
+    with request.app[keys.GATE].socket(request.query["token"], address) as let_in:
+        if not let_in:
+            return too_many("Too many open sockets; close one first")
+        await socket.prepare(request)
+        await _serve(request, socket, address)
+    return socket
+
+
+async def _refusal(request: web.Request) -> web.Response | None:
+    settings = request.app[keys.SETTINGS]
+    if not is_allowed(request.headers.getall(hdrs.ORIGIN, []), request.host, settings.cors_origins):
+        return failure(403, "Origin not allowed")
+    try:
+        async with asyncio.timeout(limits.REQUEST_SECONDS):
+            token = request.query.get("token")
+            known = is_token(token) and await request.app[keys.SESSIONS].exists(token)
+    except (RedisError, OSError) as exc:
+        log.warning("a socket was refused without Redis", error=repr(exc))
+        return failure(503, "The store of the sessions does not answer; try again")
+    return None if known else failure(403, GONE)
+
+
+async def _serve(request: web.Request, socket: web.WebSocketResponse, address: str) -> None:
+    app, token = request.app, request.query["token"]
+    hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol)
+    after = request.query.get("after") if protocol.streaming else None
+    tasks: set[asyncio.Task[None]] = set()
+
+    def start(work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def stop_late(turn: str) -> None:
+        start(stop(app, outbox, turn))
+
+    outbox = Outbox(token, socket, request.transport, protocol, hub.outbox_arrived, stop_late, after)
+    app[keys.OPEN].add(outbox)
+    # Reading starts at once, whatever Redis does: a socket that nobody reads can neither ping nor close.
+    start(outbox.run())
+    start(_join(app, outbox))
+    try:
+        intake = Intake(token, app[keys.PRODUCER], lambda lost: outbox.tell(error_frame(lost)))
+        await _receive(app, socket, protocol, outbox, intake, address)
+    finally:
+        hub.leave(outbox)
+        app[keys.OPEN].discard(outbox)
+        await end(list(tasks))
+
+
+async def _join(app: web.Application, outbox: Outbox) -> None:
+    try:
+        await app[keys.HUB].join(outbox)
+    except Exception:
+        # The outbox is open all the same; the hub's next look at the session brings what is missing.
+        log.exception("a socket may miss earlier answers for a while", token=outbox.token)
+
+
+async def _receive(
+    app: web.Application,
+    socket: web.WebSocketResponse,
+    protocol: ChatProtocol,
+    outbox: Outbox,
+    intake: Intake,
+    address: str,
+) -> None:
+    """Read the socket until it is closed."""
+    gate = app[keys.GATE]
+    max_bytes = app[keys.SETTINGS].message_max_bytes
+    while True:
+        received = await socket.receive()
+        result: Message | Stop | Refusal
+        if received.type is WSMsgType.TEXT:
+            result = protocol.read_text(received.data, max_bytes)
+        elif received.type is WSMsgType.BINARY:
+            result = protocol.read_binary()
+        elif received.type is WSMsgType.PING:
+            with suppress(ConnectionError):
+                await socket.pong(received.data)
+            continue
+        elif received.type is WSMsgType.PONG:
+            outbox.pong(bytes(received.data))
+            continue
+        else:  # closed, by the peer, by us or by a frame that breaks the protocol
+            return
+        match result:
+            case Message():
+                denial = await gate.message(outbox.token, address)
+                if denial is None:
+                    outbox.expect(result)
+                    await intake.put(result)
+                    continue
+                await outbox.room()
+                outbox.tell(error_frame(Refusal(denial.code, denial.detail, result.id, denial.retry_after)))
+            case Stop(turn):
+                await stop(app, outbox, turn)
+            case Refusal():
+                await outbox.room()
+                outbox.tell(error_frame(result))

@@ -1,0 +1,246 @@
+"""From the node's stream in Redis to the sockets of this process.
+
+    web:<node>   stream, field `frames` (JSON: [[token, frame], …]); agents add to it while it exists. It
+                 expires with its node: that is how agents learn that the node is dead.
+
+One task reads the stream, on a connection of its own, and hands each frame to the outboxes of its session.
+What the stream cannot bring is fetched from the session itself (`look`): on connect, after an outage of
+Redis, when the stream was lost, when pieces of an answer are missing, and now and then to be safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from faust_redis.tasks import end
+from pipeline.chat.presence import PRESENCE_TTL, Presence, node_stream
+from pipeline.chat.results import View
+from pipeline.chat.sessions import Sessions
+from pipeline.redis.client import execute
+from pipeline.telemetry import tracing
+from web import limits
+from web.chat.outbox import Outbox
+from web.chat.presence_writer import Presences
+from web.chat.protocol import decode_frames
+
+log = structlog.get_logger(__name__)
+
+# Seconds that the node's stream lives when it is not renewed. Shorter: a node that was paused a moment loses
+# frames. Longer: agents write for longer to a node that is dead.
+NODE_TTL = 30
+
+_RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
+_FIELD_FRAMES = b"frames"
+
+
+class Hub:
+    """The sockets of this process, by session, and the tasks that serve them."""
+
+    def __init__(self, node: str, reader: Redis, presence: Presence, sessions: Sessions) -> None:
+        self.node = node
+        self._reader = reader
+        self._sessions = sessions
+        self._outboxes: defaultdict[str, set[Outbox]] = defaultdict(set)
+        self._presences = Presences(node, presence, self._is_streaming)
+        self._arrived: defaultdict[str, list[str]] = defaultdict(list)
+        self._arrival = asyncio.Event()
+        self._resync = asyncio.Event()
+        self._thorough = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._catching_up: set[asyncio.Task[None]] = set()
+        self._turned: float | None = None
+        self._last_id: bytes | str = "0-0"
+
+    def outboxes(self, token: str) -> Sequence[Outbox]:
+        """Return the outboxes of the sockets that a session has here."""
+        return tuple(self._outboxes.get(token, ()))
+
+    def stuck_for(self) -> float | None:
+        """Return for how many seconds the read loop has not turned; None if it never did."""
+        return None if self._turned is None else asyncio.get_running_loop().time() - self._turned
+
+    async def start(self) -> None:
+        """Start serving; does not wait for Redis."""
+        loops = (self._read, self._presences.run, self._mark, self._resynchronise, self._refresh)
+        self._tasks = [asyncio.create_task(loop(), name=f"hub{loop.__name__}") for loop in loops]
+
+    async def stop(self) -> None:
+        """Stop, and take the node out of Redis; call when all sockets are closed."""
+        await end([*self._tasks, *self._catching_up])
+        try:
+            async with asyncio.timeout(1):
+                await self._flush_arrived()
+                await self._presences.release_all()
+                await self._reader.delete(node_stream(self.node))
+        except (RedisError, OSError, TimeoutError) as exc:
+            log.warning("the node stays in Redis until it expires", node=self.node, error=repr(exc))
+        await self._reader.aclose()
+
+    def outbox_arrived(self, token: str, ids: Sequence[str]) -> None:
+        """Take note that frames reached a client; to be given to each `Outbox`."""
+        self._arrived[token] += ids
+        self._arrival.set()
+
+    async def join(self, outbox: Outbox) -> None:
+        """Serve a socket from now on; returns when it misses nothing any more."""
+        self._outboxes[outbox.token].add(outbox)
+        await self._attach(outbox)
+
+    def leave(self, outbox: Outbox) -> None:
+        """Serve a socket no more; harmless if it never joined."""
+        outboxes = self._outboxes.get(outbox.token)
+        if outboxes is None:
+            return
+        outboxes.discard(outbox)
+        if not outboxes:
+            del self._outboxes[outbox.token]
+            self._presences.touch(outbox.token)
+
+    async def _attach(self, outbox: Outbox, *, thorough: bool = False) -> None:
+        """Bring a socket up to date.
+
+        Args:
+            thorough: also with frames that another socket of the session has taken, on another node perhaps.
+        """
+        # In this order: once the presence is written, the stream brings every later frame (held back by the
+        # outbox); what was before is in the session. Both bring a frame between the two.
+        outbox.hold_back()
+        view: View | None = None
+        try:
+            await self._presences.written(outbox.token)
+            view = await self._sessions.look(
+                outbox.token, outbox.after, since=outbox.since or None if thorough else None
+            )
+        finally:
+            outbox.release(view)
+
+    async def _read(self) -> None:
+        """Read the stream until cancelled."""
+        failures = 0
+        while True:
+            try:
+                created = await self._renew()
+                if created or failures:
+                    self._resync_all()
+                failures = 0
+                await self._read_until_renewal()
+            except (RedisError, OSError, TimeoutError) as exc:
+                if not failures:
+                    log.warning("Redis does not answer; sockets wait", error=repr(exc))
+                    self._hold_back_all()
+                await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
+                failures += 1
+            except Exception:
+                log.exception("the read loop failed; it goes on")
+                await asyncio.sleep(_RETRY_SECONDS[-1])
+
+    async def _renew(self) -> bool:
+        """Prolong the life of the stream; create it if it is not there, and return True then."""
+        key = node_stream(self.node)
+        if await self._reader.expire(key, NODE_TTL):
+            return False
+        async with self._reader.pipeline(transaction=True) as pipe:
+            pipe.xadd(key, {"node": self.node})  # a stream cannot be created empty
+            pipe.expire(key, NODE_TTL)
+            await pipe.execute()
+        self._last_id = "0-0"
+        return True
+
+    async def _read_until_renewal(self) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + limits.NODE_BLOCK_MS / 1000
+        while loop.time() < until:
+            key = node_stream(self.node)
+            limit = ("COUNT", limits.NODE_READ_FRAMES, "BLOCK", limits.NODE_BLOCK_MS)
+            reply = await execute(self._reader, "XREAD", *limit, "STREAMS", key, self._last_id)
+            self._turned = loop.time()
+            for _key, entries in reply or ():
+                for entry_id, fields in entries:
+                    self._last_id = entry_id
+                    if fields[0] == _FIELD_FRAMES:
+                        self._dispatch(fields[1])
+
+    def _dispatch(self, raw: bytes) -> None:
+        try:
+            frames = decode_frames(raw)
+        except ValueError:
+            log.exception("frames that cannot be read were dropped")
+            return
+        for token, frame in frames:
+            if tracing.enabled() and frame["type"] in ("message", "error") and "turn" in frame:
+                tracing.answered(frame["turn"], len(self._outboxes.get(token, ())))
+            for outbox in self._outboxes.get(token, ()):
+                outbox.offer(frame)
+                if outbox.lost:
+                    self._catch_up(outbox)
+
+    def _catch_up(self, outbox: Outbox) -> None:
+        """Attach a socket anew that misses pieces of the running answer."""
+        outbox.hold_back()
+        task = asyncio.create_task(self._attach(outbox, thorough=True), name="hub catch up")
+        self._catching_up.add(task)
+        task.add_done_callback(self._catching_up.discard)
+
+    def _is_streaming(self, token: str) -> bool | None:
+        outboxes = self._outboxes.get(token)
+        return any(outbox.streaming for outbox in outboxes) if outboxes else None
+
+    def _hold_back_all(self) -> None:
+        for outbox in self._all():
+            outbox.hold_back()
+
+    def _resync_all(self) -> None:
+        self._hold_back_all()
+        self._thorough = True
+        self._resync.set()
+
+    async def _resynchronise(self) -> None:
+        """Attach every socket anew whenever the stream may have missed something."""
+        while True:
+            await self._resync.wait()
+            self._resync.clear()
+            thorough, self._thorough = self._thorough, False
+            results = await self._attach_all(thorough)
+            failures = [result for result in results if isinstance(result, Exception)]
+            if failures:
+                first = repr(failures[0])
+                log.error("sockets may miss frames until the next look", sockets=len(failures), error=first)
+
+    async def _attach_all(self, thorough: bool) -> list[BaseException | None]:
+        places = asyncio.Semaphore(limits.ATTACH_CONCURRENCY)
+
+        async def attach(outbox: Outbox) -> None:
+            async with places:
+                await self._attach(outbox, thorough=thorough)
+
+        return await asyncio.gather(*map(attach, self._all()), return_exceptions=True)
+
+    async def _refresh(self) -> None:
+        """Renew all presences before they expire, and look for missed frames on the way."""
+        while True:
+            await asyncio.sleep(PRESENCE_TTL / 3)
+            self._resync.set()
+
+    async def _mark(self) -> None:
+        """Tell the sessions, in batches, which frames arrived."""
+        while True:
+            await self._arrival.wait()
+            self._arrival.clear()
+            try:
+                await self._flush_arrived()
+            except Exception:
+                # They stay unsent and go to the next connection once more; a client knows them by their id.
+                log.exception("arrived frames could not be marked as sent")
+
+    async def _flush_arrived(self) -> None:
+        arrived, self._arrived = self._arrived, defaultdict(list)
+        await self._sessions.mark_sent_many(arrived)
+
+    def _all(self) -> Iterable[Outbox]:
+        return [outbox for outboxes in self._outboxes.values() for outbox in outboxes]

@@ -1,0 +1,79 @@
+"""What this web process tells of itself to whoever looks at the stages."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from faust_redis.tasks import end
+from pipeline.telemetry import tracing
+from pipeline.telemetry.stages.report import INTERVAL, TTL_MS, Report, encode, report_key
+from pipeline.telemetry.stages.sample import WEB_NODES
+from web import keys, limits
+from web.chat.intake import Producer
+from web.chat.protocol import Message
+
+
+class _Counting:
+    """Counts the messages that are sent on."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.count = 0
+        self._producer = producer
+
+    async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
+        self.count += 1
+        if not tracing.enabled():
+            return await self._producer.send(token, message)
+        with tracing.received(message.id, "ingest") as span:
+            confirmed = await self._producer.send(token, message)
+        # The span lasts until Redis has the message.
+        confirmed.add_done_callback(lambda _: span.end())
+        return confirmed
+
+    async def end_stopped(self, token: str, turn: str) -> asyncio.Future[Any]:
+        return await self._producer.end_stopped(token, turn)
+
+
+async def reporting(app: web.Application) -> AsyncIterator[None]:
+    """Report sockets and messages of this process while it runs; then take the report back."""
+    redis, started = app[keys.REDIS], time.monotonic()
+    node = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+    app[keys.PRODUCER] = counting = _Counting(app[keys.PRODUCER])
+
+    async def report() -> None:
+        while True:
+            taken = Report(
+                uptime=time.monotonic() - started, handled=counting.count, working=len(app[keys.OPEN])
+            )
+            # Without Redis nobody could read it either: the next one will do.
+            with suppress(RedisError, OSError):
+                await _tell(redis, node, taken)
+            await asyncio.sleep(INTERVAL)
+
+    task = asyncio.create_task(report(), name="report of the node")
+    yield
+    await end([task])
+    with suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(limits.LEAVE_SECONDS):
+            await redis.zrem(WEB_NODES, node)
+
+
+async def _tell(redis: Redis, node: str, report: Report) -> None:
+    seconds, micros = await redis.time()
+    now = seconds * 1000 + micros // 1000
+    async with redis.pipeline(transaction=False) as pipe:
+        pipe.set(report_key("web", node), encode(report), px=TTL_MS)
+        pipe.zadd(WEB_NODES, {node: now})
+        pipe.zremrangebyscore(WEB_NODES, "-inf", now - TTL_MS)
+        pipe.pexpire(WEB_NODES, TTL_MS)
+        await pipe.execute()

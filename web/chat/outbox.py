@@ -1,0 +1,299 @@
+"""What goes out on one socket: a bounded queue, the task that writes it, and what of it has arrived."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from pipeline.chat.records import (
+    RESUME_FAILED,
+    SESSION_EXPIRED,
+    Frame,
+    answer_id,
+    error_text,
+    refusal_frame,
+)
+from pipeline.chat.records import error_frame as error_frame_of_turn
+from pipeline.chat.results import Partial, View
+from pipeline.waits import begin
+from web import limits
+from web.chat.protocol import ChatProtocol, Message, Out, Refusal, Token, error_frame
+from web.chat.wake_event import Bell
+
+
+class Outbox:
+    """The frames on their way to one socket.
+
+    `offer`, `tell` and the like never wait, so one slow reader cannot hold up the others; a reader that lets
+    the queue run over, or a single write stall, is cut off with close code 1013.
+
+    A frame counts as arrived once the client answered the ping written right before it: a write alone only
+    fills a buffer, and the answer would be lost to the session if the peer were gone. Before, not after: a
+    client that closes as soon as it has its answer never gets to a ping behind it.
+    """
+
+    __slots__ = (
+        "_cut",
+        "_emptied",
+        "_expected",
+        "_filled",
+        "_held",
+        "_on_arrived",
+        "_on_stop",
+        "_pings",
+        "_queue",
+        "_seen",
+        "_socket",
+        "_to_stop",
+        "_transport",
+        "_view",
+        "_writing",
+        "_written",
+        "after",
+        "since",
+        "streaming",
+        "token",
+    )
+
+    def __init__(
+        self,
+        token: str,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        protocol: ChatProtocol,
+        on_arrived: Callable[[str, Sequence[str]], None],
+        on_stop: Callable[[str], None],
+        after: str | None = None,
+    ) -> None:
+        """Take the socket.
+
+        Args:
+            on_arrived: is told the token and the ids of frames that arrived.
+            on_stop: is told of a turn that is to be stopped; see `stop_when_accepted`.
+            after: the id of the last message that the client has; it gets all that ended since.
+        """
+        self.token = token
+        self.streaming = protocol.streaming
+        self.after = after
+        self.since = ""
+        self._socket = socket
+        self._transport = transport
+        self._view = protocol.view()
+        self._on_arrived = on_arrived
+        # Lists, though they are queues: an empty deque takes as much memory as all else here, and they are
+        # short.
+        self._queue: list[tuple[str | None, Out]] = []  # (id if the session keeps it, text)
+        self._written: list[tuple[int, str]] = []  # (number of its ping, id)
+        self._held: list[Frame] | None = []
+        self._seen: dict[str, None] = {}
+        self._expected: dict[str, str] = {}  # id of the frame that will end it → id of the message
+        self._to_stop: frozenset[str] = frozenset()
+        self._on_stop = on_stop
+        self._filled = Bell()
+        self._emptied = Bell()
+        self._pings = 0
+        self._cut = False
+        self._writing: asyncio.Timeout | None = None
+
+    @property
+    def holding(self) -> bool:
+        """Whether offered frames wait for `release`."""
+        return self._held is not None
+
+    @property
+    def lost(self) -> bool:
+        """Whether pieces of the running answer are missing, so that the session has to be looked at again."""
+        return self._held is None and self._view.lost
+
+    def hold_back(self) -> None:
+        """Keep offered frames until `release`, as older ones may be missing."""
+        if self._held is None:
+            self._held = []
+
+    def release(self, view: View | None) -> None:
+        """Queue what was missed, then the frames held back, each once.
+
+        Args:
+            view: the session as of a moment since `hold_back`; None when it could not be seen.
+        """
+        held, self._held = self._held or [], None
+        partial = None
+        if view is not None:
+            self._release_missed(view)
+            partial = view.partial
+        self._view.looked()
+        for frame in held:
+            # What is told of the running answer before stands in the partial one already.
+            if partial is not None and frame.get("run") is not None and frame["turn"] == partial.turn:
+                self._show_partial(partial)
+                partial = None
+            self.offer(frame)
+        if partial is not None:
+            self._show_partial(partial)
+
+    def _release_missed(self, view: View) -> None:
+        after, self.after = self.after, None
+        self.since = max(self.since, view.time)
+        if after is not None:
+            self._seen[after] = None
+        if view.earlier:
+            # The client says that it has them.
+            self._seen.update(dict.fromkeys(view.earlier))
+            self._on_arrived(self.token, list(view.earlier))
+        if after is not None and not view.resumed:
+            self.tell(error_frame(Refusal(RESUME_FAILED, error_text(RESUME_FAILED))))
+        for frame in view.unsent if view.finished is None else view.finished:
+            self.offer(frame)
+
+    def _show_partial(self, partial: Partial) -> None:
+        if answer_id(partial.turn) not in self._seen:
+            for out in self._view.show_partial(partial):
+                self._put(None, out)
+
+    def expect(self, message: Message) -> None:
+        """Note that this socket waits for the end of a message."""
+        self._expected[answer_id(message.id)] = message.id
+        self._view.asked(message.id)
+
+    def offer(self, frame: Frame) -> None:
+        """Queue a frame of the session, unless this socket had it already."""
+        if self._held is not None:
+            if len(self._held) >= limits.HELD_FRAMES:
+                self._overrun()
+            else:
+                self._held.append(frame)
+            return
+        if frame["type"] in ("message", "error"):
+            self._offer_last(frame)
+            return
+        outs = self._view.show(frame)
+        for out in outs:
+            self._put(None, out)
+        if self._to_stop and (accepted := frame.get("turn") or frame.get("id")) in self._to_stop:
+            self._to_stop -= {accepted}
+            self._on_stop(accepted)
+        ending = frame.get("ending")
+        if outs and ending is not None:
+            self._offer_last(ending)
+
+    def _offer_last(self, frame: Frame) -> None:
+        frame_id = frame["id"]
+        if frame_id in self._seen:
+            return
+        self._seen[frame_id] = None
+        if len(self._seen) > limits.SEEN_FRAMES:
+            del self._seen[next(iter(self._seen))]
+        self.since = max(self.since, frame["timestamp"])
+        *before, last = self._view.show(frame)
+        for out in before:
+            self._put(None, out)
+        self._put(frame_id, last)
+        self._expected.pop(frame_id, None)
+        if frame.get("error") == SESSION_EXPIRED:
+            # Messages that waited for their turn are gone with the session: nobody else can answer for them.
+            waiting, self._expected = self._expected, {}
+            unaccepted = set(self._view.unaccepted())
+            for message_id in waiting.values():
+                tell = refusal_frame if message_id in unaccepted else error_frame_of_turn
+                self.offer(tell(message_id, SESSION_EXPIRED))
+
+    def stop_when_accepted(self, turn: str | None) -> None:
+        """Stop a message that this socket sent a moment ago, so that the session does not know it yet.
+
+        Args:
+            turn: the message; None for the first of them, which is answered first.
+        """
+        unaccepted = self._view.unaccepted()
+        if turn is None:
+            self._to_stop |= {*unaccepted[:1]}
+        elif turn in unaccepted:
+            self._to_stop |= {turn}
+
+    def tell(self, frame: Frame) -> None:
+        """Queue a frame that concerns this socket alone, at once even while others are held back."""
+        for out in self._view.show(frame):
+            self._put(None, out)
+
+    async def room(self) -> None:
+        """Wait until the queue is less than half full; for the frames that a client causes by itself."""
+        while len(self._queue) >= limits.OUTBOX_FRAMES // 2:
+            await self._emptied.wait()
+
+    def pong(self, payload: bytes) -> None:
+        """Take the answer to a ping: the frame behind it has arrived, and all before."""
+        if payload.isdigit():  # else it answers a ping of the heartbeat
+            self._arrived(int(payload[:20]))
+
+    async def close(self, code: WSCloseCode, reason: bytes) -> None:
+        """Close the socket; drop the connection if the peer does not answer in `limits.CLOSE_SECONDS`."""
+        try:
+            async with asyncio.timeout(limits.CLOSE_SECONDS):
+                await self._socket.close(code=code, message=reason)
+        except (TimeoutError, ConnectionError, RuntimeError):
+            pass
+        finally:
+            if self._transport is not None:
+                self._transport.abort()
+
+    async def run(self) -> None:
+        """Write until the socket is closed or cut off; never raises but when cancelled."""
+        try:
+            while not self._cut:
+                if not self._queue:
+                    await self._filled.wait()
+                begun = begin(self._write_queue())
+                if not isinstance(begun, tuple):
+                    async with asyncio.timeout(limits.WRITE_SECONDS) as self._writing:
+                        await begun
+                    self._writing = None
+        except TimeoutError:
+            self._cut = True
+        except (ConnectionError, RuntimeError):  # the peer is gone; the reading side sees it as well
+            self._cut = True
+            return
+        finally:
+            self._queue.clear()
+            self._emptied.ring()
+        await self.close(WSCloseCode.TRY_AGAIN_LATER, b"reading too slowly")
+
+    async def _write_queue(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._queue and not self._cut:
+            frame_id, out = self._queue.pop(0)
+            if self._writing is not None:
+                self._writing.reschedule(loop.time() + limits.WRITE_SECONDS)
+            if frame_id is not None:
+                self._pings += 1
+                self._written.append((self._pings, frame_id))
+                await self._socket.ping(str(self._pings).encode())
+            await self._socket.send_frame(out if isinstance(out, bytes) else out.encode(), WSMsgType.TEXT)
+            if len(self._queue) < limits.OUTBOX_FRAMES // 2:
+                self._emptied.ring()
+
+    def _put(self, frame_id: str | None, out: Out) -> None:
+        if self._cut:
+            return
+        if isinstance(out, Token) and self._queue:
+            last = self._queue[-1][1]
+            if isinstance(last, Token) and last.join(out):
+                return
+        if len(self._queue) >= limits.OUTBOX_FRAMES:
+            self._overrun()
+            return
+        self._queue.append((frame_id, out))
+        self._filled.ring()
+
+    def _overrun(self) -> None:
+        self._cut = True
+        self._filled.ring()
+        if self._writing is not None and not self._writing.expired():
+            self._writing.reschedule(0)  # the write that stalls is not waited for
+
+    def _arrived(self, ping: int) -> None:
+        ids: list[str] = []
+        while self._written and self._written[0][0] <= ping:
+            ids.append(self._written.pop(0)[1])
+        if ids:
+            self._on_arrived(self.token, ids)

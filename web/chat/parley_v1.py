@@ -1,0 +1,262 @@
+"""`parley.v1`, the WebSocket protocol of `/chat` with tokens: docs/protocol.md says what a client sees."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from pipeline.chat.compact_json import packed
+from pipeline.chat.records import BAD_MESSAGE, Frame
+from pipeline.chat.results import Partial
+from pipeline.chat.sessions import is_message_id
+from web import limits
+from web.chat.protocol import PLAIN, ChatProtocol, Message, Out, Refusal, Running, Stop, Token, View, unfit
+
+_FIELDS_OF_MESSAGE = ("type", "turn", "id", "msg", "timestamp", "stopped", "incomplete", "replaces")
+
+
+class ParleyV1:
+    """JSON both ways: messages, stop and regenerate in; accepted, start, token, message and error out."""
+
+    streaming = True
+
+    def read_text(self, text: str, max_bytes: int) -> Message | Stop | Refusal:
+        """Read a text frame: a JSON object with a `type`."""
+        try:
+            frame = orjson.loads(text.encode(errors="surrogatepass"))
+        except orjson.JSONDecodeError:
+            return Refusal(BAD_MESSAGE, "A frame must be JSON; this one could not be read.")
+        if not isinstance(frame, dict):
+            return Refusal(BAD_MESSAGE, "A frame must be a JSON object.")
+        match frame.get("type"):
+            case "message":
+                return _message(frame, max_bytes)
+            case "stop":
+                turn = frame.get("turn")
+                if turn is None or _is_id(turn):
+                    return Stop(turn)
+                return Refusal(BAD_MESSAGE, "`turn` of a stop must be the id of a turn.")
+            case "regenerate":
+                wanted = frame.get("id", str(uuid.uuid4()))
+                if _is_id(wanted):
+                    return Message(wanted, "", regenerate=True)
+                return Refusal(BAD_MESSAGE, _ID_RULE)
+            case _:
+                return Refusal(BAD_MESSAGE, "`type` of a frame must be message, stop or regenerate.")
+
+    def read_binary(self) -> Message | Stop | Refusal:
+        """Refuse: a frame is text."""
+        return Refusal(BAD_MESSAGE, "A frame must be text; this one was binary.")
+
+    def view(self) -> View:
+        """Return the view of a new socket."""
+        return StreamView()
+
+
+_ID_RULE = "`id` must be a text of 1 to 128 letters, digits, `_`, `.`, `:` and `-`; a UUID is best."
+
+
+def _message(frame: Mapping[str, Any], max_bytes: int) -> Message | Refusal:
+    message_id, text = frame.get("id"), frame.get("text")
+    if not _is_id(message_id):
+        return Refusal(BAD_MESSAGE, _ID_RULE)
+    if not isinstance(text, str):
+        return Refusal(BAD_MESSAGE, "`text` of a message must be a text.", message_id)
+    return unfit(text, max_bytes, message_id) or Message(str(message_id), text)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and is_message_id(value)
+
+
+class StreamView:
+    """What one socket of `parley.v1` is told.
+
+    Whatever happens to frames on their way, a client sees `accepted` before anything else of its message,
+    tokens without a gap after each `start`, and an answer to which they add up.
+    """
+
+    __slots__ = ("_accepted", "_asked", "_awaited", "_ended", "_lost", "_missing", "_running")
+
+    def __init__(self) -> None:
+        self._asked: dict[str, int] = {}  # id → how often it was sent and not accepted yet
+        self._awaited: dict[str, None] = {}  # asked for or begun here, and not ended
+        self._accepted: dict[str, None] = {}
+        self._ended: dict[str, None] = {}
+        self._running: Running | None = None
+        # Turn and run of which a piece is missing, and whether it is worth while to look for it.
+        self._missing: tuple[str, int] | None = None
+        self._lost = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether pieces of the running answer are missing, so that the session should be looked at."""
+        return self._lost
+
+    def looked(self) -> None:
+        """Take note that the session was looked at: what is missing still comes with the whole answer."""
+        self._lost = False
+
+    def unaccepted(self) -> list[str]:
+        """Return the ids of messages that this socket sent and that are not known to be accepted."""
+        return [message_id for message_id in self._asked if message_id not in self._accepted]
+
+    def asked(self, message_id: str) -> None:
+        """Note that this socket sent a message."""
+        _remember(self._asked, message_id, self._asked.get(message_id, 0) + 1)
+        _remember(self._awaited, message_id, None)
+
+    def show(self, frame: Frame) -> list[Out]:
+        """Return what tells the client of a frame."""
+        match frame["type"]:
+            case "token":
+                return self._token(frame)
+            case "start":
+                regenerates = frame.get("regenerates")
+                return self._start(frame["turn"], frame["run"], regenerates)
+            case "accepted":
+                return self._accept(frame)
+            case "message":
+                return self._message(frame)
+            case "error":
+                return self._error(frame)
+
+    def show_partial(self, partial: Partial) -> list[Out]:
+        """Return what brings the client up to date with the running answer."""
+        outs = self._start(partial.turn, partial.run, partial.regenerates)
+        running = self._running
+        if running is None or (running.turn, running.run) != (partial.turn, partial.run):
+            return outs
+        self._missing = None
+        return outs + self._text(partial.text[running.length :])
+
+    def _start(self, turn: str, run: int, regenerates: str | None) -> list[Out]:
+        running = self._running
+        if turn in self._ended or (running is not None and running.turn == turn and running.run >= run):
+            return []
+        _remember(self._awaited, turn, None)
+        # An answer that has not ended here, although the next one begins: its end was lost on the way.
+        self._lost = running is not None and running.turn != turn
+        self._running, self._missing = Running(turn, run), None
+        return [*self._accept_silently(turn), _start_frame(turn, regenerates)]
+
+    def _token(self, frame: Frame) -> list[Out]:
+        turn, run, running = frame["turn"], frame["run"], self._running
+        if self._missing == (turn, run) or turn in self._ended:
+            return []
+        if running is None or running.turn != turn or running.run < run:
+            return self._miss(turn, run)
+        if running.run > run:
+            return []
+        begin = running.length - frame["at"]
+        if begin < 0:
+            return self._miss(turn, run)
+        return self._text(frame["text"][begin:])
+
+    def _miss(self, turn: str, run: int) -> list[Out]:
+        self._missing, self._lost = (turn, run), True
+        return []
+
+    def _text(self, text: str) -> list[Out]:
+        running = self._running
+        if not text or running is None:
+            return []
+        running.parts.append(text)
+        running.length += len(text)
+        return [Token(running, text)]
+
+    def _message(self, frame: Frame) -> list[Out]:
+        turn, msg = frame["turn"], frame["msg"]
+        outs = self._accept_silently(turn)
+        running = self._running
+        shown = running if running is not None and running.turn == turn else None
+        if shown is not None and msg.startswith("".join(shown.parts)):
+            outs += self._text(msg[shown.length :])
+        elif turn in self._awaited and (msg or shown is not None):
+            # Another worker's answer than the one shown came first; or it began before we were served.
+            outs += _begun_anew(turn, msg, frame.get("replaces"))
+        self._end(turn)
+        told: dict[str, Any] = {field: frame[field] for field in _FIELDS_OF_MESSAGE if field in frame}  # type: ignore[literal-required]
+        outs.append(packed(told))
+        return outs
+
+    def _error(self, frame: Frame) -> list[Out]:
+        outs: list[Out] = []
+        told: dict[str, Any] = {"type": "error"}
+        if "turn" in frame:
+            told["turn"] = frame["turn"]
+            outs = self._accept_silently(frame["turn"])
+            self._end(frame["turn"])
+        elif "refused" in frame:
+            told["id"] = frame["refused"]
+            self._asked.pop(frame["refused"], None)
+            self._awaited.pop(frame["refused"], None)
+        told |= {"code": frame["error"], "detail": frame["msg"], "retryable": frame["retryable"]}
+        if "retry_after" in frame:
+            told["retry_after"] = frame["retry_after"]
+        outs.append(packed(told))
+        return outs
+
+    def _end(self, turn: str) -> None:
+        _remember(self._ended, turn, None)
+        self._awaited.pop(turn, None)
+        if self._running is not None and self._running.turn == turn:
+            self._running = None
+        if self._missing is not None and self._missing[0] == turn:
+            self._missing = None
+
+    def _accept(self, frame: Frame) -> list[Out]:
+        message_id, duplicate = frame["id"], frame.get("duplicate", False)
+        if message_id in self._asked:
+            self._forget_asking(message_id)
+        elif duplicate or message_id in self._accepted:
+            return []  # said before, or the answer to another socket
+        _remember(self._accepted, message_id, None)
+        told: dict[str, Any] = {"type": "accepted", "id": message_id, "position": frame["position"]}
+        if duplicate:
+            told["duplicate"] = True
+        if "ending" in frame:
+            self._awaited.pop(message_id, None)
+        return [packed(told)]
+
+    def _accept_silently(self, turn: str) -> list[Out]:
+        """Tell that a message is accepted whose turn was quicker than the news, or when that was lost."""
+        if turn not in self._asked or turn in self._accepted:
+            return []
+        return self._accept({"type": "accepted", "id": turn, "position": 0})
+
+    def _forget_asking(self, message_id: str) -> None:
+        times = self._asked.pop(message_id) - 1
+        if times:
+            self._asked[message_id] = times
+
+
+def _start_frame(turn: str, regenerates: str | None) -> bytes:
+    start = {"type": "start", "turn": turn}
+    if regenerates:
+        start["regenerates"] = regenerates
+    return packed(start)
+
+
+def _begun_anew(turn: str, msg: str, regenerates: str | None) -> list[Out]:
+    """Return what tells a whole answer at once, whatever was told of it before."""
+    start = _start_frame(turn, regenerates)
+    return [start, Token(Running(turn, 0), msg)] if msg else [start]
+
+
+def _remember(known: dict[str, Any], key: str, value: Any) -> None:
+    known[key] = value
+    if len(known) > limits.SEEN_FRAMES:
+        del known[next(iter(known))]
+
+
+PROTOCOLS: Mapping[str, ChatProtocol] = {"parley.v1": ParleyV1()}
+"""The protocols that a client can ask for by name."""
+
+
+def negotiated(name: str | None) -> ChatProtocol:
+    """Return the protocol agreed on with a client; None is the plain one."""
+    return PLAIN if name is None else PROTOCOLS[name]

@@ -1,0 +1,80 @@
+"""The producer of the topics `ingest` and `deliver`; it starts beside the server, which cannot wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import structlog
+
+from faust_redis.tasks import end
+from pipeline.chat.records import Inbound, Outcome
+from pipeline.settings import Settings
+from pipeline.worker.stage import create_producer, prepare_to_send
+from pipeline.worker.topics import Topics, send
+from web import limits
+from web.chat.protocol import Message
+
+log = structlog.get_logger(__name__)
+
+_RETRY_SECONDS = 1.0
+
+
+class StageProducer:
+    """Sends messages to `ingest`, and the end of turns that were stopped early to `deliver`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._app = create_producer(settings)
+        self._topics = Topics(self._app)
+        self._started = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to start; `send` waits until it is done."""
+        self._starting = asyncio.create_task(self._start(), name="producer start")
+
+    async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
+        """Hand over a message, in the order of the calls; the future is done when Redis has it."""
+        await self._started.wait()
+        inbound = Inbound(
+            token=token,
+            id=message.id,
+            text=message.text,
+            sent_at=time.time(),
+            regenerate=message.regenerate,
+        )
+        confirmed: asyncio.Future[Any] = await send(self._topics.ingest, inbound)
+        return confirmed
+
+    async def end_stopped(self, token: str, turn: str) -> asyncio.Future[Any]:
+        """Have a turn ended that was stopped before a worker began to answer it."""
+        await self._started.wait()
+        outcome = Outcome(token=token, turn=turn, answer="", stopped=True)
+        confirmed: asyncio.Future[Any] = await send(self._topics.deliver, outcome)
+        return confirmed
+
+    async def stop(self) -> None:
+        """Wait a moment for messages on their way, then stop."""
+        if self._starting is not None:
+            await end([self._starting])
+        if not self._started.is_set():
+            return
+        try:
+            async with asyncio.timeout(limits.FLUSH_SECONDS):
+                await self._app.producer.flush()
+                await self._app.producer.stop()
+        except TimeoutError:
+            log.warning("messages that Redis did not confirm were given up")
+
+    async def _start(self) -> None:
+        while True:
+            try:
+                await self._app.maybe_start_producer()
+            except Exception:
+                log.exception("the producer could not start; trying again")
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._started.set()
+                await prepare_to_send(self._app, (self._topics.ingest, self._topics.deliver))
+                return

@@ -1,0 +1,35 @@
+"""Stopping an answer: from any socket of its session, wherever its turn is."""
+
+from __future__ import annotations
+
+import structlog
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from pipeline.chat.records import INTERNAL_ERROR
+from pipeline.chat.results import Stale, Stopped
+from pipeline.chat.stop_signals import announce_stop
+from web import keys, limits
+from web.chat.outbox import Outbox
+from web.chat.protocol import Refusal, error_frame
+
+log = structlog.get_logger(__name__)
+
+_FAILED = "The answer could not be stopped; try again."
+
+
+async def stop(app: web.Application, outbox: Outbox, turn: str | None) -> None:
+    """Stop the running turn of a session, or only the turn given; the client is told only of a failure."""
+    token = outbox.token
+    try:
+        stopped = await app[keys.SESSIONS].stop(token, turn)
+        if isinstance(stopped, Stale):
+            outbox.stop_when_accepted(turn)
+        if isinstance(stopped, Stopped):
+            if not stopped.running:
+                # It is on its way between the stages, and may be for long: no worker has to come to it first.
+                await app[keys.PRODUCER].end_stopped(token, stopped.turn)
+            await announce_stop(app[keys.REDIS], token, stopped.turn, patience=limits.REDIS_PATIENCE_SECONDS)
+    except (RedisError, OSError) as exc:
+        log.warning("an answer could not be stopped", error=repr(exc))
+        outbox.tell(error_frame(Refusal(INTERNAL_ERROR, _FAILED)))

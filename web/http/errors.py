@@ -1,0 +1,63 @@
+"""Answers in JSON, also when a request fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from pipeline.chat.compact_json import packed
+from web import limits
+from web.http.origins import Handler
+
+log = structlog.get_logger(__name__)
+
+
+def json_response(body: Any, status: int = 200) -> web.Response:
+    """Return a body as JSON, not to be kept by any cache: most hold a token."""
+    return web.Response(
+        body=packed(body),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def failure(status: int, detail: Any) -> web.Response:
+    """Return the body that all failures share."""
+    return json_response({"detail": detail}, status)
+
+
+def too_many(detail: str, retry_after: int | None = None) -> web.Response:
+    """Return what says that a client asks for too much, and when to ask again (seconds)."""
+    response = failure(429, detail)
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what a handler raises into a failure in JSON; wait for Redis only so long."""
+    try:
+        if request.path == "/chat":  # lasts as long as its socket
+            return await handler(request)
+        async with asyncio.timeout(limits.REQUEST_SECONDS):
+            return await handler(request)
+    except web.HTTPException as exc:
+        if exc.status < 400:
+            raise
+        response = failure(exc.status, exc.reason)
+        if "Allow" in exc.headers:
+            response.headers["Allow"] = exc.headers["Allow"]
+        return response
+    except (RedisError, OSError) as exc:
+        log.warning("a request could not be answered without Redis", path=request.path, error=repr(exc))
+        return failure(503, "The store of the sessions does not answer; try again")
+    except Exception:
+        # Not the exception's text: it may hold what the client sent.
+        log.exception("a request failed", path=request.path)
+        return failure(500, "Internal error")

@@ -1,0 +1,60 @@
+"""Whether this process is alive, and whether it can serve."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from web import keys, limits
+from web.http.errors import json_response
+
+_PING_SECONDS = 2.0
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the routes of this module."""
+    app.router.add_get("/test", online)
+    app.router.add_get("/healthz", alive)
+    app.router.add_get("/readyz", ready)
+
+
+async def online(_request: web.Request) -> web.Response:
+    """Answer `GET /test` as the tutorial does."""
+    return json_response({"msg": "API is Online"})
+
+
+async def alive(_request: web.Request) -> web.Response:
+    """Answer `GET /healthz`: an answer at all is the news."""
+    return json_response({"status": "alive"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Answer `GET /readyz`: 200, or 503 with what is missing."""
+    problems = {
+        name: problem
+        for name, problem in (("redis", await _redis(request.app)), ("hub", _hub(request.app)))
+        if problem is not None
+    }
+    if problems:
+        return json_response({"status": "not ready", "problems": problems}, 503)
+    return json_response({"status": "ready"})
+
+
+async def _redis(app: web.Application) -> str | None:
+    try:
+        async with asyncio.timeout(_PING_SECONDS):
+            await app[keys.REDIS].ping()
+    except (RedisError, OSError, TimeoutError) as exc:
+        return f"no answer to PING: {type(exc).__name__}"
+    return None
+
+
+def _hub(app: web.Application) -> str | None:
+    stuck = app[keys.HUB].stuck_for()
+    if stuck is None:
+        return "the node's stream was not read yet"
+    if stuck > limits.READY_SECONDS:
+        return f"the node's stream was not read for {stuck:.0f} s"
+    return None

@@ -1,0 +1,75 @@
+"""`GET /metrics`: this web process, and all stages as seen from here, for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from aiohttp import web
+from prometheus_client.metrics_core import Metric
+from redis.exceptions import RedisError
+
+from pipeline.settings import STAGES
+from pipeline.telemetry import metrics
+from pipeline.telemetry.histogram import Histogram
+from pipeline.telemetry.stages.exported import of_stages
+from pipeline.telemetry.stages.sample import Observer
+from web import keys
+from web.http.origins import Handler
+
+#: Seconds that a scrape waits for Redis; without it the figures of the process come alone.
+LOOK_SECONDS: Final = 3.0
+
+_Request = tuple[str, str, str]
+_REQUESTS: web.AppKey[defaultdict[_Request, Histogram]] = web.AppKey("requests", defaultdict)
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the route of this module."""
+    app[_REQUESTS] = defaultdict(Histogram)
+    app.router.add_get("/metrics", scrape)
+
+
+async def scrape(request: web.Request) -> web.Response:
+    """Answer `GET /metrics`."""
+    app = request.app
+    parts = [_of_requests(app), metrics.sent()]
+    up = 0
+    with suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(LOOK_SECONDS):
+            look = await Observer(app[keys.REDIS], STAGES).look()
+        parts.append(of_stages(look))
+        up = 1
+    about = "1 when Redis answered this scrape; the figures of the stages are missing otherwise."
+    parts.append(iter([metrics.gauge("parley_redis_up", about, [({}, up)])]))
+    headers = {"Content-Type": metrics.CONTENT_TYPE}
+    return web.Response(body=metrics.exposition(*parts), headers=headers)
+
+
+@web.middleware
+async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count a request and its duration; of a socket nothing, as that lasts as long as it likes."""
+    begun, status = time.perf_counter(), 500
+    try:
+        response = await handler(request)
+        status = response.status
+    except web.HTTPException as exc:
+        status = exc.status
+        raise
+    finally:
+        if status != 101:
+            resource = request.match_info.route.resource
+            route = "" if resource is None else resource.canonical
+            key = (request.method if resource else "_OTHER", route, str(status))
+            request.app[_REQUESTS][key].add(time.perf_counter() - begun)
+    return response
+
+
+def _of_requests(app: web.Application) -> Iterator[Metric]:
+    names = ("http_request_method", "http_route", "http_response_status_code")
+    rows = [(dict(zip(names, key, strict=True)), seen) for key, seen in app[_REQUESTS].items()]
+    yield metrics.histogram("http_server_request_duration_seconds", "Requests other than sockets.", rows)

@@ -1,0 +1,71 @@
+"""Routes of a session: `POST /token`, `GET` and `POST /refresh_token`."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeGuard
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from web import keys, limits
+from web.http.errors import failure, json_response, too_many
+from web.limits.client_address import client_address
+
+GONE = "Session expired or does not exist"
+_BAD_NAME = {"loc": "name", "msg": "Enter a valid name"}
+
+_TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the routes of this module."""
+    app.router.add_post("/token", create_session)
+    app.router.add_get("/refresh_token", read_session)
+    app.router.add_post("/refresh_token", read_session)
+
+
+async def create_session(request: web.Request) -> web.Response:
+    """Answer `POST /token`: a new session for `name`, given in the query or as a form."""
+    name = valid_name(await _field(request, "name"))
+    if name is None:
+        return failure(400, _BAD_NAME)
+    denial = await request.app[keys.GATE].new_token(client_address(request))
+    if denial is not None:
+        return too_many(denial.detail, denial.retry_after)
+    return json_response(await request.app[keys.SESSIONS].create(name))
+
+
+async def read_session(request: web.Request) -> web.Response:
+    """Answer `/refresh_token`: the session's document as it is now."""
+    token = await _field(request, "token")
+    session = await request.app[keys.SESSIONS].get(token) if is_token(token) else None
+    return failure(400, GONE) if session is None else json_response(session)
+
+
+def is_token(text: str | None) -> TypeGuard[str]:
+    """Return whether `text` looks like a token; what does not is not even looked up, as it becomes a key."""
+    return text is not None and _TOKEN.fullmatch(text) is not None
+
+
+def valid_name(name: str | None) -> str | None:
+    """Return a name without surrounding space, or None if it is none."""
+    name = (name or "").strip()
+    if not name or len(name) > limits.NAME_MAX_CHARS:
+        return None
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which no JSON can carry
+        return None
+    return name
+
+
+async def _field(request: web.Request, field: str) -> str | None:
+    """Return a field of the query, else of the form that was posted."""
+    if field in request.query or request.method != "POST":
+        return request.query.get(field)
+    try:
+        value = (await request.post()).get(field)
+    except (ValueError, LookupError, HttpProcessingError):  # broken multipart, bytes of no such charset
+        return None
+    return value if isinstance(value, str) else None

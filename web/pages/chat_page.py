@@ -1,0 +1,45 @@
+"""The page at `/`: the chat, built from `web/ui` into `web/static`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiohttp import web
+
+from web import keys
+from web.http.errors import json_response
+
+_STATIC = Path(__file__).resolve().parent.parent / "static"
+_ASSETS = "/static/assets/"
+_A_YEAR = "public, max-age=31536000, immutable"  # a changed asset has another name
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the routes of this module."""
+    app.router.add_get("/", index)
+    app.router.add_get("/favicon.ico", favicon)
+    app.router.add_get("/model", model)
+    app.router.add_static("/static/", _STATIC)
+    app.on_response_prepare.append(_keep_assets)
+
+
+async def index(_request: web.Request) -> web.FileResponse:
+    """Answer `GET /`."""
+    return web.FileResponse(_STATIC / "index.html")
+
+
+async def favicon(_request: web.Request) -> web.FileResponse:
+    """Answer the address that browsers ask for by themselves."""
+    return web.FileResponse(_STATIC / "icon.svg")
+
+
+async def model(request: web.Request) -> web.Response:
+    """Answer `GET /model`: what answers here, for the page to say so."""
+    settings = request.app[keys.SETTINGS]
+    name = "ELIZA" if settings.model_kind == "eliza" else settings.model
+    return json_response({"kind": settings.model_kind, "name": name})
+
+
+async def _keep_assets(request: web.Request, response: web.StreamResponse) -> None:
+    if request.path.startswith(_ASSETS) and response.status in (200, 206, 304):
+        response.headers["Cache-Control"] = _A_YEAR

@@ -1,0 +1,164 @@
+"""The stages at a glance: the page `/stages`, and what it shows as JSON under `/api/stages`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError
+from pipeline.settings import STAGES
+from pipeline.telemetry.stages.entries import Entries, Entry
+from pipeline.telemetry.stages.redaction import shown_error, shown_message
+from pipeline.telemetry.stages.watch import Point, StageWatch
+from web import keys
+from web.http.admin import is_admin, require_admin
+from web.http.errors import failure, json_response
+
+_PAGE: Final = Path(__file__).resolve().parent / "stages_page"
+_WATCH = web.AppKey("stage_watch", StageWatch)
+_PAGE_SIZE: Final = 20
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the routes of this module."""
+    app.router.add_get("/stages", page)
+    app.router.add_static("/stages/", _PAGE)
+    app.router.add_get("/api/stages", stages)
+    app.router.add_get("/api/stages/history", history)
+    app.router.add_get("/api/stages/access", access)
+    app.router.add_get("/api/stages/{stage}/dead", dead_letters)
+    app.router.add_get(r"/api/stages/{stage}/{partition:\d{1,5}}/{kind:latest|pending}", entries)
+    app.router.add_post("/api/stages/dead/{action:replay|drop}", act_on_dead_letter)
+
+
+async def watch(app: web.Application) -> AsyncIterator[None]:
+    """Make the watch of this process."""
+    app[_WATCH] = StageWatch(app[keys.REDIS], STAGES)
+    app[_WATCH].start()
+    yield
+    await app[_WATCH].stop()
+
+
+async def page(_request: web.Request) -> web.FileResponse:
+    """Answer `GET /stages`."""
+    return web.FileResponse(_PAGE / "index.html")
+
+
+async def stages(request: web.Request) -> web.Response:
+    """Answer `GET /api/stages`: the figures of now; see docs/api-stages.md."""
+    return json_response(await request.app[_WATCH].snapshot())
+
+
+async def history(request: web.Request) -> web.Response:
+    """Answer `GET /api/stages/history`: what this process has seen of the last minutes, as columns."""
+    await request.app[_WATCH].snapshot()
+    names = [field.name for field in fields(Point)]
+    return json_response(
+        {
+            stage: {name: [getattr(point, name) for point in points] for name in names}
+            for stage, points in request.app[_WATCH].history.items()
+        }
+    )
+
+
+async def access(request: web.Request) -> web.Response:
+    """Answer `GET /api/stages/access`: whether an admin token is set, and whether the request has it."""
+    settings = request.app[keys.SETTINGS]
+    return json_response({"admin_token": settings.admin_token is not None, "admin": await is_admin(request)})
+
+
+async def entries(request: web.Request) -> web.Response:
+    """Answer with a page of a partition's entries; what people wrote only to an admin."""
+    private = await is_admin(request)
+    stage, partition = _stage(request), int(request.match_info["partition"])
+    found = Entries(request.app[keys.REDIS], stage)
+    if request.match_info["kind"] == "latest":
+        page = await found.latest(partition, before=_number(request, "before"), count=_PAGE_SIZE)
+    else:
+        page = await found.pending(partition, after=_number(request, "after") or 0, count=_PAGE_SIZE)
+    body = [_entry(entry, private) for entry in page]
+    return json_response({"entries": body, "more": len(page) == _PAGE_SIZE, "private": private})
+
+
+async def dead_letters(request: web.Request) -> web.Response:
+    """Answer with a page of a stage's dead letters, the latest first."""
+    private = await is_admin(request)
+    letters = DeadLetters(request.app[keys.REDIS])
+    try:
+        page = await letters.page([_stage(request)], before=request.query.get("before"), count=_PAGE_SIZE)
+    except NoSuchDeadLetterError as exc:
+        return failure(400, str(exc))
+    body = [_letter(letter, private) for letter in page]
+    return json_response({"letters": body, "more": len(page) == _PAGE_SIZE, "private": private})
+
+
+async def act_on_dead_letter(request: web.Request) -> web.Response:
+    """Answer `POST /api/stages/dead/replay` and `…/drop`, `{"id": "<dead letter>"}`; for admins."""
+    await require_admin(request)
+    try:
+        letter_id = orjson.loads(await request.read())["id"]
+    except (ValueError, KeyError, TypeError):
+        return failure(400, 'The body is {"id": "<id of a dead letter>"}')
+    letters = DeadLetters(request.app[keys.REDIS])
+    try:
+        if request.match_info["action"] == "drop":
+            await letters.drop(str(letter_id))
+            return json_response({"dropped": letter_id})
+        return json_response({"replayed": letter_id, "offset": await letters.replay(str(letter_id))})
+    except NoSuchDeadLetterError as exc:
+        return failure(404, str(exc))
+
+
+def _stage(request: web.Request) -> str:
+    stage = request.match_info["stage"]
+    if stage not in STAGES:
+        raise web.HTTPNotFound(reason="There is no such stage")
+    return stage
+
+
+def _number(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+        raise web.HTTPBadRequest(reason=f"{name} is not an offset")
+    return int(text)
+
+
+def _entry(entry: Entry, private: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "offset": entry.offset,
+        "attempts": entry.attempts,
+        "consumer": entry.consumer,
+        "idle": entry.idle,
+        "deliveries": entry.deliveries,
+        "deleted": entry.record is None,
+    }
+    if entry.record is not None:
+        shown |= {
+            "sent_at": entry.record.timestamp / 1000,
+            "bytes": len(entry.record.value or b""),
+            "message": shown_message(entry.record.value, private=private),
+        }
+    return shown
+
+
+def _letter(letter: DeadLetter, private: bool) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "group": letter.group,
+        "attempts": letter.attempts,
+        "error": shown_error(letter.error, private=private),
+        "sent_at": letter.timestamp / 1000,
+        "given_up_at": letter.died_at,
+        "trace_id": letter.trace_id,
+        "bytes": len(letter.value or b""),
+        "message": shown_message(letter.value, private=private),
+    }
