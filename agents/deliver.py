@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.chat.records import INTERNAL_ERROR, SESSION_EXPIRED, Outcome, Turn, error_frame
 from pipeline.chat.results import Closed, Gone, Stale
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
-from pipeline.worker.stage import Stage, attempt
+from pipeline.worker.stage import Stage, run_with_retries
 from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
@@ -27,21 +27,21 @@ async def deliver(stream: Any) -> None:
     """Handle the outcomes of many sessions at once, those of one in their order."""
     async for event in stream.events():
         async with in_order(event):
-            await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
+            await run_with_retries(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, outcome: Outcome, entry: str) -> None:
     """End one turn."""
     closed = await stage.sessions.close(outcome, entry)
     match closed:
-        case Closed(frame, next_turn, holders):
+        case Closed(frame, next_turn, subscribers):
             # The frame first: a next turn that is fast must not begin on a socket before this one ends there.
-            await stage.presence.publish_to([(outcome.token, holders, frame)])
+            await stage.presence.publish_to([(outcome.token, subscribers, frame)])
             if next_turn is not None:
                 await send(stage.topics.enrich, Turn(token=outcome.token, turn=next_turn))
-        case Gone(holders):
+        case Gone(subscribers):
             frame = error_frame(outcome.turn, SESSION_EXPIRED)
-            await stage.presence.publish_to([(outcome.token, holders, frame)])
+            await stage.presence.publish_to([(outcome.token, subscribers, frame)])
         case Stale():
             logger.debug("turn %s was closed before", outcome.turn)
 

@@ -14,7 +14,7 @@ from pipeline.chat.prompts import build_prompt, spoken
 from pipeline.chat.records import SESSION_EXPIRED, Outcome, Prompt, Turn, error_frame
 from pipeline.errors import SessionGone
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
-from pipeline.worker.stage import Stage, attempt, fail_turn
+from pipeline.worker.stage import Stage, fail_turn, run_with_retries
 from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ async def enrich(stream: Any) -> None:
     """Handle the turns of many sessions at once, those of one in their order."""
     async for event in stream.events():
         async with in_order(event):
-            await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
+            await run_with_retries(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, turn: Turn, _entry: str) -> None:

@@ -20,7 +20,7 @@ from pipeline.chat.stop_signals import Stops
 from pipeline.errors import MessageRejected, ModelError, ModelErrorCode, SettingsError
 from pipeline.models import Model, ModelRequest, create_model
 from pipeline.models.measured import MeasuredModel
-from pipeline.worker.stage import Stage, attempt, fail_turn
+from pipeline.worker.stage import Stage, fail_turn, run_with_retries
 from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,9 @@ stops = Stops(stage.settings.redis_url)
 async def infer(stream: Any) -> None:
     """Handle one prompt after the other, in each of the concurrent copies of this agent."""
     async for event in stream.events():
-        await attempt(stage, event, partial(handle, stage, model, runs, stops), partial(give_up, stage))
+        await run_with_retries(
+            stage, event, partial(handle, stage, model, runs, stops), partial(give_up, stage)
+        )
 
 
 @app.task  # type: ignore[untyped-decorator]
@@ -77,9 +79,9 @@ async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: P
             case Stale():
                 logger.debug("turn %s is not open any more", prompt.turn)
                 outcome = None
-            case Gone(holders):
+            case Gone(subscribers):
                 frame = error_frame(prompt.turn, SESSION_EXPIRED)
-                await stage.presence.publish_to([(prompt.token, holders, frame)])
+                await stage.presence.publish_to([(prompt.token, subscribers, frame)])
                 outcome = None
     finally:
         stops.forget(prompt.turn, answering.stop)

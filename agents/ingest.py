@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
-from pipeline.chat.results import Ended, Gone, Opened, Queued, Refused, Running
+from pipeline.chat.results import Ended, Gone, Opened, Queued, Refused, TurnRunning
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
-from pipeline.worker.stage import Stage, attempt, fail_turn
+from pipeline.worker.stage import Stage, fail_turn, run_with_retries
 from pipeline.worker.topics import send
 
 stage = Stage.load("ingest")
@@ -24,7 +24,7 @@ async def ingest(stream: Any) -> None:
     """Handle the messages of many sessions at once, those of one in their order."""
     async for event in stream.events():
         async with in_order(event):
-            await attempt(stage, event, partial(handle, stage), partial(give_up, stage))
+            await run_with_retries(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
@@ -38,7 +38,7 @@ async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
             notice["position"] = place
             if duplicate:
                 notice["duplicate"] = True
-        case Running():
+        case TurnRunning():
             notice["duplicate"] = True
         case Ended(frame, duplicate):
             notice["ending"] = frame
@@ -48,7 +48,7 @@ async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
             notice = frame
         case Gone():
             notice = refusal_frame(inbound.id, SESSION_EXPIRED)
-    await stage.presence.publish_to([(inbound.token, accepted.holders, notice)])
+    await stage.presence.publish_to([(inbound.token, accepted.subscribers, notice)])
 
 
 async def give_up(stage: Stage, inbound: Inbound, _entry: str) -> None:

@@ -10,10 +10,10 @@ import os
 
 import uvloop
 
-from parley.loadtest.histogram import Histogram
+from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.measures import Measures
 from parley.loadtest.model import Pace
-from parley.loadtest.plan import Plan
+from parley.loadtest.plan import LoadPlan
 from parley.loadtest.processes import run
 from parley.loadtest.service import service
 
@@ -31,7 +31,7 @@ def crowds() -> list[str]:
     among = uvloop.run(_among(idle))
     lines = ["| many at once | what | p50 | p99 |", "|---|---|--:|--:|"]
 
-    def row(what: str, measured: str, times: Histogram) -> None:
+    def row(what: str, measured: str, times: LatencyHistogram) -> None:
         p50, p99 = (f"{times.percentile(share) * 1000:,.1f} ms" for share in (50, 99))
         lines.append(f"| {what} | {measured} | {p50} | {p99} |")
 
@@ -47,12 +47,12 @@ def crowds() -> list[str]:
 
 async def _streamed(answers: int) -> Measures:
     async with service(Pace(latency=0.0, tokens=TOKENS, rate=TOKEN_RATE), answers=answers) as started:
-        return await run(Plan(started.url, sessions=answers, messages=1, duration=0, echo=True))
+        return await run(LoadPlan(started.url, sessions=answers, messages=1, duration=0, echo=True))
 
 
 async def _among(idle: int) -> Measures:
     async with service(Pace(latency=0.0, tokens=5, rate=0)) as started:
-        plan = Plan(
+        plan = LoadPlan(
             started.url, mode="open", sessions=PACE, rate=PACE, duration=SECONDS, idle=idle, echo=True
         )
         return await run(plan, memory=started.memory)

@@ -179,7 +179,7 @@ class Turn:
         return sum(pipeline.execute())
 
     def _check(self, first: int) -> list[str]:
-        """Look at every message from number `first` on that came out."""
+        """UsageSample at every message from number `first` on that came out."""
         seen: list[int] = []
         problems = []
         for stream in self.contender.streams(HOPS):

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from parley.local.embedded import EmbeddedRedis, Server, find_server
+from parley.local.embedded import EmbeddedRedis, ServerBinary, find_server
 
 
-def chosen_server() -> Server:
+def chosen_server() -> ServerBinary:
     """Return the server that the suite runs on: the embedded one, or the one that TEST_REDIS_SERVER names."""
     embedded = find_server()
     other = os.environ.get("TEST_REDIS_SERVER")

@@ -13,8 +13,8 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from faust_redis.fastpath.gc_tuning import set_start_up_aside
-from faust_redis.tasks import end
+from faust_redis.fastpath.gc_tuning import freeze_startup_objects
+from faust_redis.tasks import cancel_and_wait
 from pipeline.chat.presence import Presence
 from pipeline.chat.sessions import Sessions
 from pipeline.errors import ParleyError
@@ -34,7 +34,7 @@ from web.http import health, metrics, sessions
 from web.http.errors import errors_as_json
 from web.http.origins import cors_middleware
 from web.limits.addresses import Addresses
-from web.limits.admission import Gate
+from web.limits.admission import AdmissionControl
 from web.pages import chat_page as pages
 from web.pages import stages
 
@@ -114,7 +114,7 @@ async def _serve(settings: Settings) -> bool:
         except OSError as exc:
             place = f"{settings.host}:{settings.port}"
             raise ParleyError(f"cannot listen on {place} (HOST, PORT): {exc.strerror}") from exc
-        set_start_up_aside()
+        freeze_startup_objects()
         log.info("listening", url=site.name, model=settings.model_kind)
         return await _until_stopped(stop, settings)
     finally:
@@ -142,17 +142,17 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     app[keys.SESSIONS] = Sessions(redis, settings, patience=limits.REDIS_PATIENCE_SECONDS)
     preparing = asyncio.create_task(Sessions(redis, settings).prepare(), name="prepare")
     yield
-    await end([preparing])
+    await cancel_and_wait([preparing])
     await redis.aclose()
 
 
 async def _gate(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
     watch = BacklogWatch(redis, settings.stage_limits(), settings.partitions)
-    app[keys.GATE] = Gate(settings, Rates(redis), watch.pressure)
+    app[keys.GATE] = AdmissionControl(settings, Rates(redis), watch.pressure)
     task = asyncio.create_task(watch.run(), name="backlog")
     yield
-    await end([task])
+    await cancel_and_wait([task])
 
 
 async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIterator[None]:

@@ -11,13 +11,13 @@ from web.chat.hub import Hub
 from web.chat.intake import Producer
 from web.chat.outbox import Outbox
 from web.limits.addresses import Addresses
-from web.limits.admission import Gate
+from web.limits.admission import AdmissionControl
 
 SETTINGS = web.AppKey("settings", Settings)
 REDIS: web.AppKey[Redis] = web.AppKey("redis", Redis)
 SESSIONS = web.AppKey("sessions", Sessions)
 ADDRESSES = web.AppKey("addresses", Addresses)
-GATE = web.AppKey("gate", Gate)
+GATE = web.AppKey("gate", AdmissionControl)
 HUB = web.AppKey("hub", Hub)
 PRODUCER: web.AppKey[Producer] = web.AppKey("producer")
 OPEN: web.AppKey[set[Outbox]] = web.AppKey("open", set)

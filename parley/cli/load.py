@@ -22,12 +22,12 @@ from parley.loadtest.bounds import judge
 from parley.loadtest.idle import Memory
 from parley.loadtest.measures import Measures
 from parley.loadtest.model import Pace
-from parley.loadtest.outcome import Outcome
+from parley.loadtest.outcome import LoadOutcome
 from parley.loadtest.page import page
-from parley.loadtest.plan import Plan
+from parley.loadtest.plan import LoadPlan
 from parley.loadtest.processes import run as generate
 from parley.loadtest.report import progress, show, to_json
-from parley.loadtest.samples import Looks
+from parley.loadtest.samples import UsageSamples
 from parley.loadtest.service import Service, service
 
 # Seconds between lines on progress where no terminal can show it live.
@@ -42,7 +42,9 @@ class Reports:
     html: Path | None = None
 
 
-def run(plan: Plan, *, pace: Pace, webs: int, bounds: Mapping[str, float | None], reports: Reports) -> int:
+def run(
+    plan: LoadPlan, *, pace: Pace, webs: int, bounds: Mapping[str, float | None], reports: Reports
+) -> int:
     """Run a test and return the exit status.
 
     Args:
@@ -61,14 +63,14 @@ def run(plan: Plan, *, pace: Pace, webs: int, bounds: Mapping[str, float | None]
 
 
 async def _test(
-    plan: Plan, pace: Pace, webs: int, bounds: Mapping[str, float | None], console: Console
-) -> Outcome:
+    plan: LoadPlan, pace: Pace, webs: int, bounds: Mapping[str, float | None], console: Console
+) -> LoadOutcome:
     async with _tested(plan, pace, webs) as (tested, name):
         plan = replace(plan, url=tested.url)
         memory = tested.memory if tested.pids else None
-        async with Looks(tested.usage) as looks:
+        async with UsageSamples(tested.usage) as looks:
             measures = await _watched(plan, memory, console)
-        return Outcome(
+        return LoadOutcome(
             plan,
             measures,
             judge(measures, bounds),
@@ -80,7 +82,7 @@ async def _test(
         )
 
 
-async def _watched(plan: Plan, memory: Memory | None, console: Console) -> Measures:
+async def _watched(plan: LoadPlan, memory: Memory | None, console: Console) -> Measures:
     """Run a test while the terminal or a log shows how it goes; a signal ends it early."""
     latest, stop, logged = Measures(), asyncio.Event(), 0.0
     with Live(console=console, transient=True, refresh_per_second=4) as live:
@@ -123,7 +125,7 @@ def _on_signals(call: Callable[[], None]) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _tested(plan: Plan, pace: Pace, webs: int) -> AsyncIterator[tuple[Service, str]]:
+async def _tested(plan: LoadPlan, pace: Pace, webs: int) -> AsyncIterator[tuple[Service, str]]:
     if plan.url:
         yield Service(plan.url.rstrip("/")), urlsplit(plan.url).netloc
         return

@@ -192,11 +192,11 @@ def load(**given: Any) -> None:
     """
     from parley.cli.load import Reports, run
     from parley.loadtest.model import Pace
-    from parley.loadtest.plan import Plan
+    from parley.loadtest.plan import LoadPlan
 
     _check_together(given)
     duration = given["duration"] if given["duration"] is not None else 0.0 if given["messages"] else 10.0
-    plan = Plan(
+    plan = LoadPlan(
         url=given["url"] or "",
         protocol=given["protocol"],
         mode="open" if given["rate"] else "closed",

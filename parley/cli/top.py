@@ -18,16 +18,16 @@ from rich.text import Text
 from parley.cli.store import store
 from pipeline.errors import ParleyError
 from pipeline.settings import STAGES, Settings
-from pipeline.telemetry.stages.snapshot import Partition, Snapshot, Stage, Worker
-from pipeline.telemetry.stages.state import State
+from pipeline.telemetry.stages.snapshot import PartitionSnapshot, Snapshot, StageSnapshot, WorkerSnapshot
+from pipeline.telemetry.stages.state import StageState
 from pipeline.telemetry.stages.watch import INTERVAL, StageWatch
 
 _SIGNS = {
-    State.STOPPED: ("■", "bold red"),
-    State.STALLED: ("‖", "bold red"),
-    State.SLOW: ("▲", "bold yellow"),
-    State.WORKING: ("▶", "green"),
-    State.IDLE: ("○", "dim"),
+    StageState.STOPPED: ("■", "bold red"),
+    StageState.STALLED: ("‖", "bold red"),
+    StageState.SLOW: ("▲", "bold yellow"),
+    StageState.WORKING: ("▶", "green"),
+    StageState.IDLE: ("○", "dim"),
 }
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 # Columns of the terminal from which on the less important ones are shown as well.
@@ -116,15 +116,19 @@ def screen(snapshot: Snapshot, watch: StageWatch, stage: str | None, width: int)
 
 
 def _head(snapshot: Snapshot) -> Text:
-    troubled = [each for each in snapshot.stages if each.state in (State.STOPPED, State.STALLED, State.SLOW)]
+    troubled = [
+        each
+        for each in snapshot.stages
+        if each.state in (StageState.STOPPED, StageState.STALLED, StageState.SLOW)
+    ]
     head = Text.assemble(("Parley", "bold"), f"  {datetime.fromtimestamp(snapshot.at):%H:%M:%S}  ")
     for each in troubled:
         head.append(f"{each.name} is {each.state}: {each.why}  ", _SIGNS[each.state][1])
     return head if troubled else head.append("all stages work", "green")
 
 
-def _stages(stages: Sequence[Stage], watch: StageWatch, width: int) -> Table:
-    cells: dict[str, Callable[[Stage], RenderableType]] = {
+def _stages(stages: Sequence[StageSnapshot], watch: StageWatch, width: int) -> Table:
+    cells: dict[str, Callable[[StageSnapshot], RenderableType]] = {
         "stage": lambda each: Text(each.name, style="bold"),
         "state": lambda each: _state(each.state),
         "in/s": lambda each: _rate(each.rate_in),
@@ -150,7 +154,7 @@ def _stages(stages: Sequence[Stage], watch: StageWatch, width: int) -> Table:
     return table
 
 
-def _partitions(partitions: Sequence[Partition]) -> Table:
+def _partitions(partitions: Sequence[PartitionSnapshot]) -> Table:
     table = _table(
         "nr", "state", "in/s", "out/s", "lag", "pending", "oldest", "retry", "dead", "ever", "owner"
     )
@@ -169,7 +173,7 @@ def _partitions(partitions: Sequence[Partition]) -> Table:
     return table
 
 
-def _workers(workers: Sequence[tuple[str, Worker]]) -> Table:
+def _workers(workers: Sequence[tuple[str, WorkerSnapshot]]) -> Table:
     table = _table("of", "worker", "beat", "at work", "done/s", "handled", "failed", "up", "partitions")
     for stage, each in workers:
         style = "red" if not each.alive else "yellow" if each.silent else ""
@@ -194,7 +198,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _state(state: State) -> Text:
+def _state(state: StageState) -> Text:
     sign, style = _SIGNS[state]
     return Text(f"{sign} {state}", style=style)
 

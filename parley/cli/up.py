@@ -55,13 +55,13 @@ def run(*, with_parent: bool) -> int:
             "PORT", str(settings.port), f"a port that is free on {settings.host}; this one: {reason}"
         )
     if settings.redis_configured:
-        return asyncio.run(Everything(settings, None).run())
+        return asyncio.run(Supervisor(settings, None).run())
     redis = EmbeddedRedis(
         folder_of(settings.data_dir, settings.port), preexec=die_with_parent(signal.SIGTERM)
     )
     try:
         redis.start()
-        return asyncio.run(Everything(settings, redis).run())
+        return asyncio.run(Supervisor(settings, redis).run())
     finally:
         redis.stop(_REDIS_PATIENCE_SECONDS)
 
@@ -75,7 +75,7 @@ def _development_settings() -> Settings:
     return Settings.load()
 
 
-class Everything:
+class Supervisor:
     """The parts of the service, and their way up and down."""
 
     def __init__(self, settings: Settings, redis: EmbeddedRedis | None) -> None:

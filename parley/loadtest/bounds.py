@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from parley.loadtest.histogram import Histogram
+from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.measures import Measures
 
 EXIT_BROKEN: Final = 3
@@ -64,7 +64,7 @@ class Verdict:
     fault: bool = False
 
 
-def percentile(histogram: Histogram, percent: float) -> float:
+def percentile(histogram: LatencyHistogram, percent: float) -> float:
     """Return a percentile; when nothing was counted, one that keeps no bound."""
     return histogram.percentile(percent) if histogram.count else math.inf
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from parley.loadtest.bounds import told
-from parley.loadtest.outcome import Outcome
+from parley.loadtest.outcome import LoadOutcome
 from parley.loadtest.usage import OF_THE_TEST, Usage
 
 # Of a core, or of all cores: from here on it counts as full, as nothing ever uses the last percent.
@@ -19,7 +19,7 @@ _LATE_SECONDS = 0.25
 _ENOUGH_CORES = 0.3
 
 
-def findings(outcome: Outcome) -> dict[str, str]:
+def findings(outcome: LoadOutcome) -> dict[str, str]:
     """Return sentences by what they are about; what was not measured has none."""
     found = {"What the limit was": _limit(outcome)}
     if outcome.processes and outcome.measures.answered:
@@ -29,7 +29,7 @@ def findings(outcome: Outcome) -> dict[str, str]:
     return found
 
 
-def _limit(outcome: Outcome) -> str:
+def _limit(outcome: LoadOutcome) -> str:
     measures, plan, used = outcome.measures, outcome.plan, outcome.used
     if not measures.answered:
         return "There was no answer."
@@ -67,7 +67,7 @@ def _limit(outcome: Outcome) -> str:
     )
 
 
-def _kept_up(outcome: Outcome) -> tuple[str, bool]:
+def _kept_up(outcome: LoadOutcome) -> tuple[str, bool]:
     """Return what was asked for and achieved, in words, and whether they agree; only of an open loop."""
     measures, plan = outcome.measures, outcome.plan
     if plan.mode == "closed":
@@ -79,7 +79,7 @@ def _kept_up(outcome: Outcome) -> tuple[str, bool]:
     return words, ends >= _KEPT_UP * asked and not measures.faults.lost
 
 
-def _shares(outcome: Outcome) -> str:
+def _shares(outcome: LoadOutcome) -> str:
     used = outcome.used
     shares = {
         "the service": sum(each.cpu for each in of_service(outcome.processes).values()) / used.seconds,
@@ -89,7 +89,7 @@ def _shares(outcome: Outcome) -> str:
     return ", ".join(f"{name} {share:.2f}" for name, share in shares.items() if share >= 0.01)
 
 
-def _capacity(outcome: Outcome) -> str:
+def _capacity(outcome: LoadOutcome) -> str:
     used, answered = outcome.used, outcome.measures.answered
     cpu = sum(each.cpu for each in of_service(outcome.processes).values())
     if not cpu or not used.seconds:
@@ -105,10 +105,10 @@ def _capacity(outcome: Outcome) -> str:
             text
             + " At so light a load what the processes do when idle is much of that; a full one costs less."
         )
-    return text + " Model and generator are not in this figure."
+    return text + " PacedModel and generator are not in this figure."
 
 
-def _added(outcome: Outcome) -> str:
+def _added(outcome: LoadOutcome) -> str:
     assert outcome.pace is not None  # noqa: S101
     pace, measures = outcome.pace, outcome.measures
     own = pace.latency + ((pace.tokens - 1) / pace.rate if pace.rate else 0.0)

@@ -11,12 +11,12 @@ import aiohttp
 
 from parley.loadtest.arrivals import arrivals
 from parley.loadtest.measures import Measures
-from parley.loadtest.plan import Plan
-from parley.loadtest.talker import Talker
+from parley.loadtest.plan import LoadPlan
+from parley.loadtest.virtual_user import VirtualUser
 
 # Seconds between looks at how late our own event loop is.
 _LAG_INTERVAL = 0.05
-# Looks after which the watcher is told.
+# UsageSamples after which the watcher is told.
 _LOOKS_PER_WATCH = 10
 # Histories that are read at the same time: a service that is tested may hold long ones.
 _READING = 32
@@ -32,7 +32,7 @@ Gate = Callable[[], Awaitable[object]]
 
 
 async def generate(
-    plan: Plan, watch: Watch | None = None, stop: asyncio.Event | None = None, gate: Gate | None = None
+    plan: LoadPlan, watch: Watch | None = None, stop: asyncio.Event | None = None, gate: Gate | None = None
 ) -> Measures:
     """Run a test in this process, and return what was measured.
 
@@ -47,7 +47,7 @@ async def generate(
 
 
 class _Test:
-    def __init__(self, plan: Plan, stop: asyncio.Event, gate: Gate | None) -> None:
+    def __init__(self, plan: LoadPlan, stop: asyncio.Event, gate: Gate | None) -> None:
         self._plan = plan
         self._stop = stop
         self._gate = gate
@@ -63,7 +63,7 @@ class _Test:
         lag = asyncio.create_task(self._measure_lag(watch))
         async with aiohttp.ClientSession(plan.base, connector=connector, timeout=timeout) as http:
             talkers = [
-                Talker(plan.seed * 100_000 + number, plan, http, measures, self._clock)
+                VirtualUser(plan.seed * 100_000 + number, plan, http, measures, self._clock)
                 for number in range(plan.sessions)
             ]
             try:
@@ -83,7 +83,7 @@ class _Test:
                 await asyncio.gather(*(talker.close() for talker in talkers))
         return measures
 
-    async def _talk(self, talkers: list[Talker]) -> None:
+    async def _talk(self, talkers: list[VirtualUser]) -> None:
         loop = self._open_loop if self._plan.mode == "open" else self._closed_loops
         await self._unless_stopped(loop(talkers))
 
@@ -93,15 +93,15 @@ class _Test:
         self._measures.began = self._started = time.monotonic()
         self._cpu = time.process_time()
 
-    async def _drain(self, talkers: list[Talker]) -> None:
+    async def _drain(self, talkers: list[VirtualUser]) -> None:
         """Wait for what is on its way: as long as the plan says, or shortly when the test is ended early."""
         missing = asyncio.gather(*(talker.answered_within(self._plan.drain) for talker in talkers))
         await self._unless_stopped(missing, patience=_PATIENCE)
 
-    async def _read_histories(self, talkers: list[Talker]) -> None:
+    async def _read_histories(self, talkers: list[VirtualUser]) -> None:
         places = asyncio.Semaphore(_READING)
 
-        async def one(talker: Talker) -> None:
+        async def one(talker: VirtualUser) -> None:
             async with places:
                 await talker.read_history()
 
@@ -126,11 +126,11 @@ class _Test:
     def _clock(self) -> float:
         return time.monotonic() - self._started
 
-    async def _closed_loops(self, talkers: list[Talker]) -> None:
+    async def _closed_loops(self, talkers: list[VirtualUser]) -> None:
         await self._begin()
         await asyncio.gather(*map(self._closed_loop, range(len(talkers)), talkers))
 
-    async def _closed_loop(self, number: int, talker: Talker) -> None:
+    async def _closed_loop(self, number: int, talker: VirtualUser) -> None:
         plan = self._plan
         await asyncio.sleep(plan.ramp * number / plan.sessions)
         if not await self._opened(talker):
@@ -144,7 +144,7 @@ class _Test:
             if not await talker.answered_within(max(left, 0.0) + plan.drain) or count == plan.messages:
                 return
 
-    async def _open_loop(self, talkers: list[Talker]) -> None:
+    async def _open_loop(self, talkers: list[VirtualUser]) -> None:
         plan = self._plan
         opened = await asyncio.gather(*map(self._opened, talkers))
         ready = [talker for talker, is_open in zip(talkers, opened, strict=True) if is_open]
@@ -166,7 +166,7 @@ class _Test:
             self._measures.late.add(max(0.0, self._clock() - due))
             talker.say(due)
 
-    async def _opened(self, talker: Talker) -> bool:
+    async def _opened(self, talker: VirtualUser) -> bool:
         try:
             async with self._places, asyncio.timeout(_OPEN_SECONDS):
                 await talker.open()

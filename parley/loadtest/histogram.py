@@ -16,7 +16,7 @@ _PER_DOUBLING = 64
 _UNIT = 1e-6
 
 
-class Histogram:
+class LatencyHistogram:
     """Counts durations in seconds; those below a microsecond count as one."""
 
     def __init__(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from parley.loadtest.faults import Faults, TokenFaults
-from parley.loadtest.histogram import Histogram
+from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.idle import Idle
 
 
@@ -25,7 +25,7 @@ class Second:
     sent: int = 0
     answered: int = 0
     failed: int = 0
-    latency: Histogram = field(default_factory=Histogram)
+    latency: LatencyHistogram = field(default_factory=LatencyHistogram)
 
     def add(self, other: Second) -> None:
         """Count what another has counted."""
@@ -73,11 +73,11 @@ class Measures:
         unfinished: messages whose end a test that was cut short did not wait for.
     """
 
-    latency: Histogram = field(default_factory=Histogram)
-    first_token: Histogram = field(default_factory=Histogram)
-    between_tokens: Histogram = field(default_factory=Histogram)
-    lag: Histogram = field(default_factory=Histogram)
-    late: Histogram = field(default_factory=Histogram)
+    latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+    first_token: LatencyHistogram = field(default_factory=LatencyHistogram)
+    between_tokens: LatencyHistogram = field(default_factory=LatencyHistogram)
+    lag: LatencyHistogram = field(default_factory=LatencyHistogram)
+    late: LatencyHistogram = field(default_factory=LatencyHistogram)
     faults: Faults = field(default_factory=Faults)
     token_faults: TokenFaults = field(default_factory=TokenFaults)
     history_faults: Faults = field(default_factory=Faults)
@@ -197,11 +197,11 @@ class Measures:
         for name in _FAULTS:
             setattr(measures, name, type(getattr(measures, name))(**found[name]))
         for name in _HISTOGRAMS:
-            setattr(measures, name, Histogram.from_json(found[name]))
+            setattr(measures, name, LatencyHistogram.from_json(found[name]))
         for name in (*_SUMS, *_OTHERS):
             setattr(measures, name, found[name])
         for at, each in found["seconds"].items():
-            latency = Histogram.from_json(each["latency"])
+            latency = LatencyHistogram.from_json(each["latency"])
             measures.seconds[int(at)] = Second(each["sent"], each["answered"], each["failed"], latency)
         return measures
 

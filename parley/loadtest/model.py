@@ -45,7 +45,7 @@ class Pace:
     rate: float = 0.0
 
 
-class Model:
+class PacedModel:
     """The server; `start` it, then `stop` it."""
 
     def __init__(self, pace: Pace) -> None:
@@ -101,7 +101,7 @@ class Timers:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: PacedModel) -> None:
         self._model = model
         self._data = b""
         self._transport: asyncio.Transport | None = None
@@ -212,7 +212,7 @@ def _chunk(data: bytes) -> bytes:
 
 
 async def _serve(port: int, pace: Pace) -> None:
-    model = Model(pace)
+    model = PacedModel(pace)
     print(await model.start(port), flush=True)
     await asyncio.Event().wait()
 

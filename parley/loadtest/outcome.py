@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from parley.loadtest.bounds import EXIT_BROKEN, EXIT_FAULT, EXIT_NOTHING, Verdict, told
-from parley.loadtest.histogram import Histogram
+from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.measures import Measures
 from parley.loadtest.model import Pace
-from parley.loadtest.plan import Plan
+from parley.loadtest.plan import LoadPlan
 from parley.loadtest.samples import Spell, together
 from parley.loadtest.usage import Usage
 
@@ -33,7 +33,7 @@ _CHECKED_INSTEAD = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LoadOutcome:
     """A finished test.
 
     Attributes:
@@ -43,7 +43,7 @@ class Outcome:
         command: the line that repeats the test.
     """
 
-    plan: Plan
+    plan: LoadPlan
     measures: Measures
     verdicts: Sequence[Verdict]
     service: str
@@ -89,7 +89,7 @@ class Outcome:
         return max(0.0, spell.machine - sum(each.cpu for each in spell.used.values())) / spell.seconds
 
     @property
-    def held_back(self) -> Histogram | None:
+    def held_back(self) -> LatencyHistogram | None:
         """The latency with that of the messages which a stall held back; only of a closed loop."""
         latency = self.measures.latency
         if self.plan.mode == "open" or not latency.count:

@@ -11,10 +11,10 @@ from html import escape
 from parley.loadtest.bounds import percentile, told
 from parley.loadtest.charts import Axes, Line, lines, stack, table
 from parley.loadtest.findings import findings
-from parley.loadtest.histogram import Histogram
+from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.machine import machine
 from parley.loadtest.measures import Measures, Second
-from parley.loadtest.outcome import Outcome
+from parley.loadtest.outcome import LoadOutcome
 from parley.loadtest.report import (
     HELD_BACK,
     PERCENTILES,
@@ -50,7 +50,7 @@ _COLORS = {
 _OTHERS = "#56607a"
 
 
-def page(outcome: Outcome) -> str:
+def page(outcome: LoadOutcome) -> str:
     """Return the page as HTML."""
     measures = outcome.measures
     body = [
@@ -92,7 +92,7 @@ _DUE = (
 )
 
 
-def _verdict(outcome: Outcome) -> str:
+def _verdict(outcome: LoadOutcome) -> str:
     bounds = [verdict for verdict in outcome.verdicts if not verdict.fault]
     broken = [verdict for verdict in outcome.verdicts if not verdict.kept]
     if broken:
@@ -117,7 +117,7 @@ def _verdict(outcome: Outcome) -> str:
     return f'<section class="card {style}-card"><h2>Verdict</h2>{"".join(parts)}</section>'
 
 
-def _never(outcome: Outcome) -> str:
+def _never(outcome: LoadOutcome) -> str:
     measures = outcome.measures
     errors, lost = measures.problems.total(), measures.faults.lost
     others = measures.wrong - lost
@@ -131,7 +131,7 @@ def _never(outcome: Outcome) -> str:
     return f"{answered}; {ended}; {never}."
 
 
-def _figures(outcome: Outcome) -> str:
+def _figures(outcome: LoadOutcome) -> str:
     measures, plan = outcome.measures, outcome.plan
     figures = {
         "answers per second": f"{measures.rate:,.1f}",
@@ -155,7 +155,7 @@ def _figures(outcome: Outcome) -> str:
     return f'<section class="figures" aria-label="Main figures">{"".join(cells)}</section>'
 
 
-def _means(outcome: Outcome) -> str:
+def _means(outcome: LoadOutcome) -> str:
     found = findings(outcome).items()
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(text)}</dd>' for name, text in found)}</dl>"
 
@@ -196,7 +196,7 @@ def _bins(measures: Measures) -> tuple[int, list[tuple[float, Second]]]:
     ]
 
 
-def _tail(outcome: Outcome) -> str:
+def _tail(outcome: LoadOutcome) -> str:
     shown = [Line(name, _STYLES[name][0], _nines(each), _STYLES[name][1]) for name, each in rows(outcome)]
     right = max((x for line in shown for x, _ in line.points), default=1.0)
     ticks = {_nine(percent): f"{percent:g} %" for percent in (50, 90, 99, 99.9, 99.99, 99.999)}
@@ -222,7 +222,7 @@ _STYLES = {
 }
 
 
-def _nines(histogram: Histogram) -> list[tuple[float, float]]:
+def _nines(histogram: LatencyHistogram) -> list[tuple[float, float]]:
     """Return the curve as far as there are durations to draw it from."""
     most = math.log10(histogram.count) if histogram.count else -1.0
     places = (
@@ -240,7 +240,7 @@ def _nine(percent: float) -> float:
     return -math.log10(1 - percent / 100)
 
 
-def _used(outcome: Outcome) -> list[str]:
+def _used(outcome: LoadOutcome) -> list[str]:
     if not outcome.processes:
         return []
     spells = _thinned(outcome.spells)
@@ -286,7 +286,7 @@ def _thinned(spells: Sequence[Spell]) -> list[Spell]:
     return [spell for spell in joined if spell.seconds]
 
 
-def _checked(outcome: Outcome) -> str:
+def _checked(outcome: LoadOutcome) -> str:
     places = checks(outcome)
     faults = dict.fromkeys(name for _, counts in places for name in counts)
     found = [(fault, *(_count(counts.get(fault)) for _, counts in places)) for fault in faults]
@@ -308,7 +308,7 @@ def _errors(measures: Measures) -> str:
     )
 
 
-def _of_plan(outcome: Outcome) -> dict[str, object]:
+def _of_plan(outcome: LoadOutcome) -> dict[str, object]:
     plan, unsaid = outcome.plan, {"url", "echo", "size_to", "phase"}
     found: dict[str, object] = {
         name.replace("_", " "): value for name, value in asdict(plan).items() if name not in unsaid
@@ -328,7 +328,7 @@ def _of_plan(outcome: Outcome) -> dict[str, object]:
     return found
 
 
-def _generator(outcome: Outcome) -> dict[str, object]:
+def _generator(outcome: LoadOutcome) -> dict[str, object]:
     measures = outcome.measures
     busy = measures.cpu / measures.elapsed if measures.elapsed else 0.0
     found: dict[str, object] = {"generator used": f"{busy:.0%} of a core"}
@@ -343,7 +343,7 @@ def _card(title: str, content: str, note: str = "") -> str:
     )
 
 
-def _durations(found: Iterable[tuple[str, Histogram]]) -> str:
+def _durations(found: Iterable[tuple[str, LatencyHistogram]]) -> str:
     heads = ("", "number", *("longest" if percent == 100 else f"{percent:g} %" for percent in PERCENTILES))
     return table(
         heads,
@@ -358,7 +358,7 @@ def _pace(measures: Measures) -> str:
     return f'<p class="soft">{escape(tokens(measures))}</p>' if measures.tokens else ""
 
 
-def _told(histogram: Histogram, percent: float) -> str:
+def _told(histogram: LatencyHistogram, percent: float) -> str:
     return told(percentile(histogram, percent)) if histogram.count else "-"
 
 

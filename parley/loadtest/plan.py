@@ -11,7 +11,7 @@ PROTOCOL: Final = "parley.v1"
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """A load test.
 
     Attributes:
@@ -62,7 +62,7 @@ class Plan:
         """What the paths of the service are relative to."""
         return self.url.rstrip("/") + "/"
 
-    def shares(self) -> list[Plan]:
+    def shares(self) -> list[LoadPlan]:
         """Return a plan for each generator; together they are this one, but for the idle sockets."""
         count = max(1, min(self.processes, self.sessions))
         shares = []

@@ -21,7 +21,7 @@ import uvloop
 from parley.loadtest.generator import Watch, generate
 from parley.loadtest.idle import IdleSockets, Memory
 from parley.loadtest.measures import Measures
-from parley.loadtest.plan import Plan
+from parley.loadtest.plan import LoadPlan
 from pipeline.errors import ParleyError
 
 # Bytes of a line: an hour's measures are some megabytes.
@@ -30,7 +30,7 @@ _READY, _GO = b"ready\n", b"go\n"
 
 
 async def run(
-    plan: Plan,
+    plan: LoadPlan,
     watch: Watch | None = None,
     stop: asyncio.Event | None = None,
     memory: Memory | None = None,
@@ -62,7 +62,7 @@ async def run(
         return measures
 
 
-async def _generated(shares: list[Plan], watch: Watch, stop: asyncio.Event) -> Measures:
+async def _generated(shares: list[LoadPlan], watch: Watch, stop: asyncio.Event) -> Measures:
     if len(shares) == 1:
         return await generate(shares[0], watch, stop)
     parts = [Measures() for _ in shares]
@@ -95,7 +95,7 @@ def _recent(measures: Measures) -> Measures:
 
 
 async def _elsewhere(
-    plan: Plan, heard: Callable[[Measures], None], stop: asyncio.Event, begin: asyncio.Barrier
+    plan: LoadPlan, heard: Callable[[Measures], None], stop: asyncio.Event, begin: asyncio.Barrier
 ) -> Measures:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -149,7 +149,7 @@ async def _share() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    plan, stop, go = Plan.loads((await reader.readline()).decode()), asyncio.Event(), asyncio.Event()
+    plan, stop, go = LoadPlan.loads((await reader.readline()).decode()), asyncio.Event(), asyncio.Event()
 
     async def listen() -> None:
         if await reader.readline() == _GO:

@@ -13,12 +13,12 @@ from rich.text import Text
 
 from parley.loadtest.bounds import told
 from parley.loadtest.findings import findings, of_service
-from parley.loadtest.histogram import Histogram
+from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.idle import Idle
 from parley.loadtest.machine import machine
 from parley.loadtest.measures import Measures
-from parley.loadtest.outcome import Outcome
-from parley.loadtest.plan import Plan
+from parley.loadtest.outcome import LoadOutcome
+from parley.loadtest.plan import LoadPlan
 from parley.loadtest.usage import Usage
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
@@ -33,7 +33,7 @@ USED = ("process", "number", "cores", "per answer", "memory")
 FORMAT = 1
 
 
-def to_json(outcome: Outcome) -> dict[str, Any]:
+def to_json(outcome: LoadOutcome) -> dict[str, Any]:
     """Return all of it, durations in seconds; docs/load-testing.md names the keys."""
     measures = outcome.measures
     plan = asdict(outcome.plan)
@@ -105,7 +105,7 @@ def to_json(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def progress(plan: Plan, measures: Measures) -> RenderableType:
+def progress(plan: LoadPlan, measures: Measures) -> RenderableType:
     """Return a line or two on how far a test is."""
     # The last second that is over.
     last = measures.seconds.get(int(measures.elapsed) - 1)
@@ -120,7 +120,7 @@ def progress(plan: Plan, measures: Measures) -> RenderableType:
     )
 
 
-def show(outcome: Outcome, console: Console) -> None:
+def show(outcome: LoadOutcome, console: Console) -> None:
     """Print the table, and below it line by line what else there is to know; broken bounds come last."""
     measures, plan = outcome.measures, outcome.plan
 
@@ -165,7 +165,7 @@ def show(outcome: Outcome, console: Console) -> None:
         line(f"{verdict.name} {verdict.bound}: {sign}, measured {verdict.measured}", style)
 
 
-def rows(outcome: Outcome) -> list[tuple[str, Histogram]]:
+def rows(outcome: LoadOutcome) -> list[tuple[str, LatencyHistogram]]:
     """Return the durations worth showing, by name."""
     measures, held = outcome.measures, outcome.held_back
     found = [("answer", measures.latency)]
@@ -186,7 +186,7 @@ def tokens(measures: Measures) -> str:
     )
 
 
-def checks(outcome: Outcome) -> list[tuple[str, dict[str, int]]]:
+def checks(outcome: LoadOutcome) -> list[tuple[str, dict[str, int]]]:
     """Return how often what must never be was seen, by where; what could not be checked is left out."""
     measures, plan = outcome.measures, outcome.plan
     found = [("answers", asdict(measures.faults))]
@@ -200,7 +200,7 @@ def checks(outcome: Outcome) -> list[tuple[str, dict[str, int]]]:
     return found
 
 
-def used_rows(outcome: Outcome) -> list[tuple[str, ...]]:
+def used_rows(outcome: LoadOutcome) -> list[tuple[str, ...]]:
     """Return what each kind of process used, as cells below `USED`, with sums at the end."""
     answered, seconds = outcome.measures.answered, outcome.used.seconds or 1.0
     processes = dict(outcome.processes)
@@ -233,7 +233,7 @@ def idle_rows(idle: Idle) -> list[tuple[str, str]]:
     return found
 
 
-def described(plan: Plan) -> str:
+def described(plan: LoadPlan) -> str:
     """Return a plan in words."""
     how = f"{plan.rate:g} messages/s, {plan.arrivals}" if plan.mode == "open" else "each waits for its answer"
     long = f"{plan.duration:g} s" if plan.duration else f"{plan.messages} messages each"
@@ -244,7 +244,7 @@ def _sum(kinds: dict[str, Usage]) -> Usage:
     return Usage(*(sum(column) for column in zip(*map(astuple, kinds.values()), strict=True)))
 
 
-def _short(histogram: Histogram, percent: float) -> str:
+def _short(histogram: LatencyHistogram, percent: float) -> str:
     return told(histogram.percentile(percent)) if histogram.count else "-"
 
 
@@ -252,6 +252,6 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:.0f} MiB"
 
 
-def _percentiles(histogram: Histogram) -> dict[str, float]:
+def _percentiles(histogram: LatencyHistogram) -> dict[str, float]:
     named = {f"p{percent:g}": histogram.percentile(percent) for percent in PERCENTILES[:-1]}
     return {"count": histogram.count, "mean": histogram.mean, **named, "max": histogram.longest}

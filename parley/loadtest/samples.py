@@ -17,7 +17,7 @@ _LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Look:
+class UsageSample:
     """One look.
 
     Attributes:
@@ -52,13 +52,13 @@ class Spell:
         return self.used[kind].cpu / self.seconds if kind in self.used and self.seconds else 0.0
 
 
-class Looks:
-    """Looks at processes from when the context is entered until it ends."""
+class UsageSamples:
+    """UsageSamples at processes from when the context is entered until it ends."""
 
     def __init__(self, usage: Callable[[], Mapping[str, Usage]]) -> None:
         """Take what tells of the service; the generator and the machine are looked at in any case."""
         self._usage = usage
-        self._taken: list[Look] = []
+        self._taken: list[UsageSample] = []
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -70,7 +70,7 @@ class Looks:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Look once more, and end."""
+        """UsageSample once more, and end."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -81,7 +81,9 @@ class Looks:
         return spells(self._taken, began, ended)
 
     def _look(self) -> None:
-        self._taken.append(Look(time.monotonic(), {**self._usage(), **usage_here()}, machine_seconds()))
+        self._taken.append(
+            UsageSample(time.monotonic(), {**self._usage(), **usage_here()}, machine_seconds())
+        )
 
     async def _go_on(self) -> None:
         while True:
@@ -89,7 +91,7 @@ class Looks:
             self._look()
 
 
-def spells(looks: Sequence[Look], began: float, ended: float) -> list[Spell]:
+def spells(looks: Sequence[UsageSample], began: float, ended: float) -> list[Spell]:
     """Return what was used between each two looks from the last before `began` to the first after `ended`."""
     times = [look.at for look in looks]
     first, last = max(0, bisect_right(times, began) - 1), min(len(looks) - 1, bisect_left(times, ended))
@@ -110,7 +112,7 @@ def together(all_spells: Sequence[Spell]) -> Spell:
     return Spell(all_spells[-1].at if all_spells else 0.0, seconds, used, machine)
 
 
-def _between(before: Look, after: Look, began: float) -> Spell:
+def _between(before: UsageSample, after: UsageSample, began: float) -> Spell:
     # A process that was replaced meanwhile has used less than the one before it.
     used = {
         kind: replace(each, cpu=max(0.0, each.since(before.used.get(kind)).cpu))

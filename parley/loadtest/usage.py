@@ -13,14 +13,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 # By the command line of a process that `parley up` has started; in the order they are shown.
 _KINDS = {
-    "web": re.compile(r"-m pipeline\.cli web$"),
+    "web": re.compile(r"-m parley\.cli web$"),
     "ingest": re.compile(r"-A agents\.ingest "),
     "enrich": re.compile(r"-A agents\.enrich "),
     "infer": re.compile(r"-A agents\.infer "),
     "deliver": re.compile(r"-A agents\.deliver "),
     "Redis": re.compile(r"redis-server"),
-    "model of the test": re.compile(r"-m pipeline\.load\.model "),
-    "generator": re.compile(r"-m pipeline\.load\.processes$"),
+    "model of the test": re.compile(r"-m parley\.loadtest\.model "),
+    "generator": re.compile(r"-m parley\.loadtest\.processes$"),
 }
 # Those that a machine needs only because the test runs on it, too.
 OF_THE_TEST: Final = ("model of the test", "generator")

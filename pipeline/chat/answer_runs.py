@@ -19,11 +19,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from faust_redis.tasks import end
-from pipeline.chat.presence import Batch, Holders, Presence, add_command, presence_key
+from faust_redis.tasks import cancel_and_wait
+from pipeline.chat.presence import Batch, Presence, SubscriberNodes, add_command, presence_key
 from pipeline.chat.records import Frame
 from pipeline.chat.results import Gone, Partial, Stale
-from pipeline.redis.client import outlasting
+from pipeline.redis.client import retry_until_available
 from pipeline.redis.scripts import Code, Script, load_scripts, run_scripts
 
 logger = logging.getLogger(__name__)
@@ -58,14 +58,14 @@ class Run:
     """
 
     def __init__(
-        self, token: str, turn: str, number: int, holders: Holders, wake: Callable[[Run], None]
+        self, token: str, turn: str, number: int, subscribers: SubscriberNodes, wake: Callable[[Run], None]
     ) -> None:
         self.token = token
         self.turn = turn
         self.number = number
         self.text: list[str] = []
         self.on_stale: Callable[[], None] = lambda: None
-        self._holders = holders
+        self._holders = subscribers
         self._wake = wake
         self._notices: list[Frame] = []
         self._said: list[str] = []
@@ -131,7 +131,7 @@ class Run:
         if Code(reply[0]) is Code.STALE:
             self.on_stale()
             return
-        known, self._holders = set(self._holders.streaming), Holders.of(reply[1])
+        known, self._holders = set(self._holders.streaming), SubscriberNodes.of(reply[1])
         self._missed = {node: frames for node in self._holders.streaming if node not in known}
         if self._missed:
             self._wake(self)
@@ -161,10 +161,10 @@ class Runs:
             when the session is.
         """
         keys = [f"session:{{{token}}}", partial_key(token), presence_key(token)]
-        reply = await outlasting(lambda: _BEGIN(self._redis, keys, turn=turn, ttl=PARTIAL_TTL))
+        reply = await retry_until_available(lambda: _BEGIN(self._redis, keys, turn=turn, ttl=PARTIAL_TTL))
         match Code(reply[0]):
             case Code.STARTED:
-                run = Run(token, turn, int(reply[2]), Holders.of(reply[1]), self._changed)
+                run = Run(token, turn, int(reply[2]), SubscriberNodes.of(reply[1]), self._changed)
                 run.start(reply[3].decode())
                 return run
             case Code.STOPPED:
@@ -173,14 +173,14 @@ class Runs:
             case Code.STALE:
                 return Stale()
             case Code.GONE:
-                return Gone(Holders.of(reply[1]))
+                return Gone(SubscriberNodes.of(reply[1]))
             case other:
                 raise AssertionError(f"begin_run replied {other!r}")
 
     async def stop(self) -> None:
         """Send no more; what was not sent is part of the answers."""
         if self._task is not None:
-            await end([self._task])
+            await cancel_and_wait([self._task])
             self._task = None
 
     def _changed(self, run: Run) -> None:
@@ -190,7 +190,7 @@ class Runs:
 
     async def _send(self) -> None:
         # Beforehand, or the first frames would go out twice.
-        await outlasting(lambda: load_scripts(self._redis, (_BEGIN, _APPEND)))
+        await retry_until_available(lambda: load_scripts(self._redis, (_BEGIN, _APPEND)))
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -214,7 +214,7 @@ class Runs:
         commands += [add_command(node, batches[node]) for node in nodes]
         if not commands:
             return
-        replies = await outlasting(lambda: run_scripts(self._redis, commands, (_APPEND,)))
+        replies = await retry_until_available(lambda: run_scripts(self._redis, commands, (_APPEND,)))
         for (run, frames), reply in zip(kept, replies, strict=False):
             run.sent(reply, frames)
         written = zip(nodes, replies[len(kept) :], strict=True)

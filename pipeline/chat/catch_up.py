@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.chat.records import BOT, HUMAN, Frame
-from pipeline.chat.results import Message, View
+from pipeline.chat.results import HistoryMessage, SessionSnapshot
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Recent:
         open_turn: the id of the open turn, if there is one.
     """
 
-    messages: Sequence[Message]
+    messages: Sequence[HistoryMessage]
     errors: Sequence[Frame]
     unsent: Sequence[Frame]
-    waiting: Sequence[Message]
+    waiting: Sequence[HistoryMessage]
     open_turn: str | None
     whole: bool
 
@@ -33,7 +33,7 @@ class Recent:
         return self.whole or self.messages[0]["timestamp"] <= point
 
 
-def resume(session: Recent, after: str) -> View | None:
+def resume(session: Recent, after: str) -> SessionSnapshot | None:
     """Return what ended since a message, None when the messages given do not reach back to it.
 
     "Since" is a matter of time: a message may wait while others are answered, and a client that knows no more
@@ -49,24 +49,24 @@ def resume(session: Recent, after: str) -> View | None:
     if point is None:
         if not session.whole:
             return None
-        return View(list(session.unsent), _in_order(frames, session.unsent), resumed=False)
+        return SessionSnapshot(list(session.unsent), _in_order(frames, session.unsent), resumed=False)
     if not session.reaches(point):
         return None
     finished = _since(point, frames, session.errors, session.unsent)
     later = {frame["id"] for frame in finished}
     earlier = frozenset(frame["id"] for frame in session.unsent if frame["id"] not in later)
-    return View(list(session.unsent), finished, earlier)
+    return SessionSnapshot(list(session.unsent), finished, earlier)
 
 
-def resume_since(session: Recent, point: str) -> View | None:
+def resume_since(session: Recent, point: str) -> SessionSnapshot | None:
     """Return what ended since a time and what no socket has taken; None when it is further back."""
     if not session.reaches(point):
         return None
     finished = _since(point, _answers(session.messages), session.errors)
-    return View(list(session.unsent), _in_order(finished, session.unsent))
+    return SessionSnapshot(list(session.unsent), _in_order(finished, session.unsent))
 
 
-def frame_of(message: Message, turn: str) -> Frame:
+def frame_of(message: HistoryMessage, turn: str) -> Frame:
     """Return the frame that told of an answer, which the history holds."""
     frame: Frame = {
         "type": "message",
@@ -84,7 +84,7 @@ def frame_of(message: Message, turn: str) -> Frame:
     return frame
 
 
-def _answers(messages: Sequence[Message]) -> list[Frame]:
+def _answers(messages: Sequence[HistoryMessage]) -> list[Frame]:
     turn, frames = "", []
     for message in messages:
         if message["msg"].startswith(HUMAN):

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-__all__ = ["packed"]
+__all__ = ["compact_json"]
 
 
-def packed(value: Any) -> bytes:
+def compact_json(value: Any) -> bytes:
     """Return a value as JSON, in no more memory than that takes.
 
     What `orjson.dumps` returns (3.13.0) holds on to the 4 KB it was written in, however short it is.

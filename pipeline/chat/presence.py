@@ -19,7 +19,7 @@ import orjson
 from redis.asyncio import Redis
 
 from pipeline.chat.records import Frame
-from pipeline.redis.client import execute_many, outlasting
+from pipeline.redis.client import execute_many, retry_until_available
 
 # Seconds that a session's presence lives after the node renewed it last.
 PRESENCE_TTL = 300
@@ -32,7 +32,7 @@ _NOTICES = ("accepted", "start", "token")
 
 
 @dataclass(frozen=True)
-class Holders:
+class SubscriberNodes:
     """The nodes that hold sockets of a session.
 
     Attributes:
@@ -44,7 +44,7 @@ class Holders:
     streaming: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, reply: Sequence[bytes]) -> Holders:
+    def of(cls, reply: Sequence[bytes]) -> SubscriberNodes:
         """Read what Redis replies to HGETALL."""
         names = [name.decode() for name in reply[::2]]
         streaming = (name for name, kind in zip(names, reply[1::2], strict=True) if kind == b"1")
@@ -106,15 +106,15 @@ class Presence:
             How many copies were handed to nodes; 0 when nobody listens.
         """
         replies = await self._pipeline([("HGETALL", presence_key(token)) for token, _ in frames])
-        holders = map(Holders.of, replies)
-        known = [(token, held, frame) for (token, frame), held in zip(frames, holders, strict=True)]
+        subscribers = map(SubscriberNodes.of, replies)
+        known = [(token, held, frame) for (token, frame), held in zip(frames, subscribers, strict=True)]
         return await self.publish_to(known)
 
-    async def publish_to(self, frames: Iterable[tuple[str, Holders, Frame]]) -> int:
+    async def publish_to(self, frames: Iterable[tuple[str, SubscriberNodes, Frame]]) -> int:
         """Send frames, given as (token, nodes, frame), to nodes that are known; otherwise as `publish`."""
         batches: defaultdict[str, Batch] = defaultdict(list)
-        for token, holders, frame in frames:
-            for node in holders.of_frame(frame):
+        for token, subscribers, frame in frames:
+            for node in subscribers.of_frame(frame):
                 batches[node].append((token, frame))
         nodes = list(batches)
         written = await self._pipeline([add_command(node, batches[node]) for node in nodes])
@@ -145,7 +145,9 @@ class Presence:
         if not commands:
             return []
 
-        return await outlasting(lambda: execute_many(self._redis, commands), patience=self._patience)
+        return await retry_until_available(
+            lambda: execute_many(self._redis, commands), patience=self._patience
+        )
 
 
 def _pairs(tokens: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:

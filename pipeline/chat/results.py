@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
-from pipeline.chat.presence import Holders
+from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import Frame
 
 
-class Message(TypedDict):
+class HistoryMessage(TypedDict):
     """One message of the history; `msg` carries its prefix, `timestamp` is ISO 8601 in UTC.
 
     Attributes:
@@ -23,14 +23,14 @@ class Message(TypedDict):
     stopped: NotRequired[bool]
     incomplete: NotRequired[str]
     turn: NotRequired[str]
-    alternatives: NotRequired[list[Message]]
+    alternatives: NotRequired[list[HistoryMessage]]
 
 
 class Document(TypedDict):
     """A session as clients see it."""
 
     token: str
-    messages: list[Message]
+    messages: list[HistoryMessage]
     name: str
     session_start: str
 
@@ -40,7 +40,7 @@ class Opened:
     """The message has its turn now, or had got it from this very entry."""
 
     turn: str
-    holders: Holders = field(default_factory=Holders, compare=False)
+    subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class Queued:
 
     place: int
     duplicate: bool = False
-    holders: Holders = field(default_factory=Holders, compare=False)
+    subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
 
 @dataclass(frozen=True)
-class Running:
+class TurnRunning:
     """The message was accepted before, and its turn is open; whoever accepted it sees to it."""
 
-    holders: Holders = field(default_factory=Holders, compare=False)
+    subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Ended:
 
     frame: Frame | None
     duplicate: bool
-    holders: Holders = field(default_factory=Holders, compare=False)
+    subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Refused:
     """The message was not accepted, now or before; the frame says why."""
 
     frame: Frame
-    holders: Holders = field(default_factory=Holders, compare=False)
+    subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
 
 @dataclass(frozen=True)
@@ -87,21 +87,21 @@ class Closed:
 
     frame: Frame
     next_turn: str | None
-    holders: Holders = field(default_factory=Holders, compare=False)
+    subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
 
 @dataclass(frozen=True)
 class Stale:
     """The turn is not open: it was closed by another entry, or never opened."""
 
-    holders: Holders = field(default_factory=Holders, compare=False)
+    subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
 
 @dataclass(frozen=True)
 class Gone:
     """The session expired or never existed."""
 
-    holders: Holders = field(default_factory=Holders, compare=False)
+    subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Partial:
 
 
 @dataclass(frozen=True)
-class View:
+class SessionSnapshot:
     """A session as of one moment, for a socket that comes to it.
 
     Attributes:

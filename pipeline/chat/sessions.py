@@ -33,7 +33,7 @@ from redis.asyncio import Redis
 
 from pipeline.chat.answer_runs import parse_partial, partial_key
 from pipeline.chat.catch_up import Recent, frame_of, resume, resume_since
-from pipeline.chat.presence import Holders, presence_key
+from pipeline.chat.presence import SubscriberNodes, presence_key
 from pipeline.chat.records import (
     BOT,
     HUMAN,
@@ -57,14 +57,14 @@ from pipeline.chat.results import (
     Partial,
     Queued,
     Refused,
-    Running,
+    SessionSnapshot,
     Stale,
     Stopped,
-    View,
+    TurnRunning,
 )
 from pipeline.chat.tokens import Tokens
 from pipeline.errors import SessionGone
-from pipeline.redis.client import execute, outlasting
+from pipeline.redis.client import execute, retry_until_available
 from pipeline.redis.scripts import Code, Script, load_scripts, run_scripts
 from pipeline.settings import Settings
 
@@ -98,8 +98,8 @@ _CLOSE = Script(
 _STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
 _MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
 _REVIVE = Script(__package__, "revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
-_LOOK = Script(__package__, "read_session", keys=2, arguments=("tail",))
-_SCRIPTS: Final = (_CREATE, _ACCEPT, _CLOSE, _STOP, _MARK_SENT, _REVIVE, _LOOK)
+_READ = Script(__package__, "read_session", keys=2, arguments=("tail",))
+_SCRIPTS: Final = (_CREATE, _ACCEPT, _CLOSE, _STOP, _MARK_SENT, _REVIVE, _READ)
 
 # Messages that are read at first for a client that comes back: most were away for a moment.
 _TAIL = 64
@@ -180,7 +180,7 @@ class Sessions:
 
     async def accept(
         self, inbound: Inbound, entry: str = ""
-    ) -> Opened | Queued | Running | Ended | Refused | Gone:
+    ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone:
         """Take a message, or the wish for another answer: it gets its turn now, waits for it, or is refused.
 
         Args:
@@ -206,20 +206,20 @@ class Sessions:
                 **_REFUSALS,
             )
         )
-        holders = Holders.of(reply[1])
+        subscribers = SubscriberNodes.of(reply[1])
         match Code(reply[0]):
             case Code.OPENED:
-                return Opened(inbound.id, holders)
+                return Opened(inbound.id, subscribers)
             case Code.QUEUED:
-                return Queued(reply[2], bool(reply[3]), holders)
+                return Queued(reply[2], bool(reply[3]), subscribers)
             case Code.RUNNING:
-                return Running(holders)
+                return TurnRunning(subscribers)
             case Code.ENDED:
-                return Ended(_ending(inbound.id, reply[2]), bool(reply[3]), holders)
+                return Ended(_ending(inbound.id, reply[2]), bool(reply[3]), subscribers)
             case Code.REFUSED:
-                return Refused(orjson.loads(reply[2]), holders)
+                return Refused(orjson.loads(reply[2]), subscribers)
             case Code.GONE:
-                return Gone(holders)
+                return Gone(subscribers)
             case other:
                 raise AssertionError(f"accept_message replied {other!r}")
 
@@ -272,14 +272,16 @@ class Sessions:
                 failure="" if answer is not None else _failure(error, outcome.retryable, outcome.retry_after),
             )
         )
-        holders = Holders.of(reply[1])
+        subscribers = SubscriberNodes.of(reply[1])
         match Code(reply[0]):
             case Code.CLOSED:
-                return Closed(orjson.loads(reply[2]), reply[3].decode() if len(reply) > 3 else None, holders)
+                return Closed(
+                    orjson.loads(reply[2]), reply[3].decode() if len(reply) > 3 else None, subscribers
+                )
             case Code.STALE:
-                return Stale(holders)
+                return Stale(subscribers)
             case Code.GONE:
-                return Gone(holders)
+                return Gone(subscribers)
             case other:
                 raise AssertionError(f"close_turn replied {other!r}")
 
@@ -315,7 +317,9 @@ class Sessions:
         )
         return _REVIVALS[Code(reply[0])]
 
-    async def look(self, token: str, after: str | None = None, *, since: str | None = None) -> View | None:
+    async def snapshot(
+        self, token: str, after: str | None = None, *, since: str | None = None
+    ) -> SessionSnapshot | None:
         """Return what a socket needs that comes to a session, as of one moment; None when that is gone.
 
         Args:
@@ -324,12 +328,12 @@ class Sessions:
         """
         keys = [session_key(token), partial_key(token)]
         for tail in (0,) if after is None and since is None else (_TAIL, _ALL):
-            reply = await self._run(lambda tail=tail: _LOOK(self._redis, keys, tail=tail))  # type: ignore[misc]
+            reply = await self._run(lambda tail=tail: _READ(self._redis, keys, tail=tail))  # type: ignore[misc]
             if Code(reply[0]) is Code.GONE:
                 return None
             found = orjson.loads(reply[1])
             open_turn, unsent = found["$._turn"][0] or {}, found["$._unsent"][0]
-            view: View | None = View(unsent)
+            view: SessionSnapshot | None = SessionSnapshot(unsent)
             if tail:
                 history = found[f"$.messages[-{tail}:]"]
                 session = Recent(
@@ -369,7 +373,7 @@ class Sessions:
         return None if raw is None else cast("dict[str, list[Any]]", json.loads(raw))
 
     async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
-        return await outlasting(operation, patience=self._patience)
+        return await retry_until_available(operation, patience=self._patience)
 
 
 def _checked(text: str) -> str:

@@ -17,8 +17,8 @@ from redis.asyncio import Redis
 from faust_redis.redis.commands import BLOCK_MS, is_unavailable
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.servers import server_at
-from faust_redis.tasks import end
-from pipeline.redis.client import execute, outlasting
+from faust_redis.tasks import cancel_and_wait
+from pipeline.redis.client import execute, retry_until_available
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ async def announce_stop(redis: Redis, token: str, turn: str, *, patience: float 
     """
     limit = ("MAXLEN", "~", _LIMIT)
     command = ("XADD", _STREAM, *limit, "*", "token", token, "turn", turn)
-    await outlasting(lambda: execute(redis, *command), patience=patience)
+    await retry_until_available(lambda: execute(redis, *command), patience=patience)
 
 
 class Stops:
@@ -68,14 +68,14 @@ class Stops:
     async def stop(self) -> None:
         """Read no more."""
         if self._reading is not None:
-            await end([self._reading])
+            await cancel_and_wait([self._reading])
             self._reading = None
 
     async def _read(self) -> None:
-        connection = await outlasting(lambda: server_at([self._url]).blocking(_STREAM))
+        connection = await retry_until_available(lambda: server_at([self._url]).blocking(_STREAM))
         try:
             # Where the stream ends now, as a place: `$` would mean another one after each outage.
-            last: bytes | str = await outlasting(lambda: _end_of(connection))
+            last: bytes | str = await retry_until_available(lambda: _end_of(connection))
             self._ready.set()
             while True:
                 try:

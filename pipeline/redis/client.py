@@ -28,7 +28,7 @@ CONNECT_TIMEOUT = 5.0
 # Seconds without traffic after which a connection is tried before it is used: a firewall may have lost it.
 HEALTH_CHECK_INTERVAL = 30
 
-# Quick tries for a connection that just broke; what takes longer is left to `outlasting`.
+# Quick tries for a connection that just broke; what takes longer is left to `retry_until_available`.
 _RETRIES = 2
 
 # Seconds between tries during an outage: short enough to be back at once, long enough not to hammer a server
@@ -69,7 +69,7 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
         **options,
     )
     client = cast(Client, Client.from_pool(pool))
-    # RESP2: a reply is a list here as in Lua, so both are read alike. What to repeat is for `outlasting`.
+    # RESP2: a reply is a list here as in Lua, so both are read alike. `retry_until_available` repeats calls.
     no_retries = Retry(NoBackoff(), 0)
     client.stream = StreamConnection(ConnectionPool.from_url(url, protocol=2, retry=no_retries, **options))
     return client
@@ -120,7 +120,7 @@ async def execute_many(redis: Redis, commands: Sequence[Command]) -> list[Any]:
     return replies
 
 
-async def outlasting(operation: Callable[[], Awaitable[T]], *, patience: float | None = None) -> T:
+async def retry_until_available(operation: Callable[[], Awaitable[T]], *, patience: float | None = None) -> T:
     """Run an operation until Redis is there to do it: not gone, starting, failing over or out of memory.
 
     Args:

@@ -176,7 +176,7 @@ async def prepare_to_send(app: faust.App, topics: Iterable[TopicT]) -> None:
         await cast(Producer, app.producer).make_room(topic.get_topic_name())
 
 
-async def attempt(
+async def run_with_retries(
     stage: Stage,
     event: Any,
     handle: Callable[[M, str], Awaitable[None]],

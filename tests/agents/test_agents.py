@@ -23,7 +23,7 @@ from pipeline.chat.stop_signals import Stops, announce_stop
 from pipeline.errors import MessageRejected, ModelError, ModelErrorCode
 from pipeline.models import ModelRequest
 from pipeline.settings import Settings
-from pipeline.worker.stage import Stage, attempt
+from pipeline.worker.stage import Stage, run_with_retries
 
 
 @dataclass
@@ -213,7 +213,7 @@ async def test_infer_sends_the_answer_and_its_pieces_on_the_way(
     start, *tokens = await frames(stage, node)
     assert start == {"type": "start", "turn": prompt.turn, "run": start["run"]}
     assert "".join(frame["text"] for frame in tokens) == text
-    view = await stage.sessions.look(token)
+    view = await stage.sessions.snapshot(token)
     assert view is not None
     assert view.partial == Partial(prompt.turn, int(start["run"]), text)
 
@@ -270,7 +270,7 @@ async def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(
     running = asyncio.create_task(infer.handle(patient, model, runs, stops, prompt, "infer:0:1"))
 
     async def told() -> bool:
-        view = await stage.sessions.look(token)
+        view = await stage.sessions.snapshot(token)
         return view is not None and view.partial is not None and view.partial.text != ""
 
     await eventually(told, "the answer has begun")
@@ -339,7 +339,7 @@ async def test_a_run_that_another_one_replaced_ends_without_an_outcome(
     await first
     (outcome,) = sent.deliver.values
     assert outcome.answer == "Human: hi Bot: / Human: hi"
-    view = await stage.sessions.look(token)
+    view = await stage.sessions.snapshot(token)
     assert view is not None
     assert view.partial is not None
     assert view.partial.text in (outcome.answer, "")
@@ -453,7 +453,7 @@ async def test_only_the_last_attempt_gives_a_message_up_and_the_transport_is_alw
     for failed_before in range(MAX_ATTEMPTS):
         assert given_up == []
         headers = {REDELIVERY_HEADER: b"%d" % failed_before} if failed_before else {}
-        await attempt(stage, FakeEvent(Turn(token="t", turn="boom"), app, headers), handle, give_up)
+        await run_with_retries(stage, FakeEvent(Turn(token="t", turn="boom"), app, headers), handle, give_up)
     assert [str(error) for error in app.consumer.failures] == ["boom"] * MAX_ATTEMPTS
     assert given_up == [("boom", "ingest:3:17")]
 

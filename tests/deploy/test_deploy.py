@@ -23,7 +23,7 @@ from pipeline.settings import STAGES, Settings
 from pipeline.telemetry.metrics import SENT, exposition, histogram, sent
 from pipeline.telemetry.stages.exported import of_stages, of_worker
 from pipeline.telemetry.stages.report import Report
-from pipeline.telemetry.stages.sample import Look, PartitionLook, StageLook, WorkerLook
+from pipeline.telemetry.stages.sample import PartitionSample, PipelineSample, StageSample, WorkerSample
 from pipeline.telemetry.stages.work import WorkSensor
 
 CLONE = Path(__file__).parents[2]
@@ -39,10 +39,10 @@ needs_compose = pytest.mark.skipif(COMPOSE is None, reason="there is no docker-c
 def figures() -> set[str]:
     """Return the names of all that our processes tell Prometheus, as queries have them."""
     SENT["infer"] += 0
-    look = Look(
+    look = PipelineSample(
         1.0,
-        {stage: StageLook((PartitionLook(),)) for stage in STAGES},
-        (WorkerLook("w", 1.0, Report(uptime=1.0)),),
+        {stage: StageSample((PartitionSample(),)) for stage in STAGES},
+        (WorkerSample("w", 1.0, Report(uptime=1.0)),),
     )
     model = MeasuredModel(Eliza(), lambda: None)
     requests: list[Metric] = [histogram("http_server_request_duration_seconds", "", [])]

@@ -22,7 +22,7 @@ from pipeline.settings import Settings
 from tests.support.chat_client import ChatClient
 from web import keys
 from web.app import create_app
-from web.chat.protocol import Message
+from web.chat.protocol import ClientMessage
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Intake:
     """Takes the messages of all sockets in place of the producer; confirms each at once or never."""
 
     confirming: bool = True
-    messages: list[tuple[str, Message]] = field(default_factory=list)
+    messages: list[tuple[str, ClientMessage]] = field(default_factory=list)
     futures: list[asyncio.Future[Any]] = field(default_factory=list)
 
     stopped: list[tuple[str, str]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Intake:
         future.set_result(None)
         return future
 
-    async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
+    async def send(self, token: str, message: ClientMessage) -> asyncio.Future[Any]:
         """Take a message."""
         self.messages.append((token, message))
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -78,7 +78,7 @@ class Node:
 
     async def finish(self, token: str, text: str, answer: str) -> Frame:
         """Store a message and its answer without publishing it: it is unsent now."""
-        message = Message(f"m-{text}", text)
+        message = ClientMessage(f"m-{text}", text)
         opened = await self.sessions.accept(Inbound(token=token, id=message.id, text=text, sent_at=0.0))
         assert isinstance(opened, Opened), opened
         closed = await self.sessions.close(Outcome(token=token, turn=opened.turn, answer=answer))

@@ -10,7 +10,7 @@ import pytest
 from pipeline.chat.records import Frame, error_frame, refusal_frame
 from pipeline.chat.results import Partial
 from web.chat.parley_v1 import ParleyV1, StreamView
-from web.chat.protocol import Message, Out, Refusal, Stop
+from web.chat.protocol import ClientMessage, Out, Refusal, Stop
 
 PROTOCOL = ParleyV1()
 
@@ -52,10 +52,10 @@ def is_lost(view: StreamView) -> bool:
 @pytest.mark.parametrize(
     ("text", "read"),
     [
-        ('{"type":"message","id":"1-a","text":"Hi"}', Message("1-a", "Hi")),
+        ('{"type":"message","id":"1-a","text":"Hi"}', ClientMessage("1-a", "Hi")),
         ('{"type":"stop"}', Stop()),
         ('{"type":"stop","turn":"1"}', Stop("1")),
-        ('{"type":"regenerate","id":"r"}', Message("r", "", regenerate=True)),
+        ('{"type":"regenerate","id":"r"}', ClientMessage("r", "", regenerate=True)),
         ('{"type":"message","id":"1","text":"  "}', ("bad_message", "1")),
         ('{"type":"message","id":"1","text":"123456789"}', ("message_too_large", "1")),
         ('{"type":"message","id":"1"}', ("bad_message", "1")),
@@ -79,8 +79,8 @@ def test_a_frame_is_read_or_what_is_wrong_with_it_named(text: str, read: Any) ->
 
 def test_a_regenerate_without_an_id_gets_one() -> None:
     first, second = (PROTOCOL.read_text('{"type":"regenerate"}', 8) for _ in range(2))
-    assert isinstance(first, Message)
-    assert isinstance(second, Message)
+    assert isinstance(first, ClientMessage)
+    assert isinstance(second, ClientMessage)
     assert first.id != second.id
 
 

@@ -13,7 +13,7 @@ from pipeline.chat.presence import Presence
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Outcome, error_frame
 from pipeline.chat.results import Closed
 from tests.web.conftest import Node, ServeNode
-from web.chat.protocol import Message
+from web.chat.protocol import ClientMessage
 
 
 async def begin(node: Node, token: str, turn: str) -> tuple[Run, Runs]:
@@ -40,8 +40,8 @@ async def test_frames_of_a_client_become_messages_and_others_are_refused(node: N
     await socket.put(type="regenerate", id="r1")
     await eventually(lambda: len(node.intake.messages) == 2, "both to be sent on")
     assert [message for _, message in node.intake.messages] == [
-        Message("m1", "Hello"),
-        Message("r1", "", regenerate=True),
+        ClientMessage("m1", "Hello"),
+        ClientMessage("r1", "", regenerate=True),
     ]
     for bad in ("Hello", "{", '{"type":"?"}', '{"type":"message","id":"x","text":""}'):
         await socket.send(bad)
@@ -152,7 +152,7 @@ async def test_after_brings_what_ended_since_then_the_running_turn(node: Node) -
     run.say("so far")
 
     async def told() -> bool:
-        view = await node.sessions.look(token)
+        view = await node.sessions.snapshot(token)
         return view is not None and view.partial is not None and view.partial.text == "so far"
 
     await eventually(told, "the answer has begun")

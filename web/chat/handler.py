@@ -11,12 +11,12 @@ import structlog
 from aiohttp import WSMsgType, hdrs, web
 from redis.exceptions import RedisError
 
-from faust_redis.tasks import end
+from faust_redis.tasks import cancel_and_wait
 from web import keys, limits
 from web.chat.intake import Intake
 from web.chat.outbox import Outbox
 from web.chat.parley_v1 import PROTOCOLS, negotiated
-from web.chat.protocol import ChatProtocol, Message, Refusal, Stop, error_frame
+from web.chat.protocol import ChatProtocol, ClientMessage, Refusal, Stop, refusal_as_frame
 from web.chat.stopping import stop
 from web.http.errors import failure, too_many
 from web.http.origins import is_allowed
@@ -90,12 +90,12 @@ async def _serve(request: web.Request, socket: web.WebSocketResponse, address: s
     start(outbox.run())
     start(_join(app, outbox))
     try:
-        intake = Intake(token, app[keys.PRODUCER], lambda lost: outbox.tell(error_frame(lost)))
+        intake = Intake(token, app[keys.PRODUCER], lambda lost: outbox.tell(refusal_as_frame(lost)))
         await _receive(app, socket, protocol, outbox, intake, address)
     finally:
         hub.leave(outbox)
         app[keys.OPEN].discard(outbox)
-        await end(list(tasks))
+        await cancel_and_wait(list(tasks))
 
 
 async def _join(app: web.Application, outbox: Outbox) -> None:
@@ -119,7 +119,7 @@ async def _receive(
     max_bytes = app[keys.SETTINGS].message_max_bytes
     while True:
         received = await socket.receive()
-        result: Message | Stop | Refusal
+        result: ClientMessage | Stop | Refusal
         if received.type is WSMsgType.TEXT:
             result = protocol.read_text(received.data, max_bytes)
         elif received.type is WSMsgType.BINARY:
@@ -134,16 +134,18 @@ async def _receive(
         else:  # closed, by the peer, by us or by a frame that breaks the protocol
             return
         match result:
-            case Message():
+            case ClientMessage():
                 denial = await gate.message(outbox.token, address)
                 if denial is None:
                     outbox.expect(result)
                     await intake.put(result)
                     continue
                 await outbox.room()
-                outbox.tell(error_frame(Refusal(denial.code, denial.detail, result.id, denial.retry_after)))
+                outbox.tell(
+                    refusal_as_frame(Refusal(denial.code, denial.detail, result.id, denial.retry_after))
+                )
             case Stop(turn):
                 await stop(app, outbox, turn)
             case Refusal():
                 await outbox.room()
-                outbox.tell(error_frame(result))
+                outbox.tell(refusal_as_frame(result))

@@ -18,15 +18,15 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from faust_redis.tasks import end
+from faust_redis.tasks import cancel_and_wait
 from pipeline.chat.presence import PRESENCE_TTL, Presence, node_stream
-from pipeline.chat.results import View
+from pipeline.chat.results import SessionSnapshot
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import execute
 from pipeline.telemetry import tracing
 from web import limits
 from web.chat.outbox import Outbox
-from web.chat.presence_writer import Presences
+from web.chat.presence_writer import PresenceWriter
 from web.chat.protocol import decode_frames
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ class Hub:
         self._reader = reader
         self._sessions = sessions
         self._outboxes: defaultdict[str, set[Outbox]] = defaultdict(set)
-        self._presences = Presences(node, presence, self._is_streaming)
+        self._presences = PresenceWriter(node, presence, self._is_streaming)
         self._arrived: defaultdict[str, list[str]] = defaultdict(list)
         self._arrival = asyncio.Event()
         self._resync = asyncio.Event()
@@ -72,7 +72,7 @@ class Hub:
 
     async def stop(self) -> None:
         """Stop, and take the node out of Redis; call when all sockets are closed."""
-        await end([*self._tasks, *self._catching_up])
+        await cancel_and_wait([*self._tasks, *self._catching_up])
         try:
             async with asyncio.timeout(1):
                 await self._flush_arrived()
@@ -111,10 +111,10 @@ class Hub:
         # In this order: once the presence is written, the stream brings every later frame (held back by the
         # outbox); what was before is in the session. Both bring a frame between the two.
         outbox.hold_back()
-        view: View | None = None
+        view: SessionSnapshot | None = None
         try:
             await self._presences.written(outbox.token)
-            view = await self._sessions.look(
+            view = await self._sessions.snapshot(
                 outbox.token, outbox.after, since=outbox.since or None if thorough else None
             )
         finally:

@@ -10,7 +10,7 @@ import structlog
 
 from pipeline.chat.records import INTERNAL_ERROR
 from web import limits
-from web.chat.protocol import Message, Refusal
+from web.chat.protocol import ClientMessage, Refusal
 
 log = structlog.get_logger(__name__)
 
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 class Producer(Protocol):
     """The way into the stages."""
 
-    async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
+    async def send(self, token: str, message: ClientMessage) -> asyncio.Future[Any]:
         """Hand over a message of a session; the future is done when Redis has it."""
         ...
 
@@ -46,7 +46,7 @@ class Intake:
         self._on_lost = on_lost
         self._slots = asyncio.Semaphore(limits.UNCONFIRMED_PER_SOCKET)
 
-    async def put(self, message: Message) -> None:
+    async def put(self, message: ClientMessage) -> None:
         """Send a message; waits while too many are unconfirmed. Not to be called concurrently."""
         await self._slots.acquire()
         waiting = _Unconfirmed(self._finish, Refusal(INTERNAL_ERROR, _UNCONFIRMED, message.id))

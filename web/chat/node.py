@@ -14,13 +14,13 @@ from aiohttp import web
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from faust_redis.tasks import end
+from faust_redis.tasks import cancel_and_wait
 from pipeline.telemetry import tracing
 from pipeline.telemetry.stages.report import INTERVAL, TTL_MS, Report, encode, report_key
 from pipeline.telemetry.stages.sample import WEB_NODES
 from web import keys, limits
 from web.chat.intake import Producer
-from web.chat.protocol import Message
+from web.chat.protocol import ClientMessage
 
 
 class _Counting:
@@ -30,7 +30,7 @@ class _Counting:
         self.count = 0
         self._producer = producer
 
-    async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
+    async def send(self, token: str, message: ClientMessage) -> asyncio.Future[Any]:
         self.count += 1
         if not tracing.enabled():
             return await self._producer.send(token, message)
@@ -62,7 +62,7 @@ async def reporting(app: web.Application) -> AsyncIterator[None]:
 
     task = asyncio.create_task(report(), name="report of the node")
     yield
-    await end([task])
+    await cancel_and_wait([task])
     with suppress(RedisError, OSError, TimeoutError):
         async with asyncio.timeout(limits.LEAVE_SECONDS):
             await redis.zrem(WEB_NODES, node)

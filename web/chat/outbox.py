@@ -16,11 +16,11 @@ from pipeline.chat.records import (
     refusal_frame,
 )
 from pipeline.chat.records import error_frame as error_frame_of_turn
-from pipeline.chat.results import Partial, View
+from pipeline.chat.results import Partial, SessionSnapshot
 from pipeline.waits import begin
 from web import limits
-from web.chat.protocol import ChatProtocol, Message, Out, Refusal, Token, error_frame
-from web.chat.wake_event import Bell
+from web.chat.protocol import ChatProtocol, ClientMessage, Out, Refusal, Token, refusal_as_frame
+from web.chat.wake_event import WakeEvent
 
 
 class Outbox:
@@ -91,8 +91,8 @@ class Outbox:
         self._expected: dict[str, str] = {}  # id of the frame that will end it → id of the message
         self._to_stop: frozenset[str] = frozenset()
         self._on_stop = on_stop
-        self._filled = Bell()
-        self._emptied = Bell()
+        self._filled = WakeEvent()
+        self._emptied = WakeEvent()
         self._pings = 0
         self._cut = False
         self._writing: asyncio.Timeout | None = None
@@ -112,7 +112,7 @@ class Outbox:
         if self._held is None:
             self._held = []
 
-    def release(self, view: View | None) -> None:
+    def release(self, view: SessionSnapshot | None) -> None:
         """Queue what was missed, then the frames held back, each once.
 
         Args:
@@ -133,7 +133,7 @@ class Outbox:
         if partial is not None:
             self._show_partial(partial)
 
-    def _release_missed(self, view: View) -> None:
+    def _release_missed(self, view: SessionSnapshot) -> None:
         after, self.after = self.after, None
         self.since = max(self.since, view.time)
         if after is not None:
@@ -143,7 +143,7 @@ class Outbox:
             self._seen.update(dict.fromkeys(view.earlier))
             self._on_arrived(self.token, list(view.earlier))
         if after is not None and not view.resumed:
-            self.tell(error_frame(Refusal(RESUME_FAILED, error_text(RESUME_FAILED))))
+            self.tell(refusal_as_frame(Refusal(RESUME_FAILED, error_text(RESUME_FAILED))))
         for frame in view.unsent if view.finished is None else view.finished:
             self.offer(frame)
 
@@ -152,7 +152,7 @@ class Outbox:
             for out in self._view.show_partial(partial):
                 self._put(None, out)
 
-    def expect(self, message: Message) -> None:
+    def expect(self, message: ClientMessage) -> None:
         """Note that this socket waits for the end of a message."""
         self._expected[answer_id(message.id)] = message.id
         self._view.asked(message.id)

@@ -8,12 +8,23 @@ from typing import Any
 
 import orjson
 
-from pipeline.chat.compact_json import packed
+from pipeline.chat.compact_json import compact_json
 from pipeline.chat.records import BAD_MESSAGE, Frame
 from pipeline.chat.results import Partial
 from pipeline.chat.sessions import is_message_id
 from web import limits
-from web.chat.protocol import PLAIN, ChatProtocol, Message, Out, Refusal, Running, Stop, Token, View, unfit
+from web.chat.protocol import (
+    PLAIN,
+    ChatProtocol,
+    ClientMessage,
+    Out,
+    Refusal,
+    RunningAnswer,
+    SocketView,
+    Stop,
+    Token,
+    unfit,
+)
 
 _FIELDS_OF_MESSAGE = ("type", "turn", "id", "msg", "timestamp", "stopped", "incomplete", "replaces")
 
@@ -23,7 +34,7 @@ class ParleyV1:
 
     streaming = True
 
-    def read_text(self, text: str, max_bytes: int) -> Message | Stop | Refusal:
+    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Refusal:
         """Read a text frame: a JSON object with a `type`."""
         try:
             frame = orjson.loads(text.encode(errors="surrogatepass"))
@@ -42,16 +53,16 @@ class ParleyV1:
             case "regenerate":
                 wanted = frame.get("id", str(uuid.uuid4()))
                 if _is_id(wanted):
-                    return Message(wanted, "", regenerate=True)
+                    return ClientMessage(wanted, "", regenerate=True)
                 return Refusal(BAD_MESSAGE, _ID_RULE)
             case _:
                 return Refusal(BAD_MESSAGE, "`type` of a frame must be message, stop or regenerate.")
 
-    def read_binary(self) -> Message | Stop | Refusal:
+    def read_binary(self) -> ClientMessage | Stop | Refusal:
         """Refuse: a frame is text."""
         return Refusal(BAD_MESSAGE, "A frame must be text; this one was binary.")
 
-    def view(self) -> View:
+    def view(self) -> SocketView:
         """Return the view of a new socket."""
         return StreamView()
 
@@ -59,13 +70,13 @@ class ParleyV1:
 _ID_RULE = "`id` must be a text of 1 to 128 letters, digits, `_`, `.`, `:` and `-`; a UUID is best."
 
 
-def _message(frame: Mapping[str, Any], max_bytes: int) -> Message | Refusal:
+def _message(frame: Mapping[str, Any], max_bytes: int) -> ClientMessage | Refusal:
     message_id, text = frame.get("id"), frame.get("text")
     if not _is_id(message_id):
         return Refusal(BAD_MESSAGE, _ID_RULE)
     if not isinstance(text, str):
         return Refusal(BAD_MESSAGE, "`text` of a message must be a text.", message_id)
-    return unfit(text, max_bytes, message_id) or Message(str(message_id), text)
+    return unfit(text, max_bytes, message_id) or ClientMessage(str(message_id), text)
 
 
 def _is_id(value: object) -> bool:
@@ -86,7 +97,7 @@ class StreamView:
         self._awaited: dict[str, None] = {}  # asked for or begun here, and not ended
         self._accepted: dict[str, None] = {}
         self._ended: dict[str, None] = {}
-        self._running: Running | None = None
+        self._running: RunningAnswer | None = None
         # Turn and run of which a piece is missing, and whether it is worth while to look for it.
         self._missing: tuple[str, int] | None = None
         self._lost = False
@@ -140,7 +151,7 @@ class StreamView:
         _remember(self._awaited, turn, None)
         # An answer that has not ended here, although the next one begins: its end was lost on the way.
         self._lost = running is not None and running.turn != turn
-        self._running, self._missing = Running(turn, run), None
+        self._running, self._missing = RunningAnswer(turn, run), None
         return [*self._accept_silently(turn), _start_frame(turn, regenerates)]
 
     def _token(self, frame: Frame) -> list[Out]:
@@ -180,7 +191,7 @@ class StreamView:
             outs += _begun_anew(turn, msg, frame.get("replaces"))
         self._end(turn)
         told: dict[str, Any] = {field: frame[field] for field in _FIELDS_OF_MESSAGE if field in frame}  # type: ignore[literal-required]
-        outs.append(packed(told))
+        outs.append(compact_json(told))
         return outs
 
     def _error(self, frame: Frame) -> list[Out]:
@@ -197,7 +208,7 @@ class StreamView:
         told |= {"code": frame["error"], "detail": frame["msg"], "retryable": frame["retryable"]}
         if "retry_after" in frame:
             told["retry_after"] = frame["retry_after"]
-        outs.append(packed(told))
+        outs.append(compact_json(told))
         return outs
 
     def _end(self, turn: str) -> None:
@@ -220,7 +231,7 @@ class StreamView:
             told["duplicate"] = True
         if "ending" in frame:
             self._awaited.pop(message_id, None)
-        return [packed(told)]
+        return [compact_json(told)]
 
     def _accept_silently(self, turn: str) -> list[Out]:
         """Tell that a message is accepted whose turn was quicker than the news, or when that was lost."""
@@ -238,13 +249,13 @@ def _start_frame(turn: str, regenerates: str | None) -> bytes:
     start = {"type": "start", "turn": turn}
     if regenerates:
         start["regenerates"] = regenerates
-    return packed(start)
+    return compact_json(start)
 
 
 def _begun_anew(turn: str, msg: str, regenerates: str | None) -> list[Out]:
     """Return what tells a whole answer at once, whatever was told of it before."""
     start = _start_frame(turn, regenerates)
-    return [start, Token(Running(turn, 0), msg)] if msg else [start]
+    return [start, Token(RunningAnswer(turn, 0), msg)] if msg else [start]
 
 
 def _remember(known: dict[str, Any], key: str, value: Any) -> None:

@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 0.5
 
 
-class Presences:
+class PresenceWriter:
     """One task that writes all presences of a node.
 
     Two writers could reorder: a socket that leaves would take away the presence of one that has just come. So

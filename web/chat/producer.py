@@ -8,13 +8,13 @@ from typing import Any
 
 import structlog
 
-from faust_redis.tasks import end
+from faust_redis.tasks import cancel_and_wait
 from pipeline.chat.records import Inbound, Outcome
 from pipeline.settings import Settings
 from pipeline.worker.stage import create_producer, prepare_to_send
 from pipeline.worker.topics import Topics, send
 from web import limits
-from web.chat.protocol import Message
+from web.chat.protocol import ClientMessage
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class StageProducer:
         """Begin to start; `send` waits until it is done."""
         self._starting = asyncio.create_task(self._start(), name="producer start")
 
-    async def send(self, token: str, message: Message) -> asyncio.Future[Any]:
+    async def send(self, token: str, message: ClientMessage) -> asyncio.Future[Any]:
         """Hand over a message, in the order of the calls; the future is done when Redis has it."""
         await self._started.wait()
         inbound = Inbound(
@@ -57,7 +57,7 @@ class StageProducer:
     async def stop(self) -> None:
         """Wait a moment for messages on their way, then stop."""
         if self._starting is not None:
-            await end([self._starting])
+            await cancel_and_wait([self._starting])
         if not self._started.is_set():
             return
         try:

@@ -1,8 +1,8 @@
 """The WebSocket protocols of `/chat` as pure functions: no I/O, values in and values out.
 
-A protocol turns what a client sent into a `Message`, a `Stop` or a `Refusal`; its view, one for each socket,
-turns the frames of the pipeline into the texts that go out. `PLAIN` is the protocol without a name; the one
-that is negotiated by Sec-WebSocket-Protocol is in `web.chat.parley_v1`.
+A protocol parses a client's text into a `ClientMessage`, a `Stop` or a `Refusal`. Its view, one for each
+socket, turns the frames of the pipeline into the texts that go out. `PLAIN` is the protocol without a name;
+the one that is negotiated by Sec-WebSocket-Protocol is in `web.chat.parley_v1`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Protocol, cast
 
 import orjson
 
-from pipeline.chat.compact_json import packed
+from pipeline.chat.compact_json import compact_json
 from pipeline.chat.records import BAD_MESSAGE, MESSAGE_TOO_LARGE, Frame, is_retryable, timestamp
 from pipeline.chat.results import Partial
 from pipeline.chat.sessions import is_message_id
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ClientMessage:
     """A message to be answered; or with `regenerate` the wish for another answer to the last one."""
 
     id: str
@@ -52,7 +52,7 @@ class Refusal:
     retry_after: float | None = None
 
 
-class Running:
+class RunningAnswer:
     """The answer that a socket is being told.
 
     Attributes:
@@ -75,7 +75,7 @@ class Token:
 
     __slots__ = ("answer", "parts")
 
-    def __init__(self, answer: Running, text: str) -> None:
+    def __init__(self, answer: RunningAnswer, text: str) -> None:
         self.answer = answer
         self.parts = [text]
 
@@ -98,7 +98,7 @@ Out = bytes | Token
 """One text for a client: complete, or one that may still grow."""
 
 
-class View(Protocol):
+class SocketView(Protocol):
     """What one socket is told; remembers what it was told so far."""
 
     def asked(self, message_id: str) -> None:
@@ -135,15 +135,15 @@ class ChatProtocol(Protocol):
         """Whether it tells more than finished answers."""
         ...
 
-    def read_text(self, text: str, max_bytes: int) -> Message | Stop | Refusal:
+    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Refusal:
         """Read a text frame; `max_bytes` is what a message may have in UTF-8."""
         ...
 
-    def read_binary(self) -> Message | Stop | Refusal:
+    def read_binary(self) -> ClientMessage | Stop | Refusal:
         """Read a binary frame."""
         ...
 
-    def view(self) -> View:
+    def view(self) -> SocketView:
         """Return the view of a new socket."""
         ...
 
@@ -153,15 +153,15 @@ class Plain:
 
     streaming = False
 
-    def read_text(self, text: str, max_bytes: int) -> Message | Refusal:
+    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Refusal:
         """Read a text frame: all of it is the message, whatever it looks like."""
-        return unfit(text, max_bytes) or Message(str(uuid.uuid4()), text)
+        return unfit(text, max_bytes) or ClientMessage(str(uuid.uuid4()), text)
 
-    def read_binary(self) -> Message | Refusal:
+    def read_binary(self) -> ClientMessage | Refusal:
         """Refuse: a message is text."""
         return Refusal(BAD_MESSAGE, "A message must be a text frame; this one was binary.")
 
-    def view(self) -> View:
+    def view(self) -> SocketView:
         """Return the view of a new socket."""
         return _PLAIN_VIEW
 
@@ -183,7 +183,7 @@ class PlainView:
         error = frame.get("error") or frame.get("incomplete")
         if error is not None:
             fields["error"] = error
-        return [packed(fields)]
+        return [compact_json(fields)]
 
     def show_partial(self, partial: Partial) -> list[Out]:
         """Return nothing: it is not finished."""
@@ -212,7 +212,7 @@ def unfit(text: str, max_bytes: int, message_id: str | None = None) -> Refusal |
     return None
 
 
-def error_frame(refusal: Refusal) -> Frame:
+def refusal_as_frame(refusal: Refusal) -> Frame:
     """Return the frame that tells a client of a refusal."""
     frame: Frame = {
         "type": "error",

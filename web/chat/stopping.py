@@ -11,7 +11,7 @@ from pipeline.chat.results import Stale, Stopped
 from pipeline.chat.stop_signals import announce_stop
 from web import keys, limits
 from web.chat.outbox import Outbox
-from web.chat.protocol import Refusal, error_frame
+from web.chat.protocol import Refusal, refusal_as_frame
 
 log = structlog.get_logger(__name__)
 
@@ -32,4 +32,4 @@ async def stop(app: web.Application, outbox: Outbox, turn: str | None) -> None:
             await announce_stop(app[keys.REDIS], token, stopped.turn, patience=limits.REDIS_PATIENCE_SECONDS)
     except (RedisError, OSError) as exc:
         log.warning("an answer could not be stopped", error=repr(exc))
-        outbox.tell(error_frame(Refusal(INTERNAL_ERROR, _FAILED)))
+        outbox.tell(refusal_as_frame(Refusal(INTERNAL_ERROR, _FAILED)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Bell:
+class WakeEvent:
     """Wakes the one task that waits.
 
     Nothing is remembered: look at what you wait for, and wait only if it is not there. `wait` may be

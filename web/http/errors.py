@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from redis.exceptions import RedisError
 
-from pipeline.chat.compact_json import packed
+from pipeline.chat.compact_json import compact_json
 from web import limits
 from web.http.origins import Handler
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 def json_response(body: Any, status: int = 200) -> web.Response:
     """Return a body as JSON, not to be kept by any cache: most hold a token."""
     return web.Response(
-        body=packed(body),
+        body=compact_json(body),
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store"},

@@ -41,8 +41,8 @@ async def scrape(request: web.Request) -> web.Response:
     up = 0
     with suppress(RedisError, OSError, TimeoutError):
         async with asyncio.timeout(LOOK_SECONDS):
-            look = await Observer(app[keys.REDIS], STAGES).look()
-        parts.append(of_stages(look))
+            sample = await Observer(app[keys.REDIS], STAGES).sample()
+        parts.append(of_stages(sample))
         up = 1
     about = "1 when Redis answered this scrape; the figures of the stages are missing otherwise."
     parts.append(iter([metrics.gauge("parley_redis_up", about, [({}, up)])]))

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Denial:
+class Rejection:
     """Why something is not let in.
 
     Attributes:
@@ -34,7 +34,7 @@ class Denial:
     retry_after: int
 
 
-class Gate:
+class AdmissionControl:
     """Lets in or denies; the rates are counted in Redis, sockets in this process."""
 
     def __init__(self, settings: Settings, rates: Rates, pressure: Pressure) -> None:
@@ -49,25 +49,27 @@ class Gate:
         """Whether messages are denied because a stage is full."""
         return self._pressure.retry_after is not None
 
-    async def message(self, token: str, address: str) -> Denial | None:
+    async def message(self, token: str, address: str) -> Rejection | None:
         """Decide on a message; None lets it in, and counts it."""
         wait = self._pressure.retry_after
         if wait is not None:
-            return Denial(BUSY, f"Too many messages are waiting for an answer. Try again in {wait} s.", wait)
+            return Rejection(
+                BUSY, f"Too many messages are waiting for an answer. Try again in {wait} s.", wait
+            )
         limits = (
             (f"message:{token}", self._settings.message_rate),
             (f"address:{address}", self._settings.address_message_rate),
         )
         for what, rate in limits:
             if rate is not None and (wait := await self._count(what, rate)):
-                return Denial(RATE_LIMITED, f"Too many messages. Try again in {wait} s.", wait)
+                return Rejection(RATE_LIMITED, f"Too many messages. Try again in {wait} s.", wait)
         return None
 
-    async def new_token(self, address: str) -> Denial | None:
+    async def new_token(self, address: str) -> Rejection | None:
         """Decide on a new session; None lets it in, and counts it."""
         rate = self._settings.address_token_rate
         if rate is not None and (wait := await self._count(f"token:{address}", rate)):
-            return Denial(RATE_LIMITED, f"Too many new sessions. Try again in {wait} s.", wait)
+            return Rejection(RATE_LIMITED, f"Too many new sessions. Try again in {wait} s.", wait)
         return None
 
     @contextmanager

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError
 from pipeline.settings import STAGES
-from pipeline.telemetry.stages.entries import Entries, Entry
+from pipeline.telemetry.stages.entries import Entries, StreamEntry
 from pipeline.telemetry.stages.redaction import shown_error, shown_message
 from pipeline.telemetry.stages.watch import Point, StageWatch
 from web import keys
@@ -130,7 +130,7 @@ def _number(request: web.Request, name: str) -> int | None:
     return int(text)
 
 
-def _entry(entry: Entry, private: bool) -> dict[str, Any]:
+def _entry(entry: StreamEntry, private: bool) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "offset": entry.offset,
         "attempts": entry.attempts,

@@ -9,7 +9,7 @@ from typing import Any, cast
 from faust.types import TP, Message
 
 from faust_redis.consuming.partitions import PartitionReader
-from faust_redis.context import Link
+from faust_redis.context import TransportContext
 
 PARTITION = TP("in", 0)
 #: Two entries that Redis had pending when it was asked.
@@ -23,7 +23,7 @@ def reader(meanwhile: Callable[[PartitionReader], None]) -> PartitionReader:
         meanwhile(owner)
         return PAGE
 
-    link = cast(Link, SimpleNamespace(scripts=SimpleNamespace(call=call)))
+    link = cast(TransportContext, SimpleNamespace(scripts=SimpleNamespace(call=call)))
     owner = PartitionReader(link, "group", "member", start="0", room=1000)
     owner.assign([PARTITION], (), 1)
     return owner

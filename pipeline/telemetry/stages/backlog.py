@@ -42,7 +42,7 @@ class Pressure:
     full: frozenset[str] = frozenset()
     _last: tuple[float, Mapping[str, int]] | None = field(default=None, repr=False)
 
-    def look(self, now: float, waiting: Mapping[str, int]) -> None:
+    def update(self, now: float, waiting: Mapping[str, int]) -> None:
         """Take what waits in each stage.
 
         Args:
@@ -77,7 +77,7 @@ class BacklogWatch:
         self._partitions = partitions
 
     async def run(self) -> None:
-        """Look until cancelled. While Redis is away the last look counts."""
+        """PipelineSample until cancelled. While Redis is away the last look counts."""
         while True:
             try:
                 waiting = await waiting_in(self._redis, self.pressure.limits, self._partitions)
@@ -85,7 +85,7 @@ class BacklogWatch:
                 logger.debug("the backlog can't be seen: %r", exc)
             else:
                 before = self.pressure.full
-                self.pressure.look(time.monotonic(), waiting)
+                self.pressure.update(time.monotonic(), waiting)
                 if before != self.pressure.full:
                     _tell(self.pressure, waiting)
             await asyncio.sleep(INTERVAL)

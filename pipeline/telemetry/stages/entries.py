@@ -20,7 +20,7 @@ PAGE_LIMIT: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StreamEntry:
     """One entry.
 
     Attributes:
@@ -47,7 +47,9 @@ class Entries:
         self._redis = redis
         self._stage = stage
 
-    async def latest(self, partition: int, *, before: int | None = None, count: int = 20) -> list[Entry]:
+    async def latest(
+        self, partition: int, *, before: int | None = None, count: int = 20
+    ) -> list[StreamEntry]:
         """Return the entries with the largest offsets, the latest first.
 
         Args:
@@ -68,11 +70,11 @@ class Entries:
         waits = await self._pending(partition, records[-1].offset, records[0].offset, limit)
         failed = await self._attempts(partition, [record.offset for record in records])
         return [
-            Entry(record.offset, record, failed[record.offset], *waits.get(record.offset, ()))
+            StreamEntry(record.offset, record, failed[record.offset], *waits.get(record.offset, ()))
             for record in records
         ]
 
-    async def pending(self, partition: int, *, after: int = 0, count: int = 20) -> list[Entry]:
+    async def pending(self, partition: int, *, after: int = 0, count: int = 20) -> list[StreamEntry]:
         """Return entries that were read and are not done, the oldest first.
 
         Args:
@@ -92,7 +94,7 @@ class Entries:
             found = await pipe.execute()
         failed = await self._attempts(partition, list(waits))
         return [
-            Entry(offset, _record(*page[0]) if page else None, failed[offset], *waits[offset])
+            StreamEntry(offset, _record(*page[0]) if page else None, failed[offset], *waits[offset])
             for offset, page in zip(waits, found, strict=True)
         ]
 

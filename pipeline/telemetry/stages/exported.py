@@ -1,4 +1,4 @@
-"""The figures of the stages for Prometheus: of one worker, from inside; of all stages, from a look."""
+"""The figures of the stages for Prometheus: of one worker, from inside; of all stages, from a sample."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import faust
 from prometheus_client.metrics_core import Metric
 
 from pipeline.telemetry.metrics import OTHER_ERROR, SYSTEM, counter, gauge, histogram
-from pipeline.telemetry.stages.sample import Look, PartitionLook
+from pipeline.telemetry.stages.sample import PartitionSample, PipelineSample
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
 
@@ -55,26 +55,26 @@ def of_faust(app: faust.App) -> Iterator[Metric]:
     )
 
 
-def of_stages(look: Look) -> Iterator[Metric]:
+def of_stages(sample: PipelineSample) -> Iterator[Metric]:
     """Yield what can be seen of all stages from outside; the same from every web process."""
     for name, about, of in _COUNTERS:
-        yield counter(name, about, _of_partitions(look, of))
+        yield counter(name, about, _of_partitions(sample, of))
     for name, about, of in _GAUGES:
-        yield gauge(name, about, _of_partitions(look, of))
+        yield gauge(name, about, _of_partitions(sample, of))
     alive = {
-        stage: sum(look.at - worker.beat < SESSION_TIMEOUT for worker in seen.workers)
-        for stage, seen in look.stages.items()
+        stage: sum(sample.at - worker.beat < SESSION_TIMEOUT for worker in seen.workers)
+        for stage, seen in sample.stages.items()
     }
     yield gauge("parley_stage_workers", "Workers that live.", [({"stage": s}, n) for s, n in alive.items()])
     yield gauge(
         "parley_stage_settled",
         "1 while the partitions are shared out, 0 during a rebalance.",
-        [({"stage": stage}, seen.settled) for stage, seen in look.stages.items()],
+        [({"stage": stage}, seen.settled) for stage, seen in sample.stages.items()],
     )
     nodes = [
         ({"node": node.id}, node.report)
-        for node in look.web
-        if node.report is not None and look.at - node.beat < SESSION_TIMEOUT
+        for node in sample.web
+        if node.report is not None and sample.at - node.beat < SESSION_TIMEOUT
     ]
     yield gauge("parley_web_nodes", "Web processes that live.", [({}, len(nodes))])
     sockets = [(labels, report.working) for labels, report in nodes]
@@ -83,7 +83,7 @@ def of_stages(look: Look) -> Iterator[Metric]:
     yield counter("parley_web_messages", "Messages that sockets have sent.", taken)
 
 
-_Of = Callable[[Look, PartitionLook], float]
+_Of = Callable[[PipelineSample, PartitionSample], float]
 
 _COUNTERS: tuple[tuple[str, str, _Of], ...] = (
     ("parley_stage_added", "Messages that ever came to a partition.", lambda _, seen: seen.added),
@@ -98,14 +98,14 @@ _GAUGES: tuple[tuple[str, str, _Of], ...] = (
     (
         "parley_stage_oldest_age_seconds",
         "Since when the oldest message that is not done was sent, 0 when there is none.",
-        lambda look, seen: 0.0 if seen.oldest_sent is None else max(0.0, look.at - seen.oldest_sent),
+        lambda sample, seen: 0.0 if seen.oldest_sent is None else max(0.0, sample.at - seen.oldest_sent),
     ),
 )
 
 
-def _of_partitions(look: Look, of: _Of) -> list[tuple[dict[str, str], float]]:
+def _of_partitions(sample: PipelineSample, of: _Of) -> list[tuple[dict[str, str], float]]:
     return [
-        ({"stage": stage, "partition": str(number)}, of(look, partition))
-        for stage, seen in look.stages.items()
+        ({"stage": stage, "partition": str(number)}, of(sample, partition))
+        for stage, seen in sample.stages.items()
         for number, partition in enumerate(seen.partitions)
     ]

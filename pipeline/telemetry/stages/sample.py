@@ -25,7 +25,7 @@ _LOOK = Script(__package__, "sample_partition", keys=4, arguments=("group",))
 
 
 @dataclass(frozen=True, slots=True)
-class PartitionLook:
+class PartitionSample:
     """One partition at one moment.
 
     Attributes:
@@ -62,7 +62,7 @@ class PartitionLook:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerLook:
+class WorkerSample:
     """One worker at one moment.
 
     Attributes:
@@ -76,7 +76,7 @@ class WorkerLook:
 
 
 @dataclass(frozen=True, slots=True)
-class StageLook:
+class StageSample:
     """One stage at one moment.
 
     Attributes:
@@ -84,14 +84,14 @@ class StageLook:
         settled: the group has shared out its partitions.
     """
 
-    partitions: tuple[PartitionLook, ...] = ()
-    workers: tuple[WorkerLook, ...] = ()
+    partitions: tuple[PartitionSample, ...] = ()
+    workers: tuple[WorkerSample, ...] = ()
     generation: int = 0
     settled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PipelineSample:
     """All stages at one moment.
 
     Attributes:
@@ -100,12 +100,12 @@ class Look:
     """
 
     at: float
-    stages: dict[str, StageLook]
-    web: tuple[WorkerLook, ...] = ()
+    stages: dict[str, StageSample]
+    web: tuple[WorkerSample, ...] = ()
 
 
 class Observer:
-    """Looks at the stages; keeps of one look only what the next has to ask for."""
+    """Looks at the stages; keeps of one sample only what the next has to ask for."""
 
     def __init__(self, redis: Redis, stages: Sequence[str]) -> None:
         """Take a client that does not decode responses."""
@@ -115,16 +115,16 @@ class Observer:
         self._workers: dict[str, list[str]] = {stage: [] for stage in (*self._stages, "web")}
         self._missed = False
 
-    async def look(self) -> Look:
-        """Look once, in one round trip; in two when a worker or a partition is new.
+    async def sample(self) -> PipelineSample:
+        """PipelineSample once, in one round trip; in two when a worker or a partition is new.
 
         Raises:
             redis.exceptions.RedisError: Redis is away.
         """
-        look = await self._ask()
-        return await self._ask() if self._missed else look
+        sample = await self._ask()
+        return await self._ask() if self._missed else sample
 
-    async def _ask(self) -> Look:
+    async def _ask(self) -> PipelineSample:
         try:
             replies = await self._send()
         except NoScriptError:
@@ -153,32 +153,34 @@ class Observer:
         for worker in self._workers[stage]:
             pipe.get(report_key(stage, worker))
 
-    def _read(self, replies: Iterator[Any]) -> Look:
+    def _read(self, replies: Iterator[Any]) -> PipelineSample:
         self._missed = False
         seconds, micros = next(replies)
         web = self._read_workers(replies, "web")
         stages = {stage: self._read_stage(replies, stage) for stage in self._stages}
-        return Look(seconds + micros / 1e6, stages, web)
+        return PipelineSample(seconds + micros / 1e6, stages, web)
 
-    def _read_workers(self, replies: Iterator[Any], stage: str) -> tuple[WorkerLook, ...]:
+    def _read_workers(self, replies: Iterator[Any], stage: str) -> tuple[WorkerSample, ...]:
         beats = {member.decode(): score / 1000 for member, score in next(replies)}
         reports = {worker: decode(next(replies)) for worker in self._workers[stage]}
         self._missed |= not beats.keys() <= reports.keys()
         self._workers[stage] = list(beats)
-        return tuple(WorkerLook(worker, beat, reports.get(worker)) for worker, beat in sorted(beats.items()))
+        return tuple(
+            WorkerSample(worker, beat, reports.get(worker)) for worker, beat in sorted(beats.items())
+        )
 
-    def _read_stage(self, replies: Iterator[Any], stage: str) -> StageLook:
+    def _read_stage(self, replies: Iterator[Any], stage: str) -> StageSample:
         workers = self._read_workers(replies, stage)
         recorded, generation, planned = (int(next(replies) or 0) for _ in range(3))
         partitions = tuple(_partition(next(replies)) for _ in range(self._partitions[stage]))
         self._missed |= recorded != self._partitions[stage]
         self._partitions[stage] = recorded
-        return StageLook(partitions, workers, generation, bool(planned) or not workers)
+        return StageSample(partitions, workers, generation, bool(planned) or not workers)
 
 
-def _partition(reply: list[Any]) -> PartitionLook:
+def _partition(reply: list[Any]) -> PartitionSample:
     length, added, read, pending, oldest, sent, lease, failing, dead = reply
     owner = lease.decode().partition(":")[2] if lease else None
-    return PartitionLook(
+    return PartitionSample(
         length, added, read, pending, oldest, sent / 1000 if sent else None, owner, failing, dead
     )

@@ -1,7 +1,7 @@
 """Figures of the stages, from looks that follow each other; no I/O.
 
     course = Course()
-    snapshot = course.see(look)     # once a second or so
+    snapshot = course.update(sample)     # once a second or so
 
 Rates are differences of offsets over the last `RATE_WINDOW` seconds, so they are exact, whatever happened
 between the looks; durations are what the workers measured of late (`report.WINDOW`).
@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from pipeline.telemetry.histogram import Counts, merged, percentile
-from pipeline.telemetry.stages.sample import Look, PartitionLook, StageLook, WorkerLook
-from pipeline.telemetry.stages.state import Judge, Moment, State
+from pipeline.telemetry.stages.sample import PartitionSample, PipelineSample, StageSample, WorkerSample
+from pipeline.telemetry.stages.state import Judge, Moment, StageState
 
 #: Seconds over which rates are taken. Shorter: they flicker. Longer: they lag behind.
 RATE_WINDOW: Final = 5.0
@@ -35,11 +35,11 @@ class Durations:
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
+class PartitionSnapshot:
     """One partition of a stage. Rates are per second, ages in seconds; None when not known (yet)."""
 
     number: int
-    state: State
+    state: StageState
     rate_in: float | None
     rate_out: float | None
     lag: int
@@ -53,7 +53,7 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
+class WorkerSnapshot:
     """One worker of a stage, or a web node.
 
     Attributes:
@@ -78,7 +78,7 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageSnapshot:
     """One stage; sums over its partitions.
 
     Attributes:
@@ -89,7 +89,7 @@ class Stage:
     """
 
     name: str
-    state: State
+    state: StageState
     why: str
     rate_in: float | None
     rate_out: float | None
@@ -103,8 +103,8 @@ class Stage:
     dead_letters: int
     settled: bool
     generation: int
-    partitions: list[Partition]
-    workers: list[Worker]
+    partitions: list[PartitionSnapshot]
+    workers: list[WorkerSnapshot]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,51 +116,53 @@ class Snapshot:
     """
 
     at: float
-    stages: list[Stage]
-    web: list[Worker]
+    stages: list[StageSnapshot]
+    web: list[WorkerSnapshot]
 
 
 class Course:
-    """Follows the stages from look to look."""
+    """Follows the stages from sample to sample."""
 
     def __init__(self) -> None:
-        self._looks: deque[Look] = deque()
+        self._samples: deque[PipelineSample] = deque()
         self._judges: dict[tuple[str, int | None], Judge] = {}
 
-    def see(self, look: Look) -> Snapshot:
-        """Take the next look and return the figures as of then."""
-        if self._looks and _begins_anew(self._looks[-1], look):
+    def update(self, sample: PipelineSample) -> Snapshot:
+        """Take the next sample and return the figures as of then."""
+        if self._samples and _begins_anew(self._samples[-1], sample):
             # Redis lost its data: what was before says nothing about what is now.
-            self._looks.clear()
+            self._samples.clear()
             self._judges.clear()
-        self._looks.append(look)
-        while len(self._looks) > 2 and self._looks[1].at <= look.at - RATE_WINDOW:
-            self._looks.popleft()
-        return Snapshot(look.at, [self._stage(name, look) for name in look.stages], self._web_nodes(look))
+        self._samples.append(sample)
+        while len(self._samples) > 2 and self._samples[1].at <= sample.at - RATE_WINDOW:
+            self._samples.popleft()
+        return Snapshot(
+            sample.at, [self._stage(name, sample) for name in sample.stages], self._web_nodes(sample)
+        )
 
-    def _before(self, seconds: float) -> Look:
-        """Return the look of `seconds` ago, or the oldest one."""
-        limit = self._looks[-1].at - seconds
-        return next((look for look in reversed(self._looks) if look.at <= limit), self._looks[0])
+    def _before(self, seconds: float) -> PipelineSample:
+        """Return the sample of `seconds` ago, or the oldest one."""
+        limit = self._samples[-1].at - seconds
+        return next((sample for sample in reversed(self._samples) if sample.at <= limit), self._samples[0])
 
-    def _stage(self, name: str, look: Look) -> Stage:
-        now, then = look.stages[name], self._before(RATE_WINDOW)
-        elapsed = look.at - then.at
-        alive = {worker.id for worker in now.workers if look.at - worker.beat < SESSION_TIMEOUT}
+    def _stage(self, name: str, sample: PipelineSample) -> StageSnapshot:
+        now, then = sample.stages[name], self._before(RATE_WINDOW)
+        elapsed = sample.at - then.at
+        alive = {worker.id for worker in now.workers if sample.at - worker.beat < SESSION_TIMEOUT}
         reports = [worker.report for worker in now.workers if worker.report is not None]
         wait = _durations(report.wait for report in reports)
         work = _durations(report.work for report in reports)
         usual = max((report.usual for report in reports), default=0.0)
         rates = _rates(now.partitions, then.stages[name].partitions, elapsed)
         partitions = [
-            self._partition(name, number, look, rates[number], alive, usual)
+            self._partition(name, number, sample, rates[number], alive, usual)
             for number in range(len(now.partitions))
         ]
         moves = tuple(sum(column) for column in zip(*map(_moves_of, now.workers), strict=True)) or (0,)
         judge = self._judges.setdefault((name, None), Judge())
-        state = judge.see(
+        state = judge.classify(
             Moment(
-                look.at,
+                sample.at,
                 left=sum(each.lag + each.pending for each in partitions),
                 lag=sum(each.lag for each in partitions),
                 wait=wait.p50,
@@ -171,12 +173,12 @@ class Course:
             alive=bool(alive),
             patience=usual,
         )
-        stuck = [each.number for each in partitions if each.state is State.STALLED]
-        if state is not State.STOPPED and stuck:
-            state = State.STALLED
+        stuck = [each.number for each in partitions if each.state is StageState.STALLED]
+        if state is not StageState.STOPPED and stuck:
+            state = StageState.STALLED
         ages = [each.oldest_age for each in partitions if each.oldest_age is not None]
-        workers = [_worker(worker, look.at, now, then.stages[name].workers) for worker in now.workers]
-        stage = Stage(
+        workers = [_worker(worker, sample.at, now, then.stages[name].workers) for worker in now.workers]
+        stage = StageSnapshot(
             name,
             state,
             "",
@@ -204,18 +206,18 @@ class Course:
         self,
         name: str,
         number: int,
-        look: Look,
+        sample: PipelineSample,
         rates: tuple[float | None, float | None],
         alive: set[str],
         usual: float,
-    ) -> Partition:
-        seen = look.stages[name].partitions[number]
-        owner = next((worker for worker in look.stages[name].workers if worker.id == seen.owner), None)
+    ) -> PartitionSnapshot:
+        seen = sample.stages[name].partitions[number]
+        owner = next((worker for worker in sample.stages[name].workers if worker.id == seen.owner), None)
         # What the owner has read lies in its own queue, and counts as moving while the owner works at all.
         moves = _moves_of(owner) if owner is not None and seen.pending else ()
-        state = self._judges.setdefault((name, number), Judge()).see(
+        state = self._judges.setdefault((name, number), Judge()).classify(
             Moment(
-                look.at,
+                sample.at,
                 left=seen.lag + seen.pending,
                 lag=seen.lag,
                 wait=None,
@@ -225,8 +227,8 @@ class Course:
             alive=seen.owner in alive,
             patience=usual,
         )
-        age = None if seen.oldest_sent is None else max(0.0, look.at - seen.oldest_sent)
-        return Partition(
+        age = None if seen.oldest_sent is None else max(0.0, sample.at - seen.oldest_sent)
+        return PartitionSnapshot(
             number,
             state,
             *rates,
@@ -240,17 +242,17 @@ class Course:
             owner=seen.owner,
         )
 
-    def _web_nodes(self, look: Look) -> list[Worker]:
+    def _web_nodes(self, sample: PipelineSample) -> list[WorkerSnapshot]:
         then = self._before(RATE_WINDOW)
         return [
-            _worker(node, look.at, StageLook(), then.web)
-            for node in look.web
-            if look.at - node.beat < SESSION_TIMEOUT
+            _worker(node, sample.at, StageSample(), then.web)
+            for node in sample.web
+            if sample.at - node.beat < SESSION_TIMEOUT
         ]
 
 
-def _begins_anew(before: Look, now: Look) -> bool:
-    """Whether offsets went back: the streams are not those of the last look."""
+def _begins_anew(before: PipelineSample, now: PipelineSample) -> bool:
+    """Whether offsets went back: the streams are not those of the last sample."""
     return any(
         newer.added < older.added
         for name, stage in now.stages.items()
@@ -259,12 +261,12 @@ def _begins_anew(before: Look, now: Look) -> bool:
 
 
 def _rates(
-    now: Sequence[PartitionLook], then: Sequence[PartitionLook], elapsed: float
+    now: Sequence[PartitionSample], then: Sequence[PartitionSample], elapsed: float
 ) -> list[tuple[float | None, float | None]]:
     """Return what came in and what was done per second, for each partition."""
     if elapsed <= 0:
         return [(None, None)] * len(now)
-    known = [*then, *[PartitionLook()] * (len(now) - len(then))]
+    known = [*then, *[PartitionSample()] * (len(now) - len(then))]
     return [
         ((newer.added - older.added) / elapsed, max(0, newer.done - older.done) / elapsed)
         for newer, older in zip(now, known, strict=False)
@@ -282,7 +284,7 @@ def _durations(parts: Iterable[Counts]) -> Durations:
 
 
 def _rate(
-    worker: WorkerLook, then: Sequence[WorkerLook], counter: Literal["handled", "failed"]
+    worker: WorkerSample, then: Sequence[WorkerSample], counter: Literal["handled", "failed"]
 ) -> float | None:
     """Return how fast a counter of a worker grows, between the reports that two looks have seen."""
     before = next((other.report for other in then if other.id == worker.id), None)
@@ -292,14 +294,16 @@ def _rate(
     return grown / (worker.report.uptime - before.uptime)
 
 
-def _moves_of(worker: WorkerLook) -> tuple[int, int]:
+def _moves_of(worker: WorkerSample) -> tuple[int, int]:
     return (worker.report.handled, worker.report.progress) if worker.report is not None else (0, 0)
 
 
-def _worker(worker: WorkerLook, at: float, stage: StageLook, then: Sequence[WorkerLook]) -> Worker:
+def _worker(
+    worker: WorkerSample, at: float, stage: StageSample, then: Sequence[WorkerSample]
+) -> WorkerSnapshot:
     report = worker.report
     age = max(0.0, at - worker.beat)
-    return Worker(
+    return WorkerSnapshot(
         worker.id,
         alive=age < SESSION_TIMEOUT,
         silent=age >= SILENT_AFTER,
@@ -313,25 +317,25 @@ def _worker(worker: WorkerLook, at: float, stage: StageLook, then: Sequence[Work
     )
 
 
-def _reason(stage: Stage, still: float) -> str:
+def _reason(stage: StageSnapshot, still: float) -> str:
     """Return the state of a stage in words, for people."""
     left = stage.lag + stage.pending
     waiting = "nothing waits" if not left else f"{left:,} {'message waits' if left == 1 else 'messages wait'}"
     match stage.state:
-        case State.STOPPED:
+        case StageState.STOPPED:
             return f"no worker; {waiting}"
-        case State.STALLED:
-            stuck = [each.number for each in stage.partitions if each.state is State.STALLED]
+        case StageState.STALLED:
+            stuck = [each.number for each in stage.partitions if each.state is StageState.STALLED]
             where = (
                 f" in partition {', '.join(map(str, stuck))}"
                 if 0 < len(stuck) < len(stage.partitions)
                 else ""
             )
             return f"nothing has moved for {still:.0f} s{where}; {waiting}"
-        case State.SLOW:
+        case StageState.SLOW:
             age = f", the oldest for {stage.oldest_age:.0f} s" if stage.oldest_age is not None else ""
             return f"{waiting}{age}, and it does not get less"
-        case State.WORKING:
+        case StageState.WORKING:
             return "messages come and go" if not left else f"{left:,} on the way"
-        case State.IDLE:
+        case StageState.IDLE:
             return "nothing to do"

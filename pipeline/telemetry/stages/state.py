@@ -25,7 +25,7 @@ WINDOW: Final = 10.0
 QUIET: Final = 5.0
 
 
-class State(StrEnum):
+class StageState(StrEnum):
     """How something is doing; the order is that of urgency."""
 
     STOPPED = "stopped"
@@ -67,12 +67,12 @@ class Judge:
     """
 
     def __init__(self) -> None:
-        self.state = State.IDLE
+        self.state = StageState.IDLE
         self.still = 0.0
         self._window: deque[Moment] = deque()
         self._moved_at = self._busy_at = float("-inf")
 
-    def see(self, moment: Moment, *, alive: bool, patience: float = 0.0) -> State:
+    def classify(self, moment: Moment, *, alive: bool, patience: float = 0.0) -> StageState:
         """Take the next moment and return the state.
 
         Args:
@@ -91,16 +91,16 @@ class Judge:
         self.state = self._judge(moment, alive, max(WINDOW, patience))
         return self.state
 
-    def _judge(self, now: Moment, alive: bool, patience: float) -> State:
+    def _judge(self, now: Moment, alive: bool, patience: float) -> StageState:
         if not alive:
-            return State.STOPPED
+            return StageState.STOPPED
         if now.left == 0:
-            return State.WORKING if now.at - self._busy_at < QUIET else State.IDLE
+            return StageState.WORKING if now.at - self._busy_at < QUIET else StageState.IDLE
         if self.still >= patience:
-            return State.STALLED
-        if self._grows() or self._waits_long() or (self.state is State.SLOW and self._stays_slow(now)):
-            return State.SLOW
-        return State.WORKING
+            return StageState.STALLED
+        if self._grows() or self._waits_long() or (self.state is StageState.SLOW and self._stays_slow(now)):
+            return StageState.SLOW
+        return StageState.WORKING
 
     def _stays_slow(self, now: Moment) -> bool:
         waits = now.lag > 0 or now.waits_long or now.wait is None

@@ -13,9 +13,9 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from faust_redis.tasks import end
+from faust_redis.tasks import cancel_and_wait
 from pipeline.telemetry.stages.sample import Observer
-from pipeline.telemetry.stages.snapshot import Course, Snapshot, Stage
+from pipeline.telemetry.stages.snapshot import Course, Snapshot, StageSnapshot
 
 #: Seconds between looks.
 INTERVAL: Final = 1.0
@@ -44,7 +44,7 @@ class Point:
     work_p99: float | None
 
     @classmethod
-    def of(cls, at: float, stage: Stage) -> Point:
+    def of(cls, at: float, stage: StageSnapshot) -> Point:
         """Return what the charts show of a stage."""
         left = stage.lag + stage.pending
         durations = (stage.wait.p50, stage.wait.p99, stage.work.p50, stage.work.p99)
@@ -71,9 +71,9 @@ class StageWatch:
             self._task = asyncio.create_task(self._watch(), name="stage watch")
 
     async def stop(self) -> None:
-        """Look no more."""
+        """PipelineSample no more."""
         if self._task is not None:
-            await end([self._task])
+            await cancel_and_wait([self._task])
 
     async def snapshot(self) -> Snapshot:
         """Return the latest figures, a second old at most; starts the watch if nobody has.
@@ -98,7 +98,7 @@ class StageWatch:
         while True:
             self._wake.clear()
             try:
-                snapshot = course.see(await observer.look())
+                snapshot = course.update(await observer.sample())
             except (RedisError, OSError) as exc:
                 self._tell(exc)
             else:

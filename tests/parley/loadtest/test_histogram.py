@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.loadtest.histogram import Histogram
+from parley.loadtest.histogram import LatencyHistogram
 
 durations = st.lists(st.floats(1e-6, 1000), min_size=1, max_size=200)
 
 
-def counted(values: list[float]) -> Histogram:
-    histogram = Histogram()
+def counted(values: list[float]) -> LatencyHistogram:
+    histogram = LatencyHistogram()
     for value in values:
         histogram.add(value)
     return histogram
@@ -41,7 +41,7 @@ def test_merged_histograms_are_those_of_all_durations(first: list[float], second
 
 def test_json_keeps_all_of_it() -> None:
     histogram = counted([0.001, 0.5, 2.0])
-    again = Histogram.from_json(json.loads(json.dumps(histogram.to_json())))
+    again = LatencyHistogram.from_json(json.loads(json.dumps(histogram.to_json())))
 
     assert again.curve() == histogram.curve()
     assert again.mean == histogram.mean
@@ -52,7 +52,11 @@ def test_within_counts_what_was_fast_enough() -> None:
 
 
 def test_an_empty_one_says_nothing() -> None:
-    assert (Histogram().percentile(99), Histogram().mean, Histogram().curve()) == (0.0, 0.0, [])
+    assert (LatencyHistogram().percentile(99), LatencyHistogram().mean, LatencyHistogram().curve()) == (
+        0.0,
+        0.0,
+        [],
+    )
 
 
 @given(st.lists(st.floats(1e-3, 10), min_size=1, max_size=30), st.floats(0.01, 2))

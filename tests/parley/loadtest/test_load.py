@@ -15,7 +15,7 @@ from faust_redis.testing import eventually
 from parley.loadtest.faults import Faults, TokenFaults
 from parley.loadtest.measures import Measures
 from parley.loadtest.model import Pace
-from parley.loadtest.plan import Plan
+from parley.loadtest.plan import LoadPlan
 from parley.loadtest.processes import run
 from parley.loadtest.service import Service, service
 from tests.parley.loadtest.fake_service import Serve, Socket, answer, answer_all, fake_service, take_all
@@ -32,7 +32,7 @@ async def started() -> AsyncIterator[Service]:
 @pytest.mark.parametrize("protocol", ["streaming", "plain"])
 async def test_a_closed_loop_measures_every_answer(started: Service, protocol: str) -> None:
     measures = await run(
-        Plan(started.url, protocol=protocol, sessions=8, messages=5, duration=0, echo=True)  # type: ignore[arg-type]
+        LoadPlan(started.url, protocol=protocol, sessions=8, messages=5, duration=0, echo=True)  # type: ignore[arg-type]
     )
 
     assert (measures.sent, measures.answered, measures.latency.count) == (40, 40, 40)
@@ -42,7 +42,7 @@ async def test_a_closed_loop_measures_every_answer(started: Service, protocol: s
 
 
 async def test_an_open_loop_keeps_its_rate_over_several_processes(started: Service) -> None:
-    plan = Plan(started.url, mode="open", rate=30, sessions=30, duration=3, processes=2, echo=True)
+    plan = LoadPlan(started.url, mode="open", rate=30, sessions=30, duration=3, processes=2, echo=True)
     measures = await run(plan)
 
     assert measures.sent == pytest.approx(90, abs=3)
@@ -51,7 +51,7 @@ async def test_an_open_loop_keeps_its_rate_over_several_processes(started: Servi
 
 async def test_what_several_processes_measure_is_told_while_they_run(started: Service) -> None:
     told: list[tuple[int, float]] = []
-    plan = Plan(started.url, mode="open", rate=40, sessions=8, duration=3, processes=2, echo=True)
+    plan = LoadPlan(started.url, mode="open", rate=40, sessions=8, duration=3, processes=2, echo=True)
     measures = await run(plan, lambda latest: told.append((latest.sent, latest.elapsed)))
 
     counts = [sent for sent, _ in told]
@@ -71,7 +71,7 @@ async def test_a_test_that_is_stopped_waits_for_what_is_on_its_way_and_reports(
         if latest.answered > 10:
             stop.set()
 
-    plan = Plan(started.url, sessions=4, duration=600, processes=processes, echo=True)
+    plan = LoadPlan(started.url, sessions=4, duration=600, processes=processes, echo=True)
     measures = await asyncio.wait_for(run(plan, watch, stop), 30)
 
     assert measures.cut_short
@@ -82,7 +82,7 @@ async def test_a_test_that_is_stopped_waits_for_what_is_on_its_way_and_reports(
 
 async def test_a_test_that_is_cancelled_has_told_what_all_processes_measured(started: Service) -> None:
     told: list[Measures] = []
-    plan = Plan(started.url, sessions=4, duration=600, processes=2, echo=True)
+    plan = LoadPlan(started.url, sessions=4, duration=600, processes=2, echo=True)
     task = asyncio.create_task(run(plan, told.append))
     await eventually(lambda: told and told[-1].answered > 100, "answers in both processes")
     task.cancel()
@@ -96,7 +96,7 @@ async def test_a_test_that_is_cancelled_has_told_what_all_processes_measured(sta
 @pytest.mark.parametrize("echo", [True, False])
 @pytest.mark.parametrize("protocol", ["streaming", "plain"])
 async def test_sockets_that_break_lose_nothing(started: Service, protocol: str, echo: bool) -> None:
-    plan = Plan(
+    plan = LoadPlan(
         started.url,
         protocol=protocol,  # type: ignore[arg-type]
         sessions=5,
@@ -114,7 +114,7 @@ async def test_sockets_that_break_lose_nothing(started: Service, protocol: str, 
 
 @pytest.mark.parametrize("protocol", ["streaming", "plain"])
 async def test_sockets_that_break_while_others_wait_lose_nothing(started: Service, protocol: str) -> None:
-    plan = Plan(
+    plan = LoadPlan(
         started.url,
         protocol=protocol,  # type: ignore[arg-type]
         mode="open",
@@ -139,7 +139,7 @@ async def test_sockets_that_break_while_others_wait_lose_nothing(started: Servic
 async def test_idle_sockets_stay_open_beside_the_others_and_their_memory_is_told(
     started: Service, processes: int
 ) -> None:
-    plan = Plan(started.url, sessions=2, messages=2, duration=0, idle=200, echo=True, processes=processes)
+    plan = LoadPlan(started.url, sessions=2, messages=2, duration=0, idle=200, echo=True, processes=processes)
     measures = await run(plan, memory=started.memory)
 
     idle = measures.idle
@@ -150,14 +150,14 @@ async def test_idle_sockets_stay_open_beside_the_others_and_their_memory_is_told
 
 async def test_memory_is_read_before_the_idle_sockets_are_opened_and_while_all_are_open() -> None:
     async with fake_service(take_all) as service:
-        await run(Plan(service.url, sessions=1, duration=0.1, drain=0, idle=5), memory=service.look)
+        await run(LoadPlan(service.url, sessions=1, duration=0.1, drain=0, idle=5), memory=service.look)
 
     assert set(service.looks) == {0, 5}
 
 
 async def test_an_idle_socket_that_is_refused_is_an_error_and_the_others_go_on() -> None:
     async with fake_service(take_all, places=3) as service:
-        measures = await run(Plan(service.url, sessions=1, messages=1, duration=0, drain=0, idle=5))
+        measures = await run(LoadPlan(service.url, sessions=1, messages=1, duration=0, drain=0, idle=5))
 
     assert (measures.idle.asked, measures.idle.opened) == (5, 3)
     assert measures.idle.why
@@ -171,7 +171,7 @@ async def test_an_idle_socket_that_the_service_closes_is_an_error() -> None:
             for socket in service.sockets:
                 service.closing.append(asyncio.create_task(socket.close()))
 
-        measures = await run(Plan(service.url, sessions=1, duration=1, drain=0.2, idle=4), watch)
+        measures = await run(LoadPlan(service.url, sessions=1, duration=1, drain=0.2, idle=4), watch)
 
     assert measures.problems["idle_closed"] == 4
 
@@ -180,7 +180,7 @@ async def test_a_stall_shows_in_the_tail_although_few_messages_meet_it(started: 
     """Latency counts from the moment a message was due, not from when it could be sent."""
     (web,) = started.processes("web")
     sent: list[int] = []
-    plan = Plan(started.url, mode="open", rate=40, sessions=40, duration=6, echo=True)
+    plan = LoadPlan(started.url, mode="open", rate=40, sessions=40, duration=6, echo=True)
     task = asyncio.create_task(run(plan, lambda measures: sent.append(measures.sent)))
     await eventually(lambda: sent and sent[-1] > 60, "the test to be under way")
     os.kill(web, signal.SIGSTOP)
@@ -195,7 +195,7 @@ async def test_a_stall_shows_in_the_tail_although_few_messages_meet_it(started: 
 
 async def test_a_service_that_never_answers_ends_the_test_and_counts_as_lost() -> None:
     async with fake_service(take_all) as service:
-        measures = await run(Plan(service.url, sessions=3, duration=0.2, drain=0.2))
+        measures = await run(LoadPlan(service.url, sessions=3, duration=0.2, drain=0.2))
 
     assert (measures.sent, measures.answered, measures.faults) == (3, 0, Faults(lost=3))
 
@@ -208,7 +208,7 @@ async def test_what_a_stopped_test_does_not_wait_for_is_unfinished_and_not_lost(
             stop.set()
 
     async with fake_service(take_all) as service:
-        measures = await run(Plan(service.url, sessions=3, duration=600), watch, stop)
+        measures = await run(LoadPlan(service.url, sessions=3, duration=600), watch, stop)
 
     assert (measures.sent, measures.unfinished, measures.faults) == (3, 3, Faults())
 
@@ -225,7 +225,7 @@ async def test_a_socket_that_is_not_read_holds_up_no_message_of_the_others() -> 
 
     async with fake_service(serve) as service:
         # A megabyte a message: what the kernel buffers for a socket is full after a few.
-        plan = Plan(service.url, mode="open", rate=40, sessions=4, duration=2, size=2**20, drain=0.5)
+        plan = LoadPlan(service.url, mode="open", rate=40, sessions=4, duration=2, size=2**20, drain=0.5)
         measures = await run(plan)
 
     assert measures.sent == pytest.approx(80, abs=2)
@@ -237,13 +237,15 @@ async def measured(serve: Serve, **of_plan: Any) -> Measures:
     """Test a service that is at fault."""
     async with fake_service(serve) as service:
         plan = {"sessions": 1, "messages": 1, "duration": 0, "drain": 0.3, "echo": True, **of_plan}
-        return await run(Plan(service.url, **plan))
+        return await run(LoadPlan(service.url, **plan))
 
 
 @pytest.mark.parametrize(("size", "size_to"), [(200, 0), (20, 300)])
 async def test_messages_have_the_size_that_was_asked_for(size: int, size_to: int) -> None:
     async with fake_service(answer_all) as service:
-        plan = Plan(service.url, sessions=2, messages=50, duration=0, size=size, size_to=size_to, echo=True)
+        plan = LoadPlan(
+            service.url, sessions=2, messages=50, duration=0, size=size, size_to=size_to, echo=True
+        )
         measures = await run(plan)
         said = [
             len(message["msg"].removeprefix("Human: "))
@@ -264,7 +266,7 @@ async def test_messages_have_the_size_that_was_asked_for(size: int, size_to: int
 @pytest.mark.parametrize("path", ["", "/chats/of/ours"])
 async def test_a_service_may_answer_below_a_path(path: str) -> None:
     async with fake_service(answer_all, path=path) as service:
-        measures = await run(Plan(service.url, sessions=2, messages=1, duration=0, idle=3, echo=True))
+        measures = await run(LoadPlan(service.url, sessions=2, messages=1, duration=0, idle=3, echo=True))
 
     assert (measures.answered, measures.idle.kept, measures.histories) == (2, 3, 2)
 
@@ -294,7 +296,7 @@ async def test_tokens_left_out_or_told_twice_are_faults() -> None:
 
 async def test_a_history_that_holds_a_message_twice_is_a_fault() -> None:
     async with fake_service(answer_all, shows=2) as service:
-        measures = await run(Plan(service.url, sessions=1, messages=3, duration=0, echo=True))
+        measures = await run(LoadPlan(service.url, sessions=1, messages=3, duration=0, echo=True))
 
     assert (measures.answered, measures.faults) == (3, Faults())
     assert measures.history_faults == Faults(doubled=6)
@@ -302,14 +304,14 @@ async def test_a_history_that_holds_a_message_twice_is_a_fault() -> None:
 
 async def test_a_history_without_what_was_told_is_a_fault() -> None:
     async with fake_service(answer_all, shows=0) as service:
-        measures = await run(Plan(service.url, sessions=1, messages=3, duration=0, echo=True))
+        measures = await run(LoadPlan(service.url, sessions=1, messages=3, duration=0, echo=True))
 
     assert measures.history_faults == Faults(lost=3)
 
 
 async def test_a_history_that_cannot_be_read_is_told_of() -> None:
     async with fake_service(answer_all, shows=None) as service:
-        measures = await run(Plan(service.url, sessions=2, messages=1, duration=0, echo=True))
+        measures = await run(LoadPlan(service.url, sessions=2, messages=1, duration=0, echo=True))
 
     assert (measures.histories, measures.unread) == (0, 2)
 

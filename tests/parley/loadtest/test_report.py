@@ -15,22 +15,22 @@ from parley.loadtest.faults import Faults
 from parley.loadtest.idle import Idle
 from parley.loadtest.measures import Measures, Second
 from parley.loadtest.model import Pace
-from parley.loadtest.outcome import Outcome
+from parley.loadtest.outcome import LoadOutcome
 from parley.loadtest.page import page
-from parley.loadtest.plan import Plan
+from parley.loadtest.plan import LoadPlan
 from parley.loadtest.report import progress, show, to_json
 from parley.loadtest.samples import Spell
 from parley.loadtest.usage import Usage
 
-PLAN = Plan("http://127.0.0.1:1", sessions=3, echo=True)
+PLAN = LoadPlan("http://127.0.0.1:1", sessions=3, echo=True)
 
 
-def outcome(measures: Measures, plan: Plan = PLAN, **bounds: float) -> Outcome:
+def outcome(measures: Measures, plan: LoadPlan = PLAN, **bounds: float) -> LoadOutcome:
     finished = datetime(2026, 11, 23, tzinfo=UTC)
-    return Outcome(plan, measures, judge(measures, bounds), "a service", finished)
+    return LoadOutcome(plan, measures, judge(measures, bounds), "a service", finished)
 
 
-def shown(of: Outcome) -> str:
+def shown(of: LoadOutcome) -> str:
     console = Console(file=io.StringIO(), width=80)
     show(of, console)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from parley.loadtest.samples import Look, Looks, spells, together
+from parley.loadtest.samples import UsageSample, UsageSamples, spells, together
 from parley.loadtest.usage import Usage
 
 
-def look(at: float, cpu: float) -> Look:
-    return Look(at, {"web": Usage(1, cpu, 100)}, cpu * 2)
+def look(at: float, cpu: float) -> UsageSample:
+    return UsageSample(at, {"web": Usage(1, cpu, 100)}, cpu * 2)
 
 
 def test_what_was_used_in_a_test_begins_with_the_last_look_before_it_and_ends_with_the_first_after() -> None:
@@ -35,7 +35,7 @@ def test_nothing_was_used_when_nobody_looked() -> None:
 
 async def test_this_process_is_looked_at_as_the_generator() -> None:
     before = time.monotonic()
-    async with Looks(dict) as looks:
+    async with UsageSamples(dict) as looks:
         worked = time.process_time() + 0.2
         while time.process_time() < worked:
             pass

@@ -13,7 +13,7 @@ from parley.loadtest import generator
 from parley.loadtest.arrivals import arrivals
 from parley.loadtest.faults import Faults, TokenFaults
 from parley.loadtest.measures import Measures
-from parley.loadtest.plan import Plan
+from parley.loadtest.plan import LoadPlan
 from parley.loadtest.processes import run
 from tests.parley.loadtest.fake_service import (
     FakeService,
@@ -33,7 +33,7 @@ _NOISE = 0.25
 async def measured(serve: Serve, of_service: dict[str, Any] | None = None, **of_plan: Any) -> Measures:
     async with fake_service(serve, **of_service or {}) as service:
         plan = {"sessions": 1, "messages": 1, "duration": 0, "drain": 0.5, "echo": True, **of_plan}
-        return await run(Plan(service.url, **plan))
+        return await run(LoadPlan(service.url, **plan))
 
 
 class Stall:
@@ -67,7 +67,7 @@ async def test_latency_counts_from_when_a_message_was_due_while_earlier_ones_hav
 ) -> None:
     stall = 1.0
     async with fake_service(Stall(stall)) as service:
-        plan = Plan(service.url, mode="open", rate=60, duration=1.5, echo=True, **{"sessions": 4, **how})
+        plan = LoadPlan(service.url, mode="open", rate=60, duration=1.5, echo=True, **{"sessions": 4, **how})
         measures = await run(plan)
 
     dues = sorted(

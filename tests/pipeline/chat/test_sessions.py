@@ -20,8 +20,8 @@ from pipeline.chat.results import (
     Opened,
     Queued,
     Refused,
-    Running,
     Stale,
+    TurnRunning,
 )
 from pipeline.chat.sessions import Sessions, session_key
 from pipeline.errors import SessionGone
@@ -145,7 +145,7 @@ async def test_an_entry_that_opened_a_turn_opens_it_again_but_adds_nothing(
 async def test_another_entry_with_the_same_message_sends_nothing(sessions: Sessions, token: str) -> None:
     message = inbound(token, "hi")
     await sessions.accept(message, "ingest:0:1")
-    assert await sessions.accept(message, "ingest:0:2") == Running()
+    assert await sessions.accept(message, "ingest:0:2") == TurnRunning()
     frame = (await closed(sessions, answer(token, message.id, "hello"))).frame
     assert await sessions.accept(message, "ingest:0:1") == Ended(frame, duplicate=False)
     assert await sessions.accept(message, "ingest:0:2") == Ended(frame, duplicate=True)

@@ -23,9 +23,9 @@ from pipeline.chat.results import (
     Partial,
     Queued,
     Refused,
-    Running,
     Stale,
     Stopped,
+    TurnRunning,
 )
 from pipeline.chat.sessions import Sessions, session_key
 from pipeline.redis.client import connect, execute
@@ -89,7 +89,7 @@ class Talk:
         return [message["msg"] for message in await self.messages()]
 
     async def missed(self, after: str) -> list[str]:
-        view = await self.sessions.look(self.token, after)
+        view = await self.sessions.snapshot(self.token, after)
         assert view is not None
         assert view.resumed
         assert view.finished is not None
@@ -170,7 +170,7 @@ async def test_a_regenerate_twice_under_one_id_happens_once(talk: Talk) -> None:
     await talk.say("hi", "one")
     await talk.regenerate("r1", "ingest:0:1")
     assert await talk.regenerate("r1", "ingest:0:1") == Opened("r1")
-    assert await talk.regenerate("r1", "ingest:0:2") == Running()
+    assert await talk.regenerate("r1", "ingest:0:2") == TurnRunning()
     frame = await talk.end("r1", "two", "deliver:0:1")
     assert await talk.end("r1", "three", "deliver:0:1") == frame
     assert await talk.regenerate("r1", "ingest:0:2") == Ended(frame, duplicate=True)
@@ -234,7 +234,7 @@ async def test_a_run_keeps_what_it_says_for_those_who_join_until_the_turn_ends(
         run.say(piece)
 
     async def kept() -> bool:
-        view = await talk.sessions.look(talk.token)
+        view = await talk.sessions.snapshot(talk.token)
         return view is not None and view.partial == Partial("m-hi", run.number, "Grüß dich 🦊")
 
     await eventually(kept, "all is kept")
@@ -264,7 +264,7 @@ async def test_a_later_run_shuts_out_an_earlier_one(talk: Talk, runs: Runs) -> N
     new.say("new")
     old.say("old")
     await eventually(lambda: stale, "the old run hears of it")
-    view = await talk.sessions.look(talk.token)
+    view = await talk.sessions.snapshot(talk.token)
     assert view is not None
     assert view.partial == Partial("m-hi", new.number, "new")
 
@@ -295,7 +295,7 @@ async def test_a_client_that_comes_back_gets_what_ended_since(talk: Talk) -> Non
     assert await talk.missed(first["id"]) == ["2", "too slow", "4"]
     assert await talk.missed("m-two") == ["2", "too slow", "4"]
     assert await talk.missed("m-three") == ["too slow", "4"]
-    view = await talk.sessions.look(talk.token, failed["id"])
+    view = await talk.sessions.snapshot(talk.token, failed["id"])
     assert view is not None
     assert not view.resumed
 
@@ -316,7 +316,7 @@ async def test_a_client_that_comes_back_gets_an_answer_that_replaced_what_it_has
     await talk.regenerate("r1")
     assert await talk.missed("r1") == []
     second = await talk.end("r1", "1b")
-    view = await talk.sessions.look(talk.token, first["id"])
+    view = await talk.sessions.snapshot(talk.token, first["id"])
     assert view is not None
     assert view.finished == [second]
     assert await talk.missed("r1") == ["1b"]
@@ -329,7 +329,7 @@ async def test_a_client_that_comes_back_gets_an_answer_that_replaced_what_it_has
 async def test_an_unknown_id_gets_the_whole_history(talk: Talk) -> None:
     await talk.say("one", "1")
     await talk.say("two", "2")
-    view = await talk.sessions.look(talk.token, "nobody-knows")
+    view = await talk.sessions.snapshot(talk.token, "nobody-knows")
     assert view is not None
     assert not view.resumed
     assert view.finished is not None
@@ -340,7 +340,7 @@ async def test_an_unknown_id_gets_the_whole_history(talk: Talk) -> None:
 async def test_what_a_client_says_to_have_does_not_wait_for_it_any_more(talk: Talk) -> None:
     first = await talk.say("one", "1")
     second = await talk.say("two", "2")
-    view = await talk.sessions.look(talk.token, first["id"])
+    view = await talk.sessions.snapshot(talk.token, first["id"])
     assert view is not None
     assert view.earlier == {first["id"]}
     assert view.finished == [second]
@@ -359,7 +359,7 @@ async def test_a_client_that_was_away_for_long_gets_all_of_it(talk: Talk, redis:
     )
     missed = await talk.missed(first["id"])
     assert missed == [second["msg"], *(str(number) for number in range(100))]
-    view = await talk.sessions.look(talk.token, since=second["timestamp"])
+    view = await talk.sessions.snapshot(talk.token, since=second["timestamp"])
     assert view is not None
     assert view.finished is not None
     # With what no socket has taken, whenever that was.

@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, ResponseError, TimeoutError  # noqa: A004
 
 from parley.local.embedded import EmbeddedRedis
-from pipeline.redis.client import connect, connect_reader, execute, outlasting
+from pipeline.redis.client import connect, connect_reader, execute, retry_until_available
 
 
 class Flaky:
@@ -29,21 +29,21 @@ async def test_an_operation_is_repeated_until_redis_is_back() -> None:
     flaky = Flaky(
         ConnectionError(), TimeoutError(), BusyLoadingError(), ReadOnlyError(), ConnectionResetError()
     )
-    assert await outlasting(flaky) == "done"
+    assert await retry_until_available(flaky) == "done"
     assert flaky.calls == 6
 
 
 async def test_an_error_of_the_operation_itself_is_raised_at_once() -> None:
     flaky = Flaky(ResponseError("WRONGTYPE"))
     with pytest.raises(ResponseError):
-        await outlasting(flaky)
+        await retry_until_available(flaky)
     assert flaky.calls == 1
 
 
 async def test_an_operation_waits_for_memory_too(own_redis: EmbeddedRedis) -> None:
     client = connect(own_redis.url)
     await client.config_set("maxmemory", "1")
-    waiting = asyncio.create_task(outlasting(lambda: client.set("key", "value")))
+    waiting = asyncio.create_task(retry_until_available(lambda: client.set("key", "value")))
     await asyncio.wait([waiting], timeout=0.2)
     assert not waiting.done()
 
@@ -56,7 +56,7 @@ async def test_an_operation_waits_for_memory_too(own_redis: EmbeddedRedis) -> No
 async def test_patience_ends() -> None:
     flaky = Flaky(*(ConnectionError() for _ in range(1000)))
     with pytest.raises(ConnectionError):
-        await outlasting(flaky, patience=0.1)
+        await retry_until_available(flaky, patience=0.1)
     assert flaky.calls > 1
 
 

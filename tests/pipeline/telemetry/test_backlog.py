@@ -10,7 +10,7 @@ from pipeline.telemetry.stages.backlog import LONGEST_WAIT, Pressure, waiting_in
 def look(pressure: Pressure, *looks: int) -> list[int | None]:
     answers = []
     for second, waiting in enumerate(looks):
-        pressure.look(float(second), {"infer": waiting})
+        pressure.update(float(second), {"infer": waiting})
         answers.append(pressure.retry_after)
     return answers
 

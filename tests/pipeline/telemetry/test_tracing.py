@@ -22,7 +22,7 @@ from pipeline.chat.records import Inbound, Turn
 from pipeline.telemetry import tracing
 from pipeline.telemetry.logs import add_message
 from pipeline.telemetry.stages.work import WorkSensor
-from pipeline.worker.stage import Stage, attempt
+from pipeline.worker.stage import Stage, run_with_retries
 from pipeline.worker.topics import send
 
 # All of a stage that an attempt needs, unless its message was replayed.
@@ -83,7 +83,7 @@ async def test_a_message_s_trace_goes_on_from_the_web_through_the_stages(spans: 
     async def handle(turn: Turn, _entry: str) -> None:
         await send(infer, turn)
 
-    await attempt(STAGE, event(Turn(token="t", turn=message_id), enrich.headers[0]), handle, nothing)
+    await run_with_retries(STAGE, event(Turn(token="t", turn=message_id), enrich.headers[0]), handle, nothing)
     (first,) = named(spans, "send ingest")
     (second,) = named(spans, "process enrich")
     assert first.context.trace_id == second.context.trace_id == tracing.trace_id_of(message_id)
@@ -107,8 +107,10 @@ async def test_a_message_that_another_turn_sends_on_stays_in_its_own_trace(
     async def handle(_turn: Turn, _entry: str) -> None:
         await send(topic, Turn(token="t", turn=waiting))
 
-    await attempt(STAGE, event(Turn(token="t", turn="another"), None), handle, nothing)
-    await attempt(STAGE, event(Turn(token="t", turn=waiting), topic.headers[0], offset=8), nothing, nothing)
+    await run_with_retries(STAGE, event(Turn(token="t", turn="another"), None), handle, nothing)
+    await run_with_retries(
+        STAGE, event(Turn(token="t", turn=waiting), topic.headers[0], offset=8), nothing, nothing
+    )
     (first,) = named(spans, "send ingest")
     second = named(spans, "process enrich")[-1]
     assert second.context.trace_id == first.context.trace_id
@@ -124,7 +126,9 @@ async def test_the_attempts_at_a_message_are_linked_and_tell_of_an_error_only_it
 
     failed = STAGE.work.failed
     for attempts in range(3):
-        await attempt(STAGE, event(Turn(token="t", turn="m"), None, attempts=attempts), handle, nothing)
+        await run_with_retries(
+            STAGE, event(Turn(token="t", turn="m"), None, attempts=attempts), handle, nothing
+        )
     assert STAGE.work.failed - failed == 3
     tries = named(spans, "process enrich")
     assert [span.attributes["parley.attempt"] for span in tries if span.attributes] == [1, 2, 3]
@@ -142,7 +146,7 @@ async def test_the_attempts_at_a_message_are_linked_and_tell_of_an_error_only_it
 async def test_a_header_that_cannot_be_read_leaves_the_message_its_trace(
     spans: InMemorySpanExporter, header: bytes
 ) -> None:
-    await attempt(STAGE, event(Turn(token="t", turn="m"), {"traceparent": header}), nothing, nothing)
+    await run_with_retries(STAGE, event(Turn(token="t", turn="m"), {"traceparent": header}), nothing, nothing)
     (span,) = named(spans, "process enrich")
     assert span.context.trace_id == tracing.trace_id_of("m")
 
@@ -187,7 +191,7 @@ async def test_a_line_of_the_log_names_the_message_and_its_trace(spans: InMemory
         lines.append(add_message(None, "info", {"event": "at work"}))
 
     async def one(turn: str) -> None:
-        await attempt(STAGE, event(Turn(token="t", turn=turn), None), handle, nothing)
+        await run_with_retries(STAGE, event(Turn(token="t", turn=turn), None), handle, nothing)
 
     await asyncio.gather(one("m-1"), one("m-2"))
     assert [line["message_id"] for line in lines] == ["m-1", "m-2"]

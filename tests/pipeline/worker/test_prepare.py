@@ -60,4 +60,4 @@ async def test_a_prepared_producer_asks_nothing_about_a_topic_when_a_message_com
     finally:
         await app.producer.stop()
         transport: Any = app.transport
-        await transport.link.server.aclose()
+        await transport.context.server.aclose()

@@ -14,13 +14,13 @@ from faust_redis.log.topics import TopicRegistry
 from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import Server
 
-__all__ = ["Link"]
+__all__ = ["TransportContext"]
 
-_links: WeakKeyDictionary[AppT, dict[str, Link]] = WeakKeyDictionary()
+_contexts: WeakKeyDictionary[AppT, dict[str, TransportContext]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
-class Link:
+class TransportContext:
     """One pool, the scripts bound to it, what is known about topics, and who may write to changelogs.
 
     Attributes:
@@ -34,12 +34,13 @@ class Link:
     changelogs: Changelogs
 
     @classmethod
-    def of(cls, app: AppT, address: str, connect: Callable[[], Server]) -> Link:
-        """Return the link of an app to an address; Faust makes a transport each for consumer and producer."""
-        links = _links.setdefault(app, {})
-        if address not in links:
+    def of(cls, app: AppT, address: str, connect: Callable[[], Server]) -> TransportContext:
+        """Return the context of an app for an address; Faust makes one transport each for consumer and
+        producer."""
+        contexts = _contexts.setdefault(app, {})
+        if address not in contexts:
             server = connect()
             scripts = Scripts(server.commands)
             topics, changelogs = TopicRegistry(app, scripts), Changelogs(app, server, scripts)
-            links[address] = cls(server, server.commands, scripts, topics, changelogs)
-        return links[address]
+            contexts[address] = cls(server, server.commands, scripts, topics, changelogs)
+        return contexts[address]

@@ -16,10 +16,10 @@ from faust.types.transports import ConductorT, ConsumerT, ProducerT
 
 from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.consumer import Consumer
-from faust_redis.context import Link
+from faust_redis.context import TransportContext
 from faust_redis.errors import UnsupportedSettingError
 from faust_redis.fastpath.stream import Stream
-from faust_redis.fastpath.topic import ShortWay
+from faust_redis.fastpath.topic import FastPathInstaller
 from faust_redis.producing.producer import Producer
 from faust_redis.redis.servers import server_at
 
@@ -71,14 +71,16 @@ class Transport(base.Transport):
         # Not by the setting's own name, as Faust warns of one that is set after it was read.
         if conf._Stream is faust.Stream:
             conf._Stream = Stream
-        self.app.sensors.add(ShortWay())
+        self.app.sensors.add(FastPathInstaller())
         self.addresses = [str(url) for url in self.url]
         self._login = _login(self.app.conf.broker_credentials, self.app.conf.ssl_context)
 
     @property
-    def link(self) -> Link:
+    def context(self) -> TransportContext:
         """What the consumer and the producer of one app share: the pool, the scripts, the topics."""
-        return Link.of(self.app, ";".join(self.addresses), lambda: server_at(self.addresses, **self._login))
+        return TransportContext.of(
+            self.app, ";".join(self.addresses), lambda: server_at(self.addresses, **self._login)
+        )
 
 
 def _login(credentials: CredentialsT | None, context: ssl.SSLContext | None) -> dict[str, Any]:

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["end"]
+__all__ = ["cancel_and_wait"]
 
 #: Seconds between requests to end; a task that cleans up gets the next one only if it takes longer.
 AGAIN: Final = 0.1
 
 
-async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
+async def cancel_and_wait(tasks: Iterable[asyncio.Future[Any]]) -> None:
     """Cancel tasks until they are done; whatever they raise is dropped.
 
     Once is not enough: before Python 3.12 ``asyncio.wait_for`` may swallow a cancellation that comes together

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from faust.types import TP, EventT, StreamT
 
-from faust_redis.fastpath.sensors import Inner
+from faust_redis.fastpath.sensors import InternalSensor
 
 if TYPE_CHECKING:
     from faust_redis.consuming.consumer import Consumer
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["AbandonedEvents"]
 
 
-class AbandonedEvents(Inner):
+class AbandonedEvents(InternalSensor):
     """Takes back the acks of events whose agent was cancelled or whose stream was closed."""
 
     def __init__(self, consumer: Consumer) -> None:

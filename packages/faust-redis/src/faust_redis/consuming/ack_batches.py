@@ -9,7 +9,7 @@ from faust.types import TP
 from mode import get_logger
 
 from faust_redis.consuming.partitions import PartitionReader
-from faust_redis.context import Link
+from faust_redis.context import TransportContext
 from faust_redis.redis.commands import Command, is_unavailable
 from faust_redis.redis.scripts import NOT_OWNER
 
@@ -22,7 +22,7 @@ ACKS_PER_CALL: Final = 1000
 
 
 async def ack(
-    link: Link, reader: PartitionReader, group: str, offsets: Mapping[TP, Sequence[int]]
+    context: TransportContext, reader: PartitionReader, group: str, offsets: Mapping[TP, Sequence[int]]
 ) -> dict[TP, int]:
     """Ack offsets under the lease that the reader holds; a partition that has another owner refuses them.
 
@@ -38,12 +38,12 @@ async def ack(
     acked = {tp: found for tp, found in offsets.items() if found and tp in reader.queues}
     calls: list[tuple[TP, Command]] = []
     for tp, found in acked.items():
-        trimming = int((await link.topics.facts(tp.topic)).is_queue)
+        trimming = int((await context.topics.facts(tp.topic)).is_queue)
         for at in range(0, len(found), ACKS_PER_CALL):
             ids = [f"0-{offset}" for offset in found[at : at + ACKS_PER_CALL]]
             fixed = (group, reader.lease, trimming)
-            calls.append((tp, link.scripts.command("ack", reader.lease_keys(tp), *fixed, *ids)))
-    results = await link.scripts.run("ack", [command for _, command in calls], link.server.stream)
+            calls.append((tp, context.scripts.command("ack", reader.lease_keys(tp), *fixed, *ids)))
+    results = await context.scripts.run("ack", [command for _, command in calls], context.server.stream)
     for (tp, _), result in zip(calls, results, strict=True):
         if isinstance(result, Exception) and is_unavailable(result):
             raise result

@@ -20,7 +20,7 @@ from faust_redis.redis.commands import Outage, is_unavailable
 
 if TYPE_CHECKING:
     from faust_redis.producing.producer import Producer
-    from faust_redis.producing.send_queue import Refusal
+    from faust_redis.producing.send_queue import SendRefusal
 
 __all__ = ["Acking"]
 
@@ -103,7 +103,7 @@ class Acking(Positions):
             # What the agents sent while they worked on these events must be safe first.
             await self.confirm()
             self._fail_refused(taken)
-            committed = await ack(self._link, self.reader, self.app.conf.id, taken)
+            committed = await ack(self._context, self.reader, self.app.conf.id, taken)
         except BaseException as error:
             for tp, offsets in taken.items():
                 self._acked[tp].extend(offsets)
@@ -140,7 +140,7 @@ class Acking(Positions):
             refusal.is_unseen()
 
     @property
-    def _refused(self) -> dict[Message, list[Refusal]]:
+    def _refused(self) -> dict[Message, list[SendRefusal]]:
         return cast("Producer", self.app.producer).refused
 
     async def confirm(self) -> None:

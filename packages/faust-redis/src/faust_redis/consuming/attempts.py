@@ -18,7 +18,7 @@ from faust.types import TP, AgentT, Message
 from mode import get_logger
 
 from faust_redis.consuming.partitions import PartitionReader
-from faust_redis.context import Link
+from faust_redis.context import TransportContext
 from faust_redis.log.dead_letters import LIMIT, MAX_AGE
 from faust_redis.log.entries import Record
 from faust_redis.log.keys import dead_key
@@ -59,9 +59,11 @@ class Worker(Protocol):
 class Attempts:
     """The failed events of one consumer."""
 
-    def __init__(self, worker: Worker, link: Link, reader: PartitionReader, group: str) -> None:
+    def __init__(
+        self, worker: Worker, context: TransportContext, reader: PartitionReader, group: str
+    ) -> None:
         self._worker = worker
-        self._link = link
+        self._context = context
         self._reader = reader
         self._group = group
         self._waiting: list[tuple[float, int, TP, Record]] = []
@@ -109,7 +111,9 @@ class Attempts:
         except TimeoutError:
             return  # stopping without Redis: the entry stays pending for its next owner
         async with self._counting:
-            attempts, dead = await self._worker.persist(lambda: self._link.scripts.call("fail", keys, *fixed))
+            attempts, dead = await self._worker.persist(
+                lambda: self._context.scripts.call("fail", keys, *fixed)
+            )
         queue = self._reader.queues.get(tp)
         if attempts == NOT_OWNER or queue is None or self._reader.generation != generation:
             return  # as above

@@ -14,9 +14,9 @@ from faust_redis.log.keys import stream_key
 from faust_redis.redis.commands import is_unavailable
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.servers import Server
-from faust_redis.tasks import end
+from faust_redis.tasks import cancel_and_wait
 
-__all__ = ["Lane"]
+__all__ = ["BlockingRead"]
 
 _T = TypeVar("_T")
 
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 UNBLOCK_INTERVAL: Final = 0.05
 
 
-class Lane:
+class BlockingRead:
     """One read after the other for partitions that one command can read.
 
     Attributes:
@@ -68,7 +68,7 @@ class Lane:
             if not isinstance(error, ResponseError) or is_unavailable(error):
                 await self._disconnect()
             if isinstance(error, Exception) and is_unavailable(error):
-                await self._server.relearn()
+                await self._server.refresh_topology()
             raise
 
     def interrupt(self) -> None:
@@ -97,7 +97,7 @@ class Lane:
     async def close(self) -> None:
         """Give up the read and the connection."""
         read, self.read = self.read, None
-        await end((*self._unblocking, *((read,) if read is not None else ())))
+        await cancel_and_wait((*self._unblocking, *((read,) if read is not None else ())))
         await self._disconnect()
 
     @property

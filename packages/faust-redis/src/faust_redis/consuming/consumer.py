@@ -33,13 +33,13 @@ from faust_redis.consuming.housekeeping import (
     HOUSEKEEPING_INTERVAL,
     expire_entries,
     expire_tombstones,
-    with_strays,
+    partitions_with_stray_entries,
 )
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.positions import RETRY_DELAY
 from faust_redis.consuming.replies import ReplyConsumer
-from faust_redis.fastpath.gc_tuning import set_start_up_aside
-from faust_redis.fastpath.round_robin import in_turn
+from faust_redis.fastpath.gc_tuning import freeze_startup_objects
+from faust_redis.fastpath.round_robin import round_robin
 from faust_redis.log.entries import Record
 from faust_redis.log.keys import GroupKeys
 from faust_redis.membership.member import GroupMember, MemberState
@@ -55,7 +55,7 @@ logger = get_logger(__name__)
 
 #: Part of the rebalance time-out for which agents are waited for. With all of it the member would be put out
 #: for being late, just before it has let go, and its coming back would be one more rebalance for everybody.
-PATIENCE: Final = 0.8
+DRAIN_FRACTION: Final = 0.8
 _T = TypeVar("_T")
 
 
@@ -67,19 +67,19 @@ class Consumer(Acking):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._link = cast("Transport", self.transport).link
+        self._context = cast("Transport", self.transport).context
         self.member_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
         conf = self.app.conf
         self.member = GroupMember(
             self.app,
             self.member_id,
-            self._link,
+            self._context,
             on_revoked=self._revoke,
             on_assigned=self._assign,
             on_reset=self._forfeit,
         )
         self.reader = PartitionReader(
-            self._link,
+            self._context,
             conf.id,
             self.member_id,
             start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
@@ -89,7 +89,7 @@ class Consumer(Acking):
             room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
         )
         self._assignment: set[TP] = set()
-        self._attempts = Attempts(self, self._link, self.reader, conf.id)
+        self._attempts = Attempts(self, self._context, self.reader, conf.id)
         self._agent_errors = AgentErrors(self.fail, lambda: self.should_stop or self.app.should_stop)
         self.app.sensors.add(AbandonedEvents(self))
         self._last_turn = monotonic()
@@ -110,10 +110,10 @@ class Consumer(Acking):
             TopicMismatchError: A topic is recorded with another number of partitions.
         """
         if not self._probed:
-            await self.persist(partial(probe, self._link.server, GroupKeys.of(self.app.conf.id).state))
+            await self.persist(partial(probe, self._context.server, GroupKeys.of(self.app.conf.id).state))
             self._probed = True
         for topic in topics:
-            await self.persist(partial(self._link.topics.declare_to_read, topic))
+            await self.persist(partial(self._context.topics.declare_to_read, topic))
         if self.app.client_only:
             # It only waits for answers: entering the group would take work from those who do it.
             self._assignment = {TP(topic, 0) for topic in topics}
@@ -125,7 +125,7 @@ class Consumer(Acking):
 
     async def on_start(self) -> None:
         """Enter the group as soon as there is something to subscribe to."""
-        set_start_up_aside()
+        freeze_startup_objects()
         await super().on_start()
         if not self.app.client_only:
             self.member.start()
@@ -176,7 +176,7 @@ class Consumer(Acking):
         queues = {tp for tp in assigned if self._is_acked(tp.topic)}
         begin = assigned - queues - self.reader.logs.keys()
         self.reader.assign(queues, assigned - queues, generation)
-        await self.persist(partial(self._link.changelogs.take, self.member_id, generation, queues))
+        await self.persist(partial(self._context.changelogs.take, self.member_id, generation, queues))
         if self.reader.start == "$":
             for tp in begin:
                 if tp.topic != self._replies:  # an answer may have come before its reader
@@ -191,7 +191,7 @@ class Consumer(Acking):
             read = self.reader.logs.get(tp, 0)  # before the end is asked for, as reading goes on meanwhile
             end = await self._end_of(tp)
             if read > end:
-                facts = self._link.topics.known(tp.topic)
+                facts = self._context.topics.known(tp.topic)
                 if end > 1 or facts is None or not facts.retention:  # else it has expired
                     logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
                 self.reader.logs[tp] = 0
@@ -271,7 +271,7 @@ class Consumer(Acking):
         generation = self.app.consumer_generation_id
         for tp in records:
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-        order = in_turn(self.scheduler, records)
+        order = round_robin(self.scheduler, records)
         done = 0
         left: list[tuple[TP, Record]] = []
         held: set[TP] = set()
@@ -341,7 +341,7 @@ class Consumer(Acking):
 
         What is not done by then stays pending and is worked on again.
         """
-        deadline = monotonic() + self.member.rebalance_timeout * PATIENCE
+        deadline = monotonic() + self.member.rebalance_timeout * DRAIN_FRACTION
         while not self.should_stop and (begun := self._begun()):
             if monotonic() > deadline:
                 self.log.warning("%d events take too long, they will be worked on again", len(begun))
@@ -396,7 +396,9 @@ class Consumer(Acking):
             if not self.member.may_read:
                 continue
             with contextlib.suppress(*REDIS_ERRORS):  # reading says so, and this is looked at again soon
-                for tp in await with_strays(self._link, self.reader.queues, self.app.conf.id, self.member_id):
+                for tp in await partitions_with_stray_entries(
+                    self._context, self.reader.queues, self.app.conf.id, self.member_id
+                ):
                     self.reader.rewind(tp)
 
     @Service.task
@@ -404,7 +406,7 @@ class Consumer(Acking):
         async for _ in self.itertimer(HOUSEKEEPING_INTERVAL, name="housekeeping"):
             try:
                 await self._notice_new_beginnings()
-                await expire_entries(self._link, self.assignment())
-                await expire_tombstones(self._link, self.assignment())
+                await expire_entries(self._context, self.assignment())
+                await expire_tombstones(self._context, self.assignment())
             except REDIS_ERRORS as error:
                 self._housekeeping.tell(error)

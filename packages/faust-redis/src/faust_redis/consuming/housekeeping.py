@@ -7,10 +7,10 @@ from typing import Final
 
 from faust.types import TP
 
-from faust_redis.context import Link
+from faust_redis.context import TransportContext
 from faust_redis.log.keys import index_key, stream_key, tombstones_key
 
-__all__ = ["HOUSEKEEPING_INTERVAL", "expire_entries", "expire_tombstones", "with_strays"]
+__all__ = ["HOUSEKEEPING_INTERVAL", "expire_entries", "expire_tombstones", "partitions_with_stray_entries"]
 
 #: Seconds between looks for entries older than their topic's retention, for tombstones, and for logs that
 #: begin anew.
@@ -19,7 +19,9 @@ HOUSEKEEPING_INTERVAL: Final = 5.0
 RETENTION_PAGE: Final = 500
 
 
-async def with_strays(link: Link, tps: Iterable[TP], group: str, member_id: str) -> list[TP]:
+async def partitions_with_stray_entries(
+    context: TransportContext, tps: Iterable[TP], group: str, member_id: str
+) -> list[TP]:
     """Return the partitions of which a worker read entries after it had lost them; they are to be claimed.
 
     So are those whose group is gone.
@@ -28,39 +30,39 @@ async def with_strays(link: Link, tps: Iterable[TP], group: str, member_id: str)
         redis.exceptions.RedisError: Redis is away.
     """
     asked = list(tps)
-    calls = [link.scripts.command("strays", [stream_key(*tp)], group, member_id) for tp in asked]
-    replies = await link.scripts.run("strays", calls, link.server.stream)
+    calls = [context.scripts.command("strays", [stream_key(*tp)], group, member_id) for tp in asked]
+    replies = await context.scripts.run("strays", calls, context.server.stream)
     # A partition whose node does not answer is looked at again soon.
     return [tp for tp, reply in zip(asked, replies, strict=True) if isinstance(reply, int) and reply]
 
 
-async def expire_entries(link: Link, tps: Iterable[TP]) -> None:
+async def expire_entries(context: TransportContext, tps: Iterable[TP]) -> None:
     """Drop what is older than the retention of its topic, page by page.
 
     Raises:
         redis.exceptions.RedisError: Redis is away.
     """
     for tp in tps:
-        facts = link.topics.known(tp.topic)
+        facts = context.topics.known(tp.topic)
         if facts is not None and facts.retention:
             dropped = RETENTION_PAGE
             while dropped >= RETENTION_PAGE:
-                dropped = await link.scripts.call(
+                dropped = await context.scripts.call(
                     "expire_entries", [stream_key(*tp), index_key(*tp)], facts.retention, RETENTION_PAGE
                 )
 
 
-async def expire_tombstones(link: Link, tps: Iterable[TP]) -> None:
+async def expire_tombstones(context: TransportContext, tps: Iterable[TP]) -> None:
     """Drop the old tombstones of compacted topics that keep all else, page by page.
 
     Raises:
         redis.exceptions.RedisError: Redis is away.
     """
     for tp in tps:
-        facts = link.topics.known(tp.topic)
+        facts = context.topics.known(tp.topic)
         if facts is not None and facts.compacting and not facts.retention:
             keys = [stream_key(*tp), index_key(*tp), tombstones_key(*tp)]
-            kept = link.topics.tombstones_kept(tp.topic)
+            kept = context.topics.tombstones_kept(tp.topic)
             dropped = RETENTION_PAGE
             while dropped >= RETENTION_PAGE:
-                dropped = await link.scripts.call("expire_tombstones", keys, kept, RETENTION_PAGE)
+                dropped = await context.scripts.call("expire_tombstones", keys, kept, RETENTION_PAGE)

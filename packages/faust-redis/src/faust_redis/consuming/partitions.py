@@ -19,9 +19,9 @@ from faust.types import TP, Message
 from mode import get_logger
 from redis.exceptions import ResponseError
 
-from faust_redis.consuming.blocking_read import Lane
+from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.plans import Plan, Share, Streams, shares
-from faust_redis.context import Link
+from faust_redis.context import TransportContext
 from faust_redis.log.entries import Record, decode, offset_of
 from faust_redis.log.keys import attempts_key, lease_key, stream_key
 from faust_redis.redis.commands import BLOCK_MS, is_unavailable
@@ -30,7 +30,7 @@ from faust_redis.redis.scripts import NOT_OWNER
 __all__ = ["PartitionReader", "QueuePartition"]
 
 logger = get_logger(__name__)
-_Read = Callable[[Lane, Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
+_Read = Callable[[BlockingRead, Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
 
 #: Entries per partition and read. Enough to keep an agent busy, few enough to share out fairly.
 READ_COUNT: Final = 200
@@ -77,7 +77,7 @@ class PartitionReader:
 
     def __init__(
         self,
-        link: Link,
+        context: TransportContext,
         group: str,
         member_id: str,
         *,
@@ -85,7 +85,7 @@ class PartitionReader:
         read_count: int | None = None,
         room: int,
     ) -> None:
-        self.link = link
+        self.context = context
         self.group = group
         self.member_id = member_id
         self.start = start
@@ -95,8 +95,8 @@ class PartitionReader:
         self.queues: dict[TP, QueuePartition] = {}
         self.logs: dict[TP, int] = {}
         self.ends: dict[TP, int] = {}
-        self._queue_lanes: dict[str, Lane] = {}
-        self._log_lanes: dict[str, Lane] = {}
+        self._queue_lanes: dict[str, BlockingRead] = {}
+        self._log_lanes: dict[str, BlockingRead] = {}
         self._wakeup: asyncio.Future[None] | None = None
         self._plan: Plan | None = None
 
@@ -197,13 +197,13 @@ class PartitionReader:
         finally:
             timer.cancel()
 
-    def _lanes(self) -> list[Lane]:
+    def _lanes(self) -> list[BlockingRead]:
         return [*self._queue_lanes.values(), *self._log_lanes.values()]
 
     def _reads(self) -> list[asyncio.Task[dict[TP, list[Record]]]]:
         return [lane.read for lane in self._lanes() if lane.read is not None]
 
-    def _results(self, lanes: Iterable[Lane]) -> dict[TP, list[Record]]:
+    def _results(self, lanes: Iterable[BlockingRead]) -> dict[TP, list[Record]]:
         """Return what finished reads brought; the error of one waits for a call that has nothing else."""
         records: dict[TP, list[Record]] = {}
         for lane in lanes:
@@ -241,7 +241,7 @@ class PartitionReader:
 
     def interrupt(self, active: set[TP]) -> None:
         """End blocking reads that do not cover these partitions, so that the next ones do."""
-        too_small: set[Lane] = set()
+        too_small: set[BlockingRead] = set()
         for lanes, owned in ((self._queue_lanes, self.queues), (self._log_lanes, self.logs)):
             for tp in active & owned.keys():
                 lane = lanes.get(self._lane_of(tp))
@@ -269,7 +269,7 @@ class PartitionReader:
             await lane.close()
 
     def _lane_of(self, tp: TP) -> str:
-        return self.link.server.lane(stream_key(*tp))
+        return self.context.server.lane(stream_key(*tp))
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
@@ -293,7 +293,7 @@ class PartitionReader:
         # What is acked, on another connection, while this page is under way may still be on it.
         handed_on = set(partition.in_flight)
         partition.rewound = False
-        answer = await self.link.scripts.call(
+        answer = await self.context.scripts.call(
             "take_over",
             self.lease_keys(tp),
             self.group,
@@ -332,15 +332,15 @@ class PartitionReader:
             self._advance(tp, records)
         return records
 
-    def _start_reads(self, lanes: dict[str, Lane], wanted: Iterable[Share], read: _Read) -> None:
+    def _start_reads(self, lanes: dict[str, BlockingRead], wanted: Iterable[Share], read: _Read) -> None:
         for share in wanted:
             lane = lanes.get(share.lane)
             if lane is None:
-                lane = lanes[share.lane] = Lane(self.link.server)
+                lane = lanes[share.lane] = BlockingRead(self.context.server)
             if lane.read is None:
                 lane.start(share.tps, partial(read, lane, share.streams), self._wake)
 
-    async def _read_queues(self, lane: Lane, streams: Streams) -> dict[TP, list[Record]]:
+    async def _read_queues(self, lane: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
@@ -370,7 +370,7 @@ class PartitionReader:
             self._advance(tp, records[tp])
         return records
 
-    async def _read_logs(self, lane: Lane, streams: Streams) -> dict[TP, list[Record]]:
+    async def _read_logs(self, lane: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
         reply = await lane.block(
             "XREAD", "COUNT", self.read_count, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after

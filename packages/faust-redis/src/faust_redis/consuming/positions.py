@@ -12,7 +12,7 @@ from faust.types import TP
 from redis.exceptions import ResponseError
 
 from faust_redis.consuming.partitions import PartitionReader
-from faust_redis.context import Link
+from faust_redis.context import TransportContext
 from faust_redis.log.entries import offset_of
 from faust_redis.log.keys import stream_key
 from faust_redis.redis.commands import Outage, execute, is_unavailable
@@ -29,7 +29,7 @@ class Positions(base.Consumer):
     """The part of the consumer that looks, and moves nothing but the places where logs are read."""
 
     reader: PartitionReader
-    _link: Link
+    _context: TransportContext
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,7 +66,7 @@ class Positions(base.Consumer):
         offsets = {}
         for tp in partitions:
             command = ("XRANGE", stream_key(*tp), "-", "+", "COUNT", 1)
-            first = await self.persist(partial(execute, self._link.redis, *command))
+            first = await self.persist(partial(execute, self._context.redis, *command))
             offset = offset_of(first[0][0]) if first else await self._end_of(tp)
             # Faust asks for the end first, and takes it for a fault if all that was there by then has made
             # way for later entries.
@@ -79,19 +79,19 @@ class Positions(base.Consumer):
         With this the recovery of tables begins: those that know other things than their changelogs are
         emptied first.
         """
-        changelogs = self._link.changelogs
+        changelogs = self._context.changelogs
         ends = {tp: await self._end_of(tp) for tp in {*partitions, *changelogs.known()}}
-        changelogs.forget_astray(ends)
+        changelogs.rebuild_diverged(ends)
         self._ends_told = {tp: ends[tp] for tp in partitions}
         return dict(self._ends_told)
 
     async def _end_of(self, tp: TP) -> int:
         command = ("XREVRANGE", stream_key(*tp), "+", "-", "COUNT", 1)
-        last = await self.persist(partial(execute, self._link.redis, *command))
+        last = await self.persist(partial(execute, self._context.redis, *command))
         if last:
             return offset_of(last[0][0]) + 1
         try:
-            facts = await self.persist(partial(self._link.redis.xinfo_stream, stream_key(*tp)))
+            facts = await self.persist(partial(self._context.redis.xinfo_stream, stream_key(*tp)))
         except ResponseError:
             return 1
         # Empty, but not new: all its entries were older than its retention.
@@ -103,14 +103,14 @@ class Positions(base.Consumer):
 
     def topic_partitions(self, topic: str) -> int | None:
         """Return the number of partitions of a topic, ``None`` if it is not known yet."""
-        facts = self._link.topics.known(topic)
+        facts = self._context.topics.known(topic)
         return facts.partitions if facts else None
 
     def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
         """Return the partition of a key, or the one given; ``None`` if the topic is not known yet."""
-        if self._link.topics.known(topic) is None:
+        if self._context.topics.known(topic) is None:
             return None
-        return partition if partition is not None else self._link.topics.partition_for(topic, key)
+        return partition if partition is not None else self._context.topics.partition_for(topic, key)
 
     async def persist(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """Repeat a call that may be run twice until Redis answers.

@@ -10,7 +10,7 @@ from faust.serializers.registry import Registry
 from faust.serializers.schemas import Schema
 from faust.types import AppT, SchemaT
 
-from faust_redis.fastpath.overrides import is_as_made
+from faust_redis.fastpath.overrides import is_unmodified
 
 __all__ = ["keeps_bytes", "key_loader", "value_loader"]
 
@@ -21,9 +21,9 @@ def keeps_bytes(app: AppT, schema: SchemaT[Any, Any] | None) -> bool:
     """Tell whether keys and values that are bytes are sent as they are, and the headers with them."""
     return (
         isinstance(schema, Schema)
-        and is_as_made(schema, Schema, "dumps_key", "dumps_value")
-        and is_as_made(schema, Schema, "on_dumps_key_prepare_headers", "on_dumps_value_prepare_headers")
-        and is_as_made(app.serializers, Registry, "dumps_key", "dumps_value", "_serializer")
+        and is_unmodified(schema, Schema, "dumps_key", "dumps_value")
+        and is_unmodified(schema, Schema, "on_dumps_key_prepare_headers", "on_dumps_value_prepare_headers")
+        and is_unmodified(app.serializers, Registry, "dumps_key", "dumps_value", "_serializer")
     )
 
 
@@ -33,7 +33,7 @@ def key_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:
     The loader raises :class:`UnicodeDecodeError` for what is no text.
     """
     registry: Any = app.serializers
-    if not (is_as_made(schema, Schema, "loads_key") and is_as_made(registry, Registry, "loads_key")):
+    if not (is_unmodified(schema, Schema, "loads_key") and is_unmodified(registry, Registry, "loads_key")):
         return None
     return _loader(registry, schema.key_type, schema.key_serializer or registry.key_serializer)
 
@@ -41,14 +41,16 @@ def key_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:
 def value_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:
     """Return what reads the value of a message, as :func:`key_loader` does for its key."""
     registry: Any = app.serializers
-    if not (is_as_made(schema, Schema, "loads_value") and is_as_made(registry, Registry, "loads_value")):
+    if not (
+        is_unmodified(schema, Schema, "loads_value") and is_unmodified(registry, Registry, "loads_value")
+    ):
         return None
     serializer = registry._serializer(schema.value_type, schema.value_serializer, registry.value_serializer)
     return _loader(registry, schema.value_type, serializer)
 
 
 def _loader(registry: Any, kind: Any, serializer: Any) -> _Load | None:
-    if not is_as_made(registry, Registry, "_loads", "_prepare_payload", "_serializer"):
+    if not is_unmodified(registry, Registry, "_loads", "_prepare_payload", "_serializer"):
         return None
     if serializer and not (serializer == "raw" and type(get_codec("raw")) is raw):
         return None

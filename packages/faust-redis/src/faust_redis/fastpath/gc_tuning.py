@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-__all__ = ["set_start_up_aside"]
+__all__ = ["freeze_startup_objects"]
 
 #: New objects before the collector looks through them. Python's own 700 are a hundred messages, whose objects
 #: are nearly all in use still.
@@ -14,7 +14,7 @@ NEW_OBJECTS: Final = 10_000
 _done = False
 
 
-def set_start_up_aside() -> None:
+def freeze_startup_objects() -> None:
     """Have the collector leave alone what is there now, and look more seldom at what is new.
 
     Only the first call of a process does anything.

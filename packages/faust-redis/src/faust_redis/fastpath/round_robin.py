@@ -10,12 +10,12 @@ from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 from faust.types.transports import SchedulingStrategyT
 
-__all__ = ["in_turn"]
+__all__ = ["round_robin"]
 
 _T = TypeVar("_T")
 
 
-def in_turn(strategy: SchedulingStrategyT, records: Mapping[TP, list[_T]]) -> list[tuple[TP, _T]]:
+def round_robin(strategy: SchedulingStrategyT, records: Mapping[TP, list[_T]]) -> list[tuple[TP, _T]]:
     """Return records with their partitions, in the order of the app's ``ConsumerScheduler``.
 
     What Faust's own strategy comes to for a single topic, one record of each partition after the other, is

@@ -14,15 +14,15 @@ from faust.sensors.base import Sensor, SensorDelegate
 from faust.sensors.monitor import Monitor
 from faust.types import TP, AppT
 
-from faust_redis.fastpath.overrides import is_as_made
+from faust_redis.fastpath.overrides import is_unmodified
 
-__all__ = ["Inner", "Sensing"]
+__all__ = ["InternalSensor", "Sensing"]
 
 
 _EVENT_STEPS: Final = ("on_stream_event_in", "on_stream_event_out")
 
 
-class Inner(Sensor):
+class InternalSensor(Sensor):
     """A sensor of the transport itself, for what does not take its own short ways."""
 
 
@@ -55,17 +55,17 @@ class Sensing:
             self.messages = self._only(self._caring("on_message_in", "on_message_out"))
             caring = self._caring(*_EVENT_STEPS)
             counting = [
-                _Counts(each) if is_as_made(each, Monitor, *_EVENT_STEPS) else each for each in caring
+                _Counts(each) if is_unmodified(each, Monitor, *_EVENT_STEPS) else each for each in caring
             ]
             self.events = _Several(counting) if len(counting) > 1 else self._only(counting)
             self.sends = self._only(self._caring("on_send_initiated", "on_send_completed", "on_send_error"))
-            self.sends_are_seen = not is_as_made(self.sends, Monitor, "on_send_initiated")
+            self.sends_are_seen = not is_unmodified(self.sends, Monitor, "on_send_initiated")
 
     def _caring(self, *steps: str) -> list[Any]:
         return [
             each
             for each in self._known or ()
-            if not (isinstance(each, Inner) or is_as_made(each, Sensor, *steps))
+            if not (isinstance(each, InternalSensor) or is_unmodified(each, Sensor, *steps))
         ]
 
     def _only(self, sensors: list[Any]) -> Any:

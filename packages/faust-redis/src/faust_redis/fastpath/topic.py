@@ -12,14 +12,14 @@ from faust.types.core import HeadersArg, K, V
 from faust.types.tuples import MessageSentCallback, _get_len
 
 from faust_redis.fastpath.codecs import keeps_bytes
-from faust_redis.fastpath.overrides import is_as_made
-from faust_redis.fastpath.sensors import Inner
+from faust_redis.fastpath.overrides import is_unmodified
+from faust_redis.fastpath.sensors import InternalSensor
 from faust_redis.producing.producer import Producer
 
-__all__ = ["ShortWay"]
+__all__ = ["FastPathInstaller"]
 
 
-class ShortWay(Inner):
+class FastPathInstaller(InternalSensor):
     """Sees topics at their first message and makes them take the short way from then on.
 
     Topics are made when a program is loaded, long before its broker's driver is. Subclasses of Faust's topic
@@ -39,7 +39,7 @@ class Topic(faust.Topic):
 
     @cached_property
     def _keeps_bytes(self) -> bool:
-        as_made = is_as_made(self, faust.Topic, "prepare_key", "prepare_value")
+        as_made = is_unmodified(self, faust.Topic, "prepare_key", "prepare_value")
         return as_made and keeps_bytes(self.app, self.schema)
 
     async def send(

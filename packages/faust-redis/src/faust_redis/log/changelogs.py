@@ -44,7 +44,7 @@ class Changelogs:
         self._scripts = scripts
         self._owned: frozenset[TP] = frozenset()
         self._lease = UNFENCED
-        self._astray: set[TP] = set()
+        self._diverged: set[TP] = set()
 
     async def take(self, member_id: str, generation: int, queues: Iterable[TP]) -> None:
         """Take the leases of the changelogs that a generation's assignment gives this member.
@@ -84,13 +84,13 @@ class Changelogs:
         if table is None or not self._lease:
             return UNFENCED
         if tp not in self._owned and not (table.is_global or table.use_partitioner):
-            self.went_astray(tp)
+            self.mark_diverged(tp)
             raise NotOwnerError(*tp)
         return self._lease
 
-    def went_astray(self, tp: TP) -> None:
+    def mark_diverged(self, tp: TP) -> None:
         """Note that a table has a change here that its changelog has refused."""
-        self._astray.add(tp)
+        self._diverged.add(tp)
 
     def known(self) -> dict[TP, int]:
         """Return up to which offset the tables know their changelogs."""
@@ -101,7 +101,7 @@ class Changelogs:
                     known[tp] = max(offset, known.get(tp, 0))
         return known
 
-    def forget_astray(self, ends: Mapping[TP, int]) -> None:
+    def rebuild_diverged(self, ends: Mapping[TP, int]) -> None:
         """Empty the tables that know other things than their changelogs; they are read again from there.
 
         Args:
@@ -111,9 +111,9 @@ class Changelogs:
         for tp, offset in known.items():
             if offset >= ends[tp]:
                 logger.error("%s-%s is shorter than what was read of it, Redis has lost data", *tp)
-                self.went_astray(tp)
+                self.mark_diverged(tp)
         pending = cast(Any, self.app.tables)._pending_persisted_offsets
-        for tp in self._astray:
+        for tp in self._diverged:
             table = self._tables.get(tp.topic)
             if table is None:
                 continue
@@ -122,7 +122,7 @@ class Changelogs:
             for offsets in (self._recovery.active_offsets, self._recovery.standby_offsets, pending):
                 for other in [other for other in gone if other.topic == tp.topic]:
                     offsets.pop(other, None)
-        self._astray.clear()
+        self._diverged.clear()
 
     @property
     def _recovery(self) -> Any:

@@ -180,11 +180,11 @@ class DeadLetters:
 async def _all_of(calls: Iterable[Awaitable[_T]]) -> list[_T]:
     turn = asyncio.Semaphore(AT_ONCE)
 
-    async def in_turn(call: Awaitable[_T]) -> _T:
+    async def round_robin(call: Awaitable[_T]) -> _T:
         async with turn:
             return await call
 
-    return await asyncio.gather(*map(in_turn, calls))
+    return await asyncio.gather(*map(round_robin, calls))
 
 
 def _letter(topic: str, partition: int, entry_id: bytes, reply: Any) -> DeadLetter:

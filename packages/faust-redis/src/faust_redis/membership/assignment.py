@@ -15,12 +15,12 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment  # ty
 from faust.assignor.client_assignment import ClientAssignment, ClientMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
 
-__all__ = ["own_part"]
+__all__ = ["own_assignment"]
 
 _Distribution = Mapping[str, Mapping[str, list[int]]]
 
 
-def own_part(
+def own_assignment(
     assignor: PartitionAssignor,
     assignment: ConsumerProtocolMemberAssignment,
     partitions: Mapping[str, int],

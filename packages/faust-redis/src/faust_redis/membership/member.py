@@ -29,13 +29,13 @@ from faust.assignor.partition_assignor import PartitionAssignor
 from faust.types import TP, AppT
 from mode import get_logger
 
-from faust_redis.context import Link
+from faust_redis.context import TransportContext
 from faust_redis.log.keys import GroupKeys
-from faust_redis.membership.assignment import own_part
+from faust_redis.membership.assignment import own_assignment
 from faust_redis.redis.commands import BLOCK_MS, REDIS_ERRORS, Outage, is_unavailable
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.scripts import NOT_MEMBER
-from faust_redis.tasks import end
+from faust_redis.tasks import cancel_and_wait
 
 #: Seconds for saying goodbye to a Redis that may be gone.
 LEAVE_TIMEOUT: Final = 2.0
@@ -76,7 +76,7 @@ class GroupMember:
         self,
         app: AppT,
         member_id: str,
-        link: Link,
+        context: TransportContext,
         *,
         on_revoked: Callable[[], Awaitable[None]],
         on_assigned: Callable[[set[TP], int], Awaitable[None]],
@@ -94,10 +94,10 @@ class GroupMember:
         )
         self.rebalance_timeout: float = app.conf.broker_rebalance_timeout
         self._keys = GroupKeys.of(app.conf.id)
-        self._redis = link.redis
-        self._scripts = link.scripts
-        self._topics = link.topics
-        self._server = link.server
+        self._redis = context.redis
+        self._scripts = context.scripts
+        self._topics = context.topics
+        self._server = context.server
         self._signals: StreamConnection | None = None
         self._on_revoked = on_revoked
         self._on_assigned = on_assigned
@@ -159,7 +159,7 @@ class GroupMember:
 
     async def leave(self) -> None:
         """Leave the group so that the others take over at once. Never raises for an absent Redis."""
-        await end(self._tasks)
+        await cancel_and_wait(self._tasks)
         await self._settle_transition()
         self.state = MemberState.OUT
         try:
@@ -243,7 +243,7 @@ class GroupMember:
 
     async def _take(self, plan: bytes, generation: int) -> None:
         partitions = {topic: (await self._topics.facts(topic)).partitions for topic in self.subscription}
-        assignment = own_part(self._assignor, ConsumerProtocolMemberAssignment.decode(plan), partitions)
+        assignment = own_assignment(self._assignor, ConsumerProtocolMemberAssignment.decode(plan), partitions)
         self._assignor.on_assignment(assignment)
         assigned = {TP(tp.topic, tp.partition) for tp in assignment.partitions()}
         await self._on_assigned(assigned, generation)
@@ -269,7 +269,7 @@ class GroupMember:
     async def _settle_transition(self) -> None:
         transition, self._transition = self._transition, None
         if transition is not None:
-            await end([transition])
+            await cancel_and_wait([transition])
 
     def _start_transition(self, step: Coroutine[Any, Any, None]) -> None:
         self._transition = asyncio.create_task(step)
@@ -294,7 +294,7 @@ class GroupMember:
                 signals, self._signals = self._signals, None
                 if signals is not None:
                     await signals.close()
-                await self._server.relearn()
+                await self._server.refresh_topology()
                 await asyncio.sleep(RETRY_DELAY)
                 continue
             if reply:

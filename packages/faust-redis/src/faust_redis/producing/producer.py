@@ -23,9 +23,9 @@ from faust_redis.log.entries import encode
 from faust_redis.log.keys import index_key, lease_key, stream_key, tombstones_key
 from faust_redis.log.topics import TopicFacts, retention_ms
 from faust_redis.producing.buffer import Buffer
-from faust_redis.producing.send_queue import COMPACTED, Entry, Sending, Told, pause_after
+from faust_redis.producing.send_queue import COMPACTED, OutgoingEntry, Sending, SensorCallbacks, pause_after
 from faust_redis.redis.commands import Command, Outage, is_unavailable
-from faust_redis.tasks import end
+from faust_redis.tasks import cancel_and_wait
 
 __all__ = ["Producer"]
 
@@ -95,13 +95,13 @@ class Producer(Sending):
 
     def has_room(self, topic: str) -> bool:
         """Tell whether a message to this topic can be queued without waiting."""
-        return self._link.topics.known(topic) is not None and len(self._queue) < QUEUE_LIMIT
+        return self._context.topics.known(topic) is not None and len(self._queue) < QUEUE_LIMIT
 
     async def make_room(self, topic: str) -> None:
         """Wait until a message to this topic can be queued, or the producer has stopped."""
         while not (self.has_room(topic) or self._closed):
-            if self._link.topics.known(topic) is None:
-                await self._persist(lambda: self._link.topics.facts(topic))
+            if self._context.topics.known(topic) is None:
+                await self._persist(lambda: self._context.topics.facts(topic))
             else:
                 await self._wait_for_change()
 
@@ -113,7 +113,7 @@ class Producer(Sending):
         partition: int | None,
         timestamp: float | None,
         headers: HeadersArg | None,
-        told: Told | None = None,
+        told: SensorCallbacks | None = None,
     ) -> asyncio.Future[RecordMetadata]:
         """Queue a message; there has to be room.
 
@@ -127,11 +127,11 @@ class Producer(Sending):
         if not (isinstance(key, _PLAIN) and isinstance(value, _PLAIN)):
             given = f"{type(key).__name__} and {type(value).__name__}"
             raise TypeError(f"topic {topic!r}: key and value have to be bytes or None, they are {given}")
-        facts = self._link.topics.known(topic)
+        facts = self._context.topics.known(topic)
         if self._closed or facts is None:
             raise ProducerSendError("the producer has stopped")
         if partition is None:
-            partition = self._link.topics.partition_for(topic, key)
+            partition = self._context.topics.partition_for(topic, key)
         elif not 0 <= partition < facts.partitions:
             raise ProducerSendError(
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
@@ -149,23 +149,23 @@ class Producer(Sending):
                 command = self._append_compacted(tp, key, fields, facts)
             except NotOwnerError as error:
                 logger.warning("%s", error)
-                self._refuse(Entry(0, tp, (), confirmed, told), ProducerSendError(str(error)))
+                self._refuse(OutgoingEntry(0, tp, (), confirmed, told), ProducerSendError(str(error)))
                 return confirmed
         else:
             command = ("XADD", stream, "0-*", *fields)
         self._sent += 1
         working_on = current_event()
         source = working_on.message if working_on is not None else None
-        self._queue.append(Entry(self._sent, tp, command, confirmed, told, source))
+        self._queue.append(OutgoingEntry(self._sent, tp, command, confirmed, told, source))
         self._wakeup.set()
         return confirmed
 
     def _append_compacted(self, tp: TP, key: bytes, fields: list[bytes], facts: TopicFacts) -> Command:
-        lease = self._link.changelogs.lease_for(tp)
+        lease = self._context.changelogs.lease_for(tp)
         keys = [stream_key(*tp), index_key(*tp), lease_key(*tp, self.app.conf.id)]
         if not facts.retention:
             keys.append(tombstones_key(*tp))
-        return self._link.scripts.command(COMPACTED, keys, key, lease, *fields)
+        return self._context.scripts.command(COMPACTED, keys, key, lease, *fields)
 
     async def send_and_wait(
         self,
@@ -239,7 +239,7 @@ class Producer(Sending):
             TopicMismatchError: It is recorded with another number of partitions.
         """
         declare = partial(
-            self._link.topics.declare,
+            self._context.topics.declare,
             topic,
             partitions,
             retention=retention_ms(retention),
@@ -249,7 +249,7 @@ class Producer(Sending):
 
     def key_partition(self, topic: str, key: bytes) -> TP:
         """Return the partition that a key belongs to."""
-        return TP(topic, self._link.topics.partition_for(topic, key))
+        return TP(topic, self._context.topics.partition_for(topic, key))
 
     def supports_headers(self) -> bool:
         """Return true: entries carry headers."""
@@ -279,10 +279,10 @@ class Producer(Sending):
         self._closed = True
         self._changed.set()
         if self._sender is not None:
-            await end([self._sender])
+            await cancel_and_wait([self._sender])
         for entry in (*self._batch, *self._queue):
             self._refuse(entry, ProducerSendError("the producer has stopped"))
-        await self._link.server.stream.close()
+        await self._context.server.stream.close()
         await super().on_stop()
 
     async def _as_started(self) -> Producer:

@@ -15,7 +15,7 @@ from faust.types import TP, Message, RecordMetadata
 from mode import get_logger
 from redis.exceptions import NoScriptError
 
-from faust_redis.context import Link
+from faust_redis.context import TransportContext
 from faust_redis.log.changelogs import FENCED
 from faust_redis.log.entries import offset_of
 from faust_redis.log.keys import stream_key, topic_key
@@ -24,7 +24,7 @@ from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable
 if TYPE_CHECKING:
     from faust_redis.driver import Transport
 
-__all__ = ["COMPACTED", "Entry", "Refusal", "Sending", "Told", "pause_after"]
+__all__ = ["COMPACTED", "OutgoingEntry", "SendRefusal", "Sending", "SensorCallbacks", "pause_after"]
 
 logger = get_logger(__name__)
 
@@ -47,28 +47,28 @@ COMPACTED: Final = "append_compacted"
 
 
 #: The sensors that were told of a message, and what they want to have back once it is confirmed.
-Told = tuple[Any, Any]
+SensorCallbacks = tuple[Any, Any]
 
 
-class Entry(NamedTuple):
+class OutgoingEntry(NamedTuple):
     """A message that waits to be sent, or to be confirmed; ``source`` is what its agent was working on."""
 
     number: int
     tp: TP
     command: Command
     confirmed: asyncio.Future[RecordMetadata]
-    told: Told | None
+    told: SensorCallbacks | None
     source: Message | None = None
 
 
-class Refusal:
+class SendRefusal:
     """Redis has refused a message for good.
 
     Attributes:
         error: Why.
     """
 
-    def __init__(self, error: ProducerSendError, entry: Entry) -> None:
+    def __init__(self, error: ProducerSendError, entry: OutgoingEntry) -> None:
         self.error = error
         self._confirmed = entry.confirmed
         # Else Faust has looked at the outcome by itself, and it can't be known whether the agent did, too.
@@ -92,18 +92,18 @@ class Sending(base.Producer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._queue: deque[Entry] = deque()
-        self._batch: list[Entry] = []
+        self._queue: deque[OutgoingEntry] = deque()
+        self._batch: list[OutgoingEntry] = []
         self._sent = 0
         self._renewals: dict[TP, float] = {}
         self._closed = False
         self._wakeup = asyncio.Event()
         self._changed = asyncio.Event()
-        self.refused: dict[Message, list[Refusal]] = {}
+        self.refused: dict[Message, list[SendRefusal]] = {}
 
     @cached_property
-    def _link(self) -> Link:
-        return cast("Transport", self.transport).link
+    def _context(self) -> TransportContext:
+        return cast("Transport", self.transport).context
 
     def _oldest_unconfirmed(self) -> int:
         """Return the number of the first entry not confirmed, or the next one to be sent."""
@@ -115,7 +115,7 @@ class Sending(base.Producer):
         attempt = 0
         last = 0.0
         with contextlib.suppress(*REDIS_ERRORS):  # if it is away, the first batch says so
-            await self._link.server.stream.execute_many(())  # connects, so that no message waits for that
+            await self._context.server.stream.execute_many(())  # connects, so that no message waits for that
         while not self._closed:
             if not self._queue:
                 self._wakeup.clear()
@@ -145,18 +145,18 @@ class Sending(base.Producer):
             turns, gathered = turns - 1, len(self._queue)
             await asyncio.sleep(0)
 
-    async def _send_batch(self, batch: list[Entry]) -> tuple[list[Entry], Exception | None]:
+    async def _send_batch(self, batch: list[OutgoingEntry]) -> tuple[list[OutgoingEntry], Exception | None]:
         """Send a batch in one round trip; return what has to be sent again, in order, and why."""
         commands = [entry.command for entry in batch]
         commands += self._renewals_of({entry.tp for entry in batch})
         try:
-            results = await self._link.server.stream.execute_many(commands)
+            results = await self._context.server.stream.execute_many(commands)
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("sending %d messages failed: %r", len(batch), error)
-            await self._link.server.relearn()
+            await self._context.server.refresh_topology()
             return batch, error
-        left: list[Entry] = []
+        left: list[OutgoingEntry] = []
         trouble: Exception | None = None
         for entry, result in zip(batch, results[: len(batch)], strict=True):
             if isinstance(result, Exception):
@@ -166,7 +166,7 @@ class Sending(base.Producer):
                 else:
                     topic, partition = entry.tp
                     if str(result).startswith(FENCED):
-                        self._link.changelogs.went_astray(entry.tp)
+                        self._context.changelogs.mark_diverged(entry.tp)
                     text = f"topic {topic!r}, partition {partition}: {result}"
                     logger.error("%s", text)
                     self._refuse(entry, ProducerSendError(text), by_redis=True)
@@ -176,16 +176,16 @@ class Sending(base.Producer):
         if isinstance(trouble, NoScriptError):
             await self._load_script()
         elif left:
-            await self._link.server.relearn()
+            await self._context.server.refresh_topology()
         return left, trouble
 
     async def _load_script(self) -> None:
         try:
-            await self._link.scripts.load(COMPACTED)
+            await self._context.scripts.load(COMPACTED)
         except REDIS_ERRORS as error:
             logger.warning("Redis does not load a script (%s), trying again", error)
 
-    def _confirm(self, entry: Entry, metadata: RecordMetadata) -> None:
+    def _confirm(self, entry: OutgoingEntry, metadata: RecordMetadata) -> None:
         if not entry.confirmed.done():
             entry.confirmed.set_result(metadata)
         if entry.told is not None:
@@ -195,11 +195,11 @@ class Sending(base.Producer):
             except Exception:  # the program's own; it must not hold up the messages of all others
                 logger.exception("a sensor failed that was told of a message")
 
-    def _refuse(self, entry: Entry, error: ProducerSendError, *, by_redis: bool = False) -> None:
+    def _refuse(self, entry: OutgoingEntry, error: ProducerSendError, *, by_redis: bool = False) -> None:
         if not entry.confirmed.done():
             entry.confirmed.set_exception(error)
             if by_redis and entry.source is not None:
-                self.refused.setdefault(entry.source, []).append(Refusal(error, entry))
+                self.refused.setdefault(entry.source, []).append(SendRefusal(error, entry))
             else:
                 entry.confirmed.exception()  # nobody may be waiting for it
         if entry.told is not None:
@@ -214,7 +214,7 @@ class Sending(base.Producer):
         now = monotonic()
         commands: list[Command] = []
         for tp in tps:
-            facts = self._link.topics.known(tp.topic)
+            facts = self._context.topics.known(tp.topic)
             if facts is None or not facts.retention or facts.compacting:
                 continue
             if self._renewals.get(tp, 0) > now:

@@ -73,7 +73,7 @@ class Server(Protocol):
     async def unblock(self, key: str, client_id: int) -> None:
         """End what a connection made by :meth:`blocking` for this key waits for."""
 
-    async def relearn(self) -> None:
+    async def refresh_topology(self) -> None:
         """Find out anew who holds what, after an error. Never raises for an absent Redis."""
 
     async def aclose(self) -> None:
@@ -99,7 +99,7 @@ class SingleServer:
         """End a blocking read."""
         await self.commands.client_unblock(client_id)
 
-    async def relearn(self) -> None:
+    async def refresh_topology(self) -> None:
         """Nothing to find out."""
 
     async def aclose(self) -> None:
@@ -139,7 +139,7 @@ class ClusterServer:
             ssl="connection_class" in self._options,
             # What to repeat is decided by those who call; a repeated XADD would be a second entry.
             retry=Retry(NoBackoff(), 0),
-            # After so many MOVED it would close all connections, those in use as well; see `relearn`.
+            # After so many MOVED it would close all connections, even those in use; see `refresh_topology`.
             reinitialize_steps=0,
             **given,
         )
@@ -160,7 +160,7 @@ class ClusterServer:
         node = await self._node(key)
         await self._cluster.execute_command("CLIENT UNBLOCK", client_id, target_nodes=node)
 
-    async def relearn(self) -> None:
+    async def refresh_topology(self) -> None:
         """Ask the nodes for the map of slots."""
         try:
             await self._cluster.nodes_manager.initialize()

@@ -17,7 +17,7 @@ from parley.loadtest import history
 from parley.loadtest.faults import Mark
 from parley.loadtest.ledger import Ledger, Sent
 from parley.loadtest.measures import Measures
-from parley.loadtest.plan import PROTOCOL, Plan
+from parley.loadtest.plan import PROTOCOL, LoadPlan
 
 # Seconds to wait before a socket that was refused or lost is opened again.
 _RETRY_SECONDS = 0.2
@@ -34,13 +34,13 @@ _HANDSHAKE_SECONDS = 30.0
 _WORDS = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
 
 
-class Talker:
+class VirtualUser:
     """A session that talks; `open`, `say` as often as wanted, then `read_history`, `settle` and `close`."""
 
     def __init__(
         self,
         number: int,
-        plan: Plan,
+        plan: LoadPlan,
         http: aiohttp.ClientSession,
         measures: Measures,
         clock: Callable[[], float],

@@ -9,7 +9,7 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faust_redis.fastpath.round_robin import in_turn
+from faust_redis.fastpath.round_robin import round_robin
 
 partitions = st.builds(TP, st.sampled_from(["orders", "payments"]), st.integers(0, 3))
 
@@ -17,7 +17,7 @@ partitions = st.builds(TP, st.sampled_from(["orders", "payments"]), st.integers(
 @given(st.dictionaries(partitions, st.lists(st.integers(), max_size=5)))
 def test_records_are_handed_on_in_the_order_of_fausts_own_strategy(records: dict[TP, list[int]]) -> None:
     strategy = cast(Any, DefaultSchedulingStrategy)()
-    assert in_turn(strategy, records) == list(strategy.iterate(records))
+    assert round_robin(strategy, records) == list(strategy.iterate(records))
 
 
 def test_a_strategy_of_the_programs_own_is_asked() -> None:
@@ -26,4 +26,4 @@ def test_a_strategy_of_the_programs_own_is_asked() -> None:
             return reversed(list(super().iterate(records)))
 
     records = {TP("orders", 0): [1, 2]}
-    assert in_turn(cast(Any, LastFirst)(), records) == [(TP("orders", 0), 2), (TP("orders", 0), 1)]
+    assert round_robin(cast(Any, LastFirst)(), records) == [(TP("orders", 0), 2), (TP("orders", 0), 1)]

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from faust_redis.log.keys import GroupKeys, dead_key, lease_key, stream_key, topic_key
 from pipeline.redis.client import connect, execute
 from pipeline.telemetry.stages.report import Report, encode, report_key
-from pipeline.telemetry.stages.sample import Look, Observer, PartitionLook
-from pipeline.telemetry.stages.snapshot import Course, Stage
-from pipeline.telemetry.stages.state import State
+from pipeline.telemetry.stages.sample import Observer, PartitionSample, PipelineSample
+from pipeline.telemetry.stages.snapshot import Course, StageSnapshot
+from pipeline.telemetry.stages.state import StageState
 
 STAGE = "infer"
 STREAM = stream_key(STAGE, 0)
@@ -77,14 +77,14 @@ async def plumbing(redis_url: str) -> AsyncIterator[Plumbing]:
     await redis.aclose()
 
 
-async def look(plumbing: Plumbing) -> PartitionLook:
-    return (await Observer(plumbing.redis, [STAGE]).look()).stages[STAGE].partitions[0]
+async def look(plumbing: Plumbing) -> PartitionSample:
+    return (await Observer(plumbing.redis, [STAGE]).sample()).stages[STAGE].partitions[0]
 
 
 async def test_a_stage_that_nobody_has_ever_used_has_no_figures_and_no_error(redis_url: str) -> None:
     async with connect(redis_url) as redis:
-        stage = Course().see(await Observer(redis, [STAGE]).look()).stages[0]
-    assert (stage.state, stage.partitions, stage.lag) == (State.STOPPED, [], 0)
+        stage = Course().update(await Observer(redis, [STAGE]).sample()).stages[0]
+    assert (stage.state, stage.partitions, stage.lag) == (StageState.STOPPED, [], 0)
 
 
 async def test_lag_and_pending_follow_what_is_read_and_acked(plumbing: Plumbing) -> None:
@@ -126,11 +126,11 @@ async def test_the_figures_are_right_and_as_cheap_with_a_million_entries(plumbin
     await plumbing.group()
     await plumbing.add(10)
     observer = Observer(plumbing.redis, [STAGE])
-    await observer.look()
+    await observer.sample()
 
     async def commands() -> int:
         before = await plumbing.redis.info("commandstats")
-        await observer.look()
+        await observer.sample()
         after = await plumbing.redis.info("commandstats")
         names = set(after) - {"cmdstat_info"}
         return sum(int(after[name]["calls"]) - int(before.get(name, {"calls": 0})["calls"]) for name in names)
@@ -148,16 +148,16 @@ async def test_the_age_of_the_oldest_is_that_of_the_first_entry_not_done(plumbin
     seconds, _ = await plumbing.redis.time()
     await plumbing.add(1, (seconds - 60) * 1000)
     await plumbing.add(1, (seconds - 5) * 1000)
-    assert stage_of(await Observer(plumbing.redis, [STAGE]).look()).oldest_age == pytest.approx(60, abs=2)
+    assert stage_of(await Observer(plumbing.redis, [STAGE]).sample()).oldest_age == pytest.approx(60, abs=2)
     await plumbing.ack(await plumbing.read(1))
-    assert stage_of(await Observer(plumbing.redis, [STAGE]).look()).oldest_age == pytest.approx(5, abs=2)
+    assert stage_of(await Observer(plumbing.redis, [STAGE]).sample()).oldest_age == pytest.approx(5, abs=2)
 
 
 async def test_a_worker_shows_with_its_partitions_and_what_it_reports(plumbing: Plumbing) -> None:
     await plumbing.join("w1")
     report = Report(uptime=30.0, handled=9, failed=2, working=1, work={40: 9})
     await plumbing.redis.set(report_key(STAGE, "w1"), encode(report))
-    stage = stage_of(await Observer(plumbing.redis, [STAGE]).look())
+    stage = stage_of(await Observer(plumbing.redis, [STAGE]).sample())
     (worker,) = stage.workers
     assert (worker.alive, worker.silent, worker.partitions) == (True, False, [0, 1])
     assert (worker.handled, worker.failed, worker.working) == (9, 2, 1)
@@ -169,33 +169,33 @@ async def test_a_worker_without_a_heartbeat_shows_as_gone_and_its_stage_as_stopp
     plumbing: Plumbing,
 ) -> None:
     await plumbing.join("w1", beat_ago=3.5)
-    assert [worker.silent for worker in stage_of(await Observer(plumbing.redis, [STAGE]).look()).workers] == [
-        True
-    ]
+    assert [
+        worker.silent for worker in stage_of(await Observer(plumbing.redis, [STAGE]).sample()).workers
+    ] == [True]
     await plumbing.join("w1", beat_ago=30)
     await plumbing.add(4)
-    stage = stage_of(await Observer(plumbing.redis, [STAGE]).look())
+    stage = stage_of(await Observer(plumbing.redis, [STAGE]).sample())
     assert [worker.alive for worker in stage.workers] == [False]
-    assert (stage.state, stage.why) == (State.STOPPED, "no worker; 4 messages wait")
+    assert (stage.state, stage.why) == (StageState.STOPPED, "no worker; 4 messages wait")
 
 
 async def test_a_report_of_another_layout_is_passed_over(plumbing: Plumbing) -> None:
     await plumbing.join("w1")
     for document in (b"{}", b"no json", b'{"v":99}', b'{"v":1,"uptime":1,"unknown":2}'):
         await plumbing.redis.set(report_key(STAGE, "w1"), document)
-        assert stage_of(await Observer(plumbing.redis, [STAGE]).look()).workers[0].handled is None
+        assert stage_of(await Observer(plumbing.redis, [STAGE]).sample()).workers[0].handled is None
 
 
 async def test_rates_are_the_differences_of_offsets(plumbing: Plumbing) -> None:
     await plumbing.group()
     await plumbing.join("w1")
     observer, course = Observer(plumbing.redis, [STAGE]), Course()
-    before = await observer.look()
-    course.see(before)
+    before = await observer.sample()
+    course.update(before)
     await plumbing.add(50)
     await plumbing.ack(await plumbing.read(30))
-    after = await observer.look()
-    stage = course.see(after).stages[0]
+    after = await observer.sample()
+    stage = course.update(after).stages[0]
     assert stage.rate_in == pytest.approx(50 / (after.at - before.at))
     assert stage.rate_out == pytest.approx(30 / (after.at - before.at))
 
@@ -203,14 +203,14 @@ async def test_rates_are_the_differences_of_offsets(plumbing: Plumbing) -> None:
 async def test_redis_that_lost_its_data_begins_the_figures_anew(plumbing: Plumbing) -> None:
     await plumbing.add(50)
     observer, course = Observer(plumbing.redis, [STAGE]), Course()
-    course.see(await observer.look())
+    course.update(await observer.sample())
     await plumbing.redis.flushall()
     await plumbing.declare()
     await plumbing.add(3)
-    stage = course.see(await observer.look()).stages[0]
+    stage = course.update(await observer.sample()).stages[0]
     assert (stage.rate_in, stage.lag) == (None, 3)
     await plumbing.add(1)
-    rate = course.see(await observer.look()).stages[0].rate_in
+    rate = course.update(await observer.sample()).stages[0].rate_in
     assert rate is not None
     assert rate > 0
 
@@ -218,19 +218,19 @@ async def test_redis_that_lost_its_data_begins_the_figures_anew(plumbing: Plumbi
 async def test_dead_letters_and_failing_entries_are_counted(plumbing: Plumbing) -> None:
     await plumbing.redis.xadd(dead_key(STAGE, 1), {"error": "x"})
     await plumbing.redis.hset(f"{STREAM}:attempts:{STAGE}", "0-1", "2")
-    stage = stage_of(await Observer(plumbing.redis, [STAGE]).look())
+    stage = stage_of(await Observer(plumbing.redis, [STAGE]).sample())
     assert (stage.dead_letters, stage.retrying) == (1, 1)
 
 
 async def test_a_new_worker_is_seen_with_its_report_at_the_next_look(plumbing: Plumbing) -> None:
     observer = Observer(plumbing.redis, [STAGE])
-    await observer.look()
+    await observer.sample()
     name = uuid.uuid4().hex
     await plumbing.join(name)
     await plumbing.redis.set(report_key(STAGE, name), encode(Report(uptime=1.0, handled=3)))
-    (worker,) = (await observer.look()).stages[STAGE].workers
+    (worker,) = (await observer.sample()).stages[STAGE].workers
     assert worker.report is not None
 
 
-def stage_of(seen: Look) -> Stage:
-    return Course().see(seen).stages[0]
+def stage_of(seen: PipelineSample) -> StageSnapshot:
+    return Course().update(seen).stages[0]

@@ -7,13 +7,13 @@ from typing import cast
 
 from faust.types import TP
 
-from faust_redis.consuming.blocking_read import Lane
+from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.log.entries import Record
 from faust_redis.redis.servers import Server
 
 
 async def test_a_read_may_be_looked_at_while_another_task_has_it_ended() -> None:
-    lane = Lane(cast(Server, None))
+    lane = BlockingRead(cast(Server, None))
 
     async def nothing() -> dict[TP, list[Record]]:
         return {}

@@ -15,7 +15,7 @@ from faust.types import FutureMessage
 from faust_redis.testing import RedisServer, eventually, wait_until
 from tests.conftest import StartWorker
 
-PROGRAM = "tests.programs.short_ways"
+PROGRAM = "tests.programs.fast_path"
 
 
 @pytest.fixture

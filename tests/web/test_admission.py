@@ -12,7 +12,7 @@ from pipeline.redis.client import connect
 from pipeline.redis.rates import Rates
 from pipeline.settings import Settings
 from pipeline.telemetry.stages.backlog import Pressure
-from web.limits.admission import Gate
+from web.limits.admission import AdmissionControl
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-def gate(redis: Redis, pressure: Pressure | None = None, **settings: object) -> Gate:
-    return Gate(Settings.load(**settings), Rates(redis), pressure or Pressure({}))
+def gate(redis: Redis, pressure: Pressure | None = None, **settings: object) -> AdmissionControl:
+    return AdmissionControl(Settings.load(**settings), Rates(redis), pressure or Pressure({}))
 
 
 async def test_without_limits_everything_passes(redis: Redis) -> None:
@@ -54,7 +54,7 @@ async def test_two_web_processes_count_together(redis: Redis) -> None:
 
 async def test_a_full_stage_denies_before_anything_is_counted(redis: Redis) -> None:
     pressure = Pressure({"infer": 10})
-    pressure.look(0, {"infer": 10})
+    pressure.update(0, {"infer": 10})
     denial = await gate(redis, pressure, message_rate="1/h").message("ada", "a")
 
     assert denial is not None
