@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from faust.types import TP
 from mode import get_logger
@@ -16,9 +15,6 @@ from faust_redis.redis.scripts import NOT_OWNER
 __all__ = ["ack"]
 
 logger = get_logger(__name__)
-
-#: Entry ids per call of ``ack.lua``: Lua's ``unpack`` has a limit of some 8,000.
-ACKS_PER_CALL: Final = 1000
 
 
 async def ack(
@@ -35,12 +31,13 @@ async def ack(
     Raises:
         redis.exceptions.RedisError: Redis is away; acking again does no harm.
     """
+    per_call = context.options.ack_batch
     acked = {tp: found for tp, found in offsets.items() if found and tp in reader.queues}
     calls: list[tuple[TP, Command]] = []
     for tp, found in acked.items():
         trimming = int((await context.topics.facts(tp.topic)).is_queue)
-        for at in range(0, len(found), ACKS_PER_CALL):
-            ids = [f"0-{offset}" for offset in found[at : at + ACKS_PER_CALL]]
+        for at in range(0, len(found), per_call):
+            ids = [f"0-{offset}" for offset in found[at : at + per_call]]
             fixed = (group, reader.lease, trimming)
             calls.append((tp, context.scripts.command("ack", reader.lease_keys(tp), *fixed, *ids)))
     results = await context.scripts.run("ack", [command for _, command in calls], context.server.stream)

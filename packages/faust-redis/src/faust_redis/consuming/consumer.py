@@ -27,10 +27,9 @@ from mode import Service, get_logger
 
 from faust_redis.consuming.abandoned import AbandonedEvents
 from faust_redis.consuming.acking import Acking
-from faust_redis.consuming.attempts import MAX_ATTEMPTS, REDELIVERY_HEADER, AgentErrors, Attempts
+from faust_redis.consuming.attempts import REDELIVERY_HEADER, AgentErrors, Attempts
 from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.housekeeping import (
-    HOUSEKEEPING_INTERVAL,
     expire_entries,
     expire_tombstones,
     partitions_with_stray_entries,
@@ -367,7 +366,7 @@ class Consumer(Acking):
 
     def fail(self, message: Message, error: BaseException) -> None:
         """Take a message as failed: it comes again after a while, or ends as a dead letter."""
-        self._give_up(message, error, allowed=MAX_ATTEMPTS)
+        self._give_up(message, error, allowed=self._context.options.attempts)
 
     def reject(self, message: Message, error: BaseException) -> None:
         """Take a message as failed for good: it is a dead letter at once."""
@@ -403,7 +402,7 @@ class Consumer(Acking):
 
     @Service.task
     async def _keep_house(self) -> None:
-        async for _ in self.itertimer(HOUSEKEEPING_INTERVAL, name="housekeeping"):
+        async for _ in self.itertimer(self._context.options.housekeeping_interval, name="housekeeping"):
             try:
                 await self._notice_new_beginnings()
                 await expire_entries(self._context, self.assignment())

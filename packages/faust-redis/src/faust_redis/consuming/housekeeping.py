@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from faust.types import TP
 
 from faust_redis.context import TransportContext
 from faust_redis.log.keys import index_key, stream_key, tombstones_key
 
-__all__ = ["HOUSEKEEPING_INTERVAL", "expire_entries", "expire_tombstones", "partitions_with_stray_entries"]
-
-#: Seconds between looks for entries older than their topic's retention, for tombstones, and for logs that
-#: begin anew.
-HOUSEKEEPING_INTERVAL: Final = 5.0
-#: Entries one such look takes at once: a script keeps Redis from everything else.
-RETENTION_PAGE: Final = 500
+__all__ = ["expire_entries", "expire_tombstones", "partitions_with_stray_entries"]
 
 
 async def partitions_with_stray_entries(
@@ -42,13 +35,14 @@ async def expire_entries(context: TransportContext, tps: Iterable[TP]) -> None:
     Raises:
         redis.exceptions.RedisError: Redis is away.
     """
+    page = context.options.retention_page
     for tp in tps:
         facts = context.topics.known(tp.topic)
         if facts is not None and facts.retention:
-            dropped = RETENTION_PAGE
-            while dropped >= RETENTION_PAGE:
+            dropped = page
+            while dropped >= page:
                 dropped = await context.scripts.call(
-                    "expire_entries", [stream_key(*tp), index_key(*tp)], facts.retention, RETENTION_PAGE
+                    "expire_entries", [stream_key(*tp), index_key(*tp)], facts.retention, page
                 )
 
 
@@ -58,11 +52,12 @@ async def expire_tombstones(context: TransportContext, tps: Iterable[TP]) -> Non
     Raises:
         redis.exceptions.RedisError: Redis is away.
     """
+    page = context.options.retention_page
     for tp in tps:
         facts = context.topics.known(tp.topic)
         if facts is not None and facts.compacting and not facts.retention:
             keys = [stream_key(*tp), index_key(*tp), tombstones_key(*tp)]
             kept = context.topics.tombstones_kept(tp.topic)
-            dropped = RETENTION_PAGE
-            while dropped >= RETENTION_PAGE:
-                dropped = await context.scripts.call("expire_tombstones", keys, kept, RETENTION_PAGE)
+            dropped = page
+            while dropped >= page:
+                dropped = await context.scripts.call("expire_tombstones", keys, kept, page)

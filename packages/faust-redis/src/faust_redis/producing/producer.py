@@ -31,9 +31,6 @@ __all__ = ["Producer"]
 
 logger = get_logger(__name__)
 
-#: Entries waiting before ``send`` makes its caller wait too. Enough to have the next batches ready; more
-#: would only be more to lose: until it waits, a loop that does nothing but send never yields to the sender.
-QUEUE_LIMIT: Final = 2_000
 #: What a message may consist of once it is serialized.
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
 #: Partitions of which the names of their streams are kept.
@@ -58,6 +55,9 @@ class Producer(Sending):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # Enough to have the next batches ready; more would only be more to lose: until it waits, a loop that
+        # does nothing but send never yields to the sender.
+        self._queue_limit = self._context.options.send_queue
         self._stop_deadline: float | None = None
         self._sender: asyncio.Task[None] | None = None
         self._produced: Any = self.app.on_produce_message
@@ -95,7 +95,7 @@ class Producer(Sending):
 
     def has_room(self, topic: str) -> bool:
         """Tell whether a message to this topic can be queued without waiting."""
-        return self._context.topics.known(topic) is not None and len(self._queue) < QUEUE_LIMIT
+        return self._context.topics.known(topic) is not None and len(self._queue) < self._queue_limit
 
     async def make_room(self, topic: str) -> None:
         """Wait until a message to this topic can be queued, or the producer has stopped."""

@@ -28,8 +28,6 @@ __all__ = ["COMPACTED", "OutgoingEntry", "SendRefusal", "Sending", "SensorCallba
 
 logger = get_logger(__name__)
 
-#: Entries per pipelined round trip. More would only delay the first confirmation.
-BATCH_SIZE: Final = 500
 #: Seconds after a batch in which a message counts as one of many: it waits a turn of the event loop for what
 #: other tasks send in it. A message that comes alone never waits, and none waits for a clock: the next batch
 #: gathers by itself while one is on its way.
@@ -95,6 +93,7 @@ class Sending(base.Producer):
         self._queue: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
         self._sent = 0
+        self._batch_size = self._context.options.send_batch
         self._renewals: dict[TP, float] = {}
         self._closed = False
         self._wakeup = asyncio.Event()
@@ -121,7 +120,7 @@ class Sending(base.Producer):
                 self._wakeup.clear()
                 await self._wakeup.wait()
             await self._gather(is_one_of_many=monotonic() - last < RECENT)
-            self._batch = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
+            self._batch = [self._queue.popleft() for _ in range(min(self._batch_size, len(self._queue)))]
             left, trouble = await self._send_batch(self._batch)
             self._queue.extendleft(reversed(left))
             self._batch = []
@@ -137,11 +136,11 @@ class Sending(base.Producer):
 
     async def _gather(self, *, is_one_of_many: bool) -> None:
         if self.linger_ms:
-            if len(self._queue) < BATCH_SIZE:
+            if len(self._queue) < self._batch_size:
                 await asyncio.sleep(self.linger_ms / 1000)
             return
         turns, gathered = (GATHER_TURNS if is_one_of_many else 0), 0
-        while turns and gathered < len(self._queue) < BATCH_SIZE:
+        while turns and gathered < len(self._queue) < self._batch_size:
             turns, gathered = turns - 1, len(self._queue)
             await asyncio.sleep(0)
 
