@@ -425,7 +425,7 @@ class FakeConsumer:
         self.failures.append(error)
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeApp:
     consumer: FakeConsumer = field(default_factory=FakeConsumer)
 

@@ -3,18 +3,20 @@
 This package stands alone: it needs Faust and redis-py with hiredis, and may have any name.
 """
 
-from faust_redis.consuming.attempts import REDELIVERY_HEADER
 from faust_redis.driver import Transport, register
 from faust_redis.errors import (
     BrokerAddressError,
     NoSuchDeadLetterError,
     OptionError,
     TopicMismatchError,
+    TopicNameError,
     TransportError,
+    UnreadableEntryError,
     UnsupportedServerError,
     UnsupportedSettingError,
 )
 from faust_redis.log.dead_letters import DeadLetter, DeadLetters
+from faust_redis.log.entries import REDELIVERY_HEADER
 from faust_redis.options import Options, configure, options_of
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "OptionError",
     "Options",
     "TopicMismatchError",
+    "TopicNameError",
     "Transport",
     "TransportError",
+    "UnreadableEntryError",
     "UnsupportedServerError",
     "UnsupportedSettingError",
     "configure",

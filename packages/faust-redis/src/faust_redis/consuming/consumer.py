@@ -27,7 +27,7 @@ from mode import Service, get_logger
 
 from faust_redis.consuming.abandoned import AbandonedEvents
 from faust_redis.consuming.acking import Acking
-from faust_redis.consuming.attempts import REDELIVERY_HEADER, AgentErrors, Attempts
+from faust_redis.consuming.attempts import AgentErrors, Attempts
 from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.housekeeping import (
     expire_entries,
@@ -37,9 +37,10 @@ from faust_redis.consuming.housekeeping import (
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.positions import RETRY_DELAY
 from faust_redis.consuming.replies import ReplyConsumer
+from faust_redis.errors import UnreadableEntryError
 from faust_redis.fastpath.gc_tuning import freeze_startup_objects
 from faust_redis.fastpath.round_robin import round_robin
-from faust_redis.log.entries import Record
+from faust_redis.log.entries import REDELIVERY_HEADER, Headers, Record, offset_of
 from faust_redis.log.keys import GroupKeys
 from faust_redis.membership.member import GroupMember, MemberState
 from faust_redis.redis.commands import REDIS_ERRORS, Outage
@@ -89,6 +90,7 @@ class Consumer(Acking):
         )
         self._assignment: set[TP] = set()
         self._attempts = Attempts(self, self._context, self.reader, conf.id)
+        self.reader.on_unreadable = self._bury_unreadable
         self._agent_errors = AgentErrors(self.fail, lambda: self.should_stop or self.app.should_stop)
         self.app.sensors.add(AbandonedEvents(self))
         self._last_turn = monotonic()
@@ -303,7 +305,7 @@ class Consumer(Acking):
         )
 
     def _to_message(self, tp: TP, record: Record) -> ConsumerMessage:
-        headers: list[tuple[str, bytes]] = record.headers
+        headers: Headers = record.headers
         if record.attempts:
             headers = [*headers, (REDELIVERY_HEADER, b"%d" % record.attempts)]
         return ConsumerMessage(
@@ -380,6 +382,15 @@ class Consumer(Acking):
         self._forget_refusals(message)
         self._attempts.fail(message, error, allowed)
 
+    def _bury_unreadable(self, tp: TP, error: UnreadableEntryError) -> None:
+        """Make a dead letter of an entry that no agent can be given."""
+        offset = offset_of(error.entry_id.encode())
+        message = self._to_message(tp, Record(offset, None, None, [], 0))
+        queue = self.reader.queues.get(tp)
+        if queue is not None:  # else it was given out to another member, which finds the entry pending
+            queue.in_flight[offset] = message
+            self.reject(message, error)
+
     def dead(self, tp: TP, offset: int) -> None:
         """Ack a dead letter with the next batch once more: that is what trims."""
         self._acked[tp].append(offset)
@@ -404,6 +415,7 @@ class Consumer(Acking):
     async def _keep_house(self) -> None:
         async for _ in self.itertimer(self._context.options.housekeeping_interval, name="housekeeping"):
             try:
+                await self._context.topics.refresh()
                 await self._notice_new_beginnings()
                 await expire_entries(self._context, self.assignment())
                 await expire_tombstones(self._context, self.assignment())

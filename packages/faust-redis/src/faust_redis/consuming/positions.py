@@ -13,7 +13,7 @@ from redis.exceptions import ResponseError
 
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
-from faust_redis.log.entries import offset_of
+from faust_redis.log.entries import decode_all, offset_of
 from faust_redis.log.keys import stream_key
 from faust_redis.redis.commands import Outage, execute, is_unavailable
 
@@ -80,7 +80,7 @@ class Positions(base.Consumer):
         emptied first.
         """
         changelogs = self._context.changelogs
-        ends = {tp: await self._end_of(tp) for tp in {*partitions, *changelogs.known()}}
+        ends = {tp: await self._readable_end_of(tp) for tp in {*partitions, *changelogs.known()}}
         changelogs.rebuild_diverged(ends)
         self._ends_told = {tp: ends[tp] for tp in partitions}
         return dict(self._ends_told)
@@ -96,6 +96,18 @@ class Positions(base.Consumer):
             return 1
         # Empty, but not new: all its entries were older than its retention.
         return offset_of(facts["last-generated-id"]) + 1
+
+    async def _readable_end_of(self, tp: TP) -> int:
+        """Return the offset after the last entry that can be read: recovery waits for that very entry."""
+        before = "+"
+        while True:
+            command = ("XREVRANGE", stream_key(*tp), before, "-", "COUNT", 1)
+            last = await self.persist(partial(execute, self._context.redis, *command))
+            if not last:
+                return await self._end_of(tp) if before == "+" else 1
+            if decode_all(last)[0]:
+                return offset_of(last[0][0]) + 1
+            before = f"({last[0][0].decode()}"
 
     async def create_topic(self, topic: str, partitions: int, replication: int, **options: Any) -> None:
         """Record a topic in Redis, see :meth:`Producer.create_topic`."""

@@ -19,7 +19,7 @@ from mode import get_logger
 
 from faust_redis.errors import NotOwnerError
 from faust_redis.fastpath.sensors import Sensing
-from faust_redis.log.entries import encode
+from faust_redis.log.entries import DeliveryHeader, encode
 from faust_redis.log.keys import index_key, lease_key, stream_key, tombstones_key
 from faust_redis.log.topics import TopicFacts, retention_ms
 from faust_redis.producing.buffer import Buffer
@@ -122,7 +122,8 @@ class Producer(Sending):
 
         Raises:
             ProducerSendError: As :meth:`send`.
-            TypeError: Key or value are no bytes: the topic's serializer left them as they were.
+            TypeError: Key or value are no bytes: the topic's serializer left them as they were. Or a header's
+                name is no string, its value neither bytes nor ``None``.
         """
         if not (isinstance(key, _PLAIN) and isinstance(value, _PLAIN)):
             given = f"{type(key).__name__} and {type(value).__name__}"
@@ -136,7 +137,7 @@ class Producer(Sending):
             raise ProducerSendError(
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
             )
-        pairs = list(headers.items() if isinstance(headers, Mapping) else headers) if headers else []
+        pairs = _own_headers(headers) if headers else []
         produced = self._produced
         if produced._receivers or produced._filter_receivers:
             # They, LiveCheck for one, may add to the headers.
@@ -149,14 +150,16 @@ class Producer(Sending):
                 command = self._append_compacted(tp, key, fields, facts)
             except NotOwnerError as error:
                 logger.warning("%s", error)
-                self._refuse(OutgoingEntry(0, tp, (), confirmed, told), ProducerSendError(str(error)))
+                self._refuse(
+                    OutgoingEntry(0, tp, (), confirmed, told, fields[1]), ProducerSendError(str(error))
+                )
                 return confirmed
         else:
             command = ("XADD", stream, "0-*", *fields)
         self._sent += 1
         working_on = current_event()
         source = working_on.message if working_on is not None else None
-        self._queue.append(OutgoingEntry(self._sent, tp, command, confirmed, told, source))
+        self._queue.append(OutgoingEntry(self._sent, tp, command, confirmed, told, fields[1], source))
         self._wakeup.set()
         return confirmed
 
@@ -236,14 +239,16 @@ class Producer(Sending):
         """Record a topic in Redis.
 
         Raises:
-            TopicMismatchError: It is recorded with another number of partitions.
+            TopicMismatchError: It is recorded with another number of partitions, or the opposite of
+                ``compacting``.
+            TopicNameError: The name is none for a topic.
         """
         declare = partial(
             self._context.topics.declare,
             topic,
             partitions,
             retention=retention_ms(retention),
-            compacting=bool(compacting),
+            compacting=compacting,
         )
         await self._persist(declare)
 
@@ -315,6 +320,12 @@ class Producer(Sending):
 @lru_cache(TARGETS)
 def _target(topic: str, partition: int) -> tuple[TP, str]:
     return TP(topic, partition), stream_key(topic, partition)
+
+
+def _own_headers(headers: HeadersArg) -> list[Any]:
+    """Return headers as pairs, without those of the delivery that they may come from."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return [pair for pair in pairs if type(pair[0]) is not DeliveryHeader]
 
 
 def _log_sends_only_where_they_show() -> None:

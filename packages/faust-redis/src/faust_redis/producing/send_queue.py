@@ -40,6 +40,8 @@ RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 TELL_EVERY: Final = 10
 #: Seconds between renewals of the expiry of a partition with a retention.
 RENEWAL_INTERVAL: Final = 30.0
+#: Kafka's number for timestamps that the sender sets.
+CREATE_TIME: Final = 0
 #: The script that adds to a compacted topic.
 COMPACTED: Final = "append_compacted"
 
@@ -49,13 +51,19 @@ SensorCallbacks = tuple[Any, Any]
 
 
 class OutgoingEntry(NamedTuple):
-    """A message that waits to be sent, or to be confirmed; ``source`` is what its agent was working on."""
+    """A message that waits to be sent, or to be confirmed.
+
+    Attributes:
+        timestamp: Milliseconds since the epoch, as the entry holds them.
+        source: The message that its agent was working on.
+    """
 
     number: int
     tp: TP
     command: Command
     confirmed: asyncio.Future[RecordMetadata]
     told: SensorCallbacks | None
+    timestamp: bytes
     source: Message | None = None
 
 
@@ -95,6 +103,7 @@ class Sending(base.Producer):
         self._sent = 0
         self._batch_size = self._context.options.send_batch
         self._renewals: dict[TP, float] = {}
+        self._refreshed = monotonic()
         self._closed = False
         self._wakeup = asyncio.Event()
         self._changed = asyncio.Event()
@@ -126,6 +135,7 @@ class Sending(base.Producer):
             self._batch = []
             last = monotonic()
             self._changed.set()
+            await self._refresh_topics()
             if left:
                 if attempt % TELL_EVERY == 1:  # at first it may only not have known a script yet
                     logger.warning("Redis takes no messages (%s), %d are waiting", trouble, len(self._queue))
@@ -171,12 +181,23 @@ class Sending(base.Producer):
                     self._refuse(entry, ProducerSendError(text), by_redis=True)
             else:
                 topic, partition = tp = entry.tp
-                self._confirm(entry, RecordMetadata(topic, partition, tp, offset_of(result)))
+                metadata = RecordMetadata(
+                    topic, partition, tp, offset_of(result), int(entry.timestamp), CREATE_TIME
+                )
+                self._confirm(entry, metadata)
         if isinstance(trouble, NoScriptError):
             await self._load_script()
         elif left:
             await self._context.server.refresh_topology()
         return left, trouble
+
+    async def _refresh_topics(self) -> None:
+        """Look now and then at how others have declared the topics: one may be compacted from now on."""
+        now = monotonic()
+        if now - self._refreshed >= RENEWAL_INTERVAL:
+            self._refreshed = now
+            with contextlib.suppress(*REDIS_ERRORS):  # sending says so, and this is done again soon
+                await self._context.topics.refresh()
 
     async def _load_script(self) -> None:
         try:
