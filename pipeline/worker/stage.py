@@ -21,7 +21,7 @@ from opentelemetry.trace import Span
 from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
 
-from faust_redis import MAX_ATTEMPTS, REDELIVERY_HEADER
+from faust_redis import REDELIVERY_HEADER, options_of
 from faust_redis.producing.producer import Producer
 from pipeline.chat.presence import Presence
 from pipeline.chat.records import INTERNAL_ERROR, Inbound, Outcome, Prompt, Turn
@@ -228,7 +228,7 @@ async def _attempt(
             tracing.failed(span, entry, error)
         stage.work.failed += 1
         failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
-        if failed_before + 1 >= MAX_ATTEMPTS:
+        if failed_before + 1 >= options_of(event.app).attempts:
             await give_up(event.value, entry)
         event.app.consumer.fail(event.message, error)
 

@@ -5,6 +5,7 @@ TransportError
 ├── BrokerAddressError       a broker URL that leads to no Redis
 ├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
 ├── NotOwnerError            a table was changed whose partition another worker owns
+├── OptionError              an option of the transport is unknown or holds a wrong value
 ├── TopicMismatchError       a topic is recorded with another number of partitions
 ├── UnsupportedServerError   a Redis that can't do what is needed
 └── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
@@ -19,6 +20,7 @@ __all__ = [
     "BrokerAddressError",
     "NoSuchDeadLetterError",
     "NotOwnerError",
+    "OptionError",
     "TopicMismatchError",
     "TransportError",
     "UnsupportedServerError",
@@ -84,6 +86,25 @@ class NotOwnerError(TransportError):
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition} has another owner, a late change of its table is dropped"
+
+
+class OptionError(TransportError):
+    """An option of the transport has an unknown name or a wrong value.
+
+    Attributes:
+        option: Name of the option.
+        value: The value it holds.
+        reason: The values that are allowed, or the name that was probably meant.
+    """
+
+    def __init__(self, option: str, value: object, reason: str) -> None:
+        super().__init__(option, value, reason)
+        self.option = option
+        self.value = value
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"option {self.option}={self.value!r}: {self.reason}"
 
 
 class TopicMismatchError(TransportError):

@@ -37,7 +37,7 @@ from faust_redis.consuming.attempts import AgentErrors, Attempts
 from faust_redis.consuming.commits import Committer, ack
 from faust_redis.consuming.delivery import Deliverer, message_of
 from faust_redis.consuming.failures import Failures
-from faust_redis.consuming.housekeeping import HOUSEKEEPING_INTERVAL, Housekeeper
+from faust_redis.consuming.housekeeping import Housekeeper
 from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
@@ -391,5 +391,5 @@ class Consumer(base.Consumer):
 
     @Service.task
     async def _keep_house(self) -> None:
-        async for _ in self.itertimer(HOUSEKEEPING_INTERVAL, name="housekeeping"):
+        async for _ in self.itertimer(self._context.options.housekeeping_interval, name="housekeeping"):
             await self._housekeeper.clean_up()

@@ -24,7 +24,7 @@ from faust_redis.consuming.plans import Plan, Share, Streams, shares
 from faust_redis.context import TransportContext
 from faust_redis.log.entries import Record, decode, offset_of
 from faust_redis.log.keys import attempts_key, lease_key, stream_key
-from faust_redis.redis.commands import BLOCK_MS, is_unavailable
+from faust_redis.redis.commands import is_unavailable
 from faust_redis.redis.scripts import NOT_OWNER
 
 __all__ = ["PartitionReader", "QueuePartition"]
@@ -32,8 +32,6 @@ __all__ = ["PartitionReader", "QueuePartition"]
 logger = get_logger(__name__)
 _Read = Callable[[BlockingRead, Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
 
-#: Entries per partition and read. Enough to keep an agent busy, few enough to share out fairly.
-READ_COUNT: Final = 200
 #: Seconds between tries while Redis is away.
 RETRY_DELAY: Final = 0.5
 #: Seconds between tries to claim a partition that Redis refuses: reading the others stops for each.
@@ -89,7 +87,8 @@ class PartitionReader:
         self.group = group
         self.member_id = member_id
         self.start = start
-        self.read_count = min(read_count or READ_COUNT, READ_COUNT)
+        self.read_count = min(read_count or context.options.read_count, context.options.read_count)
+        self._block_ms = context.options.block_ms
         self.room = room
         self.generation = 0
         self.queues: dict[TP, QueuePartition] = {}
@@ -345,7 +344,7 @@ class PartitionReader:
         try:
             group = ("GROUP", self.group, self.member_id)
             count = max(1, min(self.read_count, self.room // len(self.queues)))
-            limits = ("COUNT", count, "BLOCK", BLOCK_MS)
+            limits = ("COUNT", count, "BLOCK", self._block_ms)
             reply = await lane.block(
                 "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
             )
@@ -373,7 +372,7 @@ class PartitionReader:
     async def _read_logs(self, lane: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
         reply = await lane.block(
-            "XREAD", "COUNT", self.read_count, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after
+            "XREAD", "COUNT", self.read_count, "BLOCK", self._block_ms, "STREAMS", *streams, *after
         )
         records = {}
         for stream, entries in reply or ():

@@ -9,8 +9,10 @@
 ``error``       the last error
 ==============  ========================================================
 
-The id of the entry is the server's time at which the message was given up. :data:`LIMIT` entries per
-partition are kept, none for longer than :data:`MAX_AGE`.
+The id of the entry is the server's time at which the message was given up. The options
+``dead_letter_limit`` and ``dead_letter_age`` bound how many are kept, and for how long: without a bound a
+failing agent would fill Redis, and dead letters hold what users sent. An old one goes when the next of its
+partition comes, or when none has come for as long.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import heapq
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
@@ -30,15 +32,9 @@ from faust_redis.log.keys import dead_key, stream_key, topic_key
 from faust_redis.redis.commands import AT_ONCE, execute
 from faust_redis.redis.scripts import Scripts
 
-__all__ = ["LIMIT", "MAX_AGE", "DeadLetter", "DeadLetters"]
+__all__ = ["DeadLetter", "DeadLetters"]
 
 _T = TypeVar("_T")
-
-#: Dead letters kept per partition, the latest; without a bound a failing agent would fill Redis.
-LIMIT: Final = 10_000
-#: Seconds a dead letter is kept: they hold what users sent. An older one goes when the next of its partition
-#: comes, or when none has come for as long.
-MAX_AGE: Final = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)

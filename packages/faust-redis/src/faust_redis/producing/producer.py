@@ -33,9 +33,6 @@ __all__ = ["Producer"]
 
 logger = get_logger(__name__)
 
-#: Entries waiting before ``send`` makes its caller wait too. Enough to have the next batches ready; more
-#: would only be more to lose: until it waits, a loop that does nothing but send never yields to the sender.
-QUEUE_LIMIT: Final = 2_000
 #: Types of keys and values once they are serialized.
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
 #: Partitions whose stream names are cached.
@@ -63,6 +60,9 @@ class Producer(base.Producer):
             linger_seconds=self.linger_ms / 1000,
             is_stopping=lambda: self.app.should_stop,
         )
+        # Enough to have the next batches ready; more would only be more to lose: until it waits, a loop that
+        # does nothing but send never yields to the sender.
+        self._queue_limit = self._context.options.send_queue
         self.buffer = self._buffer = Buffer(self._queue.changed, loop=self.loop, beacon=self.beacon)
         self.buffer.app = self.app
         self._produced: Any = self.app.on_produce_message
@@ -104,7 +104,7 @@ class Producer(base.Producer):
 
     def has_room(self, topic: str) -> bool:
         """Return whether a message to this topic can be queued without waiting."""
-        return self._known(topic) is not None and len(self._queue.entries) < QUEUE_LIMIT
+        return self._known(topic) is not None and len(self._queue.entries) < self._queue_limit
 
     async def make_room(self, topic: str) -> None:
         """Wait until a message to this topic can be queued, or the producer has stopped."""

@@ -26,8 +26,6 @@ __all__ = ["COMPACTED", "OutgoingEntry", "SendQueue", "SendRefusal", "SensorCall
 
 logger = get_logger(__name__)
 
-#: Entries per pipelined round trip. More would only delay the first confirmation.
-BATCH_SIZE: Final = 500
 #: Seconds after a batch in which a message counts as one of many: it waits a turn of the event loop for what
 #: other tasks send in it. A message that comes alone never waits, and none waits for a clock: the next batch
 #: gathers by itself while one is on its way.
@@ -108,6 +106,7 @@ class SendQueue:
         self._producer = producer
         self._linger_seconds = linger_seconds
         self._is_stopping = is_stopping
+        self._batch_size = context.options.send_batch
         self.entries: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
         self._renewals: dict[TP, float] = {}
@@ -202,7 +201,7 @@ class SendQueue:
                 self._wakeup.clear()
                 await self._wakeup.wait()
             await self._gather(is_one_of_many=monotonic() - last < RECENT)
-            self._batch = [self.entries.popleft() for _ in range(min(BATCH_SIZE, len(self.entries)))]
+            self._batch = [self.entries.popleft() for _ in range(min(self._batch_size, len(self.entries)))]
             left, trouble = await self._send_batch(self._batch)
             self.entries.extendleft(reversed(left))
             self._batch = []
@@ -218,11 +217,11 @@ class SendQueue:
 
     async def _gather(self, *, is_one_of_many: bool) -> None:
         if self._linger_seconds:
-            if len(self.entries) < BATCH_SIZE:
+            if len(self.entries) < self._batch_size:
                 await asyncio.sleep(self._linger_seconds)
             return
         turns, gathered = (GATHER_TURNS if is_one_of_many else 0), 0
-        while turns and gathered < len(self.entries) < BATCH_SIZE:
+        while turns and gathered < len(self.entries) < self._batch_size:
             turns, gathered = turns - 1, len(self.entries)
             await asyncio.sleep(0)
 
