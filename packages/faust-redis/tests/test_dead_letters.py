@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError, Options
 from faust_redis.log.entries import decode, encode
-from faust_redis.log.keys import attempts_key, dead_key, lease_key, stream_key, topic_key
+from faust_redis.log.keys import attempts_key, dead_key, lease_key, stream_key, suspects_key, topic_key
 from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import server_at
 
@@ -43,7 +43,7 @@ async def give_up(
     await redis.set(lease_key(topic, partition, "app"), "1:worker")
     await redis.xreadgroup("app", "worker", {stream: ">"})
     keys = [stream, lease_key(topic, partition, "app"), attempts_key(topic, partition, "app")]
-    keys.append(dead_key(topic, partition))
+    keys += [dead_key(topic, partition), suspects_key(topic, partition, "app")]
     arguments = ("app", "1:worker", sent, 1, "ValueError: no", 100, MAX_AGE * 1000)
     assert await Scripts(redis).call("fail", keys, *arguments) == [1, 1]
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from faust_redis.log.keys import attempts_key, dead_key, lease_key, stream_key
+from faust_redis.log.keys import attempts_key, dead_key, lease_key, stream_key, suspects_key
 from faust_redis.redis.scripts import _SOURCES
 from faust_redis.testing import RedisServer
 
@@ -43,6 +43,8 @@ class Groups(RuleBasedStateMachine):
         keys = [STREAM, lease_key(TOPIC, PARTITION, group), attempts_key(TOPIC, PARTITION, group)]
         if name == "fail":
             keys.append(dead_key(TOPIC, PARTITION))
+        if name in ("fail", "take_over"):
+            keys.append(suspects_key(TOPIC, PARTITION, group))
         return self.client.eval(_SOURCES[name], len(keys), *keys, group, *args)
 
     @rule(count=st.integers(1, 5))
@@ -60,8 +62,8 @@ class Groups(RuleBasedStateMachine):
         if group not in self.needed:
             self.needed[group] = set() if from_now else self.kept()
             self.read[group] = []
-        taken = self.script("take_over", group, "worker", 1, "0-0", 1000, "$" if from_now else "0")
-        assert sorted(int(entry[0].partition(b"-")[2]) for entry in taken[1]) == sorted(self.read[group])
+        taken = self.script("take_over", group, "worker", 1, "0-0", 1000, "$" if from_now else "0", 0)
+        assert sorted(int(entry_id.partition(b"-")[2]) for entry_id in taken[1]) == sorted(self.read[group])
         return group
 
     @rule(group=groups, count=st.integers(1, 4))

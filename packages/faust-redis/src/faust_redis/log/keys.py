@@ -6,6 +6,7 @@ key                                       type    meaning
 ``{<topic>:<p>}``                         stream  partition ``p`` of a topic; entry ``0-N`` is offset ``N``
 ``{<topic>:<p>}:lease:<group>``           string  ``<generation>:<member>``, the owner whose acks count
 ``{<topic>:<p>}:attempts:<group>``        hash    entry id → failed attempts so far
+``{<topic>:<p>}:suspects:<group>``        hash    ``owner``, and entry id → state of a suspect
 ``{<topic>:<p>}:index``                   hash    of a compacted partition: key → id of its last entry
 ``{<topic>:<p>}:tombstones``              zset    of a compacted partition: key → when it was deleted (ms)
 ``dead:{<topic>:<p>}``                    stream  dead letters of that partition
@@ -32,6 +33,7 @@ __all__ = [
     "index_key",
     "lease_key",
     "stream_key",
+    "suspects_key",
     "tombstones_key",
     "topic_key",
 ]
@@ -50,6 +52,11 @@ def lease_key(topic: str, partition: int, group: str) -> str:
 def attempts_key(topic: str, partition: int, group: str) -> str:
     """Return the key that counts failed attempts per offset."""
     return f"{{{topic}:{partition}}}:attempts:{group}"
+
+
+def suspects_key(topic: str, partition: int, group: str) -> str:
+    """Return the key that names the owner until it lets go, and the entries that may have killed owners."""
+    return f"{{{topic}:{partition}}}:suspects:{group}"
 
 
 def index_key(topic: str, partition: int) -> str:

@@ -131,7 +131,7 @@ class Producer(base.Producer):
 
         Raises:
             ProducerSendError: As :meth:`send`.
-            TypeError: Key or value are not bytes: the topic's serializer left them as they were. Or a header's
+            TypeError: Key or value are not bytes: the topic's serializer left them as they are. Or a header's
                 name is no string, or its value neither bytes nor ``None``.
         """
         if not (isinstance(key, _PLAIN) and isinstance(value, _PLAIN)):
