@@ -86,14 +86,14 @@ async def test_the_option_says_how_many_workers_may_die(
 async def test_an_operator_who_kills_workers_in_a_loop_makes_no_dead_letters(
     start_worker: StartWorker, redis_url: str, notes: redis.Redis
 ) -> None:
-    orders = [f"order {number}" for number in range(300)]
+    orders = [f"order {number}" for number in range(100)]
     await send(redis_url, *orders)
     chosen = random.Random(7)
 
     def start() -> Worker:
         return start_worker(redis_url, program=PROGRAM, concurrency="4", work="0.1")
 
-    for _ in range(10):
+    for _ in range(5):
         worker = start()
         await asyncio.sleep(chosen.uniform(0.1, 1.0))  # the moment of the kill, by no condition
         worker.signal(signal.SIGKILL)
