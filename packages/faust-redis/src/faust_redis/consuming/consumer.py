@@ -48,6 +48,7 @@ from faust_redis.consuming.suspects import Suspects
 from faust_redis.context import context_of
 from faust_redis.errors import TransportError, UnreadableEntryError
 from faust_redis.gc_tuning import freeze_startup_objects
+from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record, offset_of
 from faust_redis.log.keys import GroupKeys
 from faust_redis.membership.member import GroupMember, MemberState
@@ -97,7 +98,7 @@ class Consumer(base.Consumer):
         self.reader.on_unreadable = self._bury_unreadable
         self.reader.sift = self._suspects.sift
         self._outputs = Outputs(app)
-        self._attempts = Attempts(self, context, self.reader, conf.id)
+        self._attempts = Attempts(self, context, self.reader, conf.id, partial(call_before_dead_letter, app))
         self.acks = AckLog(app, self.reader, self.unacked)
         self.failures = Failures(
             self.acks, self._attempts, self._outputs, is_acked=self._is_acked, is_stopping=self._is_stopping
