@@ -12,9 +12,7 @@ from faust_redis import REDELIVERY_HEADER
 from faust_redis.log.entries import decode, encode
 from faust_redis.log.keys import attempts_key
 from faust_redis.testing import eventually
-from tests.test_streams import MakeApp, make_app, running, streams
-
-__all__ = ["make_app", "streams"]
+from tests.apps import MakeApp, running
 
 VIA = [("via", b"a"), ("trace", None), ("via", b"b"), ("empty", b"")]
 

@@ -21,10 +21,11 @@ _callbacks: WeakKeyDictionary[AppT, list[DeadLetterCallback]] = WeakKeyDictionar
 def on_dead_letter(app: AppT, callback: DeadLetterCallback) -> DeadLetterCallback:
     """Have workers call ``callback`` before they move an event to the dead letters.
 
-    A program may answer the sender there, for one. The callback runs for every reason: an agent that raised at the last attempt, :func:`~faust_redis.reject`, an
-    event that can't be decoded or read, one whose workers died (:class:`~faust_redis.WorkerDiedError`).
-    Messages that it sends are confirmed before the event is moved. If the worker dies between the two, the event's next
-    owner calls it again. Its own errors are logged and change nothing.
+    A program may answer the sender there, for one. The callback runs for every reason: an agent that raised
+    at the last attempt, :func:`~faust_redis.reject`, an event that can't be decoded or read, one whose
+    workers died (:class:`~faust_redis.WorkerDiedError`). Messages that it sends are confirmed before the
+    event is moved. If the worker dies between the two, the event's next owner calls it again. Its own errors
+    are logged and change nothing.
 
     Args:
         callback: Gets the message (key and value as bytes) and the error.
