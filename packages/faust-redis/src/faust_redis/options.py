@@ -16,7 +16,6 @@ import dataclasses
 import difflib
 import inspect
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -33,6 +32,7 @@ from redis.asyncio.connection import (
 )
 
 from faust_redis.errors import OptionError
+from faust_redis.log.keys import is_namespace
 
 __all__ = ["REFERENCE", "OptionReference", "Options", "configure", "options_of", "read_options"]
 
@@ -62,7 +62,6 @@ def _is_backoff(delays: tuple[float, ...]) -> bool:
     return 0 < len(delays) <= 100 and all(0 <= delay <= 86_400 for delay in delays)
 
 
-_NAMESPACE: Final = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _SWITCH: Final = "true or false"
 _SWITCHES: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -76,10 +75,10 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
     {
         "namespace": OptionReference(
             "prefix of every key",
-            "up to 64 letters, digits, `.`, `_` and `-`",
+            "up to 64 letters, digits, `.`, `_` and `-`; neither `dead` nor `faust`",
             "empty: apps with the same topic names on one Redis share these topics",
             "another name: the app finds none of the entries, groups and tables of the old one",
-            lambda value: _NAMESPACE.fullmatch(value) is not None,
+            is_namespace,
         ),
         "attempts": OptionReference(
             "attempts, the first included",

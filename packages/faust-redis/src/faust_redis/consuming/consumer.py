@@ -46,7 +46,6 @@ from faust_redis.consuming.replies import ReplyConsumer
 from faust_redis.context import context_of
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.log.entries import Record
-from faust_redis.log.keys import GroupKeys
 from faust_redis.membership.member import GroupMember, MemberState
 from faust_redis.redis.commands import REDIS_ERRORS, Outage, retry_while_unavailable
 from faust_redis.redis.probe import probe
@@ -146,7 +145,9 @@ class Consumer(base.Consumer):
             TopicMismatchError: A topic is recorded with another number of partitions.
         """
         if not self._probed:
-            await self.persist(partial(probe, self._context.server, GroupKeys.of(self.app.conf.id).state))
+            await self.persist(
+                partial(probe, self._context.server, self._context.keys.group(self.app.conf.id).state)
+            )
             self._probed = True
         for topic in topics:
             await self.persist(partial(self._context.topics.declare_to_read, topic))

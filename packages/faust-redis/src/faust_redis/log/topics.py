@@ -11,7 +11,7 @@ from aiokafka.partitioner import murmur2  # type: ignore[import-untyped]
 from faust.types import AppT
 
 from faust_redis.errors import TopicMismatchError
-from faust_redis.log.keys import topic_key
+from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import AT_ONCE
 from faust_redis.redis.scripts import Scripts
 
@@ -46,8 +46,9 @@ class TopicFacts(NamedTuple):
 class TopicRegistry:
     """Declares topics and remembers what Redis answered, for the life of the process."""
 
-    def __init__(self, app: AppT, scripts: Scripts) -> None:
+    def __init__(self, app: AppT, scripts: Scripts, keys: Keys) -> None:
         self.app = app
+        self._keys = keys
         self.scripts = scripts
         self._facts: dict[str, TopicFacts] = {}
         self._recording = asyncio.Semaphore(AT_ONCE)
@@ -122,7 +123,7 @@ class TopicRegistry:
     async def _record(self, topic: str, wanted: TopicFacts) -> TopicFacts:
         facts = wanted.partitions, wanted.retention, int(wanted.compacting)
         async with self._recording:
-            recorded = await self.scripts.call("declare_topic", [topic_key(topic)], *facts)
+            recorded = await self.scripts.call("declare_topic", [self._keys.topic(topic)], *facts)
         partitions, retention, compacting = recorded
         return TopicFacts(int(partitions), int(retention), bool(compacting))
 
