@@ -160,7 +160,8 @@ class Consumer(base.Consumer):
 
     async def on_start(self) -> None:
         """Enter the group as soon as there is something to subscribe to."""
-        freeze_startup_objects()
+        if self._context.options.freeze_gc:
+            freeze_startup_objects()
         await super().on_start()
         if not self.app.client_only:
             self.member.start()
