@@ -424,6 +424,9 @@ class FakeConsumer:
     def fail(self, message: FakeMessage, error: BaseException) -> None:
         self.failures.append(error)
 
+    def reject(self, message: FakeMessage, error: BaseException) -> None:
+        raise AssertionError(f"{message} was rejected")
+
 
 @dataclass
 class FakeApp:

@@ -15,9 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 from redis.asyncio import Redis
 
-from faust_redis.log.entries import encode
-from faust_redis.log.keys import dead_key, stream_key
-from faust_redis.testing import eventually
+from faust_redis.testing import dead_key, encode, eventually, stream_key
 from pipeline.redis.client import connect, execute
 from pipeline.settings import STAGES
 from tests.behaviours.conftest import ADMIN

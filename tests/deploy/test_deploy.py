@@ -15,7 +15,8 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from faust_redis.log.keys import stream_key
+from faust_redis import PartitionSample
+from faust_redis.testing import stream_key
 from pipeline.models.eliza import Eliza
 from pipeline.models.measured import MeasuredModel
 from pipeline.redis.client import connect
@@ -23,7 +24,7 @@ from pipeline.settings import STAGES, Settings
 from pipeline.telemetry.metrics import SENT, exposition, histogram, sent
 from pipeline.telemetry.stages.exported import of_stages, of_worker
 from pipeline.telemetry.stages.report import Report
-from pipeline.telemetry.stages.sample import PartitionSample, PipelineSample, StageSample, WorkerSample
+from pipeline.telemetry.stages.sample import PipelineSample, StageSample, WorkerSample
 from pipeline.telemetry.stages.work import WorkSensor
 
 CLONE = Path(__file__).parents[2]

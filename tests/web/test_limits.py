@@ -5,8 +5,7 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from faust_redis.log.keys import stream_key
-from faust_redis.testing import eventually
+from faust_redis.testing import eventually, stream_key
 from tests.web.conftest import ServeNode
 from web import keys
 

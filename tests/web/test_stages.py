@@ -11,9 +11,7 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
-from faust_redis.log.entries import encode
-from faust_redis.log.keys import dead_key, stream_key, topic_key
-from faust_redis.testing import eventually
+from faust_redis.testing import dead_key, encode, eventually, stream_key, topic_key
 from parley.local.embedded import EmbeddedRedis
 from pipeline.redis.client import execute
 from pipeline.settings import STAGES

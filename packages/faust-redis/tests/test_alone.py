@@ -28,6 +28,7 @@ import os
 import signal
 
 import faust
+from faust_redis import reject
 {registering}
 
 assert importlib.util.find_spec("pipeline") is None, "this project can be imported"
@@ -40,7 +41,7 @@ counts = app.Table("counts", default=int)
 async def count(stream):
     async for event in stream.events():
         if event.value == "bad":
-            app.consumer.reject(event.message, ValueError("no word"))
+            reject(event, ValueError("no word"))
             continue
         counts[event.key] += 1
         print(f"counted {event.key} {counts[event.key]}")

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from faust_redis import PartitionSample
 from pipeline.telemetry.histogram import Counts, merged, percentile
-from pipeline.telemetry.stages.sample import PartitionSample, PipelineSample, StageSample, WorkerSample
+from pipeline.telemetry.stages.sample import PipelineSample, StageSample, WorkerSample
 from pipeline.telemetry.stages.state import Judge, Moment, StageState
 
 #: Seconds over which rates are taken. Shorter: they flicker. Longer: they lag behind.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from faust_redis.log.keys import dead_key, stream_key, topic_key
+from faust_redis.testing import dead_key, stream_key, topic_key
 from parley.cli.dead import age
 from pipeline.chat.records import Inbound
 from tests.parley.cli.test_commands import parley

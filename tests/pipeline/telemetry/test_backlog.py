@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faust_redis.log.keys import stream_key
+from faust_redis.testing import stream_key
 from pipeline.redis.client import connect
 from pipeline.telemetry.stages.backlog import LONGEST_WAIT, Pressure, waiting_in
 

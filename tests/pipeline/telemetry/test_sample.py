@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import pytest
 from redis.asyncio import Redis
 
-from faust_redis.log.keys import GroupKeys, dead_key, lease_key, stream_key, topic_key
+from faust_redis import PartitionSample
+from faust_redis.testing import GroupKeys, dead_key, lease_key, stream_key, topic_key
 from pipeline.redis.client import connect, execute
 from pipeline.telemetry.stages.report import Report, encode, report_key
-from pipeline.telemetry.stages.sample import Observer, PartitionSample, PipelineSample
+from pipeline.telemetry.stages.sample import Observer, PipelineSample
 from pipeline.telemetry.stages.snapshot import Course, StageSnapshot
 from pipeline.telemetry.stages.state import StageState
 

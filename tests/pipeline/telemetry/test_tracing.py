@@ -41,7 +41,7 @@ class Topic:
 
 
 def event(message: Turn, headers: dict[str, bytes] | None, *, offset: int = 7, attempts: int = 0) -> Any:
-    consumer = SimpleNamespace(fail=lambda *_: None)
+    consumer = SimpleNamespace(fail=lambda *_: None, reject=lambda *_: None)
     carried = dict(headers or {})
     if attempts:
         carried[REDELIVERY_HEADER] = b"%d" % attempts

@@ -3,6 +3,7 @@
 TransportError
 ├── AbandonedError           an agent ended without finishing an event
 ├── BrokerAddressError       a broker URL that leads to no Redis
+├── ForeignBrokerError       an app whose broker is no Redis was passed to this package
 ├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
 ├── NotOwnerError            a table was changed whose partition another worker owns
 ├── TopicMismatchError       a topic is recorded with another number of partitions
@@ -17,6 +18,7 @@ import re
 __all__ = [
     "AbandonedError",
     "BrokerAddressError",
+    "ForeignBrokerError",
     "NoSuchDeadLetterError",
     "NotOwnerError",
     "TopicMismatchError",
@@ -52,6 +54,21 @@ class BrokerAddressError(TransportError):
 
     def __str__(self) -> str:
         return f"the broker {self.address!r}: {self.reason}"
+
+
+class ForeignBrokerError(TransportError):
+    """An app was passed whose broker is not Redis.
+
+    Attributes:
+        driver: Class of the app's consumer or producer.
+    """
+
+    def __init__(self, driver: str) -> None:
+        super().__init__(driver)
+        self.driver = driver
+
+    def __str__(self) -> str:
+        return f"the app's broker is not Redis, its driver is {self.driver}"
 
 
 class NoSuchDeadLetterError(TransportError):

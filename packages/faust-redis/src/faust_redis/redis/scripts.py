@@ -35,6 +35,7 @@ _NAMES: Final = (
     "group_release",
     "group_sync",
     "replay",
+    "sample_partition",
     "strays",
     "take_lease",
     "take_over",
@@ -66,9 +67,10 @@ class Scripts:
         except NoScriptError:
             return await execute(self._redis, "EVAL", _SOURCES[name], len(keys), *keys, *args)
 
-    def command(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Command:
+    @staticmethod
+    def command(name: str, keys: Sequence[str], *args: str | bytes | int, read_only: bool = False) -> Command:
         """Return a call to be sent with others; without the script, its reply is a ``NoScriptError``."""
-        return ("EVALSHA", _SHAS[name], len(keys), *keys, *args)
+        return ("EVALSHA_RO" if read_only else "EVALSHA", _SHAS[name], len(keys), *keys, *args)
 
     async def run(self, name: str, calls: Sequence[Command], stream: CommandStream) -> list[Any]:
         """Send calls of one script in one round trip, all of which can be run twice.
@@ -86,6 +88,11 @@ class Scripts:
             await self.load(name)
             replies = await stream.execute_many(calls)
         return replies
+
+    @staticmethod
+    def text(name: str) -> str:
+        """Return the source of a script, for ``SCRIPT LOAD``."""
+        return _SOURCES[name]
 
     async def load(self, name: str) -> None:
         """Make a script known to the server, on all nodes of a cluster."""
