@@ -129,8 +129,8 @@ coverage: setup $(REDIS_8_STAMP) ## Run both suites with branch coverage, which 
 	@(cd packages/faust-redis && ../../.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered)
 	.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered
 
-release: setup ## Build wheels and sdists of both distributions into dist/, and try them in an empty environment
-	@.venv/bin/python -m scripts.release
+release: setup ## Build wheels and sdists of both distributions into dist/, and try them in an empty environment; ARGS names further Pythons
+	@exec .venv/bin/python -m scripts.release $(ARGS)
 
 check: lint ui-check test ## What CI runs
 

@@ -5,6 +5,7 @@
 3. faust-redis, installed alone, runs an example.
 4. Parley, installed beside it, answers a message, in an empty folder and with neither make nor git on PATH.
 
+Steps 3 and 4 are done with each Python that is named as an argument, by default with the one that runs this.
 Ends with status 1 and the reason when a step fails.
 """
 
@@ -54,19 +55,26 @@ class ReleaseError(Exception):
     """A step failed."""
 
 
-def main() -> None:
+def main(interpreters: list[str]) -> None:
     """Build, check, install and use both distributions."""
     build()
+    for interpreter in interpreters or [sys.executable]:
+        try_on(interpreter)
+    for path in sorted(DIST.iterdir()):
+        print(f"built and tried: {path.relative_to(ROOT)}")
+
+
+def try_on(interpreter: str) -> None:
+    """Install and use both distributions in an empty environment of an interpreter."""
     with tempfile.TemporaryDirectory(prefix="release ") as name:
         folder = Path(name)
-        python = environment(folder)
+        python = environment(interpreter, folder)
+        print(subprocess.run([python, "--version"], capture_output=True, text=True, check=True).stdout.strip())
         with EmbeddedRedis(folder / "redis", find_server()) as server:
             install(python, wheel("faust_redis"))
             run_example(python, folder, server.url)
             install(python, wheel("parley"), wheel("faust_redis"))
             run_service(python, folder, server.url)
-    for path in sorted(DIST.iterdir()):
-        print(f"built and tried: {path.relative_to(ROOT)}")
 
 
 def build() -> None:
@@ -89,13 +97,13 @@ def wheel(name: str) -> Path:
     return path
 
 
-def environment(folder: Path) -> Path:
-    """Make a virtual environment and return its Python, without links."""
+def environment(interpreter: str, folder: Path) -> Path:
+    """Make a virtual environment and return its Python."""
     where = folder / "environment"
     try:
-        run(sys.executable, "-m", "venv", str(where))
+        run(interpreter, "-m", "venv", str(where))
     except ReleaseError:  # Debian keeps venv's pip in a package of its own: this environment's pip will do
-        run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(where))
+        run(interpreter, "-m", "venv", "--clear", "--without-pip", str(where))
     return where / "bin" / "python"
 
 
@@ -187,6 +195,6 @@ def run(*command: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except ReleaseError as error:
         sys.exit(str(error))
