@@ -69,7 +69,7 @@ def try_on(interpreter: str) -> None:
     with tempfile.TemporaryDirectory(prefix="release ") as name:
         folder = Path(name)
         python = environment(interpreter, folder)
-        print(subprocess.run([python, "--version"], capture_output=True, text=True, check=True).stdout.strip())
+        print(interpreter)
         with EmbeddedRedis(folder / "redis", find_server()) as server:
             install(python, wheel("faust_redis"))
             run_example(python, folder, server.url)

@@ -31,5 +31,5 @@ async def count(stream):
 
 @app.task
 async def speak():
-    for word in "to be or not to be".split():
+    for word in ["to", "be", "or", "not", "to", "be"]:
         await words.send(key=word, value=word)

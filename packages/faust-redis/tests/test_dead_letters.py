@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError
-from faust_redis.log.dead_letters import MAX_AGE
+from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError, Options
 from faust_redis.log.entries import decode, encode
 from faust_redis.log.keys import attempts_key, dead_key, lease_key, stream_key, topic_key
 from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import server_at
 
+MAX_AGE = int(Options().dead_letter_age)
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 

@@ -4,7 +4,6 @@ Installing the package is enough for a program; these names are for more than th
 ``faust_redis.inspection``, ``faust_redis.redis`` and ``faust_redis.testing``; every other module may change.
 """
 
-from faust_redis.consuming.attempts import MAX_ATTEMPTS, REDELIVERY_HEADER
 from faust_redis.driver import Transport, register
 from faust_redis.errors import (
     AbandonedError,
@@ -12,8 +11,11 @@ from faust_redis.errors import (
     ForeignBrokerError,
     NoSuchDeadLetterError,
     NotOwnerError,
+    OptionError,
     TopicMismatchError,
+    TopicNameError,
     TransportError,
+    UnreadableEntryError,
     UnsupportedServerError,
     UnsupportedSettingError,
 )
@@ -30,11 +32,12 @@ from faust_redis.inspection import (
     TopicFacts,
 )
 from faust_redis.log.dead_letters import DeadLetter, DeadLetters
+from faust_redis.log.entries import REDELIVERY_HEADER
 from faust_redis.log.topics import partition_of as partition_for_key
+from faust_redis.options import Options, configure, options_of
 from faust_redis.workers import member_id, prepare, unready
 
 __all__ = [
-    "MAX_ATTEMPTS",
     "REDELIVERY_HEADER",
     "AbandonedError",
     "BrokerAddressError",
@@ -47,20 +50,26 @@ __all__ = [
     "Member",
     "NoSuchDeadLetterError",
     "NotOwnerError",
+    "OptionError",
+    "Options",
     "PartitionSample",
     "Record",
     "StreamEntry",
     "TopicFacts",
     "TopicMismatchError",
+    "TopicNameError",
     "Transport",
     "TransportError",
+    "UnreadableEntryError",
     "UnsupportedServerError",
     "UnsupportedSettingError",
     "attempts_before",
+    "configure",
     "fail",
     "freeze_startup_objects",
     "is_last_attempt",
     "member_id",
+    "options_of",
     "partition_for_key",
     "prepare",
     "register",

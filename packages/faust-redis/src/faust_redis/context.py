@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from faust_redis.log.changelogs import Changelogs
 from faust_redis.log.topics import TopicRegistry
+from faust_redis.options import Options
 from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import Server
 
@@ -34,9 +35,10 @@ class TransportContext:
     scripts: Scripts
     topics: TopicRegistry
     changelogs: Changelogs
+    options: Options
 
     @classmethod
-    def of(cls, app: AppT, address: str, connect: Callable[[], Server]) -> TransportContext:
+    def of(cls, app: AppT, address: str, options: Options, connect: Callable[[], Server]) -> TransportContext:
         """Return the context of an app for an address; Faust makes one transport each for consumer and
         producer."""
         contexts = _contexts.setdefault(app, {})
@@ -44,7 +46,7 @@ class TransportContext:
             server = connect()
             scripts = Scripts(server.commands)
             topics, changelogs = TopicRegistry(app, scripts), Changelogs(app, server, scripts)
-            contexts[address] = cls(server, server.commands, scripts, topics, changelogs)
+            contexts[address] = cls(server, server.commands, scripts, topics, changelogs, options)
         return contexts[address]
 
 

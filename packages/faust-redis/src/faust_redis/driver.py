@@ -20,6 +20,7 @@ from faust_redis.errors import UnsupportedSettingError
 from faust_redis.fastpath.conductor import FastConductor
 from faust_redis.fastpath.stream import Stream
 from faust_redis.fastpath.topic import FastPathInstaller
+from faust_redis.options import read_options
 from faust_redis.producing.producer import Producer
 from faust_redis.redis.servers import server_at
 
@@ -48,6 +49,7 @@ class Transport(base.Transport):
     """Redis Streams as Faust's broker.
 
     Raises:
+        OptionError: An option in the URL is unknown or wrong.
         UnsupportedSettingError: The app asks for something that Redis can't keep, such as exactly once.
     """
 
@@ -72,14 +74,17 @@ class Transport(base.Transport):
         if conf._Stream is faust.Stream:
             conf._Stream = Stream
         self.app.sensors.add(FastPathInstaller())
-        self.addresses = [str(url) for url in self.url]
+        self.options, self.addresses = read_options(self.app, [str(url) for url in self.url])
         self._login = _login(self.app.conf.broker_credentials, self.app.conf.ssl_context)
 
     @property
     def context(self) -> TransportContext:
         """What the consumer and the producer of one app share: the pool, the scripts, the topics."""
         return TransportContext.of(
-            self.app, ";".join(self.addresses), lambda: server_at(self.addresses, **self._login)
+            self.app,
+            ";".join(self.addresses),
+            self.options,
+            lambda: server_at(self.addresses, **self._login),
         )
 
 

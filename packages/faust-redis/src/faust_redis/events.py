@@ -6,8 +6,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from faust.types import EventT, Message
 
-from faust_redis.consuming.attempts import MAX_ATTEMPTS, REDELIVERY_HEADER
 from faust_redis.errors import ForeignBrokerError
+from faust_redis.log.entries import REDELIVERY_HEADER
+from faust_redis.options import options_of
 
 __all__ = ["attempts_before", "fail", "is_last_attempt", "reject"]
 
@@ -49,12 +50,12 @@ def reject(event: EventT[Any], error: BaseException) -> None:
 
 def attempts_before(event: EventT[Any]) -> int:
     """Return how many attempts of an event have failed; 0 at its first delivery."""
-    return int(event.headers.get(REDELIVERY_HEADER, 0))
+    return int(event.headers.get(REDELIVERY_HEADER) or 0)
 
 
 def is_last_attempt(event: EventT[Any]) -> bool:
     """Return whether the event becomes a dead letter when it fails now."""
-    return attempts_before(event) + 1 >= MAX_ATTEMPTS
+    return attempts_before(event) + 1 >= options_of(event.app).attempts
 
 
 def _consumer(event: EventT[Any]) -> _FailingConsumer:

@@ -19,23 +19,16 @@ from mode import get_logger
 
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
-from faust_redis.log.dead_letters import LIMIT, MAX_AGE
-from faust_redis.log.entries import Record
+from faust_redis.log.entries import DeliveryHeader, Record
 from faust_redis.log.keys import dead_key
 from faust_redis.redis.commands import AT_ONCE
 from faust_redis.redis.scripts import NOT_OWNER
 
-__all__ = ["MAX_ATTEMPTS", "REDELIVERY_HEADER", "AgentErrors", "Attempts"]
+__all__ = ["AgentErrors", "Attempts"]
 
 logger = get_logger(__name__)
 _T = TypeVar("_T")
 
-#: How often an event may fail, the first delivery included, before it is a dead letter.
-MAX_ATTEMPTS: Final = 5
-#: Seconds before the second, third, … attempt; half of it is random, so that failures don't march in step.
-BACKOFF: Final = (0.1, 0.5, 2.0, 5.0)
-#: Header of a message delivered again: how many attempts have failed before.
-REDELIVERY_HEADER: Final = "redelivery"
 #: Characters of an error that a dead letter keeps.
 ERROR_LENGTH: Final = 2000
 
@@ -64,15 +57,16 @@ class Attempts:
     ) -> None:
         self._worker = worker
         self._context = context
+        self._options = context.options
         self._reader = reader
         self._group = group
         self._waiting: list[tuple[float, int, TP, Record]] = []
         self._failing: set[asyncio.Task[None]] = set()
         self._counting = asyncio.Semaphore(AT_ONCE)
 
-    def fail(self, message: Message, error: BaseException, allowed: int = MAX_ATTEMPTS) -> None:
-        """Count a failed attempt; after ``allowed`` of them the message is a dead letter."""
-        task = asyncio.ensure_future(self._fail(message, error, allowed))
+    def fail(self, message: Message, error: BaseException, allowed: int | None = None) -> None:
+        """Count a failed attempt; after ``allowed`` of them (the option's) the message is a dead letter."""
+        task = asyncio.ensure_future(self._fail(message, error, allowed or self._options.attempts))
         self._failing.add(task)
         task.add_done_callback(self._failing.discard)
 
@@ -107,7 +101,8 @@ class Attempts:
             return  # the partition was given out anew in the meantime: its owner claims the entry
         text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
         keys = [*self._reader.lease_keys(tp), dead_key(*tp)]
-        fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, LIMIT, MAX_AGE * 1000)
+        kept = (self._options.dead_letter_limit, int(self._options.dead_letter_age * 1000))
+        fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, *kept)
         generation = self._reader.generation
         try:
             # What the agent sent before it failed, such as a word to whoever waits, must be safe first.
@@ -128,7 +123,9 @@ class Attempts:
                 self._worker.dead(tp, offset)
                 logger.error("%s-%s offset %d is a dead letter after %d attempts: %s", *place, attempts, text)
             return
-        delay = BACKOFF[min(attempts, len(BACKOFF)) - 1] * (0.5 + random.random() / 2)
+        backoff = self._options.backoff
+        # Half of it is random, so that failures do not march in step.
+        delay = backoff[min(attempts, len(backoff)) - 1] * (0.5 + random.random() / 2)
         logger.warning("%s-%s offset %d failed (%s), attempt %d in %.1f s", *place, text, attempts + 1, delay)
         heapq.heappush(self._waiting, (monotonic() + delay, offset, tp, _record(message, attempts)))
         self._worker.again()
@@ -173,6 +170,7 @@ class AgentErrors:
 
 
 def _record(message: Message, attempts: int) -> Record:
-    headers = [item for item in dict(message.headers or {}).items() if item[0] != REDELIVERY_HEADER]
+    given: Any = message.headers or ()
+    headers = [header for header in given if type(header[0]) is not DeliveryHeader]
     millis = int(message.timestamp * 1000)
     return Record(message.offset, message.key, message.value, headers, millis, attempts)

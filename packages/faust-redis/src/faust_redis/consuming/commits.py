@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import Final
 
 from faust.types import TP, AppT
 from mode import get_logger
@@ -19,9 +18,6 @@ from faust_redis.redis.scripts import NOT_OWNER
 __all__ = ["Committer", "ack"]
 
 logger = get_logger(__name__)
-
-#: Entry ids per call of ``ack.lua``: Lua's ``unpack`` has a limit of some 8,000.
-ACKS_PER_CALL: Final = 1000
 
 
 class Committer:
@@ -98,12 +94,13 @@ async def ack(
     Raises:
         redis.exceptions.RedisError: Redis is away; acking again does no harm.
     """
+    per_call = context.options.ack_batch
     acked = {tp: sorted(found) for tp, found in offsets.items() if found and tp in reader.queues}
     calls: list[tuple[TP, Command]] = []
     for tp, found in acked.items():
         trimming = int((await context.topics.facts(tp.topic)).is_queue)
-        for at in range(0, len(found), ACKS_PER_CALL):
-            ids = [f"0-{offset}" for offset in found[at : at + ACKS_PER_CALL]]
+        for at in range(0, len(found), per_call):
+            ids = [f"0-{offset}" for offset in found[at : at + per_call]]
             fixed = (group, reader.lease, trimming)
             calls.append((tp, context.scripts.command("ack", reader.lease_keys(tp), *fixed, *ids)))
     results = await context.scripts.run("ack", [command for _, command in calls], context.server.stream)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from faust.types import TP
 
@@ -15,17 +14,11 @@ from faust_redis.log.keys import index_key, stream_key, tombstones_key
 from faust_redis.redis.commands import REDIS_ERRORS, Outage
 
 __all__ = [
-    "HOUSEKEEPING_INTERVAL",
     "Housekeeper",
     "expire_entries",
     "expire_tombstones",
     "partitions_with_stray_entries",
 ]
-
-#: Seconds between searches for expired entries, old tombstones, and logs that start over.
-HOUSEKEEPING_INTERVAL: Final = 5.0
-#: Entries removed by one call: while a script runs, Redis does nothing else.
-RETENTION_PAGE: Final = 500
 
 
 class Housekeeper:
@@ -57,6 +50,7 @@ class Housekeeper:
     async def clean_up(self) -> None:
         """Remove what has expired. Never raises for an absent Redis."""
         try:
+            await self._context.topics.refresh()
             await self._offsets.restart_shortened_logs()
             await expire_entries(self._context, self._owned())
             await expire_tombstones(self._context, self._owned())
@@ -87,13 +81,14 @@ async def expire_entries(context: TransportContext, tps: Iterable[TP]) -> None:
     Raises:
         redis.exceptions.RedisError: Redis is away.
     """
+    page = context.options.retention_page
     for tp in tps:
         facts = context.topics.known(tp.topic)
         if facts is not None and facts.retention:
-            dropped = RETENTION_PAGE
-            while dropped >= RETENTION_PAGE:
+            dropped = page
+            while dropped >= page:
                 dropped = await context.scripts.call(
-                    "expire_entries", [stream_key(*tp), index_key(*tp)], facts.retention, RETENTION_PAGE
+                    "expire_entries", [stream_key(*tp), index_key(*tp)], facts.retention, page
                 )
 
 
@@ -103,11 +98,12 @@ async def expire_tombstones(context: TransportContext, tps: Iterable[TP]) -> Non
     Raises:
         redis.exceptions.RedisError: Redis is away.
     """
+    page = context.options.retention_page
     for tp in tps:
         facts = context.topics.known(tp.topic)
         if facts is not None and facts.compacting and not facts.retention:
             keys = [stream_key(*tp), index_key(*tp), tombstones_key(*tp)]
             kept = context.topics.tombstones_kept(tp.topic)
-            dropped = RETENTION_PAGE
-            while dropped >= RETENTION_PAGE:
-                dropped = await context.scripts.call("expire_tombstones", keys, kept, RETENTION_PAGE)
+            dropped = page
+            while dropped >= page:
+                dropped = await context.scripts.call("expire_tombstones", keys, kept, page)

@@ -22,9 +22,10 @@ from redis.exceptions import ResponseError
 from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.plans import Plan, Share, Streams, shares
 from faust_redis.context import TransportContext
-from faust_redis.log.entries import Record, decode, offset_of
+from faust_redis.errors import UnreadableEntryError
+from faust_redis.log.entries import Entry, Record, decode_all, offset_of
 from faust_redis.log.keys import attempts_key, lease_key, stream_key
-from faust_redis.redis.commands import BLOCK_MS, is_unavailable
+from faust_redis.redis.commands import is_unavailable
 from faust_redis.redis.scripts import NOT_OWNER
 
 __all__ = ["PartitionReader", "QueuePartition"]
@@ -32,8 +33,6 @@ __all__ = ["PartitionReader", "QueuePartition"]
 logger = get_logger(__name__)
 _Read = Callable[[BlockingRead, Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
 
-#: Entries per partition and read. Enough to keep an agent busy, few enough to share out fairly.
-READ_COUNT: Final = 200
 #: Seconds between tries while Redis is away.
 RETRY_DELAY: Final = 0.5
 #: Seconds between tries to claim a partition that Redis refuses: reading the others stops for each.
@@ -69,6 +68,9 @@ class PartitionReader:
     Cancelling :meth:`read` loses nothing: the blocking command runs in a task of its own, and what it
     brings is kept for the next call.
 
+    Attributes:
+        on_unreadable: Called with each entry of a queue that can't be read; it is pending.
+
     Args:
         start: Where a consumer group begins that has to be made: ``0`` or ``$``.
         read_count: Entries per partition and read at the most.
@@ -89,8 +91,10 @@ class PartitionReader:
         self.group = group
         self.member_id = member_id
         self.start = start
-        self.read_count = min(read_count or READ_COUNT, READ_COUNT)
+        self.read_count = min(read_count or context.options.read_count, context.options.read_count)
+        self._block_ms = context.options.block_ms
         self.room = room
+        self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
         self.generation = 0
         self.queues: dict[TP, QueuePartition] = {}
         self.logs: dict[TP, int] = {}
@@ -327,7 +331,8 @@ class PartitionReader:
         for (entry_id, fields), failed in zip(entries, attempts, strict=True):
             offset = offset_of(entry_id)
             if offset not in handed_on and offset not in partition.in_flight:
-                records.append(decode(entry_id, fields)._replace(attempts=failed))
+                found = self._decode_queue(tp, [(entry_id, fields)])
+                records += [record._replace(attempts=failed) for record in found]
         if records:
             self._advance(tp, records)
         return records
@@ -345,7 +350,7 @@ class PartitionReader:
         try:
             group = ("GROUP", self.group, self.member_id)
             count = max(1, min(self.read_count, self.room // len(self.queues)))
-            limits = ("COUNT", count, "BLOCK", BLOCK_MS)
+            limits = ("COUNT", count, "BLOCK", self._block_ms)
             reply = await lane.block(
                 "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
             )
@@ -366,21 +371,29 @@ class PartitionReader:
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
-            records[tp] = [decode(entry_id, fields) for entry_id, fields in entries if fields]
+            records[tp] = self._decode_queue(tp, [entry for entry in entries if entry[1]])
             self._advance(tp, records[tp])
+        return records
+
+    def _decode_queue(self, tp: TP, entries: Iterable[Entry]) -> list[Record]:
+        records, unreadable = decode_all(entries)
+        for error in unreadable:
+            self.on_unreadable(tp, error)
         return records
 
     async def _read_logs(self, lane: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
         reply = await lane.block(
-            "XREAD", "COUNT", self.read_count, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after
+            "XREAD", "COUNT", self.read_count, "BLOCK", self._block_ms, "STREAMS", *streams, *after
         )
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
-            records[tp] = [decode(entry_id, fields) for entry_id, fields in entries]
-            self._advance(tp, records[tp])
-            self.logs[tp] = records[tp][-1].offset + 1
+            records[tp], unreadable = decode_all(entries)
+            for error in unreadable:
+                logger.error("%s-%s: %s; it is skipped", *tp, error)
+            self.logs[tp] = offset_of(entries[-1][0]) + 1
+            self.ends[tp] = max(self.ends.get(tp, 0), self.logs[tp])
         return records
 
     def _advance(self, tp: TP, records: list[Record]) -> None:

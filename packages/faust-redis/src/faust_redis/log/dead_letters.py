@@ -9,8 +9,10 @@
 ``error``       the last error
 ==============  ========================================================
 
-The id of the entry is the server's time at which the message was given up. :data:`LIMIT` entries per
-partition are kept, none for longer than :data:`MAX_AGE`.
+The id of the entry is the server's time at which the message was given up. The options
+``dead_letter_limit`` and ``dead_letter_age`` bound how many are kept, and for how long: without a bound a
+failing agent would fill Redis, and dead letters hold what users sent. An old one goes when the next of its
+partition comes, or when none has come for as long.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import heapq
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
@@ -30,15 +32,9 @@ from faust_redis.log.keys import dead_key, stream_key, topic_key
 from faust_redis.redis.commands import AT_ONCE, execute
 from faust_redis.redis.scripts import Scripts
 
-__all__ = ["LIMIT", "MAX_AGE", "DeadLetter", "DeadLetters"]
+__all__ = ["DeadLetter", "DeadLetters"]
 
 _T = TypeVar("_T")
-
-#: Dead letters kept per partition, the latest; without a bound a failing agent would fill Redis.
-LIMIT: Final = 10_000
-#: Seconds a dead letter is kept: they hold what users sent. An older one goes when the next of its partition
-#: comes, or when none has come for as long.
-MAX_AGE: Final = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,8 @@ class DeadLetter:
     Attributes:
         entry: Id of the entry among the dead letters, ``<ms>-<n>``.
         offset: The offset the message had in its partition.
-        timestamp: When it was sent, in ms since the epoch.
+        timestamp: When it was sent, in ms since the epoch; 0 for an entry that could not be read, which has
+            no headers either.
     """
 
     topic: str
@@ -76,7 +73,7 @@ class DeadLetter:
     @property
     def trace_id(self) -> str | None:
         """The trace that the message belongs to, from its W3C ``traceparent`` header."""
-        parts = dict(self.headers).get("traceparent", b"").decode("latin-1").split("-")
+        parts = (dict(self.headers).get("traceparent") or b"").decode("latin-1").split("-")
         return parts[1] if len(parts) == 4 else None
 
 
@@ -190,7 +187,10 @@ async def _all_of(calls: Iterable[Awaitable[_T]]) -> list[_T]:
 def _letter(topic: str, partition: int, entry_id: bytes, reply: Any) -> DeadLetter:
     # The transport's own client leaves replies as they come, others make a dict of the fields.
     fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
-    key, value, headers, timestamp = decode_fields(fields)
+    try:
+        key, value, headers, timestamp = decode_fields(fields)
+    except ValueError:  # of an unreadable entry, its error says why
+        key, value, headers, timestamp = fields.get(b"k"), fields.get(b"v"), [], 0
     return DeadLetter(
         topic,
         partition,
