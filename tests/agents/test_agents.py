@@ -428,7 +428,7 @@ class FakeConsumer:
         raise AssertionError(f"{message} was rejected")
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeApp:
     consumer: FakeConsumer = field(default_factory=FakeConsumer)
 

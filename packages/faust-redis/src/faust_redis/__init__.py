@@ -4,7 +4,6 @@ Installing the package is enough for a program; these names are for more than th
 ``faust_redis.inspection``, ``faust_redis.redis`` and ``faust_redis.testing``; every other module may change.
 """
 
-from faust_redis.consuming.attempts import REDELIVERY_HEADER
 from faust_redis.driver import Transport, register
 from faust_redis.errors import (
     AbandonedError,
@@ -14,7 +13,9 @@ from faust_redis.errors import (
     NotOwnerError,
     OptionError,
     TopicMismatchError,
+    TopicNameError,
     TransportError,
+    UnreadableEntryError,
     UnsupportedServerError,
     UnsupportedSettingError,
 )
@@ -31,6 +32,7 @@ from faust_redis.inspection import (
     TopicFacts,
 )
 from faust_redis.log.dead_letters import DeadLetter, DeadLetters
+from faust_redis.log.entries import REDELIVERY_HEADER
 from faust_redis.log.topics import partition_of as partition_for_key
 from faust_redis.options import Options, configure, options_of
 from faust_redis.workers import member_id, prepare, unready
@@ -55,8 +57,10 @@ __all__ = [
     "StreamEntry",
     "TopicFacts",
     "TopicMismatchError",
+    "TopicNameError",
     "Transport",
     "TransportError",
+    "UnreadableEntryError",
     "UnsupportedServerError",
     "UnsupportedSettingError",
     "attempts_before",

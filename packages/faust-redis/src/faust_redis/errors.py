@@ -7,7 +7,9 @@ TransportError
 ├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
 ├── NotOwnerError            a table was changed whose partition another worker owns
 ├── OptionError              an option of the transport is unknown or holds a wrong value
-├── TopicMismatchError       a topic is recorded with another number of partitions
+├── TopicMismatchError       a topic is recorded with another number of partitions, or compacted
+├── TopicNameError           a topic has a name that no broker takes
+├── UnreadableEntryError     an entry of another writer that can't be read
 ├── UnsupportedServerError   a Redis that can't do what is needed
 └── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
 """
@@ -24,7 +26,9 @@ __all__ = [
     "NotOwnerError",
     "OptionError",
     "TopicMismatchError",
+    "TopicNameError",
     "TransportError",
+    "UnreadableEntryError",
     "UnsupportedServerError",
     "UnsupportedSettingError",
 ]
@@ -125,25 +129,61 @@ class OptionError(TransportError):
 
 
 class TopicMismatchError(TransportError):
-    """A worker declares a topic with another partition count than Redis has recorded.
+    """A worker declares a topic in another way than Redis has recorded.
 
     Attributes:
         topic: Name of the topic.
-        recorded: Partitions recorded in Redis by whoever declared it first.
-        wanted: Partitions this worker asked for.
+        recorded: Value recorded in Redis by an earlier declaration.
+        wanted: Value this worker asked for.
+        setting: Name of the setting that differs: ``partitions`` or ``compacting``.
     """
 
-    def __init__(self, topic: str, recorded: int, wanted: int) -> None:
-        super().__init__(topic, recorded, wanted)
+    def __init__(self, topic: str, recorded: int, wanted: int, setting: str = "partitions") -> None:
+        super().__init__(topic, recorded, wanted, setting)
         self.topic = topic
         self.recorded = recorded
         self.wanted = wanted
+        self.setting = setting
 
     def __str__(self) -> str:
         return (
-            f"topic {self.topic!r} has {self.recorded} partitions in Redis, this worker wants {self.wanted}: "
-            "set the same number everywhere, or delete the topic first"
+            f"topic {self.topic!r} has {self.setting}={self.recorded} in Redis, this worker wants "
+            f"{self.wanted}: set the same value everywhere, or delete the topic first"
         )
+
+
+class TopicNameError(TransportError):
+    """A topic has a name that Kafka refuses, and Redis keys can't hold safely.
+
+    Attributes:
+        topic: The name.
+        reason: The rule it breaks.
+    """
+
+    def __init__(self, topic: str, reason: str) -> None:
+        super().__init__(topic, reason)
+        self.topic = topic
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the topic name {self.topic[:300]!r} {self.reason}"
+
+
+class UnreadableEntryError(TransportError):
+    """An entry was added by another writer, in a form that can't be read.
+
+    Attributes:
+        entry_id: Id of the entry in its partition.
+        reason: The part that can't be read.
+    """
+
+    def __init__(self, entry_id: str, reason: str) -> None:
+        super().__init__(entry_id, reason)
+        self.entry_id = entry_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"entry {self.entry_id} can't be read: {self.reason}"
 
 
 class UnsupportedServerError(TransportError):

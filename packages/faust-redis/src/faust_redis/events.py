@@ -6,8 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from faust.types import EventT, Message
 
-from faust_redis.consuming.attempts import REDELIVERY_HEADER
 from faust_redis.errors import ForeignBrokerError
+from faust_redis.log.entries import REDELIVERY_HEADER
 from faust_redis.options import options_of
 
 __all__ = ["attempts_before", "fail", "is_last_attempt", "reject"]
@@ -50,7 +50,7 @@ def reject(event: EventT[Any], error: BaseException) -> None:
 
 def attempts_before(event: EventT[Any]) -> int:
     """Return how many attempts of an event have failed; 0 at its first delivery."""
-    return int(event.headers.get(REDELIVERY_HEADER, 0))
+    return int(event.headers.get(REDELIVERY_HEADER) or 0)
 
 
 def is_last_attempt(event: EventT[Any]) -> bool:

@@ -19,17 +19,15 @@ from mode import get_logger
 
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
-from faust_redis.log.entries import Record
+from faust_redis.log.entries import DeliveryHeader, Record
 from faust_redis.redis.commands import AT_ONCE
 from faust_redis.redis.scripts import NOT_OWNER
 
-__all__ = ["REDELIVERY_HEADER", "AgentErrors", "Attempts"]
+__all__ = ["AgentErrors", "Attempts"]
 
 logger = get_logger(__name__)
 _T = TypeVar("_T")
 
-#: Header of a message delivered again: how many attempts have failed before.
-REDELIVERY_HEADER: Final = "redelivery"
 #: Characters of an error that a dead letter keeps.
 ERROR_LENGTH: Final = 2000
 
@@ -171,6 +169,7 @@ class AgentErrors:
 
 
 def _record(message: Message, attempts: int) -> Record:
-    headers = [item for item in dict(message.headers or {}).items() if item[0] != REDELIVERY_HEADER]
+    given: Any = message.headers or ()
+    headers = [header for header in given if type(header[0]) is not DeliveryHeader]
     millis = int(message.timestamp * 1000)
     return Record(message.offset, message.key, message.value, headers, millis, attempts)

@@ -44,8 +44,9 @@ from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.rebalancer import Rebalancer
 from faust_redis.consuming.replies import ReplyConsumer
 from faust_redis.context import context_of
+from faust_redis.errors import UnreadableEntryError
 from faust_redis.gc_tuning import freeze_startup_objects
-from faust_redis.log.entries import Record
+from faust_redis.log.entries import Record, offset_of
 from faust_redis.membership.member import GroupMember, MemberState
 from faust_redis.redis.commands import REDIS_ERRORS, Outage, retry_while_unavailable
 from faust_redis.redis.probe import probe
@@ -89,6 +90,7 @@ class Consumer(base.Consumer):
             # the rest, so that no message has to wait for room.
             room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
         )
+        self.reader.on_unreadable = self._bury_unreadable
         self._outputs = Outputs(app)
         self._attempts = Attempts(self, context, self.reader, conf.id)
         self.acks = AckLog(app, self.reader, self.unacked)
@@ -291,6 +293,15 @@ class Consumer(base.Consumer):
     def reject(self, message: Message, error: BaseException) -> None:
         """Make a message a dead letter at once."""
         self.failures.reject(message, error)
+
+    def _bury_unreadable(self, tp: TP, error: UnreadableEntryError) -> None:
+        """Make a dead letter of an entry that no agent can be given."""
+        offset = offset_of(error.entry_id.encode())
+        message = self._to_message(tp, Record(offset, None, None, [], 0))
+        queue = self.reader.queues.get(tp)
+        if queue is not None:  # else another member owns the partition, and finds the entry pending
+            queue.in_flight[offset] = message
+            self.reject(message, error)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (tp for tp in self.acks.partitions() if topics is None or tp in topics or tp.topic in topics)

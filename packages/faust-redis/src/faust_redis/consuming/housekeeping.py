@@ -49,6 +49,7 @@ class Housekeeper:
     async def clean_up(self) -> None:
         """Remove what has expired. Never raises for an absent Redis."""
         try:
+            await self._context.topics.refresh()
             await self._offsets.restart_shortened_logs()
             await expire_entries(self._context, self._owned())
             await expire_tombstones(self._context, self._owned())

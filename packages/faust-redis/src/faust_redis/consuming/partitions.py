@@ -22,7 +22,8 @@ from redis.exceptions import ResponseError
 from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.read_plans import ReadGroup, ReadPlan, Streams, read_groups
 from faust_redis.context import TransportContext
-from faust_redis.log.entries import Record, decode, offset_of
+from faust_redis.errors import UnreadableEntryError
+from faust_redis.log.entries import Entry, Record, decode_all, offset_of
 from faust_redis.redis.commands import is_unavailable
 from faust_redis.redis.scripts import NOT_OWNER
 
@@ -66,6 +67,9 @@ class PartitionReader:
     Cancelling :meth:`read` loses nothing: the blocking command runs in a task of its own, and what it
     brings is kept for the next call.
 
+    Attributes:
+        on_unreadable: Called with each entry of a queue that can't be read; it is pending.
+
     Args:
         start: Where a consumer group begins that has to be made: ``0`` or ``$``.
         read_count: Entries per partition and read at the most.
@@ -89,6 +93,7 @@ class PartitionReader:
         self.read_count = min(read_count or context.options.read_count, context.options.read_count)
         self._block_ms = context.options.block_ms
         self.room = room
+        self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
         self.generation = 0
         self.queues: dict[TP, QueuePartition] = {}
         self.logs: dict[TP, int] = {}
@@ -322,7 +327,8 @@ class PartitionReader:
         for (entry_id, fields), failed in zip(entries, attempts, strict=True):
             offset = offset_of(entry_id)
             if offset not in handed_on and offset not in partition.in_flight:
-                records.append(decode(entry_id, fields)._replace(attempts=failed))
+                found = self._decode_queue(tp, [(entry_id, fields)])
+                records += [record._replace(attempts=failed) for record in found]
         if records:
             self._advance(tp, records)
         return records
@@ -361,8 +367,14 @@ class PartitionReader:
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
-            records[tp] = [decode(entry_id, fields) for entry_id, fields in entries if fields]
+            records[tp] = self._decode_queue(tp, [entry for entry in entries if entry[1]])
             self._advance(tp, records[tp])
+        return records
+
+    def _decode_queue(self, tp: TP, entries: Iterable[Entry]) -> list[Record]:
+        records, unreadable = decode_all(entries)
+        for error in unreadable:
+            self.on_unreadable(tp, error)
         return records
 
     async def _read_logs(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
@@ -373,9 +385,11 @@ class PartitionReader:
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
-            records[tp] = [decode(entry_id, fields) for entry_id, fields in entries]
-            self._advance(tp, records[tp])
-            self.logs[tp] = records[tp][-1].offset + 1
+            records[tp], unreadable = decode_all(entries)
+            for error in unreadable:
+                logger.error("%s-%s: %s; it is skipped", *tp, error)
+            self.logs[tp] = offset_of(entries[-1][0]) + 1
+            self.ends[tp] = max(self.ends.get(tp, 0), self.logs[tp])
         return records
 
     def _advance(self, tp: TP, records: list[Record]) -> None:

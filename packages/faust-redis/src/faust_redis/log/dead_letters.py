@@ -44,7 +44,8 @@ class DeadLetter:
     Attributes:
         entry: Id of the entry among the dead letters, ``<ms>-<n>``.
         offset: The offset the message had in its partition.
-        timestamp: When it was sent, in ms since the epoch.
+        timestamp: When it was sent, in ms since the epoch; 0 for an entry that could not be read, which has
+            no headers either.
     """
 
     topic: str
@@ -72,7 +73,7 @@ class DeadLetter:
     @property
     def trace_id(self) -> str | None:
         """The trace that the message belongs to, from its W3C ``traceparent`` header."""
-        parts = dict(self.headers).get("traceparent", b"").decode("latin-1").split("-")
+        parts = (dict(self.headers).get("traceparent") or b"").decode("latin-1").split("-")
         return parts[1] if len(parts) == 4 else None
 
 
@@ -189,7 +190,10 @@ async def _all_of(calls: Iterable[Awaitable[_T]]) -> list[_T]:
 def _letter(topic: str, partition: int, entry_id: bytes, reply: Any) -> DeadLetter:
     # The transport's own client leaves replies as they come, others make a dict of the fields.
     fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
-    key, value, headers, timestamp = decode_fields(fields)
+    try:
+        key, value, headers, timestamp = decode_fields(fields)
+    except ValueError:  # of an unreadable entry, its error says why
+        key, value, headers, timestamp = fields.get(b"k"), fields.get(b"v"), [], 0
     return DeadLetter(
         topic,
         partition,

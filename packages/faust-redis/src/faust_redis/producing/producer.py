@@ -16,7 +16,7 @@ from mode import get_logger
 
 from faust_redis.context import context_of
 from faust_redis.errors import NotOwnerError
-from faust_redis.log.entries import encode
+from faust_redis.log.entries import DeliveryHeader, encode
 from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts, retention_ms
 from faust_redis.producing.buffer import Buffer
@@ -132,7 +132,8 @@ class Producer(base.Producer):
 
         Raises:
             ProducerSendError: As :meth:`send`.
-            TypeError: Key or value are not bytes: the topic's serializer left them as they were.
+            TypeError: Key or value are not bytes, as the topic's serializer left them as they were; or a
+                header's name is no string, or its value neither bytes nor ``None``.
         """
         if not (isinstance(key, _PLAIN) and isinstance(value, _PLAIN)):
             given = f"{type(key).__name__} and {type(value).__name__}"
@@ -146,7 +147,7 @@ class Producer(base.Producer):
             raise ProducerSendError(
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
             )
-        pairs = list(headers.items() if isinstance(headers, Mapping) else headers) if headers else []
+        pairs = _own_headers(headers) if headers else []
         produced = self._produced
         if produced._receivers or produced._filter_receivers:
             # Receivers, such as LiveCheck, may add headers.
@@ -159,14 +160,14 @@ class Producer(base.Producer):
                 command = self._append_compacted(tp, key, fields, facts)
             except NotOwnerError as error:
                 logger.warning("%s", error)
-                refused = OutgoingEntry(0, tp, (), confirmed, callbacks)
+                refused = OutgoingEntry(0, tp, (), confirmed, callbacks, fields[1])
                 self._queue.refuse(refused, ProducerSendError(str(error)))
                 return confirmed
         else:
             command = ("XADD", stream, "0-*", *fields)
         working_on = current_event()
         source = working_on.message if working_on is not None else None
-        self._queue.put(tp, command, confirmed, callbacks, source)
+        self._queue.put(tp, command, confirmed, callbacks, fields[1], source)
         return confirmed
 
     def _append_compacted(self, tp: TP, key: bytes, fields: list[bytes], facts: TopicFacts) -> Command:
@@ -233,14 +234,16 @@ class Producer(base.Producer):
         """Record a topic in Redis.
 
         Raises:
-            TopicMismatchError: It is recorded with another number of partitions.
+            TopicMismatchError: It is recorded with another number of partitions, or the opposite of
+                ``compacting``.
+            TopicNameError: The name is none for a topic.
         """
         declare = partial(
             self._context.topics.declare,
             topic,
             partitions,
             retention=retention_ms(retention),
-            compacting=bool(compacting),
+            compacting=compacting,
         )
         await self._persist(declare)
 
@@ -283,6 +286,12 @@ class Producer(base.Producer):
 def _target(keys: Keys, topic: str, partition: int) -> tuple[TP, str]:
     tp = TP(topic, partition)
     return tp, keys.stream(tp)
+
+
+def _own_headers(headers: HeadersArg) -> list[Any]:
+    """Return headers as pairs, without those of the delivery that they may come from."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return [pair for pair in pairs if type(pair[0]) is not DeliveryHeader]
 
 
 def _future() -> asyncio.Future[RecordMetadata]:

@@ -35,6 +35,8 @@ GATHER_TURNS: Final = 6
 LOG_EVERY: Final = 10
 #: Seconds between renewals of the expiry of a partition with a retention.
 RENEWAL_INTERVAL: Final = 30.0
+#: Kafka's number for timestamps that the sender sets.
+CREATE_TIME: Final = 0
 #: Seconds between looks at whether the app is stopping, while a flush waits for an absent Redis.
 POLL_STOP: Final = 0.5
 #: The script that adds to a compacted topic.
@@ -46,13 +48,19 @@ SensorCallbacks = tuple[Any, Any]
 
 
 class OutgoingEntry(NamedTuple):
-    """A message that waits to be sent, or to be confirmed; ``source`` is what its agent was working on."""
+    """A message that waits to be sent, or to be confirmed.
+
+    Attributes:
+        timestamp: Milliseconds since the epoch, as the entry holds them.
+        source: The message that its agent was working on.
+    """
 
     number: int
     tp: TP
     command: Command
     confirmed: asyncio.Future[RecordMetadata]
     callbacks: SensorCallbacks | None
+    timestamp: bytes
     source: Message | None = None
 
 
@@ -109,6 +117,7 @@ class SendQueue:
         self.entries: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
         self._renewals: dict[TP, float] = {}
+        self._refreshed = monotonic()
         self._wakeup = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
         self._stop_deadline: float | None = None
@@ -144,11 +153,12 @@ class SendQueue:
         command: Command,
         confirmed: asyncio.Future[RecordMetadata],
         callbacks: SensorCallbacks | None,
+        timestamp: bytes,
         source: Message | None,
     ) -> None:
         """Add a message; ``confirmed`` is resolved once Redis has it."""
         self.sent += 1
-        self.entries.append(OutgoingEntry(self.sent, tp, command, confirmed, callbacks, source))
+        self.entries.append(OutgoingEntry(self.sent, tp, command, confirmed, callbacks, timestamp, source))
         self._wakeup.set()
 
     def is_confirmed(self, number: int) -> bool:
@@ -206,6 +216,7 @@ class SendQueue:
             self._batch = []
             last = monotonic()
             self.changed.set()
+            await self._refresh_topics()
             if left:
                 failures += 1
                 if failures % LOG_EVERY == 2:  # the first time it may only have lacked a script
@@ -240,7 +251,8 @@ class SendQueue:
         for entry, result in zip(batch, results[: len(batch)], strict=True):
             if not isinstance(result, Exception):
                 topic, partition = tp = entry.tp
-                self._confirm(entry, RecordMetadata(topic, partition, tp, offset_of(result)))
+                offset, millis = offset_of(result), int(entry.timestamp)
+                self._confirm(entry, RecordMetadata(topic, partition, tp, offset, millis, CREATE_TIME))
             elif is_unavailable(result):
                 left.append(entry)
                 trouble = result
@@ -251,6 +263,14 @@ class SendQueue:
         elif left:
             await self._context.server.refresh_topology()
         return left, trouble
+
+    async def _refresh_topics(self) -> None:
+        """Look now and then at how others have declared the topics: one may be compacted from now on."""
+        now = monotonic()
+        if now - self._refreshed >= RENEWAL_INTERVAL:
+            self._refreshed = now
+            with contextlib.suppress(*REDIS_ERRORS):  # sending says so, and this is done again soon
+                await self._context.topics.refresh()
 
     async def _load_script(self) -> None:
         try:

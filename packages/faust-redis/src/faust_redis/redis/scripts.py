@@ -51,10 +51,14 @@ _SHAS: Final = {
 
 
 class Scripts:
-    """The transport's scripts; a server that does not know one yet is sent its text."""
+    """The transport's scripts; a server that does not know one yet is sent its text.
+
+    Attributes:
+        redis: The client that calls them.
+    """
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+        self.redis = redis
 
     async def call(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         """Run a script and return its raw result.
@@ -63,9 +67,9 @@ class Scripts:
             redis.exceptions.RedisError: Redis is away, or the script failed.
         """
         try:
-            return await execute(self._redis, "EVALSHA", _SHAS[name], len(keys), *keys, *args)
+            return await execute(self.redis, "EVALSHA", _SHAS[name], len(keys), *keys, *args)
         except NoScriptError:
-            return await execute(self._redis, "EVAL", _SOURCES[name], len(keys), *keys, *args)
+            return await execute(self.redis, "EVAL", _SOURCES[name], len(keys), *keys, *args)
 
     @staticmethod
     def command(name: str, keys: Sequence[str], *args: str | bytes | int, read_only: bool = False) -> Command:
@@ -96,4 +100,4 @@ class Scripts:
 
     async def load(self, name: str) -> None:
         """Make a script known to the server, on all nodes of a cluster."""
-        await self._redis.script_load(_SOURCES[name])
+        await self.redis.script_load(_SOURCES[name])

@@ -39,7 +39,7 @@ _Client = TypeVar("_Client", Redis, RedisCluster)
 _KINDS: Final = {"cluster", "sentinel"}
 #: Commands whose replies are taken as they come: redis-py would build a dict per entry, only for us to take
 #: it apart again.
-_RAW: Final = ("XREADGROUP", "XREAD", "XRANGE")
+_RAW: Final = ("XREADGROUP", "XREAD", "XRANGE", "XREVRANGE")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
 

@@ -13,6 +13,7 @@
 --
 -- Result: {attempts so far, 1 if it went to the dead letters}; {-1, 0} if the lease is not ours;
 -- {0, 0} if the entry is not pending any more, or the stream or the group is gone.
+local FIELDS_KEPT = 2000
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then
   return {-1, 0}
 end
@@ -30,6 +31,10 @@ end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
 if entry then
   local fields = entry[2]
+  -- Another writer's entry may have more fields than Lua can unpack.
+  for at = #fields, FIELDS_KEPT + 1, -1 do
+    fields[at] = nil
+  end
   for _, part in ipairs({'group', ARGV[1], 'offset', ARGV[3], 'attempts', attempts, 'error', ARGV[5]}) do
     fields[#fields + 1] = part
   end
