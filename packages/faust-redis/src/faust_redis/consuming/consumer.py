@@ -80,16 +80,7 @@ class Consumer(base.Consumer):
         app, conf, context = self.app, self.app.conf, context_of(self.transport)
         self._context = context
         self.member_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-        self.reader = PartitionReader(
-            context,
-            conf.id,
-            self.member_id,
-            start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
-            read_count=conf.broker_max_poll_records,
-            # Reading pauses when four fifths of a stream's buffer are full; what is read at once fits into
-            # the rest, so that no message has to wait for room.
-            room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
-        )
+        self.reader = self._new_reader()
         self.reader.on_unreadable = self._bury_unreadable
         self._outputs = Outputs(app)
         self._attempts = Attempts(self, context, self.reader, conf.id)
@@ -136,6 +127,19 @@ class Consumer(base.Consumer):
         app.sensors.add(AbandonedEvents(self.failures))
         replies = ReplyConsumer(app, loop=app.loop, beacon=app.beacon)
         app._reply_consumer = replies  # type: ignore[attr-defined]
+
+    def _new_reader(self) -> PartitionReader:
+        conf = self.app.conf
+        return PartitionReader(
+            self._context,
+            conf.id,
+            self.member_id,
+            start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
+            read_count=conf.broker_max_poll_records,
+            # Reading pauses when four fifths of a stream's buffer are full; what is read at once fits into
+            # the rest, so that no message has to wait for room.
+            room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
+        )
 
     # -- starting and stopping ----------------------------------------------------------------------------
 
