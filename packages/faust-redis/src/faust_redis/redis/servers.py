@@ -226,7 +226,7 @@ def server_at(
     places = [_place(each, kind) for each in addresses]
     service, database = _service(address) if kind == "sentinel" else ("", "")
     options = {**_common(), **_options(address, kind, database)}
-    asking = {each: options.pop(each) for each in _SENTINEL_OPTIONS if each in options}
+    asking = {str(each): options.pop(each) for each in _SENTINEL_OPTIONS if each in options}
     login = {"username": username, "password": password}
     options = {**{name: value for name, value in login.items() if value is not None}, **options}
     if ssl_context is not None:
