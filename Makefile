@@ -96,8 +96,11 @@ $(NODE_STAMP): | $(STAMP)
 chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 	@exec .venv/bin/python -m tests.behaviours.faults.chaos
 
-conformance: setup ## Run Faust programs on the transport and list what works, slow ones included
-	@cd packages/faust-redis && exec env CONFORMANCE_SLOW=1 ../../.venv/bin/python -m pytest tests/conformance -v
+conformance: setup ## Run Faust programs on the transport, with and without the fast path, slow ones included
+	@cd packages/faust-redis
+	for fast_path in true false
+	do CONFORMANCE_SLOW=1 CONFORMANCE_FAST_PATH=$$fast_path ../../.venv/bin/python -m pytest tests/conformance -v
+	done
 
 conformance-faults: setup ## Break Faust workers and Redis at random, for FAULTS_SECONDS
 	@cd packages/faust-redis && exec ../../.venv/bin/python -m tests.conformance.faults

@@ -10,6 +10,8 @@ from faust.types import TP, Message
 
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
+from faust_redis.log.keys import Keys
+from faust_redis.options import Options
 
 PARTITION = TP("in", 0)
 #: Two entries that Redis had pending when it was asked.
@@ -23,8 +25,10 @@ def reader(meanwhile: Callable[[PartitionReader], None]) -> PartitionReader:
         meanwhile(owner)
         return PAGE
 
-    link = cast(TransportContext, SimpleNamespace(scripts=SimpleNamespace(call=call)))
-    owner = PartitionReader(link, "group", "member", start="0", room=1000)
+    context = cast(
+        TransportContext, SimpleNamespace(scripts=SimpleNamespace(call=call), keys=Keys(), options=Options())
+    )
+    owner = PartitionReader(context, "group", "member", start="0", room=1000)
     owner.assign([PARTITION], (), 1)
     return owner
 

@@ -49,18 +49,10 @@ class AckLog:
         if not message.tracked and self.is_stale(message):
             message.acked = True
             return False
-        return self._record(message)
+        return self.record(message)
 
-    def finish(self, message: Message) -> bool:
-        """Record a message as done that one stream alone has: ``message.ack(consumer)`` in one step.
-
-        Returns:
-            Whether it was not acked before.
-        """
-        message.refcount = 0
-        return self._record(message)
-
-    def _record(self, message: Message) -> bool:
+    def record(self, message: Message) -> bool:
+        """Record a message as done if it is still in flight; return whether it was not acked before."""
         tp, offset = message.tp, message.offset
         with ack_lock:
             if message.acked:

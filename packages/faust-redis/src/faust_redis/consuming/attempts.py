@@ -20,7 +20,6 @@ from mode import get_logger
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
 from faust_redis.log.entries import DeliveryHeader, Record
-from faust_redis.log.keys import dead_key
 from faust_redis.redis.commands import AT_ONCE
 from faust_redis.redis.scripts import NOT_OWNER
 
@@ -100,7 +99,7 @@ class Attempts:
         if not self._reader.is_in_flight(message):
             return  # the partition was given out anew in the meantime: its owner claims the entry
         text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
-        keys = [*self._reader.lease_keys(tp), dead_key(*tp)]
+        keys = [*self._reader.lease_keys(tp), self._context.keys.dead(tp)]
         kept = (self._options.dead_letter_limit, int(self._options.dead_letter_age * 1000))
         fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, *kept)
         generation = self._reader.generation

@@ -47,7 +47,6 @@ from faust_redis.context import context_of
 from faust_redis.errors import UnreadableEntryError
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.log.entries import Record, offset_of
-from faust_redis.log.keys import GroupKeys
 from faust_redis.membership.member import GroupMember, MemberState
 from faust_redis.redis.commands import REDIS_ERRORS, Outage, retry_while_unavailable
 from faust_redis.redis.probe import probe
@@ -148,7 +147,9 @@ class Consumer(base.Consumer):
             TopicMismatchError: A topic is recorded with another number of partitions.
         """
         if not self._probed:
-            await self.persist(partial(probe, self._context.server, GroupKeys.of(self.app.conf.id).state))
+            await self.persist(
+                partial(probe, self._context.server, self._context.keys.group(self.app.conf.id).state)
+            )
             self._probed = True
         for topic in topics:
             await self.persist(partial(self._context.topics.declare_to_read, topic))
@@ -161,7 +162,8 @@ class Consumer(base.Consumer):
 
     async def on_start(self) -> None:
         """Enter the group as soon as there is something to subscribe to."""
-        freeze_startup_objects()
+        if self._context.options.freeze_gc:
+            freeze_startup_objects()
         await super().on_start()
         if not self.app.client_only:
             self.member.start()

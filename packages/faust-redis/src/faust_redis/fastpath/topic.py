@@ -14,25 +14,9 @@ from faust.types.tuples import FutureMessage, MessageSentCallback, _get_len
 from faust_redis.fastpath.codecs import keeps_bytes
 from faust_redis.fastpath.overrides import is_unmodified
 from faust_redis.fastpath.sensors import ActiveSensors
-from faust_redis.faust_hooks.sensors import InternalSensor
 from faust_redis.producing.producer import Producer
 
-__all__ = ["FastPathInstaller"]
-
-
-class FastPathInstaller(InternalSensor):
-    """Puts each topic of an app on the fast path at its first message.
-
-    Topics are made when a program is loaded, long before its broker's driver is. Subclasses of Faust's topic
-    stay as they are.
-    """
-
-    def on_send_initiated(
-        self, producer: Any, topic: str, message: PendingMessage, keysize: int, valsize: int
-    ) -> None:
-        """Called by Faust before it hands a message to the producer."""
-        if type(message.channel) is faust.Topic:
-            message.channel.__class__ = Topic
+__all__ = ["Topic"]
 
 
 class Topic(faust.Topic):

@@ -18,7 +18,7 @@ from faust.types import TP, AppT
 from mode import get_logger
 
 from faust_redis.errors import NotOwnerError
-from faust_redis.log.keys import lease_key
+from faust_redis.log.keys import Keys
 from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import Server
 
@@ -38,8 +38,9 @@ FENCED: Final = "FENCED"
 class Changelogs:
     """The leases of one app's member on the changelogs of its tables."""
 
-    def __init__(self, app: AppT, server: Server, scripts: Scripts) -> None:
+    def __init__(self, app: AppT, server: Server, scripts: Scripts, keys: Keys) -> None:
         self.app = app
+        self._keys = keys
         self._server = server
         self._scripts = scripts
         self._owned: frozenset[TP] = frozenset()
@@ -65,7 +66,7 @@ class Changelogs:
         self._lease = f"{generation}:{member_id}"
         group = self.app.conf.id
         for tps in (queues, self._owned):
-            await self._take_leases([lease_key(*tp, group) for tp in tps], generation, member_id)
+            await self._take_leases([self._keys.lease(tp, group) for tp in tps], generation, member_id)
 
     async def _take_leases(self, keys: Iterable[str], generation: int, member_id: str) -> None:
         # In one round trip, as there may be hundreds: a pool has no connections for so many calls at a time.

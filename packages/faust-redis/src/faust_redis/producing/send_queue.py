@@ -18,7 +18,6 @@ from redis.exceptions import NoScriptError
 from faust_redis.context import TransportContext
 from faust_redis.log.changelogs import FENCED
 from faust_redis.log.entries import offset_of
-from faust_redis.log.keys import stream_key, topic_key
 from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable, pause_after
 from faust_redis.tasks import cancel_and_wait
 
@@ -325,7 +324,7 @@ class SendQueue:
             self._renewals[tp] = now + RENEWAL_INTERVAL
             expiry = max(facts.retention, int(RENEWAL_INTERVAL * 2000))
             commands += [
-                ("PEXPIRE", stream_key(*tp), expiry),
-                ("PEXPIRE", topic_key(tp.topic), expiry),
+                ("PEXPIRE", self._context.keys.stream(tp), expiry),
+                ("PEXPIRE", self._context.keys.topic(tp.topic), expiry),
             ]
         return commands

@@ -64,8 +64,8 @@ class Server(Protocol):
     commands: Redis
     stream: CommandStream
 
-    def lane(self, key: str) -> str:
-        """Return the name of the blocking read that brings a key; keys of the same name share one."""
+    def read_of(self, key: str) -> str:
+        """Return the name of the blocking read that brings a key; keys of one name share one read."""
 
     async def blocking(self, key: str) -> StreamConnection:
         """Return a new connection of its own to whoever holds a key, for a blocking read."""
@@ -87,8 +87,8 @@ class SingleServer:
         self.commands = _raw(Redis.from_pool(ConnectionPool(**options)))
         self.stream: CommandStream = StreamConnection(self.commands.connection_pool)
 
-    def lane(self, key: str) -> str:
-        """One read brings all keys."""
+    def read_of(self, key: str) -> str:
+        """Return one name, because one read brings all keys."""
         return ""
 
     async def blocking(self, key: str) -> StreamConnection:
@@ -146,8 +146,8 @@ class ClusterServer:
         self.commands = cast(Redis, _raw(self._cluster))
         self.stream: CommandStream = _ClusterStream(self._cluster)
 
-    def lane(self, key: str) -> str:
-        """Each key is read for itself."""
+    def read_of(self, key: str) -> str:
+        """Return the key, because each key is read on its own."""
         return key
 
     async def blocking(self, key: str) -> StreamConnection:
