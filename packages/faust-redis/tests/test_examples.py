@@ -16,6 +16,8 @@ import pytest
 
 from faust_redis.testing import cluster, find_redis_server, sentinel, wait_until
 
+pytestmark = pytest.mark.processes
+
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PROGRAMS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 #: The time and the process, which Faust puts before a line; headers leave them out.
