@@ -76,7 +76,9 @@ async def test_a_page_ends_when_it_has_its_bytes(size: int, at_most: int) -> Non
 
     context = cast(
         TransportContext,
-        SimpleNamespace(server=SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many))),
+        SimpleNamespace(
+            keys=Keys(), server=SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many))
+        ),
     )
     claims = [Claim(f"0-{offset}", offset, 1, 0, "") for offset in range(1, 201)]
 

@@ -19,6 +19,7 @@ from faust_redis.context import TransportContext
 from faust_redis.errors import UnsupportedSettingError
 from faust_redis.fastpath.conductor import FastConductor
 from faust_redis.fastpath.installer import install_fast_path
+from faust_redis.faust_hooks.contract import check_faust
 from faust_redis.options import read_options
 from faust_redis.producing.producer import Producer
 from faust_redis.redis.servers import server_at
@@ -49,6 +50,7 @@ class Transport(base.Transport):
 
     Raises:
         OptionError: An option in the URL is unknown or wrong.
+        UnsupportedFaustError: Another version of Faust is installed.
         UnsupportedSettingError: The app asks for something that Redis can't keep, such as exactly once.
     """
 
@@ -60,6 +62,7 @@ class Transport(base.Transport):
     driver_version = f"redis={redis_py.__version__}"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        check_faust()
         super().__init__(*args, **kwargs)
         conf = cast(Any, self.app.conf)
         guarantee = cast(ProcessingGuarantee, conf.processing_guarantee)

@@ -47,6 +47,7 @@ from faust_redis.consuming.replies import ReplyConsumer
 from faust_redis.consuming.suspects import Suspects
 from faust_redis.context import context_of
 from faust_redis.errors import TransportError, UnreadableEntryError
+from faust_redis.faust_hooks import apps
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.log.entries import Record, offset_of
 from faust_redis.membership.member import GroupMember, MemberState
@@ -130,8 +131,7 @@ class Consumer(base.Consumer):
         self._last_turn = monotonic()
         self._probed = False
         app.sensors.add(AbandonedEvents(self.failures))
-        replies = ReplyConsumer(app, loop=app.loop, beacon=app.beacon)
-        app._reply_consumer = replies  # type: ignore[attr-defined]
+        apps.set_reply_consumer(app, ReplyConsumer(app, loop=app.loop, beacon=app.beacon))
 
     def _new_reader(self) -> PartitionReader:
         conf = self.app.conf

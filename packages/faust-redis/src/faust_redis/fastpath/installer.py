@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import faust
 from faust.types import AppT, PendingMessage
 
 from faust_redis.fastpath.stream import Stream
 from faust_redis.fastpath.topic import Topic
+from faust_redis.faust_hooks import apps
 from faust_redis.faust_hooks.sensors import InternalSensor
 
 __all__ = ["install_fast_path"]
@@ -16,10 +17,8 @@ __all__ = ["install_fast_path"]
 
 def install_fast_path(app: AppT) -> None:
     """Give an app the transport's streams and topics, where the program has not replaced Faust's."""
-    conf = cast(Any, app.conf)
-    # Not by the setting's own name, because Faust warns of a setting that is set after it was read.
-    if conf._Stream is faust.Stream:
-        conf._Stream = Stream
+    if apps.stream_class(app) is faust.Stream:
+        apps.set_stream_class(app, Stream)
     app.sensors.add(_TopicInstaller())
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import faust
 from faust.types import CodecArg, PendingMessage, RecordMetadata, SchemaT
 from faust.types.core import HeadersArg, K, V
-from faust.types.tuples import FutureMessage, MessageSentCallback, _get_len
+from faust.types.tuples import FutureMessage, MessageSentCallback
 
 from faust_redis.fastpath.codecs import keeps_bytes
 from faust_redis.fastpath.overrides import is_unmodified
 from faust_redis.fastpath.sensors import ActiveSensors
+from faust_redis.faust_hooks.apps import attachments_of, size_of
 from faust_redis.producing.producer import Producer
 
 __all__ = ["Topic"]
@@ -26,6 +27,10 @@ class Topic(faust.Topic):
     def _keeps_bytes(self) -> bool:
         as_made = is_unmodified(self, faust.Topic, "prepare_key", "prepare_value")
         return as_made and keeps_bytes(self.app, self.schema)
+
+    @cached_property
+    def _attachments(self) -> Any:
+        return attachments_of(self.app)
 
     @cached_property
     def _sensors(self) -> ActiveSensors:
@@ -52,7 +57,7 @@ class Topic(faust.Topic):
         """
         app: Any = self.app
         producer: Producer = app.producer
-        if callback is not None or app._attachments.enabled or not _is_sending(producer):
+        if callback is not None or self._attachments.enabled or not _is_sending(producer):
             return await super().send(
                 key=key,
                 value=value,
@@ -82,7 +87,7 @@ class Topic(faust.Topic):
             content = (raw_key, raw_value, partition, timestamp, open_headers)
             message = self._pending_message(content, key_serializer, value_serializer)
         # The producer refuses what no serializer has made bytes of.
-        sizes = _get_len(raw_key), _get_len(raw_value)
+        sizes = size_of(raw_key), size_of(raw_value)
         state = sensors.on_send_initiated(producer, name, message, *sizes)
         if not producer.has_room(name):
             await producer.make_room(name)
@@ -116,7 +121,7 @@ class Topic(faust.Topic):
         key: Any = message.key
         value: Any = message.value
         state = self.app.sensors.on_send_initiated(
-            producer, topic, message=message, keysize=_get_len(key), valsize=_get_len(value)
+            producer, topic, message=message, keysize=size_of(key), valsize=size_of(value)
         )
         confirmed = await producer.send(
             topic, key, value, message.partition, message.timestamp, message.headers

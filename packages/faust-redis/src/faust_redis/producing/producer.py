@@ -16,6 +16,7 @@ from mode import get_logger
 
 from faust_redis.context import context_of
 from faust_redis.errors import NotOwnerError
+from faust_redis.faust_hooks.apps import receivers_of
 from faust_redis.log.entries import DeliveryHeader, encode
 from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts, retention_ms
@@ -67,6 +68,7 @@ class Producer(base.Producer):
         self.buffer = self._buffer = Buffer(self._queue.changed, loop=self.loop, beacon=self.beacon)
         self.buffer.app = self.app
         self._produced: Any = self.app.on_produce_message
+        self._receivers, self._filter_receivers = receivers_of(self._produced)
         self._new_future: Callable[[], asyncio.Future[RecordMetadata]] = _future
 
     async def send(
@@ -148,10 +150,9 @@ class Producer(base.Producer):
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
             )
         pairs = _own_headers(headers) if headers else []
-        produced = self._produced
-        if produced._receivers or produced._filter_receivers:
+        if self._receivers or self._filter_receivers:
             # Receivers, such as LiveCheck, may add headers.
-            produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
+            self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
         tp, stream = self._target(topic, partition)
         fields = encode(key, value, pairs, timestamp)
         confirmed = self._new_future()
