@@ -89,7 +89,7 @@ class Consumer(base.Consumer):
         self.reader.sift = self._suspects.sift
         self._outputs = Outputs(app)
         self._attempts = Attempts(self, context, self.reader, conf.id)
-        self.acks = AckLog(app, self.reader, self.unacked)
+        self.acks = AckLog(app, self.reader, self)
         self.failures = Failures(
             self.acks, self._attempts, self._outputs, is_acked=self._is_acked, is_stopping=self._is_stopping
         )
