@@ -125,6 +125,7 @@ lint: setup ## Check style, types, imports between the rooms, and spelling
 	.venv/bin/ruff format --check .
 	.venv/bin/codespell
 	.venv/bin/lint-imports --no-logo
+	cd packages/faust-redis && ../../.venv/bin/lint-imports --no-logo pyproject.toml
 	.venv/bin/mypy
 	cd packages/faust-redis && ../../.venv/bin/mypy
 

@@ -1,4 +1,4 @@
-"""Acks that bypass ``Consumer.ack``: Faust's compiled stream iterator writes them into the consumer itself."""
+"""Acks that bypass ``Consumer.ack``: Faust's compiled stream iterator writes them into the consumer."""
 
 from __future__ import annotations
 
