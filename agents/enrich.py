@@ -14,7 +14,7 @@ from pipeline.chat.prompts import build_prompt, spoken
 from pipeline.chat.records import SESSION_EXPIRED, Outcome, Prompt, Turn, error_frame
 from pipeline.errors import SessionGone
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
-from pipeline.worker.stage import Stage, fail_turn, run_with_retries
+from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
@@ -53,3 +53,6 @@ async def handle(stage: Stage, turn: Turn, _entry: str) -> None:
 async def give_up(stage: Stage, turn: Turn, _entry: str) -> None:
     """Have the turn ended with an error."""
     await fail_turn(stage, turn.token, turn.turn)
+
+
+give_up_killers(stage, stage.inputs.enrich, partial(give_up, stage))

@@ -20,7 +20,7 @@ from pipeline.chat.stop_signals import Stops
 from pipeline.errors import MessageRejected, ModelError, ModelErrorCode, SettingsError
 from pipeline.models import Model, ModelRequest, create_model
 from pipeline.models.measured import MeasuredModel
-from pipeline.worker.stage import Stage, fail_turn, run_with_retries
+from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
@@ -163,3 +163,6 @@ class Answering:
 async def give_up(stage: Stage, prompt: Prompt, _entry: str) -> None:
     """Have the turn ended with an error."""
     await fail_turn(stage, prompt.token, prompt.turn)
+
+
+give_up_killers(stage, stage.inputs.infer, partial(give_up, stage))

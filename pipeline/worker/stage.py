@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 import faust
+from faust.types import Message, TopicT
 from faust.web import Request, Response, View
 from opentelemetry.trace import Span
 from prometheus_client.metrics_core import Metric
@@ -22,11 +23,13 @@ from redis.asyncio import Redis
 
 from faust_redis import (
     Options,
+    WorkerDiedError,
     attempts_before,
     configure,
     fail,
     is_last_attempt,
     member_id,
+    on_dead_letter,
     prepare,
     reject,
     unready,
@@ -206,6 +209,22 @@ async def run_with_retries(
         return
     with tracing.processing(subject, event, attempts_before(event) + 1) as span:
         await _attempt(stage, event, entry, handle, give_up, span)
+
+
+def give_up_killers(stage: Stage, topic: TopicT, give_up: Callable[[Any, str], Awaitable[None]]) -> None:
+    """Give up a message whose workers died of it, as :func:`run_with_retries` does after its last attempt.
+
+    Args:
+        topic: the agent's topic.
+        give_up: gets the message and the name of its entry.
+    """
+
+    async def called(message: Message, error: BaseException) -> None:
+        if isinstance(error, WorkerDiedError) and message.topic == topic.get_topic_name():
+            event: Any = await topic.decode(message)
+            await give_up(event.value, f"{message.topic}:{message.partition}:{message.offset}")
+
+    on_dead_letter(stage.app, called)
 
 
 async def _attempt(

@@ -11,10 +11,12 @@ from collections.abc import Callable
 import faust
 import pytest
 import redis
+from faust.types import Message, StreamT
 from redis.asyncio import Redis
 
-from faust_redis import DeadLetter, DeadLetters
-from faust_redis.testing import wait_until
+from faust_redis import DeadLetter, DeadLetters, on_dead_letter
+from faust_redis.testing import eventually, wait_until
+from tests.apps import MakeApp, is_empty, running
 from tests.conftest import StartWorker, Worker
 
 PROGRAM = "tests.programs.poisoned"
@@ -69,6 +71,60 @@ async def test_an_event_that_kills_its_process_is_a_dead_letter_and_the_others_a
     assert letter.error == f"WorkerDiedError: its worker died {deaths} times while it was being handled"
 
 
+@pytest.mark.parametrize("way", ["raises", "undecodable", "unreadable"])
+async def test_a_program_hears_of_an_event_before_it_is_a_dead_letter(
+    make_app: MakeApp, redis_url: str, streams: Redis, way: str
+) -> None:
+    app = make_app(broker=f"{redis_url}?attempts=2&backoff=0.01")
+    answers = app.topic("answers", value_serializer="raw")
+    heard: list[tuple[bytes | None, str]] = []
+
+    @app.agent(app.topic("orders", value_type=int))
+    async def work(stream: StreamT[int]) -> None:
+        async for _ in stream:
+            raise ValueError("no")
+
+    async def apologize(message: Message, error: BaseException) -> None:
+        heard.append((message.value, type(error).__name__))
+        await answers.send(value=b"sorry")
+
+    on_dead_letter(app, apologize)
+    timestamp = b"x" if way == "unreadable" else b"1"
+    value = b"{" if way == "undecodable" else b"1"
+
+    async with running(app):
+        fields = (b"v", value, b"t", timestamp)
+        await streams.execute_command("XADD", "{orders:0}", "0-*", *fields)  # type: ignore[no-untyped-call]
+        await eventually(is_empty(streams, "orders"), "the event to be given up")
+
+    error = {"raises": "ValueError", "undecodable": "ValueDecodeError", "unreadable": "UnreadableEntryError"}
+    assert heard == [(None if way == "unreadable" else value, error[way])]
+    assert await streams.xlen("{answers:0}") == 1
+
+
+async def test_a_callback_that_raises_does_not_keep_the_event(
+    make_app: MakeApp, streams: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app()
+    app.agent(app.topic("orders", value_type=int))(_ignore)
+
+    async def fail(_message: Message, _error: BaseException) -> None:
+        raise RuntimeError("the callback's own")
+
+    on_dead_letter(app, fail)
+    await streams.execute_command("XADD", "{orders:0}", "0-*", "v", "{", "t", "1")  # type: ignore[no-untyped-call]
+
+    async with running(app):
+        await eventually(is_empty(streams, "orders"), "the event to be given up")
+    assert await DeadLetters(streams).counts(["orders"]) == {"orders": 1}
+    assert "the callback's own" in caplog.text
+
+
+async def _ignore(stream: StreamT[int]) -> None:
+    async for _ in stream:
+        pass
+
+
 async def test_the_option_says_how_many_workers_may_die(
     start_worker: StartWorker, redis_url: str, notes: redis.Redis
 ) -> None:
@@ -86,14 +142,14 @@ async def test_the_option_says_how_many_workers_may_die(
 async def test_an_operator_who_kills_workers_in_a_loop_makes_no_dead_letters(
     start_worker: StartWorker, redis_url: str, notes: redis.Redis
 ) -> None:
-    orders = [f"order {number}" for number in range(300)]
+    orders = [f"order {number}" for number in range(100)]
     await send(redis_url, *orders)
     chosen = random.Random(7)
 
     def start() -> Worker:
         return start_worker(redis_url, program=PROGRAM, concurrency="4", work="0.1")
 
-    for _ in range(10):
+    for _ in range(5):
         worker = start()
         await asyncio.sleep(chosen.uniform(0.1, 1.0))  # the moment of the kill, by no condition
         worker.signal(signal.SIGKILL)

@@ -22,6 +22,7 @@ from faust_redis.errors import (
 )
 from faust_redis.events import attempts_before, fail, is_last_attempt, reject
 from faust_redis.gc_tuning import freeze_startup_objects
+from faust_redis.hooks import on_dead_letter
 from faust_redis.inspection import (
     GroupSample,
     GroupSampler,
@@ -71,6 +72,7 @@ __all__ = [
     "freeze_startup_objects",
     "is_last_attempt",
     "member_id",
+    "on_dead_letter",
     "options_of",
     "partition_for_key",
     "prepare",

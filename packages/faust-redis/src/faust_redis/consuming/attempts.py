@@ -53,8 +53,19 @@ class Attempts:
     """The failed events of one consumer."""
 
     def __init__(
-        self, worker: Worker, context: TransportContext, reader: PartitionReader, group: str
+        self,
+        worker: Worker,
+        context: TransportContext,
+        reader: PartitionReader,
+        group: str,
+        before_dead_letter: Callable[[Message, BaseException], Awaitable[None]],
     ) -> None:
+        """Take what the consumer consists of.
+
+        Args:
+            before_dead_letter: Called before a message becomes a dead letter; never raises.
+        """
+        self._before_dead_letter = before_dead_letter
         self._worker = worker
         self._context = context
         self._options = context.options
@@ -108,6 +119,8 @@ class Attempts:
         kept = (self._options.dead_letter_limit, int(self._options.dead_letter_age * 1000))
         fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, *kept)
         generation = self._reader.generation
+        if attempts_before(message) + 1 >= allowed:
+            await self._before_dead_letter(message, error)
         try:
             # What the agent sent before it failed, such as a word to whoever waits, must be safe first.
             await self._worker.confirm()
@@ -171,6 +184,12 @@ class AgentErrors:
                 raise asyncio.CancelledError
 
         return failed
+
+
+def attempts_before(message: Message) -> int:
+    """Return how many attempts had failed when a message was delivered."""
+    given: Any = message.headers or ()
+    return next((int(value) for name, value in given if type(name) is DeliveryHeader), 0)
 
 
 def _record(message: Message, attempts: int) -> Record:

@@ -43,12 +43,11 @@ from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.rebalancer import Rebalancer
-from faust_redis.consuming.replies import ReplyConsumer
 from faust_redis.consuming.suspects import Suspects
 from faust_redis.context import context_of
 from faust_redis.errors import TransportError, UnreadableEntryError
-from faust_redis.faust_hooks import apps
 from faust_redis.gc_tuning import freeze_startup_objects
+from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record, offset_of
 from faust_redis.membership.member import GroupMember, MemberState
 from faust_redis.redis.commands import REDIS_ERRORS, Outage, retry_while_unavailable
@@ -88,7 +87,7 @@ class Consumer(base.Consumer):
         self.reader.on_unreadable = self._bury_unreadable
         self.reader.sift = self._suspects.sift
         self._outputs = Outputs(app)
-        self._attempts = Attempts(self, context, self.reader, conf.id)
+        self._attempts = Attempts(self, context, self.reader, conf.id, partial(call_before_dead_letter, app))
         self.acks = AckLog(app, self.reader, self)
         self.failures = Failures(
             self.acks, self._attempts, self._outputs, is_acked=self._is_acked, is_stopping=self._is_stopping
@@ -131,7 +130,6 @@ class Consumer(base.Consumer):
         self._last_turn = monotonic()
         self._probed = False
         app.sensors.add(AbandonedEvents(self.failures))
-        apps.set_reply_consumer(app, ReplyConsumer(app, loop=app.loop, beacon=app.beacon))
 
     def _new_reader(self) -> PartitionReader:
         conf = self.app.conf

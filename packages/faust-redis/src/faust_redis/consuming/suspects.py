@@ -41,7 +41,7 @@ ORDINARY_DEATHS: Final = 2
 #: Seconds for which a suspect holds up the others. An event that kills its process mostly does so at once.
 GRACE: Final = 0.5
 #: Seconds between looks at whether the suspect at work is done.
-POLL: Final = 0.05
+POLL: Final = 0.01
 
 #: States of a suspect in its mark; ``take_over.lua`` knows one more, of those that wait.
 STRICT, ALONE, RUNNING = "s", "a", "r"

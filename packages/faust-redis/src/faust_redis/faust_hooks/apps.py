@@ -11,9 +11,9 @@ from faust.types.tuples import _get_len
 __all__ = [
     "attachments_of",
     "receivers_of",
+    "reply_consumer_of",
     "sensors_of",
     "serializer_of",
-    "set_reply_consumer",
     "set_stream_class",
     "size_of",
     "stream_class",
@@ -34,9 +34,9 @@ def set_stream_class(app: Any, kind: type) -> None:
     app.conf._Stream = kind
 
 
-def set_reply_consumer(app: Any, consumer: Any) -> None:
-    """Set the service that hands answers to ``ask`` and its kin."""
-    app._reply_consumer = consumer
+def reply_consumer_of(app: Any) -> Any:
+    """Return the service that hands answers to ``ask`` and its kin."""
+    return app._reply_consumer
 
 
 def attachments_of(app: Any) -> Any:
