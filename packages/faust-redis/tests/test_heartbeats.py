@@ -7,11 +7,8 @@ from redis.asyncio import Redis
 
 from faust_redis.log.keys import Keys
 from faust_redis.redis.scripts import Scripts
-from tests.test_streams import streams
 
 KEYS = Keys()
-
-__all__ = ["streams"]
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from faust.transport import base
 from faust.transport.drivers import TRANSPORTS
 from faust.types.auth import CredentialsT, SASLMechanism
 from faust.types.enums import ProcessingGuarantee
-from faust.types.transports import ConductorT, ConsumerT, ProducerT
+from faust.types.transports import ConductorT, ConsumerCallback, ConsumerT, ProducerT
 
 from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.consumer import Consumer
+from faust_redis.consuming.replies import use_reply_consumer
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnsupportedSettingError
 from faust_redis.fastpath.conductor import FastConductor
@@ -78,6 +79,16 @@ class Transport(base.Transport):
         """Return the app's conductor."""
         kind = FastConductor if self.options.fast_path else Conductor
         return kind(app=self.app, **kwargs)
+
+    def create_consumer(self, callback: ConsumerCallback, **kwargs: Any) -> ConsumerT:
+        """Return a new consumer of the app."""
+        use_reply_consumer(self.app)
+        return super().create_consumer(callback, **kwargs)
+
+    def create_producer(self, **kwargs: Any) -> ProducerT:
+        """Return a new producer of the app; a program that only asks has it before any consumer."""
+        use_reply_consumer(self.app)
+        return super().create_producer(**kwargs)
 
     @property
     def context(self) -> TransportContext:
