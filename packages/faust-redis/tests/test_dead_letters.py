@@ -45,7 +45,7 @@ async def give_up(
     await redis.set(KEYS.lease((topic, partition), "app"), "1:worker")
     await redis.xreadgroup("app", "worker", {stream: ">"})
     keys = [stream, KEYS.lease((topic, partition), "app"), KEYS.attempts((topic, partition), "app")]
-    keys.append(KEYS.dead((topic, partition)))
+    keys += [KEYS.dead((topic, partition)), KEYS.suspects((topic, partition), "app")]
     arguments = ("app", "1:worker", sent, 1, "ValueError: no", 100, MAX_AGE * 1000)
     assert await Scripts(redis).call("fail", keys, *arguments) == [1, 1]
 

@@ -15,9 +15,7 @@ from faust_redis import TopicMismatchError, TopicNameError
 from faust_redis.driver import Transport
 from faust_redis.log.topics import TopicFacts, TopicRegistry, check_name
 from faust_redis.testing import eventually
-from tests.test_streams import running, send_all, streams
-
-__all__ = ["streams"]
+from tests.apps import running, send_all
 
 Declaration = dict[str, Any]
 

@@ -12,11 +12,10 @@ from faust_redis import REDELIVERY_HEADER
 from faust_redis.log.entries import decode, encode
 from faust_redis.log.keys import Keys
 from faust_redis.testing import eventually
-from tests.test_streams import MakeApp, make_app, running, streams
+from tests.apps import MakeApp, running
 
 KEYS = Keys()
 
-__all__ = ["make_app", "streams"]
 
 VIA = [("via", b"a"), ("trace", None), ("via", b"b"), ("empty", b"")]
 

@@ -24,11 +24,12 @@ class Log:
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url, decode_responses=True)
 
-    def write(self, key: str, value: str | None, at: int = 1) -> None:
-        """Add an entry with a timestamp, ms; None is a tombstone."""
+    def write(self, key: str, value: str | None, at: int = 1) -> str:
+        """Add an entry with a timestamp, ms, and return its id; None is a tombstone."""
         fields = ["t", str(at), *(() if value is None else ("v", value)), "k", key]
         keys = [STREAM, INDEX, KEYS.lease(("log", 0), "app"), TOMBSTONES]
-        self.client.eval(_SOURCES["append_compacted"], len(keys), *keys, key, "", *fields)
+        entry_id: Any = self.client.eval(_SOURCES["append_compacted"], len(keys), *keys, key, "", *fields)
+        return str(entry_id)
 
     def expire(self, kept: int) -> Any:
         """Drop the tombstones that are older than so many milliseconds."""

@@ -45,6 +45,8 @@ class Groups(RuleBasedStateMachine):
         keys = [STREAM, KEYS.lease((TOPIC, PARTITION), group), KEYS.attempts((TOPIC, PARTITION), group)]
         if name == "fail":
             keys.append(KEYS.dead((TOPIC, PARTITION)))
+        if name in ("fail", "take_over"):
+            keys.append(KEYS.suspects((TOPIC, PARTITION), group))
         return self.client.eval(_SOURCES[name], len(keys), *keys, group, *args)
 
     @rule(count=st.integers(1, 5))
@@ -62,8 +64,8 @@ class Groups(RuleBasedStateMachine):
         if group not in self.needed:
             self.needed[group] = set() if from_now else self.kept()
             self.read[group] = []
-        taken = self.script("take_over", group, "worker", 1, "0-0", 1000, "$" if from_now else "0")
-        assert sorted(int(entry[0].partition(b"-")[2]) for entry in taken[1]) == sorted(self.read[group])
+        taken = self.script("take_over", group, "worker", 1, "0-0", 1000, "$" if from_now else "0", 0)
+        assert sorted(int(entry_id.partition(b"-")[2]) for entry_id in taken[1]) == sorted(self.read[group])
         return group
 
     @rule(group=groups, count=st.integers(1, 4))

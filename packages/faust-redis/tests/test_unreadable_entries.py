@@ -12,9 +12,7 @@ from redis.asyncio import Redis
 from faust_redis import DeadLetters
 from faust_redis.log.entries import encode
 from faust_redis.testing import eventually
-from tests.test_streams import MakeApp, is_empty, make_app, running, streams
-
-__all__ = ["make_app", "streams"]
+from tests.apps import MakeApp, is_empty, running
 
 GOOD = encode(None, b"1", None, 1.0)
 UNREADABLE = {

@@ -18,6 +18,7 @@ from faust_redis.errors import (
     UnreadableEntryError,
     UnsupportedServerError,
     UnsupportedSettingError,
+    WorkerDiedError,
 )
 from faust_redis.events import attempts_before, fail, is_last_attempt, reject
 from faust_redis.gc_tuning import freeze_startup_objects
@@ -63,6 +64,7 @@ __all__ = [
     "UnreadableEntryError",
     "UnsupportedServerError",
     "UnsupportedSettingError",
+    "WorkerDiedError",
     "attempts_before",
     "configure",
     "fail",

@@ -11,7 +11,8 @@ TransportError
 ├── TopicNameError           a topic has a name that no broker takes
 ├── UnreadableEntryError     an entry of another writer that can't be read
 ├── UnsupportedServerError   a Redis that can't do what is needed
-└── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
+├── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
+└── WorkerDiedError          an event's workers died while it was being handled
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "UnreadableEntryError",
     "UnsupportedServerError",
     "UnsupportedSettingError",
+    "WorkerDiedError",
 ]
 
 
@@ -220,3 +222,18 @@ class UnsupportedSettingError(TransportError):
 
     def __str__(self) -> str:
         return f"{self.setting}={self.value!s} is not supported on redis://: {self.reason}"
+
+
+class WorkerDiedError(TransportError):
+    """The workers that were given an event died, one after the other.
+
+    Attributes:
+        deaths: How many.
+    """
+
+    def __init__(self, deaths: int) -> None:
+        super().__init__(deaths)
+        self.deaths = deaths
+
+    def __str__(self) -> str:
+        return f"its worker died {self.deaths} times while it was being handled"

@@ -99,7 +99,11 @@ class Attempts:
         if not self._reader.is_in_flight(message):
             return  # the partition was given out anew in the meantime: its owner claims the entry
         text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
-        keys = [*self._reader.lease_keys(tp), self._context.keys.dead(tp)]
+        keys = [
+            *self._reader.lease_keys(tp),
+            self._context.keys.dead(tp),
+            self._context.keys.suspects(tp, self._group),
+        ]
         kept = (self._options.dead_letter_limit, int(self._options.dead_letter_age * 1000))
         fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, *kept)
         generation = self._reader.generation

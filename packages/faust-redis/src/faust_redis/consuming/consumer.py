@@ -17,6 +17,7 @@ hands on, :class:`AckLog` and :class:`Committer` ack, :class:`Failures` and :cla
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import sys
@@ -42,8 +43,9 @@ from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.rebalancer import Rebalancer
+from faust_redis.consuming.suspects import Suspects
 from faust_redis.context import context_of
-from faust_redis.errors import UnreadableEntryError
+from faust_redis.errors import TransportError, UnreadableEntryError
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.log.entries import Record, offset_of
 from faust_redis.membership.member import GroupMember, MemberState
@@ -79,17 +81,10 @@ class Consumer(base.Consumer):
         app, conf, context = self.app, self.app.conf, context_of(self.transport)
         self._context = context
         self.member_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-        self.reader = PartitionReader(
-            context,
-            conf.id,
-            self.member_id,
-            start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
-            read_count=conf.broker_max_poll_records,
-            # Reading pauses when four fifths of a stream's buffer are full; what is read at once fits into
-            # the rest, so that no message has to wait for room.
-            room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
-        )
+        self.reader = self._new_reader()
+        self._suspects = Suspects(context, self.reader, self._bury)
         self.reader.on_unreadable = self._bury_unreadable
+        self.reader.sift = self._suspects.sift
         self._outputs = Outputs(app)
         self._attempts = Attempts(self, context, self.reader, conf.id)
         self.acks = AckLog(app, self.reader, self.unacked)
@@ -115,6 +110,7 @@ class Consumer(base.Consumer):
             committer=self._committer,
             offsets=self.offsets,
             attempts=self._attempts,
+            suspects=self._suspects,
             persist=self.persist,
             is_acked=self._is_acked,
             watch_agents=AgentErrors(self.fail, self._is_stopping).watch,
@@ -133,6 +129,19 @@ class Consumer(base.Consumer):
         self._last_turn = monotonic()
         self._probed = False
         app.sensors.add(AbandonedEvents(self.failures))
+
+    def _new_reader(self) -> PartitionReader:
+        conf = self.app.conf
+        return PartitionReader(
+            self._context,
+            conf.id,
+            self.member_id,
+            start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
+            read_count=conf.broker_max_poll_records,
+            # Reading pauses when four fifths of a stream's buffer are full; what is read at once fits into
+            # the rest, so that no message has to wait for room.
+            room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
+        )
 
     # -- starting and stopping ----------------------------------------------------------------------------
 
@@ -170,6 +179,8 @@ class Consumer(base.Consumer):
         self.stop_flow()
         await self.reader.settle()
         await super().on_stop()
+        with contextlib.suppress(*REDIS_ERRORS):
+            await self._suspects.let_go()
         await self.member.leave()
         await self._attempts.settle()
         await self.reader.close()
@@ -214,7 +225,10 @@ class Consumer(base.Consumer):
         if due:
             return due
         try:
-            return await self.reader.read(active, self._attempts.pause(timeout))
+            suspects = await self._suspects.due(active)
+            if suspects:
+                return suspects
+            return await self.reader.read(active, self._suspects.pause(self._attempts.pause(timeout)))
         except REDIS_ERRORS as error:
             self._reading.log(error)
             await asyncio.sleep(RETRY_DELAY)
@@ -292,12 +306,15 @@ class Consumer(base.Consumer):
         self.failures.reject(message, error)
 
     def _bury_unreadable(self, tp: TP, error: UnreadableEntryError) -> None:
-        """Make a dead letter of an entry that no agent can be given."""
         offset = offset_of(error.entry_id.encode())
-        message = self._to_message(tp, Record(offset, None, None, [], 0))
+        self._bury(tp, Record(offset, None, None, [], 0), error)
+
+    def _bury(self, tp: TP, record: Record, error: TransportError) -> None:
+        """Make a dead letter of an entry that no agent is given."""
+        message = self._to_message(tp, record)
         queue = self.reader.queues.get(tp)
         if queue is not None:  # else another member owns the partition, and finds the entry pending
-            queue.in_flight[offset] = message
+            queue.in_flight[record.offset] = message
             self.reject(message, error)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:

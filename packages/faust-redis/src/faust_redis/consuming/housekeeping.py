@@ -9,12 +9,12 @@ from faust.types import TP
 
 from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.consuming.retention import Retention
 from faust_redis.context import TransportContext
 from faust_redis.redis.commands import REDIS_ERRORS, Outage
 
 __all__ = [
     "Housekeeper",
-    "expire_entries",
     "expire_tombstones",
     "partitions_with_stray_entries",
 ]
@@ -35,6 +35,7 @@ class Housekeeper:
         self._reader = reader
         self._offsets = offsets
         self._owned = owned
+        self._retention = Retention(context)
         self._outage = Outage("housekeeping")
 
     async def claim_strays(self) -> None:
@@ -51,7 +52,7 @@ class Housekeeper:
         try:
             await self._context.topics.refresh()
             await self._offsets.restart_shortened_logs()
-            await expire_entries(self._context, self._owned())
+            await self._retention.expire(self._owned())
             await expire_tombstones(self._context, self._owned())
         except REDIS_ERRORS as error:
             self._outage.log(error)
@@ -72,23 +73,6 @@ async def partitions_with_stray_entries(
     replies = await context.scripts.run("strays", calls, context.server.stream)
     # A partition whose node does not answer is tried again soon.
     return [tp for tp, reply in zip(asked, replies, strict=True) if isinstance(reply, int) and reply]
-
-
-async def expire_entries(context: TransportContext, tps: Iterable[TP]) -> None:
-    """Remove entries older than the retention of their topic, page by page.
-
-    Raises:
-        redis.exceptions.RedisError: Redis is away.
-    """
-    page = context.options.retention_page
-    for tp in tps:
-        facts = context.topics.known(tp.topic)
-        if facts is not None and facts.retention:
-            dropped = page
-            while dropped >= page:
-                dropped = await context.scripts.call(
-                    "expire_entries", [context.keys.stream(tp), context.keys.index(tp)], facts.retention, page
-                )
 
 
 async def expire_tombstones(context: TransportContext, tps: Iterable[TP]) -> None:

@@ -20,12 +20,12 @@ from mode import get_logger
 from redis.exceptions import ResponseError
 
 from faust_redis.consuming.blocking_read import BlockingRead
+from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch
 from faust_redis.consuming.read_plans import ReadGroup, ReadPlan, Streams, read_groups
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnreadableEntryError
 from faust_redis.log.entries import Entry, Record, decode_all, offset_of
 from faust_redis.redis.commands import is_unavailable
-from faust_redis.redis.scripts import NOT_OWNER
 
 __all__ = ["PartitionReader", "QueuePartition"]
 
@@ -34,6 +34,11 @@ _Read = Callable[[BlockingRead, Streams], Coroutine[Any, Any, dict[TP, list[Reco
 
 #: Seconds between tries while Redis is away.
 RETRY_DELAY: Final = 0.5
+#: Bytes that one read may bring, as far as the size of entries can be foretold. Redis puts the whole reply
+#: together before it looks at another client.
+READ_BYTES: Final = 32 * 1024 * 1024
+#: Size that entries are taken to have before any was seen.
+FIRST_ENTRY_BYTES: Final = 64 * 1024
 #: Seconds between tries to claim a partition that Redis refuses: reading the others stops for each.
 REFUSED_DELAY: Final = 2.0
 
@@ -45,6 +50,7 @@ class QueuePartition:
     Attributes:
         claim_cursor: Where the next page of pending entries starts; ``None`` once all were claimed.
         rewound: It was put back to the start, by a page of pending entries that is under way for one.
+        died: The owner before this one died, as the first page of pending entries has found.
         refused_until: It is left alone until then, as Redis refused to claim it (its key is no stream, say).
         lost: A later generation holds the lease; nothing is read until the group has told us more.
         known: The group was seen in Redis; if it has to be made after that, Redis lost data.
@@ -53,8 +59,9 @@ class QueuePartition:
             before Redis lost its data, may not ack the entry that has its offset now.
     """
 
-    claim_cursor: str | None = "0-0"
+    claim_cursor: str | None = FIRST_PAGE
     rewound: bool = False
+    died: bool = False
     refused_until: float = 0.0
     lost: bool = False
     known: bool = False
@@ -69,6 +76,7 @@ class PartitionReader:
 
     Attributes:
         on_unreadable: Called with each entry of a queue that can't be read; it is pending.
+        sift: Called with claimed entries, returns those to hand on together.
 
     Args:
         start: Where a consumer group begins that has to be made: ``0`` or ``$``.
@@ -94,6 +102,7 @@ class PartitionReader:
         self._block_ms = context.options.block_ms
         self.room = room
         self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
+        self.sift: Callable[[TP, list[Claim]], list[Claim]] = lambda _tp, claims: claims
         self.generation = 0
         self.queues: dict[TP, QueuePartition] = {}
         self.logs: dict[TP, int] = {}
@@ -102,6 +111,7 @@ class PartitionReader:
         self._log_reads: dict[str, BlockingRead] = {}
         self._wakeup: asyncio.Future[None] | None = None
         self._plan: ReadPlan | None = None
+        self._entry_bytes = FIRST_ENTRY_BYTES
 
     @property
     def lease(self) -> str:
@@ -133,7 +143,7 @@ class PartitionReader:
     def rewind(self, tp: TP) -> None:
         """Claim what is pending in a partition once more; entries in flight stay out of it."""
         if tp in self.queues:
-            self.queues[tp].claim_cursor = "0-0"
+            self.queues[tp].claim_cursor = FIRST_PAGE
             self.queues[tp].rewound = True
             self._plan = None
 
@@ -293,44 +303,33 @@ class PartitionReader:
         # What is acked, on another connection, while this page is under way may still be on it.
         handed_on = set(partition.in_flight)
         partition.rewound = False
-        answer = await self.context.scripts.call(
-            "take_over",
-            self.lease_keys(tp),
-            self.group,
-            self.member_id,
-            self.generation,
-            partition.claim_cursor or "0-0",
-            self.read_count,
-            self.start,
-        )
+        page = await claim_page(self, tp, partition.claim_cursor or FIRST_PAGE, died=partition.died)
         if self.queues.get(tp) is not partition:
             return []  # given out anew in the meantime
-        if answer[0] == NOT_OWNER:
+        if page is None:
             logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
             partition.lost = True
             return []
-        cursor, entries, deleted, attempts, made = answer
-        if made:
+        if page.made:
             partition.in_flight.clear()
             if partition.known:
                 logger.error(
                     "%s-%s: group %s is gone in Redis, made anew; what was pending is lost", *tp, self.group
                 )
         partition.known = True
-        if deleted:
-            logger.error(
-                "%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, len(deleted)
-            )
+        if page.gone:
+            logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
+        taken = handed_on | partition.in_flight.keys()
+        claims = self.sift(tp, [claim for claim in page.claims if claim.offset not in taken])
+        entries, done = await fetch(self.context, tp, claims)
+        if self.queues.get(tp) is not partition:
+            return []
+        partition.died = page.died
         if not partition.rewound:
-            partition.claim_cursor = None if cursor == b"0-0" else cursor.decode()
-        records = []
-        for (entry_id, fields), failed in zip(entries, attempts, strict=True):
-            offset = offset_of(entry_id)
-            if offset not in handed_on and offset not in partition.in_flight:
-                found = self._decode_queue(tp, [(entry_id, fields)])
-                records += [record._replace(attempts=failed) for record in found]
-        if records:
-            self._advance(tp, records)
+            partition.claim_cursor = page.cursor if done == len(claims) else f"({claims[done - 1].entry_id}"
+        attempts = {claim.offset: claim.attempts for claim in claims}
+        records = [record._replace(attempts=attempts[record.offset]) for record in self.decode(tp, entries)]
+        self._advance(tp, records)
         return records
 
     def _start_reads(self, reads: dict[str, BlockingRead], wanted: Iterable[ReadGroup], run: _Read) -> None:
@@ -345,7 +344,7 @@ class PartitionReader:
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
-            count = max(1, min(self.read_count, self.room // len(self.queues)))
+            count = max(1, min(self._fitting(len(streams)), self.room // len(self.queues)))
             limits = ("COUNT", count, "BLOCK", self._block_ms)
             reply = await read.block(
                 "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
@@ -367,11 +366,13 @@ class PartitionReader:
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
-            records[tp] = self._decode_queue(tp, [entry for entry in entries if entry[1]])
+            self._weigh(entries[-1])
+            records[tp] = self.decode(tp, [entry for entry in entries if entry[1]])
             self._advance(tp, records[tp])
         return records
 
-    def _decode_queue(self, tp: TP, entries: Iterable[Entry]) -> list[Record]:
+    def decode(self, tp: TP, entries: Iterable[Entry]) -> list[Record]:
+        """Return the records of a queue's entries; those that can't be read go to ``on_unreadable``."""
         records, unreadable = decode_all(entries)
         for error in unreadable:
             self.on_unreadable(tp, error)
@@ -380,17 +381,34 @@ class PartitionReader:
     async def _read_logs(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
         reply = await read.block(
-            "XREAD", "COUNT", self.read_count, "BLOCK", self._block_ms, "STREAMS", *streams, *after
+            "XREAD",
+            "COUNT",
+            self._fitting(len(streams)),
+            "BLOCK",
+            self._block_ms,
+            "STREAMS",
+            *streams,
+            *after,
         )
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
+            self._weigh(entries[-1])
             records[tp], unreadable = decode_all(entries)
             for error in unreadable:
                 logger.error("%s-%s: %s; it is skipped", *tp, error)
             self.logs[tp] = offset_of(entries[-1][0]) + 1
             self.ends[tp] = max(self.ends.get(tp, 0), self.logs[tp])
         return records
+
+    def _fitting(self, streams: int) -> int:
+        """Return how many entries of each stream one reply may bring, by the size of those seen lately."""
+        return max(1, min(self.read_count, READ_BYTES // (self._entry_bytes * streams)))
+
+    def _weigh(self, entry: Entry) -> None:
+        """Take note of an entry's size; a large one counts for some reads."""
+        size = sum(map(len, entry[1] or ()))
+        self._entry_bytes = max(1, size, self._entry_bytes * 3 // 4)
 
     def _advance(self, tp: TP, records: list[Record]) -> None:
         if records:

@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 #: Seconds between looks at whether an agent that took batches takes them again.
 IDLE_DELAY: Final = 0.05
-_SKIPPED: Final = object()
+_ENDED: Final = object()
 
 
 class Stream(faust.Stream[_T]):
@@ -80,8 +80,7 @@ class Stream(faust.Stream[_T]):
                 event = take()
                 if event is None:
                     event = await queue.wait()
-                filler = self._filler
-                if is_filling and filler not in self._processors:
+                if is_filling and self._filler not in self._processors:
                     # The agent has ended, and will take batches again when Faust has started it again. In
                     # Faust, events until then count as done, though no agent has seen them.
                     queue.put_back(event)
@@ -92,15 +91,9 @@ class Stream(faust.Stream[_T]):
                     continue
                 value = event.value
                 if self._processors or self.join_strategy is not None:
-                    value = await self._processed(value)
-                if value is _SKIPPED:
-                    self.current_event = None
-                    finish(event, state)
-                    continue
-                if is_filling and filler not in self._processors:
-                    # The agent ended while the event waited for room in its buffer, or for the others there.
-                    steps.abandon(event, state)
-                    continue
+                    value = await self._processed(event, state, steps, is_filling=is_filling)
+                    if value is _ENDED:
+                        continue
                 try:
                     self.events_total += 1
                     yield event if as_events else value
@@ -117,16 +110,28 @@ class Stream(faust.Stream[_T]):
             return  # thrown into the queue: Faust's way to end a stream
         finally:
             self._channel_stop_iteration(channel)
-            if started_here:
-                await self.stop()
-                self.service_reset()
+            await self._stop_if(started_here)
 
-    async def _processed(self, value: Any) -> Any:
+    async def _stop_if(self, started_here: bool) -> None:
+        if started_here:
+            await self.stop()
+            self.service_reset()
+
+    async def _processed(self, event: EventT[Any], state: Any, steps: EventSteps, *, is_filling: bool) -> Any:
+        """Return the value that the processors made of an event, or ``_ENDED`` if it goes to no agent."""
+        filler = self._filler
+        value: Any = event.value
         try:
             for processor in self._processors:
                 value = await maybe_async(processor(value))
             if self.join_strategy is not None:
                 value = await self.on_merge(value)
         except Skip:
-            return _SKIPPED
+            self.current_event = None
+            steps.finish(event, state)
+            return _ENDED
+        if is_filling and filler not in self._processors:
+            # The agent ended while the event waited for room in its buffer, or for the others there.
+            steps.abandon(event, state)
+            return _ENDED
         return value

@@ -45,10 +45,7 @@ class Topic(faust.Topic):
         callback: MessageSentCallback | None = None,
         force: bool = False,
     ) -> Awaitable[RecordMetadata]:
-        """Send a message, as ``faust.Topic.send`` does.
-
-        Returns:
-            A future that is resolved once Redis has confirmed the message.
+        """Send a message as ``faust.Topic.send`` does; the future is resolved once Redis has confirmed it.
 
         Raises:
             ProducerSendError: The partition does not exist, or the app is stopping.
@@ -82,21 +79,8 @@ class Topic(faust.Topic):
         sensors = active.sends
         message = None
         if active.sends_need_message:
-            # All in place, as arguments by name cost more than the rest of it.
-            message = PendingMessage(
-                self,
-                raw_key,
-                raw_value,
-                partition,
-                timestamp,
-                open_headers,
-                key_serializer,
-                value_serializer,
-                None,
-                None,
-                None,
-                app.consumer_generation_id,
-            )
+            content = (raw_key, raw_value, partition, timestamp, open_headers)
+            message = self._pending_message(content, key_serializer, value_serializer)
         # The producer refuses what no serializer has made bytes of.
         sizes = _get_len(raw_key), _get_len(raw_value)
         state = sensors.on_send_initiated(producer, name, message, *sizes)
@@ -105,6 +89,17 @@ class Topic(faust.Topic):
         return producer.enqueue(
             name, raw_key, raw_value, partition, timestamp, open_headers, (sensors, state)
         )
+
+    def _pending_message(
+        self, content: tuple[Any, ...], key_serializer: CodecArg, value_serializer: CodecArg
+    ) -> PendingMessage:
+        # All in place, because arguments by name cost more than the rest of it.
+        make: Any = PendingMessage
+        generation = self.app.consumer_generation_id
+        message: PendingMessage = make(
+            self, *content, key_serializer, value_serializer, None, None, None, generation
+        )
+        return message
 
     async def publish_message(self, fut: FutureMessage, wait: bool = False) -> Awaitable[RecordMetadata]:
         """Send what tables and ``send_soon`` have buffered, as ``faust.Topic.publish_message`` does.

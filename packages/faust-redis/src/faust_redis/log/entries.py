@@ -25,6 +25,7 @@ __all__ = [
     "decode_all",
     "decode_fields",
     "encode",
+    "key_and_time",
     "offset_of",
 ]
 
@@ -136,6 +137,12 @@ def decode_fields(fields: Mapping[bytes, bytes]) -> tuple[bytes | None, bytes | 
         _unpack(packed) if packed else [],
         _millis(fields.get(_TIMESTAMP, b"0")),
     )
+
+
+def key_and_time(fields: list[bytes]) -> tuple[bytes | None, bytes | None]:
+    """Return key and timestamp of an entry as it holds them, readable or not."""
+    found = dict(zip(fields[::2], fields[1::2], strict=False))
+    return found.get(_KEY), found.get(_TIMESTAMP)
 
 
 def offset_of(entry_id: bytes) -> int:

@@ -6,6 +6,7 @@ key                                       type    meaning
 ``{<topic>:<p>}``                         stream  partition ``p`` of a topic; entry ``0-N`` is offset ``N``
 ``{<topic>:<p>}:lease:<group>``           string  ``<generation>:<member>``, the owner whose acks count
 ``{<topic>:<p>}:attempts:<group>``        hash    entry id → failed attempts so far
+``{<topic>:<p>}:suspects:<group>``        hash    ``owner``, and entry id → state of a suspect
 ``{<topic>:<p>}:index``                   hash    of a compacted partition: key → id of its last entry
 ``{<topic>:<p>}:tombstones``              zset    of a compacted partition: key → when it was deleted (ms)
 ``dead:{<topic>:<p>}``                    stream  dead letters of that partition
@@ -82,6 +83,10 @@ class Keys:
     def attempts(self, tp: Partition, group: str) -> str:
         """Return the key that counts failed attempts by entry id."""
         return f"{self.stream(tp)}:attempts:{group}"
+
+    def suspects(self, tp: Partition, group: str) -> str:
+        """Return the key of the owner, until it lets go, and of entries that may have killed owners."""
+        return f"{self.stream(tp)}:suspects:{group}"
 
     def index(self, tp: Partition) -> str:
         """Return the key that finds the last entry of each message key in a compacted partition."""

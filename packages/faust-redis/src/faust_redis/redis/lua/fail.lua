@@ -2,7 +2,7 @@
 -- Count a failed attempt; after the last one move the entry to the dead letters and ack it, in one step.
 --
 -- KEYS[1]  stream  the partition     KEYS[3]  hash    attempts
--- KEYS[2]  string  its lease         KEYS[4]  stream  dead letters
+-- KEYS[2]  string  its lease         KEYS[4]  stream  dead letters     KEYS[5]  hash  suspects
 -- ARGV[1]  consumer group
 -- ARGV[2]  <generation>:<member id>, as the lease must read
 -- ARGV[3]  entry id
@@ -45,4 +45,5 @@ if entry then
 end
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 redis.call('HDEL', KEYS[3], ARGV[3])
+redis.call('HDEL', KEYS[5], ARGV[3])
 return {attempts, 1}
