@@ -22,8 +22,10 @@ from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
 
 from faust_redis import (
+    Options,
     WorkerDiedError,
     attempts_before,
+    configure,
     fail,
     is_last_attempt,
     member_id,
@@ -159,6 +161,9 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         # What a stage has begun it finishes before it stops, instead of leaving it to be done again.
         stream_wait_empty=True,
     )
+
+    # One app is all that its process runs, so the collector may be tuned for it.
+    configure(app, Options(freeze_gc=True))
 
     def make_folder(*_args: Any, **_kwargs: Any) -> None:
         # Faust makes the last part of the path and expects the others; only a worker that starts needs any.

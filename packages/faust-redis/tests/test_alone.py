@@ -1,4 +1,4 @@
-"""The transport lifted out: its folder, under another name, in a project that has Faust and redis-py only."""
+"""The package on its own, where nothing but Faust, redis-py and their needs is installed."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from faust_redis import Options
 from faust_redis.consuming.claims import PAGE_BYTES, Claim, fetch
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
+from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import Command
 
 PARTITION = TP("in", 0)
@@ -31,12 +32,13 @@ def reader(meanwhile: Callable[[PartitionReader], None]) -> PartitionReader:
         return [[[cast(str, entry_id).encode(), [b"t", b"1"]]] for _, _, entry_id, _ in commands]
 
     parts = {
+        "keys": Keys(),
         "options": Options(),
         "scripts": SimpleNamespace(call=call),
         "server": SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many)),
     }
-    link = cast(TransportContext, SimpleNamespace(**parts))
-    owner = PartitionReader(link, "group", "member", start="0", room=1000)
+    context = cast(TransportContext, SimpleNamespace(**parts))
+    owner = PartitionReader(context, "group", "member", start="0", room=1000)
     owner.assign([PARTITION], (), 1)
     return owner
 
@@ -74,7 +76,9 @@ async def test_a_page_ends_when_it_has_its_bytes(size: int, at_most: int) -> Non
 
     context = cast(
         TransportContext,
-        SimpleNamespace(server=SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many))),
+        SimpleNamespace(
+            keys=Keys(), server=SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many))
+        ),
     )
     claims = [Claim(f"0-{offset}", offset, 1, 0, "") for offset in range(1, 201)]
 

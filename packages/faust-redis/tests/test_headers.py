@@ -10,9 +10,11 @@ from redis.asyncio import Redis
 
 from faust_redis import REDELIVERY_HEADER
 from faust_redis.log.entries import decode, encode
-from faust_redis.log.keys import attempts_key
+from faust_redis.log.keys import Keys
 from faust_redis.testing import eventually
 from tests.apps import MakeApp, running
+
+KEYS = Keys()
 
 VIA = [("via", b"a"), ("trace", None), ("via", b"b"), ("empty", b"")]
 
@@ -82,7 +84,7 @@ async def add_failed(streams: Redis, group: str, fields: list[bytes]) -> None:
     await streams.execute_command("XADD", "{in:0}", "0-*", *fields)  # type: ignore[no-untyped-call]
     await streams.xgroup_create("{in:0}", group, "0")
     await streams.xreadgroup(group, "gone", {"{in:0}": ">"})
-    await streams.hset(attempts_key("in", 0, group), "0-1", "1")  # type: ignore[misc]
+    await streams.hset(KEYS.attempts(("in", 0), group), "0-1", "1")  # type: ignore[misc]
 
 
 async def test_a_header_of_the_same_name_that_a_program_sets_is_its_own(make_app: MakeApp) -> None:

@@ -9,10 +9,12 @@ from redis.asyncio import Redis
 
 from faust_redis import GroupSampler, Inspector, Member, TopicFacts
 from faust_redis.redis import execute, server_from_urls
-from faust_redis.testing import GroupKeys, attempts_key, dead_key, encode, lease_key, stream_key, topic_key
+from faust_redis.testing import Keys, encode
+
+KEYS = Keys()
 
 PLACE = ("infer", 3, "infer")
-STREAM = stream_key("infer", 3)
+STREAM = KEYS.stream(("infer", 3))
 
 
 @pytest.fixture(params=["redis-py with RESP2", "redis-py with RESP3", "the transport's own"])
@@ -29,12 +31,12 @@ async def client(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterato
 
 async def declare(redis: Redis, topic: str, partitions: int) -> None:
     facts = ("partitions", partitions, "retention", 0, "compacting", 0)
-    await execute(redis, "HSET", topic_key(topic), *facts)
+    await execute(redis, "HSET", KEYS.topic(topic), *facts)
 
 
 async def test_a_sample_holds_members_lag_pending_owners_failures_and_dead_letters(client: Redis) -> None:
     await declare(client, "orders", 2)
-    stream, keys = stream_key("orders", 1), GroupKeys.of("shop")
+    stream, keys = KEYS.stream(("orders", 1)), KEYS.group("shop")
     await execute(client, "XGROUP", "CREATE", stream, "shop", "0", "MKSTREAM")
     for _ in range(5):
         await execute(client, "XADD", stream, "0-*", *encode(None, b"{}", None, 7.5))
@@ -42,9 +44,9 @@ async def test_a_sample_holds_members_lag_pending_owners_failures_and_dead_lette
     await client.zadd(keys.heartbeats, {"w1": 1500, "w0": 2500})
     await client.hset(keys.state, "generation", "7")
     await client.hset(keys.plan, "w1", b"")
-    await client.set(lease_key("orders", 1, "shop"), "7:w1")
-    await client.hset(attempts_key("orders", 1, "shop"), "0-1", "2")
-    await client.xadd(dead_key("orders", 1), {"error": "x"})
+    await client.set(KEYS.lease(("orders", 1), "shop"), "7:w1")
+    await client.hset(KEYS.attempts(("orders", 1), "shop"), "0-1", "2")
+    await client.xadd(KEYS.dead(("orders", 1)), {"error": "x"})
 
     sample = await Inspector(client).sample("orders", "shop")
 
@@ -75,7 +77,7 @@ async def test_a_sampler_is_stale_until_it_has_seen_the_number_of_partitions(cli
 async def test_topics_and_groups_are_found_by_name(client: Redis) -> None:
     await declare(client, "orders", 2)
     await declare(client, "bills", 1)
-    await execute(client, "XGROUP", "CREATE", stream_key("orders", 1), "shop", "0", "MKSTREAM")
+    await execute(client, "XGROUP", "CREATE", KEYS.stream(("orders", 1)), "shop", "0", "MKSTREAM")
     inspector = Inspector(client)
 
     assert await inspector.topics() == {"bills": TopicFacts(1, 0, False), "orders": TopicFacts(2, 0, False)}
@@ -87,7 +89,7 @@ async def test_topics_and_groups_are_found_by_name(client: Redis) -> None:
 async def test_lengths_are_sums_over_all_partitions(client: Redis) -> None:
     for number in (0, 3):
         for _ in range(5):
-            await client.xadd(stream_key("infer", number), {"v": "x"})
+            await client.xadd(KEYS.stream(("infer", number)), {"v": "x"})
     assert await Inspector(client).lengths({"ingest": 2, "infer": 4}) == {"ingest": 0, "infer": 10}
 
 
@@ -97,7 +99,7 @@ async def test_entries_are_paged_by_offset_from_both_ends(redis_url: str) -> Non
         for number in range(10):
             await execute(redis, "XADD", STREAM, "0-*", *encode(b"k", b"%d" % number, None, 1.0))
         await execute(redis, "XREADGROUP", "GROUP", "infer", "w1", "COUNT", 6, "STREAMS", STREAM, ">")
-        await redis.hset(attempts_key("infer", 3, "infer"), "0-2", "4")
+        await redis.hset(KEYS.attempts(("infer", 3), "infer"), "0-2", "4")
         inspector = Inspector(redis)
 
         latest = await inspector.latest(*PLACE, count=6)

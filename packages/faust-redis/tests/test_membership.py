@@ -113,7 +113,7 @@ async def test_an_address_of_ipv6(
 
 
 def test_the_example_of_the_documentation_runs(tmp_path: Path, redis_url: str) -> None:
-    page = (CLONE / "docs" / "transport.md").read_text(encoding="utf-8")
+    page = (CLONE / "docs" / "guide.md").read_text(encoding="utf-8")
     example = re.search(r"```python\n(# shop\.py\n.*?)```", page, re.DOTALL)
     assert example is not None
     assert len(example[1].splitlines()) <= 20

@@ -13,7 +13,7 @@ import pytest
 from faust_redis import OptionError, Options, configure, options_of
 from faust_redis.options import REFERENCE, read_options
 
-DOCUMENT = Path(__file__).resolve().parents[3] / "docs/transport.md"
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs/options.md"
 
 
 def app_at(broker: str = "redis://localhost", **settings: Any) -> faust.App:
@@ -142,7 +142,7 @@ def test_the_table_in_the_documents_is_that_of_the_code() -> None:
         default = getattr(Options(), name)
         row = f"| `{name}` | {shown(default)} | {reference.unit}; {reference.allowed} "
         row += f"| {reference.smaller} | {reference.larger} |"
-        assert row in text, f"docs/transport.md lacks: {row}"
+        assert row in text, f"docs/options.md lacks: {row}"
 
 
 def shown(value: Any) -> str:

@@ -9,12 +9,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from faust_redis.log.keys import attempts_key, dead_key, lease_key, stream_key, suspects_key
-from faust_redis.redis.scripts import _SOURCES
+from faust_redis.log.keys import Keys
+from faust_redis.redis.scripts import Scripts
 from faust_redis.testing import RedisServer
 
+KEYS = Keys()
+
 TOPIC, PARTITION = "orders", 0
-STREAM = stream_key(TOPIC, PARTITION)
+STREAM = KEYS.stream((TOPIC, PARTITION))
 LEASE = "1:worker"
 
 
@@ -40,12 +42,12 @@ class Groups(RuleBasedStateMachine):
         return {int(entry_id.partition(b"-")[2]) for entry_id, _ in entries}
 
     def script(self, name: str, group: str, *args: str | int) -> Any:
-        keys = [STREAM, lease_key(TOPIC, PARTITION, group), attempts_key(TOPIC, PARTITION, group)]
+        keys = [STREAM, KEYS.lease((TOPIC, PARTITION), group), KEYS.attempts((TOPIC, PARTITION), group)]
         if name == "fail":
-            keys.append(dead_key(TOPIC, PARTITION))
+            keys.append(KEYS.dead((TOPIC, PARTITION)))
         if name in ("fail", "take_over"):
-            keys.append(suspects_key(TOPIC, PARTITION, group))
-        return self.client.eval(_SOURCES[name], len(keys), *keys, group, *args)
+            keys.append(KEYS.suspects((TOPIC, PARTITION), group))
+        return self.client.eval(Scripts.text(name), len(keys), *keys, group, *args)
 
     @rule(count=st.integers(1, 5))
     def send(self, count: int) -> None:

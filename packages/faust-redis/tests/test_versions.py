@@ -12,7 +12,7 @@ import redis
 
 from faust_redis import DeadLetters
 from faust_redis.redis.probe import probe, uses
-from faust_redis.redis.scripts import _SOURCES
+from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import server_at
 from faust_redis.testing import HOST, RedisServer, cluster, eventually, sentinel, wait_until
 from tests.conftest import StartWorker
@@ -128,7 +128,7 @@ def test_entries_older_than_a_retention_go(server: RedisServer, url: str) -> Non
     log.write("new", "1", at=int(time.time() * 1000))
     timestamp = dict(log.client.xrange(STREAM, old, old)[0][1])["t"]
 
-    assert log.client.eval(_SOURCES["expire_entries"], 2, STREAM, INDEX, old, timestamp, "old", old) == 1
+    assert log.client.eval(Scripts.text("expire_entries"), 2, STREAM, INDEX, old, timestamp, "old", old) == 1
     assert log.keys() == ["new"]
     assert log.client.hkeys(INDEX) == ["new"]
 

@@ -12,6 +12,7 @@ from faust.types.transports import TransportT
 from redis.asyncio import Redis
 
 from faust_redis.log.changelogs import Changelogs
+from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicRegistry
 from faust_redis.options import Options
 from faust_redis.redis.scripts import Scripts
@@ -33,6 +34,7 @@ class TransportContext:
     server: Server
     redis: Redis
     scripts: Scripts
+    keys: Keys
     topics: TopicRegistry
     changelogs: Changelogs
     options: Options
@@ -45,8 +47,16 @@ class TransportContext:
         if address not in contexts:
             server = connect()
             scripts = Scripts(server.commands)
-            topics, changelogs = TopicRegistry(app, scripts), Changelogs(app, server, scripts)
-            contexts[address] = cls(server, server.commands, scripts, topics, changelogs, options)
+            keys = Keys(options.namespace)
+            contexts[address] = cls(
+                server=server,
+                redis=server.commands,
+                scripts=scripts,
+                keys=keys,
+                topics=TopicRegistry(app, scripts, keys),
+                changelogs=Changelogs(app, server, scripts, keys),
+                options=options,
+            )
         return contexts[address]
 
 

@@ -10,6 +10,7 @@ TransportError
 ├── TopicMismatchError       a topic is recorded with another number of partitions, or compacted
 ├── TopicNameError           a topic has a name that no broker takes
 ├── UnreadableEntryError     an entry of another writer that can't be read
+├── UnsupportedFaustError    a version of Faust that the transport is not made for
 ├── UnsupportedServerError   a Redis that can't do what is needed
 ├── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
 └── WorkerDiedError          an event's workers died while it was being handled
@@ -30,6 +31,7 @@ __all__ = [
     "TopicNameError",
     "TransportError",
     "UnreadableEntryError",
+    "UnsupportedFaustError",
     "UnsupportedServerError",
     "UnsupportedSettingError",
     "WorkerDiedError",
@@ -186,6 +188,26 @@ class UnreadableEntryError(TransportError):
 
     def __str__(self) -> str:
         return f"entry {self.entry_id} can't be read: {self.reason}"
+
+
+class UnsupportedFaustError(TransportError):
+    """The installed Faust has another version than the transport is made for.
+
+    Attributes:
+        installed: Version of faust-streaming that is installed.
+        supported: Version that is supported.
+    """
+
+    def __init__(self, installed: str, supported: str) -> None:
+        super().__init__(installed, supported)
+        self.installed = installed
+        self.supported = supported
+
+    def __str__(self) -> str:
+        return (
+            f"faust-streaming {self.installed} is installed, this transport is made for {self.supported}: "
+            f"pip install faust-streaming=={self.supported}"
+        )
 
 
 class UnsupportedServerError(TransportError):

@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from faust_redis.log.entries import Record, decode, offset_of
-from faust_redis.log.keys import GroupKeys, attempts_key, dead_key, lease_key, stream_key, topic_key
+from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts
 from faust_redis.redis.commands import Command, execute
 from faust_redis.redis.scripts import Scripts
@@ -146,8 +146,9 @@ class GroupSampler:
     replies hold ``NoScriptError`` is sent again after :meth:`load`.
     """
 
-    def __init__(self, topic: str, group: str | None = None) -> None:
+    def __init__(self, topic: str, group: str | None = None, *, namespace: str = "") -> None:
         """Take a topic, and a consumer group; by default the one with the topic's name."""
+        self._keys = Keys(namespace)
         self.topic = topic
         self.group = group or topic
         #: The last replies were of fewer or more partitions than the topic has: sample once more.
@@ -156,20 +157,20 @@ class GroupSampler:
 
     def commands(self) -> list[Command]:
         """Return the commands to send, in order."""
-        keys = GroupKeys.of(self.group)
+        keys = self._keys.group(self.group)
         commands: list[Command] = [
             ("ZRANGE", keys.heartbeats, 0, -1, "WITHSCORES"),
-            ("HGET", topic_key(self.topic), "partitions"),
+            ("HGET", self._keys.topic(self.topic), "partitions"),
             ("HGET", keys.state, "generation"),
             ("EXISTS", keys.plan),
         ]
         for number in range(self._partitions):
             place = (self.topic, number)
             names = (
-                stream_key(*place),
-                lease_key(*place, self.group),
-                attempts_key(*place, self.group),
-                dead_key(*place),
+                self._keys.stream(place),
+                self._keys.lease(place, self.group),
+                self._keys.attempts(place, self.group),
+                self._keys.dead(place),
             )
             commands.append(Scripts.command(_SAMPLE, names, self.group, read_only=True))
         return commands
@@ -202,9 +203,10 @@ class GroupSampler:
 class Inspector:
     """Reads what the transport keeps in Redis."""
 
-    def __init__(self, redis: Redis) -> None:
-        """Take a client that does not decode responses."""
+    def __init__(self, redis: Redis, *, namespace: str = "") -> None:
+        """Take a client that does not decode responses, and the namespace to look into."""
         self._redis = redis
+        self._keys = Keys(namespace)
 
     async def topics(self) -> dict[str, TopicFacts]:
         """Return every recorded topic by its name; scans all keys of the server.
@@ -212,7 +214,7 @@ class Inspector:
         Raises:
             redis.exceptions.RedisError: Redis is away.
         """
-        prefix = topic_key("")
+        prefix = self._keys.topic("")
         names = [key.decode().removeprefix(prefix) async for key in self._redis.scan_iter(f"{prefix}*")]
         found = {name: await self.topic(name) for name in sorted(names)}
         return {name: facts for name, facts in found.items() if facts is not None}
@@ -224,7 +226,7 @@ class Inspector:
             redis.exceptions.RedisError: Redis is away.
         """
         fields = ("partitions", "retention", "compacting")
-        facts = await execute(self._redis, "HMGET", topic_key(name), *fields)
+        facts = await execute(self._redis, "HMGET", self._keys.topic(name), *fields)
         if facts[0] is None:
             return None
         return TopicFacts(int(facts[0]), int(facts[1] or 0), bool(int(facts[2] or 0)))
@@ -239,7 +241,7 @@ class Inspector:
         names: set[str] = set()
         for number in range(facts.partitions if facts else 0):
             try:
-                groups = await self._redis.xinfo_groups(stream_key(topic, number))
+                groups = await self._redis.xinfo_groups(self._keys.stream((topic, number)))
             except ResponseError as error:
                 if "no such key" in str(error):
                     continue  # a partition without an entry so far
@@ -253,7 +255,7 @@ class Inspector:
         Raises:
             redis.exceptions.RedisError: Redis is away.
         """
-        sampler = GroupSampler(topic, group)
+        sampler = GroupSampler(topic, group, namespace=self._keys.namespace)
         while True:
             commands = sampler.commands()
             try:
@@ -278,7 +280,7 @@ class Inspector:
         async with self._redis.pipeline(transaction=False) as pipe:
             for topic, partitions in topics.items():
                 for number in range(partitions):
-                    pipe.xlen(stream_key(topic, number))
+                    pipe.xlen(self._keys.stream((topic, number)))
             lengths = iter(await pipe.execute())
         return {topic: sum(next(lengths) for _ in range(partitions)) for topic, partitions in topics.items()}
 
@@ -298,7 +300,7 @@ class Inspector:
         """
         end = "+" if before is None else f"(0-{before}"
         limit = min(count, PAGE_LIMIT)
-        stream = stream_key(topic, partition)
+        stream = self._keys.stream((topic, partition))
         found = await execute(self._redis, "XREVRANGE", stream, end, "-", "COUNT", limit)
         records = [_record(entry_id, fields) for entry_id, fields in found]
         if not records:
@@ -322,7 +324,7 @@ class Inspector:
         Raises:
             redis.exceptions.RedisError: Redis is away.
         """
-        stream = stream_key(topic, partition)
+        stream = self._keys.stream((topic, partition))
         waits = await self._pending(stream, group, (after + 1, None), min(count, PAGE_LIMIT))
         if not waits:
             return []
@@ -359,7 +361,7 @@ class Inspector:
     async def _attempts(
         self, topic: str, partition: int, group: str, offsets: Sequence[int]
     ) -> dict[int, int]:
-        key = attempts_key(topic, partition, group)
+        key = self._keys.attempts((topic, partition), group)
         counts = await execute(self._redis, "HMGET", key, *(f"0-{offset}" for offset in offsets))
         return {offset: int(count or 0) for offset, count in zip(offsets, counts, strict=True)}
 

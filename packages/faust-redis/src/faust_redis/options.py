@@ -16,7 +16,6 @@ import dataclasses
 import difflib
 import inspect
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -33,6 +32,7 @@ from redis.asyncio.connection import (
 )
 
 from faust_redis.errors import OptionError
+from faust_redis.log.keys import is_namespace
 
 __all__ = ["REFERENCE", "OptionReference", "Options", "configure", "options_of", "read_options"]
 
@@ -62,7 +62,6 @@ def _is_backoff(delays: tuple[float, ...]) -> bool:
     return 0 < len(delays) <= 100 and all(0 <= delay <= 86_400 for delay in delays)
 
 
-_NAMESPACE: Final = re.compile(r"[A-Za-z0-9._-]{0,64}")
 _SWITCH: Final = "true or false"
 _SWITCHES: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -76,10 +75,10 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
     {
         "namespace": OptionReference(
             "prefix of every key",
-            "up to 64 letters, digits, `.`, `_` and `-`",
+            "up to 64 letters, digits, `.`, `_` and `-`; neither `dead` nor `faust`",
             "empty: apps with the same topic names on one Redis share these topics",
             "another name: the app finds none of the entries, groups and tables of the old one",
-            lambda value: _NAMESPACE.fullmatch(value) is not None,
+            is_namespace,
         ),
         "attempts": OptionReference(
             "attempts, the first included",
@@ -168,8 +167,8 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
         "fast_path": OptionReference(
             "switch",
             _SWITCH,
-            "false: Faust's own streams, topics and sensors; about half the events per second",
-            "true: shorter ways where a program has not replaced Faust's",
+            "false: Faust's own streams, topics, conductor and sensors; about half the events per second",
+            "true: the transport's own where a program has not replaced Faust's",
             _anything,
         ),
         "freeze_gc": OptionReference(
@@ -177,13 +176,6 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
             _SWITCH,
             "false: full collections hold up every event for tens of milliseconds",
             "true: objects that exist at start are never collected, and the collector runs less often",
-            _anything,
-        ),
-        "quiet_send_log": OptionReference(
-            "switch, for the whole process",
-            _SWITCH,
-            "false: Faust makes a log record of each message, even if no handler shows it",
-            "true: the logger `faust.topics` gets the level of the handlers",
             _anything,
         ),
     }
@@ -208,9 +200,8 @@ class Options:
         ack_batch: Entry ids per call of ``ack.lua``.
         retention_page: Entries that one step of expiry takes.
         housekeeping_interval: Seconds between looks for expired entries, tombstones and restarted logs.
-        fast_path: Use the transport's shorter ways instead of Faust's own.
+        fast_path: Use the transport's streams, topics, conductor and sensor calls instead of Faust's own.
         freeze_gc: Freeze the garbage collector's view of the objects that exist when the worker starts.
-        quiet_send_log: Keep Faust from making log records of sent messages that no handler shows.
 
     Raises:
         OptionError: A value has the wrong type or is out of range.
@@ -231,7 +222,6 @@ class Options:
     housekeeping_interval: float = 5.0
     fast_path: bool = True
     freeze_gc: bool = False
-    quiet_send_log: bool = False
 
     def __new__(cls, **given: Any) -> Options:
         """Note which options are named, so that only these beat the URL."""

@@ -11,7 +11,7 @@ import heapq
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar
 
 from faust.streams import current_event
 from faust.types import TP, AgentT, Message
@@ -19,8 +19,8 @@ from mode import get_logger
 
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
+from faust_redis.faust_hooks import streams
 from faust_redis.log.entries import DeliveryHeader, Record
-from faust_redis.log.keys import dead_key, suspects_key
 from faust_redis.redis.commands import AT_ONCE
 from faust_redis.redis.scripts import NOT_OWNER
 
@@ -111,7 +111,11 @@ class Attempts:
         if not self._reader.is_in_flight(message):
             return  # the partition was given out anew in the meantime: its owner claims the entry
         text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
-        keys = [*self._reader.lease_keys(tp), dead_key(*tp), suspects_key(*tp, self._group)]
+        keys = [
+            *self._reader.lease_keys(tp),
+            self._context.keys.dead(tp),
+            self._context.keys.suspects(tp, self._group),
+        ]
         kept = (self._options.dead_letter_limit, int(self._options.dead_letter_age * 1000))
         fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, *kept)
         generation = self._reader.generation
@@ -163,10 +167,10 @@ class AgentErrors:
         for agent in agents:
             if id(agent) not in self._watched:
                 self._watched.add(id(agent))
-                told = cast(Any, agent)  # Faust has a place for one such function, and no method to set it
-                told._on_error = self._told(told._on_error)
+                # Faust has a place for one such function, and no method to set it.
+                streams.set_on_error(agent, self._then(streams.on_error_of(agent)))
 
-    def _told(
+    def _then(
         self, on_error: Callable[[AgentT[Any], BaseException], Awaitable[None]] | None
     ) -> Callable[[AgentT[Any], BaseException], Awaitable[None]]:
         async def failed(agent: AgentT[Any], error: BaseException) -> None:

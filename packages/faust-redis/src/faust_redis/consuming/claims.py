@@ -13,7 +13,6 @@ from faust.types import TP
 
 from faust_redis.context import TransportContext
 from faust_redis.log.entries import Entry, offset_of
-from faust_redis.log.keys import stream_key, suspects_key
 from faust_redis.redis.scripts import NOT_OWNER
 
 __all__ = ["FIRST_PAGE", "Claim", "Claimant", "ClaimedPage", "claim_page", "fetch"]
@@ -90,7 +89,7 @@ async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> 
     """
     answer = await claimant.context.scripts.call(
         "take_over",
-        [*claimant.lease_keys(tp), suspects_key(*tp, claimant.group)],
+        [*claimant.lease_keys(tp), claimant.context.keys.suspects(tp, claimant.group)],
         claimant.group,
         claimant.member_id,
         claimant.generation,
@@ -123,7 +122,7 @@ async def fetch(context: TransportContext, tp: TP, claims: Sequence[Claim]) -> t
     while done < len(claims) and size < PAGE_BYTES:
         page = claims[done : done + count]
         replies = await context.server.stream.execute_many(
-            [("XRANGE", stream_key(*tp), claim.entry_id, claim.entry_id) for claim in page]
+            [("XRANGE", context.keys.stream(tp), claim.entry_id, claim.entry_id) for claim in page]
         )
         for reply in replies:
             if isinstance(reply, Exception):

@@ -105,18 +105,28 @@ async def ack(
             calls.append((tp, context.scripts.command("ack", reader.lease_keys(tp), *fixed, *ids)))
     results = await context.scripts.run("ack", [command for _, command in calls], context.server.stream)
     for (tp, _), result in zip(calls, results, strict=True):
-        if isinstance(result, Exception) and is_unavailable(result):
-            raise result
-        if isinstance(result, Exception):
-            logger.error("%s-%s: acks were refused: %s", *tp, result)
-        elif result == NOT_OWNER:
-            logger.warning("%s-%s: acks were refused, the lease has another owner or is gone", *tp)
-        else:
-            continue
-        reader.rewind(tp)
+        if _is_refused(tp, result):
+            reader.rewind(tp)
     for tp, found in acked.items():
         if tp in reader.queues:  # it may have been revoked in the meantime
             in_flight = reader.queues[tp].in_flight
             for offset in found:
                 in_flight.pop(offset, None)
     return {tp: found[-1] + 1 for tp, found in acked.items()}
+
+
+def _is_refused(tp: TP, result: object) -> bool:
+    """Return whether Redis has refused acks, and log it.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away.
+    """
+    if isinstance(result, Exception):
+        if is_unavailable(result):
+            raise result
+        logger.error("%s-%s: acks were refused: %s", *tp, result)
+        return True
+    if result == NOT_OWNER:
+        logger.warning("%s-%s: acks were refused, the lease has another owner or is gone", *tp)
+        return True
+    return False

@@ -49,7 +49,6 @@ from faust_redis.errors import TransportError, UnreadableEntryError
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record, offset_of
-from faust_redis.log.keys import GroupKeys
 from faust_redis.membership.member import GroupMember, MemberState
 from faust_redis.redis.commands import REDIS_ERRORS, Outage, retry_while_unavailable
 from faust_redis.redis.probe import probe
@@ -83,22 +82,13 @@ class Consumer(base.Consumer):
         app, conf, context = self.app, self.app.conf, context_of(self.transport)
         self._context = context
         self.member_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-        self.reader = PartitionReader(
-            context,
-            conf.id,
-            self.member_id,
-            start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
-            read_count=conf.broker_max_poll_records,
-            # Reading pauses when four fifths of a stream's buffer are full; what is read at once fits into
-            # the rest, so that no message has to wait for room.
-            room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
-        )
+        self.reader = self._new_reader()
         self._suspects = Suspects(context, self.reader, self._bury)
         self.reader.on_unreadable = self._bury_unreadable
         self.reader.sift = self._suspects.sift
         self._outputs = Outputs(app)
         self._attempts = Attempts(self, context, self.reader, conf.id, partial(call_before_dead_letter, app))
-        self.acks = AckLog(app, self.reader, self.unacked)
+        self.acks = AckLog(app, self.reader, self)
         self.failures = Failures(
             self.acks, self._attempts, self._outputs, is_acked=self._is_acked, is_stopping=self._is_stopping
         )
@@ -141,6 +131,19 @@ class Consumer(base.Consumer):
         self._probed = False
         app.sensors.add(AbandonedEvents(self.failures))
 
+    def _new_reader(self) -> PartitionReader:
+        conf = self.app.conf
+        return PartitionReader(
+            self._context,
+            conf.id,
+            self.member_id,
+            start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
+            read_count=conf.broker_max_poll_records,
+            # Reading pauses when four fifths of a stream's buffer are full; what is read at once fits into
+            # the rest, so that no message has to wait for room.
+            room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
+        )
+
     # -- starting and stopping ----------------------------------------------------------------------------
 
     async def subscribe(self, topics: Iterable[str]) -> None:
@@ -151,7 +154,9 @@ class Consumer(base.Consumer):
             TopicMismatchError: A topic is recorded with another number of partitions.
         """
         if not self._probed:
-            await self.persist(partial(probe, self._context.server, GroupKeys.of(self.app.conf.id).state))
+            await self.persist(
+                partial(probe, self._context.server, self._context.keys.group(self.app.conf.id).state)
+            )
             self._probed = True
         for topic in topics:
             await self.persist(partial(self._context.topics.declare_to_read, topic))
@@ -164,7 +169,8 @@ class Consumer(base.Consumer):
 
     async def on_start(self) -> None:
         """Enter the group as soon as there is something to subscribe to."""
-        freeze_startup_objects()
+        if self._context.options.freeze_gc:
+            freeze_startup_objects()
         await super().on_start()
         if not self.app.client_only:
             self.member.start()

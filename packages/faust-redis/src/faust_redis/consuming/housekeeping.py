@@ -11,7 +11,6 @@ from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.retention import Retention
 from faust_redis.context import TransportContext
-from faust_redis.log.keys import index_key, stream_key, tombstones_key
 from faust_redis.redis.commands import REDIS_ERRORS, Outage
 
 __all__ = [
@@ -70,7 +69,7 @@ async def partitions_with_stray_entries(
         redis.exceptions.RedisError: Redis is away.
     """
     asked = list(tps)
-    calls = [context.scripts.command("strays", [stream_key(*tp)], group, member_id) for tp in asked]
+    calls = [context.scripts.command("strays", [context.keys.stream(tp)], group, member_id) for tp in asked]
     replies = await context.scripts.run("strays", calls, context.server.stream)
     # A partition whose node does not answer is tried again soon.
     return [tp for tp, reply in zip(asked, replies, strict=True) if isinstance(reply, int) and reply]
@@ -86,7 +85,7 @@ async def expire_tombstones(context: TransportContext, tps: Iterable[TP]) -> Non
     for tp in tps:
         facts = context.topics.known(tp.topic)
         if facts is not None and facts.compacting and not facts.retention:
-            keys = [stream_key(*tp), index_key(*tp), tombstones_key(*tp)]
+            keys = [context.keys.stream(tp), context.keys.index(tp), context.keys.tombstones(tp)]
             kept = context.topics.tombstones_kept(tp.topic)
             dropped = page
             while dropped >= page:

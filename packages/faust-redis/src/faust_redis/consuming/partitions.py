@@ -21,11 +21,10 @@ from redis.exceptions import ResponseError
 
 from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch
-from faust_redis.consuming.plans import Plan, Share, Streams, shares
+from faust_redis.consuming.read_plans import ReadGroup, ReadPlan, Streams, read_groups
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnreadableEntryError
 from faust_redis.log.entries import Entry, Record, decode_all, offset_of
-from faust_redis.log.keys import attempts_key, lease_key, stream_key
 from faust_redis.redis.commands import is_unavailable
 
 __all__ = ["PartitionReader", "QueuePartition"]
@@ -108,10 +107,10 @@ class PartitionReader:
         self.queues: dict[TP, QueuePartition] = {}
         self.logs: dict[TP, int] = {}
         self.ends: dict[TP, int] = {}
-        self._queue_lanes: dict[str, BlockingRead] = {}
-        self._log_lanes: dict[str, BlockingRead] = {}
+        self._queue_reads: dict[str, BlockingRead] = {}
+        self._log_reads: dict[str, BlockingRead] = {}
         self._wakeup: asyncio.Future[None] | None = None
-        self._plan: Plan | None = None
+        self._plan: ReadPlan | None = None
         self._entry_bytes = FIRST_ENTRY_BYTES
 
     @property
@@ -159,9 +158,9 @@ class PartitionReader:
     def lease_keys(self, tp: TP) -> list[str]:
         """Return stream, lease and attempts of a partition, as the scripts want them."""
         return [
-            stream_key(*tp),
-            lease_key(tp.topic, tp.partition, self.group),
-            attempts_key(tp.topic, tp.partition, self.group),
+            self.context.keys.stream(tp),
+            self.context.keys.lease(tp, self.group),
+            self.context.keys.attempts(tp, self.group),
         ]
 
     async def read(self, active: set[TP], timeout: float) -> dict[TP, list[Record]]:
@@ -176,24 +175,24 @@ class PartitionReader:
         plan = self._planned(active)
         if plan.claiming:
             return await self._finish_queue_reads() or await self._claim_first(plan.claiming)
-        self._start_reads(self._queue_lanes, plan.queues, self._read_queues)
-        self._start_reads(self._log_lanes, plan.logs, self._read_logs)
-        if not any(read.done() for read in self._reads()):
+        self._start_reads(self._queue_reads, plan.queues, self._read_queues)
+        self._start_reads(self._log_reads, plan.logs, self._read_logs)
+        if not any(task.done() for task in self._tasks()):
             await self._wait(timeout)
-        return self._results(self._lanes())
+        return self._results(self._reads())
 
-    def _planned(self, active: set[TP]) -> Plan:
+    def _planned(self, active: set[TP]) -> ReadPlan:
         """Return what there is to do, from memory while nothing changes: partitions may be many."""
         if self._plan is not None and self._plan.active == active:
             return self._plan
         claiming = [tp for tp in active if self._is_claimed(tp)]
         if claiming:
-            return Plan(active, claiming, [], [])
-        plan = Plan(
-            active,
-            [],
-            shares((tp for tp in active if self._is_read(tp)), self._lane_of),
-            shares((tp for tp in active if tp in self.logs), self._lane_of),
+            return ReadPlan(active, claiming, [], [])
+        queues = (tp for tp in active if self._is_read(tp))
+        logs = (tp for tp in active if tp in self.logs)
+        stream_of, read_of = self.context.keys.stream, self.context.server.read_of
+        plan = ReadPlan(
+            active, [], read_groups(queues, stream_of, read_of), read_groups(logs, stream_of, read_of)
         )
         # One that Redis refused to claim is tried again in time.
         owned = [self.queues[tp] for tp in active if tp in self.queues]
@@ -211,30 +210,30 @@ class PartitionReader:
         finally:
             timer.cancel()
 
-    def _lanes(self) -> list[BlockingRead]:
-        return [*self._queue_lanes.values(), *self._log_lanes.values()]
+    def _reads(self) -> list[BlockingRead]:
+        return [*self._queue_reads.values(), *self._log_reads.values()]
 
-    def _reads(self) -> list[asyncio.Task[dict[TP, list[Record]]]]:
-        return [lane.read for lane in self._lanes() if lane.read is not None]
+    def _tasks(self) -> list[asyncio.Task[dict[TP, list[Record]]]]:
+        return [read.task for read in self._reads() if read.task is not None]
 
-    def _results(self, lanes: Iterable[BlockingRead]) -> dict[TP, list[Record]]:
-        """Return what finished reads brought; the error of one waits for a call that has nothing else."""
+    def _results(self, reads: Iterable[BlockingRead]) -> dict[TP, list[Record]]:
+        """Return the records of finished reads; an error is raised only by a call that has no records."""
         records: dict[TP, list[Record]] = {}
-        for lane in lanes:
-            read = lane.read
-            if read is not None and read.done() and (read.exception() is None or not records):
-                lane.read = None
-                records.update(read.result())
+        for read in reads:
+            task = read.task
+            if task is not None and task.done() and (task.exception() is None or not records):
+                read.task = None
+                records.update(task.result())
         return records
 
     async def _finish_queue_reads(self) -> dict[TP, list[Record]]:
-        """End the blocking reads that are under way and return what they brought.
+        """End the blocking reads that are under way and return their records.
 
-        What they brought for partitions that are about to be claimed is left out: claiming brings it again.
+        Records of partitions that are about to be claimed are left out: claiming brings them again.
         """
-        for lane in self._queue_lanes.values():
-            await lane.finish()
-        records = self._results(self._queue_lanes.values())
+        for read in self._queue_reads.values():
+            await read.finish()
+        records = self._results(self._queue_reads.values())
         return {tp: found for tp, found in records.items() if self._is_read(tp)}
 
     async def _claim_first(self, tps: list[TP]) -> dict[TP, list[Record]]:
@@ -256,34 +255,31 @@ class PartitionReader:
     def interrupt(self, active: set[TP]) -> None:
         """End blocking reads that do not cover these partitions, so that the next ones do."""
         too_small: set[BlockingRead] = set()
-        for lanes, owned in ((self._queue_lanes, self.queues), (self._log_lanes, self.logs)):
+        for reads, owned in ((self._queue_reads, self.queues), (self._log_reads, self.logs)):
             for tp in active & owned.keys():
-                lane = lanes.get(self._lane_of(tp))
-                if lane is None or lane.read is None:
+                read = reads.get(self.context.server.read_of(self.context.keys.stream(tp)))
+                if read is None or read.task is None:
                     self._wake()
-                elif tp not in lane.tps:
-                    too_small.add(lane)
-        for lane in too_small:
-            lane.interrupt()
+                elif tp not in read.tps:
+                    too_small.add(read)
+        for read in too_small:
+            read.interrupt()
 
     async def settle(self) -> None:
-        """End the blocking reads and wait for them; what they still brought stays pending for the next owner.
+        """End the blocking reads and wait for them; records they still bring stay pending for the next owner.
 
         Must come before partitions are given up: a read that the server still holds would take entries
         of a partition that has another owner by then.
         """
-        await asyncio.gather(*(lane.finish() for lane in self._lanes()))
-        await asyncio.gather(*self._reads(), return_exceptions=True)
-        for lane in self._lanes():
-            lane.read = None
+        await asyncio.gather(*(read.finish() for read in self._reads()))
+        await asyncio.gather(*self._tasks(), return_exceptions=True)
+        for read in self._reads():
+            read.task = None
 
     async def close(self) -> None:
-        """Give up the connections."""
-        for lane in self._lanes():
-            await lane.close()
-
-    def _lane_of(self, tp: TP) -> str:
-        return self.context.server.lane(stream_key(*tp))
+        """Close the connections."""
+        for read in self._reads():
+            await read.close()
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
@@ -336,21 +332,21 @@ class PartitionReader:
         self._advance(tp, records)
         return records
 
-    def _start_reads(self, lanes: dict[str, BlockingRead], wanted: Iterable[Share], read: _Read) -> None:
-        for share in wanted:
-            lane = lanes.get(share.lane)
-            if lane is None:
-                lane = lanes[share.lane] = BlockingRead(self.context.server)
-            if lane.read is None:
-                lane.start(share.tps, partial(read, lane, share.streams), self._wake)
+    def _start_reads(self, reads: dict[str, BlockingRead], wanted: Iterable[ReadGroup], run: _Read) -> None:
+        for group in wanted:
+            read = reads.get(group.read)
+            if read is None:
+                read = reads[group.read] = BlockingRead(self.context.server, self.context.keys)
+            if read.task is None:
+                read.start(group.tps, partial(run, read, group.streams), self._wake)
 
-    async def _read_queues(self, lane: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
+    async def _read_queues(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
             count = max(1, min(self._fitting(len(streams)), self.room // len(self.queues)))
             limits = ("COUNT", count, "BLOCK", self._block_ms)
-            reply = await lane.block(
+            reply = await read.block(
                 "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
             )
             lost = False
@@ -382,9 +378,9 @@ class PartitionReader:
             self.on_unreadable(tp, error)
         return records
 
-    async def _read_logs(self, lane: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
+    async def _read_logs(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
-        reply = await lane.block(
+        reply = await read.block(
             "XREAD",
             "COUNT",
             self._fitting(len(streams)),

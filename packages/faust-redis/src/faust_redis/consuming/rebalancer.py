@@ -101,7 +101,12 @@ class Rebalancer:
         if revoked:
             await self._consumer.commit()
         self._app.on_rebalance_start()
-        await self._consumer.on_partitions_revoked(revoked)
+        # Faust forgets acks at this point; those that came during the commit above are kept for the next one.
+        kept = self._acks.take(revoked)
+        try:
+            await self._consumer.on_partitions_revoked(revoked)
+        finally:
+            self._acks.restore(kept)
         await self._reader.settle()
         if revoked:
             await self._consumer.commit()

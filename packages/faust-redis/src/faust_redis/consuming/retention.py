@@ -15,7 +15,6 @@ from faust.types import TP
 
 from faust_redis.context import TransportContext
 from faust_redis.log.entries import Entry, key_and_time
-from faust_redis.log.keys import index_key, stream_key
 from faust_redis.log.topics import TopicFacts
 from faust_redis.redis.commands import execute
 
@@ -64,10 +63,10 @@ class Retention:
 
     async def _expire(self, tp: TP, facts: TopicFacts) -> None:
         context = self._context
-        now = int(await context.scripts.call("server_time", [stream_key(*tp)]))
+        now = int(await context.scripts.call("server_time", [context.keys.stream(tp)]))
         count, largest = 1, context.options.retention_page
         while True:
-            command = ("XRANGE", stream_key(*tp), "-", "+", "COUNT", count)
+            command = ("XRANGE", context.keys.stream(tp), "-", "+", "COUNT", count)
             entries: list[Entry] = await execute(context.redis, *command)
             cut = _cut(entries, now - facts.retention)
             is_full = len(entries) == count
@@ -91,7 +90,7 @@ class Retention:
                 key, _ = key_and_time(fields)
                 pairs += (key, entry_id) if key is not None else ()
         _, timestamp = key_and_time(last_fields)
-        keys = [stream_key(*tp), index_key(*tp)]
+        keys = [self._context.keys.stream(tp), self._context.keys.index(tp)]
         dropped = await self._context.scripts.call("expire_entries", keys, last_id, timestamp or b"", *pairs)
         return bool(dropped)
 

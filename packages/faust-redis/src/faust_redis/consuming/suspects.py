@@ -29,7 +29,6 @@ from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
 from faust_redis.errors import WorkerDiedError
 from faust_redis.log.entries import Record
-from faust_redis.log.keys import lease_key, suspects_key
 from faust_redis.redis.scripts import NOT_OWNER
 
 __all__ = ["Suspects"]
@@ -130,7 +129,7 @@ class Suspects:
         """Tell the next owners of all partitions that this one did not die. Lost in vain if Redis is away."""
         calls = [
             self._context.scripts.command(
-                "let_go", [suspects_key(*tp, self._reader.group)], self._reader.member_id
+                "let_go", [self._context.keys.suspects(tp, self._reader.group)], self._reader.member_id
             )
             for tp in self._reader.queues
         ]
@@ -188,7 +187,7 @@ class Suspects:
     async def _mark(self, suspect: _Suspect, state: str) -> bool:
         """Record how a suspect is handled; return whether its partition is this worker's."""
         tp, group = suspect.tp, self._reader.group
-        keys = [lease_key(*tp, group), suspects_key(*tp, group)]
+        keys = [self._context.keys.lease(tp, group), self._context.keys.suspects(tp, group)]
         mark = f"{state}{suspect.deaths}" if state else ""
         answer = await self._context.scripts.call(
             "mark_suspect", keys, self._reader.lease, suspect.claim.entry_id, mark

@@ -28,7 +28,7 @@ from redis.asyncio import Redis
 
 from faust_redis.errors import NoSuchDeadLetterError
 from faust_redis.log.entries import Headers, decode_fields
-from faust_redis.log.keys import dead_key, stream_key, topic_key
+from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import AT_ONCE, execute
 from faust_redis.redis.scripts import Scripts
 
@@ -80,19 +80,20 @@ class DeadLetter:
 class DeadLetters:
     """Looks at dead letters, sends them again, drops them; each call is safe to repeat."""
 
-    def __init__(self, redis: Redis) -> None:
-        """Take a client that does not decode responses."""
+    def __init__(self, redis: Redis, *, namespace: str = "") -> None:
+        """Take a client that does not decode responses, and the namespace of the apps."""
         self._redis = redis
+        self._keys = Keys(namespace)
         self._scripts = Scripts(redis)
 
     async def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has; 0 if it was never declared."""
-        return int(await execute(self._redis, "HGET", topic_key(topic), "partitions") or 0)
+        return int(await execute(self._redis, "HGET", self._keys.topic(topic), "partitions") or 0)
 
     async def counts(self, topics: Sequence[str]) -> dict[str, int]:
         """Return the number of dead letters of each topic."""
         places = await self._places(topics)
-        lengths = await _all_of(execute(self._redis, "XLEN", dead_key(*place)) for place in places)
+        lengths = await _all_of(execute(self._redis, "XLEN", self._keys.dead(place)) for place in places)
         counts = dict.fromkeys(topics, 0)
         for (topic, _), length in zip(places, lengths, strict=True):
             counts[topic] += length
@@ -123,7 +124,9 @@ class DeadLetters:
             end = latest
             if cursor is not None:
                 end = cursor[2] if place < cursor[:2] else f"({cursor[2]}"
-            found = await execute(self._redis, "XREVRANGE", dead_key(*place), end, oldest, "COUNT", count)
+            found = await execute(
+                self._redis, "XREVRANGE", self._keys.dead(place), end, oldest, "COUNT", count
+            )
             return [_letter(*place, *entry) for entry in found]
 
         pages = await _all_of(map(of, await self._places(topics)))
@@ -136,7 +139,7 @@ class DeadLetters:
             NoSuchDeadLetterError: there is none with this id.
         """
         topic, partition, entry = _parse(letter_id)
-        found = await execute(self._redis, "XRANGE", dead_key(topic, partition), entry, entry)
+        found = await execute(self._redis, "XRANGE", self._keys.dead((topic, partition)), entry, entry)
         if not found:
             raise NoSuchDeadLetterError(letter_id)
         return _letter(topic, partition, *found[0])
@@ -153,7 +156,7 @@ class DeadLetters:
             NoSuchDeadLetterError: there is none with this id, or no longer.
         """
         topic, partition, entry = _parse(letter_id)
-        keys = [dead_key(topic, partition), stream_key(topic, partition)]
+        keys = [self._keys.dead((topic, partition)), self._keys.stream((topic, partition))]
         offset = await self._scripts.call("replay", keys, entry)
         if not offset:
             raise NoSuchDeadLetterError(letter_id)
@@ -166,7 +169,7 @@ class DeadLetters:
             NoSuchDeadLetterError: there is none with this id, or no longer.
         """
         topic, partition, entry = _parse(letter_id)
-        if not await execute(self._redis, "XDEL", dead_key(topic, partition), entry):
+        if not await execute(self._redis, "XDEL", self._keys.dead((topic, partition)), entry):
             raise NoSuchDeadLetterError(letter_id)
 
     async def _places(self, topics: Sequence[str]) -> list[tuple[str, int]]:

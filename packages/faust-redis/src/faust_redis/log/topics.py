@@ -19,7 +19,7 @@ from faust.types import AppT
 from mode import get_logger
 
 from faust_redis.errors import TopicMismatchError, TopicNameError
-from faust_redis.log.keys import topic_key
+from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import AT_ONCE, execute
 from faust_redis.redis.scripts import Scripts
 
@@ -70,8 +70,9 @@ class _Wanted(NamedTuple):
 class TopicRegistry:
     """Declares topics and remembers what Redis answered, for the life of the process."""
 
-    def __init__(self, app: AppT, scripts: Scripts) -> None:
+    def __init__(self, app: AppT, scripts: Scripts, keys: Keys) -> None:
         self.app = app
+        self._keys = keys
         self.scripts = scripts
         self._facts: dict[str, TopicFacts] = {}
         self._recording = asyncio.Semaphore(AT_ONCE)
@@ -158,7 +159,7 @@ class TopicRegistry:
         compacting = {None: 0, True: 1, False: -1}[wanted.compacting]
         facts = wanted.partitions, wanted.retention, compacting
         async with self._recording:
-            recorded = await self.scripts.call("declare_topic", [topic_key(topic)], *facts)
+            recorded = await self.scripts.call("declare_topic", [self._keys.topic(topic)], *facts)
         partitions, retention, compacting = recorded
         return TopicFacts(int(partitions), int(retention), bool(compacting))
 
@@ -190,7 +191,12 @@ class TopicRegistry:
         for topic, facts in list(self._facts.items()):
             async with self._recording:
                 recorded = await execute(
-                    self.scripts.redis, "HMGET", topic_key(topic), "partitions", "retention", "compacting"
+                    self.scripts.redis,
+                    "HMGET",
+                    self._keys.topic(topic),
+                    "partitions",
+                    "retention",
+                    "compacting",
                 )
             # A topic that is gone is declared again by the next worker that joins.
             if None not in recorded and int(recorded[0]) == facts.partitions:

@@ -30,7 +30,6 @@ from faust.types import TP, AppT
 from mode import get_logger
 
 from faust_redis.context import TransportContext
-from faust_redis.log.keys import GroupKeys
 from faust_redis.membership.assignment import own_assignment
 from faust_redis.redis.commands import REDIS_ERRORS, Outage, is_unavailable
 from faust_redis.redis.connection import StreamConnection
@@ -93,7 +92,7 @@ class GroupMember:
             app.conf.broker_heartbeat_interval, self.session_timeout * LONGEST_SILENCE
         )
         self.rebalance_timeout: float = app.conf.broker_rebalance_timeout
-        self._keys = GroupKeys.of(app.conf.id)
+        self._keys = context.keys.group(app.conf.id)
         self._redis = context.redis
         self._scripts = context.scripts
         self._topics = context.topics

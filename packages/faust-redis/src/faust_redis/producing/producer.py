@@ -16,8 +16,9 @@ from mode import get_logger
 
 from faust_redis.context import context_of
 from faust_redis.errors import NotOwnerError
+from faust_redis.faust_hooks.apps import receivers_of
 from faust_redis.log.entries import DeliveryHeader, encode
-from faust_redis.log.keys import index_key, lease_key, stream_key, tombstones_key
+from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts, retention_ms
 from faust_redis.producing.buffer import Buffer
 from faust_redis.producing.send_queue import (
@@ -60,12 +61,14 @@ class Producer(base.Producer):
             linger_seconds=self.linger_ms / 1000,
             is_stopping=lambda: self.app.should_stop,
         )
+        self._target = lru_cache(TARGETS)(partial(_target, self._context.keys))
         # Enough to have the next batches ready; more would only be more to lose: until it waits, a loop that
         # does nothing but send never yields to the sender.
         self._queue_limit = self._context.options.send_queue
         self.buffer = self._buffer = Buffer(self._queue.changed, loop=self.loop, beacon=self.beacon)
         self.buffer.app = self.app
         self._produced: Any = self.app.on_produce_message
+        self._receivers, self._filter_receivers = receivers_of(self._produced)
         self._new_future: Callable[[], asyncio.Future[RecordMetadata]] = _future
 
     async def send(
@@ -131,8 +134,8 @@ class Producer(base.Producer):
 
         Raises:
             ProducerSendError: As :meth:`send`.
-            TypeError: Key or value are not bytes: the topic's serializer left them as they are. Or a header's
-                name is no string, or its value neither bytes nor ``None``.
+            TypeError: Key or value are not bytes, as the topic's serializer left them as they were; or a
+                header's name is no string, or its value neither bytes nor ``None``.
         """
         if not (isinstance(key, _PLAIN) and isinstance(value, _PLAIN)):
             given = f"{type(key).__name__} and {type(value).__name__}"
@@ -147,11 +150,10 @@ class Producer(base.Producer):
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
             )
         pairs = _own_headers(headers) if headers else []
-        produced = self._produced
-        if produced._receivers or produced._filter_receivers:
+        if self._receivers or self._filter_receivers:
             # Receivers, such as LiveCheck, may add headers.
-            produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
-        tp, stream = _target(topic, partition)
+            self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
+        tp, stream = self._target(topic, partition)
         fields = encode(key, value, pairs, timestamp)
         confirmed = self._new_future()
         if facts.compacting and key is not None:
@@ -171,9 +173,10 @@ class Producer(base.Producer):
 
     def _append_compacted(self, tp: TP, key: bytes, fields: list[bytes], facts: TopicFacts) -> Command:
         lease = self._context.changelogs.lease_for(tp)
-        keys = [stream_key(*tp), index_key(*tp), lease_key(*tp, self.app.conf.id)]
+        names = self._context.keys
+        keys = [names.stream(tp), names.index(tp), names.lease(tp, self.app.conf.id)]
         if not facts.retention:
-            keys.append(tombstones_key(*tp))
+            keys.append(names.tombstones(tp))
         return self._context.scripts.command(COMPACTED, keys, key, lease, *fields)
 
     async def send_and_wait(
@@ -281,9 +284,9 @@ class Producer(base.Producer):
         self._crashing = asyncio.ensure_future(self.crash(error))
 
 
-@lru_cache(TARGETS)
-def _target(topic: str, partition: int) -> tuple[TP, str]:
-    return TP(topic, partition), stream_key(topic, partition)
+def _target(keys: Keys, topic: str, partition: int) -> tuple[TP, str]:
+    tp = TP(topic, partition)
+    return tp, keys.stream(tp)
 
 
 def _own_headers(headers: HeadersArg) -> list[Any]:

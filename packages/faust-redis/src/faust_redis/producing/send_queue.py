@@ -16,9 +16,9 @@ from mode import get_logger
 from redis.exceptions import NoScriptError
 
 from faust_redis.context import TransportContext
+from faust_redis.faust_hooks.connections import is_error_unseen
 from faust_redis.log.changelogs import FENCED
 from faust_redis.log.entries import offset_of
-from faust_redis.log.keys import stream_key, topic_key
 from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable, pause_after
 from faust_redis.tasks import cancel_and_wait
 
@@ -80,7 +80,7 @@ class SendRefusal:
 
     def is_unseen(self) -> bool:
         """Return whether no agent has looked at the outcome; asyncio no longer complains about that."""
-        unseen = self._confirmed._log_traceback or not self._records_looks
+        unseen = is_error_unseen(self._confirmed) or not self._records_looks
         self._confirmed.exception()
         return unseen
 
@@ -325,7 +325,7 @@ class SendQueue:
             self._renewals[tp] = now + RENEWAL_INTERVAL
             expiry = max(facts.retention, int(RENEWAL_INTERVAL * 2000))
             commands += [
-                ("PEXPIRE", stream_key(*tp), expiry),
-                ("PEXPIRE", topic_key(tp.topic), expiry),
+                ("PEXPIRE", self._context.keys.stream(tp), expiry),
+                ("PEXPIRE", self._context.keys.topic(tp.topic), expiry),
             ]
         return commands

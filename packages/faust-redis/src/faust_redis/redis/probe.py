@@ -78,7 +78,7 @@ async def probe(server: Server, key: str) -> ServerFacts:
         settings,
         can,
     )
-    if reason := _refusal(facts, shares_reads=server.lane("a") == server.lane("b")):
+    if reason := _refusal(facts, shares_reads=server.read_of("a") == server.read_of("b")):
         raise UnsupportedServerError(facts.version, reason)
     logger.info("%s", describe(facts))
     logger.info("%s", uses(facts))

@@ -8,15 +8,7 @@ with RedisServer(tmp_path) as server:
 
 from faust_redis.testing.binaries import SERVER_VARIABLE, find_redis_server
 from faust_redis.testing.groups import wait_for_group
-from faust_redis.testing.plumbing import (
-    GroupKeys,
-    attempts_key,
-    dead_key,
-    encode,
-    lease_key,
-    stream_key,
-    topic_key,
-)
+from faust_redis.testing.plumbing import GroupKeys, Keys, encode
 from faust_redis.testing.servers import (
     HOST,
     Cluster,
@@ -33,19 +25,15 @@ __all__ = [
     "SERVER_VARIABLE",
     "Cluster",
     "GroupKeys",
+    "Keys",
     "RedisServer",
-    "attempts_key",
     "cluster",
-    "dead_key",
     "encode",
     "eventually",
     "find_redis_server",
     "free_port",
-    "lease_key",
     "self_signed_certificate",
     "sentinel",
-    "stream_key",
-    "topic_key",
     "wait_for_group",
     "wait_until",
 ]

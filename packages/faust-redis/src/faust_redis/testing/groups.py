@@ -6,13 +6,15 @@ from typing import Any
 
 import redis
 
-from faust_redis.log.keys import GroupKeys
+from faust_redis.log.keys import GroupKeys, Keys
 from faust_redis.testing.waiting import wait_until
 
 __all__ = ["wait_for_group"]
 
 
-def wait_for_group(url: str, group: str, members: int = 1, timeout: float = 30.0) -> list[str]:
+def wait_for_group(
+    url: str, group: str, members: int = 1, timeout: float = 30.0, *, namespace: str = ""
+) -> list[str]:
     """Wait until a consumer group has so many members and has shared its partitions out among them.
 
     Args:
@@ -20,6 +22,7 @@ def wait_for_group(url: str, group: str, members: int = 1, timeout: float = 30.0
         group: Id of the app.
         members: Number of workers.
         timeout: Seconds.
+        namespace: Of the app, if it has one.
 
     Returns:
         The ids of the members.
@@ -27,7 +30,7 @@ def wait_for_group(url: str, group: str, members: int = 1, timeout: float = 30.0
     Raises:
         AssertionError: The time is up; it names the members that were there last.
     """
-    keys = GroupKeys.of(group)
+    keys = Keys(namespace).group(group)
     with redis.Redis.from_url(url, decode_responses=True) as client:
         last: set[str] = set()
 
