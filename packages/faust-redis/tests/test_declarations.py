@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -79,7 +80,7 @@ async def test_a_change_is_named_in_the_log(
 
 
 async def test_a_program_that_only_sends_does_not_void_a_readers_retention(
-    streams: Redis, redis_url: str
+    streams: Redis, redis_url: str, tmp_path: Path
 ) -> None:
     sender = faust.App("sender", broker=redis_url, topic_partitions=1)
     await sender.maybe_start_producer()
@@ -88,7 +89,12 @@ async def test_a_program_that_only_sends_does_not_void_a_readers_retention(
 
     for reader in "first", "second":
         app = faust.App(
-            reader, broker=redis_url, topic_partitions=1, broker_session_timeout=3.0, web_enabled=False
+            reader,
+            broker=redis_url,
+            topic_partitions=1,
+            broker_session_timeout=3.0,
+            web_enabled=False,
+            datadir=tmp_path,
         )
         got: list[int] = []
         prices = app.topic("prices", value_type=int, retention=3600.0)

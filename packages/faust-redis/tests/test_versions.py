@@ -47,7 +47,7 @@ async def test_the_probe_finds_out_what_a_version_can_do(server: RedisServer, ur
     found = await probe(link, "faust:{app}:state")
     await link.aclose()
 
-    used = "offsets by XADD 0-*, takeovers by XAUTOCLAIM, acks and trimming by EVALSHA"
+    used = "offsets by XADD 0-*, takeovers by XCLAIM, acks and trimming by EVALSHA"
     newer = found.release >= (8, 2)
     assert uses(found) == used + ("; has XACKDEL too, not used" if newer else "")
     assert server.call("KEYS", "*") == [], "trying has left something behind"
