@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.chat.prompts import build_prompt, spoken
-from pipeline.chat.records import SESSION_EXPIRED, Outcome, Prompt, Turn, error_frame
+from pipeline.chat.records import SESSION_EXPIRED, Prompt, Turn, TurnOutcome, error_frame
 from pipeline.errors import SessionGone
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
 from pipeline.worker.stage import Stage, fail_turn, run_with_retries
@@ -43,7 +43,9 @@ async def handle(stage: Stage, turn: Turn, _entry: str) -> None:
         logger.debug("turn %s is not open any more", turn.turn)
         return
     if context.stopped:
-        await send(stage.topics.deliver, Outcome(token=turn.token, turn=turn.turn, answer="", stopped=True))
+        await send(
+            stage.topics.deliver, TurnOutcome(token=turn.token, turn=turn.turn, answer="", stopped=True)
+        )
         return
     messages = spoken(context.messages)
     prompt = Prompt(token=turn.token, turn=turn.turn, prompt=build_prompt(messages), context=messages)

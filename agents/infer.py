@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any
 
 from pipeline.chat.answer_runs import Run, Runs
-from pipeline.chat.records import SESSION_EXPIRED, Outcome, Prompt, clean_text, error_frame
+from pipeline.chat.records import SESSION_EXPIRED, Prompt, TurnOutcome, clean_text, error_frame
 from pipeline.chat.results import Gone, Stale
 from pipeline.chat.stop_signals import Stops
 from pipeline.errors import MessageRejected, ModelError, ModelErrorCode, SettingsError
-from pipeline.models import Model, ModelRequest, create_model
+from pipeline.models import ChatModel, ModelRequest, create_model
 from pipeline.models.measured import MeasuredModel
 from pipeline.worker.stage import Stage, fail_turn, run_with_retries
 from pipeline.worker.topics import send
@@ -60,7 +60,9 @@ async def close(*_args: Any, **_kwargs: Any) -> None:
     await model.close()
 
 
-async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: Prompt, _entry: str) -> None:
+async def handle(
+    stage: Stage, model: ChatModel, runs: Runs, stops: Stops, prompt: Prompt, _entry: str
+) -> None:
     """Ask the model one question, and send on what came of it.
 
     Raises:
@@ -75,7 +77,7 @@ async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: P
             case Run():
                 outcome = await answering.outcome(run)
             case str(text):
-                outcome = Outcome(token=prompt.token, turn=prompt.turn, answer=text, stopped=True)
+                outcome = TurnOutcome(token=prompt.token, turn=prompt.turn, answer=text, stopped=True)
             case Stale():
                 logger.debug("turn %s is not open any more", prompt.turn)
                 outcome = None
@@ -94,7 +96,7 @@ async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: P
 class Answering:
     """One question on its way to the model and back."""
 
-    def __init__(self, model: Model, prompt: Prompt, timeout: float) -> None:
+    def __init__(self, model: ChatModel, prompt: Prompt, timeout: float) -> None:
         """Take the question; the model may take `timeout` seconds, whatever its own client allows."""
         self._model = model
         self._prompt = prompt
@@ -114,10 +116,10 @@ class Answering:
         self._stale = True
         self._end()
 
-    async def outcome(self, run: Run) -> Outcome | None:
+    async def outcome(self, run: Run) -> TurnOutcome | None:
         """Return what came of the question; None when it was dropped."""
         run.on_stale = self.drop
-        outcome = Outcome(token=self._prompt.token, turn=self._prompt.turn)
+        outcome = TurnOutcome(token=self._prompt.token, turn=self._prompt.turn)
         try:
             await self._ask(run)
         except ModelError as exc:

@@ -132,7 +132,7 @@ class Prompt(faust.Record, serializer="json", include_metadata=False):
     context: list[str]
 
 
-class Outcome(faust.Record, serializer="json", include_metadata=False):
+class TurnOutcome(faust.Record, serializer="json", include_metadata=False):
     """How a turn ended; infer → deliver.
 
     Attributes:

@@ -41,7 +41,7 @@ from pipeline.chat.records import (
     SESSION_BUSY,
     Frame,
     Inbound,
-    Outcome,
+    TurnOutcome,
     answer_id,
     error_text,
     is_retryable,
@@ -240,7 +240,7 @@ class Sessions:
         shown = found[messages][:-1] if "regenerates" in open_turn else found[messages]
         return Context(shown[-count:], "stopped" in open_turn)
 
-    async def close(self, outcome: Outcome, entry: str = "") -> Closed | Stale | Gone:
+    async def close(self, outcome: TurnOutcome, entry: str = "") -> Closed | Stale | Gone:
         """End a turn with its outcome, and open the next one that waits.
 
         An error for a message that the session does not know refuses it, so that its sender is told.
@@ -405,7 +405,7 @@ _REFUSALS: Final = {
 }
 
 
-def _marks(outcome: Outcome) -> str:
+def _marks(outcome: TurnOutcome) -> str:
     """Return what is told about an answer besides its text, as JSON after a comma."""
     if outcome.stopped:
         return ',"stopped":true'

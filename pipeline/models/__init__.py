@@ -1,22 +1,22 @@
 """The models that can answer, and the choice among them.
 
-`create_model` reads the settings; the rest of the service knows only `Model`, `ModelRequest` and the errors.
+`create_model` reads the settings; the rest of the service knows only `ChatModel`, `ModelRequest` and the errors.
 """
 
 from __future__ import annotations
 
 from pipeline.errors import SettingsError
-from pipeline.models.base import Model, ModelRequest, whole_answer
+from pipeline.models.base import ChatModel, ModelRequest, whole_answer
 from pipeline.models.chat_completions import ChatCompletions
 from pipeline.models.endpoint import Patience
 from pipeline.models.retry import Persistence, PersistentModel
 from pipeline.models.text_generation import TextGeneration
 from pipeline.settings import Settings, mask_url
 
-__all__ = ["Model", "ModelRequest", "create_model", "whole_answer"]
+__all__ = ["ChatModel", "ModelRequest", "create_model", "whole_answer"]
 
 
-def create_model(settings: Settings) -> Model:
+def create_model(settings: Settings) -> ChatModel:
     """Return the model that the settings ask for; no connection is made yet.
 
     One with a server comes as a `PersistentModel`, which tries again by itself.
@@ -39,7 +39,7 @@ def create_model(settings: Settings) -> Model:
     return PersistentModel(client, Persistence(settings.model_attempts, settings.model_deadline))
 
 
-def _client(settings: Settings, url: str) -> Model:
+def _client(settings: Settings, url: str) -> ChatModel:
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     patience = Patience(first=settings.model_timeout, between=settings.model_stall_timeout)
     if settings.model_kind == "chat-completions":

@@ -24,7 +24,7 @@ class ModelRequest:
     context: tuple[str, ...]
 
 
-class Model(Protocol):
+class ChatModel(Protocol):
     """Something that answers; one instance serves many requests at once in one event loop."""
 
     @property
@@ -49,7 +49,7 @@ class Model(Protocol):
         """Close the connections; may be called twice."""
 
 
-async def whole_answer(model: Model, request: ModelRequest) -> str:
+async def whole_answer(model: ChatModel, request: ModelRequest) -> str:
     """Return the answer at once, after its last piece.
 
     Raises:

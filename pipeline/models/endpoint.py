@@ -16,6 +16,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from pipeline.deadlines import DeadlineExceeded, DeadlineTimer, run_until_blocked
 from pipeline.errors import ModelError
 from pipeline.models.answer_text import AnswerText
 from pipeline.models.failures import (
@@ -30,7 +31,6 @@ from pipeline.models.failures import (
     unreachable,
 )
 from pipeline.models.sse import Event, EventParser
-from pipeline.waits import Limit, TimedOut, begin
 
 T = TypeVar("T")
 
@@ -237,7 +237,7 @@ class _Silence:
         self._left = patience.first
         loop = asyncio.get_running_loop()
         self._clock = loop.time
-        self._limit = Limit(loop)
+        self._limit = DeadlineTimer(loop)
 
     def broken(self) -> None:
         """Start anew: the model has given a sign."""
@@ -253,7 +253,7 @@ class _Silence:
         since = self._clock()
         try:
             return await self._limit.wait(step, since + self._left)
-        except TimedOut as exc:
+        except DeadlineExceeded as exc:
             raise too_slow(self._complaint()) from exc
         finally:
             self._left -= self._clock() - since
@@ -319,7 +319,7 @@ class _Body:
     async def drain(self) -> None:
         """Wait for the body's end, for a moment, so that the connection can be used again."""
         try:
-            begun = begin(self._skip())
+            begun = run_until_blocked(self._skip())
             if not isinstance(begun, tuple):
                 async with asyncio.timeout(END_TIMEOUT):
                     await begun

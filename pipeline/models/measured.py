@@ -15,7 +15,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from prometheus_client.metrics_core import Metric
 
 from pipeline.errors import ModelError
-from pipeline.models.base import Model, ModelRequest
+from pipeline.models.base import ChatModel, ModelRequest
 from pipeline.telemetry import tracing
 from pipeline.telemetry.histogram import GEN_AI_BOUNDS, Histogram
 from pipeline.telemetry.metrics import OTHER_ERROR, histogram
@@ -27,7 +27,7 @@ CANCELLED: Final = "cancelled"
 class MeasuredModel:
     """Wraps a model, and is one."""
 
-    def __init__(self, model: Model, on_piece: Callable[[], None]) -> None:
+    def __init__(self, model: ChatModel, on_piece: Callable[[], None]) -> None:
         """Take the model; `on_piece` is called for each piece of an answer, as a sign that work goes on."""
         self._model = model
         self._on_piece = on_piece

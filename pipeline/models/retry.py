@@ -18,11 +18,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from pipeline.deadlines import DeadlineExceeded, DeadlineTimer
 from pipeline.errors import ModelError, ModelErrorCode
-from pipeline.models.base import Model, ModelRequest
+from pipeline.models.base import ChatModel, ModelRequest
 from pipeline.models.breaker import Breaker
 from pipeline.models.failures import too_slow
-from pipeline.waits import Limit, TimedOut
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class PersistentModel:
         breaker: shared by all turns, so that a dead server costs each of them no time.
     """
 
-    def __init__(self, model: Model, persistence: Persistence, breaker: Breaker | None = None) -> None:
+    def __init__(self, model: ChatModel, persistence: Persistence, breaker: Breaker | None = None) -> None:
         self.name = model.name
         self.kind = model.kind
         self._model = model
@@ -115,7 +115,7 @@ class PersistentModel:
         """Yield the pieces of one call, and tell the breaker what came of it."""
         loop = asyncio.get_running_loop()
         call = self._breaker.begin()
-        limit = Limit(loop)
+        limit = DeadlineTimer(loop)
         try:
             async with aclosing(self._model.stream(request)) as pieces:
                 while (piece := await self._next(pieces, limit, until)) is not None:
@@ -131,13 +131,13 @@ class PersistentModel:
             limit.close()
             self._breaker.ended(call)
 
-    async def _next(self, pieces: AsyncGenerator[str], limit: Limit, until: float) -> str | None:
+    async def _next(self, pieces: AsyncGenerator[str], limit: DeadlineTimer, until: float) -> str | None:
         """Return the next piece, None after the last."""
         try:
             return await limit.wait(anext(pieces), until)
         except StopAsyncIteration:
             return None
-        except TimedOut as exc:
+        except DeadlineExceeded as exc:
             detail = f"The model gave no whole answer within {self._persistence.deadline:g} s"
             raise too_slow(detail) from exc
 

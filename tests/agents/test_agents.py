@@ -17,7 +17,7 @@ from faust_redis import MAX_ATTEMPTS, REDELIVERY_HEADER
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Runs
 from pipeline.chat.presence import node_stream
-from pipeline.chat.records import Inbound, Outcome, Prompt, Turn, answer_id
+from pipeline.chat.records import Inbound, Prompt, Turn, TurnOutcome, answer_id
 from pipeline.chat.results import Closed, Opened, Partial, Stopped
 from pipeline.chat.stop_signals import Stops, announce_stop
 from pipeline.errors import MessageRejected, ModelError, ModelErrorCode
@@ -175,7 +175,7 @@ async def test_every_stage_that_meets_an_expired_session_tells_the_client(
     message = inbound(token)
     await ingest.handle(stage, message, "ingest:0:1")
     await enrich.handle(stage, Turn(token=token, turn=message.id), "enrich:0:1")
-    await deliver.handle(stage, Outcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
+    await deliver.handle(stage, TurnOutcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
     got = await frames(stage, node)
     assert [(frame["id"], frame["error"]) for frame in got] == [
         (answer_id(message.id), "session_expired")
@@ -193,7 +193,7 @@ async def test_enrich_asks_for_an_open_turn_and_drops_a_closed_one(
     assert sent.infer.values == [
         Prompt(token=token, turn=message.id, prompt="Human: hi Bot:", context=["Human: hi"])
     ]
-    await stage.sessions.close(Outcome(token=token, turn=message.id, answer="hello"))
+    await stage.sessions.close(TurnOutcome(token=token, turn=message.id, answer="hello"))
     await enrich.handle(stage, turn, "enrich:0:2")
     assert len(sent.infer.values) == 1
 
@@ -204,7 +204,7 @@ async def test_infer_sends_the_answer_and_its_pieces_on_the_way(
     prompt = await opened(stage, token)
     await run_infer(Parrot(pieces=3), prompt)
     text = "Human: hi Bot: / Human: hi 1 2"
-    assert sent.deliver.values == [Outcome(token=token, turn=prompt.turn, answer=text)]
+    assert sent.deliver.values == [TurnOutcome(token=token, turn=prompt.turn, answer=text)]
 
     async def pieces() -> list[Any]:
         return [frame for frame in await frames(stage, node) if frame["type"] == "token"]
@@ -227,7 +227,7 @@ async def test_infer_sends_the_error_of_a_model_that_fails(
     )
     await run_infer(Parrot(error, pieces=0), prompt)
     assert sent.deliver.values == [
-        Outcome(
+        TurnOutcome(
             token=token,
             turn=prompt.turn,
             error="model_loading",
@@ -278,7 +278,7 @@ async def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(
     await announce_stop(stage.redis, token, prompt.turn)
     await running
     assert sent.deliver.values == [
-        Outcome(token=token, turn=prompt.turn, answer="Human: hi Bot: / Human: hi", stopped=True)
+        TurnOutcome(token=token, turn=prompt.turn, answer="Human: hi Bot: / Human: hi", stopped=True)
     ]
     assert model.closed == 1
     # What a worker that died had told is kept as well, and the model not asked again.
@@ -297,7 +297,7 @@ async def test_a_turn_stopped_before_infer_is_not_asked_about(
     model = Parrot()
     await run_infer(model, prompt)
     await enrich.handle(stage, Turn(token=token, turn=prompt.turn), "enrich:0:1")
-    assert sent.deliver.values == [Outcome(token=token, turn=prompt.turn, answer="", stopped=True)] * 2
+    assert sent.deliver.values == [TurnOutcome(token=token, turn=prompt.turn, answer="", stopped=True)] * 2
     assert model.asked == 0
 
 
@@ -305,7 +305,7 @@ async def test_infer_drops_a_turn_that_is_over(
     stage: Stage, sent: SentTopics, token: str, run_infer: Infer
 ) -> None:
     prompt = await opened(stage, token)
-    await stage.sessions.close(Outcome(token=token, turn=prompt.turn, answer="1"))
+    await stage.sessions.close(TurnOutcome(token=token, turn=prompt.turn, answer="1"))
     model = Parrot()
     await run_infer(model, prompt)
     assert sent == SentTopics()
@@ -354,7 +354,7 @@ async def test_deliver_publishes_the_answer_and_sends_the_next_turn_each_time_it
     first, second = inbound(token), inbound(token)
     await stage.sessions.accept(first)
     await stage.sessions.accept(second)
-    outcome = Outcome(token=token, turn=first.id, answer="hello")
+    outcome = TurnOutcome(token=token, turn=first.id, answer="hello")
     for _ in range(2):
         await deliver.handle(stage, outcome, "deliver:0:1")
     once, again = await frames(stage, node)
@@ -371,7 +371,9 @@ async def test_deliver_drops_a_second_outcome_of_a_turn(
     await stage.sessions.accept(first)
     await stage.sessions.accept(inbound(token))
     for number in range(2):
-        await deliver.handle(stage, Outcome(token=token, turn=first.id, answer="1"), f"deliver:0:{number}")
+        await deliver.handle(
+            stage, TurnOutcome(token=token, turn=first.id, answer="1"), f"deliver:0:{number}"
+        )
     assert len(await frames(stage, node)) == 1
     assert len(sent.enrich.values) == 1
 
@@ -386,7 +388,7 @@ async def test_a_stage_that_gives_up_has_deliver_end_the_turn(
         infer.give_up: Prompt(token="t", turn="1", prompt="", context=[]),
     }[give_up]
     await give_up(stage, message, "entry")
-    assert sent.deliver.values == [Outcome(token="t", turn="1", error="internal_error")]
+    assert sent.deliver.values == [TurnOutcome(token="t", turn="1", error="internal_error")]
 
 
 async def test_deliver_that_gives_up_ends_the_turn_with_an_error(
@@ -394,7 +396,7 @@ async def test_deliver_that_gives_up_ends_the_turn_with_an_error(
 ) -> None:
     message = inbound(token)
     assert await stage.sessions.accept(message) == Opened(message.id)
-    await deliver.give_up(stage, Outcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
+    await deliver.give_up(stage, TurnOutcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
     (frame,) = await frames(stage, node)
     assert frame["error"] == "internal_error"
     after = inbound(token)
@@ -405,7 +407,7 @@ async def test_deliver_tells_the_client_even_when_the_session_is_broken(
     stage: Stage, token: str, node: str
 ) -> None:
     await stage.redis.set(f"session:{{{token}}}", "not a document", ex=60)
-    await deliver.give_up(stage, Outcome(token=token, turn="1", answer="1"), "deliver:0:1")
+    await deliver.give_up(stage, TurnOutcome(token=token, turn="1", answer="1"), "deliver:0:1")
     (frame,) = await frames(stage, node)
     assert frame["error"] == "internal_error"
 

@@ -10,7 +10,7 @@ import pytest
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Run, Runs
 from pipeline.chat.presence import Presence
-from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Outcome, error_frame
+from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, TurnOutcome, error_frame
 from pipeline.chat.results import Closed
 from tests.web.conftest import Node, ServeNode
 from web.chat.protocol import ClientMessage
@@ -27,7 +27,7 @@ async def begin(node: Node, token: str, turn: str) -> tuple[Run, Runs]:
 
 async def finish(node: Node, run: Run, answer: str, **more: Any) -> Frame:
     """Close the turn and publish its frame, as deliver does."""
-    outcome = Outcome(token=run.token, turn=run.turn, answer=answer, **more)
+    outcome = TurnOutcome(token=run.token, turn=run.turn, answer=answer, **more)
     closed = await node.sessions.close(outcome)
     assert isinstance(closed, Closed)
     await node.publish(run.token, closed.frame)

@@ -10,9 +10,9 @@ from pipeline.chat.prompts import build_prompt
 from pipeline.chat.records import (
     SESSION_EXPIRED,
     Inbound,
-    Outcome,
     Prompt,
     Turn,
+    TurnOutcome,
     answer_id,
     clean_text,
     error_frame,
@@ -27,11 +27,11 @@ from pipeline.chat.records import (
         Inbound(token="t", id="i", text='Grüße "🎈"\n\u0000', sent_at=1.5),
         Turn(token="t", turn="i"),
         Prompt(token="t", turn="i", prompt="Human: a Bot:", context=["Human: a"]),
-        Outcome(token="t", turn="i", answer="b"),
-        Outcome(token="t", turn="i", error="model_timeout", detail="too slow"),
+        TurnOutcome(token="t", turn="i", answer="b"),
+        TurnOutcome(token="t", turn="i", error="model_timeout", detail="too slow"),
     ],
 )
-def test_a_message_survives_the_wire(message: Inbound | Turn | Prompt | Outcome) -> None:
+def test_a_message_survives_the_wire(message: Inbound | Turn | Prompt | TurnOutcome) -> None:
     wire = message.dumps()
     assert b"__faust" not in wire
     assert type(message).loads(wire, serializer="json") == message

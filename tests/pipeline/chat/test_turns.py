@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Run, Runs, partial_key
 from pipeline.chat.presence import Presence
-from pipeline.chat.records import NOTHING_TO_REGENERATE, Frame, Inbound, Outcome, answer_id
+from pipeline.chat.records import NOTHING_TO_REGENERATE, Frame, Inbound, TurnOutcome, answer_id
 from pipeline.chat.results import (
     Closed,
     Context,
@@ -72,7 +72,9 @@ class Talk:
         return await self.sessions.accept(message, entry)
 
     async def end(self, turn: str, answer: str | None = None, entry: str = "", **more: Any) -> Frame:
-        closed = await self.sessions.close(Outcome(token=self.token, turn=turn, answer=answer, **more), entry)
+        closed = await self.sessions.close(
+            TurnOutcome(token=self.token, turn=turn, answer=answer, **more), entry
+        )
         assert isinstance(closed, Closed), closed
         return closed.frame
 

@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.models import Model, ModelRequest, whole_answer
+from pipeline.models import ChatModel, ModelRequest, whole_answer
 from pipeline.models.chat_completions import ChatCompletions
 from pipeline.models.endpoint import Patience
 from pipeline.models.text_generation import TextGeneration
@@ -18,15 +18,15 @@ from tests.support.model_server import FailureKind, ModelServer
 ANSWER = "You said: How are you?"
 IMPATIENT = Patience(first=0.5, between=0.2)
 
-Maker = Callable[[ModelServer, Patience], Model]
+Maker = Callable[[ModelServer, Patience], ChatModel]
 
 
-def chat(server: ModelServer, patience: Patience) -> Model:
+def chat(server: ModelServer, patience: Patience) -> ChatModel:
     """Return a client of chat completions."""
     return ChatCompletions(server.chat_url, model="a/b:fast", token=None, patience=patience, max_tokens=25)
 
 
-def generation(server: ModelServer, patience: Patience) -> Model:
+def generation(server: ModelServer, patience: Patience) -> ChatModel:
     """Return a client of text generation."""
     return TextGeneration(server.url, token=None, patience=patience, max_new_tokens=25)
 
@@ -67,14 +67,14 @@ def maker(request: pytest.FixtureRequest) -> Maker:
 
 
 @pytest.fixture
-async def model(maker: Maker, server: ModelServer) -> AsyncIterator[Model]:
+async def model(maker: Maker, server: ModelServer) -> AsyncIterator[ChatModel]:
     """A client that waits half a second, and less between tokens."""
     model = maker(server, IMPATIENT)
     yield model
     await model.close()
 
 
-async def told(model: Model, question: ModelRequest) -> tuple[list[str], ModelError]:
+async def told(model: ChatModel, question: ModelRequest) -> tuple[list[str], ModelError]:
     """Return what came, and the error that ended it."""
     pieces: list[str] = []
     with pytest.raises(ModelError) as caught:  # noqa: PT012
@@ -85,7 +85,7 @@ async def told(model: Model, question: ModelRequest) -> tuple[list[str], ModelEr
 
 
 async def test_the_answer_comes_word_by_word(
-    server: ModelServer, model: Model, question: ModelRequest
+    server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
     server.token_delay = 0.02
     async with aclosing(model.stream(question)) as stream:
@@ -94,7 +94,7 @@ async def test_the_answer_comes_word_by_word(
 
 @pytest.mark.parametrize("kind", ["trickle", "plain"])
 async def test_odd_streams_give_the_whole_answer(
-    server: ModelServer, model: Model, question: ModelRequest, kind: FailureKind
+    server: ModelServer, model: ChatModel, question: ModelRequest, kind: FailureKind
 ) -> None:
     server.answer = lambda _: "Grüße 👋🏽 你好"
     server.fail_next(kind)
@@ -114,7 +114,7 @@ async def test_odd_streams_give_the_whole_answer(
     ],
 )
 async def test_a_stream_that_breaks_gives_its_beginning_and_an_error(
-    server: ModelServer, model: Model, question: ModelRequest, kind: FailureKind, code: str, words: str
+    server: ModelServer, model: ChatModel, question: ModelRequest, kind: FailureKind, code: str, words: str
 ) -> None:
     server.fail_next(kind, after=3, body={"error": "busy", "error_type": "overloaded"})
     if model.kind == "chat-completions":
@@ -129,7 +129,7 @@ async def test_a_stream_that_breaks_gives_its_beginning_and_an_error(
 
 
 async def test_a_silent_stream_ends_after_the_time_for_the_first_token(
-    server: ModelServer, model: Model, question: ModelRequest
+    server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
     server.fail_next("pings", after=0)
     pieces, error = await told(model, question)
@@ -159,7 +159,7 @@ async def test_a_chat_that_told_why_it_ended_is_complete_without_the_end_mark(
 
 
 async def test_giving_up_in_mid_answer_closes_the_call_within_a_second(
-    server: ModelServer, model: Model, question: ModelRequest
+    server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
     server.fail_next("endless")
     server.token_delay = 0.01
@@ -171,7 +171,7 @@ async def test_giving_up_in_mid_answer_closes_the_call_within_a_second(
 
 
 async def test_cancelling_in_mid_answer_closes_the_call_within_a_second(
-    server: ModelServer, model: Model, question: ModelRequest
+    server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
     server.fail_next("stall")
     task = asyncio.create_task(whole_answer(model, question))
@@ -197,7 +197,7 @@ async def test_an_answer_that_speaks_for_the_user_is_stopped_at_the_server(
 
 
 async def test_the_connection_is_used_again_after_a_stream(
-    server: ModelServer, model: Model, question: ModelRequest
+    server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
     for _ in range(5):
         assert await whole_answer(model, question) == ANSWER
@@ -269,7 +269,7 @@ async def test_a_server_that_holds_the_connection_after_the_end_costs_no_time(qu
 
 @pytest.mark.parametrize("status", [404, 405])
 async def test_an_unknown_address_names_the_setting_to_look_at(
-    server: ModelServer, model: Model, question: ModelRequest, status: int
+    server: ModelServer, model: ChatModel, question: ModelRequest, status: int
 ) -> None:
     server.fail_next(status=status, body={"detail": "Not Found"})
     _, error = await told(model, question)
