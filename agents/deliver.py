@@ -1,7 +1,7 @@
 """deliver: ends a turn.
 
-`TurnOutcome` from the topic `deliver`. The answer goes into the history and, as a frame, to the web nodes that
-hold the session's sockets; the next message that waits gets its turn, which goes to `enrich`.
+Reads `TurnOutcome` from the topic `deliver`. The answer goes into the history and, as a frame, to the web
+nodes that hold the session's sockets. The next waiting message gets its turn, which goes to `enrich`.
 """
 
 from __future__ import annotations
