@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 from yarl import URL
 
+from pipeline.chat.prompts import build_prompt
 from pipeline.errors import MessageRefusal, ModelError
 from pipeline.models.answer import Answer
 from pipeline.models.base import HUMAN_PREFIX, AnswerPart, ModelRequest, Shortened
@@ -15,7 +16,6 @@ from pipeline.models.conversation import without_oldest
 from pipeline.models.endpoint import Endpoint, Patience
 from pipeline.models.generation_reader import GenerationReader
 from pipeline.models.refusals import room_for_answer
-from pipeline.chat.prompts import build_prompt
 
 logger = logging.getLogger(__name__)
 
