@@ -125,6 +125,7 @@ class ModelError(ParleyError):
             made again would show it twice.
         report: the cause as the model server or the system worded it, cleaned of control characters and
             secrets; for the operators' log alone.
+        message: the part of the report that is the server's message, without the rest of its body.
         loading: whether the server is up and loads its model, so that waiting helps.
         refusal: why the model does not take this message; it is not to be sent again, not even as context
             of a later one. None for every other failure.
@@ -140,6 +141,7 @@ class ModelError(ParleyError):
         *,
         partial: bool = False,
         report: str = "",
+        message: str = "",
         loading: bool = False,
         refusal: MessageRefusal | None = None,
     ) -> None:
@@ -151,6 +153,7 @@ class ModelError(ParleyError):
         self.retry_after = retry_after
         self.partial = partial
         self.report = report
+        self.message = message
         self.loading = loading
         self.refusal = refusal
 

@@ -14,8 +14,9 @@ from pipeline.models.answer import Answer
 from pipeline.models.base import AnswerPart, ModelRequest, Shortened
 from pipeline.models.chat_reader import ChatReader
 from pipeline.models.conversation import chat_messages, without_oldest
-from pipeline.models.endpoint import Endpoint, Patience
+from pipeline.models.endpoint import Endpoint
 from pipeline.models.request_shape import RequestShape, adaptation
+from pipeline.models.silence import Patience
 
 logger = logging.getLogger(__name__)
 

@@ -25,8 +25,6 @@ from pipeline.models.response_body import ErrorEvent, Mark, ResponseBody, decode
 from pipeline.models.server_text import clean_server_text
 from pipeline.models.silence import Patience, SilenceTimer
 
-__all__ = ["Endpoint", "Patience", "Reader"]
-
 # Seconds to go on reading once a server has given the reason for the answer's end. Text may follow it; the
 # true end is `[DONE]`, or the connection's end, and servers that keep both back cost no more than this.
 LINGER = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeGuard
 
@@ -81,6 +81,10 @@ _STATUS_OF_CODE: Final = {
     ),
     **dict.fromkeys(("deadline_exceeded", "gateway_timeout"), 504),
 }
+# Where servers quote the request that they refuse.
+_QUOTES = frozenset({"input", "inputs", "messages", "prompt", "body", "request"})
+#: Stands between an error's message and the whole body in `whole_text`.
+WHOLE_BODY: Final = "; body: "
 _FIELDS_OF_CODE = ("code", "http_status_code", "status_code", "status", "error_type", "type")
 
 
@@ -107,32 +111,59 @@ def status_inside(payload: object, default: int = 500) -> int:
 
 
 def server_message(body: object) -> str:
-    """Return an error's own words from its body, decoded JSON or text; without known words all of it."""
+    """Return an error's own words from its body, decoded JSON or text; empty when it has none.
+
+    The parameter and the code that it names follow in brackets.
+    """
     match body:
-        case {"error": {"message": str(text)}} | {"error": str(text)} | {"error": [str(text), *_]}:
-            return text
-        case {"message": str(text)} | {"detail": str(text)} | {"detail": {"message": str(text)}}:
-            return text
-        case {"detail": [{"msg": str(message), "loc": [*place]}, *_]}:
-            return f"{message} ({'.'.join(map(str, place))})"
+        case {"error": {"message": str(text), **about}}:
+            return _with_facts(text, about)
+        case (
+            {"error": str(text)} | {"error": [str(text), *_]} | {"message": str(text)} | {"detail": str(text)}
+        ):
+            return _with_facts(text, body if isinstance(body, dict) else {})
+        case {"detail": {"message": str(text), **about}}:
+            return _with_facts(text, about)
+        case {"detail": [*problems]} | {"errors": [*problems]}:
+            return "; ".join(filter(None, map(_problem, problems)))
         case str(text):
             return text
-    try:
-        return orjson.dumps(body).decode()
-    except (orjson.JSONEncodeError, UnicodeDecodeError):
-        return str(body)
+    return ""
 
 
 def whole_text(body: object) -> str:
-    """Return an error's body with all that it says: its message first, then the rest of it."""
+    """Return all that an error's body says, after its message, without what it quotes of the request."""
     message = server_message(body)
     if isinstance(body, str):
         return message
     try:
-        whole = orjson.dumps(body).decode()
-    except (orjson.JSONEncodeError, UnicodeDecodeError):
+        whole = orjson.dumps(_without_request(body)).decode()
+    except (orjson.JSONEncodeError, UnicodeDecodeError, RecursionError):
         return message
-    return message if whole == message else f"{message} {whole}"
+    return f"{message}{WHOLE_BODY}{whole}"
+
+
+def _with_facts(text: str, about: Mapping[Any, object]) -> str:
+    facts = [str(about[name]) for name in ("param", "code", "type", "error_type") if about.get(name)]
+    return f"{text} ({', '.join(facts)})" if facts else text
+
+
+def _problem(problem: object) -> str:
+    match problem:
+        case {"msg": str(message), "loc": [*place]}:
+            return f"{message} ({'.'.join(map(str, place))})"
+        case {"message": str(message)} | str(message):
+            return message
+    return ""
+
+
+def _without_request(value: object) -> object:
+    """Return a body without the parts of the request that some servers send back: people wrote them."""
+    if isinstance(value, dict):
+        return {name: _without_request(part) for name, part in value.items() if name not in _QUOTES}
+    if isinstance(value, list):
+        return [_without_request(part) for part in value]
+    return value
 
 
 def asked_wait(body: object, header: str | None) -> float | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from pipeline.errors import MessageRefusal, ModelError, ModelErrorCode
-from pipeline.models.error_bodies import asked_wait, status_inside, whole_text
+from pipeline.models.error_bodies import asked_wait, server_message, status_inside, whole_text
 from pipeline.models.refusals import is_filtered, is_too_long, refuses_answer_length
 from pipeline.models.server_text import clean_server_text
 
@@ -96,9 +96,9 @@ def error_of(
         hint: what to look at, put at the end of the detail.
         note: what only operators may see, put at the end of the report.
     """
-    said = whole_text(body)
+    message, said = server_message(body), whole_text(body)
     code, retryable, text = _meaning(meaning)
-    refusal = _refusal(meaning, said)
+    refusal = _refusal(meaning, message)
     wait = None
     if refusal is not None:
         code, retryable, text, hint = ModelErrorCode.REJECTED, False, _OF_REFUSAL[refusal], ""
@@ -112,6 +112,7 @@ def error_of(
         status,
         wait,
         report=f"the server's words: {report or 'none'}{note}",
+        message=clean_server_text(message, secret=secret),
         loading=code is ModelErrorCode.LOADING and bool(wait or _LOADING.search(said)),
         refusal=refusal,
     )

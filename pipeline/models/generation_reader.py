@@ -12,7 +12,7 @@ from pipeline.models.failures import bad_response, broke_off, empty_answer
 from pipeline.models.thoughts import MARKERS
 
 _OTHER_KIND = (
-    "; is it a chat completions server? Then let MODEL_URL end in /v1, or set MODEL_KIND=chat-completions"
+    "; is it a chat completions server, whose MODEL_URL ends in /v1? Then set MODEL_KIND=chat-completions"
 )
 _OLLAMA = "; for Ollama, MODEL_URL ends in /v1, not in /api/chat or /api/generate"
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from pipeline.models.error_bodies import WHOLE_BODY
+
 _TOO_LONG_CODES = re.compile(
     r"context_length_exceeded|exceed_context_size|context_?window_?exceeded|context_?length_?exceeded"
     r"|string_above_max_length|input_too_long|prompt_too_long|max_tokens_exceeded",
@@ -109,11 +111,16 @@ def room_for_answer(said: str) -> int | None:
 
 
 def sizes_of(said: str) -> Sizes | None:
-    """Return the numbers of a refusal for which `is_too_long` holds; None when it has none."""
+    """Return the numbers of a refusal for which `is_too_long` holds; None when it has none.
+
+    Args:
+        said: the message, and the rest of the body for servers that have the numbers there.
+    """
     plain = _ungrouped(said)
     fields = dict(re.findall(r"\"?(n_prompt_tokens|n_ctx)\"?\s*:\s*(\d+)", plain))
     if len(fields) == 2:
         return Sizes(int(fields["n_prompt_tokens"]), int(fields["n_ctx"]))
+    plain = plain.partition(WHOLE_BODY)[0]
     prompt, limit = _number(_PROMPT_SIZE, plain), _number(_LIMIT, plain)
     if prompt is not None and limit is not None and prompt > limit > 0:
         return Sizes(prompt, limit)

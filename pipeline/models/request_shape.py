@@ -51,7 +51,7 @@ def adaptation(shape: RequestShape, failure: ModelError, *, has_system: bool) ->
     """
     if failure.code not in _REFUSING or failure.refusal is not None or failure.status is None:
         return None
-    said = failure.report
+    said = failure.message
     fold = has_system and shape.system_role
     if shape.usage and (
         refuses_parameter(said, "stream_options") or refuses_parameter(said, "include_usage")

@@ -13,9 +13,10 @@ from pipeline.errors import MessageRefusal, ModelError
 from pipeline.models.answer import Answer
 from pipeline.models.base import HUMAN_PREFIX, AnswerPart, ModelRequest, Shortened
 from pipeline.models.conversation import without_oldest
-from pipeline.models.endpoint import Endpoint, Patience
+from pipeline.models.endpoint import Endpoint
 from pipeline.models.generation_reader import GenerationReader
 from pipeline.models.refusals import room_for_answer
+from pipeline.models.silence import Patience
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class TextGeneration:
                     yield Shortened(len(request.context) - len(shorter))
                     prompt = build_prompt(shorter)
                     continue
-                room = room_for_answer(exc.report)
+                room = room_for_answer(exc.message)
                 if room is None or room >= tokens:
                     raise
                 logger.info("sent again for an answer of %d tokens, after: %s", room, exc.log_line)
