@@ -134,6 +134,7 @@ class Endpoint:
                 for part in answer.take():
                     yield part
                 if failure is not None:
+                    failure.report = (failure.report + self._note(failure.detail)).removeprefix("; ")
                     if not _is_only_the_end(failure, reader):
                         raise failure
                     lingered = True
@@ -203,10 +204,17 @@ class Endpoint:
         decoded = decoded_json(body)
         content: object = decoded[0] if decoded else said
         hint = reader.hint(response.status, said)
-        note = f"; MODEL_URL={probable_url(self.url)} may work" if hint else ""
+        note = self._note(hint)
         if location := response.headers.get("Location"):
             note += f"; it redirects to {clean_server_text(location, secret=self._token, limit=300)}"
         return self._error(meaning_of(response.status, content), content, response, hint, note)
+
+    def _note(self, words: str) -> str:
+        """Return the address that probably works, for the log, when our words name the setting."""
+        probable = probable_url(self.url)
+        return (
+            f"; MODEL_URL={probable} may work" if "MODEL_URL" in words and probable != str(self.url) else ""
+        )
 
     def _read(self, value: object, response: aiohttp.ClientResponse, reader: Reader, answer: Answer) -> None:
         if isinstance(value, Mark):

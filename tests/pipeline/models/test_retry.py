@@ -54,8 +54,9 @@ async def failure_of(model: PersistentModel, question: ModelRequest) -> tuple[Mo
     pieces: list[str] = []
     with pytest.raises(ModelError) as caught:  # noqa: PT012
         async with aclosing(model.stream(question)) as stream:
-            async for piece in stream:
-                pieces.append(piece)
+            async for part in stream:
+                if isinstance(part, str):
+                    pieces.append(part)
     return caught.value, "".join(pieces)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing
 
 import pytest
 
@@ -14,6 +14,7 @@ from pipeline.models.chat_completions import ChatCompletions
 from pipeline.models.silence import Patience
 from pipeline.models.text_generation import TextGeneration
 from tests.support.model_server import FailureKind, ModelServer
+from tests.support.wire_server import serving
 
 ANSWER = "You said: How are you?"
 IMPATIENT = Patience(first=0.5, between=0.2)
@@ -29,34 +30,6 @@ def chat(server: ModelServer, patience: Patience) -> ChatModel:
 def generation(server: ModelServer, patience: Patience) -> ChatModel:
     """Return a client of text generation."""
     return TextGeneration(server.url, token=None, patience=patience, max_new_tokens=25)
-
-
-@asynccontextmanager
-async def serving(
-    *chunks: bytes, content_type: str = "text/event-stream", held: bool = False
-) -> AsyncIterator[str]:
-    """Serve these bytes to every request, one write a chunk, then close, unless held; yield the address."""
-
-    handlers: set[asyncio.Task[None] | None] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handlers.add(asyncio.current_task())
-        with suppress(ConnectionError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: " + content_type.encode() + b"\r\n\r\n")
-            for chunk in chunks:
-                writer.write(chunk)
-                await writer.drain()
-                await asyncio.sleep(0)
-            if held:
-                await reader.read()
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        await asyncio.gather(*(each for each in handlers if each))
 
 
 @pytest.fixture(params=[chat, generation])
