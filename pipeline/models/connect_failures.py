@@ -6,6 +6,7 @@ The detail names the cause without a host or an address; the report has the erro
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 
@@ -56,7 +57,7 @@ def failure_of_http(error: Exception, url: URL) -> ModelError:
             detail = f"The model server can't be reached{_cause(error.os_error, url)}"
             return unreachable(detail, report=report)
         case aiohttp.ClientResponseError():
-            if "\\x15\\x03" in str(error):  # how a TLS server answers what is no TLS: an alert
+            if re.search(r"\\x15\\+x03", str(error)):  # a TLS server's answer to plain text: an alert
                 return bad_response(_TLS_EXPECTED, report=report)
             return bad_response(
                 "The model server answered with something that is not proper HTTP", report=report

@@ -68,7 +68,7 @@ def without_oldest(context: Sequence[str], said: str) -> tuple[str, ...] | None:
         while kept < len(candidates) - 1 and filled + len(candidates[-1 - kept]) <= room:
             filled += len(candidates[-1 - kept])
             kept += 1
-    while not candidates[-kept].startswith(HUMAN_PREFIX):
+    while kept > 1 and not candidates[-kept].startswith(HUMAN_PREFIX):
         kept -= 1  # an answer whose question is left out says little
     return tuple(candidates[-kept:])
 
