@@ -79,7 +79,7 @@ async def explained(failure: ModelError, error: Exception, url: URL) -> ModelErr
             _, writer = await asyncio.open_connection(url.host, url.port)
     except OSError:  # TimeoutError is one
         return failure
-    writer.close()
+    writer.transport.abort()
     return unreachable(_TLS_SILENT, retryable=False, report=failure.report)
 
 

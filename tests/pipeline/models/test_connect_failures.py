@@ -58,7 +58,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 async def listening(reply: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A port that answers everything with some bytes, or takes connections and says nothing."""
 
+    handlers: set[asyncio.Task[None] | None] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
         try:
             await reader.read(1)
             if reply is not None:
@@ -68,10 +71,11 @@ async def listening(reply: bytes | None, tls: ssl.SSLContext | None = None) -> A
                     pass
         except OSError:
             pass
-        writer.close()
+        writer.transport.abort()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as server:
         yield server.sockets[0].getsockname()[1]
+        await asyncio.gather(*(each for each in handlers if each))
 
 
 async def test_a_port_that_nobody_listens_on_refuses(question: ModelRequest) -> None:

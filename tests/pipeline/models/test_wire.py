@@ -245,8 +245,10 @@ async def test_a_model_that_begins_in_a_thought_is_remembered(question: ModelReq
 
 
 async def test_thoughts_keep_the_answer_alive(question: ModelRequest) -> None:
-    thoughts: list[bytes | float] = [chunk(content="<think>"), *[0.25, chunk(content="hm")] * 3]
-    heard = await chat(question, *thoughts, chunk("stop", content="</think>Hello"), DONE)
+    thoughts: list[bytes | float] = [0.25, chunk(content="hm")] * 3
+    heard = await chat(
+        question, chunk(content="<think>"), *thoughts, chunk("stop", content="</think>Hello"), DONE
+    )
     assert (heard.text, heard.error) == ("Hello", None)
 
 
