@@ -20,8 +20,8 @@ from pipeline.chat.presence import node_stream
 from pipeline.chat.records import Inbound, Prompt, Turn, TurnOutcome, answer_id
 from pipeline.chat.results import Closed, Opened, Partial, Stopped
 from pipeline.chat.stop_signals import Stops, announce_stop
-from pipeline.errors import MessageRejected, ModelError, ModelErrorCode
-from pipeline.models import ModelRequest
+from pipeline.errors import MessageRefusal, MessageRejected, ModelError, ModelErrorCode
+from pipeline.models import AnswerPart, ModelRequest, Retraction, Shortened, Thought, Usage
 from pipeline.settings import Settings
 from pipeline.worker.stage import Stage, run_with_retries
 
@@ -58,7 +58,7 @@ class Parrot:
         self.asked = 0
         self.closed = 0
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
         self.asked += 1
         try:
             if self.pieces:
@@ -321,7 +321,7 @@ async def test_a_run_that_another_one_replaced_ends_without_an_outcome(
     gate = asyncio.Event()
 
     class Slow(Parrot):
-        async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
             yield "old "
             await gate.wait()
             yield "news"
@@ -482,3 +482,104 @@ async def test_a_message_travels_through_all_stages(
         f"Bot: {answers[1]}",
     ]
     assert isinstance(await stage.sessions.close(sent.deliver.values[1], "deliver:0:1"), Closed)
+
+
+class Reasoner(Parrot):
+    """A model whose answer has parts of every kind; then it fails, if asked to."""
+
+    def __init__(self, *parts: AnswerPart, error: Exception | None = None) -> None:
+        super().__init__(error)
+        self.parts = parts
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
+        for part in self.parts:
+            yield part
+        if self.error is not None:
+            raise self.error
+
+
+async def streamed(stage: Stage, node: str, count: int) -> list[dict[str, Any]]:
+    """Return the frames of running answers, once there are so many."""
+
+    async def arrived() -> bool:
+        return len(await frames(stage, node)) >= count
+
+    await eventually(arrived, "the frames to be sent")
+    return [dict(frame) for frame in await frames(stage, node)]
+
+
+async def test_thoughts_are_sent_on_the_way_and_are_no_part_of_the_answer(
+    stage: Stage, sent: SentTopics, token: str, node: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    parts = (Shortened(2), Thought("Hm, "), Thought("so."), "Hel", "lo", Usage(30, 4))
+    await run_infer(Reasoner(*parts), prompt)
+    assert sent.deliver.values == [
+        TurnOutcome(
+            token=token,
+            turn=prompt.turn,
+            answer="Hello",
+            shortened=True,
+            usage={"input_tokens": 30, "output_tokens": 4},
+        )
+    ]
+    start, thought, end, answer = await streamed(stage, node, 4)
+    assert (thought["type"], thought["at"], thought["text"]) == ("thought", 0, "Hm, so.")
+    assert (end["type"], answer["type"], answer["text"]) == ("thought_end", "token", "Hello")
+    assert end["seconds"] >= 0
+    assert len({frame["run"] for frame in (start, thought, end, answer)}) == 1
+    view = await stage.sessions.snapshot(token)
+    assert view is not None
+    assert view.partial is not None
+    assert view.partial.text == "Hello"
+
+
+async def test_a_text_that_turns_out_to_be_a_thought_is_taken_back(
+    stage: Stage, sent: SentTopics, token: str, node: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    await run_infer(Reasoner("Hm, so.", Retraction("Hm, so."), "Hello"), prompt)
+    assert [outcome.answer for outcome in sent.deliver.values] == ["Hello"]
+    view = await stage.sessions.snapshot(token)
+    assert view is not None
+    assert view.partial is not None
+    assert view.partial.text in ("Hello", "")
+
+    async def told() -> bool:
+        return any(frame.get("text") == "Hello" for frame in await frames(stage, node))
+
+    await eventually(told, "the answer to be sent")
+    got: list[Any] = await frames(stage, node)
+    last_run = max(frame["run"] for frame in got)
+    assert [frame["type"] for frame in got if frame["run"] == last_run] == [
+        "start",
+        "thought",
+        "thought_end",
+        "token",
+    ]
+
+
+async def test_a_message_that_the_model_refuses_is_marked(
+    stage: Stage, sent: SentTopics, token: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    error = ModelError(
+        ModelErrorCode.REJECTED,
+        "The message is too long for this model",
+        retryable=False,
+        status=400,
+        report="the server's words: secret host",
+        refusal=MessageRefusal.TOO_LONG,
+    )
+    await run_infer(Reasoner(error=error), prompt)
+    (outcome,) = sent.deliver.values
+    assert (outcome.error, outcome.detail, outcome.refused) == ("model_rejected", error.detail, True)
+    assert b"secret" not in outcome.dumps()
+
+
+async def test_the_servers_words_are_in_the_log(
+    stage: Stage, token: str, run_infer: Infer, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = ModelError(ModelErrorCode.ERROR, "It failed", retryable=True, report="the server's words: CUDA")
+    await run_infer(Reasoner(error=error), await opened(stage, token))
+    assert "the server's words: CUDA" in caplog.text

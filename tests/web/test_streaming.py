@@ -273,3 +273,42 @@ async def test_tokens_for_a_reader_that_pauses_come_together_and_none_is_missing
     message = await socket.until("message", 30)
     assert message["msg"] == text
     await runs.stop()
+
+
+async def test_thoughts_go_to_the_sockets_that_ask_for_them(node: Node) -> None:
+    token = await node.client.token()
+    asking = await node.client.stream(token, include="other,thoughts")
+    silent = await node.client.stream(token)
+    await node.joined(token, 2)
+    run, runs = await begin(node, token, "m1")
+    run.think("Hm, ")
+    run.think("so.")
+    run.end_thoughts(3.21)
+    run.say("Hello")
+    for socket in (asking, silent):
+        await socket.until("start")
+    thoughts = [await asking.frame(), await asking.frame()]
+    assert thoughts == [
+        {"type": "thought", "turn": "m1", "index": 0, "text": "Hm, so."},
+        {"type": "thought_end", "turn": "m1", "seconds": 3.2},
+    ]
+    for socket in (asking, silent):
+        assert (await socket.frame())["text"] == "Hello"
+    usage = {"input_tokens": 3, "output_tokens": 4}
+    await finish(node, run, "Hello", usage=usage, shortened=True)
+    for socket in (asking, silent):
+        answer = await socket.frame()
+        assert (answer["msg"], answer["usage"], answer["shortened"]) == ("Hello", usage, True)
+    await runs.stop()
+
+
+async def test_a_plain_socket_sees_neither_thoughts_nor_what_the_model_reports(node: Node) -> None:
+    token = await node.client.token()
+    socket = await node.client.open(token)
+    await node.joined(token)
+    run, runs = await begin(node, token, "m1")
+    run.think("Hm.")
+    run.say("Hello")
+    await finish(node, run, "Hello", usage={"input_tokens": 3, "output_tokens": 4}, shortened=True)
+    assert sorted(await socket.answer()) == ["id", "msg", "timestamp"]
+    await runs.stop()

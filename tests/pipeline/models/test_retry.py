@@ -104,7 +104,8 @@ async def test_a_wait_that_the_server_asks_for_is_kept(question: ModelRequest) -
 async def test_a_model_that_loads_is_waited_for_whatever_the_number_of_attempts(
     question: ModelRequest,
 ) -> None:
-    script = Script(*[[LOADING]] * 20, ["Hi"])
+    loading: list[list[AnswerPart | ModelError | float]] = [[LOADING]] * 20
+    script = Script(*loading, ["Hi"])
     breaker = Breaker(threshold=2, pause=30.0)
     quick = Persistence(attempts=1, deadline=20.0, pause=0.002)
     assert await whole_answer(PersistentModel(script, quick, breaker), question) == "Hi"
