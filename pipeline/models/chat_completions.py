@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
 
 from yarl import URL
 
@@ -15,7 +17,7 @@ from pipeline.models.base import AnswerPart, ModelRequest, Shortened
 from pipeline.models.chat_reader import ChatReader
 from pipeline.models.conversation import chat_messages, without_oldest
 from pipeline.models.endpoint import Endpoint
-from pipeline.models.request_shape import RequestShape, adaptation
+from pipeline.models.request_shape import RequestShape, ShapeMemory, adaptation
 from pipeline.models.silence import Patience
 
 logger = logging.getLogger(__name__)
@@ -58,7 +60,7 @@ class ChatCompletions:
         self._max_tokens = max_tokens
         self._system_prompt = system_prompt
         # Both are learned from the server, which is one model at one address.
-        self._shape = RequestShape()
+        self._memory = ShapeMemory()
         self._unannounced_thoughts = False
         self.name = model or str(self._endpoint.url.host)
 
@@ -68,53 +70,58 @@ class ChatCompletions:
         Raises:
             ModelError: the server gave no usable answer, or only a part of one.
         """
-        context: Sequence[str] = request.context
-        shape, named = self._shape, True
-        for resends in range(_MAX_RESENDS + 1):
-            answer = Answer(unannounced_thoughts=self._unannounced_thoughts)
-            begun = False
-            try:
-                async with aclosing(self._call(context, shape, answer)) as parts:
-                    async for part in parts:
-                        if not begun:
-                            begun = True
-                            if not named:
-                                self._remember(shape)
-                        yield part
-            except ModelError as exc:
-                if begun or resends == _MAX_RESENDS:
-                    raise
-                if exc.refusal is MessageRefusal.TOO_LONG:
-                    shorter = without_oldest(context, exc.report) if context is request.context else None
-                    if shorter is None:
+        try:
+            await self._memory.enter(request)
+            plan = _Plan(request.context, self._memory.shape)
+            while True:
+                answer = Answer(unannounced_thoughts=self._unannounced_thoughts)
+                begun = False
+                try:
+                    async with aclosing(self._call(request, plan, answer)) as parts:
+                        async for part in parts:
+                            if not begun:
+                                begun = True
+                                if plan.resends:
+                                    self._memory.shape = plan.shape
+                            yield part
+                except ModelError as exc:
+                    following = None if begun else self._after(plan, exc)
+                    if following is None:
                         raise
-                    logger.info(
-                        "too long for the model, sent again without its oldest messages: %s", exc.log_line
-                    )
-                    yield Shortened(len(context) - len(shorter))
-                    context = shorter
-                    continue
-                change = adaptation(shape, exc, has_system=self._system_prompt is not None)
-                if change is None:
-                    raise
-                logger.info("the request is sent again as %s, after: %s", change.shape, exc.log_line)
-                shape, named = change
-                if named:
-                    self._remember(shape)
-            else:
-                if answer.found_unannounced_thoughts is not None:
-                    self._unannounced_thoughts = answer.found_unannounced_thoughts
-                return
+                    logger.info("sent again as %s, after: %s", following.shape, exc.log_line)
+                    if dropped := len(plan.context) - len(following.context):
+                        yield Shortened(dropped)
+                    plan = following
+                else:
+                    if answer.found_unannounced_thoughts is not None:
+                        self._unannounced_thoughts = answer.found_unannounced_thoughts
+                    return
+        finally:
+            self._memory.leave(request)
 
     async def close(self) -> None:
         """Close the connections to the server."""
         await self._endpoint.close()
 
-    def _call(
-        self, context: Sequence[str], shape: RequestShape, answer: Answer
-    ) -> AsyncGenerator[AnswerPart]:
+    def _after(self, plan: _Plan, failure: ModelError) -> _Plan | None:
+        """Return how to send a request that was refused, None when that would not help."""
+        if plan.resends == _MAX_RESENDS:
+            return None
+        if failure.refusal is MessageRefusal.TOO_LONG:
+            shorter = None if plan.shortened else without_oldest(plan.context, failure.report)
+            return None if shorter is None else _Plan(shorter, plan.shape, plan.resends + 1, shortened=True)
+        change = adaptation(plan.shape, failure, has_system=self._system_prompt is not None)
+        if change is None:
+            return None
+        if change.named:
+            self._memory.shape = change.shape
+        return _Plan(plan.context, change.shape, plan.resends + 1, plan.shortened)
+
+    def _call(self, request: ModelRequest, plan: _Plan, answer: Answer) -> AsyncGenerator[AnswerPart]:
+        shape = plan.shape
+        fold = not shape.system_role
         payload: dict[str, object] = {
-            "messages": chat_messages(context, self._system_prompt, fold_system=not shape.system_role),
+            "messages": chat_messages(plan.context, self._system_prompt, fold_system=fold),
             "stream": True,
         }
         if shape.limit is not None:
@@ -123,7 +130,20 @@ class ChatCompletions:
             payload["stream_options"] = {"include_usage": True}
         if self._model:
             payload["model"] = self._model
-        return self._endpoint.stream(payload, ChatReader(self._given_url), answer)
+        taken = partial(self._memory.leave, request, taken=True)
+        return self._endpoint.stream(payload, ChatReader(self._given_url), answer, taken)
 
-    def _remember(self, shape: RequestShape) -> None:
-        self._shape = shape
+
+@dataclass(frozen=True)
+class _Plan:
+    """How to send a request.
+
+    Attributes:
+        resends: how often it was refused before.
+        shortened: whether the context is shorter than it was.
+    """
+
+    context: Sequence[str]
+    shape: RequestShape
+    resends: int = 0
+    shortened: bool = False

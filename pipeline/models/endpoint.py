@@ -7,7 +7,7 @@ as a `ModelError`.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol
 
 import aiohttp
@@ -102,9 +102,15 @@ class Endpoint:
             self.url = self.url.with_user(None)
 
     async def stream(
-        self, payload: Mapping[str, object], reader: Reader, answer: Answer
+        self,
+        payload: Mapping[str, object],
+        reader: Reader,
+        answer: Answer,
+        on_taken: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[AnswerPart]:
         """Send `payload` and yield the answer's parts as they come: what came together is one.
+
+        `on_taken` is called when the server does not refuse the request.
 
         Closing the generator, or cancelling a step of it, closes the connection unless the response has
         ended.
@@ -118,6 +124,7 @@ class Endpoint:
             response = await self._open(payload, silence)
             if not 200 <= response.status < 300:
                 raise await self._refusal(response, reader, silence)
+            on_taken()
             body = ResponseBody(response, silence, secret=self._token)
             lingered = False
             while not (body.over or _needs_no_more(reader, answer)):

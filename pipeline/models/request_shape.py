@@ -1,4 +1,4 @@
-"""What a chat completions server takes: learned from its refusals, one resend each, and remembered; no I/O.
+"""What a chat completions server takes: learned from its refusals, one resend each, and remembered.
 
 `max_tokens` is `max_completion_tokens` for newer models, `stream_options` is not known to older servers, and
 some chat templates have no system role. Nothing of this can be asked in advance, so the usual shape is tried,
@@ -7,11 +7,16 @@ and the refusal decides on the next one.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.models.refusals import refuses_answer_length, refuses_parameter, refuses_system_role
+
+# Seconds that requests wait for the first one of all to be taken or refused. Servers refuse at once; one that
+# takes longer is busy with the request, so waiting on would only delay the others.
+_FIRST_WAIT = 1.0
 
 _REFUSING = frozenset({ModelErrorCode.REJECTED, ModelErrorCode.ERROR, ModelErrorCode.BAD_RESPONSE})
 
@@ -29,6 +34,51 @@ class RequestShape:
     limit: str | None = "max_tokens"
     usage: bool = True
     system_role: bool = True
+
+
+class ShapeMemory:
+    """The shape that one server takes, as far as it is known.
+
+    While it is not known, one request goes ahead of those that come at the same time: they would all be
+    refused for the same reason.
+
+    Attributes:
+        shape: what to try first.
+    """
+
+    def __init__(self) -> None:
+        self.shape = RequestShape()
+        self._known = False
+        self._first = asyncio.Lock()
+        self._leader: object = None
+
+    async def enter(self, request: object) -> None:
+        """Wait, for a moment at most, while another request finds out; `leave` must follow.
+
+        Args:
+            request: tells one caller from another.
+        """
+        if self._known:
+            return
+        try:
+            async with asyncio.timeout(_FIRST_WAIT):
+                await self._first.acquire()
+        except TimeoutError:
+            return
+        self._lead(request)
+
+    def leave(self, request: object, *, taken: bool = False) -> None:
+        """Let the next request go; with `taken`, all of them. Harmless to repeat."""
+        self._known = self._known or taken
+        if self._leader is request:
+            self._leader = None
+            self._first.release()
+
+    def _lead(self, request: object) -> None:
+        if self._known:
+            self._first.release()
+        else:
+            self._leader = request
 
 
 class Adaptation(NamedTuple):

@@ -195,7 +195,32 @@ async def test_a_filtered_message_is_refused_for_good(server: ModelServer, quest
     assert caught.value.refusal is MessageRefusal.FILTERED
 
 
-async def test_turns_that_come_at_once_are_all_answered(server: ModelServer, question: ModelRequest) -> None:
+async def test_turns_that_come_at_once_learn_from_the_first_of_them(server: ModelServer) -> None:
     async with client(server, max_completion_tokens, no_stream_options) as model:
-        answers = await asyncio.gather(*(whole_answer(model, question) for _ in range(30)))
-    assert answers == [ANSWER] * 30
+        answers = await asyncio.gather(*(whole_answer(model, asked("Human: hi")) for _ in range(100)))
+    assert answers == ["You said: hi"] * 100
+    assert len(server.requests) == 100 + 2
+
+
+async def test_a_first_turn_that_hangs_holds_up_the_others_for_a_moment_only(
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.models.request_shape._FIRST_WAIT", 0.05)
+    server.fail_next("hang")
+    async with client(server) as model:
+        hanging = asyncio.create_task(whole_answer(model, asked("Human: first")))
+        await server.wait_for_in_flight(1)
+        assert await whole_answer(model, asked("Human: second")) == "You said: second"
+        hanging.cancel()
+        await asyncio.wait([hanging])
+        assert await whole_answer(model, asked("Human: third")) == "You said: third"
+
+
+async def test_a_first_turn_that_is_given_up_makes_way(server: ModelServer) -> None:
+    server.fail_next("hang")
+    async with client(server) as model:
+        hanging = asyncio.create_task(whole_answer(model, asked("Human: first")))
+        await server.wait_for_in_flight(1)
+        second = asyncio.create_task(whole_answer(model, asked("Human: second")))
+        hanging.cancel()
+        assert await second == "You said: second"
