@@ -17,6 +17,7 @@ _OLLAMA = "; for Ollama, MODEL_URL ends in /v1, not in /api/chat or /api/generat
 
 # Where servers put a reasoning model's thoughts, beside the content.
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "thoughts")
+_RARE_FIELDS = frozenset((*_THOUGHTS, "tool_calls", "function_call"))
 _FAILED = frozenset({"content_filter", "error"})
 # Reasons that are none: some servers write the absence of a reason as a word.
 _NO_REASONS = frozenset({"", "null", "none", "None", "undefined"})
@@ -123,13 +124,17 @@ class ChatReader:
             # `text` is that of the older protocol without messages.
             message, whole = {"content": choice.get("text")}, False
         self._known = True
-        text = _text(message.get("content")) or _text(message.get("refusal"))
+        content = message.get("content")
+        text = content if isinstance(content, str) else _text(content)
+        if not text and "refusal" in message:
+            text = _text(message["refusal"])
         if whole and self._has_text:
             # The whole message once more, after its pieces.
             text = ""
-        self.thought = _thought(message)
-        if message.get("tool_calls") or message.get("function_call"):
-            self._called_tools = self._begun = True
+        if not _RARE_FIELDS.isdisjoint(message) or isinstance(content, list):
+            self.thought = _thought(message)
+            if message.get("tool_calls") or message.get("function_call"):
+                self._called_tools = self._begun = True
         if text or self.thought:
             self._begun = True
             self._has_text = self._has_text or bool(text)

@@ -224,13 +224,14 @@ class Endpoint:
         )
 
     def _read(self, value: object, response: aiohttp.ClientResponse, reader: Reader, answer: Answer) -> None:
-        if isinstance(value, Mark):
-            if value is Mark.DONE:
-                reader.done()
-            return
-        if isinstance(value, ErrorEvent):
-            raise self._error(status_inside(value.body), value.body, response)
-        if is_error(value):
+        if not isinstance(value, dict):
+            if isinstance(value, Mark):
+                if value is Mark.DONE:
+                    reader.done()
+                return
+            if isinstance(value, ErrorEvent):
+                raise self._error(status_inside(value.body), value.body, response)
+        elif is_error(value):
             raise self._error(status_inside(value), value, response)
         text = reader.read(value)
         if reader.thought:

@@ -92,6 +92,8 @@ def is_error(payload: object) -> TypeGuard[dict[str, Any]]:
     """Return whether a body, or an event of a stream, is an error in spite of its successful status."""
     if not isinstance(payload, dict):
         return False
+    if "choices" in payload:
+        return bool(payload.get("error"))
     if payload.get("error") or payload.get("errors"):
         return True
     return "error" in (payload.get("object"), payload.get("status"), payload.get("type"))

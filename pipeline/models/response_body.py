@@ -158,6 +158,12 @@ class ResponseBody:
         )
 
     def _value(self, event: Event) -> object:
+        if event.data[:1] == b"{" and event.name == "message":
+            # By far the most; nothing below applies to an object.
+            try:
+                return orjson.loads(event.data)
+            except orjson.JSONDecodeError:
+                pass
         data = event.data.strip()
         if event.name == "error":
             decoded = decoded_json(data)
