@@ -74,7 +74,7 @@ async def handle(
     """Ask the model one question, and send on what came of it.
 
     Raises:
-        MessageRejected: there is no answer, and deliver will say why.
+        MessageRejected: there is no answer; deliver sends the reason.
     """
     answering = Answering(model, runs, prompt, stage.settings.model_deadline)
     # Watched before the session is asked, so that no stop can fall between the two.

@@ -55,7 +55,7 @@ class Run:
     """One attempt to answer a turn; `say` never waits.
 
     Attributes:
-        text: what was said so far, in pieces.
+        text: the answer so far, in pieces.
         on_stale: called once when another run has begun, or the turn is over: nobody waits for this one.
     """
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pipeline.models.failures import endless
 
-# Characters of an answer, and of white space within it. More than any model says; a server that never stops
-# is stopped here, before its answer fills the history.
+# Characters of an answer, and of white space within it. More than any model generates; a server that never
+# stops is stopped here, before its answer fills the history.
 MAX_ANSWER_CHARS = 1_000_000
 MAX_BLANK_CHARS = 10_000
 

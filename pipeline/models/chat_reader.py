@@ -10,7 +10,9 @@ from yarl import URL
 from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.models.addresses import is_of_ollama
 from pipeline.models.base import Usage
+from pipeline.models.error_bodies import whole_text
 from pipeline.models.failures import bad_response, broke_off, empty_answer
+from pipeline.models.server_text import clean_server_text
 
 _OTHER_KIND = "; is it a text generation server? Then set MODEL_KIND=text-generation"
 _OLLAMA = "; for Ollama, MODEL_URL ends in /v1, not in /api/chat or /api/generate"
@@ -43,6 +45,7 @@ class ChatReader:
         self._has_text = False
         self._called_tools = False
         self._finish = ""
+        self._choice_error: object = None
 
     @property
     def cut_short(self) -> bool:
@@ -81,9 +84,9 @@ class ChatReader:
                 ModelErrorCode.REJECTED, "The model server's content filter held the answer back", False
             )
         if self._finish == "error":
-            raise ModelError(
-                ModelErrorCode.ERROR, "The model failed while it generated the answer", retryable=True
-            )
+            said = clean_server_text(whole_text({"error": self._choice_error})) if self._choice_error else ""
+            detail = "The model failed while it generated the answer"
+            raise ModelError(ModelErrorCode.ERROR, detail, retryable=True, report=said)
         if not self.complete:
             raise broke_off()
         if not empty:
@@ -118,6 +121,7 @@ class ChatReader:
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason not in _NO_REASONS and self._finish not in _FAILED:
             self._finish = reason
+            self._choice_error = choice.get("error")
         if not isinstance(message, dict):
             if not isinstance(reason, str) and not isinstance(choice.get("text"), str):
                 return ""

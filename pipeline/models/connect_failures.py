@@ -68,9 +68,9 @@ def failure_of_http(error: Exception, url: URL) -> ModelError:
 
 
 async def explained(failure: ModelError, error: Exception, url: URL) -> ModelError:
-    """Return the error for a connection to `url` that was not opened in time, which may be for want of TLS.
+    """Return the error for a connection to `url` that was not opened in time; the cause may be TLS.
 
-    A port that accepts and says nothing is up, but speaks no TLS: trying again would not help.
+    A port that accepts connections and sends nothing is up, but speaks no TLS: trying again would not help.
     """
     if url.scheme != "https" or not isinstance(error, aiohttp.ConnectionTimeoutError):
         return failure

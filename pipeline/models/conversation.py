@@ -69,7 +69,7 @@ def without_oldest(context: Sequence[str], said: str) -> tuple[str, ...] | None:
             filled += len(candidates[-1 - kept])
             kept += 1
     while kept > 1 and not candidates[-kept].startswith(HUMAN_PREFIX):
-        kept -= 1  # an answer whose question is left out says little
+        kept -= 1  # an answer is of little use without its question
     return tuple(candidates[-kept:])
 
 

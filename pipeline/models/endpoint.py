@@ -63,7 +63,7 @@ class Reader(Protocol):
         """
 
     def done(self) -> None:
-        """Note that the stream is done: its end has come, or we want no more of it."""
+        """Note that the stream is done: its end has come, or the rest is not needed."""
 
     def check(self, *, empty: bool) -> None:
         """Check that what came is an answer, after the last payload; `empty` when there was no text.
@@ -73,7 +73,7 @@ class Reader(Protocol):
         """
 
     def hint(self, status: int, said: str) -> str:
-        """Return what to look at when a request is refused with `status` and a body of `said`."""
+        """Return the setting to look at when a request is refused with `status` and a body of `said`."""
 
 
 class Endpoint:

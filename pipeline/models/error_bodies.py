@@ -11,7 +11,7 @@ from typing import Any, Final, TypeGuard
 import orjson
 
 # Codes and types of errors, in snake case, as the statuses that they stand for. Servers send them where an
-# error has no status of its own (within a stream), or beside one that says less.
+# error has no status of its own (within a stream), or beside one that is less precise.
 _STATUS_OF_CODE: Final = {
     **dict.fromkeys(
         (
@@ -134,7 +134,7 @@ def server_message(body: object) -> str:
 
 
 def whole_text(body: object) -> str:
-    """Return all that an error's body says, after its message, without what it quotes of the request."""
+    """Return an error's message and its whole body, except for the parts of the request that it quotes."""
     message = server_message(body)
     if isinstance(body, str):
         return message

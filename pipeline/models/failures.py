@@ -18,7 +18,7 @@ from pipeline.models.server_text import clean_server_text
 # server that never ends fills our memory.
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 
-# What a status means: the code, whether the same request may succeed later, and the words for the user.
+# The meaning of a status: the code, whether the same request may succeed later, and the words for the user.
 _BY_STATUS: dict[int, tuple[ModelErrorCode, bool, str]] = {
     401: (ModelErrorCode.UNAUTHORIZED, False, "The model server does not accept this service's access token"),
     402: (ModelErrorCode.PAYMENT_REQUIRED, False, "The credit for the model is used up"),
@@ -47,7 +47,7 @@ _LOADING = re.compile(
 def bad_response(
     detail: str, *, retryable: bool = False, status: int | None = None, report: str = ""
 ) -> ModelError:
-    """Return the error for a response that holds no answer in any shape we know."""
+    """Return the error for a response that holds no answer in any known shape."""
     return ModelError(ModelErrorCode.BAD_RESPONSE, detail, retryable, status, report=report)
 
 
@@ -89,7 +89,7 @@ def error_of(
     """Return the error that a response stands for.
 
     Args:
-        meaning: the status that tells the cause; `status` is the one that the response had.
+        meaning: the status that stands for the cause; `status` is the one that the response had.
         body: the response's body, or an event's payload: decoded JSON or text.
         retry_after: the header of that name.
         secret: the token of the request, which must not appear in the report.
@@ -129,7 +129,7 @@ def _refusal(meaning: int, said: str) -> MessageRefusal | None:
 
 
 def meaning_of(status: int, body: object) -> int:
-    """Return the status that tells the cause of a refusal: a code in its body may tell more than its own."""
+    """Return the status that stands for the cause of a refusal; a code in its body may be more precise."""
     inside = status_inside(body, status)
     if status < 400 or inside < 400:
         return status

@@ -21,7 +21,7 @@ class GenerationReader:
     """Reads the events of a generation, or a whole one; see `endpoint.Reader`.
 
     Args:
-        prompt: what servers that do not know `return_full_text` send again, before the answer.
+        prompt: sent again before the answer by servers that ignore `return_full_text`.
         url: the address of the server, for the hint of a refusal.
     """
 
@@ -86,7 +86,7 @@ class GenerationReader:
         shown = text if isinstance(text, str) else ""
         if shown and token.get("special"):
             # Special tokens, such as the one that ends the text, are not for people. Those around thoughts
-            # are needed to tell them from the answer.
+            # are needed to separate them from the answer.
             mark = shown.strip().lower()
             self._sections = self._sections or mark in ("<|channel|>", "<|start|>")
             shown = shown if self._sections or mark in MARKERS else ""

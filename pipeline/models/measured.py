@@ -44,12 +44,12 @@ class MeasuredModel:
 
     @property
     def name(self) -> str:
-        """What to call it in logs and in the UI."""
+        """The name for logs, metrics and the UI."""
         return self._model.name
 
     @property
     def kind(self) -> str:
-        """The value of MODEL_KIND that chooses it."""
+        """The value of MODEL_KIND that selects it."""
         return self._model.kind
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:

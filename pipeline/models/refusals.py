@@ -27,7 +27,7 @@ _EXCESS = (
 _TOO_LONG = re.compile(
     rf"\b{_SUBJECT}\b.{{0,120}}?{_EXCESS}|{_EXCESS}.{{0,120}}?\b{_SUBJECT}\b", re.IGNORECASE
 )
-# What also speaks of tokens that exceed a limit: rates and money, and a parameter's own bound.
+# Other refusals that mention tokens and a limit: rates and money.
 _NOT_TOO_LONG = re.compile(
     r"rate[ _-]?limit|per (?:minute|day|hour|second)|\b[tr]p[md]\b|quota|billing|credit|api[ _-]?key"
     r"|token.{0,20}expired",
@@ -88,7 +88,7 @@ class Sizes(NamedTuple):
 
 
 def is_too_long(said: str) -> bool:
-    """Return whether a refusal says that the request does not fit the model's context."""
+    """Return whether a request was refused because it does not fit the model's context."""
     if _TOO_LONG_CODES.search(said):
         return True
     return bool(_TOO_LONG.search(said)) and not _NOT_TOO_LONG.search(said)
@@ -143,15 +143,15 @@ def _number(pattern: re.Pattern[str], text: str) -> int | None:
 
 
 def refuses_system_role(said: str) -> bool:
-    """Return whether a refusal says that the chat template takes no system message."""
+    """Return whether a request was refused because the chat template has no system role."""
     return bool(_NO_SYSTEM_ROLE.search(said))
 
 
 def refuses_parameter(said: str, name: str) -> bool:
-    """Return whether a refusal says that a parameter of the request is not taken, or not with its value."""
+    """Return whether a request was refused because of a parameter, its name or its value."""
     return bool(re.search(rf"\b{re.escape(name)}\b", said)) and bool(_REFUSED_PARAMETER.search(said))
 
 
 def is_filtered(said: str) -> bool:
-    """Return whether a refusal says that a content filter holds the message back."""
+    """Return whether a request was refused by a content filter."""
     return bool(_FILTERED.search(said))

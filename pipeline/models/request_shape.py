@@ -1,8 +1,8 @@
-"""What a chat completions server takes: learned from its refusals, one resend each, and remembered.
+"""The parameters that a chat completions server takes: learned from its refusals, one resend each.
 
 `max_tokens` is `max_completion_tokens` for newer models, `stream_options` is not known to older servers, and
-some chat templates have no system role. Nothing of this can be asked in advance, so the usual shape is tried,
-and the refusal decides on the next one.
+some chat templates have no system role. No server lists this, so the usual shape is tried first, and the
+refusal decides on the next one.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ShapeMemory:
         """Wait, for a moment at most, while another request finds out; `leave` must follow.
 
         Args:
-            request: tells one caller from another.
+            request: identifies the caller.
         """
         if self._known:
             return

@@ -23,14 +23,14 @@ from pipeline.models.sse import Event, EventParser
 # after it; a server that holds it open costs the person who waits no longer than this.
 END_TIMEOUT = 0.2
 
-# How a stream of events may begin, against a document; what a server says of its body is often wrong.
+# The beginnings of a stream of events, against a document; the Content-Type is often wrong.
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":")
 _LONGEST_FIELD = max(map(len, _FIELDS))
 # Bytes of white space before a body that is still looked at.
 _MAX_BLANK_BYTES = 4096
 
 _DONE_WORDS = frozenset({b"[DONE]", b"DONE", b'"[DONE]"', b"'[DONE]'"})
-# What servers and proxies send so that no time-out closes the connection; as an event's name or as its data.
+# Keep-alives of servers and proxies, as an event's name or as its data.
 _ALIVE = re.compile(
     rb":?\s*(?:\[?(?:keep[-_ ]?alive|ping|pong|heartbeat|processing|waiting|noop)\b[\s\].:!-]*"
     rb"(?:\d[\d.:TZ+-]*)?)?",

@@ -33,7 +33,7 @@ _UNAVAILABLE = "The model server has failed several times in a row, so it gets n
 # Longer: the person waits on after it is ready. Shorter: the waiting turns of a busy service slow its start.
 _LOADING_PAUSE = 2.0
 
-# These failures show that the server is dead, whoever asks; one that refuses with a reason, or that loads
+# These failures show that the server is dead, for every turn; one that refuses with a reason, or that loads
 # its model, is alive.
 _DEAD = frozenset({ModelErrorCode.UNREACHABLE, ModelErrorCode.TIMEOUT, ModelErrorCode.LOADING})
 

@@ -101,6 +101,14 @@ async def test_a_reason_is_remembered_while_reading_goes_on(question: ModelReque
     assert heard.error.code == "model_rejected"
 
 
+async def test_the_error_of_a_choice_is_in_the_log(question: ModelRequest) -> None:
+    choice = b'{"delta": {}, "finish_reason": "error", "error": {"code": 502, "message": "upstream died"}}'
+    heard = await chat(question, chunk(content="Hel"), b'data: {"choices": [' + choice + b"]}\n\n", DONE)
+    assert heard.error is not None
+    assert (heard.text, heard.error.code) == ("Hel", "model_error")
+    assert "upstream died" in heard.error.log_line
+
+
 async def test_text_after_the_whole_text_of_a_generation_is_read(question: ModelRequest) -> None:
     steps = (generated("Hello", "Hello"), generated(" you", "Hello you"))
     assert (await generate(question, *steps)).text == "Hello you"
