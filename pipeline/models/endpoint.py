@@ -157,7 +157,12 @@ class Endpoint:
                 yield part
             if reader.usage is not None:
                 yield reader.usage
-            reader.check(empty=answer.empty)
+            try:
+                reader.check(empty=answer.empty)
+            except ModelError as exc:
+                if ignored := body.ignored:
+                    exc.report = exc.report or f"the stream held: {ignored}"
+                raise
         finally:
             silence.close()
             if response is not None:

@@ -26,6 +26,8 @@ class GenerationReader:
     """
 
     thought = ""
+    #: Servers of this protocol count the generated tokens, most of them not the prompt's.
+    usage: Usage | None = None
 
     def __init__(self, prompt: str = "", url: URL | None = None) -> None:
         self.alive = False
@@ -33,7 +35,6 @@ class GenerationReader:
         self.contradicted = False
         self.ended = False
         self.cut_short = False
-        self.usage: Usage | None = None
         self._prompt = prompt
         self._url = url
         self._known = False
@@ -49,7 +50,7 @@ class GenerationReader:
             case {"token": {**token}, **rest} | [{"token": {**token}, **rest}]:
                 return self._without_prompt(self._read_event(token, rest))
             case {"generated_text": str(text), **rest} | [{"generated_text": str(text), **rest}, *_]:
-                self._count(rest)
+                self._note_reason(rest)
                 return self._without_prompt(self._rest(text), last=True)
             case {"choices": _}:
                 raise bad_response(f"The model server's response has no generated_text{_OTHER_KIND}")
@@ -93,7 +94,7 @@ class GenerationReader:
         self._shown.append(shown)
         if shown:
             self.contradicted = self.contradicted or self.complete
-        self._count(event)
+        self._note_reason(event)
         match event:
             case {"generated_text": str(whole)}:
                 return shown + self._rest(whole)
@@ -101,14 +102,11 @@ class GenerationReader:
                 self.complete = True
         return shown
 
-    def _count(self, event: dict[Any, Any]) -> None:
-        """Take the tokens used, and the reason for the end, from the details that come last."""
+    def _note_reason(self, event: dict[Any, Any]) -> None:
+        """Take the reason for the end from the details that come last."""
         match event.get("details"):
-            case {"finish_reason": str(reason), **details}:
+            case {"finish_reason": str(reason)}:
                 self.cut_short = reason == "length"
-                match details:
-                    case {"input_length": int(sent), "generated_tokens": int(received)}:
-                        self.usage = Usage(sent, received)
 
     def _rest(self, whole: str) -> str:
         """Return what the whole text at the end has beyond the tokens; mostly nothing."""

@@ -101,6 +101,11 @@ class ResponseBody:
             events += [*whole, *([last] if last is not None and _is_whole(last) else [])]
         return map(self._value, events)
 
+    @property
+    def ignored(self) -> str:
+        """The beginning of what was no event in a stream, for the log; mostly empty."""
+        return evidence(self._parser.ignored, secret=self._secret) if self._parser else ""
+
     async def whole(self) -> bytes:
         """Return the rest of the body at once.
 

@@ -5,7 +5,8 @@
        └── fails otherwise ──▶ ModelError
 
 A breaker that is open when a turn begins ends it at once; one that opens later counts as a failed attempt. A
-server that loads its model uses up no attempts: the turn waits for it until the deadline.
+server that loads its model uses up no attempts: the turn waits for it until the deadline, unless only one
+call is allowed.
 
 How long one call may be silent is its client's part (`silence.Patience`).
 """
@@ -115,7 +116,7 @@ class PersistentModel:
                     failure = exc
             if shown:
                 raise _broken_off(failure) from failure
-            if failure.loading:
+            if failure.loading and self._persistence.attempts > 1:
                 loading += 1
                 pause = self._persistence.pause_while_loading(loading, failure.retry_after)
             else:

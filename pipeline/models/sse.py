@@ -15,6 +15,10 @@ from typing import NamedTuple
 
 from pipeline.models.failures import MAX_RESPONSE_BYTES, endless
 
+# Fields, and comments, that need not be read.
+_OTHER_FIELDS = (b"", b"id", b"retry")
+_MAX_IGNORED = 200
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -46,6 +50,8 @@ class EventParser:
         self._size = 0
         self._after_cr = False
         self._at_start = True
+        #: The beginning of lines that belong to no event, such as a proxy's page in the stream.
+        self.ignored = b""
 
     def feed(self, piece: bytes) -> list[Event]:
         """Return the events that `piece` completes.
@@ -119,6 +125,8 @@ class EventParser:
         elif field == b"error":
             self._name = "error"
             self._add(value)
+        elif field not in _OTHER_FIELDS and len(self.ignored) < _MAX_IGNORED:
+            self.ignored += line[:_MAX_IGNORED] + b" "
 
     def _add(self, value: bytes) -> None:
         self._size += len(value) + 1

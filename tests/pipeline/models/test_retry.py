@@ -107,19 +107,25 @@ async def test_a_model_that_loads_is_waited_for_whatever_the_number_of_attempts(
     loading: list[list[AnswerPart | ModelError | float]] = [[LOADING]] * 20
     script = Script(*loading, ["Hi"])
     breaker = Breaker(threshold=2, pause=30.0)
-    quick = Persistence(attempts=1, deadline=20.0, pause=0.002)
+    quick = Persistence(attempts=2, deadline=20.0, pause=0.002)
     assert await whole_answer(PersistentModel(script, quick, breaker), question) == "Hi"
     assert (script.asked, breaker.state) == (21, State.CLOSED)
 
 
 async def test_a_model_that_never_loads_is_told_at_the_deadline(question: ModelRequest) -> None:
     script = Script([LOADING])
-    quick = Persistence(attempts=1, deadline=0.5, pause=0.01)
+    quick = Persistence(attempts=2, deadline=0.5, pause=0.01)
     started = asyncio.get_running_loop().time()
     error, _ = await failure_of(PersistentModel(script, quick), question)
     assert error.code == "model_loading"
     assert asyncio.get_running_loop().time() - started <= 2
     assert script.asked > 3
+
+
+async def test_one_attempt_is_one_call_whatever_the_server_says(question: ModelRequest) -> None:
+    script = Script([LOADING], ["Hi"])
+    error, _ = await failure_of(PersistentModel(script, Persistence(1, deadline=5.0)), question)
+    assert (error.code, script.asked) == ("model_loading", 1)
 
 
 async def test_a_server_that_is_away_uses_up_the_attempts(question: ModelRequest) -> None:

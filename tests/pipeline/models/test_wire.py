@@ -161,6 +161,16 @@ async def test_what_is_neither_json_nor_a_sign_ends_the_answer_and_is_shown_in_t
     assert noise[6:-2].decode() not in heard.error.detail
 
 
+@pytest.mark.parametrize("text", [b"<html>502 Bad Gateway</html>\n", b"Internal Server Error"])
+async def test_text_between_events_is_shown_in_the_log_when_the_answer_breaks_off(
+    question: ModelRequest, text: bytes
+) -> None:
+    heard = await chat(question, chunk(content="Hello"), text)
+    assert heard.error is not None
+    assert (heard.text, heard.error.code) == ("Hello", "model_unreachable")
+    assert text.decode().strip() in heard.error.log_line
+
+
 @pytest.mark.parametrize(
     ("event", "code"),
     [
