@@ -15,7 +15,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from prometheus_client.metrics_core import Metric
 
 from pipeline.errors import ModelError
-from pipeline.models.base import AnswerPart, ChatModel, ModelRequest, Usage
+from pipeline.models.base import AnswerPart, ChatModel, ModelRequest, Thought, Usage
 from pipeline.models.token_counts import TokenCounts, token_usage
 from pipeline.telemetry import tracing
 from pipeline.telemetry.histogram import GEN_AI_BOUNDS, Histogram
@@ -65,8 +65,9 @@ class MeasuredModel:
         try:
             async with aclosing(self._model.stream(request)) as parts:
                 async for part in parts:
-                    if isinstance(part, Usage):
-                        self._count(span, part)
+                    if not isinstance(part, str) and not isinstance(part, Thought):
+                        if isinstance(part, Usage):
+                            self._count(span, part)
                         yield part
                         continue
                     now = time.perf_counter()

@@ -10,7 +10,14 @@ import pytest
 from prometheus_client.metrics_core import Metric
 
 from pipeline.errors import ModelError, ModelErrorCode
-from pipeline.models.base import AnswerPart, ModelRequest, Usage, whole_answer
+from pipeline.models.base import (
+    AnswerPart,
+    ModelRequest,
+    Shortened,
+    Thought,
+    Usage,
+    whole_answer,
+)
 from pipeline.models.measured import MeasuredModel
 from pipeline.telemetry.metrics import exposition
 
@@ -69,9 +76,12 @@ async def test_an_answer_is_passed_on_piece_by_piece_and_each_is_a_sign_of_life(
 
 
 async def test_the_tokens_of_a_call_are_counted_by_kind() -> None:
-    model = MeasuredModel(Pieces("Hi", Usage(30, 500)), lambda: None)
+    signs: list[None] = []
+    parts: list[AnswerPart] = [Shortened(1), Thought("Hm."), "Hi", Usage(30, 500)]
+    model = MeasuredModel(Pieces(*parts), lambda: signs.append(None))
     async with aclosing(model.stream(REQUEST)) as answer:
-        assert [part async for part in answer] == ["Hi", Usage(30, 500)]
+        assert [part async for part in answer] == parts
+    assert len(signs) == 2
     samples = [sample for metric in model.figures() for sample in metric.samples]
     counted = {
         sample.labels["gen_ai_token_type"]: sample.value
