@@ -1,0 +1,126 @@
+import { describe, expect, it } from "vitest";
+import { readBlock } from "./blocks";
+import type { Block } from "./nodes";
+import { Reading } from "./reading";
+
+const SIZE = 64 * 1024;
+const LONGEST_MS = 400; // far above what is needed, for a busy machine; without a budget some take minutes
+const filled = (piece: string): string => piece.repeat(Math.ceil(SIZE / piece.length));
+
+/** Read a whole text in one turn. */
+function read(text: string, streaming = false): { blocks: Block[]; raw: string } {
+  const reading = new Reading();
+  reading.update(text, streaming);
+  reading.advance(Infinity);
+  const definitions = reading.definitions();
+  const blocks = reading.blocks.flatMap((block, place) =>
+    readBlock(block, definitions, streaming && place === reading.blocks.length - 1),
+  );
+  return { blocks, raw: reading.blocks.map((block) => block.raw).join("") };
+}
+
+function milliseconds(work: () => void): number {
+  const start = performance.now();
+  work();
+  return performance.now() - start;
+}
+
+const PIECES = [
+  "**a ", "*a ", "_a ", "__a ", "*a _b ", "**a *b ", "a**b", "*_", "***", "~~a ", "~", "[", "![", "[a](", "[a][", "[a]", "[^a]",
+  "](", "]", "[[a](b)", "[a](<b", "[a](b \"", "<", "<a ", "<a b='", "</", "<!--", "<!", "<?", "<![CDATA[", "<https://a", "&", "&a", "&#",
+  "`", "``a`", "`a``", "```\n", "~~~\n", "> ", ">", "> a\n", "> > a\n", "- ", "* ", "+ a\n", "1. ", "1) a\n", "0. a\n\n", "- a\n\n",
+  "- a\n  - b\n", "   - ", "- > ", "> - ", "|", "| a ", "|-", "|a|b|\n", "|a|\n|-|\n", "| a | b |\n|---|---|\n", "|-|\n", "-|\n",
+  "#", "# ", "# a\n", "a\n=\n", "a\n-\n", "a\n", "a\n\n", "\n", " ", "\t", "a  \n", "\\", "\\\n", "\\(", "\\)", "\\[", "\\]", "\\(a\\)", "\\[\n",
+  "\\[a\\]\n", "$", "$$", "$$\n", "$a", "$a$ ", "$a$b", "$a $", "\\$", "$$a$$\n", "\\begin{align}\n", "\\begin{align}\na\n\\end{align}\n",
+  "[a]: b\n", "[a]: https://b.c/ 'd\n", "[1]: https://b.c/d\n", "[^1]: a\n", "[^1]:\n", "[1]", "[1][2]", "https://a.b/", "https://a.b ", "https://", "://", "http",
+  "(https://a.b/(", "https://a.b/**", "a@b.c ", "<script>", "<div>\n", "<br>", "</br>", "<p>a</p>\n\n", "  ", "---\n", "***\n", "中**。**", "，", "**。",
+  "\u202e", "\u0300", "\ud83d", "👩‍👩‍👧", "ﷺ", "\0", "x",
+];
+
+describe("a text made to be slow", () => {
+  it.each(PIECES)("is read within a moment: %j", (piece) => {
+    expect(milliseconds(() => read(filled(piece)))).toBeLessThan(LONGEST_MS);
+  });
+
+  it.each(PIECES)("is read within a moment when it ends or goes on: %j", (piece) => {
+    const half = piece.repeat(Math.ceil(SIZE / 2 / piece.length));
+    const closing = [...piece].reverse().join("");
+    expect(milliseconds(() => read(half + closing.repeat(Math.ceil(SIZE / 2 / piece.length))))).toBeLessThan(LONGEST_MS);
+    expect(milliseconds(() => read(`- ${half}`, true))).toBeLessThan(LONGEST_MS);
+  });
+
+  it("nested in steps is read within a moment", () => {
+    for (const step of ["- ", "1. ", "> "]) {
+      const text = Array.from({ length: 360 }, (_, depth) => (step === "> " ? step.repeat(depth) : " ".repeat(depth * step.length) + step) + "a").join("\n");
+      expect(milliseconds(() => read(text)), step).toBeLessThan(LONGEST_MS);
+    }
+  });
+
+  it("loses no word of it", () => {
+    for (const piece of ["> ", "- ", "[", "**a ", "| a ", "<script>", "$a ", "1. > "]) {
+      const text = `first word\n\n${filled(piece)}middle\n\nlast **word**`;
+      const { blocks, raw } = read(text);
+      expect(JSON.stringify(blocks), piece).toContain("middle");
+      expect(blocks.at(-1), piece).toEqual({ kind: "paragraph", children: ["last ", { kind: "strong", children: ["word"] }] });
+      expect(raw.length, piece).toBe(text.length);
+    }
+  });
+
+  it("spoils only its own block", () => {
+    const { blocks } = read(`# a\n\n${">".repeat(2_000)}\n\n- b`);
+    expect(blocks.map(({ kind }) => kind)).toEqual(["heading", "plain", "list"]);
+  });
+
+  it("is plain text where it would make too many elements", () => {
+    expect(read("*a* ".repeat(5_000)).blocks.map(({ kind }) => kind)).toEqual(["plain"]);
+    expect(read("- a\n".repeat(5_000)).blocks.map(({ kind }) => kind)).toEqual(["plain"]);
+  });
+
+  it("of a megabyte is read in turns, and shown whole", () => {
+    const text = "A *line* of text.\n\n".repeat(56_000);
+    const reading = new Reading();
+    let turns = 0;
+    for (reading.update(text, false); !reading.isDone; turns++) {
+      expect(milliseconds(() => reading.advance(performance.now() + 5))).toBeLessThan(LONGEST_MS);
+    }
+    expect(turns).toBeGreaterThan(1);
+    expect(reading.blocks.map(({ raw }) => raw).join("")).toBe(text);
+  });
+});
+
+describe("a text that grows", () => {
+  it("is read again from its last block only", () => {
+    const reading = new Reading();
+    reading.update("# a\n\nb\n\n- c", true);
+    reading.advance(Infinity);
+    const [heading, paragraph] = reading.blocks;
+    reading.update("# a\n\nb\n\n- c\n- d\n\ne", true);
+    reading.advance(Infinity);
+    expect(reading.blocks[0]).toBe(heading);
+    expect(reading.blocks[1]).toBe(paragraph);
+    expect(reading.blocks).toHaveLength(4);
+  });
+
+  it("is at each length what it is when read at once", () => {
+    const text = [
+      "Intro with `code`, **bold** and $x_1$.", "## Head", "- a\n- b\n  1. c\n  2. d\n\n  more\n- e", "> quote\n> - f", "```js\nlet a = 1;\n\n- b\n```",
+      "| a | b |\n|---|---|\n| c | $d$ |", "$$\nx\n\n- y\n$$", "\\[ z \\]", "Setext\n---", "<div>\n*raw*\n</div>", "See [1] and [^n].", "[^n]: note\n\n    more",
+      "[1]: https://a.b/c\n[2]: https://d.e/f 'G'", "    indented\n\n    code", "0. zero\n1. one", "---", "end",
+    ].join("\n\n");
+    const growing = new Reading();
+    for (let length = 0; length <= text.length; length++) {
+      const part = text.slice(0, length);
+      growing.update(part, true);
+      growing.advance(Infinity);
+      const once = new Reading();
+      once.update(part, true);
+      once.advance(Infinity);
+      expect(growing.blocks.map(({ raw, start }) => [raw, start])).toEqual(once.blocks.map(({ raw, start }) => [raw, start]));
+      const blocks = (reading: Reading) => reading.blocks.map((block) => readBlock(block, reading.definitions(), false));
+      expect(blocks(growing), part.slice(-40)).toEqual(blocks(once));
+    }
+    growing.update(text, false);
+    growing.advance(Infinity);
+    expect(growing.blocks.map((block) => readBlock(block, growing.definitions(), false)).flat()).toEqual(read(text).blocks);
+  });
+});

@@ -1,0 +1,182 @@
+/**
+ * The first of two passes over an answer: its top-level blocks, found one after another.
+ *
+ * A reading goes on where the last one stopped. While an answer grows only its last block is read again, because
+ * Markdown never changes a block that another one follows; a long answer is read in several turns.
+ */
+
+import type { Env, StateBlock, Token } from "markdown-it";
+import { Budget, OverBudget } from "./budget";
+import { parser } from "./parser";
+import { tableBegun, withoutLoneMarks } from "./unfinished";
+
+const LONGEST = 256_000; // characters that are read as Markdown; what follows is shown as it is
+const PLAIN_PIECE = 4_096; // characters of plain text that are laid out together
+const MAX_DEFINITIONS = 200;
+
+export type Source = { href: string; title: string; isShown: boolean };
+export type RawBlock = {
+  start: number; // where it begins in the text
+  raw: string;
+  /** Null for text that is shown as it is. */
+  tokens: Token[] | null;
+};
+export type Definitions = { sources: ReadonlyMap<string, Source>; footnotes: ReadonlySet<string> };
+
+type Reference = { href: string; title: string };
+type Found = RawBlock & { end: number; sources: [string, Reference][]; footnotes: string[] };
+
+export class Reading {
+  private text = "";
+  private streaming = false;
+  private found: Found[] = [];
+  /** Where the next block may begin. */
+  private position = 0;
+  private state: StateBlock | null = null;
+  private base = 0; // the place of `state.src` in the text
+
+  get blocks(): readonly RawBlock[] {
+    return this.found;
+  }
+
+  get isDone(): boolean {
+    return this.position >= this.text.length;
+  }
+
+  /** Set the text to be read; blocks stay that the change cannot have touched. */
+  update(text: string, streaming: boolean): void {
+    const normal = text.replace(/\r\n?/g, "\n").replaceAll("\0", "\ufffd");
+    if (normal === this.text && streaming === this.streaming) return;
+    if (normal.startsWith(this.text)) this.position = this.found.pop()?.start ?? 0;
+    else {
+      this.found = [];
+      this.position = 0;
+    }
+    this.text = normal;
+    this.streaming = streaming;
+    this.state = null;
+  }
+
+  /** Read on until the text ends, or `until` (as `performance.now()` counts) is over. */
+  advance(until: number): void {
+    while (!this.isDone) {
+      if (this.position >= LONGEST) this.takePlain(this.text.length);
+      else this.readBlock();
+      if (performance.now() > until) return;
+    }
+    if (this.streaming) this.mendTail();
+  }
+
+  definitions(): Definitions {
+    const sources = new Map<string, Source>();
+    const footnotes = new Set<string>();
+    for (const block of this.found) {
+      if (sources.size + footnotes.size > MAX_DEFINITIONS) break;
+      for (const [label, source] of block.sources) {
+        if (!sources.has(label)) sources.set(label, { ...source, isShown: /^\d+$/.test(label) || !this.mentions(label) });
+      }
+      for (const label of block.footnotes) footnotes.add(label);
+    }
+    return { sources, footnotes };
+  }
+
+  /** Whether a link of the text uses a definition. */
+  private mentions(label: string): boolean {
+    const mention = `[${label.toLowerCase()}]`;
+    const text = this.text.slice(0, LONGEST).toLowerCase();
+    const first = text.indexOf(mention);
+    return text.indexOf(mention, first + 1) >= 0;
+  }
+
+  private readBlock(): void {
+    const state = this.stateAt(this.position);
+    const line = state.skipEmptyLines(state.line);
+    if (line >= state.lineMax) {
+      this.position = this.text.length;
+      return;
+    }
+    const start = this.base + state.bMarks[line]!;
+    const env: Env = { budget: new Budget(Math.min(state.src.length, LONGEST) / 4), streaming: this.streaming, references: {} };
+    state.env = env;
+    state.tokens = [];
+    try {
+      state.line = line;
+      const matched = parser.block.ruler.getRules("").some((rule) => rule(state, line, state.lineMax, false));
+      if (!matched) throw new OverBudget("no rule takes this block");
+    } catch (error) {
+      if (!(error instanceof OverBudget || error instanceof RangeError)) throw error;
+      this.state = null;
+      this.takePlain(this.nextEmptyLine(start));
+      return;
+    }
+    this.position = state.line >= state.lineMax ? this.text.length : this.base + state.bMarks[state.line]!;
+    this.add(start, state.tokens, Object.entries(env.references ?? {}));
+  }
+
+  /** Show the block that is still growing as it will be, and not as a heading or as bare bars for a moment. */
+  private mendTail(): void {
+    const block = this.found.at(-1);
+    if (block === undefined || block.tokens === null || runningTail(block.tokens) === undefined) return;
+    const mended = tableBegun(block.raw) ?? withoutLoneMarks(block.raw);
+    if (mended === block.raw) return;
+    const tokens: Token[] = [];
+    try {
+      parser.block.parse(mended, parser, { budget: new Budget(mended.length), references: {} }, tokens);
+      block.tokens = tokens;
+    } catch (error) {
+      if (!(error instanceof OverBudget || error instanceof RangeError)) throw error;
+    }
+  }
+
+  private add(start: number, tokens: Token[], sources: [string, Reference][]): void {
+    const footnotes = tokens.filter(({ type }) => type === "footnote_open").map(({ meta }) => String(meta?.label));
+    const raw = this.text.slice(start, this.position);
+    this.found.push({ start, end: this.position, raw, tokens, sources, footnotes });
+  }
+
+  /** The parser's state for the text from `position` on; it is kept as long as the text stays the same. */
+  private stateAt(position: number): StateBlock {
+    if (this.state === null) {
+      this.base = position;
+      this.state = new parser.block.State(this.text.slice(position, LONGEST), parser, {}, []);
+    }
+    return this.state;
+  }
+
+  /** Take text as it is, in pieces, so that the browser lays out again only the last one while the text grows. */
+  private takePlain(end: number): void {
+    let start = this.position;
+    while (start < end) {
+      const stop = cut(this.text, start, end);
+      const raw = this.text.slice(start, stop);
+      this.found.push({ start, end: stop, raw, tokens: null, sources: [], footnotes: [] });
+      start = stop;
+    }
+    this.position = end;
+  }
+
+  private nextEmptyLine(start: number): number {
+    const empty = /\n[ \t]*\n/g;
+    empty.lastIndex = start;
+    const found = empty.exec(this.text);
+    return found === null ? this.text.length : found.index + 1;
+  }
+}
+
+/** The running text at the end of a block; undefined when it ends with code, maths or HTML. */
+export function runningTail(tokens: readonly Token[]): Token | undefined {
+  const last = tokens.findLast(({ type, nesting }) => nesting === 0 && type !== "hr");
+  return last?.type === "inline" ? last : undefined;
+}
+
+/** Where a piece of plain text ends: after a line, else after a word, else anywhere. */
+function cut(text: string, start: number, end: number): number {
+  if (end - start <= PLAIN_PIECE) return end;
+  const limit = start + PLAIN_PIECE;
+  const line = text.lastIndexOf("\n", limit - 1);
+  if (line > start) return line + 1;
+  const space = text.lastIndexOf(" ", limit - 1);
+  if (space > start) return space + 1;
+  const low = text.charCodeAt(limit);
+  return low >= 0xdc00 && low <= 0xdfff ? limit - 1 : limit;
+}
