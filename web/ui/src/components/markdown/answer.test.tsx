@@ -60,7 +60,7 @@ describe("Markdown", () => {
 
   it("marks tasks", () => {
     const page = html("- [x] a **b**\n- [ ] c\n- [d] e");
-    expect(page).toContain('<li class="task" dir="auto"><input type="checkbox" disabled="" readOnly="" aria-label="done" checked=""/>a <strong>b</strong></li>');
+    expect(page).toContain('<li class="task" dir="auto"><input type="checkbox" disabled="" readonly="" aria-label="done" checked=""/>a <strong>b</strong></li>');
     expect(page).toContain('aria-label="open"/>c</li>');
     expect(page).toContain("<li dir=\"auto\">[d] e</li>");
   });
