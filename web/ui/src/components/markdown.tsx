@@ -1,6 +1,7 @@
 /** Shows what a model wrote. The parser is a part of its own, which loads beside the page instead of before it. */
 
 import { memo, useEffect, useSyncExternalStore } from "react";
+import { PlainText } from "./plain-text";
 import type { Answer, Props } from "./markdown/answer";
 
 let answer: typeof Answer | null = null;
@@ -27,7 +28,7 @@ load();
 export const Markdown = memo(function Markdown(props: Props) {
   const Loaded = useSyncExternalStore(subscribe, read, read);
   useEffect(load, [props.text]);
-  return Loaded === null ? <p className="plain">{props.text}</p> : <Loaded {...props} />;
+  return Loaded === null ? <PlainText text={props.text} /> : <Loaded {...props} />;
 });
 
 const read = () => answer;

@@ -21,7 +21,11 @@ function subscribe(listener: () => void): () => void {
   return () => listeners.delete(listener);
 }
 
-/** Whether the page is being printed: then everything is drawn, also what lies outside the view. */
+/**
+ * Whether the page is being printed: then everything is drawn, also what lies outside the view.
+ *
+ * A page that a server draws is like a printed one, for no frames follow.
+ */
 export function usePrinting(): boolean {
-  return useSyncExternalStore(subscribe, () => printing, () => false);
+  return useSyncExternalStore(subscribe, () => printing, () => true);
 }

@@ -9,9 +9,11 @@ import workerAddress from "./worker?worker&url";
 
 const LONGEST_MS = { code: 600, formula: 300 };
 const MOST_KEPT = 2_000_000; // characters of jobs whose results are remembered
+const AT_ONCE = 40; // places that show the same result for the first time
 const MAX_CRASHES = 3; // in a row, of workers that did not even begin
 
-type Waiting = { job: Job; key: string; listeners: Set<(drawing: Drawing | null) => void> };
+type Listener = (drawing: Drawing | null) => void;
+type Waiting = { job: Job; key: string; listeners: Set<Listener> };
 
 const results = new Map<string, Drawing | null>();
 let kept = 0;
@@ -25,7 +27,7 @@ let crashes = 0;
 export const drawingOf = (job: Job): Drawing | null | undefined => results.get(keyOf(job));
 
 /** Have a job done; `listener` is called once, unless the function that is returned was called before. */
-export function request(job: Job, listener: (drawing: Drawing | null) => void): () => void {
+export function request(job: Job, listener: Listener): () => void {
   const key = keyOf(job);
   const known = results.get(key);
   if (known !== undefined) {
@@ -86,9 +88,15 @@ function finish(drawing: Drawing | null): void {
   running = null;
   if (entry === null) return;
   remember(entry.key, drawing);
-  for (const listener of entry.listeners) listener(drawing);
+  deliver([...entry.listeners], entry.listeners, drawing);
   if (crashes >= MAX_CRASHES) waiting.clear();
   else next();
+}
+
+/** Show one formula in a thousand places a few at a time. */
+function deliver(left: Listener[], wanted: ReadonlySet<Listener>, drawing: Drawing | null): void {
+  for (const listener of left.splice(0, AT_ONCE)) if (wanted.has(listener)) listener(drawing);
+  if (left.length > 0) setTimeout(() => deliver(left, wanted, drawing));
 }
 
 function remember(key: string, drawing: Drawing | null): void {

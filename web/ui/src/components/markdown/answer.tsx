@@ -4,16 +4,18 @@
  * A long answer is read and drawn in several turns, so that no turn holds up the page.
  */
 
-import { memo, useEffect, useId, useMemo, useReducer, useRef } from "react";
+import { memo, useId, useMemo, useRef } from "react";
 import { readBlock } from "./blocks";
 import { Blocks } from "./draw";
 import { Reading, type Definitions, type RawBlock } from "./reading";
 import { usePrinting } from "../printing";
+import { useTurns } from "../use-turns";
 
 const TURN_MS = 12; // of reading
-const FIRST_TURN = 12_000; // characters drawn at once: more than most answers have
-const TURN = 6_000; // characters drawn with each frame after that
-const SECTION = 2_000; // characters whose blocks are compared as one when React draws again
+// In characters of prose, see `weight` of a block:
+const FIRST_TURN = 12_000; // drawn at once: more than most answers have
+const TURN = 6_000; // drawn with each frame after that
+const SECTION = 2_000; // whose blocks are compared as one when React draws again
 
 const NONE: Definitions = { sources: new Map(), footnotes: new Set() };
 
@@ -26,34 +28,18 @@ export type Props = {
 /** Show a text; blocks that did not change since the last time are not drawn again. */
 export const Answer = memo(function Answer({ text, streaming = false }: Props) {
   const printing = usePrinting();
-  const reading = useRef<Reading>();
-  reading.current ??= new Reading();
-  const drawn = useRef(FIRST_TURN);
-  const [, drawMore] = useReducer((turn: number) => turn + 1, 0);
-
-  reading.current.update(text, streaming);
-  reading.current.advance(printing ? Infinity : performance.now() + TURN_MS);
-  const { blocks, isDone } = reading.current;
-  const definitions = useStable(reading.current.definitions());
-  const sections = useSections(blocks);
-  const end = blocks.at(-1)?.start ?? 0;
-  // An answer that grows is shown up to its end once it has been.
-  if (streaming && isDone && end - drawn.current < TURN) drawn.current = Math.max(drawn.current, end + 1);
-  const limit = printing ? Infinity : drawn.current;
-  const isWaiting = !isDone || end >= limit;
-
-  useEffect(() => {
-    if (!isWaiting) return;
-    const frame = requestAnimationFrame(() => {
-      drawn.current += TURN;
-      drawMore();
-    });
-    return () => cancelAnimationFrame(frame);
-  });
-
+  const kept = useRef<Reading>();
+  kept.current ??= new Reading();
+  const reading = kept.current;
+  reading.update(text, streaming);
+  reading.advance(printing ? Infinity : performance.now() + TURN_MS);
+  const definitions = useStable(reading.definitions());
+  const sections = useSections(reading.blocks);
+  const end = reading.blocks.at(-1)?.weight ?? 0;
+  const limit = useTurns(FIRST_TURN, TURN, (drawn) => reading.isDone && end < drawn);
   const scope = useId();
   return sections.map((section, place) =>
-    section[0]!.start < limit ? (
+    section[0]!.weight < limit ? (
       <Section
         key={place}
         blocks={section}
@@ -96,7 +82,7 @@ function useSections(blocks: readonly RawBlock[]): RawBlock[][] {
   const sections: RawBlock[][] = [];
   for (const block of blocks) {
     const last = sections.at(-1);
-    if (last !== undefined && block.start - last[0]!.start < SECTION) last.push(block);
+    if (last !== undefined && block.weight - last[0]!.weight < SECTION) last.push(block);
     else sections.push([block]);
   }
   return sections;

@@ -1,7 +1,7 @@
 /** The second of two passes: what is inside one top-level block, as a tree that React can draw. */
 
 import type { Env, Token } from "markdown-it";
-import { Budget, OverBudget } from "./budget";
+import { Budget, MAX_PARAGRAPH, OverBudget } from "./budget";
 import { directionOf } from "./direction";
 import { Elements, inlinesOf } from "./inlines";
 import type { Block, Inline, ListItem } from "./nodes";
@@ -114,6 +114,7 @@ class Builder {
 
   private running(token: Token): Inline[] {
     const content = token.content.slice(this.boxes.get(token) ?? 0);
+    if (content.length > MAX_PARAGRAPH) throw new OverBudget("too long a paragraph to lay out at once");
     const text = token === this.last ? closed(content) : content;
     const tokens: Token[] = [];
     this.env.tail = token === this.last ? text : null;

@@ -22,10 +22,12 @@ function read(text: string, streaming = false): { blocks: Block[]; raw: string }
 /** Without the empty lines between blocks, which are in none of them. */
 const dense = (text: string): string => text.replace(/\s+/g, "");
 
+/** The processor's time: that of the clock says how busy the machine is. */
 function milliseconds(work: () => void): number {
-  const start = performance.now();
+  const start = process.cpuUsage();
   work();
-  return performance.now() - start;
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / 1_000;
 }
 
 const PIECES = [
@@ -75,8 +77,10 @@ describe("a text made to be slow", () => {
   });
 
   it("is plain text where it would make too many elements", () => {
+    expect(read("*a* ".repeat(1_900)).blocks.map(({ kind }) => kind)).toEqual(["paragraph"]);
+    expect(read("*a*".repeat(2_600) + " ").blocks.map(({ kind }) => kind)).toEqual(["paragraph"]);
     expect(read("*a* ".repeat(5_000)).blocks.map(({ kind }) => kind)).toEqual(["plain"]);
-    expect(read("- a\n".repeat(5_000)).blocks.map(({ kind }) => kind)).toEqual(["plain"]);
+    expect(new Set(read("- a\n".repeat(5_000)).blocks.map(({ kind }) => kind))).toEqual(new Set(["plain"]));
   });
 
   it("of a megabyte is read in turns, and shown whole", () => {

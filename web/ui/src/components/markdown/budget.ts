@@ -14,6 +14,8 @@ const STEPS_BETWEEN_LOOKS_AT_THE_CLOCK = 64;
 export const MAX_DEPTH = 24;
 /** Elements of one block: beyond, laying it out would hold up the page. */
 export const MAX_ELEMENTS = 3_000;
+/** Characters of running text that the browser lays out as one. */
+export const MAX_PARAGRAPH = 8_000;
 
 export class OverBudget extends Error {}
 

@@ -3,6 +3,7 @@
 import { Fragment, type ReactNode } from "react";
 import { CodeBlock } from "../code-block";
 import { Formula } from "../formula";
+import { PlainText } from "../plain-text";
 import { safeAddress } from "./links";
 import type { Block, Inline, ListItem } from "./nodes";
 
@@ -55,7 +56,7 @@ function drawBlock(block: Block, scope: string): ReactNode {
     case "rule":
       return <hr />;
     case "plain":
-      return <p className="plain">{block.text}</p>;
+      return <PlainText text={block.text} />;
   }
 }
 

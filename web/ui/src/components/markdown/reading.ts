@@ -6,17 +6,23 @@
  */
 
 import type { Env, StateBlock, Token } from "markdown-it";
+import { piecesOf } from "../plain-text";
 import { Budget, OverBudget } from "./budget";
 import { parser } from "./parser";
 import { tableBegun, withoutLoneMarks } from "./unfinished";
 
 const LONGEST = 256_000; // characters that are read as Markdown; what follows is shown as it is
-const PLAIN_PIECE = 4_096; // characters of plain text that are laid out together
+const HEAVIEST = 400_000; // weight of an answer, of which the rest is shown as it is: two thousand formulas
+// Thousands of accents on one letter take seconds to lay out and cover the page; no language has more than six.
+const HEAP_OF_MARKS = /(\p{M}{12})(?=\p{M})/gu;
+const WEIGHT_OF_BLOCK = 20;
+const WEIGHT_OF_DOLLAR = 75; // a formula has two, and makes a dozen elements
 const MAX_DEFINITIONS = 200;
 
 export type Source = { href: string; title: string; isShown: boolean };
 export type RawBlock = {
   start: number; // where it begins in the text
+  weight: number; // what the blocks before it cost to draw
   raw: string;
   /** Null for text that is shown as it is. */
   tokens: Token[] | null;
@@ -24,7 +30,7 @@ export type RawBlock = {
 export type Definitions = { sources: ReadonlyMap<string, Source>; footnotes: ReadonlySet<string> };
 
 type Reference = { href: string; title: string };
-type Found = RawBlock & { end: number; sources: [string, Reference][]; footnotes: string[] };
+type Found = RawBlock & { sources: [string, Reference][]; footnotes: string[] };
 
 export class Reading {
   private text = "";
@@ -43,9 +49,15 @@ export class Reading {
     return this.position >= this.text.length;
   }
 
+  /** What all blocks together cost to draw. */
+  private get weight(): number {
+    const last = this.found.at(-1);
+    return last === undefined ? 0 : last.weight + weightOf(last);
+  }
+
   /** Set the text to be read; blocks stay that the change cannot have touched. */
   update(text: string, streaming: boolean): void {
-    const normal = text.replace(/\r\n?/g, "\n").replaceAll("\0", "\ufffd");
+    const normal = text.replace(/\r\n?/g, "\n").replaceAll("\0", "\ufffd").replace(HEAP_OF_MARKS, "$1\u200b");
     if (normal === this.text && streaming === this.streaming) return;
     if (normal.startsWith(this.text)) this.position = this.found.pop()?.start ?? 0;
     else {
@@ -60,7 +72,7 @@ export class Reading {
   /** Read on until the text ends, or `until` (as `performance.now()` counts) is over. */
   advance(until: number): void {
     while (!this.isDone) {
-      if (this.position >= LONGEST) this.takePlain(this.text.length);
+      if (this.position >= LONGEST || this.weight >= HEAVIEST) this.takePlain(this.text.length);
       else this.readBlock();
       if (performance.now() > until) return;
     }
@@ -130,8 +142,11 @@ export class Reading {
 
   private add(start: number, tokens: Token[], sources: [string, Reference][]): void {
     const footnotes = tokens.filter(({ type }) => type === "footnote_open").map(({ meta }) => String(meta?.label));
-    const raw = this.text.slice(start, this.position);
-    this.found.push({ start, end: this.position, raw, tokens, sources, footnotes });
+    this.push(start, this.text.slice(start, this.position), tokens, sources, footnotes);
+  }
+
+  private push(start: number, raw: string, tokens: Token[] | null, sources: [string, Reference][], footnotes: string[]): void {
+    this.found.push({ start, weight: this.weight, raw, tokens, sources, footnotes });
   }
 
   /** The parser's state for the text from `position` on; it is kept as long as the text stays the same. */
@@ -145,14 +160,10 @@ export class Reading {
 
   /** Take text as it is, in pieces, so that the browser lays out again only the last one while the text grows. */
   private takePlain(end: number): void {
-    let start = this.position;
-    while (start < end) {
-      const stop = cut(this.text, start, end);
-      const raw = this.text.slice(start, stop);
-      this.found.push({ start, end: stop, raw, tokens: null, sources: [], footnotes: [] });
-      start = stop;
+    for (const raw of piecesOf(this.text.slice(this.position, end))) {
+      this.push(this.position, raw, null, [], []);
+      this.position += raw.length;
     }
-    this.position = end;
   }
 
   private nextEmptyLine(start: number): number {
@@ -163,20 +174,14 @@ export class Reading {
   }
 }
 
+/** What a block costs to draw: about one for a character of prose. */
+function weightOf({ raw, tokens }: RawBlock): number {
+  if (tokens === null) return WEIGHT_OF_BLOCK + raw.length;
+  return WEIGHT_OF_BLOCK + raw.length + WEIGHT_OF_DOLLAR * (raw.split("$").length - 1) + 2 * WEIGHT_OF_DOLLAR * (raw.split(/\\[([]/).length - 1);
+}
+
 /** The running text at the end of a block; undefined when it ends with code, maths or HTML. */
 export function runningTail(tokens: readonly Token[]): Token | undefined {
   const last = tokens.findLast(({ type, nesting }) => nesting === 0 && type !== "hr");
   return last?.type === "inline" ? last : undefined;
-}
-
-/** Where a piece of plain text ends: after a line, else after a word, else anywhere. */
-function cut(text: string, start: number, end: number): number {
-  if (end - start <= PLAIN_PIECE) return end;
-  const limit = start + PLAIN_PIECE;
-  const line = text.lastIndexOf("\n", limit - 1);
-  if (line > start) return line + 1;
-  const space = text.lastIndexOf(" ", limit - 1);
-  if (space > start) return space + 1;
-  const low = text.charCodeAt(limit);
-  return low >= 0xdc00 && low <= 0xdfff ? limit - 1 : limit;
 }
