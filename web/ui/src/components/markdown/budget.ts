@@ -7,7 +7,7 @@
 
 const STEPS = 5_000; // for any block; a paragraph of real prose takes a tenth of its length
 const STEPS_PER_CHARACTER = 12;
-const LONGEST_MS = 80;
+const LONGEST_MS = 120;
 const STEPS_BETWEEN_LOOKS_AT_THE_CLOCK = 64;
 
 /** Blocks within blocks, and emphasis within emphasis. A real answer has four. */

@@ -6,7 +6,7 @@ import { MAX_DEPTH, OverBudget } from "./budget";
 import { footnoteRules } from "./footnotes";
 import { linkRules } from "./links";
 import { mathRules } from "./maths";
-import { budgetOf } from "./parser-env";
+import { budgetOf, lineReached } from "./parser-env";
 
 /** HTML is recognised so that it can be shown as the text it is; markdown-it's renderer is not used. */
 export const parser = new createParser({ html: true, breaks: true, maxNesting: 100 })
@@ -28,8 +28,9 @@ function budgetRules(md: MarkdownIt): void {
   };
 }
 
-function countBlock(state: StateBlock): boolean {
+function countBlock(state: StateBlock, line: number): boolean {
   budgetOf(state.env).spend();
+  state.env.reached = Math.max(lineReached(state.env), line);
   // markdown-it would drop what lies deeper than `maxNesting`.
   if (state.level > 2 * MAX_DEPTH) throw new OverBudget("too deep");
   return false;

@@ -9,9 +9,11 @@ import type { Env, StateBlock, Token } from "markdown-it";
 import { piecesOf } from "../plain-text";
 import { Budget, OverBudget } from "./budget";
 import { parser } from "./parser";
+import { lineReached } from "./parser-env";
 import { tableBegun, withoutLoneMarks } from "./unfinished";
 
 const LONGEST = 256_000; // characters that are read as Markdown; what follows is shown as it is
+const MOST_DOLLARS = 500; // of one block: it draws no more formulas
 const HEAVIEST = 400_000; // weight of an answer, of which the rest is shown as it is: two thousand formulas
 // Thousands of accents on one letter take seconds to lay out and cover the page; no language has more than six.
 const HEAP_OF_MARKS = /(\p{M}{12})(?=\p{M})/gu;
@@ -117,8 +119,11 @@ export class Reading {
       if (!matched) throw new OverBudget("no rule takes this block");
     } catch (error) {
       if (!(error instanceof OverBudget || error instanceof RangeError)) throw error;
+      // Not read a second time: what was paid for is text, up to the next empty line.
+      const reached = this.base + state.bMarks[Math.max(line, lineReached(env))]!;
       this.state = null;
-      this.takePlain(this.nextEmptyLine(start));
+      this.position = start;
+      this.takePlain(this.nextEmptyLine(reached));
       return;
     }
     this.position = state.line >= state.lineMax ? this.text.length : this.base + state.bMarks[state.line]!;
@@ -177,7 +182,8 @@ export class Reading {
 /** What a block costs to draw: about one for a character of prose. */
 function weightOf({ raw, tokens }: RawBlock): number {
   if (tokens === null) return WEIGHT_OF_BLOCK + raw.length;
-  return WEIGHT_OF_BLOCK + raw.length + WEIGHT_OF_DOLLAR * (raw.split("$").length - 1) + 2 * WEIGHT_OF_DOLLAR * (raw.split(/\\[([]/).length - 1);
+  const dollars = raw.split("$").length - 1 + 2 * (raw.split(/\\[([]/).length - 1);
+  return WEIGHT_OF_BLOCK + raw.length + WEIGHT_OF_DOLLAR * Math.min(dollars, MOST_DOLLARS);
 }
 
 /** The running text at the end of a block; undefined when it ends with code, maths or HTML. */
