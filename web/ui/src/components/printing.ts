@@ -11,7 +11,32 @@ function set(value: boolean): void {
   flushSync(() => listeners.forEach((listener) => listener()));
 }
 
+const preparations = new Set<() => Promise<unknown>>();
+const LONGEST_MS = 3_000; // that a print waits for what the worker has to draw
+
+/** Have something done before the page is printed; the browser's own menu does not wait for it. */
+export function prepareForPrint(prepare: () => Promise<unknown>): void {
+  preparations.add(prepare);
+}
+
+async function print(): Promise<void> {
+  set(true);
+  await pause(0);
+  const prepared = Promise.all([...preparations].map((prepare) => prepare())).then(() => document.fonts.ready);
+  await Promise.race([prepared, pause(LONGEST_MS)]);
+  window.print();
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+function onKeyDown(event: KeyboardEvent): void {
+  if (event.key.toLowerCase() !== "p" || !(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  if (!printing) void print();
+}
+
 if (typeof window !== "undefined") {
+  window.addEventListener("keydown", onKeyDown);
   window.addEventListener("beforeprint", () => set(true));
   window.addEventListener("afterprint", () => set(false));
 }

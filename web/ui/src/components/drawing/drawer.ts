@@ -4,6 +4,7 @@
  * A job that takes too long ends with its worker; its text stays as it is, and the next job gets a new worker.
  */
 
+import { prepareForPrint } from "../printing";
 import { keyOf, type Drawing, type Job, type Reply } from "./jobs";
 import workerAddress from "./worker?worker&url";
 
@@ -15,6 +16,7 @@ const MAX_CRASHES = 3; // in a row, of workers that did not even begin
 type Listener = (drawing: Drawing | null) => void;
 type Waiting = { job: Job; key: string; listeners: Set<Listener> };
 
+const idlers: (() => void)[] = [];
 const results = new Map<string, Drawing | null>();
 let kept = 0;
 const waiting = new Map<string, Waiting>();
@@ -43,6 +45,14 @@ export function request(job: Job, listener: Listener): () => void {
     if (entry.listeners.size === 0) waiting.delete(key);
   };
 }
+
+/** Resolve when every job is done. */
+function idle(): Promise<void> {
+  if (running === null && waiting.size === 0) return Promise.resolve();
+  return new Promise((resolve) => idlers.push(resolve));
+}
+
+prepareForPrint(idle);
 
 /** The newest first: it is what the reader looks at. */
 function next(): void {
@@ -91,6 +101,7 @@ function finish(drawing: Drawing | null): void {
   deliver([...entry.listeners], entry.listeners, drawing);
   if (crashes >= MAX_CRASHES) waiting.clear();
   else next();
+  if (running === null) idlers.splice(0).forEach((resolve) => resolve());
 }
 
 /** Show one formula in a thousand places a few at a time. */

@@ -26,6 +26,7 @@ class Builder {
   private place = 0;
   private readonly elements = new Elements();
   private readonly env: Env;
+  private readonly raw: string;
   private readonly tokens: readonly Token[];
   private readonly last: Token | undefined; // the running text at the end of an answer that is being made
   private readonly boxes = new Map<Token, number>(); // the length of "[x] " before the text of a task
@@ -35,6 +36,7 @@ class Builder {
     private readonly definitions: Definitions,
     isTail: boolean,
   ) {
+    this.raw = block.raw;
     this.tokens = block.tokens ?? [];
     const references = Object.fromEntries(definitions.sources);
     this.env = { budget: new Budget(block.raw.length), references, footnotes: definitions.footnotes };
@@ -167,7 +169,7 @@ class Builder {
   /** A numbered source is shown where it stands; another definition serves its links only, unless it has none. */
   private source(label: string): Block | null {
     const source = this.definitions.sources.get(label);
-    if (source === undefined) return null;
+    if (source === undefined) return plain(this.raw); // one of too many
     return source.isShown ? { kind: "source", label, href: source.href, title: source.title } : null;
   }
 

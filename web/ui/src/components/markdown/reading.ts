@@ -40,6 +40,8 @@ export class Reading {
   private found: Found[] = [];
   /** Where the next block may begin. */
   private position = 0;
+  private isGivenUp = false;
+  private lowerCase: string | null = null;
   private state: StateBlock | null = null;
   private base = 0; // the place of `state.src` in the text
 
@@ -61,11 +63,12 @@ export class Reading {
   update(text: string, streaming: boolean): void {
     const normal = text.replace(/\r\n?/g, "\n").replaceAll("\0", "\ufffd").replace(HEAP_OF_MARKS, "$1\u200b");
     if (normal === this.text && streaming === this.streaming) return;
-    if (normal.startsWith(this.text)) this.position = this.found.pop()?.start ?? 0;
-    else {
-      this.found = [];
-      this.position = 0;
-    }
+    if (!normal.startsWith(this.text)) this.found = [];
+    const last = this.found.pop();
+    this.position = last?.start ?? 0;
+    // A block that was given up stays so while it grows: it is not paid for again with each token.
+    this.isGivenUp = last !== undefined && last.tokens === null;
+    this.lowerCase = null;
     this.text = normal;
     this.streaming = streaming;
     this.state = null;
@@ -75,7 +78,9 @@ export class Reading {
   advance(until: number): void {
     while (!this.isDone) {
       if (this.position >= LONGEST || this.weight >= HEAVIEST) this.takePlain(this.text.length);
+      else if (this.isGivenUp) this.takePlain(this.nextEmptyLine(this.position));
       else this.readBlock();
+      this.isGivenUp = false;
       if (performance.now() > until) return;
     }
     if (this.streaming) this.mendTail();
@@ -97,9 +102,9 @@ export class Reading {
   /** Whether a link of the text uses a definition. */
   private mentions(label: string): boolean {
     const mention = `[${label.toLowerCase()}]`;
-    const text = this.text.slice(0, LONGEST).toLowerCase();
-    const first = text.indexOf(mention);
-    return text.indexOf(mention, first + 1) >= 0;
+    this.lowerCase ??= this.text.slice(0, LONGEST).toLowerCase();
+    const first = this.lowerCase.indexOf(mention);
+    return this.lowerCase.indexOf(mention, first + 1) >= 0;
   }
 
   private readBlock(): void {
