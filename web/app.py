@@ -48,8 +48,8 @@ _HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "font-src 'self'; worker-src 'self'; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
-        # Nothing may become markup or code by assignment: our pages build elements, they never write HTML. The one
-        # policy allows the address of the page's worker and refuses any other.
+        # Nothing may become markup or code by assignment: our pages build elements, they never write HTML.
+        # The one policy allows the address of the page's worker and refuses any other.
         "require-trusted-types-for 'script'; trusted-types parley-worker"
     ),
     "X-Content-Type-Options": "nosniff",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,10 +20,9 @@ LINE = "result = " + " + ".join(f"value_{number}" for number in range(60))
 
 
 @pytest.fixture(autouse=True)
-def at_once(words: ModelServer) -> Iterator[None]:
+def at_once(words: ModelServer) -> None:
     """The model writes as fast as it can."""
     words.token_delay = 0
-    yield
 
 
 async def _printed(page: Page, path: Path) -> str:
@@ -90,7 +88,8 @@ async def test_the_print_key_waits_for_formulas_that_were_never_seen(
 ) -> None:
     words.answer = lambda question: f"${question.last}_1$"
     # Headless, `print` does nothing: what the paper would show is counted instead.
-    await context.add_init_script("window.print = () => { globalThis.drawn = document.querySelectorAll('.katex').length }")
+    count = "globalThis.drawn = document.querySelectorAll('.katex').length"
+    await context.add_init_script(f"window.print = () => {{ {count} }}")
     page = await enter(context)
     for number in range(MESSAGES):
         await say(page, f"{number}")

@@ -1,167 +1,43 @@
-"""How answers look: scripts of all directions, maths and Markdown as models write it, on a desk and on a phone."""
+"""How answers look: other scripts, maths and Markdown as models write it, on a desk and on a phone."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Locator, Page, expect
+from playwright.async_api import BrowserContext, Locator, Page, ViewportSize, expect
 
 from tests.behaviours.browser.conftest import answered, enter, say
 from tests.support.model_server import ModelServer
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words")]
 
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 SHOTS = os.environ.get("SCREENSHOTS")  # a folder for pictures of the pages, to be looked at
 
-CJK = """\
-## 什么是流处理？
-
-**流处理。**是指数据到达时立即处理。与批处理相比，延迟约为 10~20 毫秒，而不是 5~10 分钟。它的**「关键概念」**如下：
-
-0. **事件（event）：**一条不可变的记录。
-1. **消费者组**：多个工作进程共同读取，详见 https://redis.io/docs/streams。
-2. **确认（ack）。**处理成功后才删除（参见 https://example.org/ack）。
-
-| 方式 | 延迟 | 说明 |
-|---|--:|---|
-| 批处理 | ~~5~~ 10 分钟 | 简单<br>便宜 |
-| 流处理 | 20 毫秒 | **实时。**但复杂 |
-
-日本語では**「ストリーム処理」**と言います。한국어로는 **스트림(stream)**입니다。
-
-> 引用：数据是新的石油[1]，但流动的数据是电力[2]。
-
-[1]: https://example.org/oil
-[2]: https://example.org/power "数据与电力"
-"""
-
-ARABIC = """\
-## ما هي معالجة التدفق؟
-
-معالجة التدفق هي معالجة البيانات فور وصولها، مثل `XADD` في Redis.
-
-- **الحدث:** سجل لا يتغير.
-- مجموعة المستهلكين (consumer group) تقرأ معًا.
-  1. أولًا نقرأ.
-  2. ثم نؤكد.
-- Redis Streams is in English.
-
-> الاقتباس يبدأ من اليمين.
-
-| المصطلح | المعنى |
-|---|---|
-| حدث | event |
-| تأكيد | ack |
-
-- [x] انتهى
-- [ ] لم ينته
-
-```python
-print("مرحبا")  # تعليق
-```
-
-This paragraph is in English, with one full stop.
-
-עברית נכתבת מימין לשמאל, גם עם $x^2$ בתוכה.
-"""
-
-MATHS = r"""## The quadratic formula
-
-For $ax^2 + bx + c = 0$ with \(a \neq 0\), the roots are
-
-$$
-x_{1,2} = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a}
-$$
-
-It costs $5 and not $10 to derive. Completing the square:
-
-\[
-\begin{aligned}
-a\left(x + \frac{b}{2a}\right)^2 &= \frac{b^2 - 4ac}{4a} \\
-x + \frac{b}{2a} &= \pm\sqrt{\frac{b^2 - 4ac}{4a^2}}
-\end{aligned}
-\]
-
-1. The sum is $x_1 + x_2 = -\frac{b}{a}$.
-2. The product is $x_1 * x_2 = \frac{c}{a}$, *not* $\frac{a}{c}$.
-
-| name | formula |
-|---|---|
-| Euler | $e^{i\pi} + 1 = 0$ |
-| Gauss | $\int_{-\infty}^{\infty} e^{-x^2}\,dx = \sqrt{\pi}$ |
-| Basel | $\sum_{n=1}^{\infty} \frac{1}{n^2} = \frac{\pi^2}{6}$ |
-
-A matrix: $$A = \begin{pmatrix} a_{11} & \cdots & a_{1n} \\ \vdots & \ddots & \vdots \\ a_{m1} & \cdots & a_{mn} \end{pmatrix}$$
-
-And $\notamacro{x}$ is no formula.
-"""
-
-MIXED = """\
-# Ranking a list in Python
-
-Use `sorted` with a key[^1]. It is **stable**, and runs in *O(n log n)*:
-
-```python
-from dataclasses import dataclass
-
-@dataclass(frozen=True)
-class Runner:
-    name: str
-    seconds: float
-
-def ranking(runners: list[Runner]) -> list[str]:
-    \"\"\"The names, the fastest first.\"\"\"
-    return [f"{place}. {r.name}" for place, r in enumerate(sorted(runners, key=lambda r: r.seconds), 1)]
-```
-
-1. Sort:
-   - by one key,
-   - by several:
-     ```sql
-     SELECT name FROM runner ORDER BY seconds, name;
-     ```
-2. Number the rows.
-
-| Method | In place | Stable | Cost |
-|:--|:-:|:-:|--:|
-| `sorted(x)` | no | yes | 1.0 |
-| `x.sort()` | yes | yes | 0.9 |
-
-> Readability counts.
-
-- [x] Sort
-- [ ] Ship
-
----
-
-See [the manual](https://docs.python.org/3/howto/sorting.html) or https://peps.python.org/pep-0008/.
-
-[^1]: A function of one argument.
-"""
+ANSWERS = Path(__file__).parent / "conversations"
 
 
 @pytest.fixture(autouse=True)
-def at_once(words: ModelServer) -> Iterator[None]:
+def at_once(words: ModelServer) -> None:
     """The model writes as fast as it can."""
     words.token_delay = 0
-    yield
 
 
-async def _shown(context: BrowserContext, words: ModelServer, text: str, name: str) -> Page:
-    """Return a page with an answer of this text; take pictures of it when they are asked for."""
+async def _shown(context: BrowserContext, words: ModelServer, name: str) -> Page:
+    """Return a page with the answer of this name; take pictures of it when they are asked for."""
+    text = (ANSWERS / f"{name}.md").read_text()
     words.answer = lambda _: text
     page = await enter(context)
     await page.set_viewport_size(DESK)
-    await say(page, "؟" if "ما هي" in text else "?")
+    await say(page, "?")
     await answered(page, 1)
     if SHOTS:
         await page.wait_for_timeout(1500)
         for size, width in (("desk", DESK), ("phone", PHONE)):
-            await page.set_viewport_size({**width, "height": 2200})
+            await page.set_viewport_size({"width": width["width"], "height": 2200})
             await page.screenshot(path=Path(SHOTS) / f"{name}-{size}.png")
         await page.emulate_media(color_scheme="dark")
         await page.screenshot(path=Path(SHOTS) / f"{name}-dark.png")
@@ -197,7 +73,7 @@ async def _fits(page: Page) -> None:
 
 
 async def test_a_chinese_answer_is_set_as_it_was_meant(context: BrowserContext, words: ModelServer) -> None:
-    page = await _shown(context, words, CJK, "cjk")
+    page = await _shown(context, words, "cjk")
     prose = page.locator(".prose")
     assert "**" not in await prose.inner_text()
     await expect(prose.locator("strong").first).to_have_text("流处理。")
@@ -211,7 +87,7 @@ async def test_a_chinese_answer_is_set_as_it_was_meant(context: BrowserContext, 
 
 
 async def test_an_arabic_answer_runs_from_right_to_left(context: BrowserContext, words: ModelServer) -> None:
-    page = await _shown(context, words, ARABIC, "arabic")
+    page = await _shown(context, words, "arabic")
     prose = page.locator(".prose")
     left, right = await _edges(prose)
     paragraph = prose.locator("> p").first
@@ -252,7 +128,7 @@ async def _bullets_stand_at_the_right(prose: Locator) -> None:
 
 
 async def test_formulas_are_drawn_and_money_is_not(context: BrowserContext, words: ModelServer) -> None:
-    page = await _shown(context, words, MATHS, "maths")
+    page = await _shown(context, words, "maths")
     prose = page.locator(".prose")
     await expect(prose.locator(".katex")).to_have_count(11, timeout=20_000)
     await expect(prose.locator(".katex-display")).to_have_count(3)
@@ -270,7 +146,9 @@ async def test_formulas_are_drawn_and_money_is_not(context: BrowserContext, word
     await _fits(page)
 
 
-async def test_formulas_come_while_the_answer_is_being_made(context: BrowserContext, words: ModelServer) -> None:
+async def test_formulas_come_while_the_answer_is_being_made(
+    context: BrowserContext, words: ModelServer
+) -> None:
     words.token_delay = 0.02
     words.answer = lambda _: "First $x_1$ then " + "word " * 150
     page = await enter(context)
@@ -281,7 +159,9 @@ async def test_formulas_come_while_the_answer_is_being_made(context: BrowserCont
 
 
 async def test_a_formula_stays_within_its_answer(context: BrowserContext, words: ModelServer) -> None:
-    words.answer = lambda _: r"a $\kern-20em\kern-20em\raise20em{\rule{20em}{20em}}$ b $\href{javascript:owned=1}{c}$"
+    words.answer = lambda _: (
+        r"a $\kern-20em\kern-20em\raise20em{\rule{20em}{20em}}$ b $\href{javascript:owned=1}{c}$"
+    )
     page = await enter(context)
     await say(page, "?")
     await answered(page, 1)
@@ -292,7 +172,7 @@ async def test_a_formula_stays_within_its_answer(context: BrowserContext, words:
 
 
 async def test_an_answer_as_models_write_it(context: BrowserContext, words: ModelServer) -> None:
-    page = await _shown(context, words, MIXED, "mixed")
+    page = await _shown(context, words, "mixed")
     prose = page.locator(".prose")
     await expect(prose.locator('.code [data-kind="keyword"]').first).to_have_text("from")
     await expect(prose.locator("li .code [data-kind='keyword']").first).to_have_text("SELECT")
@@ -302,7 +182,9 @@ async def test_an_answer_as_models_write_it(context: BrowserContext, words: Mode
     await _fits(page)
 
 
-async def test_code_that_cannot_be_coloured_in_time_stays_plain(context: BrowserContext, words: ModelServer) -> None:
+async def test_code_that_cannot_be_coloured_in_time_stays_plain(
+    context: BrowserContext, words: ModelServer
+) -> None:
     words.answer = lambda _: "```html\n" + "<script>" * 2_000 + "\n```\n\n```python\nimport this\n```"
     page = await enter(context)
     await say(page, "?")
