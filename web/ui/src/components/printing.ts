@@ -12,7 +12,7 @@ function set(value: boolean): void {
 }
 
 const preparations = new Set<() => Promise<unknown>>();
-const LONGEST_MS = 3_000; // that a print waits for what the worker has to draw
+const LONGEST_MS = 5_000; // that a print waits for what the worker has to draw
 
 /** Have something done before the page is printed; the browser's own menu does not wait for it. */
 export function prepareForPrint(prepare: () => Promise<unknown>): void {

@@ -8,7 +8,7 @@ import { prepareForPrint } from "../printing";
 import { keyOf, type Drawing, type Job, type Reply } from "./jobs";
 import workerAddress from "./worker?worker&url";
 
-const LONGEST_MS = { code: 600, formula: 300 };
+const LONGEST_MS = 1_000; // of a job, also on a slow phone
 const MOST_KEPT = 2_000_000; // characters of jobs whose results are remembered
 const AT_ONCE = 40; // places that show the same result for the first time
 const MAX_CRASHES = 3; // in a row, of workers that did not even begin
@@ -75,7 +75,7 @@ function start(): Worker {
     if (created !== worker) return;
     crashes = 0;
     if (data.kind === "done") finish(data.drawing);
-    else if (running !== null) timer = setTimeout(end, LONGEST_MS[running.job.kind]);
+    else if (running !== null) timer = setTimeout(end, LONGEST_MS);
   };
   created.onerror = () => {
     if (created !== worker) return;
