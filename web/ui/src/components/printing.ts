@@ -12,6 +12,7 @@ function set(value: boolean): void {
 }
 
 const preparations = new Set<() => Promise<unknown>>();
+const AFTER_MS = 100; // in which React draws what came last
 const LONGEST_MS = 5_000; // that a print waits for what the worker has to draw
 
 /** Have something done before the page is printed; the browser's own menu does not wait for it. */
@@ -24,6 +25,7 @@ async function print(): Promise<void> {
   await pause(0);
   const prepared = Promise.all([...preparations].map((prepare) => prepare())).then(() => document.fonts.ready);
   await Promise.race([prepared, pause(LONGEST_MS)]);
+  await pause(AFTER_MS);
   window.print();
 }
 
