@@ -129,7 +129,7 @@ lint: setup ## Check style, types, imports between the rooms, and spelling
 	.venv/bin/mypy
 	cd packages/faust-redis && ../../.venv/bin/mypy
 
-coverage: setup $(REDIS_8_STAMP) ## Run both suites with branch coverage, which must not fall below its floor
+coverage: setup $(REDIS_8_STAMP) ## Run both suites and report branch coverage
 	@(cd packages/faust-redis && ../../.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered)
 	.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered
 
