@@ -6,7 +6,10 @@
 -- Output   0 when it was counted, else µs to wait
 local time = redis.call('TIME')
 local clock = time[1] * 1000000 + time[2]
-local due = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), clock)
+-- No event that was counted leaves a later time than this: a later one was written before the clock was set back,
+-- and would refuse everybody until the clock is there again.
+local latest = clock + tonumber(tolerance) + tonumber(interval)
+local due = math.min(math.max(tonumber(redis.call('GET', KEYS[1]) or 0), clock), latest)
 local wait = due - tonumber(tolerance) - clock
 if wait > 0 then
     return math.ceil(wait)
