@@ -43,6 +43,15 @@ _AGENT_PORT_OFFSET = 10_000
 _AGENT_PORT_STEP = 100
 
 
+RATES = (
+    "message_rate",
+    "address_message_rate",
+    "address_token_rate",
+    "address_connect_rate",
+    "address_read_rate",
+)
+"""The settings that a load test from one address has to lift; each is 0 for no limit."""
+
 _SHIFTS = {"b": 0, "kb": 10, "mb": 20, "gb": 30}
 
 _RATE = "a rate as 5/s, 30/m, or with a burst of its own 5/s+50; 0 for no limit"
@@ -213,14 +222,7 @@ class Settings(BaseSettings):
             raise ValueError("spaces in a token")
         return token
 
-    @field_validator(
-        "message_rate",
-        "address_message_rate",
-        "address_token_rate",
-        "address_connect_rate",
-        "address_read_rate",
-        mode="before",
-    )
+    @field_validator(*RATES, mode="before")
     @classmethod
     def _read_rate(cls, value: Any) -> Any:
         return Rate.parse(value) if isinstance(value, str) else value

@@ -181,6 +181,10 @@ class Sessions:
         """Connect, and have Redis know the scripts, so that the first operation waits for neither."""
         await self._run(lambda: load_scripts(self._redis, _SCRIPTS))
 
+    async def aclose(self) -> None:
+        """End reads that go on although nobody waits for them any more; the connection stays open."""
+        await self._reads.aclose()
+
     async def create(self, name: str) -> Document:
         """Store and return a new session, which lives SESSION_TTL seconds."""
         token = self._tokens.draw()

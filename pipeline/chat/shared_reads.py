@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Final, TypeVar, cast
 from weakref import WeakValueDictionary
 
+from faust_redis.tasks import cancel_and_wait
+
 T = TypeVar("T")
 
 #: Reads of one process at the same time. Each may hold a whole session (SESSION_MAX_BYTES) a few times over, in
@@ -56,6 +58,10 @@ class SharedReads:
                 return await read()
         finally:
             self._forget(token, what)
+
+    async def aclose(self) -> None:
+        """End the reads that still run; those who wait for them are cancelled too."""
+        await cancel_and_wait(list(self._running))
 
     def _forget(self, token: str, what: Hashable) -> None:
         if self._waiting.get((token, what)) is asyncio.current_task():

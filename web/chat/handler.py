@@ -60,6 +60,9 @@ async def _refusal(request: web.Request) -> web.Response | None:
     settings = request.app[keys.SETTINGS]
     if not is_allowed(request.headers.getall(hdrs.ORIGIN, []), request.host, settings.cors_origins):
         return failure(403, "Origin not allowed")
+    denial = await request.app[keys.GATE].connection(client_address(request))
+    if denial is not None:
+        return too_many(denial.detail, denial.retry_after)
     try:
         async with asyncio.timeout(limits.REQUEST_SECONDS):
             token = request.query.get("token")
@@ -137,8 +140,12 @@ async def _receive(
             case ClientMessage():
                 denial = await gate.message(outbox.token, address)
                 if denial is None:
+                    gate.in_flight.sent(outbox.token, result.id)
                     outbox.expect(result)
                     await intake.put(result)
+                    continue
+                if outbox.expects(result.id):
+                    # A repeat too many. An error would be a second end of a message that has, or will get, one.
                     continue
                 await outbox.room()
                 outbox.tell(

@@ -16,9 +16,6 @@ BODY_MAX_BYTES = 16 * 1024
 # burst waits for more round trips. Larger: more may be lost unnoticed when the process dies.
 UNCONFIRMED_PER_SOCKET = 256
 
-# Seconds until the sender of an unconfirmed message is told so. Long enough for a restart of Redis.
-CONFIRM_SECONDS = 30.0
-
 # Frames that wait for a slow reader before it is cut off. Above the frames that a session keeps as unsent
 # (1000), which all come at once when a client is back.
 OUTBOX_FRAMES = 2048

@@ -1,22 +1,42 @@
-"""What is let in: rates, the number of sockets, and whether the stages can take more at all."""
+"""What is let in: rates, the number of sockets, and whether the stages and Redis can take more at all.
+
+A client's own share comes first, then what all share: the one who floods is refused, and nobody for his sake.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 from redis.exceptions import RedisError
 
-from pipeline.chat.records import BUSY, RATE_LIMITED
+from pipeline.chat.records import BUSY, RATE_LIMITED, SESSION_BUSY, error_text
+from pipeline.redis.memory import MemoryReserve
 from pipeline.redis.rates import Rate, Rates
 from pipeline.settings import Settings
+from pipeline.telemetry.refusals import refused
 from pipeline.telemetry.stages.backlog import Pressure
+from web.limits.in_flight import InFlight
 
 log = structlog.get_logger(__name__)
+
+#: Seconds that a rate may take to be counted, and for which none is counted after one could not be: without
+#: Redis nothing is refused for its rate, and no message waits for that.
+COUNT_SECONDS: Final = 1.0
+
+#: Of what may wait in `ingest`, the part that one session may have on its way from one web process.
+_SHARE = 8
+_USUAL_INGEST_LIMIT = 10_000
+
+#: Seconds until a client may ask again where no figure says more.
+_RETRY_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +57,17 @@ class Rejection:
 class AdmissionControl:
     """Lets in or denies; the rates are counted in Redis, sockets in this process."""
 
-    def __init__(self, settings: Settings, rates: Rates, pressure: Pressure) -> None:
-        """Take the limits from the settings, and what is known of the stages from `pressure`."""
+    def __init__(
+        self, settings: Settings, rates: Rates, pressure: Pressure, memory: MemoryReserve | None = None
+    ) -> None:
+        """Take the limits from the settings, and what is known of the stages and of Redis from the others."""
         self._settings = settings
         self._rates = rates
         self._pressure = pressure
+        self._memory = memory or MemoryReserve()
+        self._uncounted_until = 0.0
+        share = max((settings.ingest_limit or _USUAL_INGEST_LIMIT) // _SHARE, settings.inbox_limit + 1)
+        self.in_flight = InFlight(share)
         self._sockets: Counter[str] = Counter()
 
     @property
@@ -51,26 +77,55 @@ class AdmissionControl:
 
     async def message(self, token: str, address: str) -> Rejection | None:
         """Decide on a message; None lets it in, and counts it."""
-        wait = self._pressure.retry_after
-        if wait is not None:
+        if self.in_flight.is_full(token):
+            refused("session_in_flight", address=address, session=token)
+            return Rejection(SESSION_BUSY, error_text(SESSION_BUSY), 1)
+        limits = (
+            ("message_rate", f"message:{token}", self._settings.message_rate),
+            ("address_message_rate", f"address:{address}", self._settings.address_message_rate),
+        )
+        for setting, what, rate in limits:
+            if rate is not None and (wait := await self._count(what, rate)):
+                refused(setting, setting=setting.upper(), address=address, session=token)
+                return Rejection(RATE_LIMITED, f"Too many messages. Try again in {wait} s.", wait)
+        if (wait := self._pressure.retry_after) is not None:
+            refused("stage_full", stages=sorted(self._pressure.full))
             return Rejection(
                 BUSY, f"Too many messages are waiting for an answer. Try again in {wait} s.", wait
             )
-        limits = (
-            (f"message:{token}", self._settings.message_rate),
-            (f"address:{address}", self._settings.address_message_rate),
-        )
-        for what, rate in limits:
-            if rate is not None and (wait := await self._count(what, rate)):
-                return Rejection(RATE_LIMITED, f"Too many messages. Try again in {wait} s.", wait)
+        if self._memory.refuses_messages:
+            refused("memory_messages", used=round(self._memory.used, 3))
+            return Rejection(
+                BUSY, f"The service is full. Try again in {_RETRY_SECONDS} s.", _RETRY_SECONDS
+            )
         return None
 
     async def new_token(self, address: str) -> Rejection | None:
         """Decide on a new session; None lets it in, and counts it."""
         rate = self._settings.address_token_rate
-        if rate is not None and (wait := await self._count(f"token:{address}", rate)):
-            return Rejection(RATE_LIMITED, f"Too many new sessions. Try again in {wait} s.", wait)
-        return None
+        denial = await self._request("address_token_rate", "token", rate, address, "new sessions")
+        if denial is None and self._memory.refuses_sessions:
+            refused("memory_sessions", used=round(self._memory.used, 3))
+            return Rejection(BUSY, "No new sessions for now; the service is full.", _RETRY_SECONDS)
+        return denial
+
+    async def connection(self, address: str) -> Rejection | None:
+        """Decide on a new socket before anything is looked up for it; None lets it in, and counts it."""
+        rate = self._settings.address_connect_rate
+        return await self._request("address_connect_rate", "connect", rate, address, "connections")
+
+    async def reading(self, address: str) -> Rejection | None:
+        """Decide on a read of a session's history; None lets it in, and counts it."""
+        rate = self._settings.address_read_rate
+        return await self._request("address_read_rate", "read", rate, address, "reads of a session")
+
+    async def _request(
+        self, setting: str, kind: str, rate: Rate | None, address: str, what: str
+    ) -> Rejection | None:
+        if rate is None or not (wait := await self._count(f"{kind}:{address}", rate)):
+            return None
+        refused(setting, setting=setting.upper(), address=address)
+        return Rejection(RATE_LIMITED, f"Too many {what} ({setting.upper()}). Try again in {wait} s.", wait)
 
     @contextmanager
     def socket(self, token: str, address: str) -> Iterator[bool]:
@@ -84,6 +139,7 @@ class AdmissionControl:
             if limit
         ]
         if any(self._sockets[who] >= limit for who, limit in limits):
+            refused("sockets", address=address, session=token)
             yield False
             return
         for who, _ in limits:
@@ -98,8 +154,12 @@ class AdmissionControl:
 
     async def _count(self, what: str, rate: Rate) -> int:
         """Return the seconds to wait, 0 when it was counted. Without Redis nothing is denied for its rate."""
+        if time.monotonic() < self._uncounted_until:
+            return 0
         try:
-            return math.ceil(await self._rates.take(what, rate))
+            async with asyncio.timeout(COUNT_SECONDS):
+                return math.ceil(await self._rates.take(what, rate))
         except (RedisError, OSError) as exc:
+            self._uncounted_until = time.monotonic() + COUNT_SECONDS
             log.debug("a rate could not be counted", error=repr(exc))
             return 0
