@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from parley.loadtest.lifting import LIFTED
 from parley.local.embedded import folder_of, running
 from parley.local.ports import free_port
 
@@ -26,7 +27,7 @@ class Up:
     """
 
     def __init__(self, folder: Path, **variables: str) -> None:
-        """Start it, with its data below `folder`."""
+        """Start it, with its data below `folder`, and without the limits that stand in the way of a test."""
         self.port = free_port()
         self.data_dir = str(folder / "data")
         self.environment = {
@@ -34,6 +35,7 @@ class Up:
             "PYTHONPATH": CLONE,
             "PORT": str(self.port),
             "PARLEY_DATA_DIR": self.data_dir,
+            **LIFTED,
             **variables,
         }
         self.process = subprocess.Popen(

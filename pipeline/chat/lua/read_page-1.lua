@@ -6,11 +6,10 @@
 -- Output   {GONE} | {STALE} the history has no such message
 --          {FOUND, JSON by path, messages that come before these}
 local key = KEYS[1]
-local length = redis.call('JSON.ARRLEN', key, '$.messages')
-if not length or #length == 0 then
+if redis.call('EXISTS', key) == 0 then
     return {GONE}
 end
-local stop = length[1]
+local stop = redis.call('JSON.ARRLEN', key, '$.messages')[1]
 if before_path ~= '' then
     stop = cjson.decode(redis.call('JSON.GET', key, before_path))[1]
     if not stop then
