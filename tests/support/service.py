@@ -26,8 +26,13 @@ class Up:
         lines: what it printed so far.
     """
 
-    def __init__(self, folder: Path, **variables: str) -> None:
-        """Start it, with its data below `folder`, and without the limits that stand in the way of a test."""
+    def __init__(self, folder: Path, *, limits: bool = False, **variables: str) -> None:
+        """Start it, with its data below `folder`.
+
+        Args:
+            limits: with its rates and the bounds of sessions, which stand in the way of most tests.
+            variables: of its environment.
+        """
         self.port = free_port()
         self.data_dir = str(folder / "data")
         self.environment = {
@@ -35,7 +40,7 @@ class Up:
             "PYTHONPATH": CLONE,
             "PORT": str(self.port),
             "PARLEY_DATA_DIR": self.data_dir,
-            **LIFTED,
+            **({} if limits else LIFTED),
             **variables,
         }
         self.process = subprocess.Popen(
@@ -114,9 +119,9 @@ class Up:
 
 
 @contextlib.contextmanager
-def started(folder: Path, **variables: str) -> Iterator[Up]:
-    """Run the service until the end of the block; its data stays below `folder`."""
-    up = Up(folder, **variables)
+def started(folder: Path, *, limits: bool = False, **variables: str) -> Iterator[Up]:
+    """Run the service until the end of the block; its data stays below `folder`, the rest is as in `Up`."""
+    up = Up(folder, limits=limits, **variables)
     try:
         up.wait_for("Parley is ready")
         yield up

@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 #: Redis nothing is refused for its rate, and no message waits for that.
 COUNT_SECONDS: Final = 1.0
 
+#: Refusals that are remembered until they end; of others Redis is asked again.
+DENIED_AT_MOST: Final = 10_000
+
 #: Of what may wait in `ingest`, the part that one session may have on its way from one web process.
 _SHARE = 8
 _USUAL_INGEST_LIMIT = 10_000
@@ -66,6 +69,7 @@ class AdmissionControl:
         self._pressure = pressure
         self._memory = memory or MemoryReserve()
         self._uncounted_until = 0.0
+        self._denied: dict[str, float] = {}  # what was refused → until when it will be
         share = max((settings.ingest_limit or _USUAL_INGEST_LIMIT) // _SHARE, settings.inbox_limit + 1)
         self.in_flight = InFlight(share)
         self._sockets: Counter[str] = Counter()
@@ -154,12 +158,26 @@ class AdmissionControl:
 
     async def _count(self, what: str, rate: Rate) -> int:
         """Return the seconds to wait, 0 when it was counted. Without Redis nothing is denied for its rate."""
-        if time.monotonic() < self._uncounted_until:
+        now = time.monotonic()
+        if (until := self._denied.get(what, 0.0)) > now:
+            # Nobody's event can bring that moment nearer: a flood need not ask Redis each time.
+            return math.ceil(until - now)
+        if now < self._uncounted_until:
             return 0
         try:
             async with asyncio.timeout(COUNT_SECONDS):
-                return math.ceil(await self._rates.take(what, rate))
+                wait = await self._rates.take(what, rate)
         except (RedisError, OSError) as exc:
             self._uncounted_until = time.monotonic() + COUNT_SECONDS
             log.debug("a rate could not be counted", error=repr(exc))
             return 0
+        if wait:
+            self._deny(what, time.monotonic() + wait)
+        return math.ceil(wait)
+
+    def _deny(self, what: str, until: float) -> None:
+        if len(self._denied) >= DENIED_AT_MOST:
+            now = time.monotonic()
+            self._denied = {each: moment for each, moment in self._denied.items() if moment > now}
+        if len(self._denied) < DENIED_AT_MOST:
+            self._denied[what] = until
