@@ -1,10 +1,12 @@
-"""Refusals: counted for Prometheus, and logged once a minute for each reason, however many there are."""
+"""Refusals: counted for Prometheus, and logged once for each attack, however many there are."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
@@ -14,17 +16,29 @@ from pipeline.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-#: Seconds between two lines on one reason. A flood must not fill the log; each line holds the number since.
-LOG_EVERY: Final = 60.0
+#: Seconds without a refusal for a reason after which the next one is news.
+QUIET_SECONDS: Final = 60.0
+#: Seconds between two lines on one reason while it goes on; each line holds the number since the one before.
+LOG_EVERY: Final = 600.0
 
 #: Refusals of this process since it started, by reason.
 REFUSED: Final[Counter[str]] = Counter()
 
-_logged: dict[str, tuple[float, int]] = {}  # reason → when, and how many there were
+
+@dataclass
+class _Spell:
+    """When a reason was met last, and logged last, and how many refusals there were by then."""
+
+    last: float = -math.inf
+    logged: float = -math.inf
+    count: int = 0
+
+
+_spells: Final[dict[str, _Spell]] = {}
 
 
 def refused(reason: str, **facts: Any) -> None:
-    """Count a refusal, and log it unless another of this reason was logged within `LOG_EVERY` seconds.
+    """Count a refusal, and log it unless it is one of many.
 
     Args:
         reason: one of a fixed few, in snake case; a label of the metric.
@@ -32,10 +46,12 @@ def refused(reason: str, **facts: Any) -> None:
     """
     REFUSED[reason] += 1
     now = time.monotonic()
-    logged, count = _logged.get(reason, (-LOG_EVERY, 0))
-    if now - logged >= LOG_EVERY:
-        _logged[reason] = (now, REFUSED[reason])
-        log.warning("requests are refused", reason=reason, since_last=REFUSED[reason] - count, **facts)
+    spell = _spells.setdefault(reason, _Spell())
+    is_news = now - spell.last >= QUIET_SECONDS or now - spell.logged >= LOG_EVERY
+    spell.last = now
+    if is_news:
+        since, spell.logged, spell.count = REFUSED[reason] - spell.count, now, REFUSED[reason]
+        log.warning("requests are refused", reason=reason, since_last_line=since, **facts)
 
 
 def figures() -> Iterator[Metric]:

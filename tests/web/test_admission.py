@@ -13,6 +13,7 @@ from pipeline.redis.memory import MemoryReserve
 from pipeline.redis.rates import Rates
 from pipeline.settings import RATES, Settings
 from pipeline.telemetry.stages.backlog import Pressure
+from web import limits
 from web.limits.admission import AdmissionControl
 
 
@@ -62,8 +63,11 @@ async def test_who_floods_is_refused_for_his_own_rate_before_a_full_stage_is_loo
     assert [denial and denial.code for denial in denials] == [BUSY, RATE_LIMITED]
 
 
-async def test_a_session_with_its_share_on_the_way_is_refused_and_no_other(redis: Redis) -> None:
-    door = gate(redis, ingest_limit=80, inbox_limit=5)
+async def test_a_session_with_its_share_on_the_way_is_refused_and_no_other(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "IN_FLIGHT_PER_SESSION", 10)
+    door = gate(redis, inbox_limit=5)
     frame: Frame = {"type": "accepted", "id": "m", "position": 0}
     for _ in range(10):
         assert await door.message("ada", "a") is None
@@ -77,8 +81,11 @@ async def test_a_session_with_its_share_on_the_way_is_refused_and_no_other(redis
     assert await door.message("ada", "a") is None
 
 
-async def test_an_end_settles_all_repeats_of_a_message(redis: Redis) -> None:
-    door = gate(redis, ingest_limit=80, inbox_limit=5)
+async def test_an_end_settles_all_repeats_of_a_message(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "IN_FLIGHT_PER_SESSION", 10)
+    door = gate(redis, inbox_limit=5)
     for number in range(10):
         door.in_flight.sent("ada", f"m{number % 2}")
     door.in_flight.decided("ada", {"type": "error", "refused": "m0", "id": "e"})

@@ -14,7 +14,7 @@ from faust_redis.testing import eventually
 from parley.local.embedded import EmbeddedRedis
 from pipeline.telemetry import refusals
 from tests.web.conftest import Node, ServeNode
-from web import keys
+from web import keys, limits
 
 
 async def get(node: Node, path: str, **params: Any) -> tuple[int, Any, str | None]:
@@ -84,21 +84,22 @@ async def test_thirty_reads_of_a_long_session_that_hang_up_cost_two(node: Node) 
     assert spent < 4_500_000
 
 
-async def test_a_flood_of_repeats_is_answered_for_its_sender_alone(serve: ServeNode) -> None:
-    async with serve(ingest_limit=80, inbox_limit=4, message_rate="5/s+1000") as node:
+async def test_a_flood_of_repeats_is_refused_to_its_sender_alone(serve: ServeNode) -> None:
+    share = limits.IN_FLIGHT_PER_SESSION
+    async with serve() as node:
         token, other = await node.client.token(), await node.client.token()
         flooding, talking = await node.client.stream(token), await node.client.stream(other)
         await node.joined(token)
-        for _ in range(200):
+        for _ in range(500):
             await flooding.say("again", "same")
-        await eventually(lambda: len(node.intake.messages) == 10, "the share of a session")
+        await eventually(lambda: len(node.intake.messages) == share, "the share of a session")
         await flooding.say("and one more", "different")
         error = await flooding.until("error")
         await talking.say("hello")
         await eventually(lambda: node.intake.texts[-1] == "hello", "the other's message")
 
         assert (error["id"], error["code"]) == ("different", "session_busy")
-        assert len(node.intake.messages) == 11
+        assert len(node.intake.messages) == share + 1
 
 
 async def test_a_full_redis_refuses_new_sessions_and_is_not_ready_and_old_ones_read_on(
@@ -126,7 +127,7 @@ async def test_a_full_redis_refuses_new_sessions_and_is_not_ready_and_old_ones_r
 async def test_a_flood_leaves_one_line_in_the_log_and_a_figure(
     serve: ServeNode, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "_logged", {})
+    monkeypatch.setattr(refusals, "_spells", {})
     lines: list[dict[str, Any]] = []
     monkeypatch.setattr(refusals.log, "warning", lambda event, **facts: lines.append({"event": event, **facts}))
     counted = refusals.REFUSED["address_token_rate"]

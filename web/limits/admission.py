@@ -23,6 +23,7 @@ from pipeline.redis.rates import Rate, Rates
 from pipeline.settings import Settings
 from pipeline.telemetry.refusals import refused
 from pipeline.telemetry.stages.backlog import Pressure
+from web import limits
 from web.limits.in_flight import InFlight
 
 log = structlog.get_logger(__name__)
@@ -33,10 +34,6 @@ COUNT_SECONDS: Final = 1.0
 
 #: Refusals that are remembered until they end; of others Redis is asked again.
 DENIED_AT_MOST: Final = 10_000
-
-#: Of what may wait in `ingest`, the part that one session may have on its way from one web process.
-_SHARE = 8
-_USUAL_INGEST_LIMIT = 10_000
 
 #: Seconds until a client may ask again where no figure says more.
 _RETRY_SECONDS = 10
@@ -70,8 +67,8 @@ class AdmissionControl:
         self._memory = memory or MemoryReserve()
         self._uncounted_until = 0.0
         self._denied: dict[str, float] = {}  # what was refused → until when it will be
-        share = max((settings.ingest_limit or _USUAL_INGEST_LIMIT) // _SHARE, settings.inbox_limit + 1)
-        self.in_flight = InFlight(share)
+        # Not below what its inbox takes: of a plain socket a message is decided only by its answer.
+        self.in_flight = InFlight(max(limits.IN_FLIGHT_PER_SESSION, settings.inbox_limit + 1))
         self._sockets: Counter[str] = Counter()
 
     @property
@@ -84,11 +81,11 @@ class AdmissionControl:
         if self.in_flight.is_full(token):
             refused("session_in_flight", address=address, session=token)
             return Rejection(SESSION_BUSY, error_text(SESSION_BUSY), 1)
-        limits = (
+        rates = (
             ("message_rate", f"message:{token}", self._settings.message_rate),
             ("address_message_rate", f"address:{address}", self._settings.address_message_rate),
         )
-        for setting, what, rate in limits:
+        for setting, what, rate in rates:
             if rate is not None and (wait := await self._count(what, rate)):
                 refused(setting, setting=setting.upper(), address=address, session=token)
                 return Rejection(RATE_LIMITED, f"Too many messages. Try again in {wait} s.", wait)
@@ -134,7 +131,7 @@ class AdmissionControl:
     @contextmanager
     def socket(self, token: str, address: str) -> Iterator[bool]:
         """Count a socket while it is open; the value is False when it is one too many."""
-        limits = [
+        counted = [
             (f"{what}:{who}", limit)
             for what, who, limit in (
                 ("token", token, self._settings.sockets_per_token),
@@ -142,16 +139,16 @@ class AdmissionControl:
             )
             if limit
         ]
-        if any(self._sockets[who] >= limit for who, limit in limits):
+        if any(self._sockets[who] >= limit for who, limit in counted):
             refused("sockets", address=address, session=token)
             yield False
             return
-        for who, _ in limits:
+        for who, _ in counted:
             self._sockets[who] += 1
         try:
             yield True
         finally:
-            for who, _ in limits:
+            for who, _ in counted:
                 self._sockets[who] -= 1
                 if not self._sockets[who]:
                     del self._sockets[who]
