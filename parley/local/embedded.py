@@ -290,7 +290,7 @@ class EmbeddedRedis:
             *("--save", ""),
             # A stream or a session thrown out to make room would be a message lost in silence.
             *("--maxmemory-policy", "noeviction"),
-            # Without a bound one client could take all memory of the machine; with it new sessions are refused.
+            # Without a bound one client could take all memory of the machine.
             *("--maxmemory", str(self._maxmemory)),
             *("--client-output-buffer-limit", output_limit(self._maxmemory)),
             *("--loadmodule", str(server.module)),

@@ -10,8 +10,8 @@ from typing import Final
 _PART: Final = 2
 #: Below it Redis is full before anybody has talked.
 _LEAST_BYTES: Final = 128 << 20
-#: Bytes that a client may leave unread, as a part of `maxmemory` and at least: a web process reads several whole
-#: sessions at a time, and is cut off where they do not fit.
+#: Bytes that a client may leave unread, as a part of `maxmemory` and at least: a web process reads several
+#: whole sessions at a time, and is cut off where they do not fit.
 _OUTPUT_PART: Final = 4
 _LEAST_OUTPUT_BYTES: Final = 64 << 20
 #: Seconds that half of that may stay unread.
@@ -26,7 +26,7 @@ _MEMINFO: Final = Path("/proc/meminfo")
 
 
 def maxmemory_bytes(chosen: int) -> int:
-    """Return the bytes for `maxmemory`: those of the setting, or a part of the machine's or container's if 0."""
+    """Return the bytes for `maxmemory`: those of the setting; if 0, a part of what there is."""
     return chosen or max(_LEAST_BYTES, available_bytes() // _PART)
 
 

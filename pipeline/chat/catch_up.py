@@ -9,7 +9,6 @@ from typing import Final
 from pipeline.chat.records import BOT, HUMAN, Frame
 from pipeline.chat.results import HistoryMessage, SessionSnapshot
 
-
 #: Characters of the answers that a socket gets at once when it comes back. More, and a few dozen sockets on a
 #: long session would fill the web process; a client that lacks more reads the history.
 CATCH_UP_CHARACTERS: Final = 1024 * 1024
@@ -65,7 +64,7 @@ def resume(session: Recent, after: str) -> SessionSnapshot | None:
 
 
 def resume_lost(session: Recent) -> SessionSnapshot:
-    """Return the latest that ended, for a client that goes on after a message which the session does not hold."""
+    """Return the latest that ended, for a client whose last message the session does not hold."""
     ended = _in_order(_answers(session.messages), session.unsent)
     return SessionSnapshot(list(session.unsent), _latest_within(ended), resumed=False)
 

@@ -56,7 +56,9 @@ ERRORS: dict[str, ErrorMeaning] = {
     MESSAGE_TOO_LARGE: ErrorMeaning("This message is too long.", False),
     BAD_MESSAGE: ErrorMeaning("This message could not be read.", False),
     NOTHING_TO_REGENERATE: ErrorMeaning("There is no message yet that could be answered anew.", False),
-    RESUME_FAILED: ErrorMeaning("The session cannot go on after that message; here are its last answers.", False),
+    RESUME_FAILED: ErrorMeaning(
+        "The session cannot go on after that message; here are its last answers.", False
+    ),
     RATE_LIMITED: ErrorMeaning("Too many messages. Wait a little, then send this again.", True),
     BUSY: ErrorMeaning("Too many messages are waiting for an answer. Try again later.", True),
     INTERNAL_ERROR: ErrorMeaning("Something went wrong on our side, so this message got no answer.", True),

@@ -19,8 +19,8 @@ script then replies as it did before, but only to that entry: a second entry wit
 repeat, a turn that was asked twice) is told so and sends nothing, or every later turn would be asked twice.
 
 No operation but `document` and a catch-up reads the history beyond its last few messages; those two wait for
-each other, see `pipeline.chat.shared_reads`. A session has bounds: SESSION_MAX_MESSAGES, SESSION_MAX_BYTES, and
-the limits in `shared.lua`.
+each other, see `pipeline.chat.shared_reads`. A session has bounds: SESSION_MAX_MESSAGES, SESSION_MAX_BYTES,
+and the limits in `shared.lua`.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ _SCRIPTS: Final = (_CREATE, _ACCEPT, _CLOSE, _STOP, _MARK_SENT, _REVIVE, _READ, 
 
 # All messages: no history is longer.
 _ALL = 1_000_000_000
-# Messages that are read for a client that comes back: most were away for a moment. More only when these do not
-# reach back to what it has.
+# Messages that are read for a client that comes back: most were away for a moment. More only when these do
+# not reach back to what it has.
 _TAILS: Final = (64, 512, _ALL)
 
 # Ids that a session remembers, by message that its history may hold: every turn has one, those that were
@@ -228,7 +228,9 @@ class Sessions:
         if before is not None and not is_message_id(before):
             raise LookupError(before)
         path = "" if before is None else _place_path(before)
-        reply = await self._run(lambda: _PAGE(self._redis, [session_key(token)], before_path=path, limit=limit))
+        reply = await self._run(
+            lambda: _PAGE(self._redis, [session_key(token)], before_path=path, limit=limit)
+        )
         match Code(reply[0]):
             case Code.GONE:
                 return None

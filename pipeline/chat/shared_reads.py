@@ -1,4 +1,4 @@
-"""Long reads of sessions: one at a time for each session, few for a whole process, shared by who asks for the same."""
+"""Long reads of sessions: one at a time for each session, few for a process, shared by those who ask."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from faust_redis.tasks import cancel_and_wait
 
 T = TypeVar("T")
 
-#: Reads of one process at the same time. Each may hold a whole session (SESSION_MAX_BYTES) a few times over, in
-#: the output buffer of Redis as well.
+#: Reads of one process at the same time. Each may hold a whole session (SESSION_MAX_BYTES) a few times over,
+#: in the output buffer of Redis as well.
 AT_ONCE: Final = 8
 
 
 class SharedReads:
     """Bounds what long reads can take of this process and of Redis, whoever asks for them how often.
 
-    A read goes on when its caller is cancelled: those who come after it would otherwise begin it again and again.
+    A read goes on when its caller is cancelled: those who come after would otherwise begin it again.
     """
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from pipeline.redis.client import execute
 
-#: Parts of `maxmemory` from which on new sessions are refused, and new messages. Between the two, those who talk
-#: go on: their histories still grow, each to its bound. Above the second only answers under way are written.
+#: Parts of `maxmemory` from which on new sessions are refused, and new messages. Between the two, those who
+#: talk go on: their histories still grow, each to its bound. Above the second only answers are written.
 SESSIONS_UNTIL: Final = 0.85
 MESSAGES_UNTIL: Final = 0.97
 #: Once refused, taken again below this part of the bound, lest it flip with every look.

@@ -26,13 +26,8 @@ class Up:
         lines: what it printed so far.
     """
 
-    def __init__(self, folder: Path, *, limits: bool = False, **variables: str) -> None:
-        """Start it, with its data below `folder`.
-
-        Args:
-            limits: with its rates and the bounds of sessions, which stand in the way of most tests.
-            variables: of its environment.
-        """
+    def __init__(self, folder: Path, **variables: str) -> None:
+        """Start it, with its data below `folder` and these variables in its environment."""
         self.port = free_port()
         self.data_dir = str(folder / "data")
         self.environment = {
@@ -40,7 +35,6 @@ class Up:
             "PYTHONPATH": CLONE,
             "PORT": str(self.port),
             "PARLEY_DATA_DIR": self.data_dir,
-            **({} if limits else LIFTED),
             **variables,
         }
         self.process = subprocess.Popen(
@@ -119,14 +113,21 @@ class Up:
 
 
 @contextlib.contextmanager
-def started(folder: Path, *, limits: bool = False, **variables: str) -> Iterator[Up]:
-    """Run the service until the end of the block; its data stays below `folder`, the rest is as in `Up`."""
-    up = Up(folder, limits=limits, **variables)
+def limited(folder: Path, **variables: str) -> Iterator[Up]:
+    """Run the service until the end of the block; its data stays below `folder`."""
+    up = Up(folder, **variables)
     try:
         up.wait_for("Parley is ready")
         yield up
     finally:
         up.close()
+
+
+@contextlib.contextmanager
+def started(folder: Path, **variables: str) -> Iterator[Up]:
+    """Run the service as `limited` does, without the limits that stand in the way of most tests."""
+    with limited(folder, **{**LIFTED, **variables}) as up:
+        yield up
 
 
 def _command(pid: int) -> str:

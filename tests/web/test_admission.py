@@ -25,7 +25,9 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 def gate(redis: Redis, pressure: Pressure | None = None, **settings: object) -> AdmissionControl:
-    return AdmissionControl(Settings.load(**{**dict.fromkeys(RATES, "0"), **settings}), Rates(redis), pressure or Pressure({}))
+    return AdmissionControl(
+        Settings.load(**{**dict.fromkeys(RATES, "0"), **settings}), Rates(redis), pressure or Pressure({})
+    )
 
 
 async def test_without_limits_everything_passes(redis: Redis) -> None:
@@ -81,9 +83,7 @@ async def test_a_session_with_its_share_on_the_way_is_refused_and_no_other(
     assert await door.message("ada", "a") is None
 
 
-async def test_an_end_settles_all_repeats_of_a_message(
-    redis: Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_end_settles_all_repeats_of_a_message(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "IN_FLIGHT_PER_SESSION", 10)
     door = gate(redis, inbox_limit=5)
     for number in range(10):

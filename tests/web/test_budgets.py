@@ -38,7 +38,15 @@ async def test_the_history_comes_in_pages(node: Node) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"limit": "0"}, {"limit": "x"}, {"limit": "99999"}, {"limit": "٣"}, {"before": "nope"}, {"before": '"]'}]
+    "wrong",
+    [
+        {"limit": "0"},
+        {"limit": "x"},
+        {"limit": "99999"},
+        {"limit": "٣"},
+        {"before": "nope"},
+        {"before": '"]'},
+    ],
 )
 async def test_a_page_that_cannot_be_is_a_wrong_request(node: Node, wrong: dict[str, str]) -> None:
     status, body, _ = await get(node, "/refresh_token", token=await node.client.token(), **wrong)
@@ -56,7 +64,9 @@ async def test_too_many_reads_of_an_address_are_refused(serve: ServeNode) -> Non
         assert 50 < int(found[2][2] or 0) <= 60
 
 
-async def test_too_many_sockets_that_an_address_opens_are_refused_before_the_upgrade(serve: ServeNode) -> None:
+async def test_too_many_sockets_that_an_address_opens_are_refused_before_the_upgrade(
+    serve: ServeNode,
+) -> None:
     async with serve(address_connect_rate="1/m+2") as node:
         token = await node.client.token()
         for _ in range(2):
@@ -129,7 +139,9 @@ async def test_a_flood_leaves_one_line_in_the_log_and_a_figure(
 ) -> None:
     monkeypatch.setattr(refusals, "_spells", {})
     lines: list[dict[str, Any]] = []
-    monkeypatch.setattr(refusals.log, "warning", lambda event, **facts: lines.append({"event": event, **facts}))
+    monkeypatch.setattr(
+        refusals.log, "warning", lambda event, **facts: lines.append({"event": event, **facts})
+    )
     counted = refusals.REFUSED["address_token_rate"]
     caplog.set_level(logging.WARNING)
     async with serve(address_token_rate="1/h") as node:
@@ -137,7 +149,9 @@ async def test_a_flood_leaves_one_line_in_the_log_and_a_figure(
             async with node.client.http.post("/token", params={"name": "Eve"}) as response:
                 await response.read()
         async with node.client.http.get("/metrics") as response:
-            found = re.search(r'parley_refusals_total{reason="address_token_rate"} (\S+)', await response.text())
+            found = re.search(
+                r'parley_refusals_total{reason="address_token_rate"} (\S+)', await response.text()
+            )
 
     assert len(lines) == 1
     assert (lines[0]["setting"], lines[0]["address"]) == ("ADDRESS_TOKEN_RATE", "127.0.0.1")

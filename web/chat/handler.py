@@ -144,10 +144,9 @@ async def _receive(
                     outbox.expect(result)
                     await intake.put(result)
                     continue
-                # Who floods is refused without a wait for anything: the other sockets have their turn.
-                await asyncio.sleep(0)
+                await asyncio.sleep(limits.REFUSAL_SECONDS)
                 if outbox.expects(result.id):
-                    # A repeat too many. An error would be a second end of a message that has, or will get, one.
+                    # A repeat too many. An error would be a second end of a message that has one.
                     continue
                 await outbox.room()
                 outbox.tell(

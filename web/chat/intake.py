@@ -36,8 +36,8 @@ class Intake:
 
     Messages are handed over one after the other but not awaited one by one: `put` returns as soon as fewer
     than `limits.UNCONFIRMED_PER_SOCKET` wait for Redis. `on_lost` is called once for each message that the
-    producer gave up. A message that Redis has not confirmed is not refused, however long that takes: it may be
-    in the stream already, and would be answered after its error.
+    producer gave up. A message that Redis has not confirmed is not refused, however long that takes: it may
+    be in the stream already, and would be answered after its error.
     """
 
     __slots__ = ("_on_lost", "_producer", "_slots", "_token")

@@ -8,8 +8,8 @@ from typing import TypeGuard
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from web import keys, limits
 from pipeline.chat.records import BUSY
+from web import keys, limits
 from web.http.errors import failure, json_response, raw_json_response, too_many, unavailable
 from web.limits.client_address import client_address
 
@@ -44,8 +44,8 @@ async def create_session(request: web.Request) -> web.Response:
 async def read_session(request: web.Request) -> web.Response:
     """Answer `/refresh_token`: the session's document as it is now.
 
-    With `limit` the last messages alone, with `before` those before a message; `earlier` is how many come before
-    them.
+    With `limit` the last messages alone, with `before` those before a message; `earlier` is how many come
+    before them.
     """
     token = await _field(request, "token")
     denial = await request.app[keys.GATE].reading(client_address(request))

@@ -89,16 +89,14 @@ class AdmissionControl:
             if rate is not None and (wait := await self._count(what, rate)):
                 refused(setting, setting=setting.upper(), address=address, session=token)
                 return Rejection(RATE_LIMITED, f"Too many messages. Try again in {wait} s.", wait)
-        if (wait := self._pressure.retry_after) is not None:
+        if (pause := self._pressure.retry_after) is not None:
             refused("stage_full", stages=sorted(self._pressure.full))
             return Rejection(
-                BUSY, f"Too many messages are waiting for an answer. Try again in {wait} s.", wait
+                BUSY, f"Too many messages are waiting for an answer. Try again in {pause} s.", pause
             )
         if self._memory.refuses_messages:
             refused("memory_messages", used=round(self._memory.used, 3))
-            return Rejection(
-                BUSY, f"The service is full. Try again in {_RETRY_SECONDS} s.", _RETRY_SECONDS
-            )
+            return Rejection(BUSY, f"The service is full. Try again in {_RETRY_SECONDS} s.", _RETRY_SECONDS)
         return None
 
     async def new_token(self, address: str) -> Rejection | None:

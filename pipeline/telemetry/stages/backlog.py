@@ -93,7 +93,6 @@ class BacklogWatch:
                     _tell(self.pressure, waiting)
             await asyncio.sleep(INTERVAL)
 
-
     async def _look_at_memory(self) -> None:
         before = self.memory.refuses_sessions, self.memory.refuses_messages
         self.memory.update(*await memory_of(self._redis))

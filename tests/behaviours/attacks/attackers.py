@@ -75,7 +75,7 @@ async def sockets(http: aiohttp.ClientSession, count: int) -> Seen:
 
 
 async def long_history(http: aiohttp.ClientSession, count: int) -> Seen:
-    """Fill one session with large messages, read all of it and hang up, then come back after nobody knows what."""
+    """Fill one session with large messages, read all of it and hang up, then come back after no message."""
     token, text, seen = await _token(http), "x" * 60_000, Counter[str]()
     async with http.ws_connect("/chat", params={"token": token}, protocols=("parley.v1",)) as socket:
         for _ in range(count):
@@ -91,14 +91,19 @@ async def long_history(http: aiohttp.ClientSession, count: int) -> Seen:
 
     async def hang_up(_number: int) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_HANG_UP_SECONDS), http.get("/refresh_token", params={"token": token}) as response:
+            async with (
+                asyncio.timeout(_HANG_UP_SECONDS),
+                http.get("/refresh_token", params={"token": token}) as response,
+            ):
                 seen[f"read {response.status}"] += 1
                 await response.read()
 
     async def come_back(_number: int) -> None:
         query = {"token": token, "after": "nope"}
         with contextlib.suppress(aiohttp.WSServerHandshakeError):
-            async with http.ws_connect("/chat", params=query, protocols=("parley.v1",), max_msg_size=0) as socket:
+            async with http.ws_connect(
+                "/chat", params=query, protocols=("parley.v1",), max_msg_size=0
+            ) as socket:
                 await asyncio.sleep(_QUIET_SECONDS)  # reads nothing
                 seen["came back"] += not socket.closed
 
@@ -107,7 +112,9 @@ async def long_history(http: aiohttp.ClientSession, count: int) -> Seen:
     return seen
 
 
-async def _flood(http: aiohttp.ClientSession, frames: list[str], protocols: tuple[str, ...] = ("parley.v1",)) -> Seen:
+async def _flood(
+    http: aiohttp.ClientSession, frames: list[str], protocols: tuple[str, ...] = ("parley.v1",)
+) -> Seen:
     seen: Seen = Counter()
     async with http.ws_connect("/chat", params={"token": await _token(http)}, protocols=protocols) as socket:
 

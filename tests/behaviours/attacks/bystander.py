@@ -52,7 +52,9 @@ class Bystander:
         """Begin a session, as it was there before the attack."""
         self._http = await aiohttp.ClientSession(self._url, headers={"X-Forwarded-For": ADDRESS}).__aenter__()
         self._token = await self._new_session()
-        self._socket = await self._http.ws_connect("/chat", params={"token": self._token}, protocols=("parley.v1",))
+        self._socket = await self._http.ws_connect(
+            "/chat", params={"token": self._token}, protocols=("parley.v1",)
+        )
         return self
 
     async def __aexit__(
@@ -80,7 +82,7 @@ class Bystander:
     async def _say(self, text: str) -> None:
         await self._socket.send_json({"type": "message", "id": f"m-{time.monotonic_ns()}", "text": text})
         while True:
-            frame: dict[str, Any] = orjson.loads((await self._socket.receive_str(timeout=_ANSWER_SECONDS)))
+            frame: dict[str, Any] = orjson.loads(await self._socket.receive_str(timeout=_ANSWER_SECONDS))
             if frame["type"] == "error":
                 self.noticed.refusals[frame["code"]] += 1
                 return

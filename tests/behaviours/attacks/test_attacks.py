@@ -19,7 +19,7 @@ import redis
 
 from tests.behaviours.attacks.bystander import bystanders
 from tests.support.model_server import ModelServer
-from tests.support.service import CLONE, Up, started
+from tests.support.service import CLONE, Up, limited, started
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
@@ -42,7 +42,7 @@ async def model() -> AsyncIterator[ModelServer]:
 def up(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service with the limits it has by default, behind a proxy that names its clients."""
     settings = {"APP_ENV": "production", "MODEL_URL": model.url, "TRUSTED_PROXIES": "127.0.0.0/8"}
-    with started(tmp_path_factory.mktemp("up"), limits=True, **settings) as service:
+    with limited(tmp_path_factory.mktemp("up"), **settings) as service:
         yield service
 
 

@@ -32,7 +32,9 @@ def sessions_with(redis: Redis, **settings: Any) -> Sessions:
     return Sessions(redis, Settings(**settings))
 
 
-async def talked(sessions: Sessions, count: int, text: str = "hi", reply: str = "hello") -> tuple[str, list[str]]:
+async def talked(
+    sessions: Sessions, count: int, text: str = "hi", reply: str = "hello"
+) -> tuple[str, list[str]]:
     """Return the token of a new session with some answered messages, and their ids."""
     token = (await sessions.create("Ada"))["token"]
     ids = []
@@ -147,7 +149,9 @@ async def test_a_repeat_finds_its_end_at_once_however_long_the_history_is(redis:
     sessions = sessions_with(redis)
     short, (first, *_) = await talked(sessions, 2)
     long, ids = await talked(sessions, 2)
-    filler = [json.dumps({"id": str(uuid.uuid4()), "msg": "Human: x", "timestamp": ""}) for _ in range(20_000)]
+    filler = [
+        json.dumps({"id": str(uuid.uuid4()), "msg": "Human: x", "timestamp": ""}) for _ in range(20_000)
+    ]
     await execute(redis, "JSON.ARRAPPEND", session_key(long), "$.messages", *filler)
 
     async def seconds(token: str, message_id: str) -> float:
