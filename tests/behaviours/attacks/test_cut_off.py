@@ -1,4 +1,4 @@
-"""A web process that the network cuts off from Redis, both ways, while people talk: each message has one end."""
+"""A web process that the network cuts off from Redis while people talk: each message has one end."""
 
 from __future__ import annotations
 
