@@ -15,6 +15,8 @@ class HistoryMessage(TypedDict):
     Attributes:
         turn: of an answer that replaced another: the request that asked for it.
         alternatives: the answers that it replaced, oldest first.
+        branches: of a human message that is an edit: what it replaced, oldest first; each a human message,
+            then its answer if it had one.
     """
 
     id: str
@@ -24,6 +26,7 @@ class HistoryMessage(TypedDict):
     incomplete: NotRequired[str]
     turn: NotRequired[str]
     alternatives: NotRequired[list[HistoryMessage]]
+    branches: NotRequired[list[list[HistoryMessage]]]
 
 
 class Document(TypedDict):

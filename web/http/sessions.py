@@ -13,6 +13,7 @@ from web.http.errors import failure, json_response, too_many
 from web.limits.client_address import client_address
 
 GONE = "Session expired or does not exist"
+EXPIRES_HEADER = "Session-Expires"
 _BAD_NAME = {"loc": "name", "msg": "Enter a valid name"}
 
 _TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
@@ -33,14 +34,17 @@ async def create_session(request: web.Request) -> web.Response:
     denial = await request.app[keys.GATE].new_token(client_address(request))
     if denial is not None:
         return too_many(denial.detail, denial.retry_after)
-    return json_response(await request.app[keys.SESSIONS].create(name))
+    session = await request.app[keys.SESSIONS].create(name)
+    return await _with_expiry(request, session["token"], json_response(session))
 
 
 async def read_session(request: web.Request) -> web.Response:
     """Answer `/refresh_token`: the session's document as it is now."""
     token = await _field(request, "token")
     session = await request.app[keys.SESSIONS].get(token) if is_token(token) else None
-    return failure(400, GONE) if session is None else json_response(session)
+    if session is None:
+        return failure(400, GONE)
+    return await _with_expiry(request, session["token"], json_response(session))
 
 
 def is_token(text: str | None) -> TypeGuard[str]:
@@ -58,6 +62,16 @@ def valid_name(name: str | None) -> str | None:
     except UnicodeEncodeError:  # half of a surrogate pair, which no JSON can carry
         return None
     return name
+
+
+async def _with_expiry(request: web.Request, token: str, response: web.Response) -> web.Response:
+    """Add the header that says when the session ends, ISO 8601 in UTC; the documents have no place for it."""
+    expires_at = await request.app[keys.SESSIONS].expires_at(token)
+    if expires_at is not None:
+        response.headers[EXPIRES_HEADER] = expires_at.isoformat(timespec="milliseconds").replace(
+            "+00:00", "Z"
+        )
+    return response
 
 
 async def _field(request: web.Request, field: str) -> str | None:

@@ -13,6 +13,7 @@
 --          busy           further fields of that frame, JSON
 --          nothing_msg    the same when there is no message to answer anew
 --          nothing
+--          edits          the id of the message that it is to replace, '*' for whichever is the last; '' for no edit
 -- Output   {GONE, holders} | {OPENED, holders} | {RUNNING, holders}
 --          {QUEUED, holders, place in the queue, 1 for a duplicate}
 --          {REFUSED, holders, error frame}
@@ -43,8 +44,11 @@ if seen then
         return {cjson.decode(failed).refused and REFUSED or ENDED, nodes, failed, duplicate}
     end
     local answer = redis.call('JSON.GET', key, '$.messages[?(@.id=="' .. frame_id .. '")]')
-    if answer == '[]' then
-        answer = redis.call('JSON.GET', key, '$.messages[*].alternatives[?(@.id=="' .. frame_id .. '")]')
+    for _, beside in ipairs({'alternatives', 'branches[*]', 'branches[*][*].alternatives'}) do
+        if answer ~= '[]' then
+            break
+        end
+        answer = redis.call('JSON.GET', key, '$.messages[*].' .. beside .. '[?(@.id=="' .. frame_id .. '")]')
     end
     return {ENDED, nodes, answer:sub(2, -2), duplicate}
 end
@@ -64,7 +68,7 @@ if open then
     if waiting >= tonumber(inbox_limit) then
         return refuse(busy_msg, busy)
     end
-    local fields = msg == '' and ',"regenerate":true' or ''
+    local fields = msg == '' and ',"regenerate":true' or edits ~= '' and ',"edits":"' .. edits .. '"' or ''
     redis.call('JSON.ARRAPPEND', key, '$._inbox', item(id, msg == '' and '""' or msg, timestamp, fields))
     reply = {QUEUED, nodes, waiting + 1, 0}
 elseif msg == '' then
@@ -74,7 +78,9 @@ elseif msg == '' then
     end
     open_turn(key, id, entry, regenerates)
 else
-    redis.call('JSON.ARRAPPEND', key, '$.messages', item(id, msg, timestamp, ''))
+    local branches = edits ~= '' and branch_off(key, edits)
+    redis.call('JSON.ARRAPPEND', key, '$.messages',
+        item(id, msg, timestamp, branches and ',"branches":' .. branches or ''))
     open_turn(key, id, entry)
 end
 redis.call('JSON.SET', key, id_path, '"' .. entry .. '"')

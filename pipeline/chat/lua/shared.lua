@@ -59,6 +59,28 @@ local function open_turn(key, id, entry, regenerates, stopped)
         .. (stopped and ',"stopped":true' or '') .. '}')
 end
 
+-- Take the last human message and its answer out of the history, to make room for an edit of that message.
+-- edits: the id of the message to replace, '*' for whichever is the last.
+-- Return the `branches` of the message that comes instead, as JSON: those that the last one had, then the last one
+-- itself with its answer. Return nil and change nothing when the message is not the last one any more.
+local function branch_off(key, edits)
+    local last = cjson.decode(redis.call('JSON.GET', key, '$.messages[-2:].id', '$.messages[-2:].msg'))
+    local ids, texts = last['$.messages[-2:].id'], last['$.messages[-2:].msg']
+    local answered = #texts > 0 and texts[#texts]:sub(1, 5) == 'Bot: '
+    local place = answered and #texts - 1 or #texts
+    if place == 0 or texts[place]:sub(1, 7) ~= 'Human: ' or (edits ~= '*' and edits ~= ids[place]) then
+        return nil
+    end
+    local path = (answered and '$.messages[-2]' or '$.messages[-1]') .. '.branches'
+    local older = redis.call('JSON.GET', key, path):sub(3, -3)
+    redis.call('JSON.DEL', key, path)
+    local branch = redis.call('JSON.ARRPOP', key, '$.messages')[1]
+    if answered then
+        branch = redis.call('JSON.ARRPOP', key, '$.messages')[1] .. ',' .. branch
+    end
+    return '[' .. older .. (older == '' and '[' or ',[') .. branch .. ']]'
+end
+
 -- Return whether the history has a message to answer anew, and the id of the answer that it has got, if any.
 local function last_answer(key)
     local last = cjson.decode(redis.call('JSON.GET', key, '$.messages[-1].id', '$.messages[-1].msg'))
