@@ -89,7 +89,7 @@ async def test_an_edit_replaces_the_last_message_and_keeps_it_with_its_answer_be
         ("Human: second", [["Human: secnd", "Bot: what?"]]),
         "Bot: two",
     ]
-    assert [each["id"] for each in (await talk.history())[2]["branches"][0]][0] == "m2"
+    assert (await talk.history())[2]["branches"][0][0]["id"] == "m2"
 
 
 async def test_each_edit_adds_a_branch_and_old_ones_stay_as_they_were(talk: Talk) -> None:

@@ -176,13 +176,13 @@ async def test_the_page_learns_that_eliza_answers(node: Node) -> None:
 
 
 async def test_the_page_learns_the_limits_that_it_has_to_respect(serve: ServeNode) -> None:
-    async with serve(message_max_bytes=100, session_ttl=60, session_ttl_sliding=True) as node:
-        async with node.client.http.get("/model") as response:
-            assert (await response.json())["limits"] == {
-                "message_max_bytes": 100,
-                "session_ttl_seconds": 60,
-                "session_ttl_sliding": True,
-            }
+    settings = {"message_max_bytes": 100, "session_ttl": 60, "session_ttl_sliding": True}
+    async with serve(**settings) as node, node.client.http.get("/model") as response:
+        assert (await response.json())["limits"] == {
+            "message_max_bytes": 100,
+            "session_ttl_seconds": 60,
+            "session_ttl_sliding": True,
+        }
 
 
 async def test_a_header_says_when_a_session_ends(node: Node) -> None:
