@@ -7,8 +7,12 @@ const service = process.env.PARLEY_URL ?? "http://localhost:3500";
 const http = { target: service, changeOrigin: true };
 
 export default defineConfig({
-  base: "/static/",
   plugins: [react()],
+  experimental: {
+    // The page may live below any path, so it names its parts from where it is: the server has it at ./ and them
+    // at ./static/, where they find each other.
+    renderBuiltUrl: (file, { hostType }) => (hostType === "html" ? `static/${file}` : { relative: true }),
+  },
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   build: {
     outDir: "../static",

@@ -1,7 +1,8 @@
 /** A chat as a file: Markdown for readers, JSON for programs. Neither holds the token, which is a key to the chat. */
 
 import type { Session } from "@/lib/api";
-import { current, type Answer, type ChatState } from "./state";
+import { current, type Answer } from "./entries";
+import type { ChatState } from "./state";
 
 type About = Pick<Session, "name" | "session_start">;
 
