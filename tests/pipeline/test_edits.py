@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pipeline.chat.records import ANY_LAST, Frame, Inbound, Outcome
-from pipeline.chat.results import Closed, Context, Ended, Opened, Queued, Running, Stopped
+from pipeline.chat.results import Closed, Context, Ended, Opened, Queued, Stopped, TurnRunning
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect
 from pipeline.settings import Settings
@@ -115,7 +115,7 @@ async def test_an_edit_twice_under_one_id_happens_once(talk: Talk) -> None:
     await talk.say("m1", "a", "A")
     assert await talk.edit("e1", "b", entry="1") == Opened("e1")
     assert await talk.edit("e1", "b", entry="1") == Opened("e1"), "the worker died before it sent the turn"
-    assert await talk.edit("e1", "b", entry="2") == Running(), "the client sent it again"
+    assert await talk.edit("e1", "b", entry="2") == TurnRunning(), "the client sent it again"
     frame = (await talk.end("e1", "B", entry="3")).frame
     assert (await talk.end("e1", "B", entry="3")).frame == frame
     ended = await talk.edit("e1", "b", entry="2")
@@ -190,7 +190,7 @@ async def test_a_client_that_knows_only_the_replaced_branch_gets_the_new_answer(
     await talk.edit("e1", "b")
     new = (await talk.end("e1", "B")).frame
     for known, missed in (("m1", [old, new]), (old["id"], [new])):
-        view = await talk.sessions.look(talk.token, known)
+        view = await talk.sessions.snapshot(talk.token, known)
         assert view is not None
         assert view.resumed
         assert view.finished is not None
