@@ -161,8 +161,8 @@ async def test_the_page_needs_nothing_that_its_policy_forbids(node: Node) -> Non
 async def test_a_file_that_never_changes_is_kept_by_browsers(node: Node) -> None:
     async with node.client.http.get("/") as response:
         assert response.headers["Cache-Control"] == "no-cache"
-        script = re.findall(r'src="(/static/assets/[^"]+)"', await response.text())[0]
-    async with node.client.http.get(script) as response:
+        script = re.findall(r'src="(static/assets/[^"]+)"', await response.text())[0]
+    async with node.client.http.get(f"/{script}") as response:
         assert "immutable" in response.headers["Cache-Control"]
     async with node.client.http.get("/static/assets/missing.js") as response:
         assert response.status == 404

@@ -35,6 +35,7 @@ const LONGEST_OPENING = 15_000; // no network that is of any use needs more
 const STEADY = 5_000; // only a connection that lived so long makes the pauses short again
 
 const QUIET = 8_000; // of silence, and the server is asked whether it is there; with PATIENCE less than 15 s
+const SOON = 2_000; // the same after something was sent, which the server as a rule answers at once
 const PATIENCE = 5_000; // for its answer; smaller, and a slow network counts as a dead one
 
 const OPEN = 1; // WebSocket.OPEN, which a fake need not have
@@ -112,7 +113,7 @@ export class ChatSocket {
   send(frame: ClientFrame): boolean {
     if (this.socket?.readyState !== OPEN || this.current.state !== "open") return false;
     this.socket.send(JSON.stringify(frame));
-    this.check();
+    this.checkIn(SOON);
     return true;
   }
 
@@ -138,10 +139,14 @@ export class ChatSocket {
   }
 
   private heard(): void {
-    clearTimeout(this.quiet);
     clearTimeout(this.deadline);
     this.deadline = undefined;
-    this.quiet = setTimeout(() => this.check(), QUIET);
+    this.checkIn(QUIET);
+  }
+
+  private checkIn(pause: number): void {
+    clearTimeout(this.quiet);
+    this.quiet = setTimeout(() => this.check(), pause);
   }
 
   private await(socket: WebSocket): void {

@@ -65,7 +65,7 @@ export function Header({ model, canExport, hasSidebar, onSidebar, onSearch, onEx
           { label: "Stages", icon: <Icon name="stages" />, href: httpAddress("stages") },
         ]}
       />
-      <button type="button" className="new" onClick={onNew}>
+      <button type="button" className="new" aria-label="New chat" onClick={onNew}>
         <Icon name="plus" />
         <span>New chat</span>
       </button>

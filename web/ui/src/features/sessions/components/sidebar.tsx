@@ -13,7 +13,9 @@ type Props = {
 export function Sidebar({ isBeside, onClose, children }: Props) {
   return isBeside ? (
     <nav className="sidebar" aria-label="Your chats">
-      <Head onClose={onClose} />
+      <div className="sidebar-head">
+        <h2>Your chats</h2>
+      </div>
       {children}
     </nav>
   ) : (
@@ -32,20 +34,14 @@ function Drawer({ onClose, children }: Omit<Props, "isBeside">) {
       onClick={(event) => event.target === modal.ref.current && onClose()}
     >
       <nav className="sidebar" aria-label="Your chats">
-        <Head onClose={onClose} />
+        <div className="sidebar-head">
+          <h2>Your chats</h2>
+          <button type="button" className="quiet" aria-label="Close" title="Close" onClick={onClose}>
+            <Icon name="close" />
+          </button>
+        </div>
         {children}
       </nav>
     </dialog>
-  );
-}
-
-function Head({ onClose }: { onClose: () => void }) {
-  return (
-    <div className="sidebar-head">
-      <h2>Your chats</h2>
-      <button type="button" className="quiet" aria-label="Hide your chats" title="Hide your chats" onClick={onClose}>
-        <Icon name="close" />
-      </button>
-    </div>
   );
 }
