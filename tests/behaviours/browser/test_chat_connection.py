@@ -101,9 +101,7 @@ async def test_web_processes_that_stand_still_are_noticed(shaky: BrowserContext,
 def below(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The service behind a proxy that keeps its path."""
     settings = {"BASE_PATH": "/parley", "ADDRESS_TOKEN_RATE": "1000/s", "APP_ENV": "production"}
-    with started(
-        tmp_path_factory.mktemp("below"), MODEL_URL=model_server.chat_url, **settings
-    ) as service:
+    with started(tmp_path_factory.mktemp("below"), MODEL_URL=model_server.chat_url, **settings) as service:
         yield service
 
 

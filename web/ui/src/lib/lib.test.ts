@@ -1,7 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { expiryOf } from "./api";
+import { directionOf } from "./direction";
 import { isLonger, sizeText } from "./size";
 import { spanText } from "./time";
+
+it("the first letter says which way a text is written", () => {
+  expect(["", "12. ", "1. שלום world", "Hello שלום", "مرحبا", "数学"].map(directionOf)).toEqual([
+    "",
+    "",
+    "rtl",
+    "ltr",
+    "rtl",
+    "ltr",
+  ]);
+});
 
 describe("sizes", () => {
   it("count bytes as the server does", () => {

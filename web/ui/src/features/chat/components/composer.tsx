@@ -75,7 +75,6 @@ export const Composer = forwardRef<ComposerHandle, Props>(function Composer(
           id="text"
           ref={ref}
           rows={1}
-          dir="auto"
           placeholder="Write a message"
           enterKeyHint={field.isTouch ? "enter" : "send"}
           onInput={field.onInput}

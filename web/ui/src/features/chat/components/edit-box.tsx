@@ -23,7 +23,6 @@ export function EditBox({ text, maxBytes, onSend, onCancel }: Props) {
       <textarea
         ref={ref}
         rows={1}
-        dir="auto"
         aria-label="Edit your message"
         aria-describedby={field.excess !== null ? "edit-size" : undefined}
         enterKeyHint={field.isTouch ? "enter" : "send"}

@@ -1,5 +1,6 @@
 import { useCallback, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent, type RefObject } from "react";
 import { byteLength, isLonger } from "@/lib/size";
+import { directionOf } from "@/lib/direction";
 import { TOUCH, useMedia } from "@/lib/use-media";
 
 const HIGHEST = 240; // px; a longer text scrolls
@@ -42,6 +43,8 @@ export function useTextField({ maxBytes, onSubmit, onChange, onEscape }: Options
     if (field === null) return;
     setBlank(field.value.trim() === "");
     setExcess(maxBytes !== null && isLonger(field.value, maxBytes) ? byteLength(field.value) : null);
+    // Not `auto`: with a text of megabytes, Chromium looks through all of it for minutes.
+    field.dir = directionOf(field.value);
     fit(field);
   }, [maxBytes]);
 
