@@ -1,4 +1,4 @@
-"""What may stand between a browser and the service: a relay that can go deaf, and a proxy that has it below a path."""
+"""Stand-ins for the network before the service: a relay that can go deaf, a proxy that has it below a path."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class PathProxy:
     """A reverse proxy on a free port that has a service below a path, and nothing elsewhere."""
 
     def __init__(self, target: str, path: str, *, strips: bool) -> None:
-        """Take the service's address and the path, as `/parley`; one that `strips` does not pass the path on."""
+        """Take the service's address and the path, as `/parley`; `strips` is not to pass the path on."""
         self._target = target
         self._path = path
         self._strips = strips
