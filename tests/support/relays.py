@@ -1,4 +1,4 @@
-"""Stand-ins for the network before the service: a relay that can go deaf, a proxy that has it below a path."""
+"""Stand-ins for the network: a relay that can go deaf, and a proxy that has the service below a path."""
 
 from __future__ import annotations
 
