@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Icon } from "@/components/icon";
-import { begin, ChatStore, forget, leave, resume } from "@/features/chat/chat-store";
+import { begin, ChatStore, forget, leave, resume, type Beginning } from "@/features/chat/chat-store";
 import { ChatScreen, type Known } from "@/features/chat/components/chat-screen";
 import { ChatList } from "@/features/sessions/components/chat-list";
 import { Sidebar } from "@/features/sessions/components/sidebar";
@@ -29,23 +29,23 @@ export function App() {
   const [isDrawerOpen, setDrawerOpen] = useState(false);
   const current = view.kind === "chat" ? view.store.session.token : null;
 
-  /** Go to a chat, by default to the one this tab was in. */
-  const load = useCallback(async (token?: string) => {
+  /** Show what `resume` found; false when that is nothing. */
+  const show = useCallback(({ held, expired }: Beginning): boolean => {
+    if (held !== null) setView({ kind: "chat", store: new ChatStore(held) });
+    else if (expired !== null) setView({ kind: "chat", store: new ChatStore({ session: expired, expiresAt: null }, true) });
+    return held !== null || expired !== null;
+  }, []);
+
+  /** Go on with the chat that this tab was in. */
+  const load = useCallback(async () => {
     clearTimeout(timer.current);
     try {
-      const { held, expired } = await resume(token);
-      if (held !== null) setView({ kind: "chat", store: new ChatStore(held) });
-      else if (expired !== null) setView({ kind: "chat", store: new ChatStore({ session: expired, expiresAt: null }, true) });
-      else setView({ kind: "start" });
-      if (held === null && token !== undefined) {
-        sessions.remove(token);
-        setNews("This chat has expired.");
-      }
+      if (!show(await resume())) setView({ kind: "start" });
     } catch (reason) {
       setView({ kind: "loading", trouble: textOf(reason) });
-      timer.current = setTimeout(() => void load(token), AGAIN);
+      timer.current = setTimeout(() => void load(), AGAIN);
     }
-  }, []);
+  }, [show]);
 
   useEffect(() => {
     void load();
@@ -58,10 +58,17 @@ export function App() {
     return () => clearInterval(refreshing);
   }, []);
 
-  const open = (token: string) => {
+  const open = async (token: string) => {
     setDrawerOpen(false);
     setNews(null);
-    if (token !== current) void load(token);
+    if (token === current) return;
+    try {
+      if (show(await resume(token))) return;
+      sessions.remove(token);
+      setNews("This chat has expired.");
+    } catch (reason) {
+      setNews(textOf(reason)); // the chat on the page stays
+    }
   };
 
   const end = async (token: string) => {
@@ -104,7 +111,7 @@ export function App() {
     <ChatList
       records={records}
       current={current}
-      onOpen={open}
+      onOpen={(token) => void open(token)}
       onRename={(token, name) => sessions.rename(token, name)}
       onDelete={(token) => void end(token)}
     />
