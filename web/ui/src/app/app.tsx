@@ -96,7 +96,10 @@ export function App() {
     setView({ kind: "start" });
   };
 
-  const note = useCallback((token: string, known: Known) => sessions.note(token, known), []);
+  const note = useCallback((token: string, known: Known | null) => {
+    if (known === null) sessions.remove(token);
+    else sessions.note(token, known);
+  }, []);
 
   const toggleSidebar = () => {
     if (!isWide) {
@@ -134,6 +137,9 @@ export function App() {
       const isBeside = isWide && isSidebarWanted;
       return (
         <div className={isBeside ? "shell with-sidebar" : "shell"}>
+          <a className="skip" href="#text">
+            To the message box
+          </a>
           {isBeside && (
             <Sidebar isBeside onClose={toggleSidebar}>
               {list}

@@ -21,7 +21,8 @@ type Props = {
   model: Model | null;
   hasSidebar: boolean;
   onSidebar: () => void;
-  onKnown: (token: string, known: Known) => void;
+  /** Called with what became known of the chat, and with null when it has ended. */
+  onKnown: (token: string, known: Known | null) => void;
   /** Begin another chat, and keep this one or end it. */
   onNew: (token: string, fate: "keep" | "end") => void;
 };
@@ -49,8 +50,8 @@ export function ChatScreen({ store, model, hasSidebar, onSidebar, onKnown, onNew
 
   // A chat in which nothing was said is not worth a place in the list.
   useEffect(() => {
-    if (chat.expired || title === undefined) return;
-    onKnown(token, { title, startedAt: Date.parse(startedAt) || Date.now(), expiresAt });
+    if (chat.expired) onKnown(token, null);
+    else if (title !== undefined) onKnown(token, { title, startedAt: Date.parse(startedAt) || Date.now(), expiresAt });
   }, [onKnown, token, title, startedAt, expiresAt, chat.expired]);
 
   // What the server finds too long goes back to where it can be shortened, if nothing else is written there.
@@ -105,9 +106,6 @@ export function ChatScreen({ store, model, hasSidebar, onSidebar, onKnown, onNew
 
   return (
     <div className="chat">
-      <a className="skip" href="#text">
-        To the message box
-      </a>
       <Header
         model={model}
         canExport={!isEmpty}

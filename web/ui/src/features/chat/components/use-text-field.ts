@@ -44,7 +44,8 @@ export function useTextField({ maxBytes, onSubmit, onChange, onEscape }: Options
     setBlank(field.value.trim() === "");
     setExcess(maxBytes !== null && isLonger(field.value, maxBytes) ? byteLength(field.value) : null);
     // Not `auto`: with a text of megabytes, Chromium looks through all of it for minutes.
-    field.dir = directionOf(field.value);
+    const direction = directionOf(field.value);
+    if (field.dir !== direction) field.dir = direction;
     fit(field);
   }, [maxBytes]);
 
