@@ -207,7 +207,7 @@ def describe_model(settings: Settings) -> str:
     """Return in words which model answers."""
     if settings.model_kind == "eliza":
         return "ELIZA, built in; set HF_TOKEN or MODEL_URL for a language model"
-    return f"{settings.model or 'the one served'} at {settings.model_url} ({settings.model_kind})"
+    return f"{settings.model or 'the one served'} at {settings.masked_model_url()} ({settings.model_kind})"
 
 
 def _short(path: Path) -> str:

@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 from faust_redis import MAX_ATTEMPTS, REDELIVERY_HEADER
 from faust_redis.producing.producer import Producer
 from pipeline.chat.presence import Presence
-from pipeline.chat.records import INTERNAL_ERROR, Inbound, Outcome, Prompt, Turn
+from pipeline.chat.records import INTERNAL_ERROR, Inbound, Prompt, Turn, TurnOutcome
 from pipeline.chat.sessions import Sessions
 from pipeline.errors import MessageRejected, SettingsError
 from pipeline.redis.client import connect
@@ -41,7 +41,7 @@ from pipeline.worker.topics import Sender, Topics, message_id, send
 
 logger = logging.getLogger(__name__)
 
-M = TypeVar("M", Inbound, Turn, Prompt, Outcome)
+M = TypeVar("M", Inbound, Turn, Prompt, TurnOutcome)
 
 
 class StageTopics(Protocol):
@@ -236,7 +236,7 @@ async def _attempt(
 async def fail_turn(stage: Stage, token: str, turn: str) -> None:
     """Have deliver end a turn with an internal error."""
     logger.error("giving up turn %s of session %.8s…", turn, token)
-    await send(stage.topics.deliver, Outcome(token=token, turn=turn, error=INTERNAL_ERROR))
+    await send(stage.topics.deliver, TurnOutcome(token=token, turn=turn, error=INTERNAL_ERROR))
 
 
 def _add_metrics(app: faust.App, figures: list[Callable[[], Iterable[Metric]]]) -> None:

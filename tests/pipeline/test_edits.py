@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.chat.records import ANY_LAST, Frame, Inbound, Outcome
+from pipeline.chat.records import ANY_LAST, Frame, Inbound, TurnOutcome
 from pipeline.chat.results import Closed, Context, Ended, Opened, Queued, Stopped, TurnRunning
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect
@@ -43,7 +43,9 @@ class Talk:
         return await self.sessions.accept(message)
 
     async def end(self, turn: str, answer: str | None = None, entry: str = "", **more: Any) -> Closed:
-        closed = await self.sessions.close(Outcome(token=self.token, turn=turn, answer=answer, **more), entry)
+        closed = await self.sessions.close(
+            TurnOutcome(token=self.token, turn=turn, answer=answer, **more), entry
+        )
         assert isinstance(closed, Closed), closed
         return closed
 

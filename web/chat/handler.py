@@ -72,7 +72,8 @@ async def _refusal(request: web.Request) -> web.Response | None:
 
 async def _serve(request: web.Request, socket: web.WebSocketResponse, address: str) -> None:
     app, token = request.app, request.query["token"]
-    hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol)
+    included = ",".join(request.query.getall("include", ())).split(",")
+    hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol, thoughts="thoughts" in included)
     after = request.query.get("after") if protocol.streaming else None
     tasks: set[asyncio.Task[None]] = set()
 

@@ -6,6 +6,7 @@ import "@/styles/base.css";
 import "@/styles/chat.css";
 import "@/styles/prose.css";
 import "@/styles/sessions.css";
+import "@/styles/print.css";
 
 createRoot(document.getElementById("root")!).render(
   <StrictMode>

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, type ReactNode } from "react";
 import { Icon } from "@/components/icon";
+import { usePrinting } from "@/components/printing";
 import { useNow } from "@/lib/use-now";
 import { keyOf, type Entry, type HumanEntry } from "../entries";
 import { isBusy, type ChatState } from "../state";
@@ -35,6 +36,7 @@ export function Conversation({ chat, connected, name, empty, sent, maxBytes, tar
   const [first, setFirst] = useState(() => Math.max(0, entries.length - PAGE));
   // The versions on the page that are not the newest, by the key of their message.
   const [versions, setVersions] = useState<Readonly<Record<string, number>>>({});
+  const from = usePrinting() ? 0 : first; // paper takes all of it
   const heightBefore = useRef<number | null>(null);
   const busy = isBusy(chat);
 
@@ -99,7 +101,7 @@ export function Conversation({ chat, connected, name, empty, sent, maxBytes, tar
   const last = entries.at(-1);
   const lastQuestion = entries.findLast(({ kind }) => kind === "human");
   const replaced = busy && last?.kind === "bot" && (chat.running?.replaces != null || chat.asking !== null);
-  const shown = entries.slice(first, replaced ? -1 : undefined);
+  const shown = entries.slice(from, replaced ? -1 : undefined);
   const canAsk = connected && !chat.expired && !busy;
 
   return (
@@ -115,7 +117,7 @@ export function Conversation({ chat, connected, name, empty, sent, maxBytes, tar
           {entries.length === 0 && pending.length === 0 && !busy && empty}
           <ol className="messages">
             {shown.map((entry, at) => {
-              const place = first + at;
+              const place = from + at;
               const question = entry.kind === "human" ? entry : questionOf(entries, place);
               const version = question === null ? 0 : versionOf(question);
               return (

@@ -226,7 +226,7 @@ export function RunningMessage({ name, running, status }: RunningProps) {
       ) : (
         <div className="prose">
           <MessageBoundary key={running?.turn} text={text}>
-            <Markdown text={text} />
+            <Markdown text={text} streaming />
           </MessageBoundary>
         </div>
       )}
