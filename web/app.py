@@ -31,6 +31,7 @@ from web.chat.hub import Hub
 from web.chat.intake import Producer
 from web.chat.producer import StageProducer
 from web.http import health, metrics, sessions
+from web.http.base_path import add_below
 from web.http.errors import errors_as_json
 from web.http.origins import cors_middleware
 from web.limits.addresses import Addresses
@@ -40,6 +41,7 @@ from web.pages import stages
 
 log = structlog.get_logger(__name__)
 
+_PARTS = (health, sessions, chat, pages, stages, metrics)
 _ROOT = Path(__file__).resolve().parent.parent
 _BACKLOG = 1024  # connections that wait to be taken: a thousand clients may come back in one moment
 
@@ -73,8 +75,13 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     app[keys.SETTINGS] = settings
     app[keys.OPEN] = set()
     app[keys.ADDRESSES] = Addresses(settings.trusted_proxies)
-    for part in (health, sessions, chat, pages, stages, metrics):
+    for part in _PARTS:
         part.add_routes(app)
+    if settings.base_path:
+        again = web.Application()
+        for part in _PARTS:
+            part.add_routes(again)
+        add_below(app, again.router, settings.base_path)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_close_sockets)
     # Started in this order, stopped in the reverse one: the last messages still find a Redis.
@@ -145,13 +152,14 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     preparing = asyncio.create_task(Sessions(redis, settings).prepare(), name="prepare")
     yield
     await cancel_and_wait([preparing])
+    await app[keys.SESSIONS].aclose()
     await redis.aclose()
 
 
 async def _gate(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
     watch = BacklogWatch(redis, settings.stage_limits(), settings.partitions)
-    app[keys.GATE] = AdmissionControl(settings, Rates(redis), watch.pressure)
+    app[keys.GATE] = AdmissionControl(settings, Rates(redis), watch.pressure, watch.memory)
     task = asyncio.create_task(watch.run(), name="backlog")
     yield
     await cancel_and_wait([task])
@@ -172,7 +180,7 @@ async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIt
 async def _hub(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
     reader = connect_reader(settings.redis_url)
-    hub = Hub(uuid.uuid4().hex, reader, Presence(redis), Sessions(redis, settings))
+    hub = Hub(uuid.uuid4().hex, reader, Presence(redis), Sessions(redis, settings), app[keys.GATE].in_flight)
     app[keys.HUB] = hub
     await hub.start()
     yield

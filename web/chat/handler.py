@@ -16,7 +16,7 @@ from web import keys, limits
 from web.chat.intake import Intake
 from web.chat.outbox import Outbox
 from web.chat.parley_v1 import PROTOCOLS, negotiated
-from web.chat.protocol import ChatProtocol, ClientMessage, Refusal, Stop, refusal_as_frame
+from web.chat.protocol import ChatProtocol, ClientMessage, Ping, Refusal, Stop, refusal_as_frame
 from web.chat.stopping import stop
 from web.http.errors import failure, too_many
 from web.http.origins import is_allowed
@@ -60,6 +60,9 @@ async def _refusal(request: web.Request) -> web.Response | None:
     settings = request.app[keys.SETTINGS]
     if not is_allowed(request.headers.getall(hdrs.ORIGIN, []), request.host, settings.cors_origins):
         return failure(403, "Origin not allowed")
+    denial = await request.app[keys.GATE].connection(client_address(request))
+    if denial is not None:
+        return too_many(denial.detail, denial.retry_after)
     try:
         async with asyncio.timeout(limits.REQUEST_SECONDS):
             token = request.query.get("token")
@@ -120,7 +123,7 @@ async def _receive(
     max_bytes = app[keys.SETTINGS].message_max_bytes
     while True:
         received = await socket.receive()
-        result: ClientMessage | Stop | Refusal
+        result: ClientMessage | Stop | Ping | Refusal
         if received.type is WSMsgType.TEXT:
             result = protocol.read_text(received.data, max_bytes)
         elif received.type is WSMsgType.BINARY:
@@ -138,8 +141,13 @@ async def _receive(
             case ClientMessage():
                 denial = await gate.message(outbox.token, address)
                 if denial is None:
+                    gate.in_flight.sent(outbox.token, result.id)
                     outbox.expect(result)
                     await intake.put(result)
+                    continue
+                await asyncio.sleep(limits.REFUSAL_SECONDS)
+                if outbox.expects(result.id):
+                    # A repeat too many. An error would be a second end of a message that has one.
                     continue
                 await outbox.room()
                 outbox.tell(
@@ -147,6 +155,9 @@ async def _receive(
                 )
             case Stop(turn):
                 await stop(app, outbox, turn)
+            case Ping():
+                await outbox.room()
+                outbox.answer_ping()
             case Refusal():
                 await outbox.room()
                 outbox.tell(refusal_as_frame(result))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -21,6 +22,8 @@ from pipeline.deadlines import run_until_blocked
 from web import limits
 from web.chat.protocol import ChatProtocol, ClientMessage, Out, Refusal, Token, refusal_as_frame
 from web.chat.wake_event import WakeEvent
+
+_PONG: Final = b'{"type":"pong"}'
 
 
 class Outbox:
@@ -157,6 +160,11 @@ class Outbox:
         self._expected[answer_id(message.id)] = message.id
         self._view.asked(message.id)
 
+    def expects(self, message_id: str) -> bool:
+        """Return whether this socket sent a message that has not ended, or knows how it did."""
+        frame_id = answer_id(message_id)
+        return frame_id in self._expected or frame_id in self._seen
+
     def offer(self, frame: Frame) -> None:
         """Queue a frame of the session, unless this socket had it already."""
         if self._held is not None:
@@ -215,6 +223,10 @@ class Outbox:
         """Queue a frame that concerns this socket alone, at once even while others are held back."""
         for out in self._view.show(frame):
             self._put(None, out)
+
+    def answer_ping(self) -> None:
+        """Queue the answer to a client's question whether we are there."""
+        self._put(None, _PONG)
 
     async def room(self) -> None:
         """Wait until the queue is less than half full; for the frames that a client causes by itself."""

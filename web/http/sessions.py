@@ -8,11 +8,15 @@ from typing import TypeGuard
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from pipeline.chat.records import BUSY
 from web import keys, limits
-from web.http.errors import failure, json_response, too_many
+from web.http.errors import failure, json_response, raw_json_response, too_many, unavailable
 from web.limits.client_address import client_address
 
 GONE = "Session expired or does not exist"
+EXPIRES_HEADER = "Session-Expires"
+# Messages of a page of the history.
+_PAGE_MESSAGES, _PAGE_MESSAGES_AT_MOST = 100, 1000
 _BAD_NAME = {"loc": "name", "msg": "Enter a valid name"}
 
 _TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
@@ -31,16 +35,45 @@ async def create_session(request: web.Request) -> web.Response:
     if name is None:
         return failure(400, _BAD_NAME)
     denial = await request.app[keys.GATE].new_token(client_address(request))
+    if denial is not None and denial.code == BUSY:
+        return unavailable(denial.detail, denial.retry_after)
     if denial is not None:
         return too_many(denial.detail, denial.retry_after)
-    return json_response(await request.app[keys.SESSIONS].create(name))
+    session = await request.app[keys.SESSIONS].create(name)
+    return await _with_expiry(request, session["token"], json_response(session))
 
 
 async def read_session(request: web.Request) -> web.Response:
-    """Answer `/refresh_token`: the session's document as it is now."""
+    """Answer `/refresh_token`: the session's document as it is now.
+
+    With `limit` the last messages alone, with `before` those before a message; `earlier` is how many come
+    before them.
+    """
     token = await _field(request, "token")
-    session = await request.app[keys.SESSIONS].get(token) if is_token(token) else None
-    return failure(400, GONE) if session is None else json_response(session)
+    denial = await request.app[keys.GATE].reading(client_address(request))
+    if denial is not None:
+        return too_many(denial.detail, denial.retry_after)
+    if not is_token(token):
+        return failure(400, GONE)
+    if {"limit", "before"} & request.query.keys():
+        return await _read_page(request, token)
+    document = await request.app[keys.SESSIONS].document(token)
+    if document is None:
+        return failure(400, GONE)
+    return await _with_expiry(request, token, raw_json_response(document))
+
+
+async def _read_page(request: web.Request, token: str) -> web.Response:
+    limit = request.query.get("limit", str(_PAGE_MESSAGES))
+    if not re.fullmatch(r"[0-9]{1,4}", limit, re.ASCII) or not 1 <= int(limit) <= _PAGE_MESSAGES_AT_MOST:
+        return failure(400, {"loc": "limit", "msg": f"Enter a number from 1 to {_PAGE_MESSAGES_AT_MOST}"})
+    try:
+        page = await request.app[keys.SESSIONS].page(token, int(limit), request.query.get("before"))
+    except LookupError:
+        return failure(400, {"loc": "before", "msg": "The history has no such message"})
+    if page is None:
+        return failure(400, GONE)
+    return await _with_expiry(request, token, json_response({**page.document, "earlier": page.earlier}))
 
 
 def is_token(text: str | None) -> TypeGuard[str]:
@@ -58,6 +91,16 @@ def valid_name(name: str | None) -> str | None:
     except UnicodeEncodeError:  # half of a surrogate pair, which no JSON can carry
         return None
     return name
+
+
+async def _with_expiry(request: web.Request, token: str, response: web.Response) -> web.Response:
+    """Add the header that says when the session ends, ISO 8601 in UTC; the documents have no place for it."""
+    expires_at = await request.app[keys.SESSIONS].expires_at(token)
+    if expires_at is not None:
+        response.headers[EXPIRES_HEADER] = expires_at.isoformat(timespec="milliseconds").replace(
+            "+00:00", "Z"
+        )
+    return response
 
 
 async def _field(request: web.Request, field: str) -> str | None:

@@ -16,8 +16,13 @@ BODY_MAX_BYTES = 16 * 1024
 # burst waits for more round trips. Larger: more may be lost unnoticed when the process dies.
 UNCONFIRMED_PER_SOCKET = 256
 
-# Seconds until the sender of an unconfirmed message is told so. Long enough for a restart of Redis.
-CONFIRM_SECONDS = 30.0
+# Messages of one session, sent from here, of which nothing was heard yet. Smaller: a burst is refused that
+# the session would have taken. Larger: one session makes those that share its partition wait.
+IN_FLIGHT_PER_SESSION = 256
+
+# Seconds for which a socket is not read after a message that was refused. Shorter: a flood of them keeps a
+# core busy with refusing. Longer: a client that is let in again waits for it.
+REFUSAL_SECONDS = 0.001
 
 # Frames that wait for a slow reader before it is cut off. Above the frames that a session keeps as unsent
 # (1000), which all come at once when a client is back.
@@ -33,8 +38,10 @@ SEEN_FRAMES = OUTBOX_FRAMES
 # Seconds that one write may take before the reader counts as stalled.
 WRITE_SECONDS = 20.0
 
-# Pings keep proxies from closing an idle socket, and find the peers that vanished without a word.
-HEARTBEAT_SECONDS = 25.0
+# Seconds of silence after which a socket is pinged; half of that later it is dropped without a pong. Keeps
+# proxies from closing an idle socket, and finds the peers that vanished without a word. Smaller: more traffic
+# for idle sockets. Larger: dead ones hold their memory for longer.
+HEARTBEAT_SECONDS = 10.0
 
 # Seconds that a peer has to answer our close; part of the five that a shutdown may take.
 CLOSE_SECONDS = 1.5
