@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NotRequired, TypedDict
 
 from pipeline.chat.presence import SubscriberNodes
@@ -178,3 +179,12 @@ class SessionSnapshot:
     resumed: bool = True
     partial: Partial | None = None
     time: str = ""
+
+
+class Revival(Enum):
+    """What can be done about a message that ended with an error, and is to be tried again."""
+
+    OPEN = "its turn is open"
+    FORGOTTEN = "it was refused, and may be sent again now"
+    UNANSWERED = "it is the last of the history, without an answer"
+    PAST = "the session has gone on, or is gone"

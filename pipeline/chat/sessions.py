@@ -27,32 +27,26 @@ and the limits in `shared.lua`.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any, Final, TypeVar, cast
 
 import orjson
 from redis.asyncio import Redis
 
-from pipeline.chat.answer_runs import parse_partial, partial_key
-from pipeline.chat.catch_up import Recent, frame_of, oldest_within, resume, resume_lost, resume_since
-from pipeline.chat.presence import SubscriberNodes, presence_key
+from pipeline.chat import session_scripts as scripts
+from pipeline.chat.answer_runs import partial_key
+from pipeline.chat.catch_up import Recent, oldest_within, resume, resume_lost, resume_since
+from pipeline.chat.presence import presence_key
 from pipeline.chat.records import (
-    ANY_LAST,
     BOT,
     HUMAN,
-    NOTHING_TO_REGENERATE,
-    SESSION_BUSY,
-    SESSION_FULL,
     Frame,
     Inbound,
     TurnOutcome,
     answer_id,
     error_text,
-    is_retryable,
     json_text,
 )
 from pipeline.chat.results import (
@@ -63,62 +57,23 @@ from pipeline.chat.results import (
     Gone,
     Opened,
     Page,
-    Partial,
     Queued,
     Refused,
+    Revival,
     SessionSnapshot,
     Stale,
     Stopped,
     TurnRunning,
 )
+from pipeline.chat.session_scripts import is_message_id, session_key
 from pipeline.chat.shared_reads import SharedReads
 from pipeline.chat.tokens import Tokens
 from pipeline.errors import SessionGone
 from pipeline.redis.client import execute, retry_until_available
-from pipeline.redis.scripts import Code, Script, load_scripts, run_scripts
+from pipeline.redis.scripts import Code, load_scripts, run_scripts
 from pipeline.settings import Settings
 
 T = TypeVar("T")
-
-_CREATE = Script(__package__, "create_session", keys=1, arguments=("token", "name", "ttl"))
-_ACCEPT = Script(
-    __package__,
-    "accept_message",
-    keys=2,
-    arguments=(
-        "id",
-        "id_path",
-        "entry",
-        "msg",
-        "inbox_limit",
-        "ttl",
-        "max_messages",
-        "max_bytes",
-        "max_ids",
-        "frame_id",
-        "frame_path",
-        "busy_msg",
-        "busy",
-        "nothing_msg",
-        "nothing",
-        "full_msg",
-        "full",
-        "tried_msg",
-        "edits",
-    ),
-)
-_CLOSE = Script(
-    __package__,
-    "close_turn",
-    keys=3,
-    arguments=("turn", "turn_path", "entry", "msg", "marks", "frame_id", "frame_msg", "failure", "refused"),
-)
-_STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
-_MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
-_REVIVE = Script(__package__, "revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
-_READ = Script(__package__, "read_session", keys=2, arguments=("tail", "after_path", "answer_path"))
-_PAGE = Script(__package__, "read_page", keys=1, arguments=("before_path", "limit"))
-_SCRIPTS: Final = (_CREATE, _ACCEPT, _CLOSE, _STOP, _MARK_SENT, _REVIVE, _READ, _PAGE)
 
 # All messages: no history is longer.
 _ALL = 1_000_000_000
@@ -132,37 +87,6 @@ _IDS_PER_MESSAGE = 2
 
 #: Characters of an error's text; a model's server decides how long its own is.
 _DETAIL_CHARACTERS = 1000
-
-# What a message id may hold: it becomes part of a JSON path, where a quote would end it.
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-
-
-def session_key(token: str) -> str:
-    """Return the key of a session's document."""
-    return f"session:{{{token}}}"
-
-
-def is_message_id(text: str) -> bool:
-    """Return whether `text` may be the id of a message: 1 to 128 letters, digits, `_`, `.`, `:` and `-`."""
-    return _ID.fullmatch(text) is not None
-
-
-class Revival(Enum):
-    """What can be done about a message that ended with an error, and is to be tried again."""
-
-    OPEN = "its turn is open"
-    FORGOTTEN = "it was refused, and may be sent again now"
-    UNANSWERED = "it is the last of the history, without an answer"
-    PAST = "the session has gone on, or is gone"
-
-
-_REVIVALS = {
-    Code.RUNNING: Revival.OPEN,
-    Code.REFUSED: Revival.FORGOTTEN,
-    Code.ENDED: Revival.UNANSWERED,
-    Code.STALE: Revival.PAST,
-    Code.GONE: Revival.PAST,
-}
 
 
 class Sessions:
@@ -183,7 +107,7 @@ class Sessions:
 
     async def prepare(self) -> None:
         """Connect, and have Redis know the scripts, so that the first operation waits for neither."""
-        await self._run(lambda: load_scripts(self._redis, _SCRIPTS))
+        await self._run(lambda: load_scripts(self._redis, scripts.SCRIPTS))
 
     async def aclose(self) -> None:
         """End reads that go on although nobody waits for them any more; the connection stays open."""
@@ -194,7 +118,9 @@ class Sessions:
         token = self._tokens.draw()
         ttl = self._settings.session_ttl
         started = await self._run(
-            lambda: _CREATE(self._redis, [session_key(token)], token=token, name=json_text(name), ttl=ttl)
+            lambda: scripts.CREATE(
+                self._redis, [session_key(token)], token=token, name=json_text(name), ttl=ttl
+            )
         )
         session_start = json.loads(started)[0]
         return {"token": token, "messages": [], "name": name, "session_start": session_start}
@@ -231,9 +157,9 @@ class Sessions:
         """
         if before is not None and not is_message_id(before):
             raise LookupError(before)
-        path = "" if before is None else _place_path(before)
+        path = "" if before is None else scripts.place_path(before)
         reply = await self._run(
-            lambda: _PAGE(self._redis, [session_key(token)], before_path=path, limit=limit)
+            lambda: scripts.PAGE(self._redis, [session_key(token)], before_path=path, limit=limit)
         )
         match Code(reply[0]):
             case Code.GONE:
@@ -273,9 +199,9 @@ class Sessions:
             ValueError: the id, or that of the message to replace, is none; see `is_message_id`.
         """
         token, settings = inbound.token, self._settings
-        path = _id_path(inbound.id)
+        path = scripts.id_path(inbound.id)
         reply = await self._run(
-            lambda: _ACCEPT(
+            lambda: scripts.ACCEPT(
                 self._redis,
                 [session_key(token), presence_key(token)],
                 id=inbound.id,
@@ -288,27 +214,12 @@ class Sessions:
                 max_bytes=settings.session_max_bytes,
                 max_ids=settings.session_max_messages * _IDS_PER_MESSAGE,
                 frame_id=answer_id(inbound.id),
-                frame_path=_place_path(answer_id(inbound.id)),
-                edits=_edited(inbound.edits),
-                **_REFUSALS,
+                frame_path=scripts.place_path(answer_id(inbound.id)),
+                edits=scripts.edited_id(inbound.edits),
+                **scripts.REFUSALS,
             )
         )
-        subscribers = SubscriberNodes.of(reply[1])
-        match Code(reply[0]):
-            case Code.OPENED:
-                return Opened(inbound.id, subscribers)
-            case Code.QUEUED:
-                return Queued(reply[2], bool(reply[3]), subscribers)
-            case Code.RUNNING:
-                return TurnRunning(subscribers)
-            case Code.ENDED:
-                return Ended(_ending(inbound.id, reply[2]), bool(reply[3]), subscribers)
-            case Code.REFUSED:
-                return Refused(orjson.loads(reply[2]), subscribers)
-            case Code.GONE:
-                return Gone(subscribers)
-            case other:
-                raise AssertionError(f"accept_message replied {other!r}")
+        return scripts.accept_result(inbound.id, reply)
 
     async def context(self, token: str, turn: str, count: int) -> Context | None:
         """Return the last `count` messages that the model is to see, or None when `turn` is not the open one.
@@ -343,40 +254,32 @@ class Sessions:
         Raises:
             ValueError: the turn's id is none, see `is_message_id`; or the outcome has no answer and no error.
         """
-        path = _id_path(outcome.turn)
+        path = scripts.id_path(outcome.turn)
         if outcome.error is None and outcome.answer is None:
             raise ValueError("an outcome needs an answer or an error")
         answer = outcome.answer if outcome.error is None else None
         error = str(outcome.error)
         words = answer if answer is not None else (outcome.detail or error_text(error))[:_DETAIL_CHARACTERS]
+        failure = ""
+        if answer is None:
+            failure = scripts.failure_fields(error, outcome.retryable, outcome.retry_after)
         token = outcome.token
         reply = await self._run(
-            lambda: _CLOSE(
+            lambda: scripts.CLOSE(
                 self._redis,
                 [session_key(token), partial_key(token), presence_key(token)],
                 turn=outcome.turn,
                 turn_path=path,
                 entry=entry,
                 msg="" if answer is None else json_text(BOT + answer),
-                marks=_marks(outcome),
+                marks=scripts.answer_fields(outcome),
                 frame_id=answer_id(outcome.turn),
                 frame_msg=json_text(words),
-                failure="" if answer is not None else _failure(error, outcome.retryable, outcome.retry_after),
+                failure=failure,
                 refused=int(outcome.refused),
             )
         )
-        subscribers = SubscriberNodes.of(reply[1])
-        match Code(reply[0]):
-            case Code.CLOSED:
-                return Closed(
-                    orjson.loads(reply[2]), reply[3].decode() if len(reply) > 3 else None, subscribers
-                )
-            case Code.STALE:
-                return Stale(subscribers)
-            case Code.GONE:
-                return Gone(subscribers)
-            case other:
-                raise AssertionError(f"close_turn replied {other!r}")
+        return scripts.close_result(reply)
 
     async def stop(self, token: str, turn: str | None = None) -> Stopped | Queued | Stale | Gone:
         """Mark the open turn as stopped, or only the turn given, which may still wait; harmless to repeat.
@@ -385,30 +288,20 @@ class Sessions:
             `Stale` when there is nothing to stop, `Queued` for a turn that will be stopped when it begins.
         """
         if turn is not None:
-            _checked(turn)
+            scripts.checked_id(turn)
         keys = [session_key(token), partial_key(token)]
-        reply = await self._run(lambda: _STOP(self._redis, keys, turn=turn or ""))
-        match Code(reply[0]):
-            case Code.STOPPED:
-                return Stopped(reply[1].decode(), bool(reply[2]))
-            case Code.QUEUED:
-                return Queued(reply[1])
-            case Code.STALE:
-                return Stale()
-            case Code.GONE:
-                return Gone()
-            case other:
-                raise AssertionError(f"stop_turn replied {other!r}")
+        reply = await self._run(lambda: scripts.STOP(self._redis, keys, turn=turn or ""))
+        return scripts.stop_result(reply)
 
     async def revive(self, token: str, turn: str) -> Revival:
         """Make way for a message that ended with an error and is to be tried again."""
-        path = _id_path(turn)
+        path = scripts.id_path(turn)
         reply = await self._run(
-            lambda: _REVIVE(
+            lambda: scripts.REVIVE(
                 self._redis, [session_key(token)], id=turn, id_path=path, frame_id=answer_id(turn)
             )
         )
-        return _REVIVALS[Code(reply[0])]
+        return scripts.REVIVALS[Code(reply[0])]
 
     async def snapshot(
         self, token: str, after: str | None = None, *, since: str | None = None
@@ -427,9 +320,12 @@ class Sessions:
         keys = [session_key(token), partial_key(token)]
         paths = {"after_path": "", "answer_path": ""}
         if after is not None and is_message_id(after):
-            paths = {"after_path": _place_path(after), "answer_path": _place_path(answer_id(after))}
+            paths = {
+                "after_path": scripts.place_path(after),
+                "answer_path": scripts.place_path(answer_id(after)),
+            }
         for tail in (0,) if after is None and since is None else _TAILS:
-            reply = await self._run(lambda tail=tail: _READ(self._redis, keys, tail=tail, **paths))  # type: ignore[misc]
+            reply = await self._run(lambda tail=tail: scripts.READ(self._redis, keys, tail=tail, **paths))  # type: ignore[misc]
             if Code(reply[0]) is Code.GONE:
                 return None
             found = orjson.loads(reply[1])
@@ -449,7 +345,9 @@ class Sessions:
                 if view is None and after is not None and not reply[4]:
                     view = resume_lost(session)
             if view is not None:
-                return replace(view, partial=_partial(reply[2], open_turn), time=reply[3].decode())
+                return replace(
+                    view, partial=scripts.running_answer(reply[2], open_turn), time=reply[3].decode()
+                )
         raise AssertionError("the whole history always gives a view")
 
     async def unsent(self, token: str) -> list[Frame]:
@@ -464,11 +362,11 @@ class Sessions:
     async def mark_sent_many(self, sent: Mapping[str, Sequence[str]]) -> None:
         """Forget frames that sockets have taken, given as ids by token, in one round trip."""
         commands = [
-            _MARK_SENT.command([session_key(token)], ids=" ".join(map(_checked, ids)))
+            scripts.MARK_SENT.command([session_key(token)], ids=" ".join(map(scripts.checked_id, ids)))
             for token, ids in sent.items()
         ]
         if commands:
-            await self._run(lambda: run_scripts(self._redis, commands, (_MARK_SENT,)))
+            await self._run(lambda: run_scripts(self._redis, commands, (scripts.MARK_SENT,)))
 
     async def _json(self, token: str, *paths: str) -> dict[str, list[Any]] | None:
         """Read several paths of a session in one command; None when it is gone."""
@@ -477,75 +375,3 @@ class Sessions:
 
     async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await retry_until_available(operation, patience=self._patience)
-
-
-def _checked(text: str) -> str:
-    if not is_message_id(text):
-        raise ValueError(f"not the id of a message: {text[:140]!r}")
-    return text
-
-
-def _edited(edits: str | None) -> str:
-    if edits is None:
-        return ""
-    return edits if edits == ANY_LAST else _checked(edits)
-
-
-def _id_path(message_id: str) -> str:
-    return f'$._ids["{_checked(message_id)}"]'
-
-
-def _place_path(message_id: str) -> str:
-    return f'$._places["{_checked(message_id)}"]'
-
-
-def _failure(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
-    """Return the fields of an error frame that say why, as JSON after a comma."""
-    fields: dict[str, Any] = {
-        "error": code,
-        "retryable": is_retryable(code) if retryable is None else retryable,
-    }
-    if retry_after is not None:
-        fields["retry_after"] = retry_after
-    return "," + orjson.dumps(fields).decode()[1:-1]
-
-
-_REFUSALS: Final = {
-    "busy_msg": json_text(error_text(SESSION_BUSY)),
-    "busy": _failure(SESSION_BUSY),
-    "nothing_msg": json_text(error_text(NOTHING_TO_REGENERATE)),
-    "nothing": _failure(NOTHING_TO_REGENERATE),
-    "full_msg": json_text(error_text(SESSION_FULL)),
-    "full": _failure(SESSION_FULL),
-    "tried_msg": json_text("This message has as many answers as it may have. Send another message."),
-}
-
-
-def _marks(outcome: TurnOutcome) -> str:
-    """Return the fields of an answer besides its text, as JSON after a comma."""
-    fields: dict[str, Any] = {}
-    if outcome.stopped:
-        fields["stopped"] = True
-    elif outcome.incomplete is not None:
-        fields["incomplete"] = outcome.incomplete
-    if outcome.shortened:
-        fields["shortened"] = True
-    if outcome.usage is not None:
-        fields["usage"] = outcome.usage
-    return "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
-
-
-def _partial(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
-    """Read a partial answer; None when there is none of the open turn."""
-    partial = parse_partial(raw)
-    if partial is None or partial.turn != open_turn.get("id"):
-        return None
-    return replace(partial, regenerates=open_turn.get("regenerates"))
-
-
-def _ending(turn: str, raw: bytes) -> Frame | None:
-    """Read what ended a turn: an error frame, or an answer as the history holds it."""
-    if not raw:
-        return None
-    found = orjson.loads(raw)
-    return cast(Frame, found) if "type" in found else frame_of(found, turn)

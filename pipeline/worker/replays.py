@@ -12,7 +12,8 @@ import time
 import uuid
 
 from pipeline.chat.records import Inbound, Prompt, Turn, TurnOutcome
-from pipeline.chat.sessions import Revival, Sessions
+from pipeline.chat.results import Revival
+from pipeline.chat.sessions import Sessions
 from pipeline.worker.topics import Sender, message_id, send
 
 logger = logging.getLogger(__name__)

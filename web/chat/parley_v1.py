@@ -11,7 +11,7 @@ import orjson
 from pipeline.chat.compact_json import compact_json
 from pipeline.chat.records import ANY_LAST, BAD_MESSAGE, Frame
 from pipeline.chat.results import Partial
-from pipeline.chat.sessions import is_message_id
+from pipeline.chat.session_scripts import is_message_id
 from web import limits
 from web.chat.protocol import (
     PLAIN,

@@ -16,7 +16,7 @@ import orjson
 from pipeline.chat.compact_json import compact_json
 from pipeline.chat.records import BAD_MESSAGE, MESSAGE_TOO_LARGE, Frame, is_retryable, timestamp
 from pipeline.chat.results import Partial
-from pipeline.chat.sessions import is_message_id
+from pipeline.chat.session_scripts import is_message_id
 
 
 @dataclass(frozen=True, slots=True)
