@@ -1,4 +1,4 @@
-"""Declare the Lua scripts of a session, build their arguments and read their replies; no I/O."""
+"""Declare the Lua scripts of a session, build their arguments and decode their replies; no I/O."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ REVIVALS: Final = {
     Code.GONE: Revival.PAST,
 }
 
-# What a message id may hold: it becomes part of a JSON path, where a quote would end it.
+# The characters of a message id: the id becomes part of a JSON path, where a quote would end it.
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
@@ -97,32 +97,44 @@ def session_key(token: str) -> str:
 
 
 def is_message_id(text: str) -> bool:
-    """Return whether `text` may be the id of a message: 1 to 128 letters, digits, `_`, `.`, `:` and `-`."""
+    """Return whether ``text`` is a valid message id: 1 to 128 letters, digits, ``_``, ``.``, ``:``, ``-``."""
     return _ID.fullmatch(text) is not None
 
 
 def checked_id(text: str) -> str:
+    """Return a message id unchanged.
+
+    Raises:
+        ValueError: ``text`` is not a valid message id.
+    """
     if not is_message_id(text):
-        raise ValueError(f"not the id of a message: {text[:140]!r}")
+        raise ValueError(f"not a message id: {text[:140]!r}")
     return text
 
 
 def edited_id(edits: str | None) -> str:
+    """Return ``Inbound.edits`` as the script's argument, empty for None.
+
+    Raises:
+        ValueError: ``edits`` is not a valid message id.
+    """
     if edits is None:
         return ""
     return edits if edits == ANY_LAST else checked_id(edits)
 
 
 def id_path(message_id: str) -> str:
+    """Return the JSON path of the stream entry that brought a message."""
     return f'$._ids["{checked_id(message_id)}"]'
 
 
 def place_path(message_id: str) -> str:
+    """Return the JSON path of the index of a message or answer in the history."""
     return f'$._places["{checked_id(message_id)}"]'
 
 
 def failure_fields(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
-    """Return the fields of an error frame that say why, as JSON after a comma."""
+    """Return the code, retryability and waiting time of an error frame, as JSON after a comma."""
     fields: dict[str, Any] = {
         "error": code,
         "retryable": is_retryable(code) if retryable is None else retryable,
@@ -132,6 +144,7 @@ def failure_fields(code: str, retryable: bool | None = None, retry_after: float 
     return "," + orjson.dumps(fields).decode()[1:-1]
 
 
+#: The arguments of ``ACCEPT`` with the text and fields of each refusal.
 REFUSALS: Final = {
     "busy_msg": json_text(error_text(SESSION_BUSY)),
     "busy": failure_fields(SESSION_BUSY),
@@ -139,12 +152,12 @@ REFUSALS: Final = {
     "nothing": failure_fields(NOTHING_TO_REGENERATE),
     "full_msg": json_text(error_text(SESSION_FULL)),
     "full": failure_fields(SESSION_FULL),
-    "tried_msg": json_text("This message has as many answers as it may have. Send another message."),
+    "tried_msg": json_text("This message has the maximum number of answers. Send another message."),
 }
 
 
 def answer_fields(outcome: TurnOutcome) -> str:
-    """Return the fields of an answer besides its text, as JSON after a comma."""
+    """Return the fields of an answer other than its text, as JSON after a comma."""
     fields: dict[str, Any] = {}
     if outcome.stopped:
         fields["stopped"] = True
@@ -158,7 +171,7 @@ def answer_fields(outcome: TurnOutcome) -> str:
 
 
 def running_answer(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
-    """Read a partial answer; None when there is none of the open turn."""
+    """Decode a partial answer; return None unless it belongs to the open turn."""
     partial = parse_partial(raw)
     if partial is None or partial.turn != open_turn.get("id"):
         return None
@@ -166,7 +179,7 @@ def running_answer(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
 
 
 def ending_frame(turn: str, raw: bytes) -> Frame | None:
-    """Read what ended a turn: an error frame, or an answer as the history holds it."""
+    """Decode the end of a turn, an error frame or a message of the history, as a frame."""
     if not raw:
         return None
     found = orjson.loads(raw)
@@ -176,7 +189,7 @@ def ending_frame(turn: str, raw: bytes) -> Frame | None:
 def accept_result(
     message_id: str, reply: Sequence[Any]
 ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone:
-    """Read the reply of ``ACCEPT``."""
+    """Decode the reply of ``ACCEPT``."""
     subscribers = SubscriberNodes.of(reply[1])
     match Code(reply[0]):
         case Code.OPENED:
@@ -196,7 +209,7 @@ def accept_result(
 
 
 def close_result(reply: Sequence[Any]) -> Closed | Stale | Gone:
-    """Read the reply of ``CLOSE``."""
+    """Decode the reply of ``CLOSE``."""
     subscribers = SubscriberNodes.of(reply[1])
     match Code(reply[0]):
         case Code.CLOSED:
@@ -210,7 +223,7 @@ def close_result(reply: Sequence[Any]) -> Closed | Stale | Gone:
 
 
 def stop_result(reply: Sequence[Any]) -> Stopped | Queued | Stale | Gone:
-    """Read the reply of ``STOP``."""
+    """Decode the reply of ``STOP``."""
     match Code(reply[0]):
         case Code.STOPPED:
             return Stopped(reply[1].decode(), bool(reply[2]))
