@@ -1,7 +1,7 @@
-"""Logging: short lines to read in development, one JSON object per line in production.
+"""Configure logging: short readable lines in development, one JSON object per line in production.
 
-Everything goes through the standard library's logging, so that the lines of Faust, aiohttp and Redis look
-like our own. Session tokens are masked on the way out, by a processor rather than by each caller.
+Everything goes through the standard library's logging, so that lines of Faust, aiohttp and redis-py have the
+same format as Parley's. A processor masks session tokens, so that no caller has to.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["logging_config", "mask", "setup_logging"]
 
 AppEnv = Literal["development", "production"]
 
-# Where a whole session token may stand in a line: in the URL of a request, and in the key of a session.
+# The places where a complete session token may occur in a line: the URL of a request and Redis keys.
 _TOKEN_IN_TEXT = re.compile(r"(?P<before>\btoken=|session:\{|presence:\{)(?P<token>[0-9a-fA-F-]{36})")
 
 
@@ -40,7 +40,7 @@ def setup_logging(app_env: AppEnv, level: str = "INFO") -> None:
 
 
 def logging_config(app_env: AppEnv, level: str = "INFO") -> dict[str, Any]:
-    """Return the dictConfig of `setup_logging`; hand it to Faust, which configures logging by itself."""
+    """Return the dictConfig of ``setup_logging``, for Faust, which configures logging by itself."""
     rendering: list[Any]
     filters: list[str] = []
     if app_env == "production":
@@ -57,7 +57,7 @@ def logging_config(app_env: AppEnv, level: str = "INFO") -> dict[str, Any]:
                 colors=False,
                 pad_event_to=0,
                 pad_level=False,
-                # The default shows the local variables of every frame, secrets among them.
+                # The default formatter prints the local variables of every frame, including secrets.
                 exception_formatter=structlog.dev.plain_traceback,
             ),
         ]
@@ -85,17 +85,17 @@ def logging_config(app_env: AppEnv, level: str = "INFO") -> dict[str, Any]:
 
 
 class ServiceChatter(logging.Filter):
-    """Drops what Faust's dozens of services say of their own starting and stopping, but for "Ready"."""
+    """Drop the start and stop lines of Faust's dozens of services, except "Ready"."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is to be shown."""
-        # Mode starts every line of a service so: "[^--Consumer]: Starting...".
+        """Return whether to keep the record."""
+        # mode prefixes every line of a service, as in "[^--Consumer]: Starting...".
         text = str(record.msg)
         return record.levelno > logging.INFO or not text.startswith("[^") or text.endswith(": Ready")
 
 
 def mask_tokens(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask session tokens: the field `token`, and those inside the text of a line."""
+    """Mask session tokens in the field ``token`` and in the text of a line."""
     token = event.get("token")
     if isinstance(token, str) and not token.endswith("…"):
         event["token"] = mask(token)
@@ -106,14 +106,14 @@ def mask_tokens(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> 
 
 
 def add_message(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Add the id of the message that is worked on, and of its trace."""
+    """Add the ids of the current message and of its trace."""
     for name, value in log_fields().items():
         event.setdefault(name, value)
     return event
 
 
 def _shared_processors() -> list[Any]:
-    """Return the steps that our own lines and those of libraries both go through."""
+    """Return the processors for the lines of Parley and of libraries alike."""
     return [
         structlog.contextvars.merge_contextvars,
         add_message,

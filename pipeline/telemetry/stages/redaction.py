@@ -1,4 +1,4 @@
-"""What may be shown of a message: all of it, or only what carries nothing that people wrote."""
+"""Redact messages for operators: hide everything that people wrote unless they allow it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from pipeline.errors import mask
 
-# Fields whose strings say nothing of what people wrote. All other strings are hidden, so that a field that is
-# added later is hidden until somebody thinks about it.
+# Fields whose strings hold nothing that people wrote. All other strings are hidden, so that a new field is
+# hidden until it is listed here.
 _HARMLESS = frozenset({"id", "turn", "error", "incomplete", "timestamp"})
 _WORD = re.compile(r"[\w.:+-]{1,64}", re.ASCII)
 
 
 def shown_message(value: bytes | None, *, private: bool) -> Any:
-    """Return a message decoded from JSON, its token masked.
+    """Decode a message from JSON, mask its token, and hide its texts.
 
     Args:
-        private: show also what people wrote, and what was written to them.
+        private: whether to include the texts that people wrote and received.
     """
     if value is None:
         return None
@@ -26,14 +26,14 @@ def shown_message(value: bytes | None, *, private: bool) -> Any:
         decoded = json.loads(value)
     except ValueError:
         text = value.decode("utf-8", "backslashreplace")
-        return text if private else f"… ({len(value)} bytes that are no JSON)"
+        return text if private else f"… ({len(value)} bytes that are not JSON)"
     if not isinstance(decoded, dict):
         return decoded if private else _hidden(decoded)
     return {name: _shown(name, content, private) for name, content in decoded.items()}
 
 
 def shown_error(error: str, *, private: bool) -> str:
-    """Return an error as `Type: text`; only its type unless `private`, as the text may quote a message."""
+    """Return an error as ``Type: text``, without ``private`` only its type: the text may quote a message."""
     kind, _, text = error.partition(":")
     return error if private or not text else f"{kind}: …"
 
