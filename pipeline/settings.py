@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.errors import SettingsError, mask
+from pipeline.masking import mask_secrets, mask_url, remember_secrets, secrets_of_url
 from pipeline.redis.rates import Rate
 
 ModelKind = Literal["chat-completions", "text-generation", "eliza"]
@@ -155,11 +156,24 @@ class Settings(BaseSettings):
             SettingsError: a value is wrong; its text is one line.
         """
         try:
-            return cls(**values)
+            settings = cls(**values)
         except ValidationError as exc:
             raise _first_error(cls, exc) from None
         except UnicodeDecodeError:
             raise SettingsError(".env", "bytes that are not UTF-8", "a text file in UTF-8") from None
+        remember_secrets(settings.secrets())
+        return settings
+
+    def secrets(self) -> list[str]:
+        """Return the values that no log and no page may show: tokens, passwords and keys of URLs."""
+        found: list[str] = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                found.append(value.get_secret_value())
+            elif isinstance(value, str) and name.endswith("_url"):
+                found += secrets_of_url(value)
+        return found
 
     @property
     def redis_configured(self) -> bool:
@@ -290,18 +304,6 @@ class Settings(BaseSettings):
             raise SettingsError("MODEL_URL", None, hint)
 
 
-def mask_url(url: str) -> str:
-    """Return `url` without its password."""
-    try:
-        parts = urlsplit(url)
-        if parts.password is None:
-            return url
-        user, _, host = parts.netloc.rpartition("@")
-        return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:…@{host}"))
-    except ValueError:
-        return mask(url)
-
-
 def _origin(text: str) -> str:
     """Return an origin as browsers send it: in lower case, with no slash at the end."""
     parts = urlsplit(text)
@@ -339,4 +341,4 @@ def _held(field: FieldInfo, error: ErrorDetails) -> str:
     value = error["input"]
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     secret = SecretStr in (field.annotation, *get_args(field.annotation))
-    return mask(text) if secret else mask_url(text)
+    return mask(text) if secret else mask_secrets(text)
