@@ -1,7 +1,7 @@
 """Secrets and control characters are removed from every text that leaves for a log, a terminal or a page.
 
-Two kinds of secrets are masked: those of the settings, by their values, in each of the spellings that a log may
-give them; and what looks like a secret, by its shape, such as a session's token or a key of a model server.
+Two kinds of secrets are masked: those of the settings, by their values, in each of the spellings that a log
+may give them; and what looks like one, by its shape, such as a session's token or a key of a model server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from pipeline.errors import mask
 
-#: A secret of fewer characters is masked only where its shape or place gives it away: "a" stands in every line.
+#: A shorter one is masked only where its shape or place gives it away: "a" stands in every line.
 SHORTEST_KNOWN_SECRET: Final = 4
 
 #: Characters of one text that are read; what is longer is cut, so that no line costs more than a millisecond.
@@ -34,7 +34,9 @@ _QUERY_NAMES = r"key|sig|auth|code"
 # stranger's text of 8 KB must not cost a second.
 _SHAPES: Final = (
     # The credentials of a header, whatever stands before it.
-    re.compile(r"(?P<before>\b(?:bearer|basic|negotiate)(?:\s+|%20|\+))(?P<secret>[^\s\"'<>,]+)", re.IGNORECASE),
+    re.compile(
+        r"(?P<before>\b(?:bearer|basic|negotiate)(?:\s+|%20|\+))(?P<secret>[^\s\"'<>,]+)", re.IGNORECASE
+    ),
     # user:password@ and key@ of a URL; up to the last @, as a password may hold one.
     re.compile(r"(?P<before>://(?:[^\s/:@\"']{0,256}:)?)(?P<secret>[^\s/\"']{1,1024})(?=@)"),
     # name=value and "name": "value".
@@ -52,11 +54,14 @@ _TELLING_SHAPES: Final = (
 )
 _HIDDEN: Final = "…"
 
-# ESC and the other control characters; those that turn the direction of text, that hide in it, or that break lines.
+# Zero-width joiners are no part of it: words of some scripts and many emoji need them.
+# ESC and the other control characters, and those that turn the direction of text, hide in it, or break lines.
 _CONTROLS: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+# What else shows nothing: joiners, fillers and marks that only change what stands before them.
+_INVISIBLE: Final = "\u200c\u200d\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe0e\ufe0f\uffa0 "
 _BREAKS: Final = re.compile("[\t\n]")
 
 
@@ -82,7 +87,7 @@ _known = _Known()
 
 
 def remember_secrets(values: Iterable[str]) -> None:
-    """Have values masked in every line of this process from now on; those of fewer than 4 characters are left out."""
+    """Have values of 4 characters and more masked in every line of this process from now on."""
     _known.add(values)
 
 
@@ -117,7 +122,7 @@ def mask_secrets(text: str) -> str:
 
 
 def mask_url(url: str) -> str:
-    """Return a URL, fit to be shown: without its password and keys; one that cannot be read is masked as a whole."""
+    """Return a URL without its password and keys; one that cannot be read is masked as a whole."""
     try:
         _ = urlsplit(url).port
     except ValueError:
@@ -139,8 +144,10 @@ def clean_line(text: str) -> str:
 
 
 def is_invisible(text: str) -> bool:
-    """Return whether a text shows nothing: it is empty, or of blanks, control and zero-width characters alone."""
-    return not without_controls(text).strip("\u115f\u1160\u2800\u3164\uffa0 \t\n")
+    """Return whether a text shows nothing: it has only blanks, control and zero-width characters."""
+    return not without_controls(text).strip(
+        "\u200c\u200d\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe0e\ufe0f\uffa0 \t\n"
+    )
 
 
 def without_controls(text: str) -> str:

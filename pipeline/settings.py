@@ -7,10 +7,11 @@ what the error for a wrong value tells as allowed.
 from __future__ import annotations
 
 import os
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -45,6 +46,7 @@ _AGENT_PORT_STEP = 100
 
 _RATE = "a rate as 5/s, 30/m, or with a burst of its own 5/s+50; 0 for no limit"
 _LIMIT = "a whole number, 0 for no limit"
+_HOSTS = "host names separated by commas, each as chat.example.com or .example.com; * for any"
 
 
 def _default_data_dir() -> str:
@@ -78,6 +80,12 @@ class Settings(BaseSettings):
         (),
         description="origins separated by commas, each as https://chat.example.com or http://localhost:3000",
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description=_HOSTS)
+    public_url: str | None = Field(
+        None,
+        description="the address that browsers use, as https://chat.example.com or https://example.com/chat",
+    )
+    public_pages: bool = Field(True, description="true or false")
 
     redis_host: str | None = Field(None, description="a host name or an address")
     redis_port: int = Field(6379, ge=1, le=65535, description="a whole number from 1 to 65535")
@@ -120,6 +128,10 @@ class Settings(BaseSettings):
     address_token_rate: Annotated[Rate | None, NoDecode] = Field(None, description=_RATE)
     sockets_per_token: int = Field(100, ge=0, le=100_000, description=_LIMIT)
     sockets_per_address: int = Field(0, ge=0, le=1_000_000, description=_LIMIT)
+    connections_per_address: int = Field(1000, ge=0, le=1_000_000, description=_LIMIT)
+    socket_idle_timeout: float = Field(
+        14_400, ge=0, le=31_536_000, description="seconds, at most 31536000; 0 for no limit"
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="addresses or networks separated by commas, each as 10.0.0.7 or 10.0.0.0/8"
     )
@@ -130,7 +142,7 @@ class Settings(BaseSettings):
     deliver_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
 
     admin_token: SecretStr | None = Field(
-        None, min_length=8, description="a secret of 8 characters or more, without spaces"
+        None, min_length=16, description="a secret of 16 characters or more, without spaces"
     )
 
     infer_concurrency: int = Field(256, ge=1, le=10_000, description="a whole number from 1 to 10000")
@@ -216,7 +228,7 @@ class Settings(BaseSettings):
     def _read_rate(cls, value: Any) -> Any:
         return Rate.parse(value) if isinstance(value, str) else value
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", "allowed_hosts", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         return (
@@ -227,6 +239,22 @@ class Settings(BaseSettings):
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_origin(origin) for origin in origins)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_host_name(host) for host in hosts)
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+            raise ValueError("not the address of a site")
+        _ = parts.port  # raises ValueError when it is no port
+        return url.rstrip("/")
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -302,6 +330,14 @@ class Settings(BaseSettings):
         if self.model_kind != "eliza" and self.model_url is None:
             hint = "a URL that starts with http:// or https://, as MODEL_KIND is " + self.model_kind
             raise SettingsError("MODEL_URL", None, hint)
+
+
+def _host_name(text: str) -> str:
+    """Return a name as it is compared with a Host header: in lower case, without a port."""
+    name = text.lower().rstrip(".")
+    if name != "*" and (not re.fullmatch(r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", name) or ".." in name):
+        raise ValueError("not a host name")
+    return name
 
 
 def _origin(text: str) -> str:

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from pipeline.errors import SettingsError
+from pipeline.masking import mask_url
 from pipeline.models.base import Model, ModelRequest, whole_answer
 from pipeline.models.chat_completions import ChatCompletions
 from pipeline.models.endpoint import Patience
 from pipeline.models.retry import Persistence, PersistentModel
 from pipeline.models.text_generation import TextGeneration
-from pipeline.settings import Settings, mask_url
+from pipeline.settings import Settings
 
 __all__ = ["Model", "ModelRequest", "create_model", "whole_answer"]
 

@@ -26,7 +26,7 @@ AppEnv = Literal["development", "production"]
 # Fields that keep their line breaks.
 _TRACES = ("exception", "stack")
 # The id of a message, which is no secret though it looks like a token.
-_NO_SECRET = "message_id"
+_PUBLIC_ID = "message_id"
 # Levels of lists and mappings in a field that are read; what lies deeper is shown as text.
 _DEPTH = 4
 
@@ -120,7 +120,7 @@ def make_safe(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mu
     for name, value in event.items():
         if name in _TRACES and isinstance(value, str):
             event[name] = clean(mask_secrets(value))
-        elif name == _NO_SECRET and isinstance(value, str):
+        elif name == _PUBLIC_ID and isinstance(value, str):
             event[name] = clean_line(mask_known(value))
         else:
             event[name] = _safe(value)

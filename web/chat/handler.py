@@ -19,7 +19,7 @@ from web.chat.parley_v1 import PROTOCOLS, negotiated
 from web.chat.protocol import ChatProtocol, ClientMessage, Refusal, Stop, refusal_as_frame
 from web.chat.stopping import stop
 from web.http.errors import failure, too_many
-from web.http.origins import is_allowed
+from web.http.origins import is_allowed, note_refusal
 from web.http.sessions import GONE, is_token
 from web.limits.client_address import client_address
 
@@ -39,7 +39,8 @@ async def chat(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(
         heartbeat=limits.HEARTBEAT_SECONDS,
         timeout=limits.CLOSE_SECONDS,
-        max_msg_size=limits.FRAME_READ_BYTES,
+        # One more than the connection lets through, so that it is the connection that refuses.
+        max_msg_size=request.app[keys.EDGE].read_limit + 1,
         # Pongs are read by the outbox; compression would let a few bytes ask for megabytes of memory.
         autoping=False,
         compress=False,
@@ -57,8 +58,8 @@ async def chat(request: web.Request) -> web.StreamResponse:
 
 
 async def _refusal(request: web.Request) -> web.Response | None:
-    settings = request.app[keys.SETTINGS]
-    if not is_allowed(request.headers.getall(hdrs.ORIGIN, []), request.host, settings.cors_origins):
+    if not is_allowed(request.headers.getall(hdrs.ORIGIN, []), request.host, request.app[keys.ORIGINS]):
+        note_refusal(request)
         return failure(403, "Origin not allowed")
     try:
         async with asyncio.timeout(limits.REQUEST_SECONDS):

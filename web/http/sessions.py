@@ -8,6 +8,7 @@ from typing import TypeGuard
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from pipeline.masking import is_invisible, without_controls
 from web import keys, limits
 from web.http.errors import failure, json_response, too_many
 from web.limits.client_address import client_address
@@ -49,15 +50,18 @@ def is_token(text: str | None) -> TypeGuard[str]:
 
 
 def valid_name(name: str | None) -> str | None:
-    """Return a name without surrounding space, or None if it is none."""
-    name = (name or "").strip()
-    if not name or len(name) > limits.NAME_MAX_CHARS:
+    """Return a name as it is stored, or None if it is none.
+
+    Characters that act on a terminal or turn the direction of text are left out; an invisible name is none.
+    """
+    if name is None or len(name) > limits.NAME_READ_CHARS:
         return None
     try:
         name.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which no JSON can carry
         return None
-    return name
+    name = without_controls(name)
+    return None if is_invisible(name) or len(name) > limits.NAME_MAX_CHARS else name
 
 
 async def _field(request: web.Request, field: str) -> str | None:
