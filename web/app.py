@@ -30,6 +30,7 @@ from web import keys, limits, reload
 from web.chat import handler as chat
 from web.chat import node
 from web.chat.hub import Hub
+from web.chat.idle import close_idle_sockets
 from web.chat.intake import Producer
 from web.chat.producer import StageProducer
 from web.edge.connection import Edge, EdgeRunner
@@ -89,6 +90,7 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     app.cleanup_ctx.append(node.reporting)
     app.cleanup_ctx.append(stages.watch)
     app.cleanup_ctx.append(_watch_connections)
+    app.cleanup_ctx.append(close_idle_sockets)
     return app
 
 

@@ -89,6 +89,8 @@ def logging_config(app_env: AppEnv, level: str = "INFO") -> dict[str, Any]:
                 "stream": "ext://sys.stderr",
             }
         },
+        # It warns of each handshake whose protocols we do not have, so that a stranger could fill the log.
+        "loggers": {"aiohttp.websocket": {"level": "ERROR"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
     }
 

@@ -20,7 +20,7 @@ from pipeline.settings import STAGES
 from pipeline.telemetry.stages import watch
 from tests.web.conftest import Node, ServeNode
 
-ADMIN = "correct-horse"
+ADMIN = "correct-horse-battery"
 SECRET = "what nobody else may read"
 BEARER = {"Authorization": f"Bearer {ADMIN}"}
 

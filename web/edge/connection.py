@@ -45,6 +45,14 @@ class Edge:
     addresses: Addresses
     read_limit: int
 
+    def has_room_for_socket(self) -> bool:
+        """Return whether one more socket leaves enough places for requests; note it if not."""
+        if self.connections.sockets < self.connections.socket_room:
+            return True
+        text = "a socket was refused: this process has no open files left for it; raise `nofile` or run more"
+        self.incidents.note("sockets_full", text)
+        return False
+
 
 EDGE = web.AppKey("edge", Edge)
 

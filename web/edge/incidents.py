@@ -60,7 +60,7 @@ class Incidents:
     def metrics(self) -> Iterator[Metric]:
         """Yield how often each kind was refused."""
         rows = [({"reason": reason}, count) for reason, count in sorted(self.counts.items())]
-        yield metrics.counter("parley_refusals", "Connections, requests and frames refused, by reason.", rows)
+        yield metrics.counter("parley_edge_refusals", "What the edge refused, by reason.", rows)
 
     def _summarise(self, reason: str) -> None:
         window = self._windows.pop(reason)

@@ -1,22 +1,19 @@
-"""Routes of a session: `POST /token`, `GET` and `POST /refresh_token`."""
+"""Routes of a session: `POST /token`, `GET` and `POST /refresh_token`, `DELETE /session`, `POST /logout`."""
 
 from __future__ import annotations
-
-import re
-from typing import TypeGuard
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from pipeline.chat.session_end import end_session
 from pipeline.masking import is_invisible, without_controls
 from web import keys, limits
 from web.http.errors import failure, json_response, too_many
+from web.http.session_token import is_token, token_of
 from web.limits.client_address import client_address
 
 GONE = "Session expired or does not exist"
 _BAD_NAME = {"loc": "name", "msg": "Enter a valid name"}
-
-_TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 
 
 def add_routes(app: web.Application) -> None:
@@ -24,6 +21,8 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/token", create_session)
     app.router.add_get("/refresh_token", read_session)
     app.router.add_post("/refresh_token", read_session)
+    app.router.add_delete("/session", end)
+    app.router.add_post("/logout", end)
 
 
 async def create_session(request: web.Request) -> web.Response:
@@ -39,14 +38,18 @@ async def create_session(request: web.Request) -> web.Response:
 
 async def read_session(request: web.Request) -> web.Response:
     """Answer `/refresh_token`: the session's document as it is now."""
-    token = await _field(request, "token")
+    token = token_of(request) or await _field(request, "token")
     session = await request.app[keys.SESSIONS].get(token) if is_token(token) else None
     return failure(400, GONE) if session is None else json_response(session)
 
 
-def is_token(text: str | None) -> TypeGuard[str]:
-    """Return whether `text` looks like a token; what does not is not even looked up, as it becomes a key."""
-    return text is not None and _TOKEN.fullmatch(text) is not None
+async def end(request: web.Request) -> web.Response:
+    """Answer `DELETE /session` and `POST /logout`: 204 once nothing of the session is left."""
+    token = token_of(request) or await _field(request, "token")
+    if not is_token(token):
+        return failure(400, GONE)
+    await end_session(request.app[keys.REDIS], token, patience=limits.REDIS_PATIENCE_SECONDS)
+    return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 
 def valid_name(name: str | None) -> str | None:
