@@ -20,8 +20,8 @@ _END: Final = Script(__package__, "end_session", keys=3, arguments=())
 async def end_session(redis: Redis, token: str, *, patience: float | None = None) -> bool:
     """Remove a session, have its sockets closed and its running answer stopped; safe to repeat.
 
-    What is on its way to the session finds it gone and writes nothing: the scripts change a session only if it
-    is there, and add to a running answer only if that is.
+    What is on its way to the session finds it gone and writes nothing: the scripts change a session only if
+    it is there, and add to a running answer only if that is.
 
     Args:
         patience: seconds to wait for Redis before its error is raised; None waits without end.
