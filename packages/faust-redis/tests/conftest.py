@@ -27,10 +27,22 @@ if _FETCHED.is_file():
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Fixtures of tests that start workers or several servers, which takes seconds.
+_PROCESSES = {"start_worker", "lab", "own_redis", "cluster_url", "sites"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that start processes, so that ``-m "not processes"`` leaves the quick ones."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _PROCESSES.intersection(item.fixturenames):
+            item.add_marker("processes")
+
+
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One server for the run; tests that stop or break Redis use ``own_redis``."""
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+    with RedisServer(tmp_path_factory.mktemp("redis"), "appendonly yes", "appendfsync everysec") as server:
         yield server
 
 

@@ -262,7 +262,7 @@ async def test_a_reply_topic_that_has_expired_is_read_from_its_new_beginning(
             assert await double.ask(4) == 8
 
 
-async def test_a_log_that_grows_while_its_end_is_looked_at_has_not_begun_anew(
+async def test_a_log_that_grows_while_its_end_is_looked_up_has_not_started_over(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(reply_to="replies", reply_create_topic=True)
@@ -271,17 +271,17 @@ async def test_a_log_that_grows_while_its_end_is_looked_at_has_not_begun_anew(
     async with running(app):
         consumer = cast(Consumer, app.consumer)
         assert await double.ask(1) == 2
-        end_of = consumer._end_of
+        end_of = consumer.offsets.end_of
 
         async def end_of_a_moment_ago(tp: TP) -> int:
             end = await end_of(tp)
             assert await double.ask(2) == 4
             return end
 
-        monkeypatch.setattr(consumer, "_end_of", end_of_a_moment_ago)
-        await consumer._notice_new_beginnings()
+        monkeypatch.setattr(consumer.offsets, "end_of", end_of_a_moment_ago)
+        await consumer.offsets.restart_shortened_logs()
 
-    assert "begins anew" not in caplog.text
+    assert "starts over" not in caplog.text
 
 
 def test_a_worker_waits_for_a_redis_that_is_not_there_yet_and_says_so(

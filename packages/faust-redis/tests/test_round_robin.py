@@ -9,7 +9,7 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faust_redis.fastpath.round_robin import round_robin
+from faust_redis.consuming.round_robin import round_robin
 
 partitions = st.builds(TP, st.sampled_from(["orders", "payments"]), st.integers(0, 3))
 

@@ -8,7 +8,7 @@ import faust
 from faust.sensors.monitor import Monitor
 from faust.types import TP
 
-from faust_redis.fastpath.sensors import Sensing
+from faust_redis.fastpath.sensors import ActiveSensors
 
 PARTITIONS = [TP("in", 0), TP("in", 1)]
 
@@ -68,11 +68,11 @@ def work(sensor: Any) -> None:
 
 def test_the_monitor_counts_what_it_counts_by_fausts_way() -> None:
     app = started_app()
-    sensing, reference = Sensing(app), Monitor()
-    work(sensing.events)
+    active, reference = ActiveSensors(app), Monitor()
+    work(active.events)
     work(reference)
 
-    assert sensing.events is not app.monitor
+    assert active.events is not app.monitor
     assert counted(app.monitor) == counted(reference)
     assert all(0 <= runtime < 1 for runtime in app.monitor.events_runtime)
 
@@ -80,18 +80,18 @@ def test_the_monitor_counts_what_it_counts_by_fausts_way() -> None:
 def test_a_monitor_with_a_step_of_its_own_is_told_itself() -> None:
     app = started_app(OwnMonitor())
 
-    assert Sensing(app).events is app.monitor
+    assert ActiveSensors(app).events is app.monitor
 
 
 def test_a_message_is_made_only_for_sensors_that_look_at_it() -> None:
     app = started_app()
-    sensing = Sensing(app)
-    assert not sensing.sends_are_seen
+    active = ActiveSensors(app)
+    assert not active.sends_need_message
 
     class Sends(faust.Sensor):
         def on_send_initiated(self, *_: Any) -> None:
             """Look at it."""
 
     app.sensors.add(Sends())
-    sensing.look()
-    assert sensing.sends_are_seen
+    active.refresh()
+    assert active.sends_need_message

@@ -1,12 +1,14 @@
-"""What everything of one app shares on its way to Redis."""
+"""The context: everything that the consumer and the producer of one app share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, cast
 from weakref import WeakKeyDictionary
 
 from faust.types import AppT
+from faust.types.transports import TransportT
 from redis.asyncio import Redis
 
 from faust_redis.log.changelogs import Changelogs
@@ -14,7 +16,7 @@ from faust_redis.log.topics import TopicRegistry
 from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import Server
 
-__all__ = ["TransportContext"]
+__all__ = ["TransportContext", "context_of"]
 
 _contexts: WeakKeyDictionary[AppT, dict[str, TransportContext]] = WeakKeyDictionary()
 
@@ -44,3 +46,13 @@ class TransportContext:
             topics, changelogs = TopicRegistry(app, scripts), Changelogs(app, server, scripts)
             contexts[address] = cls(server, server.commands, scripts, topics, changelogs)
         return contexts[address]
+
+
+class _HasContext(Protocol):
+    @property
+    def context(self) -> TransportContext: ...
+
+
+def context_of(transport: TransportT) -> TransportContext:
+    """Return the context of a transport of this package."""
+    return cast(_HasContext, transport).context

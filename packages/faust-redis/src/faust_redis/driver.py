@@ -14,10 +14,10 @@ from faust.types.auth import CredentialsT, SASLMechanism
 from faust.types.enums import ProcessingGuarantee
 from faust.types.transports import ConductorT, ConsumerT, ProducerT
 
-from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.consumer import Consumer
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnsupportedSettingError
+from faust_redis.fastpath.conductor import FastConductor
 from faust_redis.fastpath.stream import Stream
 from faust_redis.fastpath.topic import FastPathInstaller
 from faust_redis.producing.producer import Producer
@@ -53,7 +53,7 @@ class Transport(base.Transport):
 
     Consumer: ClassVar[type[ConsumerT]] = Consumer
     Producer: ClassVar[type[ProducerT]] = Producer
-    Conductor: ClassVar[type[ConductorT]] = Conductor
+    Conductor: ClassVar[type[ConductorT]] = FastConductor
 
     default_port = 6379
     driver_version = f"redis={redis_py.__version__}"

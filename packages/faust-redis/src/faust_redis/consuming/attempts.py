@@ -76,6 +76,10 @@ class Attempts:
         self._failing.add(task)
         task.add_done_callback(self._failing.discard)
 
+    def reject(self, message: Message, error: BaseException) -> None:
+        """Make the message a dead letter at once."""
+        self.fail(message, error, allowed=1)
+
     def due(self) -> dict[TP, list[Record]]:
         """Return what is to be delivered again now."""
         due: dict[TP, list[Record]] = {}

@@ -1,85 +1,87 @@
 """Consumer: Faust's consumer interface over owned partitions.
 
-What differs from Faust on Kafka, and why:
+Differences from Faust on Kafka, with their reasons:
 
-- Entries are acked one by one (``XACK``), not by a committed offset. A slow event holds up nobody.
-- An agent that raises does not ack its event (Faust alone would: it acks in a ``finally``). The event comes
-  again, with a delay that grows, and at last is a dead letter (see ``attempts``).
+- Entries are acked one by one (``XACK``), not by a committed offset. A slow event holds up no other.
+- An agent that raises does not ack its event (with Faust alone it would, because Faust acks in a
+  ``finally``). The event comes again, after a growing delay, and finally becomes a dead letter (see
+  ``attempts``).
 - Acks carry the lease they were made under. An owner that lost its partition is refused.
+
+The consumer is what Faust calls. Its parts do the work: :class:`PartitionReader` reads, :class:`Deliverer`
+hands on, :class:`AckLog` and :class:`Committer` ack, :class:`Failures` and :class:`Attempts` repeat,
+:class:`Offsets` answers, :class:`GroupMember` and :class:`Rebalancer` share the partitions, and
+:class:`Housekeeper` cleans up.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import socket
 import sys
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, cast
+from typing import Any, ClassVar, Final, TypeVar
 
+from faust.exceptions import DecodeError
+from faust.transport import base
 from faust.types import TP, ConsumerMessage, Message
 from mode import Service, get_logger
 
 from faust_redis.consuming.abandoned import AbandonedEvents
-from faust_redis.consuming.acking import Acking
-from faust_redis.consuming.attempts import MAX_ATTEMPTS, REDELIVERY_HEADER, AgentErrors, Attempts
-from faust_redis.consuming.conductor import Conductor
-from faust_redis.consuming.housekeeping import (
-    HOUSEKEEPING_INTERVAL,
-    expire_entries,
-    expire_tombstones,
-    partitions_with_stray_entries,
-)
+from faust_redis.consuming.acks import AckLog
+from faust_redis.consuming.attempts import AgentErrors, Attempts
+from faust_redis.consuming.commits import Committer, ack
+from faust_redis.consuming.delivery import Deliverer, message_of
+from faust_redis.consuming.failures import Failures
+from faust_redis.consuming.housekeeping import HOUSEKEEPING_INTERVAL, Housekeeper
+from faust_redis.consuming.offsets import Offsets
+from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
-from faust_redis.consuming.positions import RETRY_DELAY
+from faust_redis.consuming.rebalancer import Rebalancer
 from faust_redis.consuming.replies import ReplyConsumer
-from faust_redis.fastpath.gc_tuning import freeze_startup_objects
-from faust_redis.fastpath.round_robin import round_robin
+from faust_redis.context import context_of
+from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.log.entries import Record
 from faust_redis.log.keys import GroupKeys
 from faust_redis.membership.member import GroupMember, MemberState
-from faust_redis.redis.commands import REDIS_ERRORS, Outage
+from faust_redis.redis.commands import REDIS_ERRORS, Outage, retry_while_unavailable
 from faust_redis.redis.probe import probe
-
-if TYPE_CHECKING:
-    from faust_redis.driver import Transport
 
 __all__ = ["Consumer"]
 
 logger = get_logger(__name__)
-
-#: Part of the rebalance time-out for which agents are waited for. With all of it the member would be put out
-#: for being late, just before it has let go, and its coming back would be one more rebalance for everybody.
-DRAIN_FRACTION: Final = 0.8
 _T = TypeVar("_T")
 
+#: Part of the rebalance time-out for which agents are waited for. With all of it the member would be evicted
+#: for being late just before it releases, and its return would be one more rebalance for the whole group.
+DRAIN_FRACTION: Final = 0.8
+#: Seconds between tries to read while Redis is away.
+RETRY_DELAY: Final = 0.5
+#: Seconds between looks at whether a member that may not read may read again.
+IDLE_DELAY: Final = 0.05
 
-class Consumer(Acking):
-    """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished."""
+
+class Consumer(base.Consumer):
+    """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished.
+
+    Attributes:
+        member_id: Names this worker in its consumer group, ``<host name>-<12 hex digits>``.
+    """
 
     logger = logger
     consumer_stopped_errors: ClassVar[tuple[type[BaseException], ...]] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._context = cast("Transport", self.transport).context
+        app, conf, context = self.app, self.app.conf, context_of(self.transport)
+        self._context = context
         self.member_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-        conf = self.app.conf
-        self.member = GroupMember(
-            self.app,
-            self.member_id,
-            self._context,
-            on_revoked=self._revoke,
-            on_assigned=self._assign,
-            on_reset=self._forfeit,
-        )
         self.reader = PartitionReader(
-            self._context,
+            context,
             conf.id,
             self.member_id,
             start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
@@ -88,25 +90,59 @@ class Consumer(Acking):
             # the rest, so that no message has to wait for room.
             room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
         )
-        self._assignment: set[TP] = set()
-        self._attempts = Attempts(self, self._context, self.reader, conf.id)
-        self._agent_errors = AgentErrors(self.fail, lambda: self.should_stop or self.app.should_stop)
-        self.app.sensors.add(AbandonedEvents(self))
+        self._outputs = Outputs(app)
+        self._attempts = Attempts(self, context, self.reader, conf.id)
+        self.acks = AckLog(app, self.reader, self.unacked)
+        self.failures = Failures(
+            self.acks, self._attempts, self._outputs, is_acked=self._is_acked, is_stopping=self._is_stopping
+        )
+        self._committer = Committer(
+            app,
+            self.acks,
+            self.failures,
+            self._outputs,
+            send=partial(ack, context, self.reader, conf.id),
+            publish_attached=self._handle_attached,
+        )
+        self.offsets = Offsets(context, self.reader, self.persist)
+        self._rebalancer = Rebalancer(
+            app,
+            context,
+            self.member_id,
+            consumer=self,
+            reader=self.reader,
+            acks=self.acks,
+            committer=self._committer,
+            offsets=self.offsets,
+            attempts=self._attempts,
+            persist=self.persist,
+            is_acked=self._is_acked,
+            watch_agents=AgentErrors(self.fail, self._is_stopping).watch,
+        )
+        self.member = GroupMember(
+            app,
+            self.member_id,
+            context,
+            on_revoked=self._rebalancer.revoke,
+            on_assigned=self._rebalancer.assign,
+            on_reset=self._rebalancer.forfeit,
+        )
+        self._deliverer = Deliverer(app, self.reader, self, callback=self.callback, scheduler=self.scheduler)
+        self._housekeeper = Housekeeper(context, self.reader, self.offsets, self.assignment)
+        self._reading = Outage("reading")
         self._last_turn = monotonic()
         self._probed = False
-        self._reading = Outage("reading")
-        self._housekeeping = Outage("housekeeping")
-        self._replies = conf.reply_to
-        replies = ReplyConsumer(self.app, loop=self.app.loop, beacon=self.app.beacon)
-        self.app._reply_consumer = replies  # type: ignore[attr-defined]
+        app.sensors.add(AbandonedEvents(self.failures))
+        replies = ReplyConsumer(app, loop=app.loop, beacon=app.beacon)
+        app._reply_consumer = replies  # type: ignore[attr-defined]
 
-    # -- membership ---------------------------------------------------------------------------------------
+    # -- starting and stopping ----------------------------------------------------------------------------
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Set the topics to read; the group shares out their partitions anew.
+        """Set the topics to read; the group then shares their partitions out again.
 
         Raises:
-            UnsupportedServerError: Redis can't do what is needed.
+            UnsupportedServerError: Redis lacks what the transport needs.
             TopicMismatchError: A topic is recorded with another number of partitions.
         """
         if not self._probed:
@@ -115,10 +151,8 @@ class Consumer(Acking):
         for topic in topics:
             await self.persist(partial(self._context.topics.declare_to_read, topic))
         if self.app.client_only:
-            # It only waits for answers: entering the group would take work from those who do it.
-            self._assignment = {TP(topic, 0) for topic in topics}
-            self._set_active_tps(self._assignment)
-            self.reader.assign((), self._assignment, self.app.consumer_generation_id)
+            # It only waits for answers: as a member of the group it would take work from the others.
+            self._set_active_tps(self._rebalancer.assign_replies(topics))
             await self.app.topics.on_client_only_start()
         else:
             self.member.subscribe(topics)
@@ -130,87 +164,6 @@ class Consumer(Acking):
         if not self.app.client_only:
             self.member.start()
 
-    async def _revoke(self) -> None:
-        """Give up every partition: stop the flow, let started events end, ack them."""
-        revoked = self._assignment
-        if revoked:
-            await self.commit()
-        self.app.on_rebalance_start()
-        # Faust forgets acks at this point; those that came during the commit above are kept for the next one.
-        kept = {tp: self._take_acked(tp) for tp in revoked}
-        try:
-            await self.on_partitions_revoked(set(revoked))
-        finally:
-            for tp, offsets in kept.items():
-                self._acked[tp].extend(offsets)
-        await self.reader.settle()
-        if revoked:
-            await self.commit()
-        # Buffers are empty now: in flight is only what an agent has begun, or finished and not yet acked.
-        begun: dict[TP, set[int]] = defaultdict(set)
-        for message in self._begun():
-            begun[message.tp].add(message.offset)
-        for tp, partition in self.reader.queues.items():
-            unacked = begun[tp].union(self._acked[tp], self._committing.get(tp, ()))
-            partition.in_flight = {
-                offset: message for offset, message in partition.in_flight.items() if offset in unacked
-            }
-        self._attempts.forget()
-
-    async def _forfeit(self) -> None:
-        """Give up every partition after the group has gone on without this member.
-
-        Whoever has owned a partition meanwhile had the right to what was begun here. Even if it comes back
-        to this member, the acks of that are not wanted: a table may have refused what went with them.
-        """
-        await self._revoke()
-        self.reader.forfeit()
-        self._acked.clear()
-        self._acked_index.clear()
-
-    async def _assign(self, assigned: set[TP], generation: int) -> None:
-        """Take over partitions, in the order of Faust's own driver."""
-        self.app.consumer_generation_id = generation
-        self._assignment = set(assigned)
-        self._attempts.forget()
-        queues = {tp for tp in assigned if self._is_acked(tp.topic)}
-        begin = assigned - queues - self.reader.logs.keys()
-        self.reader.assign(queues, assigned - queues, generation)
-        await self.persist(partial(self._context.changelogs.take, self.member_id, generation, queues))
-        if self.reader.start == "$":
-            for tp in begin:
-                if tp.topic != self._replies:  # an answer may have come before its reader
-                    self.reader.logs[tp] = await self._end_of(tp)
-        await self._notice_new_beginnings()
-        self._agent_errors.watch(self.app.agents.values())
-        await self.on_partitions_assigned(set(assigned), generation)
-
-    async def _notice_new_beginnings(self) -> None:
-        """Read logs from their beginning that are shorter than what was read of them."""
-        for tp in list(self.reader.logs):
-            read = self.reader.logs.get(tp, 0)  # before the end is asked for, as reading goes on meanwhile
-            end = await self._end_of(tp)
-            if read > end:
-                facts = self._context.topics.known(tp.topic)
-                if end > 1 or facts is None or not facts.retention:  # else it has expired
-                    logger.error("%s-%s begins anew in Redis, what it held is lost", *tp)
-                self.reader.logs[tp] = 0
-
-    def assignment(self) -> set[TP]:
-        """Return the partitions this member owns."""
-        return set(self._assignment)
-
-    def unready(self) -> str | None:
-        """Say why this worker does not do its work just now; ``None`` if it does."""
-        if self.member.state is not MemberState.ASSIGNED:
-            return f"group membership: {self.member.state.value}"
-        if self.member.beat_age > self.member.session_timeout:
-            return f"no heartbeat answered for {self.member.beat_age:.0f} s"
-        turned = monotonic() - self._last_turn
-        if turned > self.member.session_timeout:
-            return f"the read loop has not turned for {turned:.0f} s"
-        return None
-
     async def on_stop(self) -> None:
         """Let started events end, ack them, and hand the partitions over at once."""
         self.stop_flow()
@@ -221,23 +174,48 @@ class Consumer(Acking):
         await self.reader.close()
 
     def close(self) -> None:
-        """Nothing to do: :meth:`on_stop` gives up all connections."""
+        """Do nothing: :meth:`on_stop` closes all connections."""
 
-    # -- reading ------------------------------------------------------------------------------------------
+    def unready(self) -> str | None:
+        """Return why this worker does no work at the moment, ``None`` if it works."""
+        if self.member.state is not MemberState.ASSIGNED:
+            return f"group membership: {self.member.state.value}"
+        if self.member.beat_age > self.member.session_timeout:
+            return f"no heartbeat answered for {self.member.beat_age:.0f} s"
+        turned = monotonic() - self._last_turn
+        if turned > self.member.session_timeout:
+            return f"the read loop has not turned for {turned:.0f} s"
+        return None
+
+    def _is_stopping(self) -> bool:
+        return self.should_stop or self.app.should_stop
+
+    async def persist(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeat a call, one that may run twice, until Redis answers.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away while the consumer stops, or the call itself failed.
+        """
+        return await retry_while_unavailable(
+            call, doing="the consumer waits", is_stopping=lambda: self.should_stop
+        )
+
+    # -- reading and delivering ---------------------------------------------------------------------------
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Record]]:
         if not (self.app.client_only or self.member.may_read):
-            await asyncio.sleep(min(timeout, 0.05))
+            await asyncio.sleep(min(timeout, IDLE_DELAY))
             return {}
         self._last_turn = monotonic()
-        active = set(self._assignment if active_partitions is None else active_partitions & self._assignment)
+        assigned = self._rebalancer.assigned
+        active = set(assigned if active_partitions is None else active_partitions & assigned)
         due = self._attempts.due()
         if due:
             return due
         try:
             return await self.reader.read(active, self._attempts.pause(timeout))
         except REDIS_ERRORS as error:
-            self._reading.tell(error)
+            self._reading.log(error)
             await asyncio.sleep(RETRY_DELAY)
             return {}
 
@@ -245,8 +223,8 @@ class Consumer(Acking):
         try:
             await self._drain(fetcher)
         except asyncio.CancelledError:
-            # In a rebalance Faust's fetcher takes being cancelled for a crash, and does not ask whether the
-            # worker is only being stopped: that would end with an error.
+            # In a rebalance Faust's fetcher takes being cancelled for a crash, and does not check whether
+            # the worker is only being stopped: that would end with an error.
             if not fetcher.should_stop:
                 raise
 
@@ -254,77 +232,31 @@ class Consumer(Acking):
         while not (self.should_stop or fetcher.should_stop):
             records, _ = await self._wait_next_records(timeout=1.0)
             if records:
-                await self._deliver(records)
-            if self._commit_every is not None and self._n_acked >= self._commit_every:
-                self._n_acked = 0
+                await self._deliverer.deliver(records)
+            if self._commit_every is not None and self.acks.count >= self._commit_every:
+                self.acks.count = 0
                 await self.commit()
             # A full buffer or a busy stream must not starve heartbeats.
             await asyncio.sleep(0)
 
-    async def _deliver(self, records: Mapping[TP, list[Record]]) -> None:
-        """Hand records to the streams, taking turns between topics and partitions.
-
-        What can't be handed on (its partition was paused, the flow stopped) stays pending and is claimed
-        again.
-        """
-        conductor = cast(Conductor, self.app.topics)
-        generation = self.app.consumer_generation_id
-        for tp in records:
-            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-        order = round_robin(self.scheduler, records)
-        done = 0
-        left: list[tuple[TP, Record]] = []
-        held: set[TP] = set()
-        try:
-            for tp, record in order:
-                done += 1
-                # One record left behind holds back those after it, or they would overtake it.
-                if tp in held or not self._may_deliver(tp, generation):
-                    left.append((tp, record))
-                    held.add(tp)
-                    continue
-                message = self._to_message(tp, record)
-                queue = self.reader.queues.get(tp)
-                if queue is not None:
-                    queue.in_flight[record.offset] = message
-                if not conductor.deliver(message):
-                    await self.callback(message)
-                if queue is None:
-                    self._read_offset[tp] = record.offset
-        finally:
-            for tp, record in (*left, *order[done:]):
-                self.reader.put_back(tp, record)
-
-    def _may_deliver(self, tp: TP, generation: int) -> bool:
+    def may_deliver(self, tp: TP, generation: int) -> bool:
+        """Return whether a partition is owned under this generation, and its flow is on."""
         return (
             self.flow_active
             and self.app.consumer_generation_id == generation
             and tp not in self._paused_partitions
-            and tp in self._assignment
+            and tp in self._rebalancer.assigned
         )
 
     def _to_message(self, tp: TP, record: Record) -> ConsumerMessage:
-        headers: list[tuple[str, bytes]] = record.headers
-        if record.attempts:
-            headers = [*headers, (REDELIVERY_HEADER, b"%d" % record.attempts)]
-        return ConsumerMessage(
-            tp.topic,
-            tp.partition,
-            record.offset,
-            record.timestamp / 1000,
-            0,
-            headers,
-            record.key,
-            record.value,
-            None,
-            len(record.key or b""),
-            len(record.value or b""),
-            tp,
-            generation_id=self.app.consumer_generation_id,
-        )
+        return message_of(tp, record, self.app.consumer_generation_id)
 
     def _new_topicpartition(self, topic: str, partition: int) -> TP:
         return TP(topic, partition)
+
+    def assignment(self) -> set[TP]:
+        """Return the partitions this member owns."""
+        return set(self._rebalancer.assigned)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Read these partitions again."""
@@ -336,77 +268,128 @@ class Consumer(Acking):
         super().on_buffer_drop(tp)
         self.reader.interrupt(self._active_partitions)
 
+    # -- acks and failures --------------------------------------------------------------------------------
+
+    def ack(self, message: Message) -> bool:
+        """Mark a message as done; return whether it was not before.
+
+        A message that can't be decoded becomes a dead letter, because Faust acks it from the handler of that
+        error.
+        """
+        error = sys.exc_info()[1]
+        if isinstance(error, DecodeError):
+            self.reject(message, error)
+            return False
+        return self.acks.ack(message)
+
+    def fail(self, message: Message, error: BaseException) -> None:
+        """Count a message as failed: it comes again after a while, or ends as a dead letter."""
+        self.failures.fail(message, error)
+
+    def reject(self, message: Message, error: BaseException) -> None:
+        """Make a message a dead letter at once."""
+        self.failures.reject(message, error)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in self.acks.partitions() if topics is None or tp in topics or tp.topic in topics)
+
+    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:
+        return await self._committer.commit(tps)
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        raise AssertionError("acks go through _commit_tps")
+
     async def wait_empty(self) -> None:
         """Wait until the events that agents have begun are done, for most of the rebalance time-out.
 
         What is not done by then stays pending and is worked on again.
         """
         deadline = monotonic() + self.member.rebalance_timeout * DRAIN_FRACTION
-        while not self.should_stop and (begun := self._begun()):
+        while not self.should_stop and (begun := self._rebalancer.begun()):
             if monotonic() > deadline:
                 self.log.warning("%d events take too long, they will be worked on again", len(begun))
                 break
             await self.commit()
-            await self._wait_for_ack(timeout=1)
+            await self.acks.wait_for_ack(timeout=1)
             self._clean_unacked_messages()
             gc.collect()  # an agent that ended acks its event when its stream is collected
         await self.commit()
 
     def _is_acked(self, topic: str) -> bool:
-        """Tell whether the entries of a topic are acked one by one.
+        # Entries of reply topics are not acked, though Faust asks for it: Faust also puts each reply into the
+        # queue of a second channel that is never read, so that its message is never done.
+        return topic != self.app.conf.reply_to and self.app.topics.acks_enabled_for(topic)
 
-        Those of reply topics are not, though Faust asks for it: it also puts each reply into the queue of a
-        second channel that nobody reads, so that its message is never done.
+    async def confirm(self) -> None:
+        """Wait until everything that was sent so far was confirmed.
+
+        Raises:
+            TimeoutError: The app is stopping, and Redis was away for too long.
         """
-        return topic != self._replies and self.app.topics.acks_enabled_for(topic)
-
-    def _begun(self) -> list[Message]:
-        return [message for message in self._unacked_messages if message.topic != self._replies]
-
-    # -- failing ------------------------------------------------------------------------------------------
-
-    def fail(self, message: Message, error: BaseException) -> None:
-        """Take a message as failed: it comes again after a while, or ends as a dead letter."""
-        self._give_up(message, error, allowed=MAX_ATTEMPTS)
-
-    def reject(self, message: Message, error: BaseException) -> None:
-        """Take a message as failed for good: it is a dead letter at once."""
-        self._give_up(message, error, allowed=1)
-
-    def _give_up(self, message: Message, error: BaseException, *, allowed: int) -> None:
-        if message.acked or not self._is_acked(message.topic):
-            return
-        message.acked = True
-        self._unacked_messages.discard(message)
-        self._forget_refusals(message)
-        self._attempts.fail(message, error, allowed)
+        await self._outputs.confirm()
 
     def dead(self, tp: TP, offset: int) -> None:
-        """Ack a dead letter with the next batch once more: that is what trims."""
-        self._acked[tp].append(offset)
+        """Ack a dead letter once more with the next commit, which trims the partition."""
+        self.acks.add(tp, offset)
 
     def again(self) -> None:
-        """End the blocking reads, as something is due before they would be."""
-        self.reader.interrupt(self._assignment)
+        """End the blocking reads, because a record is due before they would end."""
+        self.reader.interrupt(self._rebalancer.assigned)
+
+    # -- offsets ------------------------------------------------------------------------------------------
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go back to what is not acked yet: every owned partition is claimed again."""
+        self.offsets.rewind_all()
+        return {}
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        self.offsets.seek(partition, offset)
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Seek logs (changelogs, reply topics) to offsets; queues keep what is pending."""
+        for tp, offset in partitions.items():
+            self.offsets.seek(tp, offset)
+
+    async def position(self, tp: TP) -> int | None:
+        """Return the offset that is read next."""
+        return self.offsets.position(tp)
+
+    def highwater(self, tp: TP) -> int:
+        """Return the end of a partition, as far as it has been read."""
+        return self.offsets.highwater(tp)
+
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return the first offset that each partition still holds."""
+        return await self.offsets.earliest(partitions)
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Return the end of each partition: its last offset plus one."""
+        return await self.offsets.ends(partitions)
+
+    async def create_topic(self, topic: str, partitions: int, replication: int, **options: Any) -> None:
+        """Record a topic in Redis, see :meth:`Producer.create_topic`."""
+        await self.app.producer.create_topic(topic, partitions, replication, **options)
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """Return the number of partitions of a topic, ``None`` if it is not known yet."""
+        return self.offsets.partitions_of(topic)
+
+    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
+        """Return the partition of a key, or the one given; ``None`` if the topic is not known yet."""
+        if partition is not None and self.offsets.partitions_of(topic) is not None:
+            return partition
+        return self.offsets.partition_of(topic, key)
+
+    # -- housekeeping -------------------------------------------------------------------------------------
 
     @Service.task
     async def _sweep_strays(self) -> None:
-        """Find entries that a worker read after it had lost the partition, and claim them."""
         async for _ in self.itertimer(self.member.session_timeout / 2, name="strays"):
-            if not self.member.may_read:
-                continue
-            with contextlib.suppress(*REDIS_ERRORS):  # reading says so, and this is looked at again soon
-                for tp in await partitions_with_stray_entries(
-                    self._context, self.reader.queues, self.app.conf.id, self.member_id
-                ):
-                    self.reader.rewind(tp)
+            if self.member.may_read:
+                await self._housekeeper.claim_strays()
 
     @Service.task
     async def _keep_house(self) -> None:
         async for _ in self.itertimer(HOUSEKEEPING_INTERVAL, name="housekeeping"):
-            try:
-                await self._notice_new_beginnings()
-                await expire_entries(self._context, self.assignment())
-                await expire_tombstones(self._context, self.assignment())
-            except REDIS_ERRORS as error:
-                self._housekeeping.tell(error)
+            await self._housekeeper.clean_up()

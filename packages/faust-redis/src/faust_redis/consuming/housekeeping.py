@@ -1,30 +1,75 @@
-"""What an owner does for its partitions now and then."""
+"""Regular work of an owner on its partitions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from faust.types import TP
 
+from faust_redis.consuming.offsets import Offsets
+from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
 from faust_redis.log.keys import index_key, stream_key, tombstones_key
+from faust_redis.redis.commands import REDIS_ERRORS, Outage
 
-__all__ = ["HOUSEKEEPING_INTERVAL", "expire_entries", "expire_tombstones", "partitions_with_stray_entries"]
+__all__ = [
+    "HOUSEKEEPING_INTERVAL",
+    "Housekeeper",
+    "expire_entries",
+    "expire_tombstones",
+    "partitions_with_stray_entries",
+]
 
-#: Seconds between looks for entries older than their topic's retention, for tombstones, and for logs that
-#: begin anew.
+#: Seconds between searches for expired entries, old tombstones, and logs that start over.
 HOUSEKEEPING_INTERVAL: Final = 5.0
-#: Entries one such look takes at once: a script keeps Redis from everything else.
+#: Entries removed by one call: while a script runs, Redis does nothing else.
 RETENTION_PAGE: Final = 500
+
+
+class Housekeeper:
+    """Looks after the partitions that this worker owns."""
+
+    def __init__(
+        self,
+        context: TransportContext,
+        reader: PartitionReader,
+        offsets: Offsets,
+        owned: Callable[[], set[TP]],
+    ) -> None:
+        """Take what the consumer consists of; ``owned`` returns the partitions of this worker."""
+        self._context = context
+        self._reader = reader
+        self._offsets = offsets
+        self._owned = owned
+        self._outage = Outage("housekeeping")
+
+    async def claim_strays(self) -> None:
+        """Claim what a worker read after it had lost its partition. Never raises for an absent Redis."""
+        reader = self._reader
+        with contextlib.suppress(*REDIS_ERRORS):  # reading logs the outage, and this is called again soon
+            for tp in await partitions_with_stray_entries(
+                self._context, reader.queues, reader.group, reader.member_id
+            ):
+                reader.rewind(tp)
+
+    async def clean_up(self) -> None:
+        """Remove what has expired. Never raises for an absent Redis."""
+        try:
+            await self._offsets.restart_shortened_logs()
+            await expire_entries(self._context, self._owned())
+            await expire_tombstones(self._context, self._owned())
+        except REDIS_ERRORS as error:
+            self._outage.log(error)
 
 
 async def partitions_with_stray_entries(
     context: TransportContext, tps: Iterable[TP], group: str, member_id: str
 ) -> list[TP]:
-    """Return the partitions of which a worker read entries after it had lost them; they are to be claimed.
+    """Return the partitions with entries pending at a worker that is not the owner, or without a group.
 
-    So are those whose group is gone.
+    Such entries were read by a worker after it had lost the partition.
 
     Raises:
         redis.exceptions.RedisError: Redis is away.
@@ -32,12 +77,12 @@ async def partitions_with_stray_entries(
     asked = list(tps)
     calls = [context.scripts.command("strays", [stream_key(*tp)], group, member_id) for tp in asked]
     replies = await context.scripts.run("strays", calls, context.server.stream)
-    # A partition whose node does not answer is looked at again soon.
+    # A partition whose node does not answer is tried again soon.
     return [tp for tp, reply in zip(asked, replies, strict=True) if isinstance(reply, int) and reply]
 
 
 async def expire_entries(context: TransportContext, tps: Iterable[TP]) -> None:
-    """Drop what is older than the retention of its topic, page by page.
+    """Remove entries older than the retention of their topic, page by page.
 
     Raises:
         redis.exceptions.RedisError: Redis is away.
@@ -53,7 +98,7 @@ async def expire_entries(context: TransportContext, tps: Iterable[TP]) -> None:
 
 
 async def expire_tombstones(context: TransportContext, tps: Iterable[TP]) -> None:
-    """Drop the old tombstones of compacted topics that keep all else, page by page.
+    """Remove old tombstones of compacted topics that keep everything else, page by page.
 
     Raises:
         redis.exceptions.RedisError: Redis is away.

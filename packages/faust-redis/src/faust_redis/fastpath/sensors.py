@@ -1,8 +1,8 @@
-"""Asking an app's sensors without the way round over those that have nothing to do.
+"""Calling an app's sensors, but only those that override anything.
 
-Faust asks every sensor at every step of every event, and carries what each returned in a dictionary. As a
-rule only its monitor has anything to do, and most of what that does for an event is to look for the names of
-its stream and task.
+Faust calls every sensor at every step of every event, and carries what each returned in a dictionary. As a
+rule only its monitor does anything, and most of its time for an event goes into looking up the names of the
+stream and the task.
 """
 
 from __future__ import annotations
@@ -15,53 +15,52 @@ from faust.sensors.monitor import Monitor
 from faust.types import TP, AppT
 
 from faust_redis.fastpath.overrides import is_unmodified
+from faust_redis.faust_hooks.sensors import InternalSensor
 
-__all__ = ["InternalSensor", "Sensing"]
+__all__ = ["ActiveSensors"]
 
 
 _EVENT_STEPS: Final = ("on_stream_event_in", "on_stream_event_out")
 
 
-class InternalSensor(Sensor):
-    """A sensor of the transport itself, for what does not take its own short ways."""
-
-
-class Sensing:
-    """Whom to tell about the steps of an event: the sensors that care, or Faust's delegate to all.
+class ActiveSensors:
+    """The sensors to call at the steps of an event: those that do something, or Faust's delegate to all.
 
     Attributes:
         messages: Has ``on_message_in`` and ``on_message_out``.
         events: Has ``on_stream_event_in``, and ``on_stream_event_out`` that takes its state.
         sends: Has ``on_send_initiated``, and ``on_send_completed`` and ``on_send_error`` that take its state.
-        sends_are_seen: Whether the first of these looks at the message, which has to be made for it.
+        sends_need_message: Whether ``on_send_initiated`` reads the message, which has to be made for it.
     """
 
     messages: Any
     events: Any
     sends: Any
-    sends_are_seen: bool
+    sends_need_message: bool
 
     def __init__(self, app: AppT) -> None:
         self._delegate = app.sensors
         self._known: set[Any] | None = None
-        self.look()
+        self.refresh()
 
-    def look(self) -> None:
-        """Look whether sensors were added or removed."""
+    def refresh(self) -> None:
+        """Notice sensors that were added or removed."""
         assert isinstance(self._delegate, SensorDelegate)  # noqa: S101
         sensors = self._delegate._sensors
         if sensors != self._known:
             self._known = set(sensors)
-            self.messages = self._only(self._caring("on_message_in", "on_message_out"))
-            caring = self._caring(*_EVENT_STEPS)
+            self.messages = self._only(self._overriding("on_message_in", "on_message_out"))
+            overriding = self._overriding(*_EVENT_STEPS)
             counting = [
-                _Counts(each) if is_unmodified(each, Monitor, *_EVENT_STEPS) else each for each in caring
+                _Counts(each) if is_unmodified(each, Monitor, *_EVENT_STEPS) else each for each in overriding
             ]
             self.events = _Several(counting) if len(counting) > 1 else self._only(counting)
-            self.sends = self._only(self._caring("on_send_initiated", "on_send_completed", "on_send_error"))
-            self.sends_are_seen = not is_unmodified(self.sends, Monitor, "on_send_initiated")
+            self.sends = self._only(
+                self._overriding("on_send_initiated", "on_send_completed", "on_send_error")
+            )
+            self.sends_need_message = not is_unmodified(self.sends, Monitor, "on_send_initiated")
 
-    def _caring(self, *steps: str) -> list[Any]:
+    def _overriding(self, *steps: str) -> list[Any]:
         return [
             each
             for each in self._known or ()
@@ -105,15 +104,15 @@ class _Counts:
 
 
 class _Several:
-    """Tells several sensors of an event: what each returned comes back to it by its place."""
+    """Calls several sensors; the state that each returned comes back to it by its place."""
 
     def __init__(self, sensors: list[Any]) -> None:
         self._in = [sensor.on_stream_event_in for sensor in sensors]
         self._out = [sensor.on_stream_event_out for sensor in sensors]
 
     def on_stream_event_in(self, tp: TP, offset: int, stream: Any, event: Any) -> list[Any]:
-        return [tell(tp, offset, stream, event) for tell in self._in]
+        return [call(tp, offset, stream, event) for call in self._in]
 
     def on_stream_event_out(self, tp: TP, offset: int, stream: Any, event: Any, states: list[Any]) -> None:
-        for tell, state in zip(self._out, states, strict=True):
-            tell(tp, offset, stream, event, state)
+        for call, state in zip(self._out, states, strict=True):
+            call(tp, offset, stream, event, state)

@@ -19,7 +19,7 @@ from faust.types import ChannelT, EventT
 from mode.utils.futures import maybe_async
 
 from faust_redis.consuming.consumer import Consumer
-from faust_redis.fastpath.sensors import Sensing
+from faust_redis.fastpath.sensors import ActiveSensors
 
 __all__ = ["Stream"]
 
@@ -76,7 +76,8 @@ class Stream(faust.Stream[_T]):
         is_flowing = app.flow_control.is_active
         acking_topics = app.topics.acking_topics
         track = consumer.unacked.add
-        sensing = Sensing(app)
+        finish, abandon = consumer.acks.finish, consumer.failures.abandon
+        sensing = ActiveSensors(app)
         is_filling = asyncio.current_task() is self._filling
         taken = 0
         try:
@@ -85,7 +86,7 @@ class Stream(faust.Stream[_T]):
                 if taken >= BURST:
                     taken = 0
                     await asyncio.sleep(0)
-                    sensing.look()
+                    sensing.refresh()
                 # As it was when the agent asked, as in Faust. What goes into batches is acked with them.
                 acks = self.enable_acks and not is_filling
                 if errors:
@@ -93,7 +94,7 @@ class Stream(faust.Stream[_T]):
                 if not buffered:
                     taken = 0
                     event = await channel.__anext__()
-                    sensing.look()
+                    sensing.refresh()
                 elif queue._pending_pressure_drop_callbacks or queue._putters:
                     event = queue.get_nowait()  # and tells who waits for room
                 else:
@@ -131,7 +132,7 @@ class Stream(faust.Stream[_T]):
                 if is_filling and filler not in self._processors and not skipped:
                     # The agent ended while the event waited for room in its buffer, or for the others there.
                     sensors.on_stream_event_out(tp, offset, self, event, state)
-                    consumer.abandon(message)
+                    abandon(message)
                     continue
                 try:
                     if not skipped:
@@ -142,11 +143,11 @@ class Stream(faust.Stream[_T]):
                     self.current_event = None
                     if acks:
                         sensors.on_stream_event_out(tp, offset, self, event, state)
-                        consumer.abandon(message)
+                        abandon(message)
                     raise
                 self.current_event = None
                 if acks or skipped:
-                    last = consumer.finish(message) if message.refcount == 1 else event.ack()
+                    last = finish(message) if message.refcount == 1 else event.ack()
                     sensors.on_stream_event_out(tp, offset, self, event, state)
                     if last:
                         sensing.messages.on_message_out(tp, offset, message)

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import faust
 from faust.types import CodecArg, PendingMessage, RecordMetadata, SchemaT
 from faust.types.core import HeadersArg, K, V
-from faust.types.tuples import MessageSentCallback, _get_len
+from faust.types.tuples import FutureMessage, MessageSentCallback, _get_len
 
 from faust_redis.fastpath.codecs import keeps_bytes
 from faust_redis.fastpath.overrides import is_unmodified
-from faust_redis.fastpath.sensors import InternalSensor
+from faust_redis.fastpath.sensors import ActiveSensors
+from faust_redis.faust_hooks.sensors import InternalSensor
 from faust_redis.producing.producer import Producer
 
 __all__ = ["FastPathInstaller"]
 
 
 class FastPathInstaller(InternalSensor):
-    """Sees topics at their first message and makes them take the short way from then on.
+    """Puts each topic of an app on the fast path at its first message.
 
     Topics are made when a program is loaded, long before its broker's driver is. Subclasses of Faust's topic
-    stay what they are.
+    stay as they are.
     """
 
     def on_send_initiated(
@@ -41,6 +42,10 @@ class Topic(faust.Topic):
     def _keeps_bytes(self) -> bool:
         as_made = is_unmodified(self, faust.Topic, "prepare_key", "prepare_value")
         return as_made and keeps_bytes(self.app, self.schema)
+
+    @cached_property
+    def _sensors(self) -> ActiveSensors:
+        return ActiveSensors(self.app)
 
     async def send(
         self,
@@ -88,11 +93,11 @@ class Topic(faust.Topic):
         if not (keeps_bytes and type(value) is bytes):
             raw_value, open_headers = self.prepare_value(value, value_serializer, schema, open_headers)
         name = self.get_topic_name()
-        sensing = producer.sensing
-        sensing.look()
-        sensors = sensing.sends
+        active = self._sensors
+        active.refresh()
+        sensors = active.sends
         message = None
-        if sensing.sends_are_seen:
+        if active.sends_need_message:
             # All in place, as arguments by name cost more than the rest of it.
             message = PendingMessage(
                 self,
@@ -108,7 +113,7 @@ class Topic(faust.Topic):
                 None,
                 app.consumer_generation_id,
             )
-        # What no serializer has made bytes of is for the producer to refuse.
+        # The producer refuses what no serializer has made bytes of.
         sizes = _get_len(raw_key), _get_len(raw_value)
         state = sensors.on_send_initiated(producer, name, message, *sizes)
         if not producer.has_room(name):
@@ -116,6 +121,30 @@ class Topic(faust.Topic):
         return producer.enqueue(
             name, raw_key, raw_value, partition, timestamp, open_headers, (sensors, state)
         )
+
+    async def publish_message(self, fut: FutureMessage, wait: bool = False) -> Awaitable[RecordMetadata]:
+        """Send what tables and ``send_soon`` have buffered, as ``faust.Topic.publish_message`` does.
+
+        Returns:
+            A future that is resolved once Redis has confirmed the message.
+        """
+        producer: Any = self.app.producer
+        if wait or not _is_sending(producer):
+            published: Awaitable[RecordMetadata] = await super().publish_message(fut, wait)
+            return published
+        message = fut.message
+        topic = self._topic_name_or_default(message.channel)
+        key: Any = message.key
+        value: Any = message.value
+        state = self.app.sensors.on_send_initiated(
+            producer, topic, message=message, keysize=_get_len(key), valsize=_get_len(value)
+        )
+        confirmed = await producer.send(
+            topic, key, value, message.partition, message.timestamp, message.headers
+        )
+        confirmed.add_done_callback(partial(self._on_published, message=fut, state=state, producer=producer))
+        result: Awaitable[RecordMetadata] = confirmed
+        return result
 
 
 def _is_sending(producer: Any) -> bool:

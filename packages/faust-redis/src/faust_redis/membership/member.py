@@ -151,7 +151,7 @@ class GroupMember:
                         async with asyncio.timeout(pause):
                             await self._wake.wait()
             except REDIS_ERRORS as error:
-                self._outage.tell(error)
+                self._outage.log(error)
                 await asyncio.sleep(RETRY_DELAY)
             except Exception as error:
                 logger.exception("group %s: heartbeat failed: %r", self.app.conf.id, error)
@@ -231,7 +231,7 @@ class GroupMember:
                 await self._tell_release(generation)
                 break
             except REDIS_ERRORS as error:
-                self._outage.tell(error)
+                self._outage.log(error)
                 await asyncio.sleep(RETRY_DELAY)
         self.generation = generation
         self.state = MemberState.RELEASED
@@ -287,7 +287,7 @@ class GroupMember:
                 )
             except Exception as error:
                 if isinstance(error, REDIS_ERRORS):
-                    self._outage.tell(error)
+                    self._outage.log(error)
                 else:
                     logger.exception("reading %s failed: %r", self._keys.signal, error)
                 last = "$"

@@ -1,31 +1,33 @@
-"""Producer: everything goes through one queue and one task, pipelined, in the order it was sent."""
+"""Producer: all messages go through one queue and one task, pipelined, in the order they were sent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache, partial
-from time import monotonic
 from typing import Any, Final
 
 from faust.exceptions import ProducerSendError
 from faust.streams import current_event
-from faust.types import TP, HeadersArg, RecordMetadata
-from faust.utils.terminal import SpinnerHandler
+from faust.transport import base
+from faust.types import TP, HeadersArg, Message, RecordMetadata
 from mode import get_logger
 
+from faust_redis.context import context_of
 from faust_redis.errors import NotOwnerError
-from faust_redis.fastpath.sensors import Sensing
 from faust_redis.log.entries import encode
 from faust_redis.log.keys import index_key, lease_key, stream_key, tombstones_key
 from faust_redis.log.topics import TopicFacts, retention_ms
 from faust_redis.producing.buffer import Buffer
-from faust_redis.producing.send_queue import COMPACTED, OutgoingEntry, Sending, SensorCallbacks, pause_after
-from faust_redis.redis.commands import Command, Outage, is_unavailable
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.producing.send_queue import (
+    COMPACTED,
+    OutgoingEntry,
+    SendQueue,
+    SendRefusal,
+    SensorCallbacks,
+)
+from faust_redis.redis.commands import Command, retry_while_unavailable
 
 __all__ = ["Producer"]
 
@@ -34,35 +36,37 @@ logger = get_logger(__name__)
 #: Entries waiting before ``send`` makes its caller wait too. Enough to have the next batches ready; more
 #: would only be more to lose: until it waits, a loop that does nothing but send never yields to the sender.
 QUEUE_LIMIT: Final = 2_000
-#: What a message may consist of once it is serialized.
+#: Types of keys and values once they are serialized.
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
-#: Partitions of which the names of their streams are kept.
+#: Partitions whose stream names are cached.
 TARGETS: Final = 4_096
-#: Seconds a stopping producer goes on trying to get rid of what it still holds.
+#: Seconds for which a stopping producer still tries to send what it holds.
 STOP_TIMEOUT: Final = 3.0
-#: Seconds between looks at whether the app is stopping, while a flush waits for an absent Redis.
-POLL_STOP: Final = 0.5
 
 
-class Producer(Sending):
+class Producer(base.Producer):
     """Adds entries to partitions.
 
-    An entry whose confirmation got lost with the connection is sent again: delivery is at least once.
+    An entry whose confirmation was lost with the connection is sent again: delivery is at least once.
     Order within a partition is the order of ``send``.
     """
 
+    logger = logger
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.buffer = self._buffer = Buffer(self._changed, loop=self.loop, beacon=self.beacon)
+        self._context = context_of(self.transport)
+        self._known = self._context.topics.known
+        self._queue = SendQueue(
+            self._context,
+            self,
+            linger_seconds=self.linger_ms / 1000,
+            is_stopping=lambda: self.app.should_stop,
+        )
+        self.buffer = self._buffer = Buffer(self._queue.changed, loop=self.loop, beacon=self.beacon)
         self.buffer.app = self.app
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._stop_deadline: float | None = None
-        self._sender: asyncio.Task[None] | None = None
         self._produced: Any = self.app.on_produce_message
         self._new_future: Callable[[], asyncio.Future[RecordMetadata]] = _future
-        self.sensing = Sensing(self.app)
 
     async def send(
         self,
@@ -91,19 +95,24 @@ class Producer(Sending):
     @property
     def is_sending(self) -> bool:
         """Whether it has started, and not stopped."""
-        return self._sender is not None and not self._closed
+        return self._queue.is_running
+
+    @property
+    def refused(self) -> dict[Message, list[SendRefusal]]:
+        """What Redis has refused for good, by the message that its agent was working on."""
+        return self._queue.refused
 
     def has_room(self, topic: str) -> bool:
-        """Tell whether a message to this topic can be queued without waiting."""
-        return self._context.topics.known(topic) is not None and len(self._queue) < QUEUE_LIMIT
+        """Return whether a message to this topic can be queued without waiting."""
+        return self._known(topic) is not None and len(self._queue.entries) < QUEUE_LIMIT
 
     async def make_room(self, topic: str) -> None:
         """Wait until a message to this topic can be queued, or the producer has stopped."""
-        while not (self.has_room(topic) or self._closed):
-            if self._context.topics.known(topic) is None:
+        while not (self.has_room(topic) or self._queue.is_closed):
+            if self._known(topic) is None:
                 await self._persist(lambda: self._context.topics.facts(topic))
             else:
-                await self._wait_for_change()
+                await self._queue.wait_for_change()
 
     def enqueue(
         self,
@@ -113,22 +122,22 @@ class Producer(Sending):
         partition: int | None,
         timestamp: float | None,
         headers: HeadersArg | None,
-        told: SensorCallbacks | None = None,
+        callbacks: SensorCallbacks | None = None,
     ) -> asyncio.Future[RecordMetadata]:
         """Queue a message; there has to be room.
 
         Args:
-            told: Sensors to tell when it is confirmed.
+            callbacks: Sensors to call once it is confirmed.
 
         Raises:
             ProducerSendError: As :meth:`send`.
-            TypeError: Key or value are no bytes: the topic's serializer left them as they were.
+            TypeError: Key or value are not bytes: the topic's serializer left them as they were.
         """
         if not (isinstance(key, _PLAIN) and isinstance(value, _PLAIN)):
             given = f"{type(key).__name__} and {type(value).__name__}"
             raise TypeError(f"topic {topic!r}: key and value have to be bytes or None, they are {given}")
-        facts = self._context.topics.known(topic)
-        if self._closed or facts is None:
+        facts = self._known(topic)
+        if self._queue.is_closed or facts is None:
             raise ProducerSendError("the producer has stopped")
         if partition is None:
             partition = self._context.topics.partition_for(topic, key)
@@ -139,7 +148,7 @@ class Producer(Sending):
         pairs = list(headers.items() if isinstance(headers, Mapping) else headers) if headers else []
         produced = self._produced
         if produced._receivers or produced._filter_receivers:
-            # They, LiveCheck for one, may add to the headers.
+            # Receivers, such as LiveCheck, may add headers.
             produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
         tp, stream = _target(topic, partition)
         fields = encode(key, value, pairs, timestamp)
@@ -149,15 +158,14 @@ class Producer(Sending):
                 command = self._append_compacted(tp, key, fields, facts)
             except NotOwnerError as error:
                 logger.warning("%s", error)
-                self._refuse(OutgoingEntry(0, tp, (), confirmed, told), ProducerSendError(str(error)))
+                refused = OutgoingEntry(0, tp, (), confirmed, callbacks)
+                self._queue.refuse(refused, ProducerSendError(str(error)))
                 return confirmed
         else:
             command = ("XADD", stream, "0-*", *fields)
-        self._sent += 1
         working_on = current_event()
         source = working_on.message if working_on is not None else None
-        self._queue.append(OutgoingEntry(self._sent, tp, command, confirmed, told, source))
-        self._wakeup.set()
+        self._queue.put(tp, command, confirmed, callbacks, source)
         return confirmed
 
     def _append_compacted(self, tp: TP, key: bytes, fields: list[bytes], facts: TopicFacts) -> Command:
@@ -184,14 +192,14 @@ class Producer(Sending):
     async def flush(self) -> None:
         """Wait until everything sent before this call is confirmed.
 
-        Goes on waiting while Redis is away, but only for a few seconds once the app stops. Cancelling it
+        While Redis is away it goes on waiting, but only for a few seconds once the app stops. Cancelling it
         loses nothing.
         """
         with contextlib.suppress(TimeoutError):
             await self.confirm()
 
     async def confirm(self) -> None:
-        """Flush, and be certain: what returns was confirmed by Redis.
+        """Wait as :meth:`flush` does, and return only if Redis has confirmed everything.
 
         Raises:
             TimeoutError: The app is stopping, and Redis was away for too long.
@@ -202,23 +210,10 @@ class Producer(Sending):
         def is_confirmed() -> bool:
             nonlocal last
             if last is None and self._buffer.passed >= buffered:
-                last = self._sent
-            return last is not None and self._oldest_unconfirmed() > last
+                last = self._queue.sent
+            return last is not None and self._queue.is_confirmed(last)
 
-        while not (is_confirmed() or self._closed):
-            if not self.app.should_stop:
-                await self._wait_for_change(POLL_STOP)
-                continue
-            if self._stop_deadline is None:
-                self._stop_deadline = monotonic() + STOP_TIMEOUT
-            left = self._stop_deadline - monotonic()
-            if left <= 0:
-                raise TimeoutError(
-                    f"stopping with {len(self._batch) + len(self._queue)} unconfirmed messages"
-                )
-            await self._wait_for_change(left)
-        if not is_confirmed():
-            raise TimeoutError("the producer has stopped")
+        await self._queue.wait_until(is_confirmed, stop_timeout=STOP_TIMEOUT)
 
     async def create_topic(
         self,
@@ -258,75 +253,34 @@ class Producer(Sending):
     async def on_start(self) -> None:
         """Begin to send."""
         await super().on_start()
-        self._closed = False
-        # To ask which loop runs is a system call, as Python looks whether the process was forked.
+        # To ask which loop runs is a system call, because Python checks whether the process was forked.
         self._new_future = asyncio.get_running_loop().create_future
-        # Faust asks before each message whether the producer has started, and takes three turns of the event
-        # loop for it.
-        self.app.__dict__["maybe_start_producer"] = self._as_started
-        _log_sends_only_where_they_show()
-        self._sender = asyncio.create_task(self._send_queued())
-        self._sender.add_done_callback(self._sender_ended)
+        self._queue.start(on_crash=self._sender_crashed)
 
     async def on_stop(self) -> None:
         """Send what is still queued, for a few seconds at the most."""
-        self.app.__dict__.pop("maybe_start_producer", None)
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await self.confirm()
         except TimeoutError:
             logger.error("Redis is away, stopping without its confirmation")
-        self._closed = True
-        self._changed.set()
-        if self._sender is not None:
-            await cancel_and_wait([self._sender])
-        for entry in (*self._batch, *self._queue):
-            self._refuse(entry, ProducerSendError("the producer has stopped"))
+        await self._queue.close()
         await self._context.server.stream.close()
         await super().on_stop()
 
-    async def _as_started(self) -> Producer:
-        return self
-
     async def _persist(self, call: Callable[[], Awaitable[TopicFacts]]) -> TopicFacts:
-        outage = Outage("the producer waits")
-        for attempt in itertools.count():
-            try:
-                return await call()
-            except Exception as error:
-                if not is_unavailable(error) or self.should_stop:
-                    raise
-                outage.tell(error)
-                await asyncio.sleep(pause_after(attempt))
-        raise AssertionError("unreachable")
+        return await retry_while_unavailable(
+            call, doing="the producer waits", is_stopping=lambda: self.should_stop
+        )
 
-    async def _wait_for_change(self, timeout: float | None = None) -> None:
-        self._changed.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._changed.wait()
-
-    def _sender_ended(self, sender: asyncio.Task[None]) -> None:
-        if not sender.cancelled() and (error := sender.exception()) is not None:
-            # Without it every send would hang: better a worker that ends and says why.
-            self._crashing = asyncio.ensure_future(self.crash(error))
+    def _sender_crashed(self, error: BaseException) -> None:
+        # Without the sender every send would hang: better a worker that ends with an error.
+        self._crashing = asyncio.ensure_future(self.crash(error))
 
 
 @lru_cache(TARGETS)
 def _target(topic: str, partition: int) -> tuple[TP, str]:
     return TP(topic, partition), stream_key(topic, partition)
-
-
-def _log_sends_only_where_they_show() -> None:
-    """Keep Faust from making a log record of each message that no handler would show.
-
-    At its default level ``faust worker`` has the root logger take everything, for the spinner it shows while
-    it starts.
-    """
-    handlers = [each for each in logging.root.handlers if not isinstance(each, SpinnerHandler)]
-    if len(handlers) < len(logging.root.handlers):
-        level = min((each.level for each in handlers), default=logging.WARNING)
-        logging.getLogger("faust.topics").setLevel(level)
 
 
 def _future() -> asyncio.Future[RecordMetadata]:

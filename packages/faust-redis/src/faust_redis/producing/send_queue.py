@@ -1,17 +1,17 @@
-"""Sending what was queued: one task, batches, the order of the queue, again and again while Redis is away."""
+"""The send queue: one task sends messages in batches, in order, and tries again while Redis is away."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections import deque
-from functools import cached_property
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from faust.exceptions import ProducerSendError
-from faust.transport import base
 from faust.types import TP, Message, RecordMetadata
+from faust.types.transports import ProducerT
 from mode import get_logger
 from redis.exceptions import NoScriptError
 
@@ -19,12 +19,10 @@ from faust_redis.context import TransportContext
 from faust_redis.log.changelogs import FENCED
 from faust_redis.log.entries import offset_of
 from faust_redis.log.keys import stream_key, topic_key
-from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable
+from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable, pause_after
+from faust_redis.tasks import cancel_and_wait
 
-if TYPE_CHECKING:
-    from faust_redis.driver import Transport
-
-__all__ = ["COMPACTED", "OutgoingEntry", "SendRefusal", "Sending", "SensorCallbacks", "pause_after"]
+__all__ = ["COMPACTED", "OutgoingEntry", "SendQueue", "SendRefusal", "SensorCallbacks"]
 
 logger = get_logger(__name__)
 
@@ -36,17 +34,17 @@ BATCH_SIZE: Final = 500
 RECENT: Final = 0.002
 #: Turns of the event loop that a batch is gathered for, as long as each brings more.
 GATHER_TURNS: Final = 6
-#: Seconds between tries while Redis is away, from the first to the longest.
-RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
-#: Tries between words on one outage.
-TELL_EVERY: Final = 10
+#: Tries between log lines about one outage.
+LOG_EVERY: Final = 10
 #: Seconds between renewals of the expiry of a partition with a retention.
 RENEWAL_INTERVAL: Final = 30.0
+#: Seconds between looks at whether the app is stopping, while a flush waits for an absent Redis.
+POLL_STOP: Final = 0.5
 #: The script that adds to a compacted topic.
 COMPACTED: Final = "append_compacted"
 
 
-#: The sensors that were told of a message, and what they want to have back once it is confirmed.
+#: The sensors that saw a message being sent, and the state they get back with its outcome.
 SensorCallbacks = tuple[Any, Any]
 
 
@@ -57,96 +55,179 @@ class OutgoingEntry(NamedTuple):
     tp: TP
     command: Command
     confirmed: asyncio.Future[RecordMetadata]
-    told: SensorCallbacks | None
+    callbacks: SensorCallbacks | None
     source: Message | None = None
 
 
 class SendRefusal:
-    """Redis has refused a message for good.
+    """A message that Redis has refused for good.
 
     Attributes:
-        error: Why.
+        error: The reason.
     """
 
     def __init__(self, error: ProducerSendError, entry: OutgoingEntry) -> None:
         self.error = error
         self._confirmed = entry.confirmed
-        # Else Faust has looked at the outcome by itself, and it can't be known whether the agent did, too.
-        self._knows_looks = entry.told is not None
+        # Without callbacks Faust itself has looked at the outcome, and whether the agent did is not known.
+        self._records_looks = entry.callbacks is not None
 
     def is_unseen(self) -> bool:
-        """Tell whether nobody has looked at the outcome so far. Asyncio complains no more that nobody did."""
-        unseen = self._confirmed._log_traceback or not self._knows_looks
+        """Return whether no agent has looked at the outcome; asyncio no longer complains about that."""
+        unseen = self._confirmed._log_traceback or not self._records_looks
         self._confirmed.exception()
         return unseen
 
 
-class Sending(base.Producer):
-    """The part of the producer that empties its queue.
+class SendQueue:
+    """The messages of one producer on their way to Redis.
 
     Attributes:
+        changed: Set whenever a batch is done; :meth:`wait_until` waits for it.
         refused: What Redis has refused for good, by the message that its agent was working on.
+        entries: The messages that wait to be sent.
+        is_running: Whether the queue was started and not closed.
+        is_closed: Whether it was closed.
     """
 
-    logger = logger
+    def __init__(
+        self,
+        context: TransportContext,
+        producer: ProducerT,
+        *,
+        linger_seconds: float,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        """Take the producer that sensors get to see.
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._queue: deque[OutgoingEntry] = deque()
+        Args:
+            linger_seconds: How long a batch gathers; 0 for a few turns of the event loop.
+            is_stopping: Returns whether the app stops.
+        """
+        self._context = context
+        self._producer = producer
+        self._linger_seconds = linger_seconds
+        self._is_stopping = is_stopping
+        self.entries: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
-        self._sent = 0
         self._renewals: dict[TP, float] = {}
-        self._closed = False
         self._wakeup = asyncio.Event()
-        self._changed = asyncio.Event()
+        self._sender: asyncio.Task[None] | None = None
+        self._stop_deadline: float | None = None
+        self.sent = 0
+        self.is_running = False
+        self.is_closed = False
+        self.changed = asyncio.Event()
         self.refused: dict[Message, list[SendRefusal]] = {}
 
-    @cached_property
-    def _context(self) -> TransportContext:
-        return cast("Transport", self.transport).context
+    def start(self, on_crash: Callable[[BaseException], None]) -> None:
+        """Begin to send; ``on_crash`` is called with an error that ends the sending task."""
+        self.is_running, self.is_closed = True, False
+
+        def ended(sender: asyncio.Task[None]) -> None:
+            if not sender.cancelled() and (error := sender.exception()) is not None:
+                on_crash(error)
+
+        self._sender = asyncio.create_task(self._send_queued())
+        self._sender.add_done_callback(ended)
+
+    async def close(self) -> None:
+        """Stop sending; everything that is still queued is refused."""
+        self.is_running, self.is_closed = False, True
+        self.changed.set()
+        if self._sender is not None:
+            await cancel_and_wait([self._sender])
+        for entry in (*self._batch, *self.entries):
+            self.refuse(entry, ProducerSendError("the producer has stopped"))
+
+    def put(
+        self,
+        tp: TP,
+        command: Command,
+        confirmed: asyncio.Future[RecordMetadata],
+        callbacks: SensorCallbacks | None,
+        source: Message | None,
+    ) -> None:
+        """Add a message; ``confirmed`` is resolved once Redis has it."""
+        self.sent += 1
+        self.entries.append(OutgoingEntry(self.sent, tp, command, confirmed, callbacks, source))
+        self._wakeup.set()
+
+    def is_confirmed(self, number: int) -> bool:
+        """Return whether Redis has confirmed, or refused, the first ``number`` messages."""
+        return self._oldest_unconfirmed() > number
 
     def _oldest_unconfirmed(self) -> int:
-        """Return the number of the first entry not confirmed, or the next one to be sent."""
         if self._batch:
             return self._batch[0].number
-        return self._queue[0].number if self._queue else self._sent + 1
+        return self.entries[0].number if self.entries else self.sent + 1
+
+    async def wait_for_change(self, timeout: float | None = None) -> None:
+        """Wait until a batch is done, or for ``timeout`` seconds."""
+        self.changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self.changed.wait()
+
+    async def wait_until(self, condition: Callable[[], bool], *, stop_timeout: float) -> None:
+        """Wait until a condition holds that depends on what was sent.
+
+        Args:
+            stop_timeout: Seconds that are left from when the app stops.
+
+        Raises:
+            TimeoutError: The app is stopping, and Redis was away for too long.
+        """
+        while not (condition() or self.is_closed):
+            if not self._is_stopping():
+                await self.wait_for_change(POLL_STOP)
+                continue
+            if self._stop_deadline is None:
+                self._stop_deadline = monotonic() + stop_timeout
+            left = self._stop_deadline - monotonic()
+            if left <= 0:
+                unconfirmed = len(self._batch) + len(self.entries)
+                raise TimeoutError(f"stopping with {unconfirmed} unconfirmed messages")
+            await self.wait_for_change(left)
+        if not condition():
+            raise TimeoutError("the producer has stopped")
 
     async def _send_queued(self) -> None:
-        attempt = 0
+        failures = 0
         last = 0.0
-        with contextlib.suppress(*REDIS_ERRORS):  # if it is away, the first batch says so
+        with contextlib.suppress(*REDIS_ERRORS):  # if it is away, the first batch logs that
             await self._context.server.stream.execute_many(())  # connects, so that no message waits for that
-        while not self._closed:
-            if not self._queue:
+        while not self.is_closed:
+            if not self.entries:
                 self._wakeup.clear()
                 await self._wakeup.wait()
             await self._gather(is_one_of_many=monotonic() - last < RECENT)
-            self._batch = [self._queue.popleft() for _ in range(min(BATCH_SIZE, len(self._queue)))]
+            self._batch = [self.entries.popleft() for _ in range(min(BATCH_SIZE, len(self.entries)))]
             left, trouble = await self._send_batch(self._batch)
-            self._queue.extendleft(reversed(left))
+            self.entries.extendleft(reversed(left))
             self._batch = []
             last = monotonic()
-            self._changed.set()
+            self.changed.set()
             if left:
-                if attempt % TELL_EVERY == 1:  # at first it may only not have known a script yet
-                    logger.warning("Redis takes no messages (%s), %d are waiting", trouble, len(self._queue))
-                await asyncio.sleep(pause_after(attempt))
-                attempt += 1
+                failures += 1
+                if failures % LOG_EVERY == 2:  # the first time it may only have lacked a script
+                    logger.warning("Redis takes no messages (%s), %d are waiting", trouble, len(self.entries))
+                await asyncio.sleep(pause_after(failures))
             else:
-                attempt = 0
+                failures = 0
 
     async def _gather(self, *, is_one_of_many: bool) -> None:
-        if self.linger_ms:
-            if len(self._queue) < BATCH_SIZE:
-                await asyncio.sleep(self.linger_ms / 1000)
+        if self._linger_seconds:
+            if len(self.entries) < BATCH_SIZE:
+                await asyncio.sleep(self._linger_seconds)
             return
         turns, gathered = (GATHER_TURNS if is_one_of_many else 0), 0
-        while turns and gathered < len(self._queue) < BATCH_SIZE:
-            turns, gathered = turns - 1, len(self._queue)
+        while turns and gathered < len(self.entries) < BATCH_SIZE:
+            turns, gathered = turns - 1, len(self.entries)
             await asyncio.sleep(0)
 
     async def _send_batch(self, batch: list[OutgoingEntry]) -> tuple[list[OutgoingEntry], Exception | None]:
-        """Send a batch in one round trip; return what has to be sent again, in order, and why."""
+        """Send a batch in one round trip; return what has to be sent again, in order, and the reason."""
         commands = [entry.command for entry in batch]
         commands += self._renewals_of({entry.tp for entry in batch})
         try:
@@ -159,20 +240,14 @@ class Sending(base.Producer):
         left: list[OutgoingEntry] = []
         trouble: Exception | None = None
         for entry, result in zip(batch, results[: len(batch)], strict=True):
-            if isinstance(result, Exception):
-                if is_unavailable(result):
-                    left.append(entry)
-                    trouble = result
-                else:
-                    topic, partition = entry.tp
-                    if str(result).startswith(FENCED):
-                        self._context.changelogs.mark_diverged(entry.tp)
-                    text = f"topic {topic!r}, partition {partition}: {result}"
-                    logger.error("%s", text)
-                    self._refuse(entry, ProducerSendError(text), by_redis=True)
-            else:
+            if not isinstance(result, Exception):
                 topic, partition = tp = entry.tp
                 self._confirm(entry, RecordMetadata(topic, partition, tp, offset_of(result)))
+            elif is_unavailable(result):
+                left.append(entry)
+                trouble = result
+            else:
+                self._refuse_for_good(entry, result)
         if isinstance(trouble, NoScriptError):
             await self._load_script()
         elif left:
@@ -188,29 +263,38 @@ class Sending(base.Producer):
     def _confirm(self, entry: OutgoingEntry, metadata: RecordMetadata) -> None:
         if not entry.confirmed.done():
             entry.confirmed.set_result(metadata)
-        if entry.told is not None:
-            sensors, state = entry.told
+        if entry.callbacks is not None:
+            sensors, state = entry.callbacks
             try:
-                sensors.on_send_completed(self, state, metadata)
+                sensors.on_send_completed(self._producer, state, metadata)
             except Exception:  # the program's own; it must not hold up the messages of all others
-                logger.exception("a sensor failed that was told of a message")
+                logger.exception("a sensor failed in on_send_completed")
 
-    def _refuse(self, entry: OutgoingEntry, error: ProducerSendError, *, by_redis: bool = False) -> None:
+    def _refuse_for_good(self, entry: OutgoingEntry, reason: Exception) -> None:
+        topic, partition = entry.tp
+        if str(reason).startswith(FENCED):
+            self._context.changelogs.mark_diverged(entry.tp)
+        error = ProducerSendError(f"topic {topic!r}, partition {partition}: {reason}")
+        logger.error("%s", error)
+        if entry.source is not None and not entry.confirmed.done():
+            self.refused.setdefault(entry.source, []).append(SendRefusal(error, entry))
+            entry.confirmed.set_exception(error)
+        self.refuse(entry, error)
+
+    def refuse(self, entry: OutgoingEntry, error: ProducerSendError) -> None:
+        """End the way of a message with an error."""
         if not entry.confirmed.done():
             entry.confirmed.set_exception(error)
-            if by_redis and entry.source is not None:
-                self.refused.setdefault(entry.source, []).append(SendRefusal(error, entry))
-            else:
-                entry.confirmed.exception()  # nobody may be waiting for it
-        if entry.told is not None:
-            sensors, state = entry.told
+            entry.confirmed.exception()  # there may be no caller that waits for it
+        if entry.callbacks is not None:
+            sensors, state = entry.callbacks
             try:
-                sensors.on_send_error(self, error, state)
+                sensors.on_send_error(self._producer, error, state)
             except Exception:
-                logger.exception("a sensor failed that was told of an error")
+                logger.exception("a sensor failed in on_send_error")
 
     def _renewals_of(self, tps: set[TP]) -> list[Command]:
-        """Have partitions with a retention expire whole once nobody has written to them for that long."""
+        """Return the commands by which partitions with a retention expire once no entry comes for as long."""
         now = monotonic()
         commands: list[Command] = []
         for tp in tps:
@@ -226,8 +310,3 @@ class Sending(base.Producer):
                 ("PEXPIRE", topic_key(tp.topic), expiry),
             ]
         return commands
-
-
-def pause_after(attempt: int) -> float:
-    """Return the seconds to wait after a failed attempt, counted from 0."""
-    return RETRY_DELAYS[min(attempt, len(RETRY_DELAYS) - 1)]

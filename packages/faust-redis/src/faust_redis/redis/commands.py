@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from mode import get_logger
 from redis import exceptions
@@ -18,9 +21,12 @@ __all__ = [
     "Outage",
     "execute",
     "is_unavailable",
+    "pause_after",
+    "retry_while_unavailable",
 ]
 
 logger = get_logger(__name__)
+_T = TypeVar("_T")
 
 #: A command with its arguments.
 Command = tuple[str | bytes | int, ...]
@@ -36,8 +42,11 @@ SOCKET_TIMEOUT: Final = 10.0
 #: redis-py has 100, and raises where more are wanted. The heartbeats need some as well.
 AT_ONCE: Final = 20
 
-#: Seconds between words on one outage.
+#: Seconds between log lines about one outage.
 OUTAGE_INTERVAL: Final = 5.0
+
+#: Seconds between tries while Redis is away, from the first to the longest.
+RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 #: What says "not now": Redis is away, starting, full, or a replica after a failover, or an operator has
 #: withdrawn a right, which can only be given back while messages are kept.
@@ -88,16 +97,44 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 class Outage:
-    """Says what can't be done for now, and why: at once, then every few seconds for as long as it lasts."""
+    """Logs that something can't be done for now, and why: at once, then every few seconds while it lasts."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._told = -OUTAGE_INTERVAL
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self._logged = -OUTAGE_INTERVAL
 
-    def tell(self, error: BaseException) -> None:
+    def log(self, error: BaseException) -> None:
         """Log an error, unless one was logged a moment ago."""
         now = monotonic()
-        if now - self._told >= OUTAGE_INTERVAL:
-            self._told = now
+        if now - self._logged >= OUTAGE_INTERVAL:
+            self._logged = now
             how = "is away" if isinstance(error, _NO_ANSWER) else "refuses"
-            logger.warning("%s: Redis %s (%s), trying again", self._what, how, error)
+            logger.warning("%s: Redis %s (%s), trying again", self._doing, how, error)
+
+
+def pause_after(failures: int) -> float:
+    """Return the seconds to wait before the next try, after this many failed ones (at least 1)."""
+    return RETRY_DELAYS[min(failures, len(RETRY_DELAYS)) - 1]
+
+
+async def retry_while_unavailable(
+    call: Callable[[], Awaitable[_T]], *, doing: str, is_stopping: Callable[[], bool]
+) -> _T:
+    """Repeat a call, one that may run twice, until Redis answers.
+
+    Args:
+        doing: Begins the log lines about an outage.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away while the caller stops, or the call itself failed.
+    """
+    outage = Outage(doing)
+    for failures in itertools.count(1):
+        try:
+            return await call()
+        except Exception as error:
+            if not is_unavailable(error) or is_stopping():
+                raise
+            outage.log(error)
+            await asyncio.sleep(pause_after(failures))
+    raise AssertionError("unreachable")

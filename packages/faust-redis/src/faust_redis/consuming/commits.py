@@ -1,0 +1,125 @@
+"""Committing acks to Redis: one round trip, whatever the number of partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Final
+
+from faust.types import TP, AppT
+from mode import get_logger
+
+from faust_redis.consuming.acks import AckLog
+from faust_redis.consuming.failures import Failures
+from faust_redis.consuming.outputs import Outputs
+from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.context import TransportContext
+from faust_redis.redis.commands import Command, Outage, is_unavailable
+from faust_redis.redis.scripts import NOT_OWNER
+
+__all__ = ["Committer", "ack"]
+
+logger = get_logger(__name__)
+
+#: Entry ids per call of ``ack.lua``: Lua's ``unpack`` has a limit of some 8,000.
+ACKS_PER_CALL: Final = 1000
+
+
+class Committer:
+    """Commits what the ack log holds.
+
+    Attributes:
+        committing: The acks on their way to Redis.
+    """
+
+    def __init__(
+        self,
+        app: AppT,
+        acks: AckLog,
+        failures: Failures,
+        outputs: Outputs,
+        *,
+        send: Callable[[Mapping[TP, Collection[int]]], Awaitable[dict[TP, int]]],
+        publish_attached: Callable[[Mapping[TP, int]], Awaitable[None]],
+    ) -> None:
+        """Take what the consumer consists of.
+
+        Args:
+            send: Acks offsets in Redis, as :func:`ack`.
+            publish_attached: Sends what agents have attached to offsets (``stream_publish_on_commit``).
+        """
+        self._app = app
+        self._acks = acks
+        self._failures = failures
+        self._outputs = outputs
+        self._send = send
+        self._publish_attached = publish_attached
+        self._outage = Outage("acking")
+        self.committing: Mapping[TP, Collection[int]] = {}
+
+    async def commit(self, tps: Iterable[TP]) -> bool:
+        """Commit the acks of these partitions; return whether any were.
+
+        While Redis is away they are kept for the next commit.
+        """
+        taken = self._acks.take(tps)
+        if not taken:
+            return False
+        self.committing = taken
+        try:
+            await self._publish_attached({tp: max(offsets) + 1 for tp, offsets in taken.items()})
+            # What the agents sent while they worked on these events must be safe first.
+            await self._outputs.confirm()
+            self._failures.fail_refused(taken)
+            committed = await self._send(taken)
+        except BaseException as error:
+            self._acks.restore(taken)
+            if not is_unavailable(error):
+                raise
+            self._outage.log(error)
+            return False
+        finally:
+            self.committing = {}
+        self._app.tables.on_commit(committed)
+        self._app.monitor.on_tp_commit(committed)
+        return bool(committed)
+
+
+async def ack(
+    context: TransportContext, reader: PartitionReader, group: str, offsets: Mapping[TP, Collection[int]]
+) -> dict[TP, int]:
+    """Ack offsets under the lease that the reader holds; a partition that has another owner refuses them.
+
+    Where acks are refused, what is pending is claimed: that takes a lease again that Redis lost, and finds
+    out who else has it.
+
+    Returns:
+        The last offset of each partition plus one, of those that are read through the group.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away; acking again does no harm.
+    """
+    acked = {tp: sorted(found) for tp, found in offsets.items() if found and tp in reader.queues}
+    calls: list[tuple[TP, Command]] = []
+    for tp, found in acked.items():
+        trimming = int((await context.topics.facts(tp.topic)).is_queue)
+        for at in range(0, len(found), ACKS_PER_CALL):
+            ids = [f"0-{offset}" for offset in found[at : at + ACKS_PER_CALL]]
+            fixed = (group, reader.lease, trimming)
+            calls.append((tp, context.scripts.command("ack", reader.lease_keys(tp), *fixed, *ids)))
+    results = await context.scripts.run("ack", [command for _, command in calls], context.server.stream)
+    for (tp, _), result in zip(calls, results, strict=True):
+        if isinstance(result, Exception) and is_unavailable(result):
+            raise result
+        if isinstance(result, Exception):
+            logger.error("%s-%s: acks were refused: %s", *tp, result)
+        elif result == NOT_OWNER:
+            logger.warning("%s-%s: acks were refused, the lease has another owner or is gone", *tp)
+        else:
+            continue
+        reader.rewind(tp)
+    for tp, found in acked.items():
+        if tp in reader.queues:  # it may have been revoked in the meantime
+            in_flight = reader.queues[tp].in_flight
+            for offset in found:
+                in_flight.pop(offset, None)
+    return {tp: found[-1] + 1 for tp, found in acked.items()}

@@ -1,0 +1,112 @@
+"""Events that were not finished: their agent raised, was cancelled, or sent what Redis refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from faust.types import TP, Message
+
+from faust_redis.consuming.acks import AckLog
+from faust_redis.consuming.outputs import Outputs
+from faust_redis.errors import AbandonedError
+
+__all__ = ["AttemptCounter", "Failures"]
+
+
+class AttemptCounter(Protocol):
+    """Counts failed attempts."""
+
+    def fail(self, message: Message, error: BaseException) -> None:
+        """Count a failed attempt; the message comes again after a delay, or becomes a dead letter."""
+
+    def reject(self, message: Message, error: BaseException) -> None:
+        """Make the message a dead letter at once."""
+
+
+class Failures:
+    """Decides which events failed, and which only stay pending for their next owner."""
+
+    def __init__(
+        self,
+        acks: AckLog,
+        attempts: AttemptCounter,
+        outputs: Outputs,
+        *,
+        is_acked: Callable[[str], bool],
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        """Take what the consumer consists of.
+
+        Args:
+            is_acked: Returns whether the entries of a topic are acked one by one.
+        """
+        self._acks = acks
+        self._attempts = attempts
+        self._outputs = outputs
+        self._is_acked = is_acked
+        self._is_stopping = is_stopping
+
+    def fail(self, message: Message, error: BaseException) -> None:
+        """Count a message as failed: it comes again after a while, or ends as a dead letter."""
+        if self._give_up(message):
+            self._attempts.fail(message, error)
+
+    def reject(self, message: Message, error: BaseException) -> None:
+        """Make a message a dead letter at once."""
+        if self._give_up(message):
+            self._attempts.reject(message, error)
+
+    def _give_up(self, message: Message) -> bool:
+        if message.acked or not self._is_acked(message.topic):
+            return False
+        self._acks.settle(message)
+        self._forget_refusals(message)
+        return True
+
+    def take_back(self, message: Message) -> None:
+        """Undo an ack that is not committed yet: the agent did not finish with the message.
+
+        While the app runs on, that is a failure like any other. Otherwise the message stays pending for its
+        next owner.
+        """
+        if self._acks.take_back(message) and not self._stays_pending(message):
+            self._forget_refusals(message)
+            self._attempts.fail(message, AbandonedError())
+
+    def abandon(self, message: Message) -> None:
+        """Take a message as not finished because its agent was torn away from it.
+
+        It fails or stays pending, as in :meth:`take_back`. One that the agent has acked itself stays acked.
+        """
+        if not message.acked and self._stays_pending(message):
+            self._acks.settle(message)
+        else:
+            self.fail(message, AbandonedError())
+
+    def _stays_pending(self, message: Message) -> bool:
+        return self._is_stopping() or self._acks.is_stale(message)
+
+    def fail_refused(self, taken: Mapping[TP, set[int]]) -> None:
+        """Remove the acks of events whose outputs Redis has refused for good: these events have failed.
+
+        An agent that has looked at the outcome of its send has dealt with the refusal.
+
+        Args:
+            taken: The acks that are about to be committed; changed in place.
+        """
+        refused = self._outputs.refused
+        for message, refusals in list(refused.items()):
+            tp, offset = message.tp, message.offset
+            if offset in taken.get(tp, ()):
+                unseen = [refusal.error for refusal in refusals if refusal.is_unseen()]
+                del refused[message]
+                if unseen:
+                    taken[tp].remove(offset)
+                    self._attempts.fail(message, unseen[0])
+            elif not self._acks.is_acked(tp, offset) and (message.acked or self._acks.is_stale(message)):
+                self._forget_refusals(message)
+
+    def _forget_refusals(self, message: Message) -> None:
+        for refusal in self._outputs.refused.pop(message, ()):
+            refusal.is_unseen()

@@ -1,0 +1,1 @@
+"""Every place where the transport hooks into Faust's private parts."""
