@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pipeline.settings import Settings
 
 #: Asked by machines, under names that nobody lists; nothing that they answer is worth a name.
-PROBES: Final = frozenset(("/healthz", "/readyz"))
+PROBES: Final = ("/healthz", "/readyz")
 
 _OURS: Final = ("localhost", ".localhost")
 

@@ -120,7 +120,7 @@ def private_pages(public: bool) -> Middleware:
 
     @web.middleware
     async def check_page(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if public or request.path in PROBES or not _is_private(request.path) or _is_near(request):
+        if public or request.path.endswith(PROBES) or not _is_private(request.path) or _is_near(request):
             return await handler(request)
         if await is_admin(request):
             return await handler(request)
@@ -133,7 +133,8 @@ def private_pages(public: bool) -> Middleware:
 
 
 def _is_private(path: str) -> bool:
-    return any(path == each or path.startswith(f"{each}/") for each in PRIVATE)
+    # Anywhere in it, as the service may be below a path.
+    return any(f"{each}/" in f"{path}/" for each in PRIVATE)
 
 
 def _is_near(request: web.Request) -> bool:

@@ -15,7 +15,7 @@ def hosts_middleware(hosts: Hosts) -> Middleware:
 
     @web.middleware
     async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in PROBES or hosts.allows(request.host):
+        if request.path.endswith(PROBES) or hosts.allows(request.host):
             return await handler(request)
         request.app[keys.INCIDENTS].note(
             "host",
