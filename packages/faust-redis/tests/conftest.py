@@ -6,15 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import faust
 import pytest
 import redis
+from redis.asyncio import Redis
 
 from faust_redis.testing import SERVER_VARIABLE, RedisServer, wait_until
+from tests.apps import MakeApp
 
 PROGRAM = "tests.programs.counting"
 
@@ -130,18 +133,27 @@ def notes(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-async def send_numbers(url: str, count: int, *, first: int = 0, keys: int = 10) -> None:
-    """Send ``count`` numbers as a program without a worker does, and wait until Redis has them."""
-    app = faust.App("sender", broker=url, topic_partitions=4)
-    topic = app.topic("numbers", key_type=str)
-    await app.maybe_start_producer()
-    for number in range(first, first + count):
-        await topic.send(key=f"k{number % keys}", value=number)
-    await app.producer.flush()
-    await app.producer.stop()
+@pytest.fixture
+def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
+    """Make an app that can be run in the test's own process."""
+
+    def make(**settings: Any) -> faust.App:
+        defaults: dict[str, Any] = {
+            "broker": redis_url,
+            "topic_partitions": 1,
+            "broker_session_timeout": 3.0,
+            "broker_heartbeat_interval": 0.5,
+            "broker_commit_interval": 0.1,
+            "web_enabled": False,
+            "datadir": tmp_path,
+        }
+        return faust.App("streams", **(defaults | settings))
+
+    return make
 
 
-def numbers_seen(notes: redis.Redis) -> list[int]:
-    """Return the numbers that the agents worked on, in the order they did."""
-    seen: list[str] = notes.lrange("seen", 0, -1)  # type: ignore[assignment]
-    return [int(entry.split(":")[1]) for entry in seen]
+@pytest.fixture
+async def streams(redis_url: str) -> AsyncIterator[Redis]:
+    """What is in Redis."""
+    async with Redis.from_url(redis_url) as client:
+        yield client

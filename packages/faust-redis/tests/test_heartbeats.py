@@ -7,9 +7,6 @@ from redis.asyncio import Redis
 
 from faust_redis.log.keys import GroupKeys
 from faust_redis.redis.scripts import Scripts
-from tests.test_streams import streams
-
-__all__ = ["streams"]
 
 
 @pytest.fixture

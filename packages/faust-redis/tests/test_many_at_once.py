@@ -11,9 +11,7 @@ from redis.asyncio import Redis
 
 from faust_redis import DeadLetters
 from faust_redis.testing import eventually
-from tests.test_streams import MakeApp, is_empty, make_app, running, send_all, streams
-
-__all__ = ["make_app", "streams"]
+from tests.apps import MakeApp, is_empty, running, send_all
 
 #: redis-py's pools have 100 connections.
 MANY = 120

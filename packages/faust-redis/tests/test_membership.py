@@ -16,8 +16,8 @@ import pytest
 import redis
 
 from faust_redis.testing import RedisServer, eventually, wait_until
-from tests.conftest import StartWorker, numbers_seen, send_numbers
-from tests.test_redis_faults import all_seen, in_order, more, sending
+from tests.conftest import StartWorker
+from tests.numbers import all_seen, in_order, more, numbers_seen, send_numbers, sending
 
 CLONE = Path(__file__).parents[3]
 

@@ -6,9 +6,7 @@ from typing import Any
 
 from faust.types import TP
 
-from tests.test_streams import MakeApp, make_app, running
-
-__all__ = ["make_app"]
+from tests.apps import MakeApp, running
 
 
 async def test_a_log_that_is_rewritten_while_it_is_looked_at_begins_no_later_than_it_ended(

@@ -6,21 +6,18 @@ The streams live on a server of the test's own; what the workers saw is noted on
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import faust
 import pytest
 import redis
 
-from faust_redis.testing import HOST, RedisServer, eventually, wait_until
-from tests.conftest import StartWorker, Worker, numbers_seen, send_numbers
+from faust_redis.testing import HOST, RedisServer, wait_until
+from tests.conftest import StartWorker, Worker
+from tests.numbers import all_seen, in_order, more, numbers_seen, send_numbers, sending
 
 SESSION_TIMEOUT = 3
-#: How many keys the numbers are sent with. Ten of these names leave one of four partitions empty.
-KEYS = 20
 
 
 @pytest.fixture
@@ -34,50 +31,8 @@ def url(server: RedisServer) -> str:
     return f"redis://{HOST}:{server.port}/0"
 
 
-@asynccontextmanager
-async def sending(url: str) -> AsyncIterator[list[int]]:
-    """Send a number every few milliseconds, until the block ends and Redis has confirmed all."""
-    app = faust.App("sender", broker=url, topic_partitions=4)
-    topic = app.topic("numbers", key_type=str)
-    await app.maybe_start_producer()
-    sent: list[int] = []
-
-    async def send() -> None:
-        while True:
-            await topic.send(key=f"k{len(sent) % KEYS}", value=len(sent))
-            sent.append(len(sent))
-            await asyncio.sleep(0.005)
-
-    task = asyncio.create_task(send())
-    try:
-        yield sent
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await app.producer.flush()
-        await app.producer.stop()
-
-
-async def more(sent: list[int], count: int = 50) -> None:
-    """Wait until so many more numbers were sent."""
-    goal = len(sent) + count
-    await eventually(lambda: len(sent) >= goal, f"{goal} numbers sent")
-
-
 def generation(server: RedisServer) -> str:
     return str(server.call("HGET", "faust:{counting}:state", "generation"))
-
-
-def all_seen(notes: redis.Redis, sent: list[int]) -> None:
-    wait_until(lambda: set(numbers_seen(notes)) == set(sent), "every number to be worked on", 60)
-
-
-def in_order(notes: redis.Redis) -> None:
-    """Check the order of first sights: what comes again comes late."""
-    by_key: dict[int, list[int]] = defaultdict(list)
-    for number in dict.fromkeys(numbers_seen(notes)):
-        by_key[number % KEYS].append(number)
-    assert all(numbers == sorted(numbers) for numbers in by_key.values())
 
 
 def quiet(worker: Worker) -> None:

@@ -17,10 +17,8 @@ from redis.asyncio import Redis
 from faust_redis import DeadLetters
 from faust_redis.consuming.consumer import Consumer
 from faust_redis.testing import HOST, RedisServer, eventually, wait_until
+from tests.apps import MakeApp, is_empty, running, send_all
 from tests.conftest import StartWorker
-from tests.test_streams import MakeApp, is_empty, make_app, running, send_all, streams
-
-__all__ = ["make_app", "streams"]
 
 
 @pytest.fixture

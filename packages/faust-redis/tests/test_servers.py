@@ -24,8 +24,8 @@ from faust_redis.testing import (
     sentinel,
     wait_until,
 )
-from tests.conftest import StartWorker, numbers_seen, send_numbers
-from tests.test_redis_faults import all_seen, in_order, more, sending
+from tests.conftest import StartWorker
+from tests.numbers import all_seen, in_order, more, numbers_seen, send_numbers, sending
 
 
 @pytest.fixture(scope="module")

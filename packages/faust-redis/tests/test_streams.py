@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -15,58 +12,7 @@ from faust.types import TP, EventT, StreamT
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
-
-MakeApp = Callable[..., faust.App]
-
-
-@pytest.fixture
-def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
-    """Make an app that can be run in the test's own process."""
-
-    def make(**settings: Any) -> faust.App:
-        defaults: dict[str, Any] = {
-            "broker": redis_url,
-            "topic_partitions": 1,
-            "broker_session_timeout": 3.0,
-            "broker_heartbeat_interval": 0.5,
-            "broker_commit_interval": 0.1,
-            "web_enabled": False,
-            "datadir": tmp_path,
-        }
-        return faust.App("streams", **(defaults | settings))
-
-    return make
-
-
-@pytest.fixture
-async def streams(redis_url: str) -> AsyncIterator[Redis]:
-    """What is in Redis."""
-    async with Redis.from_url(redis_url) as client:
-        yield client
-
-
-@asynccontextmanager
-async def running(app: faust.App) -> AsyncIterator[None]:
-    """Run an app until the block ends."""
-    app.finalize()
-    await app.start()
-    try:
-        await eventually(lambda: app.consumer.assignment(), "the partitions")
-        yield
-    finally:
-        await app.stop()
-
-
-async def send_all(topic: Any, *values: Any) -> None:
-    for value in values:
-        await (await topic.send(value=value))
-
-
-def is_empty(streams: Redis, name: str) -> Callable[[], Awaitable[bool]]:
-    async def look() -> bool:
-        return await streams.xlen(f"{{{name}:0}}") == 0
-
-    return look
+from tests.apps import MakeApp, is_empty, running, send_all
 
 
 async def test_what_a_processor_makes_of_a_value_is_what_the_agent_gets(make_app: MakeApp) -> None:

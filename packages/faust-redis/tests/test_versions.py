@@ -15,7 +15,8 @@ from faust_redis.redis.probe import probe, uses
 from faust_redis.redis.scripts import _SOURCES
 from faust_redis.redis.servers import server_at
 from faust_redis.testing import HOST, RedisServer, cluster, eventually, sentinel, wait_until
-from tests.conftest import StartWorker, numbers_seen, send_numbers
+from tests.conftest import StartWorker
+from tests.numbers import numbers_seen, send_numbers
 from tests.redis_versions import VERSIONS, binary_of
 from tests.test_features import PROGRAM as FEATURES
 from tests.test_features import send_words

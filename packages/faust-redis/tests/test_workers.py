@@ -10,7 +10,8 @@ from typing import cast
 import redis
 
 from faust_redis.testing import RedisServer, wait_until
-from tests.conftest import StartWorker, numbers_seen, send_numbers
+from tests.conftest import StartWorker
+from tests.numbers import numbers_seen, send_numbers
 
 
 def stream_lengths(notes: redis.Redis) -> dict[str, int]:

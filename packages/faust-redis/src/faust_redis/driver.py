@@ -12,9 +12,10 @@ from faust.transport import base
 from faust.transport.drivers import TRANSPORTS
 from faust.types.auth import CredentialsT, SASLMechanism
 from faust.types.enums import ProcessingGuarantee
-from faust.types.transports import ConductorT, ConsumerT, ProducerT
+from faust.types.transports import ConductorT, ConsumerCallback, ConsumerT, ProducerT
 
 from faust_redis.consuming.consumer import Consumer
+from faust_redis.consuming.replies import use_reply_consumer
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnsupportedSettingError
 from faust_redis.fastpath.conductor import FastConductor
@@ -74,6 +75,16 @@ class Transport(base.Transport):
         self.app.sensors.add(FastPathInstaller())
         self.addresses = [str(url) for url in self.url]
         self._login = _login(self.app.conf.broker_credentials, self.app.conf.ssl_context)
+
+    def create_consumer(self, callback: ConsumerCallback, **kwargs: Any) -> ConsumerT:
+        """Return a new consumer of the app."""
+        use_reply_consumer(self.app)
+        return super().create_consumer(callback, **kwargs)
+
+    def create_producer(self, **kwargs: Any) -> ProducerT:
+        """Return a new producer of the app; a program that only asks has it before any consumer."""
+        use_reply_consumer(self.app)
+        return super().create_producer(**kwargs)
 
     @property
     def context(self) -> TransportContext:

@@ -42,7 +42,6 @@ from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.rebalancer import Rebalancer
-from faust_redis.consuming.replies import ReplyConsumer
 from faust_redis.context import context_of
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.log.entries import Record
@@ -133,8 +132,6 @@ class Consumer(base.Consumer):
         self._last_turn = monotonic()
         self._probed = False
         app.sensors.add(AbandonedEvents(self.failures))
-        replies = ReplyConsumer(app, loop=app.loop, beacon=app.beacon)
-        app._reply_consumer = replies  # type: ignore[attr-defined]
 
     # -- starting and stopping ----------------------------------------------------------------------------
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from faust.agents.models import ReqRepResponse
 from faust.agents.replies import ReplyConsumer as FaustReplyConsumer
 from faust.models import maybe_model
-from faust.types import ChannelT
+from faust.types import AppT, ChannelT
 
-__all__ = ["ReplyConsumer"]
+__all__ = ["ReplyConsumer", "use_reply_consumer"]
 
 
 class ReplyConsumer(FaustReplyConsumer):
@@ -21,3 +23,13 @@ class ReplyConsumer(FaustReplyConsumer):
         async for reply in channel.stream():
             for promise in self._waiting.pop(reply.correlation_id, ()):
                 promise.fulfill(reply.correlation_id, maybe_model(reply.value))
+
+
+def use_reply_consumer(app: AppT) -> None:
+    """Make an app's reply consumer ours, whether or not a first ``ask`` waits in it already.
+
+    A second object beside Faust's would never listen: the topic is subscribed to once, by the first.
+    """
+    replies: object = cast(Any, app)._reply_consumer
+    if type(replies) is FaustReplyConsumer:
+        replies.__class__ = ReplyConsumer

@@ -1,0 +1,39 @@
+"""Apps that run in the process of a test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import faust
+from redis.asyncio import Redis
+
+from faust_redis.testing import eventually
+
+#: What the fixture ``make_app`` returns.
+MakeApp = Callable[..., faust.App]
+
+
+@asynccontextmanager
+async def running(app: faust.App) -> AsyncIterator[None]:
+    """Run an app until the block ends."""
+    app.finalize()
+    await app.start()
+    try:
+        await eventually(lambda: app.consumer.assignment(), "the partitions")
+        yield
+    finally:
+        await app.stop()
+
+
+async def send_all(topic: Any, *values: Any) -> None:
+    for value in values:
+        await (await topic.send(value=value))
+
+
+def is_empty(streams: Redis, name: str) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return await streams.xlen(f"{{{name}:0}}") == 0
+
+    return look
