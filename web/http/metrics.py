@@ -72,10 +72,10 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
 def _of_connections(app: web.Application) -> Iterator[Metric]:
     connections = app[keys.EDGE].connections
     about = "Open connections of this process, sockets included."
-    yield metrics.gauge("parley_web_connections", about, [({}, connections.count)])
-    yield metrics.gauge("parley_web_sockets", "Open sockets of this process.", [({}, connections.sockets)])
+    yield metrics.gauge("parley_edge_connections", about, [({}, connections.count)])
+    yield metrics.gauge("parley_edge_sockets", "Open sockets of this process.", [({}, connections.sockets)])
     held = connections.unfinished_bytes
-    yield metrics.gauge("parley_web_unfinished_bytes", "Memory of unfinished messages.", [({}, held)])
+    yield metrics.gauge("parley_edge_unfinished_bytes", "Memory of unfinished messages.", [({}, held)])
 
 
 def _of_requests(app: web.Application) -> Iterator[Metric]:
