@@ -135,14 +135,14 @@ async def _serve(settings: Settings) -> bool:
             raise ParleyError(f"cannot listen on {place} (HOST, PORT): {exc.strerror}") from exc
         freeze_startup_objects()
         log.info("listening", url=site.name, model=settings.model_kind)
-        _warn_of_strangers(settings)
+        warn_of_strangers(settings)
         return await _until_stopped(stop, settings)
     finally:
         await runner.cleanup()
         log.info("stopped")
 
 
-def _warn_of_strangers(settings: Settings) -> None:
+def warn_of_strangers(settings: Settings) -> None:
     """Log what is missing when other machines reach this process."""
     if not listens_beyond_loopback(settings.host):
         return

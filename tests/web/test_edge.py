@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 
 from faust_redis.testing import eventually
@@ -148,6 +149,24 @@ async def test_sockets_leave_places_for_requests(node: Node) -> None:
     await opened[0].close()
     await eventually(lambda: node.app[keys.EDGE].connections.sockets == 1, "a place is free")
     await node.client.open(token)
+
+
+async def test_one_address_cannot_take_the_places_of_all_others(serve: ServeNode) -> None:
+    async with serve(trusted_proxies="127.0.0.1") as node:
+        node.app[keys.EDGE].connections.socket_room = 16
+        token = await node.client.token()
+
+        async def opens(address: str) -> bool:
+            try:
+                await node.client.open(token, headers={"X-Forwarded-For": address})
+            except aiohttp.WSServerHandshakeError:
+                return False
+            return True
+
+        assert [await opens("192.0.2.1") for _ in range(12)] == [True] * 8 + [False] * 4
+        assert [await opens("192.0.2.2") for _ in range(4)] == [True] * 4
+        assert [await opens("2001:db8::1") for _ in range(4)] == [True] * 4
+        assert refusals(node)["sockets_full"] == 4
 
 
 def upgrade_headers() -> dict[str, str]:

@@ -12,6 +12,7 @@ from pipeline.hosts import Hosts, listens_beyond_loopback
 from pipeline.settings import Settings
 from tests.web.conftest import Node, ServeNode
 from web import keys
+from web.app import warn_of_strangers
 from web.http import admin
 
 ADMIN = "correct-horse-battery"
@@ -155,3 +156,15 @@ async def test_private_pages_are_closed_to_strangers_alone(serve: ServeNode, pat
 )
 def test_who_can_reach_a_server_is_known(host: str, beyond: bool) -> None:
     assert listens_beyond_loopback(host) is beyond
+
+
+def test_what_is_missing_is_logged_when_other_machines_can_reach_the_service(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    warn_of_strangers(Settings(host="192.0.2.1", message_rate="1/s"))
+    text = capsys.readouterr().out
+    assert "ADMIN_TOKEN" in text
+    assert "ADDRESS_TOKEN_RATE" in text
+    assert "'MESSAGE_RATE'" not in text
+    warn_of_strangers(Settings(host="127.0.0.1"))
+    assert capsys.readouterr().out == ""

@@ -51,10 +51,13 @@ async def chat(request: web.Request) -> web.StreamResponse:
     )
     if not socket.can_prepare(request):
         return failure(426, "This address speaks WebSocket")
-    if not request.app[keys.EDGE].has_room_for_socket():
-        return failure(503, "This process is full; try again")
     address = client_address(request)
-    with request.app[keys.GATE].socket(token, address) as let_in:
+    with (
+        request.app[keys.EDGE].socket_place(address) as has_place,
+        request.app[keys.GATE].socket(token, address) as let_in,
+    ):
+        if not has_place:
+            return failure(503, "This process is full; try again")
         if not let_in:
             return too_many("Too many open sockets; close one first")
         await socket.prepare(request)

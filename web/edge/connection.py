@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Final, cast
 
 from aiohttp import WSCloseCode, hdrs, web
@@ -16,6 +18,7 @@ from aiohttp.web_request import BaseRequest
 from aiohttp.web_server import Server
 
 from pipeline.chat.compact_json import compact_json
+from pipeline.hosts import is_loopback
 from web import limits
 from web.edge.connections import Connections, State
 from web.edge.frame_guard import FrameGuard, FrameViolation
@@ -38,20 +41,36 @@ class Edge:
 
     Attributes:
         read_limit: bytes that a message may have to be read at all.
+        sockets_of: how many sockets each address has.
     """
 
     connections: Connections
     incidents: Incidents
     addresses: Addresses
     read_limit: int
+    sockets_of: Counter[str] = field(default_factory=Counter)
 
-    def has_room_for_socket(self) -> bool:
-        """Return whether one more socket leaves enough places for requests; note it if not."""
-        if self.connections.sockets < self.connections.socket_room:
-            return True
-        text = "a socket was refused: this process has no open files left for it; raise `nofile` or run more"
-        self.incidents.note("sockets_full", text)
-        return False
+    @contextmanager
+    def socket_place(self, address: str) -> Iterator[bool]:
+        """Hold a place for a socket of an address; the value is False when there is none for it.
+
+        Some places stay for requests. Once half of the others are taken, an address with a quarter gets no
+        more: one client cannot keep all others out. The loopback may, as a proxy or a load test is there.
+        """
+        open_sockets, room = self.connections.sockets, self.connections.socket_room
+        greedy = self.sockets_of[address] >= room // 4 and not is_loopback(address)
+        if open_sockets >= room or (open_sockets >= room // 2 and greedy):
+            text = "a socket was refused: no places are left for it; raise `nofile` or run more web processes"
+            self.incidents.note("sockets_full", text, address, sockets=open_sockets)
+            yield False
+            return
+        self.sockets_of[address] += 1
+        try:
+            yield True
+        finally:
+            self.sockets_of[address] -= 1
+            if not self.sockets_of[address]:
+                del self.sockets_of[address]
 
 
 EDGE = web.AppKey("edge", Edge)
