@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults soak chaos cuts lint check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults soak chaos attacks cuts lint check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -95,6 +95,9 @@ $(NODE_STAMP): | $(STAMP)
 
 chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 	@exec .venv/bin/python -m tests.behaviours.faults.chaos
+
+attacks: setup ## Attack the service from one client while others talk; ATTACKS_SCALE multiplies the sizes
+	@ATTACKS_SCALE=$${ATTACKS_SCALE:-1} exec .venv/bin/python -m pytest tests/behaviours/attacks -s --timeout 1800 $(ARGS)
 
 conformance: setup ## Run Faust programs on the transport and list what works, slow ones included
 	@cd packages/faust-redis && exec env CONFORMANCE_SLOW=1 ../../.venv/bin/python -m pytest tests/conformance -v

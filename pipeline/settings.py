@@ -44,6 +44,17 @@ _AGENT_PORT_OFFSET = 10_000
 _AGENT_PORT_STEP = 100
 
 
+RATES = (
+    "message_rate",
+    "address_message_rate",
+    "address_token_rate",
+    "address_connect_rate",
+    "address_read_rate",
+)
+"""The settings that a load test from one address has to lift; each is 0 for no limit."""
+
+_SHIFTS = {"b": 0, "kb": 10, "mb": 20, "gb": 30}
+
 _RATE = "a rate as 5/s, 30/m, or with a burst of its own 5/s+50; 0 for no limit"
 _LIMIT = "a whole number, 0 for no limit"
 _HOSTS = "host names separated by commas, each as chat.example.com or .example.com; * for any"
@@ -121,11 +132,20 @@ class Settings(BaseSettings):
 
     session_ttl: int = Field(3600, ge=1, le=31_536_000, description="whole seconds, from 1 to 31536000")
     session_ttl_sliding: bool = Field(False, description="true or false")
+    session_max_messages: int = Field(
+        2000, ge=2, le=1_000_000, description="a whole number from 2 to 1000000"
+    )
+    session_max_bytes: int = Field(
+        4_194_304, ge=1024, le=67_108_864, description="bytes, from 1024 to 67108864"
+    )
     inbox_limit: int = Field(100, ge=1, le=100_000, description="a whole number from 1 to 100000")
     message_max_bytes: int = Field(65_536, ge=1, le=16_777_216, description="bytes, from 1 to 16777216")
-    message_rate: Annotated[Rate | None, NoDecode] = Field(None, description=_RATE)
-    address_message_rate: Annotated[Rate | None, NoDecode] = Field(None, description=_RATE)
-    address_token_rate: Annotated[Rate | None, NoDecode] = Field(None, description=_RATE)
+    # Generous for people, also for many behind one address; a load test lifts them.
+    message_rate: Annotated[Rate | None, NoDecode] = Field(Rate(5, 1, 50), description=_RATE)
+    address_message_rate: Annotated[Rate | None, NoDecode] = Field(Rate(50, 1, 500), description=_RATE)
+    address_token_rate: Annotated[Rate | None, NoDecode] = Field(Rate(30, 60, 60), description=_RATE)
+    address_connect_rate: Annotated[Rate | None, NoDecode] = Field(Rate(10, 1, 200), description=_RATE)
+    address_read_rate: Annotated[Rate | None, NoDecode] = Field(Rate(10, 1, 100), description=_RATE)
     sockets_per_token: int = Field(100, ge=0, le=100_000, description=_LIMIT)
     sockets_per_address: int = Field(0, ge=0, le=1_000_000, description=_LIMIT)
     connections_per_address: int = Field(1000, ge=0, le=1_000_000, description=_LIMIT)
@@ -140,6 +160,10 @@ class Settings(BaseSettings):
     enrich_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
     infer_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
     deliver_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
+
+    redis_maxmemory: Annotated[int, NoDecode] = Field(
+        0, ge=0, description="bytes, or as 512mb or 2gb; 0 for a part of this machine's memory"
+    )
 
     admin_token: SecretStr | None = Field(
         None, min_length=16, description="a secret of 16 characters or more, without spaces"
@@ -223,10 +247,15 @@ class Settings(BaseSettings):
             raise ValueError("spaces in a token")
         return token
 
-    @field_validator("message_rate", "address_message_rate", "address_token_rate", mode="before")
+    @field_validator(*RATES, mode="before")
     @classmethod
     def _read_rate(cls, value: Any) -> Any:
         return Rate.parse(value) if isinstance(value, str) else value
+
+    @field_validator("redis_maxmemory", mode="before")
+    @classmethod
+    def _read_bytes(cls, value: Any) -> Any:
+        return parse_bytes(value) if isinstance(value, str) else value
 
     @field_validator("cors_origins", "trusted_proxies", "allowed_hosts", mode="before")
     @classmethod
@@ -338,6 +367,18 @@ def _host_name(text: str) -> str:
     if name != "*" and (not re.fullmatch(r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", name) or ".." in name):
         raise ValueError("not a host name")
     return name
+
+
+def parse_bytes(text: str) -> int:
+    """Read `1048576`, `512kb`, `512mb` or `2gb` as bytes.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = re.fullmatch(r"(\d{1,15})\s*(b|kb|mb|gb)?", text.strip().lower())
+    if not found:
+        raise ValueError(f"{text!r} is no size such as 512mb")
+    return int(found[1]) << _SHIFTS[found[2] or "b"]
 
 
 def _origin(text: str) -> str:

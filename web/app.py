@@ -181,13 +181,14 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     preparing = asyncio.create_task(Sessions(redis, settings).prepare(), name="prepare")
     yield
     await cancel_and_wait([preparing])
+    await app[keys.SESSIONS].aclose()
     await redis.aclose()
 
 
 async def _gate(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
     watch = BacklogWatch(redis, settings.stage_limits(), settings.partitions)
-    app[keys.GATE] = AdmissionControl(settings, Rates(redis), watch.pressure)
+    app[keys.GATE] = AdmissionControl(settings, Rates(redis), watch.pressure, watch.memory)
     task = asyncio.create_task(watch.run(), name="backlog")
     yield
     await cancel_and_wait([task])
@@ -208,7 +209,7 @@ async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIt
 async def _hub(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
     reader = connect_reader(settings.redis_url)
-    hub = Hub(uuid.uuid4().hex, reader, Presence(redis), Sessions(redis, settings))
+    hub = Hub(uuid.uuid4().hex, reader, Presence(redis), Sessions(redis, settings), app[keys.GATE].in_flight)
     app[keys.HUB] = hub
     await hub.start()
     yield

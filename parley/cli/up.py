@@ -58,7 +58,9 @@ def run(*, with_parent: bool) -> int:
     if settings.redis_configured:
         return asyncio.run(Supervisor(settings, None).run())
     redis = EmbeddedRedis(
-        folder_of(settings.data_dir, settings.port), preexec=die_with_parent(signal.SIGTERM)
+        folder_of(settings.data_dir, settings.port),
+        preexec=die_with_parent(signal.SIGTERM),
+        maxmemory=settings.redis_maxmemory,
     )
     try:
         redis.start()

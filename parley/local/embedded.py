@@ -32,6 +32,7 @@ from urllib.parse import quote
 
 import redis
 
+from parley.local.memory import maxmemory_bytes, output_limit
 from parley.local.ports import free_port
 from pipeline.errors import EmbeddedRedisError
 
@@ -168,7 +169,12 @@ class EmbeddedRedis:
     """
 
     def __init__(
-        self, folder: Path, server: ServerBinary | None = None, preexec: Callable[[], None] | None = None
+        self,
+        folder: Path,
+        server: ServerBinary | None = None,
+        preexec: Callable[[], None] | None = None,
+        *,
+        maxmemory: int = 0,
     ) -> None:
         """Describe the server; nothing runs yet.
 
@@ -176,8 +182,10 @@ class EmbeddedRedis:
             folder: where its data lives; made if absent.
             server: what to run; None looks for one.
             preexec: called in the new process before it becomes redis-server.
+            maxmemory: bytes after which it takes no more; 0 for a part of this machine's memory.
         """
         self.folder = folder
+        self._maxmemory = maxmemory_bytes(maxmemory)
         self.process: subprocess.Popen[bytes] | None = None
         self._server = server
         self._preexec = preexec
@@ -338,6 +346,9 @@ class EmbeddedRedis:
             *("--save", ""),
             # A stream or a session thrown out to make room would be a message lost in silence.
             *("--maxmemory-policy", "noeviction"),
+            # Without a bound one client could take all memory of the machine.
+            *("--maxmemory", str(self._maxmemory)),
+            *("--client-output-buffer-limit", output_limit(self._maxmemory)),
             *("--loadmodule", str(server.module)),
         ]
 

@@ -21,6 +21,7 @@ BOT = "Bot: "
 
 SESSION_EXPIRED = "session_expired"
 SESSION_BUSY = "session_busy"
+SESSION_FULL = "session_full"
 MESSAGE_TOO_LARGE = "message_too_large"
 BAD_MESSAGE = "bad_message"
 NOTHING_TO_REGENERATE = "nothing_to_regenerate"
@@ -51,10 +52,13 @@ ERRORS: dict[str, ErrorMeaning] = {
     SESSION_BUSY: ErrorMeaning(
         "Too many of your messages are waiting for an answer. Wait for one, then send this again.", True
     ),
+    SESSION_FULL: ErrorMeaning("This chat is full. Start a new chat to go on.", False),
     MESSAGE_TOO_LARGE: ErrorMeaning("This message is too long.", False),
     BAD_MESSAGE: ErrorMeaning("This message could not be read.", False),
     NOTHING_TO_REGENERATE: ErrorMeaning("There is no message yet that could be answered anew.", False),
-    RESUME_FAILED: ErrorMeaning("The session does not hold the message to go on after; here is all.", False),
+    RESUME_FAILED: ErrorMeaning(
+        "The session cannot go on after that message; here are its last answers.", False
+    ),
     RATE_LIMITED: ErrorMeaning("Too many messages. Wait a little, then send this again.", True),
     BUSY: ErrorMeaning("Too many messages are waiting for an answer. Try again later.", True),
     INTERNAL_ERROR: ErrorMeaning("Something went wrong on our side, so this message got no answer.", True),

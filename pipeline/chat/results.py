@@ -36,6 +36,19 @@ class Document(TypedDict):
 
 
 @dataclass(frozen=True)
+class Page:
+    """A part of a session's history.
+
+    Attributes:
+        document: the session, with the messages of this page alone.
+        earlier: how many messages of the history come before them.
+    """
+
+    document: Document
+    earlier: int
+
+
+@dataclass(frozen=True)
 class Opened:
     """The message has its turn now, or had got it from this very entry."""
 
@@ -147,7 +160,8 @@ class SessionSnapshot:
         unsent: the frames that no socket has taken yet, oldest first.
         finished: what ended since the moment asked for, oldest first; None if none was asked for.
         earlier: the ids of frames in `unsent` that the client said to have.
-        resumed: whether the message asked for was found; `finished` holds all that ended if not.
+        resumed: whether `finished` is all that ended since the message asked for. If not, that was not found,
+            or more ended than one look brings, and `finished` holds the latest.
         partial: the running answer, if there is any.
         time: of the moment, by the clock of the server.
     """

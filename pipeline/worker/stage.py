@@ -20,6 +20,7 @@ from faust.web import Request, Response, View
 from opentelemetry.trace import Span
 from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from faust_redis import MAX_ATTEMPTS, REDELIVERY_HEADER
 from faust_redis.producing.producer import Producer
@@ -29,8 +30,9 @@ from pipeline.chat.sessions import Sessions
 from pipeline.errors import MessageRejected, SettingsError
 from pipeline.open_files import raise_open_files
 from pipeline.redis.client import connect
+from pipeline.redis.memory import probe_writing
 from pipeline.settings import Settings
-from pipeline.telemetry import tracing
+from pipeline.telemetry import refusals, tracing
 from pipeline.telemetry.logs import logging_config
 from pipeline.telemetry.metrics import CONTENT_TYPE, exposition, sent
 from pipeline.telemetry.stages.exported import of_faust, of_worker
@@ -42,6 +44,9 @@ from pipeline.worker.replays import REPLAYED_HEADER, revive
 from pipeline.worker.topics import Sender, Topics, message_id, send
 
 logger = logging.getLogger(__name__)
+
+# Seconds that the page /readyz waits for Redis to take a write.
+_PROBE_SECONDS = 2.0
 
 M = TypeVar("M", Inbound, Turn, Prompt, Outcome)
 
@@ -99,6 +104,7 @@ class Stage:
         """Make a stage; nothing is connected yet."""
         app = create_app(name, settings)
         redis = connect(settings.redis_url)
+        _add_pages(app, redis)
         topics = Topics(app)
         work = WorkSensor(name)
         app.sensors.add(work)
@@ -106,6 +112,7 @@ class Stage:
             partial(of_worker, work),
             partial(of_faust, app),
             sent,
+            refusals.figures,
         ]
         _add_metrics(app, figures)
 
@@ -129,7 +136,7 @@ class Stage:
 
 
 def create_app(stage: str, settings: Settings) -> faust.App:
-    """Return the Faust app of a stage, with its pages /healthz and /readyz.
+    """Return the Faust app of a stage.
 
     Args:
         stage: the app's id, which is also the name of its consumer group.
@@ -162,7 +169,6 @@ def create_app(stage: str, settings: Settings) -> faust.App:
 
     app.on_worker_init.connect(make_folder)
     app.web.web_app.middlewares.append(page_guard(settings))  # type: ignore[attr-defined]
-    _add_pages(app)
     return app
 
 
@@ -253,7 +259,7 @@ def _add_metrics(app: faust.App, figures: list[Callable[[], Iterable[Metric]]]) 
         return view.bytes(body, headers={"Content-Type": CONTENT_TYPE})
 
 
-def _add_pages(app: faust.App) -> None:
+def _add_pages(app: faust.App, redis: Redis) -> None:
     @app.page("/healthz")
     async def healthz(view: View, request: Request) -> Response:
         """Say that the process and its event loop are alive."""
@@ -262,10 +268,22 @@ def _add_pages(app: faust.App) -> None:
     @app.page("/readyz")
     async def readyz(view: View, request: Request) -> Response:
         """Say whether the stage takes messages, and if not, why."""
-        reason = unready(app)
+        reason = unready(app) or await _refuses_writes(redis, app.conf.id)
         if reason is None:
             return view.json({"status": "ready"})
         return view.json({"status": "unready", "reason": reason}, status=503)
+
+
+async def _refuses_writes(redis: Redis, stage: str) -> str | None:
+    """Return why Redis takes no writes, None when it does."""
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            await probe_writing(redis, stage)
+    except OutOfMemoryError:
+        return "Redis is full: used memory is above maxmemory"
+    except (RedisError, OSError) as exc:
+        return f"Redis takes no writes: {type(exc).__name__}"
+    return None
 
 
 def unready(app: faust.App) -> str | None:

@@ -161,7 +161,7 @@ def test_who_can_reach_a_server_is_known(host: str, beyond: bool) -> None:
 def test_what_is_missing_is_logged_when_other_machines_can_reach_the_service(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    warn_of_strangers(Settings(host="192.0.2.1", message_rate="1/s"))
+    warn_of_strangers(Settings(host="192.0.2.1", address_token_rate="0"))
     text = capsys.readouterr().out
     assert "ADMIN_TOKEN" in text
     assert "ADDRESS_TOKEN_RATE" in text

@@ -69,6 +69,9 @@ async def _refusal(request: web.Request, token: str | None) -> web.Response | No
     if not is_allowed(request.headers.getall(hdrs.ORIGIN, []), request.host, request.app[keys.ORIGINS]):
         note_refusal(request)
         return failure(403, "Origin not allowed")
+    denial = await request.app[keys.GATE].connection(client_address(request))
+    if denial is not None:
+        return too_many(denial.detail, denial.retry_after)
     try:
         async with asyncio.timeout(limits.REQUEST_SECONDS):
             known = token is not None and await request.app[keys.SESSIONS].exists(token)
@@ -149,8 +152,13 @@ async def _receive(
             case ClientMessage():
                 denial = await gate.message(outbox.token, address)
                 if denial is None:
+                    gate.in_flight.sent(outbox.token, result.id)
                     outbox.expect(result)
                     await intake.put(result)
+                    continue
+                await asyncio.sleep(limits.REFUSAL_SECONDS)
+                if outbox.expects(result.id):
+                    # A repeat too many. An error would be a second end of a message that has one.
                     continue
                 await outbox.room()
                 outbox.tell(

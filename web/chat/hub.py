@@ -28,6 +28,7 @@ from web import limits
 from web.chat.outbox import Outbox
 from web.chat.presence_writer import PresenceWriter
 from web.chat.protocol import decode_frames
+from web.limits.in_flight import InFlight
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +43,11 @@ _FIELD_FRAMES = b"frames"
 class Hub:
     """The sockets of this process, by session, and the tasks that serve them."""
 
-    def __init__(self, node: str, reader: Redis, presence: Presence, sessions: Sessions) -> None:
+    def __init__(
+        self, node: str, reader: Redis, presence: Presence, sessions: Sessions, in_flight: InFlight
+    ) -> None:
         self.node = node
+        self._in_flight = in_flight
         self._reader = reader
         self._sessions = sessions
         self._outboxes: defaultdict[str, set[Outbox]] = defaultdict(set)
@@ -80,6 +84,7 @@ class Hub:
                 await self._reader.delete(node_stream(self.node))
         except (RedisError, OSError, TimeoutError) as exc:
             log.warning("the node stays in Redis until it expires", node=self.node, error=repr(exc))
+        await self._sessions.aclose()
         await self._reader.aclose()
 
     def outbox_arrived(self, token: str, ids: Sequence[str]) -> None:
@@ -121,6 +126,9 @@ class Hub:
             )
         finally:
             outbox.release(view)
+        if view is not None:
+            for frame in (*view.unsent, *(view.finished or ())):
+                self._in_flight.decided(outbox.token, frame)
         return view is not None
 
     async def _read(self) -> None:
@@ -176,6 +184,7 @@ class Hub:
             log.exception("frames that cannot be read were dropped")
             return
         for token, frame in frames:
+            self._in_flight.decided(token, frame)
             if tracing.enabled() and frame["type"] in ("message", "error") and "turn" in frame:
                 tracing.answered(frame["turn"], len(self._outboxes.get(token, ())))
             if frame["type"] == "ended":

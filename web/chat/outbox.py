@@ -169,6 +169,11 @@ class Outbox:
         self._expected[answer_id(message.id)] = message.id
         self._view.asked(message.id)
 
+    def expects(self, message_id: str) -> bool:
+        """Return whether this socket sent a message that has not ended, or knows how it did."""
+        frame_id = answer_id(message_id)
+        return frame_id in self._expected or frame_id in self._seen
+
     def offer(self, frame: Frame) -> None:
         """Queue a frame of the session, unless this socket had it already."""
         if self._held is not None:

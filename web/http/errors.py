@@ -18,8 +18,13 @@ log = structlog.get_logger(__name__)
 
 def json_response(body: Any, status: int = 200) -> web.Response:
     """Return a body as JSON, not to be kept by any cache: most hold a token."""
+    return raw_json_response(compact_json(body), status)
+
+
+def raw_json_response(body: bytes, status: int = 200) -> web.Response:
+    """Return a body that is JSON already, as `json_response` does."""
     return web.Response(
-        body=compact_json(body),
+        body=body,
         status=status,
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
@@ -29,6 +34,13 @@ def json_response(body: Any, status: int = 200) -> web.Response:
 def failure(status: int, detail: Any) -> web.Response:
     """Return the body that all failures share."""
     return json_response({"detail": detail}, status)
+
+
+def unavailable(detail: str, retry_after: int) -> web.Response:
+    """Return the response of a service that is full, with the seconds after which to ask again."""
+    response = failure(503, detail)
+    response.headers["Retry-After"] = str(retry_after)
+    return response
 
 
 def too_many(detail: str, retry_after: int | None = None) -> web.Response:

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from redis.exceptions import RedisError
 
 from pipeline.settings import STAGES
-from pipeline.telemetry import metrics
+from pipeline.telemetry import metrics, refusals
 from pipeline.telemetry.histogram import Histogram
 from pipeline.telemetry.stages.exported import of_stages
 from pipeline.telemetry.stages.sample import Observer
@@ -37,7 +37,13 @@ def add_routes(app: web.Application) -> None:
 async def scrape(request: web.Request) -> web.Response:
     """Answer `GET /metrics`."""
     app = request.app
-    parts = [_of_requests(app), metrics.sent(), app[keys.INCIDENTS].metrics(), _of_connections(app)]
+    parts = [
+        _of_requests(app),
+        metrics.sent(),
+        refusals.figures(),
+        app[keys.INCIDENTS].metrics(),
+        _of_connections(app),
+    ]
     up = 0
     with suppress(RedisError, OSError, TimeoutError):
         async with asyncio.timeout(LOOK_SECONDS):

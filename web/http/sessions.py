@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from pipeline.chat.records import BUSY
 from pipeline.chat.session_end import end_session
 from pipeline.masking import is_invisible, without_controls
 from web import keys, limits
-from web.http.errors import failure, json_response, too_many
+from web.http.errors import failure, json_response, raw_json_response, too_many, unavailable
 from web.http.session_token import is_token, token_of
 from web.limits.client_address import client_address
 
 GONE = "Session expired or does not exist"
+# Messages of a page of the history.
+_PAGE_MESSAGES, _PAGE_MESSAGES_AT_MOST = 100, 1000
 _BAD_NAME = {"loc": "name", "msg": "Enter a valid name"}
 
 
@@ -31,16 +36,40 @@ async def create_session(request: web.Request) -> web.Response:
     if name is None:
         return failure(400, _BAD_NAME)
     denial = await request.app[keys.GATE].new_token(client_address(request))
+    if denial is not None and denial.code == BUSY:
+        return unavailable(denial.detail, denial.retry_after)
     if denial is not None:
         return too_many(denial.detail, denial.retry_after)
     return json_response(await request.app[keys.SESSIONS].create(name))
 
 
 async def read_session(request: web.Request) -> web.Response:
-    """Answer `/refresh_token`: the session's document as it is now."""
+    """Answer `/refresh_token`: the session's document as it is now.
+
+    With `limit` the last messages alone, with `before` those before a message; `earlier` is how many come
+    before them.
+    """
     token = token_of(request) or await _field(request, "token")
-    session = await request.app[keys.SESSIONS].get(token) if is_token(token) else None
-    return failure(400, GONE) if session is None else json_response(session)
+    denial = await request.app[keys.GATE].reading(client_address(request))
+    if denial is not None:
+        return too_many(denial.detail, denial.retry_after)
+    if not is_token(token):
+        return failure(400, GONE)
+    if {"limit", "before"} & request.query.keys():
+        return await _read_page(request, token)
+    document = await request.app[keys.SESSIONS].document(token)
+    return failure(400, GONE) if document is None else raw_json_response(document)
+
+
+async def _read_page(request: web.Request, token: str) -> web.Response:
+    limit = request.query.get("limit", str(_PAGE_MESSAGES))
+    if not re.fullmatch(r"[0-9]{1,4}", limit, re.ASCII) or not 1 <= int(limit) <= _PAGE_MESSAGES_AT_MOST:
+        return failure(400, {"loc": "limit", "msg": f"Enter a number from 1 to {_PAGE_MESSAGES_AT_MOST}"})
+    try:
+        page = await request.app[keys.SESSIONS].page(token, int(limit), request.query.get("before"))
+    except LookupError:
+        return failure(400, {"loc": "before", "msg": "The history has no such message"})
+    return failure(400, GONE) if page is None else json_response({**page.document, "earlier": page.earlier})
 
 
 async def end(request: web.Request) -> web.Response:

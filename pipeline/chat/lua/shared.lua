@@ -5,6 +5,8 @@
 local UNSENT_LIMIT = 1000
 -- Errors that a session remembers for a client that comes back, or sends the same message again.
 local ERRORS_LIMIT = 100
+-- Answers to one message: each further one makes the script that closes its turn copy all before it.
+local ALTERNATIVES_LIMIT = 32
 
 -- Return the time of the server as ISO 8601 in UTC with microseconds. os.date does not exist here, so the date
 -- comes from the number of days since 1970-01-01, by years that begin in March.
@@ -30,6 +32,50 @@ end
 -- after a comma, or ''.
 local function item(id, msg, timestamp, fields)
     return '{"id":"' .. id .. '","msg":' .. msg .. ',"timestamp":"' .. timestamp .. '"' .. fields .. '}'
+end
+
+-- Raise unless the user may run all the commands that the scripts change a session with. A right withdrawn for a
+-- moment must not stop a script halfway: what it had done by then would be done twice, or never.
+local function check_rights(key)
+    if not redis.acl_check_cmd then
+        return
+    end
+    for _, command in ipairs({
+        {'JSON.SET', key, '$', '0'}, {'JSON.ARRAPPEND', key, '$', '0'}, {'JSON.NUMINCRBY', key, '$', '0'},
+        {'JSON.ARRPOP', key, '$', '0'}, {'JSON.ARRTRIM', key, '$', '0', '0'}, {'JSON.DEL', key, '$'},
+        {'EXPIRE', key, '1'}, {'DEL', key},
+    }) do
+        if not redis.acl_check_cmd(unpack(command)) then
+            error({err = 'NOPERM this user has no permissions to run the command ' .. command[1]})
+        end
+    end
+end
+
+-- Count what the history and the inbox take, in bytes of JSON.
+local function grow(key, bytes)
+    redis.call('JSON.NUMINCRBY', key, '$._bytes', bytes)
+end
+
+-- Note where in the history a message or an answer stands, so that nothing has to search for it.
+local function place(key, id, index)
+    redis.call('JSON.SET', key, '$._places["' .. id .. '"]', index)
+end
+
+-- Append a message to the history.
+local function append(key, id, message)
+    place(key, id, redis.call('JSON.ARRAPPEND', key, '$.messages', message)[1] - 1)
+end
+
+-- Give a session that was created before its size and places were kept both of them. Reads its whole history, once.
+local function upgrade(key)
+    local ids = cjson.decode(redis.call('JSON.GET', key, '$.messages[*].id'))
+    local places = {}
+    for index, id in ipairs(ids) do
+        places[index] = '"' .. id .. '":' .. index - 1
+    end
+    redis.call('JSON.SET', key, '$._places', '{' .. table.concat(places, ',') .. '}')
+    redis.call('JSON.SET', key, '$._bytes', #redis.call('JSON.GET', key, '$.messages')
+        + #redis.call('JSON.GET', key, '$._inbox'))
 end
 
 local function push(key, path, frame, limit)
