@@ -28,7 +28,9 @@ _NAMES = (
     r"(?:token|secret|password|passwd|pwd|signature|api[_-]?key|(?:access|private|secret|auth|x)[_-]key)"
     r"|authorization|cookie"
 )
-_QUERY_NAMES = r"key|sig|auth|code"
+_QUERY_NAMES = (
+    r"[^=&\s]{0,32}(?:key|token|secret|password|passwd|auth|sig|credential|code)[^=&\s]{0,32}"  # of a URL
+)
 
 # Each pattern: what stays before the secret, then the secret. Repeats are bounded where they could overlap: a
 # stranger's text of 8 KB must not cost a second.

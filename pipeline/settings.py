@@ -33,6 +33,9 @@ ROUTER_MODEL = "openai/gpt-oss-120b"
 TEXT_GENERATION_TOKENS = 25
 CHAT_TOKENS = 2048
 
+# HF_TOKEN is sent to these domains and those below them, to no other.
+_HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "huggingface.tech", "hf.co", "hf.space")
+
 # The deadline of a turn, where MODEL_DEADLINE is not set, in MODEL_TIMEOUTs.
 _DEADLINE_IN_TIMEOUTS = 3
 
@@ -114,6 +117,9 @@ class Settings(BaseSettings):
             "HF_TOKEN", "HUGGINGFACE_INFERENCE_TOKEN", "HUGGINFACE_INFERENCE_TOKEN"
         ),
         description="a token of Hugging Face, without spaces",
+    )
+    model_token: SecretStr | None = Field(
+        None, description="the token of the server at MODEL_URL, without spaces"
     )
     model_url: str | None = Field(None, description="a URL that starts with http:// or https://")
     model: str | None = Field(None, description="the name of a model")
@@ -233,12 +239,24 @@ class Settings(BaseSettings):
         """Return the URL of Redis, fit to be shown."""
         return mask_url(self.redis_url)
 
+    def masked_model_url(self) -> str:
+        """Return MODEL_URL, fit to be shown; empty when there is none."""
+        return mask_url(self.model_url or "")
+
+    def token_for_model(self) -> str | None:
+        """Return the token to send to MODEL_URL: MODEL_TOKEN, or HF_TOKEN to Hugging Face's hosts alone."""
+        if self.model_token is not None:
+            return self.model_token.get_secret_value()
+        if self.hf_token is not None and self.model_url is not None and is_of_hugging_face(self.model_url):
+            return self.hf_token.get_secret_value()
+        return None
+
     @field_validator("app_env", "model_kind", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.strip().lower() if isinstance(value, str) else value
 
-    @field_validator("hf_token", "admin_token")
+    @field_validator("hf_token", "model_token", "admin_token")
     @classmethod
     def _one_word(cls, token: SecretStr | None) -> SecretStr | None:
         if token is not None and (
@@ -379,6 +397,12 @@ def parse_bytes(text: str) -> int:
     if not found:
         raise ValueError(f"{text!r} is no size such as 512mb")
     return int(found[1]) << _SHIFTS[found[2] or "b"]
+
+
+def is_of_hugging_face(url: str) -> bool:
+    """Return whether a URL's host belongs to Hugging Face, so that HF_TOKEN may be sent to it."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    return any(host == domain or host.endswith(f".{domain}") for domain in _HUGGING_FACE)
 
 
 def _origin(text: str) -> str:

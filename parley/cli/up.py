@@ -212,8 +212,7 @@ def describe_model(settings: Settings) -> str:
     """Return in words which model answers."""
     if settings.model_kind == "eliza":
         return "ELIZA, built in; set HF_TOKEN or MODEL_URL for a language model"
-    url = mask_url(settings.model_url or "")
-    return f"{settings.model or 'the one served'} at {url} ({settings.model_kind})"
+    return f"{settings.model or 'the one served'} at {settings.masked_model_url()} ({settings.model_kind})"
 
 
 def _short(path: Path) -> str:

@@ -90,6 +90,10 @@ def frame_of(message: HistoryMessage, turn: str) -> Frame:
         frame["stopped"] = True
     if "incomplete" in message:
         frame["incomplete"] = message["incomplete"]
+    if message.get("shortened"):
+        frame["shortened"] = True
+    if "usage" in message:
+        frame["usage"] = message["usage"]
     if message.get("alternatives"):
         frame["replaces"] = message["alternatives"][-1]["id"]
     return frame

@@ -28,7 +28,7 @@ PRESENCE_TTL = 300
 STREAM_LIMIT = 10_000
 
 # What nobody sees who only takes finished answers.
-_NOTICES = ("accepted", "start", "token")
+_NOTICES = ("accepted", "start", "token", "thought", "thought_end")
 
 
 @dataclass(frozen=True)

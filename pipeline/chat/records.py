@@ -68,19 +68,30 @@ ERRORS: dict[str, ErrorMeaning] = {
 """Every error code that a client can get."""
 
 
+class TokenUsage(TypedDict):
+    """The tokens of an answer, as the model counts them."""
+
+    input_tokens: int
+    output_tokens: int
+
+
 class Frame(TypedDict, total=False):
     """What the web nodes get for the sockets of a session; a protocol decides how a client is told.
 
     `accepted`  id, position; for an id seen before duplicate, and the frame that ended it as `ending`
     `start`     turn, run; regenerates
     `token`     turn, run, at, text: what follows the first `at` characters of the answer
-    `message`   turn, id, msg, timestamp; stopped, incomplete, replaces
+    `thought`   turn, run, at, text: what follows the first `at` characters of the thoughts; not kept
+    `thought_end` turn, run, seconds: how long they took
+    `message`   turn, id, msg, timestamp; stopped, incomplete, shortened, usage, replaces
     `error`     id (of this frame), msg, timestamp, error (the code), retryable; and either the turn that
                 ended with it, or in `refused` the message that was not taken; retry_after
     `ended`     the session was removed: its sockets are to be closed
     """
 
-    type: Required[Literal["accepted", "start", "token", "message", "error", "ended"]]
+    type: Required[
+        Literal["accepted", "start", "token", "thought", "thought_end", "message", "error", "ended"]
+    ]
     id: str
     turn: str
     run: int
@@ -92,8 +103,11 @@ class Frame(TypedDict, total=False):
     regenerates: str
     msg: str
     timestamp: str
+    seconds: float
     stopped: bool
     incomplete: str
+    shortened: bool
+    usage: TokenUsage
     replaces: str
     error: str
     retryable: bool
@@ -137,13 +151,16 @@ class Prompt(faust.Record, serializer="json", include_metadata=False):
     context: list[str]
 
 
-class Outcome(faust.Record, serializer="json", include_metadata=False):
+class TurnOutcome(faust.Record, serializer="json", include_metadata=False):
     """How a turn ended; infer → deliver.
 
     Attributes:
         answer: the answer or what there is of it, None when there is an error.
         stopped: the user stopped the answer, which may be empty then.
         incomplete: the error code with which the model died in mid-answer.
+        shortened: the model has not seen the oldest messages of the context, which was too long for it.
+        usage: the tokens of the answer, None when the model does not report them.
+        refused: the model does not take the message; it is not to be sent again as context of a later one.
         error: an error code, None when there is an answer.
         detail: a line for the person who waits, None for the code's own text.
         retryable: whether asking again may help, None for what the code says.
@@ -155,6 +172,9 @@ class Outcome(faust.Record, serializer="json", include_metadata=False):
     answer: str | None = None
     stopped: bool = False
     incomplete: str | None = None
+    shortened: bool = False
+    usage: dict[str, int] | None = None
+    refused: bool = False
     error: str | None = None
     detail: str | None = None
     retryable: bool | None = None

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from pipeline.chat.presence import SubscriberNodes
-from pipeline.chat.records import Frame
+from pipeline.chat.records import Frame, TokenUsage
 
 
 class HistoryMessage(TypedDict):
     """One message of the history; `msg` carries its prefix, `timestamp` is ISO 8601 in UTC.
 
     Attributes:
+        stopped, incomplete, shortened, usage: as in the frame `message`.
         turn: of an answer that replaced another: the request that asked for it.
         alternatives: the answers that it replaced, oldest first.
     """
@@ -22,6 +23,8 @@ class HistoryMessage(TypedDict):
     timestamp: str
     stopped: NotRequired[bool]
     incomplete: NotRequired[str]
+    shortened: NotRequired[bool]
+    usage: NotRequired[TokenUsage]
     turn: NotRequired[str]
     alternatives: NotRequired[list[HistoryMessage]]
 

@@ -11,6 +11,7 @@
         _ids     {message id: stream entry that brought it}
         _places  {message or answer id: its index in `messages`}, so that a repeat searches for nothing
         _bytes   what `messages` and `_inbox` take, as JSON
+        _refused [message id]               messages that the model does not take, so that they are no context
         _errors  [frame]                    the last errors, which no history holds
         _unsent  [frame]                    answers and errors that no socket has taken yet
 
@@ -46,7 +47,7 @@ from pipeline.chat.records import (
     SESSION_FULL,
     Frame,
     Inbound,
-    Outcome,
+    TurnOutcome,
     answer_id,
     error_text,
     is_retryable,
@@ -107,7 +108,7 @@ _CLOSE = Script(
     __package__,
     "close_turn",
     keys=3,
-    arguments=("turn", "turn_path", "entry", "msg", "marks", "frame_id", "frame_msg", "failure"),
+    arguments=("turn", "turn_path", "entry", "msg", "marks", "frame_id", "frame_msg", "failure", "refused"),
 )
 _STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
 _MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
@@ -304,17 +305,21 @@ class Sessions:
             SessionGone: the session expired.
         """
         # One more, as an answer that is to be replaced is not shown.
-        messages = f"$.messages[-{count + 1}:].msg"
-        found = await self._json(token, "$._turn", messages)
+        messages, ids = f"$.messages[-{count + 1}:].msg", f"$.messages[-{count + 1}:].id"
+        found = await self._json(token, "$._turn", messages, ids, "$._refused[*]")
         if found is None:
             raise SessionGone(token)
         open_turn = found["$._turn"][0]
         if open_turn is None or open_turn["id"] != turn:
             return None
-        shown = found[messages][:-1] if "regenerates" in open_turn else found[messages]
-        return Context(shown[-count:], "stopped" in open_turn)
+        recent = list(zip(found[ids], found[messages], strict=True))
+        shown = (recent[:-1] if "regenerates" in open_turn else recent)[-count:]
+        refused = set(found["$._refused[*]"])
+        # The last is the message to be answered, which may be tried again.
+        context = [text for message_id, text in shown[:-1] if message_id not in refused]
+        return Context([*context, *(text for _, text in shown[-1:])], "stopped" in open_turn)
 
-    async def close(self, outcome: Outcome, entry: str = "") -> Closed | Stale | Gone:
+    async def close(self, outcome: TurnOutcome, entry: str = "") -> Closed | Stale | Gone:
         """End a turn with its outcome, and open the next one that waits.
 
         An error for a message that the session does not know refuses it, so that its sender is told.
@@ -345,6 +350,7 @@ class Sessions:
                 frame_id=answer_id(outcome.turn),
                 frame_msg=json_text(words),
                 failure="" if answer is not None else _failure(error, outcome.retryable, outcome.retry_after),
+                refused=int(outcome.refused),
             )
         )
         subscribers = SubscriberNodes.of(reply[1])
@@ -497,11 +503,18 @@ _REFUSALS: Final = {
 }
 
 
-def _marks(outcome: Outcome) -> str:
-    """Return what is told about an answer besides its text, as JSON after a comma."""
+def _marks(outcome: TurnOutcome) -> str:
+    """Return the fields of an answer besides its text, as JSON after a comma."""
+    fields: dict[str, Any] = {}
     if outcome.stopped:
-        return ',"stopped":true'
-    return "" if outcome.incomplete is None else f',"incomplete":{json_text(outcome.incomplete)}'
+        fields["stopped"] = True
+    elif outcome.incomplete is not None:
+        fields["incomplete"] = outcome.incomplete
+    if outcome.shortened:
+        fields["shortened"] = True
+    if outcome.usage is not None:
+        fields["usage"] = outcome.usage
+    return "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
 
 
 def _partial(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:

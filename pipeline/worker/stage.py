@@ -25,7 +25,7 @@ from redis.exceptions import OutOfMemoryError, RedisError
 from faust_redis import MAX_ATTEMPTS, REDELIVERY_HEADER
 from faust_redis.producing.producer import Producer
 from pipeline.chat.presence import Presence
-from pipeline.chat.records import INTERNAL_ERROR, Inbound, Outcome, Prompt, Turn
+from pipeline.chat.records import INTERNAL_ERROR, Inbound, Prompt, Turn, TurnOutcome
 from pipeline.chat.sessions import Sessions
 from pipeline.errors import MessageRejected, SettingsError
 from pipeline.open_files import raise_open_files
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 # Seconds that the page /readyz waits for Redis to take a write.
 _PROBE_SECONDS = 2.0
 
-M = TypeVar("M", Inbound, Turn, Prompt, Outcome)
+M = TypeVar("M", Inbound, Turn, Prompt, TurnOutcome)
 
 
 class StageTopics(Protocol):
@@ -248,7 +248,7 @@ async def _attempt(
 async def fail_turn(stage: Stage, token: str, turn: str) -> None:
     """Have deliver end a turn with an internal error."""
     logger.error("giving up turn %s of session %.8s…", turn, token)
-    await send(stage.topics.deliver, Outcome(token=token, turn=turn, error=INTERNAL_ERROR))
+    await send(stage.topics.deliver, TurnOutcome(token=token, turn=turn, error=INTERNAL_ERROR))
 
 
 def _add_metrics(app: faust.App, figures: list[Callable[[], Iterable[Metric]]]) -> None:

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
 from pipeline.chat.presence import Presence
-from pipeline.chat.records import Frame, Inbound, Outcome
+from pipeline.chat.records import Frame, Inbound, TurnOutcome
 from pipeline.chat.results import Closed, Opened
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect
@@ -82,7 +82,7 @@ class Node:
         message = ClientMessage(f"m-{text}", text)
         opened = await self.sessions.accept(Inbound(token=token, id=message.id, text=text, sent_at=0.0))
         assert isinstance(opened, Opened), opened
-        closed = await self.sessions.close(Outcome(token=token, turn=opened.turn, answer=answer))
+        closed = await self.sessions.close(TurnOutcome(token=token, turn=opened.turn, answer=answer))
         assert isinstance(closed, Closed), closed
         return closed.frame
 

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from faust_redis.testing import eventually
-from pipeline.chat.records import Inbound, Outcome
+from pipeline.chat.records import Inbound, TurnOutcome
 from pipeline.chat.results import Gone
 from tests.web.conftest import Node, ServeNode, frame
 from web.chat.outbox import IDLE, SESSION_ENDED
@@ -74,7 +74,7 @@ async def test_nothing_comes_back_by_what_was_on_its_way(node: Node) -> None:
     async with node.client.http.delete("/session", params={"token": token}) as response:
         assert response.status == 204
     assert isinstance(await node.sessions.accept(inbound), Gone)
-    assert isinstance(await node.sessions.close(Outcome(token=token, turn="m1", answer="Late")), Gone)
+    assert isinstance(await node.sessions.close(TurnOutcome(token=token, turn="m1", answer="Late")), Gone)
     await node.sessions.mark_sent(token, ["m1"])
     await node.publish(token, frame(1))
     assert await keys_of(node, token) == []

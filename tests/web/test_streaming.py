@@ -10,7 +10,7 @@ import pytest
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Run, Runs
 from pipeline.chat.presence import Presence
-from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Outcome, error_frame
+from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, TurnOutcome, error_frame
 from pipeline.chat.results import Closed
 from tests.web.conftest import Node, ServeNode
 from web.chat.protocol import ClientMessage
@@ -27,7 +27,7 @@ async def begin(node: Node, token: str, turn: str) -> tuple[Run, Runs]:
 
 async def finish(node: Node, run: Run, answer: str, **more: Any) -> Frame:
     """Close the turn and publish its frame, as deliver does."""
-    outcome = Outcome(token=run.token, turn=run.turn, answer=answer, **more)
+    outcome = TurnOutcome(token=run.token, turn=run.turn, answer=answer, **more)
     closed = await node.sessions.close(outcome)
     assert isinstance(closed, Closed)
     await node.publish(run.token, closed.frame)
@@ -272,4 +272,43 @@ async def test_tokens_for_a_reader_that_pauses_come_together_and_none_is_missing
     transport.resume_reading()
     message = await socket.until("message", 30)
     assert message["msg"] == text
+    await runs.stop()
+
+
+async def test_thoughts_go_to_the_sockets_that_ask_for_them(node: Node) -> None:
+    token = await node.client.token()
+    asking = await node.client.stream(token, include="other,thoughts")
+    silent = await node.client.stream(token)
+    await node.joined(token, 2)
+    run, runs = await begin(node, token, "m1")
+    run.think("Hm, ")
+    run.think("so.")
+    run.end_thoughts(3.21)
+    run.say("Hello")
+    for socket in (asking, silent):
+        await socket.until("start")
+    thoughts = [await asking.frame(), await asking.frame()]
+    assert thoughts == [
+        {"type": "thought", "turn": "m1", "index": 0, "text": "Hm, so."},
+        {"type": "thought_end", "turn": "m1", "seconds": 3.2},
+    ]
+    for socket in (asking, silent):
+        assert (await socket.frame())["text"] == "Hello"
+    usage = {"input_tokens": 3, "output_tokens": 4}
+    await finish(node, run, "Hello", usage=usage, shortened=True)
+    for socket in (asking, silent):
+        answer = await socket.frame()
+        assert (answer["msg"], answer["usage"], answer["shortened"]) == ("Hello", usage, True)
+    await runs.stop()
+
+
+async def test_a_plain_socket_sees_neither_thoughts_nor_what_the_model_reports(node: Node) -> None:
+    token = await node.client.token()
+    socket = await node.client.open(token)
+    await node.joined(token)
+    run, runs = await begin(node, token, "m1")
+    run.think("Hm.")
+    run.say("Hello")
+    await finish(node, run, "Hello", usage={"input_tokens": 3, "output_tokens": 4}, shortened=True)
+    assert sorted(await socket.answer()) == ["id", "msg", "timestamp"]
     await runs.stop()

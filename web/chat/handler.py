@@ -83,7 +83,8 @@ async def _refusal(request: web.Request, token: str | None) -> web.Response | No
 
 async def _serve(request: web.Request, socket: web.WebSocketResponse, token: str, address: str) -> None:
     app = request.app
-    hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol)
+    included = ",".join(request.query.getall("include", ())).split(",")
+    hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol, thoughts="thoughts" in included)
     after = request.query.get("after") if protocol.streaming else None
     tasks: set[asyncio.Task[None]] = set()
 

@@ -18,7 +18,7 @@ from pipeline.chat.records import (
 )
 from pipeline.chat.records import error_frame as error_frame_of_turn
 from pipeline.chat.results import Partial, SessionSnapshot
-from pipeline.waits import begin
+from pipeline.deadlines import run_until_blocked
 from web import limits
 from web.chat.protocol import ChatProtocol, ClientMessage, Out, Refusal, Token, refusal_as_frame
 from web.chat.wake_event import WakeEvent
@@ -266,7 +266,7 @@ class Outbox:
             while not self._cut:
                 if not self._queue:
                     await self._filled.wait()
-                begun = begin(self._write_queue())
+                begun = run_until_blocked(self._write_queue())
                 if not isinstance(begun, tuple):
                     async with asyncio.timeout(limits.WRITE_SECONDS) as self._writing:
                         await begun

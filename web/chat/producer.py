@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from faust_redis.tasks import cancel_and_wait
-from pipeline.chat.records import Inbound, Outcome
+from pipeline.chat.records import Inbound, TurnOutcome
 from pipeline.settings import Settings
 from pipeline.worker.stage import create_producer, prepare_to_send
 from pipeline.worker.topics import Topics, send
@@ -50,7 +50,7 @@ class StageProducer:
     async def end_stopped(self, token: str, turn: str) -> asyncio.Future[Any]:
         """Have a turn ended that was stopped before a worker began to answer it."""
         await self._started.wait()
-        outcome = Outcome(token=token, turn=turn, answer="", stopped=True)
+        outcome = TurnOutcome(token=token, turn=turn, answer="", stopped=True)
         confirmed: asyncio.Future[Any] = await send(self._topics.deliver, outcome)
         return confirmed
 

@@ -62,9 +62,10 @@ class RunningAnswer:
     Attributes:
         parts: the text that it was told so far, or will be; `length` characters of it.
         index: of the next token to be written.
+        thought_length: characters of its thoughts so far; `thought_index` is that of the next to be written.
     """
 
-    __slots__ = ("index", "length", "parts", "run", "turn")
+    __slots__ = ("index", "length", "parts", "run", "thought_index", "thought_length", "turn")
 
     def __init__(self, turn: str, run: int) -> None:
         self.turn = turn
@@ -72,6 +73,8 @@ class RunningAnswer:
         self.parts: list[str] = []
         self.length = 0
         self.index = 0
+        self.thought_length = 0
+        self.thought_index = 0
 
 
 class Token:
@@ -84,8 +87,8 @@ class Token:
         self.parts = [text]
 
     def join(self, following: Token) -> bool:
-        """Take over what follows; return whether it belongs to the same answer."""
-        if following.answer is not self.answer:
+        """Take over what follows; return whether it is of the same kind and answer."""
+        if following.answer is not self.answer or type(following) is not type(self):
             return False
         self.parts += following.parts
         return True
@@ -96,6 +99,19 @@ class Token:
         index, answer.index = answer.index, answer.index + 1
         told = {"type": "token", "turn": answer.turn, "index": index, "text": "".join(self.parts)}
         return orjson.dumps(told)
+
+
+class ThoughtToken(Token):
+    """A piece of the thoughts before a running answer, likewise."""
+
+    __slots__ = ()
+
+    def encode(self) -> bytes:
+        """Return the text that goes out, with the next index of the thoughts; to be called once."""
+        answer = self.answer
+        index, answer.thought_index = answer.thought_index, answer.thought_index + 1
+        frame = {"type": "thought", "turn": answer.turn, "index": index, "text": "".join(self.parts)}
+        return orjson.dumps(frame)
 
 
 Out = bytes | Token
@@ -247,7 +263,9 @@ def decode_frames(raw: bytes) -> list[tuple[str, Frame]]:
 
 def _is_addressed_frame(pair: object) -> bool:
     match pair:
-        case [str(), {"type": "token", "turn": str(), "run": int(), "at": int(), "text": str()}]:
+        case [str(), {"type": "token" | "thought", "turn": str(), "run": int(), "at": int(), "text": str()}]:
+            return True
+        case [str(), {"type": "thought_end", "turn": str(), "run": int(), "seconds": int() | float()}]:
             return True
         case [str(), {"type": "message" | "error", "id": str(frame_id), "msg": str(), "timestamp": str()}]:
             return is_message_id(frame_id)

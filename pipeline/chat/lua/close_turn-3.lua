@@ -11,7 +11,19 @@
 --          frame_id   of the bot's message and of the frame, plain
 --          frame_msg  what the frame says, JSON
 --          failure    further fields of an error's frame, JSON; '' for an answer
+--          refused    1 when the model does not take the turn's message, which is no context any more
 -- Output   {GONE, holders} | {STALE, holders} | {CLOSED, holders, frame} | {CLOSED, holders, frame, next turn}
+
+-- Remember that the last message of the history is no context for later ones.
+local function refuse_as_context(key)
+    local id = redis.call('JSON.GET', key, '$.messages[-1].id'):sub(2, -2)
+    if id == '' then
+        return
+    end
+    redis.call('JSON.SET', key, '$._refused', '[]', 'NX')
+    push(key, '$._refused', id, REFUSED_LIMIT)
+end
+
 local key = KEYS[1]
 local nodes = holders(KEYS[3])
 local found = redis.call('JSON.GET', key, turn_path, '$._turn.id', '$._turn.entry', '$._turn.regenerates',
@@ -56,6 +68,10 @@ local timestamp = now()
 local frame
 if failure ~= '' then
     frame = item(frame_id, frame_msg, timestamp, ',"type":"error","turn":"' .. turn .. '"' .. failure)
+    -- A message that has an answer was taken before.
+    if refused == '1' and not found['$._turn.regenerates'][1] then
+        refuse_as_context(key)
+    end
 else
     local replaced = found['$._turn.regenerates'][1]
     local fields = ',"type":"message","turn":"' .. turn .. '"' .. marks

@@ -3,6 +3,8 @@
 
 -- Frames that wait for a socket, per session; the oldest go first, and answers stay in the history.
 local UNSENT_LIMIT = 1000
+-- Messages that the model does not take, per session: no fewer than a context may have (CONTEXT_MESSAGES).
+local REFUSED_LIMIT = 1000
 -- Errors that a session remembers for a client that comes back, or sends the same message again.
 local ERRORS_LIMIT = 100
 -- Answers to one message: each further one makes the script that closes its turn copy all before it.

@@ -55,6 +55,12 @@ def test_it_starts_everything_says_where_and_stops_without_a_trace(folder: Path,
             os.close(descriptor)
 
 
+def test_the_model_is_described_without_the_secrets_of_its_address() -> None:
+    url = "http://me:secret@127.0.0.1:8080/v1?api-key=secret"
+    settings = Settings(model_url=url, model="m", model_kind="chat-completions")
+    assert describe_model(settings) == "m at http://me:…@127.0.0.1:8080/v1?api-key=… (chat-completions)"
+
+
 def test_a_part_that_is_killed_comes_back(folder: Path) -> None:
     with started(folder) as up:
         os.kill(up.child("agents.infer"), signal.SIGKILL)

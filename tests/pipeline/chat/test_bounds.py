@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
 from pipeline.chat.catch_up import CATCH_UP_CHARACTERS
-from pipeline.chat.records import SESSION_FULL, Inbound, Outcome, answer_id
+from pipeline.chat.records import SESSION_FULL, Inbound, TurnOutcome, answer_id
 from pipeline.chat.results import Closed, Ended, Opened, Queued, Refused
 from pipeline.chat.sessions import Sessions, session_key
 from pipeline.redis.client import connect, execute
@@ -295,7 +295,7 @@ async def test_a_right_withdrawn_for_a_while_leaves_nothing_half_done(redis: Red
 async def test_an_outcome_without_a_place_in_the_history_is_remembered(redis: Redis) -> None:
     sessions = sessions_with(redis)
     token = (await sessions.create("Ada"))["token"]
-    closed = await sessions.close(Outcome(token=token, turn="m", error="internal_error"))
+    closed = await sessions.close(TurnOutcome(token=token, turn="m", error="internal_error"))
     assert isinstance(closed, Closed)
     again = await sessions.accept(inbound(token, "hi", "m"))
     assert isinstance(again, Refused)

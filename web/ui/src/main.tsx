@@ -4,6 +4,7 @@ import { App } from "@/app/app";
 import "@/styles/base.css";
 import "@/styles/chat.css";
 import "@/styles/prose.css";
+import "@/styles/print.css";
 
 createRoot(document.getElementById("root")!).render(
   <StrictMode>

@@ -1,5 +1,6 @@
 import { useEffect, useLayoutEffect, useRef, useState, type ReactNode } from "react";
 import { Icon } from "@/components/icon";
+import { usePrinting } from "@/components/printing";
 import { useNow } from "@/lib/use-now";
 import { isBusy, keyOf, type BotEntry, type ChatState, type Entry, type HumanEntry } from "../state";
 import { BotMessage, FailureNote, HumanMessage, PendingMessage, RunningMessage, WaitingButton } from "./message";
@@ -26,6 +27,7 @@ export function Conversation({ chat, connected, name, empty, sent, onRegenerate,
   const { entries, pending } = chat;
   const { box, content, isPinned, onScroll, pin } = usePinnedScroll();
   const [first, setFirst] = useState(() => Math.max(0, entries.length - PAGE));
+  const from = usePrinting() ? 0 : first; // paper takes all of it
   const heightBefore = useRef<number | null>(null);
   const busy = isBusy(chat);
 
@@ -64,7 +66,7 @@ export function Conversation({ chat, connected, name, empty, sent, onRegenerate,
 
   const last = entries.at(-1);
   const replaced = busy && last?.kind === "bot" && (chat.running?.replaces != null || chat.asking !== null);
-  const shown = entries.slice(first, replaced ? -1 : undefined);
+  const shown = entries.slice(from, replaced ? -1 : undefined);
 
   return (
     <div className="conversation">
@@ -82,8 +84,8 @@ export function Conversation({ chat, connected, name, empty, sent, onRegenerate,
               <Item
                 key={keyOf(entry)}
                 entry={entry}
-                next={entries[first + place + 1]}
-                question={entry.kind === "human" ? entry : questionOf(entries, first + place)}
+                next={entries[from + place + 1]}
+                question={entry.kind === "human" ? entry : questionOf(entries, from + place)}
                 isLast={entry === last}
                 busy={busy}
                 name={name}

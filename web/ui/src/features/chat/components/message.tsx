@@ -19,7 +19,7 @@ export const HumanMessage = memo(function HumanMessage({ entry }: { entry: Human
   return (
     <li className="human">
       <h2 className="unseen">You</h2>
-      <div className="bubble">{entry.text}</div>
+      <div className="bubble" dir="auto">{entry.text}</div>
       <div className="meta">
         <Time iso={entry.at} />
       </div>
@@ -43,7 +43,7 @@ export const PendingMessage = memo(function PendingMessage({ pending, connected,
   return (
     <li className={failure === null ? "human pending" : "human pending refused"}>
       <h2 className="unseen">You, not answered yet</h2>
-      <div className="bubble">{text}</div>
+      <div className="bubble" dir="auto">{text}</div>
       {failure === null || onResend === null ? (
         <div className="meta">{place}</div>
       ) : (
@@ -139,7 +139,7 @@ export function RunningMessage({ name, text, status }: RunningProps) {
         </p>
       ) : (
         <div className="prose">
-          <Markdown text={text} />
+          <Markdown text={text} streaming />
         </div>
       )}
       <div className="meta actions">{status}</div>

@@ -1,7 +1,7 @@
-"""Bounding waits in time, at no cost when there turns out to be nothing to wait for, and at little for many.
+"""Deadlines for short waits, at no cost when the result is there already, and at little cost for many waits.
 
-A time-out of asyncio costs a timer. Most writes to a socket find room in its buffer; an answer is hundreds of
-short waits, of which none comes near its end.
+A time-out of asyncio costs a timer each. Most writes to a socket find room in its buffer, and an answer is
+hundreds of short waits, none of which comes near its end.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from collections.abc import Awaitable, Generator
 from types import coroutine
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Limit", "Step", "TimedOut", "begin"]
+__all__ = ["DeadlineExceeded", "DeadlineTimer", "Step", "run_until_blocked"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
 class Step(Protocol[T_co]):
-    """Something that can be awaited, or begun by hand: a coroutine, the next item of an async generator."""
+    """An awaitable that can also be driven by hand: a coroutine, the next item of an async generator."""
 
     def send(self, value: Any, /) -> Any:
-        """Go on."""
+        """Continue with a value."""
 
     def throw(self, error: BaseException, /) -> Any:
-        """Go on with an error."""
+        """Continue with an error."""
 
     def __await__(self) -> Generator[Any, Any, T_co]:
-        """Be awaited."""
+        """Return the iterator that an `await` drives."""
 
 
-def begin(step: Step[T]) -> tuple[T] | Awaitable[T]:
-    """Run a step up to where it has to wait, within the current task.
+def run_until_blocked(step: Step[T]) -> tuple[T] | Awaitable[T]:
+    """Run a step in the current task until it has to wait.
 
     Returns:
-        Its result in a tuple if it is done; else what goes on with it when awaited, which must be at once.
+        Its result in a tuple when it is done; else an awaitable that continues it, to be awaited at once.
 
     Raises:
-        Exception: what the step raises before it waits.
+        Exception: the step raised it before it had to wait.
     """
     try:
         awaited = step.send(None)
@@ -46,17 +46,17 @@ def begin(step: Step[T]) -> tuple[T] | Awaitable[T]:
     return _go_on(step, awaited)
 
 
-class TimedOut(TimeoutError):
-    """A wait has come to its limit; other time-outs are those of what was waited for."""
+class DeadlineExceeded(TimeoutError):
+    """A wait came to its deadline; any other time-out was raised by the step itself."""
 
 
-class Limit:
-    """Bounds waits that come one after the other, by one timer, set anew when it has gone off too early.
+class DeadlineTimer:
+    """Bounds consecutive waits with one timer, which is set again only when it fires too early.
 
-    To be closed after the last of them.
+    Close it after the last wait.
 
     Args:
-        loop: the running one; to ask for it at each wait would cost a system call, in Python 3.11.
+        loop: the running one; asking for it at each wait costs a system call in Python 3.11.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -67,13 +67,13 @@ class Limit:
         self._expired = False
 
     async def wait(self, step: Awaitable[T], until: float) -> T:
-        """Wait for a step within the current task; one wait at a time.
+        """Wait for a step in the current task; one wait at a time.
 
         Args:
-            until: when the loop's clock has come to it, the step is cancelled.
+            until: the time of the loop's clock at which the step is cancelled.
 
         Raises:
-            TimedOut: the step was cancelled for that.
+            DeadlineExceeded: the step was cancelled at `until`.
         """
         task = asyncio.current_task(self._loop)
         assert task is not None  # noqa: S101
@@ -85,15 +85,15 @@ class Limit:
         try:
             return await step
         except asyncio.CancelledError:
-            # As in asyncio.timeout: whoever else has cancelled the task is heard.
+            # As in asyncio.timeout: a cancellation that came from elsewhere is passed on.
             if self._expired and task.uncancel() <= before:
-                raise TimedOut from None
+                raise DeadlineExceeded from None
             raise
         finally:
             self._waiting, self._expired = None, False
 
     def close(self) -> None:
-        """Give up the timer."""
+        """Cancel the timer; may be called twice."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -101,9 +101,9 @@ class Limit:
     def _set(self) -> None:
         self.close()
         self._due = self._until
-        self._timer = self._loop.call_at(self._due, self._look)
+        self._timer = self._loop.call_at(self._due, self._fire)
 
-    def _look(self) -> None:
+    def _fire(self) -> None:
         self._timer = None
         if self._waiting is None:
             return
