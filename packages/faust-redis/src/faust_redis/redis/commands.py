@@ -96,8 +96,8 @@ def is_unavailable(error: BaseException) -> bool:
     if isinstance(error, UNAVAILABLE):
         return True
     if isinstance(error, RuntimeError):
-        # uvloop raises it where a connection closes between its opening and its first command: a server does so
-        # that has as many clients as it may (maxclients).
+        # uvloop raises it where a connection closes between its opening and its first command: a server does
+        # so that has as many clients as it may (maxclients).
         return str(error).startswith(_CLOSED_TRANSPORT)
     return isinstance(error, exceptions.ResponseError) and str(error).startswith(_TRANSIENT_PREFIXES)
 
