@@ -3,6 +3,7 @@
 -- KEYS[1]  the session (RedisJSON)
 -- KEYS[2]  what there is of the running answer (string)
 -- KEYS[3]  the session's presence (hash)
+-- ARGV     none
 -- Output   {GONE | ENDED, holders, id of the open turn or ''}
 local nodes = holders(KEYS[3])
 local found = redis.call('JSON.GET', KEYS[1], '$._turn.id')
