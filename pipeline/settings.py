@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     )
     public_pages: bool = Field(True, description="true or false")
 
+    base_path: str = Field("", description="a path as /parley, without a slash at its end; empty for none")
+
     redis_host: str | None = Field(None, description="a host name or an address")
     redis_port: int = Field(6379, ge=1, le=65535, description="a whole number from 1 to 65535")
     redis_user: str | None = Field(None, description="a user name of Redis")
@@ -307,6 +309,14 @@ class Settings(BaseSettings):
     @classmethod
     def _check_proxies(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ip_network(network, strict=False)) for network in networks)
+
+    @field_validator("base_path")
+    @classmethod
+    def _check_base_path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if path and not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+", path):
+            raise ValueError("not the path of a URL")
+        return path
 
     @field_validator("model_url")
     @classmethod

@@ -13,8 +13,8 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from faust_redis.gc_tuning import freeze_startup_objects
-from faust_redis.tasks import cancel_and_wait
+from faust_redis import freeze_startup_objects
+from faust_redis.redis import cancel_and_wait
 from pipeline.chat.presence import Presence
 from pipeline.chat.sessions import Sessions
 from pipeline.errors import ParleyError
@@ -39,6 +39,7 @@ from web.edge.headers import HEADERS
 from web.edge.incidents import Incidents
 from web.http import admin, health, metrics, sessions
 from web.http.admin import private_pages
+from web.http.base_path import add_below
 from web.http.errors import errors_as_json
 from web.http.hosts import hosts_middleware
 from web.http.origins import cors_middleware, origins_middleware, own_origins
@@ -49,6 +50,7 @@ from web.pages import stages
 
 log = structlog.get_logger(__name__)
 
+_PARTS = (health, sessions, chat, pages, stages, metrics)
 _ROOT = Path(__file__).resolve().parent.parent
 _BACKLOG = 1024  # connections that wait to be taken: a thousand clients may come back in one moment
 
@@ -78,8 +80,13 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     app[admin.ATTEMPTS_KEY] = admin.Attempts()
     app[keys.ORIGINS] = own_origins(settings)
     app[keys.EDGE] = _edge(settings, app[keys.ADDRESSES], app[keys.INCIDENTS])
-    for part in (health, sessions, chat, pages, stages, metrics):
+    for part in _PARTS:
         part.add_routes(app)
+    if settings.base_path:
+        again = web.Application()
+        for part in _PARTS:
+            part.add_routes(again)
+        add_below(app, again.router, settings.base_path)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_close_sockets)
     # Started in this order, stopped in the reverse one: the last messages still find a Redis.

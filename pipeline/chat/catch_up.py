@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -119,9 +119,17 @@ def _fitting(frames: Sequence[Frame]) -> int:
     return len(frames)
 
 
+def with_branches(messages: Iterable[HistoryMessage]) -> Iterator[HistoryMessage]:
+    """Yield the messages, and before each edited one those that it replaced."""
+    for message in messages:
+        for branch in message.get("branches", ()):
+            yield from branch
+        yield message
+
+
 def _answers(messages: Sequence[HistoryMessage]) -> list[Frame]:
     turn, frames = "", []
-    for message in messages:
+    for message in with_branches(messages):
         if message["msg"].startswith(HUMAN):
             turn = message["id"]
         else:
@@ -131,7 +139,7 @@ def _answers(messages: Sequence[HistoryMessage]) -> list[Frame]:
 
 def _time_of(after: str, session: Recent) -> str | None:
     """Return when a message was taken or an answer was finished; None when it is not found."""
-    for message in session.messages:
+    for message in with_branches(session.messages):
         older = message.get("alternatives", [])
         for place, answer in enumerate((*older, message)):
             if answer["id"] == after:

@@ -115,13 +115,19 @@ class Frame(TypedDict, total=False):
     refused: str
 
 
+ANY_LAST = "*"
+"""In `Inbound.edits`: whichever human message is the last of the history; no id looks like it."""
+
+
 class Inbound(faust.Record, serializer="json", include_metadata=False):
-    """A message as a client sent it, or the wish for another answer to the last one; web → ingest.
+    """A message as a client sent it, an edit of the last one, or the wish for another answer; web → ingest.
 
     Attributes:
         id: the message's own, chosen by the client or by the web node.
         text: empty when `regenerate` is set.
         sent_at: Unix time in seconds at which the web node received it.
+        edits: the id of the message that this one replaces if that is still the last one, ANY_LAST for
+            whichever is the last; None for a message of its own.
     """
 
     token: str
@@ -129,6 +135,7 @@ class Inbound(faust.Record, serializer="json", include_metadata=False):
     text: str
     sent_at: float
     regenerate: bool = False
+    edits: str | None = None
 
 
 class Turn(faust.Record, serializer="json", include_metadata=False):

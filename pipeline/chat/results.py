@@ -16,6 +16,8 @@ class HistoryMessage(TypedDict):
         stopped, incomplete, shortened, usage: as in the frame `message`.
         turn: of an answer that replaced another: the request that asked for it.
         alternatives: the answers that it replaced, oldest first.
+        branches: of a human message that is an edit: what it replaced, oldest first; each a human message,
+            then its answer if it had one.
     """
 
     id: str
@@ -27,6 +29,7 @@ class HistoryMessage(TypedDict):
     usage: NotRequired[TokenUsage]
     turn: NotRequired[str]
     alternatives: NotRequired[list[HistoryMessage]]
+    branches: NotRequired[list[list[HistoryMessage]]]
 
 
 class Document(TypedDict):

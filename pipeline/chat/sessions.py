@@ -6,7 +6,7 @@
                                             the answer with that id; `stopped` by the user
         _last    {turn, entry, frame} | null        the turn closed last, and the entry that closed it
         _inbox   [{id, msg, timestamp}]     messages that wait for their turn, as the history will hold them,
-                                            and requests to `regenerate`
+                                            those that one `edits`, and requests to `regenerate`
         _stops   {message id: true}         those of them that the user has stopped
         _ids     {message id: stream entry that brought it}
         _places  {message or answer id: its index in `messages`}, so that a repeat searches for nothing
@@ -30,6 +30,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, TypeVar, cast
 
@@ -40,6 +41,7 @@ from pipeline.chat.answer_runs import parse_partial, partial_key
 from pipeline.chat.catch_up import Recent, frame_of, oldest_within, resume, resume_lost, resume_since
 from pipeline.chat.presence import SubscriberNodes, presence_key
 from pipeline.chat.records import (
+    ANY_LAST,
     BOT,
     HUMAN,
     NOTHING_TO_REGENERATE,
@@ -102,6 +104,7 @@ _ACCEPT = Script(
         "full_msg",
         "full",
         "tried_msg",
+        "edits",
     ),
 )
 _CLOSE = Script(
@@ -249,17 +252,25 @@ class Sessions:
         """Return whether the session is there, without reading it."""
         return bool(await self._run(lambda: execute(self._redis, "EXISTS", session_key(token))))
 
+    async def expires_at(self, token: str) -> datetime | None:
+        """Return when a session ends unless it is renewed, in UTC; None when it is gone."""
+        at = await self._run(lambda: execute(self._redis, "PEXPIRETIME", session_key(token)))
+        return datetime.fromtimestamp(at / 1000, UTC) if at > 0 else None
+
     async def accept(
         self, inbound: Inbound, entry: str = ""
     ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone:
-        """Take a message, or the wish for another answer: it gets its turn now, waits for it, or is refused.
+        """Take a message, an edit or the wish for another answer: it gets its turn now, waits or is refused.
+
+        An edit replaces the last human message and its answer, which stay beside it in the history. When the
+        message that it names is not the last one any more, it is a message as any other.
 
         Args:
             inbound: its id decides what is a repeat.
             entry: names the stream entry that brought it.
 
         Raises:
-            ValueError: the id is none; see `is_message_id`.
+            ValueError: the id, or that of the message to replace, is none; see `is_message_id`.
         """
         token, settings = inbound.token, self._settings
         path = _id_path(inbound.id)
@@ -278,6 +289,7 @@ class Sessions:
                 max_ids=settings.session_max_messages * _IDS_PER_MESSAGE,
                 frame_id=answer_id(inbound.id),
                 frame_path=_place_path(answer_id(inbound.id)),
+                edits=_edited(inbound.edits),
                 **_REFUSALS,
             )
         )
@@ -471,6 +483,12 @@ def _checked(text: str) -> str:
     if not is_message_id(text):
         raise ValueError(f"not the id of a message: {text[:140]!r}")
     return text
+
+
+def _edited(edits: str | None) -> str:
+    if edits is None:
+        return ""
+    return edits if edits == ANY_LAST else _checked(edits)
 
 
 def _id_path(message_id: str) -> str:

@@ -11,13 +11,13 @@ import structlog
 from aiohttp import WSMsgType, hdrs, web
 from redis.exceptions import RedisError
 
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.redis import cancel_and_wait
 from pipeline.chat.records import BAD_MESSAGE
 from web import keys, limits
 from web.chat.intake import Intake
 from web.chat.outbox import Outbox
 from web.chat.parley_v1 import PROTOCOLS, negotiated
-from web.chat.protocol import ChatProtocol, ClientMessage, Refusal, Stop, refusal_as_frame
+from web.chat.protocol import ChatProtocol, ClientMessage, Ping, Refusal, Stop, refusal_as_frame
 from web.chat.stopping import stop
 from web.http.errors import failure, too_many
 from web.http.origins import is_allowed, note_refusal
@@ -131,7 +131,7 @@ async def _receive(
     max_bytes = app[keys.SETTINGS].message_max_bytes
     while True:
         received = await socket.receive()
-        result: ClientMessage | Stop | Refusal
+        result: ClientMessage | Stop | Ping | Refusal
         if received.type is WSMsgType.TEXT:
             result = protocol.read_text(received.data, max_bytes)
         elif received.type is WSMsgType.BINARY:
@@ -167,6 +167,9 @@ async def _receive(
                 )
             case Stop(turn):
                 await stop(app, outbox, turn)
+            case Ping():
+                await outbox.room()
+                outbox.answer_ping()
             case Refusal():
                 await outbox.room()
                 outbox.tell(refusal_as_frame(result))

@@ -28,6 +28,7 @@ SESSION_ENDED: Final = 4001
 
 #: Close code of a socket that nobody used for SOCKET_IDLE_TIMEOUT.
 IDLE: Final = 4002
+_PONG: Final = b'{"type":"pong"}'
 
 
 class Outbox:
@@ -238,6 +239,10 @@ class Outbox:
         """Queue a frame that concerns this socket alone, at once even while others are held back."""
         for out in self._view.show(frame):
             self._put(None, out)
+
+    def answer_ping(self) -> None:
+        """Queue the answer to a client's question whether we are there."""
+        self._put(None, _PONG)
 
     async def room(self) -> None:
         """Wait until the queue is less than half full; for the frames that a client causes by itself."""

@@ -25,11 +25,21 @@ _SHORT = 256
 
 @dataclass(frozen=True, slots=True)
 class ClientMessage:
-    """A message to be answered; or with `regenerate` the wish for another answer to the last one."""
+    """A message to be answered; or with `regenerate` the wish for another answer to the last one.
+
+    Attributes:
+        edits: the id of the message that this one replaces, see `pipeline.chat.records.Inbound`.
+    """
 
     id: str
     text: str
     regenerate: bool = False
+    edits: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The question whether we are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +165,7 @@ class ChatProtocol(Protocol):
         """Whether it tells more than finished answers."""
         ...
 
-    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Refusal:
+    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Ping | Refusal:
         """Read a text frame; `max_bytes` is what a message may have in UTF-8."""
         ...
 

@@ -55,7 +55,7 @@ def too_many(detail: str, retry_after: int | None = None) -> web.Response:
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what a handler raises into a failure in JSON; wait for Redis only so long."""
     try:
-        if request.path == "/chat":  # lasts as long as its socket
+        if request.path.endswith("/chat"):  # lasts as long as its socket
             return await handler(request)
         async with asyncio.timeout(limits.REQUEST_SECONDS):
             return await handler(request)

@@ -16,6 +16,7 @@ from web.http.session_token import is_token, token_of
 from web.limits.client_address import client_address
 
 GONE = "Session expired or does not exist"
+EXPIRES_HEADER = "Session-Expires"
 # Messages of a page of the history.
 _PAGE_MESSAGES, _PAGE_MESSAGES_AT_MOST = 100, 1000
 _BAD_NAME = {"loc": "name", "msg": "Enter a valid name"}
@@ -40,7 +41,8 @@ async def create_session(request: web.Request) -> web.Response:
         return unavailable(denial.detail, denial.retry_after)
     if denial is not None:
         return too_many(denial.detail, denial.retry_after)
-    return json_response(await request.app[keys.SESSIONS].create(name))
+    session = await request.app[keys.SESSIONS].create(name)
+    return await _with_expiry(request, session["token"], json_response(session))
 
 
 async def read_session(request: web.Request) -> web.Response:
@@ -58,7 +60,9 @@ async def read_session(request: web.Request) -> web.Response:
     if {"limit", "before"} & request.query.keys():
         return await _read_page(request, token)
     document = await request.app[keys.SESSIONS].document(token)
-    return failure(400, GONE) if document is None else raw_json_response(document)
+    if document is None:
+        return failure(400, GONE)
+    return await _with_expiry(request, token, raw_json_response(document))
 
 
 async def _read_page(request: web.Request, token: str) -> web.Response:
@@ -69,7 +73,9 @@ async def _read_page(request: web.Request, token: str) -> web.Response:
         page = await request.app[keys.SESSIONS].page(token, int(limit), request.query.get("before"))
     except LookupError:
         return failure(400, {"loc": "before", "msg": "The history has no such message"})
-    return failure(400, GONE) if page is None else json_response({**page.document, "earlier": page.earlier})
+    if page is None:
+        return failure(400, GONE)
+    return await _with_expiry(request, token, json_response({**page.document, "earlier": page.earlier}))
 
 
 async def end(request: web.Request) -> web.Response:
@@ -94,6 +100,16 @@ def valid_name(name: str | None) -> str | None:
         return None
     name = without_controls(name)
     return None if is_invisible(name) or len(name) > limits.NAME_MAX_CHARS else name
+
+
+async def _with_expiry(request: web.Request, token: str, response: web.Response) -> web.Response:
+    """Add the header that says when the session ends, ISO 8601 in UTC; the documents have no place for it."""
+    expires_at = await request.app[keys.SESSIONS].expires_at(token)
+    if expires_at is not None:
+        response.headers[EXPIRES_HEADER] = expires_at.isoformat(timespec="milliseconds").replace(
+            "+00:00", "Z"
+        )
+    return response
 
 
 async def _field(request: web.Request, field: str) -> str | None:

@@ -20,6 +20,7 @@
 --          full_msg       the same when the session is full
 --          full
 --          tried_msg      the same when the message has as many answers as it may have
+--          edits          the id of the message that it is to replace, '*' for whichever is the last; '' for no edit
 -- Output   {GONE, holders} | {OPENED, holders} | {RUNNING, holders}
 --          {QUEUED, holders, place in the queue, 1 for a duplicate}
 --          {REFUSED, holders, error frame}
@@ -51,10 +52,7 @@ if seen then
     end
     local index, answer = found[frame_path][1], '[]'
     if index then
-        local message = '$.messages[' .. index .. ']'
-        local is_current = cjson.decode(redis.call('JSON.GET', key, message .. '.id'))[1] == frame_id
-        answer = redis.call('JSON.GET', key,
-            is_current and message or message .. '.alternatives[?(@.id=="' .. frame_id .. '")]')
+        answer = find_answer(key, index, frame_id)
     end
     return {ENDED, nodes, answer:sub(2, -2), duplicate}
 end
@@ -65,7 +63,8 @@ if not found['$._bytes'][1] then
     found['$._bytes'] = cjson.decode(redis.call('JSON.GET', key, '$._bytes'))
 end
 local timestamp = now()
-local message = item(id, msg == '' and '""' or msg, timestamp, msg == '' and ',"regenerate":true' or '')
+local message = item(id, msg == '' and '""' or msg, timestamp,
+    msg == '' and ',"regenerate":true' or edits ~= '' and ',"edits":"' .. edits .. '"' or '')
 local waiting = redis.call('JSON.ARRLEN', key, '$._inbox')[1]
 local ids = redis.call('JSON.OBJLEN', key, '$._ids')[1]
 
@@ -105,7 +104,11 @@ elseif msg == '' then
     end
     open_turn(key, id, entry, regenerates)
 else
-    append(key, id, message)
+    if edits ~= '' and has_all_branches(key) then
+        return refuse(tried_msg, full)
+    end
+    local branches = edits ~= '' and branch_off(key, edits)
+    append(key, id, item(id, msg, timestamp, branches and ',"branches":' .. branches or ''))
     open_turn(key, id, entry)
 end
 grow(key, #message)

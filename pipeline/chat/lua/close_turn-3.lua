@@ -109,7 +109,14 @@ if following.regenerate then
     local _
     _, regenerates = last_answer(key)
 else
+    local branches = following.edits and branch_off(key, following.edits)
     append(key, following.id, waiting)
+    if following.edits then
+        redis.call('JSON.DEL', key, '$.messages[-1].edits')
+    end
+    if branches then
+        redis.call('JSON.SET', key, '$.messages[-1].branches', branches)
+    end
 end
 local stopped = redis.call('JSON.DEL', key, '$._stops["' .. following.id .. '"]') > 0
 open_turn(key, following.id, entry, regenerates, stopped)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.redis import cancel_and_wait
 from faust_redis.testing import eventually
 from parley.local.embedded import EmbeddedRedis
 from parley.local.ports import free_port
