@@ -168,3 +168,11 @@ def test_what_is_missing_is_logged_when_other_machines_can_reach_the_service(
     assert "'MESSAGE_RATE'" not in text
     warn_of_strangers(Settings(host="127.0.0.1"))
     assert capsys.readouterr().out == ""
+
+
+async def test_private_pages_are_closed_below_a_path_too(serve: ServeNode) -> None:
+    settings = {"trusted_proxies": "127.0.0.1", "public_pages": False, "base_path": "/parley"}
+    async with serve(**settings) as node:
+        assert await status(node, "/parley/metrics", **{"X-Forwarded-For": "192.0.2.1"}) == 403
+        assert await status(node, "/parley/healthz", Host="evil.example") == 200
+        assert await status(node, "/parley/", **{"X-Forwarded-For": "192.0.2.1"}) == 200
