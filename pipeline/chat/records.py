@@ -86,9 +86,12 @@ class Frame(TypedDict, total=False):
     `message`   turn, id, msg, timestamp; stopped, incomplete, shortened, usage, replaces
     `error`     id (of this frame), msg, timestamp, error (the code), retryable; and either the turn that
                 ended with it, or in `refused` the message that was not taken; retry_after
+    `ended`     the session was removed: its sockets are to be closed
     """
 
-    type: Required[Literal["accepted", "start", "token", "thought", "thought_end", "message", "error"]]
+    type: Required[
+        Literal["accepted", "start", "token", "thought", "thought_end", "message", "error", "ended"]
+    ]
     id: str
     turn: str
     run: int
