@@ -11,7 +11,7 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.errors import SettingsError, mask
+from pipeline.masking import mask_secrets, mask_url, remember_secrets, secrets_of_url
 from pipeline.redis.rates import Rate
 
 ModelKind = Literal["chat-completions", "text-generation", "eliza"]
@@ -35,10 +36,6 @@ CHAT_TOKENS = 2048
 
 # HF_TOKEN is sent only to these domains and their subdomains.
 _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "huggingface.tech", "hf.co", "hf.space")
-
-_SECRET_IN_QUERY = re.compile(
-    r"(?i)((?:^|&)[^=&]*(?:key|token|secret|password|passwd|auth|sig|signature|credential|code)[^=&]*=)[^&]+"
-)
 
 # The deadline of a turn as a multiple of MODEL_TIMEOUT, when MODEL_DEADLINE is not set.
 _DEADLINE_IN_TIMEOUTS = 3
@@ -64,6 +61,7 @@ _SHIFTS = {"b": 0, "kb": 10, "mb": 20, "gb": 30}
 
 _RATE = "a rate such as 5/s or 30/m, or 5/s+50 with a burst of 50; 0 for no limit"
 _LIMIT = "a whole number, 0 for no limit"
+_HOSTS = "host names separated by commas, such as chat.example.com or .example.com; * for any"
 
 
 def _default_data_dir() -> str:
@@ -97,6 +95,12 @@ class Settings(BaseSettings):
         (),
         description="origins separated by commas, such as https://chat.example.com or http://localhost:3000",
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description=_HOSTS)
+    public_url: str | None = Field(
+        None,
+        description="the address that browsers use, such as https://chat.example.com or https://example.com/chat",
+    )
+    public_pages: bool = Field(True, description="true or false")
 
     base_path: str = Field(
         "", description="a path such as /parley, without a slash at its end; empty for no path"
@@ -157,6 +161,10 @@ class Settings(BaseSettings):
     address_read_rate: Annotated[Rate | None, NoDecode] = Field(Rate(10, 1, 100), description=_RATE)
     sockets_per_token: int = Field(100, ge=0, le=100_000, description=_LIMIT)
     sockets_per_address: int = Field(0, ge=0, le=1_000_000, description=_LIMIT)
+    connections_per_address: int = Field(1000, ge=0, le=1_000_000, description=_LIMIT)
+    socket_idle_timeout: float = Field(
+        14_400, ge=0, le=31_536_000, description="seconds, at most 31536000; 0 for no limit"
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="addresses or networks separated by commas, such as 10.0.0.7 or 10.0.0.0/8"
     )
@@ -171,7 +179,7 @@ class Settings(BaseSettings):
     )
 
     admin_token: SecretStr | None = Field(
-        None, min_length=8, description="a secret of 8 characters or more, without spaces"
+        None, min_length=16, description="a secret of 16 characters or more, without spaces"
     )
 
     infer_concurrency: int = Field(256, ge=1, le=10_000, description="a whole number from 1 to 10000")
@@ -197,11 +205,24 @@ class Settings(BaseSettings):
             SettingsError: a value is invalid; its text is one line.
         """
         try:
-            return cls(**values)
+            settings = cls(**values)
         except ValidationError as exc:
             raise _first_error(cls, exc) from None
         except UnicodeDecodeError:
             raise SettingsError(".env", "bytes that are not UTF-8", "a text file in UTF-8") from None
+        remember_secrets(settings.secrets())
+        return settings
+
+    def secrets(self) -> list[str]:
+        """Return the values that no log and no page may show: tokens, passwords and keys of URLs."""
+        found: list[str] = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                found.append(value.get_secret_value())
+            elif isinstance(value, str) and name.endswith("_url"):
+                found += secrets_of_url(value)
+        return found
 
     @property
     def redis_configured(self) -> bool:
@@ -261,7 +282,7 @@ class Settings(BaseSettings):
     def _read_bytes(cls, value: Any) -> Any:
         return parse_bytes(value) if isinstance(value, str) else value
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", "trusted_proxies", "allowed_hosts", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         return (
@@ -272,6 +293,22 @@ class Settings(BaseSettings):
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_origin(origin) for origin in origins)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_host_name(host) for host in hosts)
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+            raise ValueError("not the address of a site")
+        _ = parts.port  # raises ValueError when it is no port
+        return url.rstrip("/")
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -358,6 +395,14 @@ class Settings(BaseSettings):
             raise SettingsError("MODEL_URL", None, hint)
 
 
+def _host_name(text: str) -> str:
+    """Normalise a host name for comparison with a Host header: in lower case, without a trailing dot."""
+    name = text.lower().rstrip(".")
+    if name != "*" and (not re.fullmatch(r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", name) or ".." in name):
+        raise ValueError("not a host name")
+    return name
+
+
 def parse_bytes(text: str) -> int:
     """Parse ``1048576``, ``512kb``, ``512mb`` or ``2gb`` as bytes.
 
@@ -374,25 +419,6 @@ def is_of_hugging_face(url: str) -> bool:
     """Return whether a URL's host belongs to Hugging Face, so that HF_TOKEN may be sent to it."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     return any(host == domain or host.endswith(f".{domain}") for domain in _HUGGING_FACE)
-
-
-def mask_url(url: str) -> str:
-    """Mask the password and the secrets in the query of a URL."""
-    try:
-        parts = urlsplit(url)
-        query = _SECRET_IN_QUERY.sub(r"\1…", parts.query)
-        netloc = parts.netloc
-        if parts.password is not None:
-            user, _, host = netloc.rpartition("@")
-            netloc = f"{user.partition(':')[0]}:…@{host}"
-        elif parts.username and parts.scheme in ("http", "https"):
-            # A user name without a password is an API key.
-            netloc = f"…@{netloc.rpartition('@')[2]}"
-        if (netloc, query) == (parts.netloc, parts.query):
-            return url
-        return urlunsplit(parts._replace(netloc=netloc, query=query))
-    except ValueError:
-        return mask(url)
 
 
 def _origin(text: str) -> str:
@@ -432,4 +458,4 @@ def _held(field: FieldInfo, error: ErrorDetails) -> str:
     value = error["input"]
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     secret = SecretStr in (field.annotation, *get_args(field.annotation))
-    return mask(text) if secret else mask_url(text)
+    return mask(text) if secret else mask_secrets(text)

@@ -86,9 +86,12 @@ class Frame(TypedDict, total=False):
     ``message``      turn, id, msg, timestamp; stopped, incomplete, shortened, usage, replaces
     ``error``        id (of this frame), msg, timestamp, error (the code), retryable; retry_after (s); and
                      either the ``turn`` that it ended or the id of the message that was ``refused``
+    ``ended``        no further field: the session was removed, so its sockets are closed
     """
 
-    type: Required[Literal["accepted", "start", "token", "thought", "thought_end", "message", "error"]]
+    type: Required[
+        Literal["accepted", "start", "token", "thought", "thought_end", "message", "error", "ended"]
+    ]
     id: str
     turn: str
     run: int

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Final, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.redis import cancel_and_wait
 
 T = TypeVar("T")
 

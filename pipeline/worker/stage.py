@@ -39,6 +39,7 @@ from pipeline.chat.presence import Presence
 from pipeline.chat.records import INTERNAL_ERROR, Inbound, Prompt, Turn, TurnOutcome
 from pipeline.chat.sessions import Sessions
 from pipeline.errors import MessageRejected, SettingsError
+from pipeline.open_files import raise_open_files
 from pipeline.redis.client import connect
 from pipeline.redis.memory import probe_writing
 from pipeline.settings import Settings
@@ -49,6 +50,7 @@ from pipeline.telemetry.stages.exported import of_faust, of_worker
 from pipeline.telemetry.stages.report import keep_reporting
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
+from pipeline.worker.page_guard import page_guard
 from pipeline.worker.replays import REPLAYED_HEADER, revive
 from pipeline.worker.topics import Sender, Topics, message_id, send
 
@@ -103,6 +105,7 @@ class Stage:
         """Create a stage from the environment; exit with one line when a setting is invalid."""
         try:
             settings = Settings.load()
+            raise_open_files()
             tracing.setup(name)
             return cls.create(name, settings)
         except SettingsError as exc:
@@ -166,6 +169,8 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         web_port=settings.agent_port(stage),
         datadir=str(folder),
         logging_config=logging_config(settings.app_env),
+        web_router_enabled=False,
+        web_tables_enabled=False,
         # A stage that stops finishes the events at work, which another worker would have to repeat.
         stream_wait_empty=True,
     )
@@ -178,6 +183,7 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         folder.parent.mkdir(parents=True, exist_ok=True)
 
     app.on_worker_init.connect(make_folder)
+    app.web.web_app.middlewares.append(page_guard(settings))  # type: ignore[attr-defined]
     return app
 
 

@@ -23,6 +23,7 @@ from tests.support.chat_client import ChatClient
 from web import keys
 from web.app import create_app
 from web.chat.protocol import ClientMessage
+from web.edge.connection import EdgeRunner
 
 
 @dataclass
@@ -134,7 +135,7 @@ def serve(redis_url: str) -> ServeNode:
         made = Settings.load(redis_url=url, **{**dict.fromkeys(RATES, "0"), **settings})
         intake = Intake()
         app = create_app(made, producer=intake)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        runner = EdgeRunner(app, shutdown_timeout=1.0)
         await runner.setup()
         redis = connect(url, max_connections=8)
         try:

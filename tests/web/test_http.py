@@ -46,7 +46,24 @@ async def test_a_name_that_is_missing_blank_or_too_long_is_refused(node: Node, n
         assert (response.status, await response.json()) == (400, BAD_NAME)
 
 
-@pytest.mark.parametrize("name", ["x" * 64, "Zoë 🦊", "a\0b", '"}{', "$(x)"])
+INVISIBLE = ["\0", "\x1b", "\u202e\u2066", "\u200b", "\u200d\ufe0f", "\x7f\x85", "\u2028\u00a0", "\u3164"]
+
+
+@pytest.mark.parametrize("name", INVISIBLE)
+async def test_a_name_that_shows_nothing_is_none(node: Node, name: str) -> None:
+    async with node.client.http.post("/token", params={"name": name}) as response:
+        assert response.status == 400
+        assert await response.json() == {"detail": {"loc": "name", "msg": "Enter a valid name"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"), [("a\0b", "ab"), ("\x1b[31mred", "[31mred"), ("\u202eevil", "evil"), ("a\nb", "a b")]
+)
+async def test_control_characters_are_left_out_of_a_name(node: Node, name: str, stored: str) -> None:
+    assert (await node.client.session(await node.client.token(name)))["name"] == stored
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "Zoë 🦊", "👩\u200d💻", '"}{', "$(x)"])
 async def test_any_other_name_comes_back_as_it_was(node: Node, name: str) -> None:
     token = await node.client.token(name)
     assert (await node.client.session(token))["name"] == name

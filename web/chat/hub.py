@@ -57,7 +57,7 @@ class Hub:
         self._resync = asyncio.Event()
         self._thorough = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._catching_up: set[asyncio.Task[None]] = set()
+        self._catching_up: set[asyncio.Task[bool]] = set()
         self._turned: float | None = None
         self._last_id: bytes | str = "0-0"
 
@@ -95,7 +95,9 @@ class Hub:
     async def join(self, outbox: Outbox) -> None:
         """Serve a socket from now on; returns when it misses nothing any more."""
         self._outboxes[outbox.token].add(outbox)
-        await self._attach(outbox)
+        if not await self._attach(outbox):
+            # It ended between the check of its token and the presence: nobody sends to this socket.
+            outbox.end()
 
     def leave(self, outbox: Outbox) -> None:
         """Serve a socket no more; harmless if it never joined."""
@@ -107,8 +109,8 @@ class Hub:
             del self._outboxes[outbox.token]
             self._presences.touch(outbox.token)
 
-    async def _attach(self, outbox: Outbox, *, thorough: bool = False) -> None:
-        """Bring a socket up to date.
+    async def _attach(self, outbox: Outbox, *, thorough: bool = False) -> bool:
+        """Bring a socket up to date; return whether its session is there.
 
         Args:
             thorough: also with frames that another socket of the session has taken, on another node perhaps.
@@ -127,6 +129,7 @@ class Hub:
         if view is not None:
             for frame in (*view.unsent, *(view.finished or ())):
                 self._in_flight.decided(outbox.token, frame)
+        return view is not None
 
     async def _read(self) -> None:
         """Read the stream until cancelled."""
@@ -184,6 +187,10 @@ class Hub:
             self._in_flight.decided(token, frame)
             if tracing.enabled() and frame["type"] in ("message", "error") and "turn" in frame:
                 tracing.answered(frame["turn"], len(self._outboxes.get(token, ())))
+            if frame["type"] == "ended":
+                for outbox in self.outboxes(token):
+                    outbox.end()
+                continue
             for outbox in self._outboxes.get(token, ()):
                 outbox.offer(frame)
                 if outbox.lost:

@@ -168,6 +168,8 @@ class StreamView:
                 return self._message(frame)
             case "error":
                 return self._error(frame)
+            case "ended":  # the hub closes the socket
+                return []
 
     def show_partial(self, partial: Partial) -> list[Out]:
         """Return what brings the client up to date with the running answer."""

@@ -17,6 +17,10 @@ from pipeline.chat.compact_json import compact_json
 from pipeline.chat.records import BAD_MESSAGE, MESSAGE_TOO_LARGE, Frame, is_retryable, timestamp
 from pipeline.chat.results import Partial
 from pipeline.chat.session_scripts import is_message_id
+from pipeline.masking import is_invisible
+
+# Characters up to which a text is checked for visible characters; a longer text is accepted without this check.
+_SHORT = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +237,7 @@ def unfit(text: str, max_bytes: int, message_id: str | None = None) -> Refusal |
     # A character has at least one byte, so a huge text need not be encoded to be refused.
     if len(text) > max_bytes or len(text.encode(errors="surrogatepass")) > max_bytes:
         return Refusal(MESSAGE_TOO_LARGE, f"A message may have {max_bytes} bytes at most.", message_id)
-    if not text.strip():
+    if not text.strip() or (len(text) <= _SHORT and is_invisible(text)):
         return Refusal(BAD_MESSAGE, "The message is blank.", message_id)
     return None
 
@@ -278,5 +282,7 @@ def _is_addressed_frame(pair: object) -> bool:
         case [str(), {"type": "start", "turn": str(), "run": int()}]:
             return True
         case [str(), {"type": "accepted", "id": str(), "position": int()}]:
+            return True
+        case [str(), {"type": "ended"}]:
             return True
     return False

@@ -10,7 +10,7 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from pipeline.chat.compact_json import compact_json
-from web import limits
+from web import keys, limits
 from web.http.origins import Handler
 
 log = structlog.get_logger(__name__)
@@ -63,8 +63,19 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if exc.status < 400:
             raise
         response = failure(exc.status, exc.reason)
-        if "Allow" in exc.headers:
-            response.headers["Allow"] = exc.headers["Allow"]
+        for name in ("Allow", "Retry-After"):
+            if name in exc.headers:
+                response.headers[name] = exc.headers[name]
+        return response
+    except TimeoutError:
+        if request.content.is_eof():
+            log.warning("a request could not be answered in time", path=request.path)
+            return failure(503, "The store of the sessions does not answer; try again")
+        request.app[keys.INCIDENTS].note(
+            "silent_body", "a request was refused whose body did not come in time", request.remote or ""
+        )
+        response = failure(408, "The request did not arrive in time")
+        response.force_close()
         return response
     except (RedisError, OSError) as exc:
         log.warning("a request could not be answered without Redis", path=request.path, error=repr(exc))

@@ -1,16 +1,18 @@
-"""Routes of a session: `POST /token`, `GET` and `POST /refresh_token`."""
+"""Routes of a session: `POST /token`, `GET` and `POST /refresh_token`, `DELETE /session`, `POST /logout`."""
 
 from __future__ import annotations
 
 import re
-from typing import TypeGuard
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from pipeline.chat.records import BUSY
+from pipeline.chat.session_end import end_session
+from pipeline.masking import is_invisible, without_controls
 from web import keys, limits
 from web.http.errors import failure, json_response, raw_json_response, too_many, unavailable
+from web.http.session_token import is_token, token_of
 from web.limits.client_address import client_address
 
 GONE = "Session expired or does not exist"
@@ -19,14 +21,14 @@ EXPIRES_HEADER = "Session-Expires"
 _PAGE_MESSAGES, _PAGE_MESSAGES_AT_MOST = 100, 1000
 _BAD_NAME = {"loc": "name", "msg": "Enter a valid name"}
 
-_TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
-
 
 def add_routes(app: web.Application) -> None:
     """Add the routes of this module."""
     app.router.add_post("/token", create_session)
     app.router.add_get("/refresh_token", read_session)
     app.router.add_post("/refresh_token", read_session)
+    app.router.add_delete("/session", end)
+    app.router.add_post("/logout", end)
 
 
 async def create_session(request: web.Request) -> web.Response:
@@ -49,7 +51,7 @@ async def read_session(request: web.Request) -> web.Response:
     With `limit` the last messages alone, with `before` those before a message; `earlier` is how many come
     before them.
     """
-    token = await _field(request, "token")
+    token = token_of(request) or await _field(request, "token")
     denial = await request.app[keys.GATE].reading(client_address(request))
     if denial is not None:
         return too_many(denial.detail, denial.retry_after)
@@ -76,21 +78,28 @@ async def _read_page(request: web.Request, token: str) -> web.Response:
     return await _with_expiry(request, token, json_response({**page.document, "earlier": page.earlier}))
 
 
-def is_token(text: str | None) -> TypeGuard[str]:
-    """Return whether `text` looks like a token; what does not is not even looked up, as it becomes a key."""
-    return text is not None and _TOKEN.fullmatch(text) is not None
+async def end(request: web.Request) -> web.Response:
+    """Answer `DELETE /session` and `POST /logout`: 204 once nothing of the session is left."""
+    token = token_of(request) or await _field(request, "token")
+    if not is_token(token):
+        return failure(400, GONE)
+    await end_session(request.app[keys.REDIS], token, patience=limits.REDIS_PATIENCE_SECONDS)
+    return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 
 def valid_name(name: str | None) -> str | None:
-    """Return a name without surrounding space, or None if it is none."""
-    name = (name or "").strip()
-    if not name or len(name) > limits.NAME_MAX_CHARS:
+    """Return a name as it is stored, or None if it is none.
+
+    Characters that act on a terminal or turn the direction of text are left out; an invisible name is none.
+    """
+    if name is None or len(name) > limits.NAME_READ_CHARS:
         return None
     try:
         name.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which no JSON can carry
         return None
-    return name
+    name = without_controls(name)
+    return None if is_invisible(name) or len(name) > limits.NAME_MAX_CHARS else name
 
 
 async def _with_expiry(request: web.Request, token: str, response: web.Response) -> web.Response:

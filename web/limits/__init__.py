@@ -3,11 +3,45 @@
 from __future__ import annotations
 
 NAME_MAX_CHARS = 64  # of the contract
+NAME_READ_CHARS = 4096  # looked at before anything else is done with a name
 
-# The largest message that is read to its end so that it can be refused with an error frame and the socket
-# stays open. What is larger is refused by the WebSocket's parser, which has to close the connection (1009).
-# One connection can make the process hold this much.
-FRAME_READ_BYTES = 16 * 1024 * 1024
+# Seconds in which a connection has to send a whole request head, from its start or from the first byte of
+# the next request. A phone on a bad line needs two round trips.
+HEAD_SECONDS = 10.0
+
+# Seconds that a connection may wait between two requests; above the 60 that usual proxies keep theirs open.
+KEEPALIVE_SECONDS = 75.0
+
+# Seconds in which the rest of a body is read and dropped whose request was answered before it was whole.
+LINGER_SECONDS = 2.0
+
+# Seconds in which a peer has to take what waits of an answer, before its connection is closed.
+RESPONSE_SECONDS = 30.0
+
+# Seconds from the first byte of a message on a socket to its last.
+MESSAGE_SECONDS = 30.0
+
+# Bytes of unfinished messages that all sockets of a process hold together; the oldest goes first.
+UNFINISHED_BYTES = 32 * 1024 * 1024
+
+# How much larger than its text a message may be as JSON, where a control character takes six bytes,
+# and what the rest of its frame takes.
+_JSON_GROWTH = 6
+_JSON_REST_BYTES = 4096
+
+
+def read_limit(message_max_bytes: int) -> int:
+    """Return the bytes of the largest message that is read to its end, to be refused with an error frame.
+
+    A larger one closes its socket with 1009, as soon as its header is read.
+    """
+    return _JSON_GROWTH * message_max_bytes + _JSON_REST_BYTES
+
+
+def unfinished_budget(message_max_bytes: int) -> int:
+    """Return the bytes of unfinished messages that a process holds: at least two of the largest."""
+    return max(UNFINISHED_BYTES, 2 * read_limit(message_max_bytes))
+
 
 # Bodies of HTTP requests: a name is all that anybody sends.
 BODY_MAX_BYTES = 16 * 1024

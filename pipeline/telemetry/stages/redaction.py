@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from pipeline.errors import mask
+from pipeline.masking import clean, clean_line, mask_secrets
 
 # Fields whose strings hold nothing that people wrote. All other strings are hidden, so that a new field is
 # hidden until it is listed here.
@@ -26,14 +27,18 @@ def shown_message(value: bytes | None, *, private: bool) -> Any:
         decoded = json.loads(value)
     except ValueError:
         text = value.decode("utf-8", "backslashreplace")
-        return text if private else f"… ({len(value)} bytes that are not JSON)"
+        return clean(mask_secrets(text)) if private else f"… ({len(value)} bytes that are not JSON)"
     if not isinstance(decoded, dict):
         return decoded if private else _hidden(decoded)
     return {name: _shown(name, content, private) for name, content in decoded.items()}
 
 
 def shown_error(error: str, *, private: bool) -> str:
-    """Return an error as ``Type: text``, without ``private`` only its type: the text may quote a message."""
+    """Return an error as ``Type: text``, without ``private`` only its type: the text may quote a message.
+
+    Its secrets and control characters are masked, because it may quote a model server as well.
+    """
+    error = clean_line(mask_secrets(error))
     kind, _, text = error.partition(":")
     return error if private or not text else f"{kind}: …"
 

@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.redis import cancel_and_wait
 from faust_redis.testing import eventually
 from parley.local.embedded import EmbeddedRedis
 from parley.local.ports import free_port
@@ -32,8 +33,8 @@ CLIENTS, MESSAGES = 4, 10
 class Relay:
     """Stands between a web process and Redis; passes nothing on, either way, while it is cut."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, path: str) -> None:
+        self._path = path
         self._whole = asyncio.Event()
         self._whole.set()
         self._passing: set[asyncio.Task[None]] = set()
@@ -68,7 +69,7 @@ class Relay:
         self._passing.add(task)
         task.add_done_callback(self._passing.discard)
         await self._whole.wait()
-        other_reader, other_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        other_reader, other_writer = await asyncio.open_unix_connection(self._path)
         with contextlib.suppress(OSError):
             await asyncio.gather(self._pump(reader, other_writer), self._pump(other_reader, writer))
 
@@ -135,7 +136,7 @@ async def test_each_message_has_one_answer_and_no_error_besides(tmp_path: Path) 
         started(tmp_path, REDIS_URL=redis.url, APP_ENV="production") as up,
     ):
         async with (
-            Relay(int(redis.url.rpartition(":")[2].partition("/")[0])) as relay,
+            Relay(urlsplit(redis.url).path) as relay,
             web_through(up, relay.port, tmp_path / "web.log") as url,
             ChatClient(url) as client,
         ):

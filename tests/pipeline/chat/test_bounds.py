@@ -264,10 +264,11 @@ async def test_the_history_is_read_in_pages(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize("command", ["json.set", "json.arrappend", "json.arrpop", "json.numincrby", "expire"])
-async def test_a_right_withdrawn_for_a_while_leaves_nothing_half_done(redis: Redis, command: str) -> None:
+async def test_a_right_withdrawn_for_a_while_leaves_nothing_half_done(
+    redis: Redis, redis_url: str, command: str
+) -> None:
     await execute(redis, "ACL", "SETUSER", "ada", "on", ">x", "~*", "&*", "+@all")
-    url = redis.connection_pool.connection_kwargs
-    other = connect(f"redis://ada:x@{url['host']}:{url['port']}/0")
+    other = connect(redis_url.replace("unix://", "unix://ada:x@"))
     sessions = Sessions(other, Settings(), patience=0.2)
     try:
         token = (await sessions.create("Ada"))["token"]

@@ -71,8 +71,8 @@ async def test_a_pool_that_is_used_up_makes_callers_wait_rather_than_fail(redis_
 
 
 async def test_commands_and_blocking_reads_go_by_a_socket_too(own_redis: EmbeddedRedis) -> None:
-    client, reader = connect(own_redis.local_url), connect_reader(own_redis.local_url)
-    assert own_redis.local_url.startswith("unix:")
+    client, reader = connect(own_redis.url), connect_reader(own_redis.url)
+    assert own_redis.url.startswith("unix:")
     try:
         await execute(client, "SET", "name", "Ada")
         assert await client.get("name") == b"Ada"
