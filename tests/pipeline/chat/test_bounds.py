@@ -120,7 +120,7 @@ async def test_one_message_has_so_many_answers_and_no_more(redis: Redis) -> None
         await sessions.close(answer(token, again.id, "other"))
 
     assert isinstance(result, Refused)
-    assert "as many answers" in result.frame["msg"]
+    assert "the maximum number of answers" in result.frame["msg"]
     assert isinstance(await sessions.accept(inbound(token, "on")), Opened)
 
 
