@@ -92,7 +92,7 @@ class UsageSamples:
 
 
 def spells(looks: Sequence[UsageSample], began: float, ended: float) -> list[Spell]:
-    """Return the use between consecutive samples, from the last before ``began`` to the first after ``ended``."""
+    """Return the use between samples, from the last before ``began`` to the first after ``ended``."""
     times = [look.at for look in looks]
     first, last = max(0, bisect_right(times, began) - 1), min(len(looks) - 1, bisect_left(times, ended))
     return [_between(looks[at], looks[at + 1], began) for at in range(first, last)]
