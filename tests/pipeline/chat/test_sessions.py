@@ -331,11 +331,11 @@ async def test_an_id_that_would_break_a_path_is_refused(
     sessions: Sessions, token: str, message_id: str
 ) -> None:
     wrong = Inbound(token=token, id=message_id, text="hi", sent_at=0.0)
-    with pytest.raises(ValueError, match="not the id"):
+    with pytest.raises(ValueError, match="not a message id"):
         await sessions.accept(wrong)
-    with pytest.raises(ValueError, match="not the id"):
+    with pytest.raises(ValueError, match="not a message id"):
         await sessions.close(answer(token, message_id, "1"))
-    with pytest.raises(ValueError, match="not the id"):
+    with pytest.raises(ValueError, match="not a message id"):
         await sessions.mark_sent(token, [message_id])
 
 

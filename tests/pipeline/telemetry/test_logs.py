@@ -111,7 +111,7 @@ def test_a_record_that_cannot_be_formatted_is_one_line(capsys: pytest.CaptureFix
     setup_logging("production")
     logging.getLogger("parley").warning("%d", TOKEN)
     text = capsys.readouterr().err
-    assert "could not be made" in text
+    assert "formatting a log line failed" in text
     assert TOKEN[9:] not in text
     assert text.count("\n") == 1
 
