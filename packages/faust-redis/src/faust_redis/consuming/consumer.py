@@ -25,7 +25,8 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
+from weakref import WeakSet
 
 from faust.exceptions import DecodeError
 from faust.transport import base
@@ -67,11 +68,19 @@ RETRY_DELAY: Final = 0.5
 IDLE_DELAY: Final = 0.05
 
 
+class Batching(Protocol):
+    """A stream that gathers events before it gives them to its agent."""
+
+    def let_go(self) -> list[Message]:
+        """Forget the events that the agent has not been given, and return their messages."""
+
+
 class Consumer(base.Consumer):
     """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished.
 
     Attributes:
         member_id: Names this worker in its consumer group, ``<host name>-<12 hex digits>``.
+        batching: The streams that gather events for their agents.
     """
 
     logger = logger
@@ -129,6 +138,7 @@ class Consumer(base.Consumer):
         self._reading = Outage("reading")
         self._last_turn = monotonic()
         self._probed = False
+        self.batching: WeakSet[Batching] = WeakSet()
         app.sensors.add(AbandonedEvents(self.failures))
 
     def _new_reader(self) -> PartitionReader:
@@ -333,7 +343,11 @@ class Consumer(base.Consumer):
         What is not done by then stays pending and is worked on again.
         """
         deadline = monotonic() + self.member.rebalance_timeout * DRAIN_FRACTION
-        while not self.should_stop and (begun := self._rebalancer.begun()):
+        while not self.should_stop:
+            self._let_go_of_batches()
+            begun = self._rebalancer.begun()
+            if not begun:
+                break
             if monotonic() > deadline:
                 self.log.warning("%d events take too long, they will be worked on again", len(begun))
                 break
@@ -342,6 +356,12 @@ class Consumer(base.Consumer):
             self._clean_unacked_messages()
             gc.collect()  # an agent that ended acks its event when its stream is collected
         await self.commit()
+
+    def _let_go_of_batches(self) -> None:
+        """Leave events pending that wait for their batch: no agent has been given them."""
+        for stream in list(self.batching):
+            for message in stream.let_go():
+                self.acks.settle(message)
 
     def _is_acked(self, topic: str) -> bool:
         # Entries of reply topics are not acked, though Faust asks for it: Faust also puts each reply into the
