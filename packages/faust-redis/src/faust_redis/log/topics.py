@@ -19,6 +19,7 @@ from faust.types import AppT
 from mode import get_logger
 
 from faust_redis.errors import TopicMismatchError, TopicNameError
+from faust_redis.faust_hooks import tables
 from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import AT_ONCE, execute
 from faust_redis.redis.scripts import Scripts
@@ -94,6 +95,7 @@ class TopicRegistry:
             TopicNameError: The name is none for a topic.
             redis.exceptions.RedisError: Redis is away.
         """
+        retention = self._kept_by_table(topic, retention)
         facts = await self._record(topic, _Wanted(partitions, retention, compacting))
         if facts.partitions != partitions:
             raise TopicMismatchError(topic, facts.partitions, partitions)
@@ -135,11 +137,16 @@ class TopicRegistry:
         declared = self._declared(topic)
         if declared is None:
             return _Wanted(conf.topic_partitions, 0, None)
-        return _Wanted(
-            declared.partitions or conf.topic_partitions,
-            retention_ms(declared.retention),
-            declared.compacting,
-        )
+        retention = self._kept_by_table(topic, retention_ms(declared.retention))
+        return _Wanted(declared.partitions or conf.topic_partitions, retention, declared.compacting)
+
+    def _kept_by_table(self, topic: str, retention: int) -> int:
+        """Return a retention that keeps each change of a table's windows until they have expired.
+
+        Faust declares the windows' ``expires``, and would forget what was counted in a window that is open.
+        """
+        table = tables.tables_by_changelog(self.app.tables).get(topic)
+        return max(retention, int(tables.time_kept(table) * 1000)) if table is not None else retention
 
     def tombstones_kept(self, topic: str) -> int:
         """Return for how many milliseconds a compacted topic keeps its tombstones.
