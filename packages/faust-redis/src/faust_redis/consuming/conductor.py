@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from typing import Any
+
 from faust.transport import base
-from faust.types import Message
+from faust.types import TP, Message
 
 __all__ = ["Conductor"]
 
@@ -21,3 +24,14 @@ class Conductor(base.Conductor):
         If not, the coroutine that Faust gives the consumer delivers it.
         """
         return False
+
+    async def deliver_to(self, message: Message, channels: Set[Any]) -> None:
+        """Deliver a message to these of the channels that read its partition; to all, if they are gone."""
+        async with self._tp_to_callback_lock:
+            reading: Any = self._tp_index[message.tp]
+            handler = base.Conductor._build_handler(self, message.tp, channels & reading or reading)
+        await handler(message)
+
+    def channels_of(self, tp: TP) -> Set[Any]:
+        """Return the channels that read a partition."""
+        return self._tp_index.get(tp, frozenset())

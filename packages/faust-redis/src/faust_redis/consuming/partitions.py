@@ -57,6 +57,7 @@ class QueuePartition:
         in_flight: What was handed to the streams and is not yet acked in Redis, by offset. Only these very
             messages can be acked: one that is left from before the partition had another owner, or from
             before Redis lost its data, may not ack the entry that has its offset now.
+        again: The channels that failed an entry, by offset, where others have finished with it.
     """
 
     claim_cursor: str | None = FIRST_PAGE
@@ -66,6 +67,17 @@ class QueuePartition:
     lost: bool = False
     known: bool = False
     in_flight: dict[int, Message] = field(default_factory=dict)
+    again: dict[int, frozenset[Any]] = field(default_factory=dict)
+
+    def finish(self, offset: int) -> None:
+        """Forget an entry that is acked in Redis."""
+        self.in_flight.pop(offset, None)
+        self.again.pop(offset, None)
+
+    def forfeit(self) -> None:
+        """Forget all entries: they are not ours to ack any more, or gone."""
+        self.in_flight.clear()
+        self.again.clear()
 
 
 class PartitionReader:
@@ -125,7 +137,8 @@ class PartitionReader:
         nothing = QueuePartition()
         before = {tp: self.queues.get(tp, nothing) for tp in queues}
         self.queues = {
-            tp: QueuePartition(known=old.known, in_flight=dict(old.in_flight)) for tp, old in before.items()
+            tp: QueuePartition(known=old.known, in_flight=dict(old.in_flight), again=dict(old.again))
+            for tp, old in before.items()
         }
         self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
 
@@ -137,7 +150,7 @@ class PartitionReader:
     def forfeit(self) -> None:
         """Have nothing in flight: what was handed on is not ours to ack any more, and comes again."""
         for tp, partition in self.queues.items():
-            partition.in_flight.clear()
+            partition.forfeit()
             self.rewind(tp)
 
     def rewind(self, tp: TP) -> None:
@@ -265,6 +278,12 @@ class PartitionReader:
         for read in too_small:
             read.interrupt()
 
+    def restart(self, tp: TP) -> None:
+        """End the blocking read of a partition, whose position has moved, so that the next one begins there."""
+        for read in self._reads():
+            if read.task is not None and tp in read.tps:
+                read.interrupt()
+
     async def settle(self) -> None:
         """End the blocking reads and wait for them; records they still bring stay pending for the next owner.
 
@@ -311,7 +330,7 @@ class PartitionReader:
             partition.lost = True
             return []
         if page.made:
-            partition.in_flight.clear()
+            partition.forfeit()
             if partition.known:
                 logger.error(
                     "%s-%s: group %s is gone in Redis, made anew; what was pending is lost", *tp, self.group

@@ -14,6 +14,7 @@ from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.commits import Committer
 from faust_redis.consuming.offsets import Offsets, Persist
 from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.consuming.shares import Shares
 from faust_redis.consuming.windows import Windows
 from faust_redis.context import TransportContext
 from faust_redis.faust_hooks.agents import settle_isolated_actors
@@ -72,6 +73,7 @@ class Rebalancer:
         offsets: Offsets,
         attempts: Attempts,
         suspects: Suspects,
+        shares: Shares,
         persist: Persist,
         is_acked: Callable[[str], bool],
         watch_agents: Callable[[Iterable[AgentT[Any]]], None],
@@ -92,6 +94,7 @@ class Rebalancer:
         self._offsets = offsets
         self._attempts = attempts
         self._suspects = suspects
+        self._shares = shares
         self._persist = persist
         self._is_acked = is_acked
         self._watch_agents = watch_agents
@@ -123,6 +126,7 @@ class Rebalancer:
                 offset: message for offset, message in partition.in_flight.items() if offset in unacked
             }
         self._attempts.forget()
+        self._shares.forget()
         self._suspects.forget()
         with contextlib.suppress(*REDIS_ERRORS):  # what is pending then only looks suspicious
             await self._suspects.let_go()

@@ -1,6 +1,6 @@
 """Streams: Faust's own, mended where it would lose events or stop to work.
 
-The driver has an app make these, or those of the fast path that derive from them, where it would make Faust's.
+The driver has an app make these, or those of the fast path, where it would make Faust's.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ __all__ = [
     "cleaning_of",
     "compress",
     "decompress",
+    "fed_by_events",
     "forget_memory_keys",
     "forget_rocksdb_partition",
     "has_closing_windows",
@@ -133,9 +134,14 @@ def note_windows(table: Any, windows: Mapping[Any, int], owned: Collection[int] 
 
 
 def time_kept(table: Any) -> float:
-    """Return for how long after a change its window may be open or not yet expired (seconds, 0 for no end)."""
+    """Return for how long a change may belong to a window that has not expired (seconds, 0 for no end)."""
     window = table.window
     if window is None or not window.expires:
         return 0.0
     size = window.size if hasattr(window, "size") else window.before + window.after
     return float(size + window.expires)
+
+
+def fed_by_events(found: Any) -> list[Any]:
+    """Return the tables of an app whose changes belong to the partition of the event that makes them."""
+    return [table for table in found.values() if not (table.is_global or table.use_partitioner)]

@@ -125,9 +125,27 @@ class TopicRegistry:
             TopicMismatchError, TopicNameError: As :meth:`declare`.
         """
         wanted = self._wanted(topic)
-        return await self.declare(
-            topic, wanted.partitions, retention=wanted.retention, compacting=wanted.compacting
-        )
+        partitions = wanted.partitions
+        declared = self._declared(topic)
+        if declared is not None and not (declared.partitions or declared.internal):
+            recorded = await execute(self.scripts.redis, "HGET", self._keys.topic(topic), "partitions")
+            if recorded is not None and int(recorded) == self.app.conf.topic_partitions:
+                partitions = int(recorded)  # a program without tables, or with others, was the first
+            self._warn_of_mismatch(topic, partitions)
+        return await self.declare(topic, partitions, retention=wanted.retention, compacting=wanted.compacting)
+
+    def _warn_of_mismatch(self, topic: str, partitions: int) -> None:
+        default = self.app.conf.topic_partitions
+        for table in tables.fed_by_events(self.app.tables):
+            if (table.partitions or default) != partitions:
+                logger.warning(
+                    "topic %s has %d partitions and declares none, table %s has %d: an event of this topic "
+                    "that changes this table will fail; declare the same partitions= for both",
+                    topic,
+                    partitions,
+                    table.name,
+                    table.partitions or default,
+                )
 
     def _wanted(self, topic: str) -> _Wanted:
         conf = self.app.conf
@@ -138,7 +156,19 @@ class TopicRegistry:
         if declared is None:
             return _Wanted(conf.topic_partitions, 0, None)
         retention = self._kept_by_table(topic, retention_ms(declared.retention))
-        return _Wanted(declared.partitions or conf.topic_partitions, retention, declared.compacting)
+        return _Wanted(declared.partitions or self._default(topic), retention, declared.compacting)
+
+    def _default(self, topic: str) -> int:
+        """Return the number of partitions for a topic that declares none.
+
+        A table is changed by events of topics with as many partitions as it has. Where all tables of an app
+        agree on a number, such a topic has it as well; Faust leaves that to whoever makes topics on Kafka.
+        """
+        default = self.app.conf.topic_partitions
+        if topic in tables.tables_by_changelog(self.app.tables):
+            return default
+        numbers = {table.partitions or default for table in tables.fed_by_events(self.app.tables)}
+        return numbers.pop() if len(numbers) == 1 else default
 
     def _kept_by_table(self, topic: str, retention: int) -> int:
         """Return a retention that keeps each change of a table's windows until they have expired.
