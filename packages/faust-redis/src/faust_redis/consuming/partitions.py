@@ -279,7 +279,7 @@ class PartitionReader:
             read.interrupt()
 
     def restart(self, tp: TP) -> None:
-        """End the blocking read of a partition, whose position has moved, so that the next one begins there."""
+        """End the blocking read of a partition whose position has moved; the next one begins there."""
         for read in self._reads():
             if read.task is not None and tp in read.tps:
                 read.interrupt()
