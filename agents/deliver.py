@@ -1,7 +1,7 @@
 """deliver: ends a turn.
 
-`Outcome` from the topic `deliver`. The answer goes into the history and, as a frame, to the web nodes that
-hold the session's sockets; the next message that waits gets its turn, which goes to `enrich`.
+Reads `TurnOutcome` from the topic `deliver`. The answer goes into the history and, as a frame, to the web
+nodes that hold the session's sockets. The next waiting message gets its turn, which goes to `enrich`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import logging
 from functools import partial
 from typing import Any
 
-from pipeline.chat.records import INTERNAL_ERROR, SESSION_EXPIRED, Outcome, Turn, error_frame
+from pipeline.chat.records import INTERNAL_ERROR, SESSION_EXPIRED, Turn, TurnOutcome, error_frame
 from pipeline.chat.results import Closed, Gone, Stale
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
 from pipeline.worker.stage import Stage, give_up_killers, run_with_retries
@@ -30,7 +30,7 @@ async def deliver(stream: Any) -> None:
             await run_with_retries(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
-async def handle(stage: Stage, outcome: Outcome, entry: str) -> None:
+async def handle(stage: Stage, outcome: TurnOutcome, entry: str) -> None:
     """End one turn."""
     closed = await stage.sessions.close(outcome, entry)
     match closed:
@@ -46,11 +46,11 @@ async def handle(stage: Stage, outcome: Outcome, entry: str) -> None:
             logger.debug("turn %s was closed before", outcome.turn)
 
 
-async def give_up(stage: Stage, outcome: Outcome, entry: str) -> None:
+async def give_up(stage: Stage, outcome: TurnOutcome, entry: str) -> None:
     """End the turn with an error instead; if the session can't take that either, tell at least the client."""
     logger.error("giving up turn %s of session %.8s…", outcome.turn, outcome.token)
     try:
-        await handle(stage, Outcome(token=outcome.token, turn=outcome.turn, error=INTERNAL_ERROR), entry)
+        await handle(stage, TurnOutcome(token=outcome.token, turn=outcome.turn, error=INTERNAL_ERROR), entry)
     except Exception:
         logger.exception("turn %s stays open", outcome.turn)
         await stage.presence.publish([(outcome.token, error_frame(outcome.turn, INTERNAL_ERROR))])

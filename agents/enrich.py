@@ -1,7 +1,7 @@
 """enrich: gives a turn its context.
 
-`Turn` from the topic `enrich`. The last messages of the session become a prompt, which goes to `infer`. A
-turn that is not open any more was asked twice, and is dropped; one that was stopped goes to `deliver`.
+Reads `Turn` from the topic `enrich`. The last messages of the session become a prompt, which goes to `infer`.
+A turn that is not open any more was sent twice, and is dropped. A turn that was stopped goes to `deliver`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import logging
 from functools import partial
 from typing import Any
 
-from pipeline.chat.prompts import build_prompt, spoken
-from pipeline.chat.records import SESSION_EXPIRED, Outcome, Prompt, Turn, error_frame
+from pipeline.chat.prompts import build_prompt, without_empty_answers
+from pipeline.chat.records import SESSION_EXPIRED, Prompt, Turn, TurnOutcome, error_frame
 from pipeline.errors import SessionGone
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
 from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
@@ -43,15 +43,17 @@ async def handle(stage: Stage, turn: Turn, _entry: str) -> None:
         logger.debug("turn %s is not open any more", turn.turn)
         return
     if context.stopped:
-        await send(stage.topics.deliver, Outcome(token=turn.token, turn=turn.turn, answer="", stopped=True))
+        await send(
+            stage.topics.deliver, TurnOutcome(token=turn.token, turn=turn.turn, answer="", stopped=True)
+        )
         return
-    messages = spoken(context.messages)
+    messages = without_empty_answers(context.messages)
     prompt = Prompt(token=turn.token, turn=turn.turn, prompt=build_prompt(messages), context=messages)
     await send(stage.topics.infer, prompt)
 
 
 async def give_up(stage: Stage, turn: Turn, _entry: str) -> None:
-    """Have the turn ended with an error."""
+    """End the turn with an error."""
     await fail_turn(stage, turn.token, turn.turn)
 
 

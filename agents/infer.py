@@ -1,8 +1,8 @@
 """infer: asks the model.
 
-`Prompt` from the topic `infer`. The pieces of the answer go straight to the web nodes; the answer, or why
-there is none, goes to `deliver`. A model that fails ends the turn with an error, never with silence; if it
-fails in mid-answer, what there is of it is kept. INFER_CONCURRENCY prompts are with the model at once.
+Reads `Prompt` from the topic `infer`. The pieces of the answer go straight to the web nodes; the answer, or
+the reason why there is none, goes to `deliver`. A model that fails ends the turn with an error, never with
+silence; if it fails in mid-answer, the text so far is kept. INFER_CONCURRENCY prompts run at once.
 """
 
 from __future__ import annotations
@@ -14,11 +14,19 @@ from functools import partial
 from typing import Any
 
 from pipeline.chat.answer_runs import Run, Runs
-from pipeline.chat.records import SESSION_EXPIRED, Outcome, Prompt, clean_text, error_frame
+from pipeline.chat.records import SESSION_EXPIRED, Prompt, TurnOutcome, clean_text, error_frame
 from pipeline.chat.results import Gone, Stale
 from pipeline.chat.stop_signals import Stops
 from pipeline.errors import MessageRejected, ModelError, ModelErrorCode, SettingsError
-from pipeline.models import Model, ModelRequest, create_model
+from pipeline.models import (
+    ChatModel,
+    ModelRequest,
+    Retraction,
+    Shortened,
+    Thought,
+    Usage,
+    create_model,
+)
 from pipeline.models.measured import MeasuredModel
 from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
@@ -60,13 +68,15 @@ async def close(*_args: Any, **_kwargs: Any) -> None:
     await model.close()
 
 
-async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: Prompt, _entry: str) -> None:
+async def handle(
+    stage: Stage, model: ChatModel, runs: Runs, stops: Stops, prompt: Prompt, _entry: str
+) -> None:
     """Ask the model one question, and send on what came of it.
 
     Raises:
-        MessageRejected: there is no answer, and deliver will say why.
+        MessageRejected: there is no answer; deliver sends the reason.
     """
-    answering = Answering(model, prompt, stage.settings.model_deadline)
+    answering = Answering(model, runs, prompt, stage.settings.model_deadline)
     # Watched before the session is asked, so that no stop can fall between the two.
     await stops.watch(prompt.turn, answering.stop)
     try:
@@ -75,7 +85,7 @@ async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: P
             case Run():
                 outcome = await answering.outcome(run)
             case str(text):
-                outcome = Outcome(token=prompt.token, turn=prompt.turn, answer=text, stopped=True)
+                outcome = TurnOutcome(token=prompt.token, turn=prompt.turn, answer=text, stopped=True)
             case Stale():
                 logger.debug("turn %s is not open any more", prompt.turn)
                 outcome = None
@@ -94,49 +104,58 @@ async def handle(stage: Stage, model: Model, runs: Runs, stops: Stops, prompt: P
 class Answering:
     """One question on its way to the model and back."""
 
-    def __init__(self, model: Model, prompt: Prompt, timeout: float) -> None:
+    def __init__(self, model: ChatModel, runs: Runs, prompt: Prompt, timeout: float) -> None:
         """Take the question; the model may take `timeout` seconds, whatever its own client allows."""
         self._model = model
+        self._runs = runs
         self._prompt = prompt
         self._timeout = timeout
         self._deadline: asyncio.Timeout | None = None
         self._stopped = False
         self._stale = False
+        self._clock = asyncio.get_running_loop().time
+        self._thinking_since: float | None = None
+        self._text_since = 0.0
         self.error: ModelError | None = None
 
     def stop(self) -> None:
-        """End it with what there is, as the user wants no more."""
+        """End it with the text so far, because the user has stopped it."""
         self._stopped = True
         self._end()
 
     def drop(self) -> None:
-        """End it with nothing, as nobody waits for it any more."""
+        """End it with nothing, because nobody waits for it any more."""
         self._stale = True
         self._end()
 
-    async def outcome(self, run: Run) -> Outcome | None:
-        """Return what came of the question; None when it was dropped."""
+    async def outcome(self, run: Run) -> TurnOutcome | None:
+        """Return how the turn ended; None when it was dropped."""
+        self._run = run
         run.on_stale = self.drop
-        outcome = Outcome(token=self._prompt.token, turn=self._prompt.turn)
+        outcome = TurnOutcome(token=self._prompt.token, turn=self._prompt.turn)
         try:
-            await self._ask(run)
+            await self._ask(outcome)
         except ModelError as exc:
-            logger.warning("turn %s: %s", self._prompt.turn, exc)
+            logger.warning("turn %s: %s", self._prompt.turn, exc.log_line)
             self.error = exc
-        error = self.error
+        self._end_thoughts()
+        error, text = self.error, self._run.text
         if self._stale:
             return None
-        if self._stopped or run.text or error is None:
-            outcome.answer = "".join(run.text)
+        if self._stopped or text or error is None:
+            outcome.answer = "".join(text)
             outcome.stopped = self._stopped
             if error is not None and not self._stopped:
                 outcome.incomplete = str(error.code)
         else:
             outcome.error, outcome.detail = str(error.code), clean_text(error.detail)
             outcome.retryable, outcome.retry_after = error.retryable, error.retry_after
+            outcome.refused = error.refusal is not None
+            outcome.shortened, outcome.usage = False, None
         return outcome
 
-    async def _ask(self, run: Run) -> None:
+    async def _ask(self, outcome: TurnOutcome) -> None:
+        """Pass the model's answer on to the run, and the facts about it to the outcome."""
         request = ModelRequest(self._prompt.prompt, tuple(self._prompt.context))
         try:
             async with (
@@ -145,15 +164,55 @@ class Answering:
             ):
                 if self._stopped:
                     return
-                async for piece in answer:
-                    run.say(clean_text(piece))
+                async for part in answer:
+                    if isinstance(part, str):
+                        if not self._run.text:
+                            self._text_since = self._clock()
+                            self._end_thoughts()
+                        self._run.say(clean_text(part))
+                    else:
+                        await self._take(part, outcome)
         except TimeoutError as exc:
             if self._stopped or self._stale:
                 return
-            detail = f"The model gave no answer within {self._timeout:g} s"
+            detail = f"The model gave no whole answer within {self._timeout:g} s"
             raise ModelError(ModelErrorCode.TIMEOUT, detail, retryable=True) from exc
         finally:
             self._deadline = None
+
+    async def _take(self, part: Thought | Retraction | Shortened | Usage, outcome: TurnOutcome) -> None:
+        match part:
+            case Thought(text):
+                if self._thinking_since is None:
+                    self._thinking_since = self._clock()
+                self._run.think(clean_text(text))
+            case Retraction(thought):
+                await self._begin_again(clean_text(thought))
+            case Shortened():
+                outcome.shortened = True
+            case Usage(sent, received):
+                outcome.usage = {"input_tokens": sent, "output_tokens": received}
+
+    async def _begin_again(self, thought: str) -> None:
+        """Take another run, which makes the sockets forget the text so far; it was a thought."""
+        self._run.abandon()
+        self._run.text.clear()
+        match await self._runs.begin(self._prompt.token, self._prompt.turn):
+            case Run() as run:
+                run.on_stale = self.drop
+                self._run = run
+                run.think(thought)
+                self._thinking_since = self._text_since
+                self._end_thoughts()
+            case str():
+                self.stop()
+            case _:
+                self.drop()
+
+    def _end_thoughts(self) -> None:
+        if self._thinking_since is not None:
+            self._run.end_thoughts(self._clock() - self._thinking_since)
+            self._thinking_since = None
 
     def _end(self) -> None:
         if self._deadline is not None and not self._deadline.expired():
@@ -161,7 +220,7 @@ class Answering:
 
 
 async def give_up(stage: Stage, prompt: Prompt, _entry: str) -> None:
-    """Have the turn ended with an error."""
+    """End the turn with an error."""
     await fail_turn(stage, prompt.token, prompt.turn)
 
 

@@ -105,17 +105,30 @@ class ModelErrorCode(StrEnum):
     BAD_RESPONSE = "model_bad_response"
 
 
+class MessageRefusal(StrEnum):
+    """Why a model does not take a message, whenever it is sent."""
+
+    TOO_LONG = "too_long"
+    FILTERED = "filtered"
+
+
 class ModelError(ParleyError):
     """The model gave no usable answer.
 
     Attributes:
         code: why.
-        detail: one line for the person who waits for the answer.
+        detail: one line in our own words for the person who waits for the answer.
         retryable: whether the same request may succeed later.
         status: the HTTP status, None when there was no HTTP response.
-        retry_after: seconds after which a new request is welcome, None when nobody said so.
-        partial: whether a part of the answer came before; what came is worth keeping, and the same request
+        retry_after: seconds after which a new request is welcome, None when the server named none.
+        partial: whether a part of the answer came before; that part is worth keeping, and the same request
             made again would show it twice.
+        report: the cause as the model server or the system worded it, cleaned of control characters and
+            secrets; for the operators' log alone.
+        message: the part of the report that is the server's message, without the rest of its body.
+        loading: whether the server is up and loads its model, so that waiting helps.
+        refusal: why the model does not take this message; it is not to be sent again, not even as context
+            of a later one. None for every other failure.
     """
 
     def __init__(
@@ -127,6 +140,10 @@ class ModelError(ParleyError):
         retry_after: float | None = None,
         *,
         partial: bool = False,
+        report: str = "",
+        message: str = "",
+        loading: bool = False,
+        refusal: MessageRefusal | None = None,
     ) -> None:
         super().__init__(code, detail, retryable, status, retry_after)
         self.code = ModelErrorCode(code)
@@ -135,10 +152,19 @@ class ModelError(ParleyError):
         self.status = status
         self.retry_after = retry_after
         self.partial = partial
+        self.report = report
+        self.message = message
+        self.loading = loading
+        self.refusal = refusal
 
     def __str__(self) -> str:
         status = "" if self.status is None else f" (HTTP {self.status})"
         return f"{self.code}: {self.detail}{status}"
+
+    @property
+    def log_line(self) -> str:
+        """The error and the server's own words, for the operators' log."""
+        return f"{self}; {self.report}" if self.report else str(self)
 
 
 def mask(secret: str) -> str:

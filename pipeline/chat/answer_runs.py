@@ -1,12 +1,14 @@
-"""Running answers: what the model says goes to the web nodes as it comes, and is kept for those who join.
+"""Running answers: text goes to the web nodes as it comes, and is kept for sockets that join later.
 
     partial:{<token>}   string: a line `<run> <turn>`, then the text so far; goes when the turn is closed
 
-A run is one attempt of one worker to answer a turn. Its number rises from run to run, so that what a worker
-sends that was only thought to be dead is known and dropped, here and by the web nodes.
+A run is one attempt of one worker to answer a turn. Its number rises from run to run, so that the frames of a
+worker that was only thought to be dead are recognised and dropped, here and by the web nodes.
 
-One task sends what all runs of a worker have to say, in one round trip; what comes while it is under way goes
-with the next one. So nothing waits while Redis is idle, and a flood of tokens costs few commands.
+Thoughts go to the web nodes as well, but are not kept: a socket that joins later sees those that follow.
+
+One task sends the news of all runs of a worker, in one round trip; what comes while it is under way goes with
+the next one. So nothing waits while Redis is idle, and a flood of tokens costs few commands.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ class Run:
     """One attempt to answer a turn; `say` never waits.
 
     Attributes:
-        text: what was said so far, in pieces.
+        text: the answer so far, in pieces.
         on_stale: called once when another run has begun, or the turn is over: nobody waits for this one.
     """
 
@@ -67,42 +69,77 @@ class Run:
         self.on_stale: Callable[[], None] = lambda: None
         self._holders = subscribers
         self._wake = wake
-        self._notices: list[Frame] = []
-        self._said: list[str] = []
+        self._news: list[Frame] = []
+        # Of the last frame in `_news`, while it is a token or a thought that may still grow.
+        self._growing: list[str] = []
+        self._growing_type = ""
         self._characters = 0
+        self._thought_characters = 0
         self._bytes = 0
         self._missed: dict[str, list[Frame]] = {}
 
     @property
     def pending(self) -> bool:
-        """Whether something was said that is not on its way yet."""
-        return bool(self._said or self._notices)
+        """Whether there is news that is not on its way yet."""
+        return bool(self._news or self._growing)
 
     def start(self, regenerates: str) -> None:
-        """Tell that the model begins."""
+        """Announce that the model begins."""
         frame: Frame = {"type": "start", "turn": self.turn, "run": self.number}
         if regenerates:
             frame["regenerates"] = regenerates
-        self._notices.append(frame)
+        self._news.append(frame)
         self._wake(self)
 
     def say(self, piece: str) -> None:
         """Pass on a piece of the answer."""
         self.text.append(piece)
-        self._said.append(piece)
+        if self._growing_type != "token":
+            self._finish_growing("token")
+        self._growing.append(piece)
         self._wake(self)
 
+    def think(self, piece: str) -> None:
+        """Pass on a piece of the model's thoughts."""
+        if self._growing_type != "thought":
+            self._finish_growing("thought")
+        self._growing.append(piece)
+        self._wake(self)
+
+    def end_thoughts(self, seconds: float) -> None:
+        """Announce that the thoughts so far are complete.
+
+        Args:
+            seconds: how long they took.
+        """
+        self._finish_growing("")
+        frame: Frame = {
+            "type": "thought_end",
+            "turn": self.turn,
+            "run": self.number,
+            "seconds": round(seconds, 1),
+        }
+        self._news.append(frame)
+        self._wake(self)
+
+    def abandon(self) -> None:
+        """Send nothing more of this run; another one takes its place."""
+        self._news, self._growing, self._growing_type, self._missed = [], [], "", {}
+        self.on_stale = lambda: None
+
     def take(self, batches: dict[str, Batch]) -> tuple[tuple[Any, ...] | None, list[Frame]]:
-        """Put what is new into the batches of the nodes.
+        """Put the news into the batches of the nodes.
 
         Returns:
-            The command that keeps it, and the frames, for `sent`. None when there is no text to keep: a node
-            that comes after the run has begun finds in Redis that it has.
+            The command that keeps the text, and the frames, for `sent`. None when there is neither text nor
+            thought: a node that comes after the run has begun finds the run in Redis.
         """
-        frames, self._notices = self._notices, []
-        text, self._said = "".join(self._said), []
+        self._finish_growing("")
+        frames, self._news = self._news, []
+        text = "".join(frame["text"] for frame in frames if frame["type"] == "token")
         command = None
-        if text:
+        # With thoughts as well, though they are not kept: the reply names the nodes, and a newer run.
+        if text or any(frame["type"] == "thought" for frame in frames):
             raw = text.encode()
             command = _APPEND.command(
                 [partial_key(self.token), presence_key(self.token)],
@@ -111,10 +148,6 @@ class Run:
                 text=raw,
                 ttl=PARTIAL_TTL,
             )
-            frames.append(
-                {"type": "token", "turn": self.turn, "run": self.number, "at": self._characters, "text": text}
-            )
-            self._characters += len(text)
             self._bytes += len(raw)
         for node, missed in self._missed.items():
             batches[node] += [(self.token, frame) for frame in missed]
@@ -123,10 +156,24 @@ class Run:
             batches[node] += [(self.token, frame) for frame in frames]
         return command, frames
 
-    def sent(self, reply: Any, frames: list[Frame]) -> None:
-        """Take what Redis replied: who holds sockets by now, for whom what was sent just now came too early.
+    def _finish_growing(self, following: str) -> None:
+        """Turn the pieces of a token or thought into its frame, as one of another type follows."""
+        if self._growing:
+            text, self._growing = "".join(self._growing), []
+            frame: Frame = {"type": "token", "turn": self.turn, "run": self.number, "at": 0, "text": text}
+            if self._growing_type == "token":
+                frame["at"] = self._characters
+                self._characters += len(text)
+            else:
+                frame["type"], frame["at"] = "thought", self._thought_characters
+                self._thought_characters += len(text)
+            self._news.append(frame)
+        self._growing_type = following
 
-        A node that came after this look finds the text itself: it is kept before Redis is asked who is there.
+    def sent(self, reply: Any, frames: list[Frame]) -> None:
+        """Take Redis' reply: the nodes that hold sockets now; new ones among them have missed these frames.
+
+        A node that comes later finds the text in Redis: the script keeps it before it reads the nodes.
         """
         if Code(reply[0]) is Code.STALE:
             self.on_stale()
@@ -149,16 +196,16 @@ class Runs:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to send, if not begun; the first run does it, too, and then waits for the scripts."""
+        """Start to send, if not started; the first run does it, too, and then waits for the scripts."""
         if self._task is None:
             self._task = asyncio.create_task(self._send(), name="runs")
 
     async def begin(self, token: str, turn: str) -> Run | str | Stale | Gone:
-        """Begin to answer a turn, and tell so.
+        """Begin to answer a turn, and announce it.
 
         Returns:
-            What there is of the answer when the user has stopped the turn, `Stale` when it is over, `Gone`
-            when the session is.
+            The text so far when the user has stopped the turn, `Stale` when it is over, `Gone` when the
+            session is.
         """
         keys = [f"session:{{{token}}}", partial_key(token), presence_key(token)]
         reply = await retry_until_available(lambda: _BEGIN(self._redis, keys, turn=turn, ttl=PARTIAL_TTL))
@@ -178,7 +225,7 @@ class Runs:
                 raise AssertionError(f"begin_run replied {other!r}")
 
     async def stop(self) -> None:
-        """Send no more; what was not sent is part of the answers."""
+        """Stop sending; text that was not sent comes with the whole answers."""
         if self._task is not None:
             await cancel_and_wait([self._task])
             self._task = None

@@ -12,6 +12,6 @@ def build_prompt(context: Sequence[str]) -> str:
     return " ".join((*context, "Bot:"))
 
 
-def spoken(context: Sequence[str]) -> list[str]:
-    """Return the messages without answers that were stopped before their first word."""
+def without_empty_answers(context: Sequence[str]) -> list[str]:
+    """Return the messages except for answers that were stopped before their first word."""
     return [message for message in context if message != BOT]

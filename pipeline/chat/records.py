@@ -21,6 +21,7 @@ BOT = "Bot: "
 
 SESSION_EXPIRED = "session_expired"
 SESSION_BUSY = "session_busy"
+SESSION_FULL = "session_full"
 MESSAGE_TOO_LARGE = "message_too_large"
 BAD_MESSAGE = "bad_message"
 NOTHING_TO_REGENERATE = "nothing_to_regenerate"
@@ -51,10 +52,13 @@ ERRORS: dict[str, ErrorMeaning] = {
     SESSION_BUSY: ErrorMeaning(
         "Too many of your messages are waiting for an answer. Wait for one, then send this again.", True
     ),
+    SESSION_FULL: ErrorMeaning("This chat is full. Start a new chat to go on.", False),
     MESSAGE_TOO_LARGE: ErrorMeaning("This message is too long.", False),
     BAD_MESSAGE: ErrorMeaning("This message could not be read.", False),
     NOTHING_TO_REGENERATE: ErrorMeaning("There is no message yet that could be answered anew.", False),
-    RESUME_FAILED: ErrorMeaning("The session does not hold the message to go on after; here is all.", False),
+    RESUME_FAILED: ErrorMeaning(
+        "The session cannot go on after that message; here are its last answers.", False
+    ),
     RATE_LIMITED: ErrorMeaning("Too many messages. Wait a little, then send this again.", True),
     BUSY: ErrorMeaning("Too many messages are waiting for an answer. Try again later.", True),
     INTERNAL_ERROR: ErrorMeaning("Something went wrong on our side, so this message got no answer.", True),
@@ -64,18 +68,30 @@ ERRORS: dict[str, ErrorMeaning] = {
 """Every error code that a client can get."""
 
 
+class TokenUsage(TypedDict):
+    """The tokens of an answer, as the model counts them."""
+
+    input_tokens: int
+    output_tokens: int
+
+
 class Frame(TypedDict, total=False):
     """What the web nodes get for the sockets of a session; a protocol decides how a client is told.
 
     `accepted`  id, position; for an id seen before duplicate, and the frame that ended it as `ending`
     `start`     turn, run; regenerates
     `token`     turn, run, at, text: what follows the first `at` characters of the answer
-    `message`   turn, id, msg, timestamp; stopped, incomplete, replaces
+    `thought`   turn, run, at, text: what follows the first `at` characters of the thoughts; not kept
+    `thought_end` turn, run, seconds: how long they took
+    `message`   turn, id, msg, timestamp; stopped, incomplete, shortened, usage, replaces
     `error`     id (of this frame), msg, timestamp, error (the code), retryable; and either the turn that
                 ended with it, or in `refused` the message that was not taken; retry_after
+    `ended`     the session was removed: its sockets are to be closed
     """
 
-    type: Required[Literal["accepted", "start", "token", "message", "error"]]
+    type: Required[
+        Literal["accepted", "start", "token", "thought", "thought_end", "message", "error", "ended"]
+    ]
     id: str
     turn: str
     run: int
@@ -87,8 +103,11 @@ class Frame(TypedDict, total=False):
     regenerates: str
     msg: str
     timestamp: str
+    seconds: float
     stopped: bool
     incomplete: str
+    shortened: bool
+    usage: TokenUsage
     replaces: str
     error: str
     retryable: bool
@@ -96,13 +115,19 @@ class Frame(TypedDict, total=False):
     refused: str
 
 
+ANY_LAST = "*"
+"""In `Inbound.edits`: whichever human message is the last of the history; no id looks like it."""
+
+
 class Inbound(faust.Record, serializer="json", include_metadata=False):
-    """A message as a client sent it, or the wish for another answer to the last one; web → ingest.
+    """A message as a client sent it, an edit of the last one, or the wish for another answer; web → ingest.
 
     Attributes:
         id: the message's own, chosen by the client or by the web node.
         text: empty when `regenerate` is set.
         sent_at: Unix time in seconds at which the web node received it.
+        edits: the id of the message that this one replaces if that is still the last one, ANY_LAST for
+            whichever is the last; None for a message of its own.
     """
 
     token: str
@@ -110,6 +135,7 @@ class Inbound(faust.Record, serializer="json", include_metadata=False):
     text: str
     sent_at: float
     regenerate: bool = False
+    edits: str | None = None
 
 
 class Turn(faust.Record, serializer="json", include_metadata=False):
@@ -132,13 +158,16 @@ class Prompt(faust.Record, serializer="json", include_metadata=False):
     context: list[str]
 
 
-class Outcome(faust.Record, serializer="json", include_metadata=False):
+class TurnOutcome(faust.Record, serializer="json", include_metadata=False):
     """How a turn ended; infer → deliver.
 
     Attributes:
         answer: the answer or what there is of it, None when there is an error.
         stopped: the user stopped the answer, which may be empty then.
         incomplete: the error code with which the model died in mid-answer.
+        shortened: the model has not seen the oldest messages of the context, which was too long for it.
+        usage: the tokens of the answer, None when the model does not report them.
+        refused: the model does not take the message; it is not to be sent again as context of a later one.
         error: an error code, None when there is an answer.
         detail: a line for the person who waits, None for the code's own text.
         retryable: whether asking again may help, None for what the code says.
@@ -150,6 +179,9 @@ class Outcome(faust.Record, serializer="json", include_metadata=False):
     answer: str | None = None
     stopped: bool = False
     incomplete: str | None = None
+    shortened: bool = False
+    usage: dict[str, int] | None = None
+    refused: bool = False
     error: str | None = None
     detail: str | None = None
     retryable: bool | None = None

@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from pipeline.chat.presence import SubscriberNodes
-from pipeline.chat.records import Frame
+from pipeline.chat.records import Frame, TokenUsage
 
 
 class HistoryMessage(TypedDict):
     """One message of the history; `msg` carries its prefix, `timestamp` is ISO 8601 in UTC.
 
     Attributes:
+        stopped, incomplete, shortened, usage: as in the frame `message`.
         turn: of an answer that replaced another: the request that asked for it.
         alternatives: the answers that it replaced, oldest first.
+        branches: of a human message that is an edit: what it replaced, oldest first; each a human message,
+            then its answer if it had one.
     """
 
     id: str
@@ -22,8 +25,11 @@ class HistoryMessage(TypedDict):
     timestamp: str
     stopped: NotRequired[bool]
     incomplete: NotRequired[str]
+    shortened: NotRequired[bool]
+    usage: NotRequired[TokenUsage]
     turn: NotRequired[str]
     alternatives: NotRequired[list[HistoryMessage]]
+    branches: NotRequired[list[list[HistoryMessage]]]
 
 
 class Document(TypedDict):
@@ -33,6 +39,19 @@ class Document(TypedDict):
     messages: list[HistoryMessage]
     name: str
     session_start: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a session's history.
+
+    Attributes:
+        document: the session, with the messages of this page alone.
+        earlier: how many messages of the history come before them.
+    """
+
+    document: Document
+    earlier: int
 
 
 @dataclass(frozen=True)
@@ -147,7 +166,8 @@ class SessionSnapshot:
         unsent: the frames that no socket has taken yet, oldest first.
         finished: what ended since the moment asked for, oldest first; None if none was asked for.
         earlier: the ids of frames in `unsent` that the client said to have.
-        resumed: whether the message asked for was found; `finished` holds all that ended if not.
+        resumed: whether `finished` is all that ended since the message asked for. If not, that was not found,
+            or more ended than one look brings, and `finished` holds the latest.
         partial: the running answer, if there is any.
         time: of the moment, by the clock of the server.
     """

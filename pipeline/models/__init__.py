@@ -1,31 +1,61 @@
 """The models that can answer, and the choice among them.
 
-`create_model` reads the settings; the rest of the service knows only `Model`, `ModelRequest` and the errors.
+`create_model` reads the settings; the rest of the service uses `ChatModel`, `ModelRequest`, the parts of an
+answer, and the errors.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+
+from yarl import URL
+
 from pipeline.errors import SettingsError
-from pipeline.models.base import Model, ModelRequest, whole_answer
+from pipeline.masking import mask_url
+from pipeline.models.base import (
+    AnswerPart,
+    ChatModel,
+    ModelRequest,
+    Retraction,
+    Shortened,
+    Thought,
+    Usage,
+    whole_answer,
+)
 from pipeline.models.chat_completions import ChatCompletions
-from pipeline.models.endpoint import Patience
+from pipeline.models.proxies import proxy_for
 from pipeline.models.retry import Persistence, PersistentModel
+from pipeline.models.silence import Patience
 from pipeline.models.text_generation import TextGeneration
-from pipeline.settings import Settings, mask_url
+from pipeline.settings import Settings
 
-__all__ = ["Model", "ModelRequest", "create_model", "whole_answer"]
+__all__ = [
+    "AnswerPart",
+    "ChatModel",
+    "ModelRequest",
+    "Retraction",
+    "Shortened",
+    "Thought",
+    "Usage",
+    "create_model",
+    "whole_answer",
+]
+
+logger = logging.getLogger(__name__)
 
 
-def create_model(settings: Settings) -> Model:
+def create_model(settings: Settings) -> ChatModel:
     """Return the model that the settings ask for; no connection is made yet.
 
     One with a server comes as a `PersistentModel`, which tries again by itself.
 
     Raises:
-        SettingsError: a model server is asked for, but no address is given, or one that is none.
+        SettingsError: a model server is asked for, but no address is given, or one that is none; or the
+            environment names a proxy that is none.
     """
     if settings.model_kind == "eliza":
-        # Imported here: nltk takes a third of a second, which only those who talk to her need to spend.
+        # Imported here: nltk takes a third of a second, which no other model needs to spend.
         from pipeline.models.eliza import Eliza
 
         return Eliza()
@@ -39,8 +69,14 @@ def create_model(settings: Settings) -> Model:
     return PersistentModel(client, Persistence(settings.model_attempts, settings.model_deadline))
 
 
-def _client(settings: Settings, url: str) -> Model:
-    token = settings.hf_token.get_secret_value() if settings.hf_token else None
+def _client(settings: Settings, url: str) -> ChatModel:
+    token = settings.token_for_model()
+    if token is None and settings.hf_token is not None:
+        host = URL(url).host
+        logger.warning(
+            "HF_TOKEN is not sent to %s, which is not Hugging Face's; set MODEL_TOKEN for it", host
+        )
+    proxy = _proxy(url)
     patience = Patience(first=settings.model_timeout, between=settings.model_stall_timeout)
     if settings.model_kind == "chat-completions":
         return ChatCompletions(
@@ -50,6 +86,7 @@ def _client(settings: Settings, url: str) -> Model:
             patience=patience,
             max_tokens=settings.max_new_tokens,
             system_prompt=settings.system_prompt,
+            proxy=proxy,
         )
     return TextGeneration(
         url,
@@ -58,4 +95,15 @@ def _client(settings: Settings, url: str) -> Model:
         patience=patience,
         max_new_tokens=settings.max_new_tokens,
         system_prompt=settings.system_prompt,
+        proxy=proxy,
     )
+
+
+def _proxy(url: str) -> URL | None:
+    address = URL(url)
+    try:
+        return proxy_for(address, os.environ)
+    except ValueError as exc:
+        variable = str(exc)
+        held = os.environ.get(variable.lower()) or os.environ.get(variable) or ""
+        raise SettingsError(variable, mask_url(held), "a URL as http://proxy.example.com:3128") from None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pipeline.models.failures import endless
 
-# Characters of an answer, and of white space within it. More than any model says; a server that never stops
-# is stopped here, before its answer fills the history.
+# Characters of an answer, and of white space within it. More than any model generates; a server that never
+# stops is stopped here, before its answer fills the history.
 MAX_ANSWER_CHARS = 1_000_000
 MAX_BLANK_CHARS = 10_000
 
@@ -15,16 +15,14 @@ class AnswerText:
 
     Args:
         stop: where the answer ends, such as `Human:`; None for the end of the text.
-        prompt: what some servers send again before the answer; it is left out.
 
     Attributes:
         stopped: whether `stop` came; more pieces change nothing.
     """
 
-    def __init__(self, *, stop: str | None = None, prompt: str = "") -> None:
+    def __init__(self, *, stop: str | None = None) -> None:
         self.stopped = False
         self._stop = stop
-        self._prompt = prompt
         self._held = ""
         self._length = 0
         self._begun = False
@@ -38,11 +36,6 @@ class AnswerText:
         if self.stopped or not piece:
             return ""
         self._held += piece
-        if self._prompt:
-            if self._prompt.startswith(self._held) and self._held != self._prompt:
-                return ""
-            self._held = self._held.removeprefix(self._prompt)
-            self._prompt = ""
         if not self._begun:
             self._held = self._held.lstrip()
         if self._stop is not None and (at := self._held.find(self._stop)) >= 0:
@@ -55,9 +48,6 @@ class AnswerText:
         if self.stopped:
             return ""
         text = self._held if self._begun else self._held.lstrip()
-        if self._stop is not None:
-            # A prompt that was held back to its last piece may hold it.
-            text = text.partition(self._stop)[0]
         self._held = text
         return self._release(len(text.rstrip()))
 

@@ -1,4 +1,4 @@
-"""What the rest of the service knows of a model: the question, and that the answer comes in pieces."""
+"""The interface of a model: one request in, the parts of its answer out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ BOT_PREFIX = "Bot:"
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """One question to a model.
+    """One request to a model.
 
     Attributes:
-        prompt: the text to continue, for text generation.
+        prompt: the text to continue, for text generation; made of `context` by `pipeline.prompts`.
         context: the last messages, oldest first, each `Human: …` or `Bot: …`; the new one is the last.
     """
 
@@ -24,22 +24,64 @@ class ModelRequest:
     context: tuple[str, ...]
 
 
-class Model(Protocol):
-    """Something that answers; one instance serves many requests at once in one event loop."""
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of a reasoning model's thoughts, which are no part of the answer; never empty."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """All text so far was a thought, as only its closing tag revealed; the answer begins after this part.
+
+    Attributes:
+        thought: that text.
+    """
+
+    thought: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shortened:
+    """The request was too long for the model and was sent again without its oldest messages.
+
+    Attributes:
+        dropped: how many messages were left out.
+    """
+
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The tokens of one call, as the model server counts them; comes at most once, last."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+AnswerPart = str | Thought | Retraction | Shortened | Usage
+"""One part of an answer: a `str` is a piece of its text."""
+
+
+class ChatModel(Protocol):
+    """A model; one instance serves many requests at once in one event loop."""
 
     @property
     def name(self) -> str:
-        """What to call it in logs and in the UI."""
+        """The name for logs, metrics and the UI."""
 
     @property
     def kind(self) -> str:
-        """The value of MODEL_KIND that chooses it."""
+        """The value of MODEL_KIND that selects it."""
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
-        """Yield the answer in non-empty pieces, as they come, which add up to it.
+    def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
+        """Yield the answer's parts as they come; the texts since the last `Retraction` add up to the answer.
 
-        The answer has no white space around it and is never empty. Iterate within `contextlib.aclosing`:
-        closing the generator, like cancelling the task that iterates, closes the call to the server at once.
+        No text is empty; the whole answer has no white space around it and is never empty. Iterate within
+        `contextlib.aclosing`: closing the generator, like cancelling the task that iterates, closes the call
+        to the server at once.
 
         Raises:
             ModelError: there is no answer, or the rest of it is missing (`partial`).
@@ -49,11 +91,17 @@ class Model(Protocol):
         """Close the connections; may be called twice."""
 
 
-async def whole_answer(model: Model, request: ModelRequest) -> str:
-    """Return the answer at once, after its last piece.
+async def whole_answer(model: ChatModel, request: ModelRequest) -> str:
+    """Return the whole answer, without thoughts.
 
     Raises:
         ModelError: there is no whole answer.
     """
-    async with aclosing(model.stream(request)) as pieces:
-        return "".join([piece async for piece in pieces])
+    pieces: list[str] = []
+    async with aclosing(model.stream(request)) as parts:
+        async for part in parts:
+            if isinstance(part, str):
+                pieces.append(part)
+            elif isinstance(part, Retraction):
+                pieces.clear()
+    return "".join(pieces)

@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 class Breaker:
-    """Counts failures that say that the server is dead; `now` is in seconds, of any monotonic clock.
+    """Counts the failures of a dead server; `now` is in seconds, of any monotonic clock.
 
     Args:
         threshold: how many in a row open it.
@@ -53,7 +53,7 @@ class Breaker:
         return PROBE_WAIT if self._probe is not None else 0.0
 
     def begin(self) -> int:
-        """Start a call for which `wait` was 0; return what `succeeded`, `failed` and `ended` want to know."""
+        """Start a call for which `wait` was 0; return its period, an argument of `failed` and `ended`."""
         if self.state is not State.CLOSED:
             self.state = State.HALF_OPEN
             self._period += 1
@@ -80,7 +80,7 @@ class Breaker:
         elif call == self._probe:
             self._pause = min(2 * self._pause, self._longest_pause)
             self._open(now, at_least)
-        # Else the call began before the breaker opened, and tells nothing new.
+        # Else the call began before the breaker opened, so its failure is no news.
 
     def ended(self, call: int) -> None:
         """Take note that a call is over; a probe that was given up untold makes room for another."""

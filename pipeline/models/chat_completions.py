@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import Any
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
 
 from yarl import URL
 
-from pipeline.errors import ModelError, ModelErrorCode
-from pipeline.models.answer_text import AnswerText
-from pipeline.models.base import BOT_PREFIX, HUMAN_PREFIX, ModelRequest
-from pipeline.models.endpoint import Endpoint, Patience
-from pipeline.models.failures import bad_response, broke_off, empty_answer
+from pipeline.errors import MessageRefusal, ModelError
+from pipeline.models.addresses import completions_url
+from pipeline.models.answer import Answer
+from pipeline.models.base import AnswerPart, ModelRequest, Shortened
+from pipeline.models.chat_reader import ChatReader
+from pipeline.models.conversation import chat_messages, without_oldest
+from pipeline.models.endpoint import Endpoint
+from pipeline.models.request_shape import RequestShape, ShapeMemory, adaptation
+from pipeline.models.silence import Patience
 
-_HINT = "; is it a text generation server? Then set MODEL_KIND=text-generation"
+logger = logging.getLogger(__name__)
+
+# Resends of one request for all reasons together: two names of the limit and no limit, no usage, no system
+# role, a shorter context.
+_MAX_RESENDS = 5
 
 
 class ChatCompletions:
-    """Answers the conversation as a list of messages; the server applies the model's own template.
+    """Sends the conversation as a list of messages; the server applies the model's own template.
 
     Args:
         url: the server's address, ending in `/v1`, `/chat/completions`, or before both.
@@ -26,7 +37,8 @@ class ChatCompletions:
         token: the bearer token, None for a server that needs none.
         patience: how long the server may be silent.
         max_tokens: how long an answer may get, in the model's tokens; a reasoning model thinks from them too.
-        system_prompt: what comes before the conversation, as the system's message; None for nothing.
+        system_prompt: the system's message before the conversation; None for none.
+        proxy: the proxy to go through, None for none.
     """
 
     kind = "chat-completions"
@@ -40,128 +52,98 @@ class ChatCompletions:
         patience: Patience,
         max_tokens: int,
         system_prompt: str | None = None,
+        proxy: URL | None = None,
     ) -> None:
-        self._endpoint = Endpoint(completions_url(url), token=token, patience=patience)
+        self._endpoint = Endpoint(completions_url(url), token=token, patience=patience, proxy=proxy)
+        self._given_url = URL(url)
         self._model = model
         self._max_tokens = max_tokens
-        self._system = [{"role": "system", "content": system_prompt}] if system_prompt else []
+        self._system_prompt = system_prompt
+        # Both are learned from the server, which is one model at one address.
+        self._memory = ShapeMemory()
+        self._unannounced_thoughts = False
         self.name = model or str(self._endpoint.url.host)
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
         """Yield the message that the server adds to the conversation, as it comes.
 
         Raises:
             ModelError: the server gave no usable answer, or only a part of one.
         """
-        payload: dict[str, object] = {
-            "messages": self._system + [chat_message(message) for message in request.context],
-            "max_tokens": self._max_tokens,
-            "stream": True,
-        }
-        if self._model:
-            payload["model"] = self._model
-        return self._endpoint.stream(payload, ChatReader(), AnswerText())
+        try:
+            await self._memory.enter(request)
+            plan = _Plan(request.context, self._memory.shape)
+            while True:
+                answer = Answer(unannounced_thoughts=self._unannounced_thoughts)
+                begun = False
+                try:
+                    async with aclosing(self._call(request, plan, answer)) as parts:
+                        async for part in parts:
+                            if not begun:
+                                begun = True
+                                if plan.resends:
+                                    self._memory.shape = plan.shape
+                            yield part
+                except ModelError as exc:
+                    following = None if begun else self._after(plan, exc)
+                    if following is None:
+                        raise
+                    logger.info("sent again as %s, after: %s", following.shape, exc.log_line)
+                    if dropped := len(plan.context) - len(following.context):
+                        yield Shortened(dropped)
+                    plan = following
+                else:
+                    if answer.found_unannounced_thoughts is not None:
+                        self._unannounced_thoughts = answer.found_unannounced_thoughts
+                    return
+        finally:
+            self._memory.leave(request)
 
     async def close(self) -> None:
         """Close the connections to the server."""
         await self._endpoint.close()
 
+    def _after(self, plan: _Plan, failure: ModelError) -> _Plan | None:
+        """Return how to send a request that was refused, None when that would not help."""
+        if plan.resends == _MAX_RESENDS:
+            return None
+        if failure.refusal is MessageRefusal.TOO_LONG:
+            shorter = None if plan.shortened else without_oldest(plan.context, failure.report)
+            return None if shorter is None else _Plan(shorter, plan.shape, plan.resends + 1, shortened=True)
+        change = adaptation(plan.shape, failure, has_system=self._system_prompt is not None)
+        if change is None:
+            return None
+        if change.named:
+            self._memory.shape = change.shape
+        return _Plan(plan.context, change.shape, plan.resends + 1, plan.shortened)
 
-class ChatReader:
-    """Finds the answer in chunks of a completion, or in a whole one; see `endpoint.Reader`."""
-
-    def __init__(self) -> None:
-        self.alive = False
-        self.complete = False
-        self._known = False
-        self._begun = False
-        self._finish = ""
-
-    def read(self, payload: object) -> str:
-        """Return the text that a payload adds."""
-        self.alive = False
-        match payload:
-            case {"choices": [{**choice}, *_]}:
-                return self._read_choice(choice)
-            case {"token": _} | {"generated_text": _} | [{"generated_text": _}, *_]:
-                raise bad_response(f"The model server's response has no choices{_HINT}")
-        # Chunks without a choice tell the usage, or what a filter found in the question.
-        return ""
-
-    def done(self) -> None:
-        """Take note of `[DONE]`."""
-        self._known = self.complete = True
-
-    def check(self, *, empty: bool) -> None:
-        """Say whether what came is an answer."""
-        if not self._known:
-            raise bad_response(
-                "The model server's response has no choices; is it a chat completions server "
-                "(see MODEL_KIND)?"
-            )
-        if self._finish == "content_filter":
-            raise ModelError(
-                ModelErrorCode.REJECTED, "The model server's content filter held the answer back", False
-            )
-        if self._finish == "error":
-            raise ModelError(
-                ModelErrorCode.ERROR, "The model failed while it generated the answer", retryable=True
-            )
-        if not self.complete:
-            raise broke_off()
-        if empty and self._finish == "length":
-            # A reasoning model thinks first, from the same budget.
-            raise bad_response(
-                "The model used up its tokens before it answered (MAX_NEW_TOKENS is too small)"
-            )
-        if empty:
-            raise empty_answer()
-
-    def hint(self, status: int, said: str) -> str:
-        """Return the words on MODEL_KIND if a refusal looks as if it were wrong."""
-        unknown_address = status in (404, 405) and "model" not in said.lower()
-        return _HINT if unknown_address or (status in (400, 422) and "inputs" in said) else ""
-
-    def _read_choice(self, choice: dict[Any, Any]) -> str:
-        whole = "delta" not in choice
-        message = choice.get("message" if whole else "delta")
-        if not isinstance(message, dict):
-            if not isinstance(choice.get("finish_reason"), str):
-                return ""
-            message, whole = {}, False
-        self._known = True
-        text = _text(message.get("content")) or _text(message.get("refusal"))
-        # A reasoning model's thoughts are not shown, but they show that it works.
-        thoughts = message.get("reasoning_content") or message.get("reasoning") or message.get("tool_calls")
-        self._begun = self._begun or bool(text or thoughts)
-        # After the first of them an empty piece is a sign too: a token that is only half a character.
-        self.alive = self._begun
-        if isinstance(reason := choice.get("finish_reason"), str) and reason:
-            self._finish = reason
-        self.complete = whole or bool(self._finish)
-        return text
+    def _call(self, request: ModelRequest, plan: _Plan, answer: Answer) -> AsyncGenerator[AnswerPart]:
+        shape = plan.shape
+        fold = not shape.system_role
+        payload: dict[str, object] = {
+            "messages": chat_messages(plan.context, self._system_prompt, fold_system=fold),
+            "stream": True,
+        }
+        if shape.limit is not None:
+            payload[shape.limit] = self._max_tokens
+        if shape.usage:
+            payload["stream_options"] = {"include_usage": True}
+        if self._model:
+            payload["model"] = self._model
+        taken = partial(self._memory.leave, request, taken=True)
+        return self._endpoint.stream(payload, ChatReader(self._given_url), answer, taken)
 
 
-def completions_url(url: str) -> str:
-    """Return the address to post to, whichever part of it was given."""
-    parsed = URL(url)
-    path = parsed.path.rstrip("/")
-    if not path.endswith("/chat/completions"):
-        path += "/chat/completions" if path.endswith("/v1") else "/v1/chat/completions"
-    return str(parsed.with_path(path, keep_query=True))
+@dataclass(frozen=True)
+class _Plan:
+    """How to send a request.
 
+    Attributes:
+        resends: how often it was refused before.
+        shortened: whether the context is shorter than it was.
+    """
 
-def chat_message(message: str) -> dict[str, str]:
-    """Return a message of the history, `Human: …` or `Bot: …`, as the protocol's role and content."""
-    if message.startswith(BOT_PREFIX):
-        return {"role": "assistant", "content": message.removeprefix(BOT_PREFIX).strip()}
-    return {"role": "user", "content": message.removeprefix(HUMAN_PREFIX).strip()}
-
-
-def _text(content: object) -> str:
-    """Return a message's text, which some servers send in parts."""
-    if isinstance(content, list):
-        return "".join(
-            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
-        )
-    return content if isinstance(content, str) else ""
+    context: Sequence[str]
+    shape: RequestShape
+    resends: int = 0
+    shortened: bool = False

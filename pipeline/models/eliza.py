@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 from nltk.chat.eliza import eliza_chatbot
 
-from pipeline.models.base import HUMAN_PREFIX, ModelRequest
+from pipeline.models.base import HUMAN_PREFIX, AnswerPart, ModelRequest
 
 # Characters that ELIZA reads. Her patterns take longer than linear time on long text, and she answers on the
 # event loop; at this length an answer takes about a millisecond at worst.
@@ -25,8 +25,8 @@ class Eliza:
     kind = "eliza"
     name = "ELIZA"
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
-        """Yield what ELIZA says to the last message, word by word; she always says something."""
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
+        """Yield ELIZA's answer to the last message, word by word; it is never empty."""
         said = request.context[-1] if request.context else ""
         for word in re.findall(r"\s*\S+", respond(said.removeprefix(HUMAN_PREFIX))):
             yield word

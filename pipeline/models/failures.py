@@ -1,26 +1,24 @@
-"""What a model server's failures mean: from statuses and bodies to `ModelError`, no I/O.
+"""The errors of the model clients: from statuses and bodies to `ModelError`, no I/O.
 
-Whatever a server does wrong (no answer, half an answer, HTML, an error in any of the shapes in use) ends as a
-`ModelError` whose detail is a line that the person who asked can read.
+A server's failure of any kind (no answer, half an answer, HTML, an error in any of the shapes in use) ends as
+a `ModelError`. Its `detail` is a line of our own for the person who asked; the server's words stand in its
+`report`, for the operators' log alone: they may hold keys, hosts, or characters that steer a terminal.
 """
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
-from typing import Any, TypeGuard
 
-from pipeline.errors import ModelError, ModelErrorCode
+from pipeline.errors import MessageRefusal, ModelError, ModelErrorCode
+from pipeline.models.error_bodies import asked_wait, server_message, status_inside, whole_text
+from pipeline.models.refusals import is_filtered, is_too_long, refuses_answer_length
+from pipeline.models.server_text import clean_server_text
 
 # Bytes of one response that is no stream, and of one event of a stream. Far above any answer; without it a
 # server that never ends fills our memory.
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
-# Characters of the server's own words that go into an error's detail: a sentence or two, not a stack trace.
-MAX_SERVER_MESSAGE = 200
 
-# What a status means: the code, whether the same request may succeed later, and the words for the user.
+# The meaning of a status: the code, whether the same request may succeed later, and the words for the user.
 _BY_STATUS: dict[int, tuple[ModelErrorCode, bool, str]] = {
     401: (ModelErrorCode.UNAUTHORIZED, False, "The model server does not accept this service's access token"),
     402: (ModelErrorCode.PAYMENT_REQUIRED, False, "The credit for the model is used up"),
@@ -28,24 +26,29 @@ _BY_STATUS: dict[int, tuple[ModelErrorCode, bool, str]] = {
     404: (ModelErrorCode.NOT_FOUND, False, "The model server does not know this model or address"),
     408: (ModelErrorCode.TIMEOUT, True, "The model server did not finish in time"),
     410: (ModelErrorCode.NOT_FOUND, False, "The model is no longer served at this address"),
-    # 424 is how text-generation-inference says that the generation itself failed, not the request.
+    # 424: text-generation-inference failed while it generated; the request itself is right.
     424: (ModelErrorCode.ERROR, True, "The model failed while it generated the answer"),
     429: (ModelErrorCode.RATE_LIMITED, True, "The model server has too many requests"),
     503: (ModelErrorCode.LOADING, True, "The model is loading or not available right now"),
+    529: (ModelErrorCode.RATE_LIMITED, True, "The model server has too many requests"),
+}
+_OF_REFUSAL = {
+    MessageRefusal.TOO_LONG: "The message is too long for this model",
+    MessageRefusal.FILTERED: "The model server's content filter does not let this message through",
 }
 
-# The `error_type` of text-generation-inference, which stands in for a status where that one says 200.
-_STATUS_OF_ERROR_TYPE = {
-    "overloaded": 429,
-    "validation": 422,
-    "generation": 424,
-    "incomplete_generation": 424,
-}
+# Statuses with which servers refuse a request that is too long: 413 by proxies, 500 by llama.cpp's templates.
+_REFUSING = frozenset({400, 413, 422, 500})
+_LOADING = re.compile(
+    r"load|warm|start|initiali[sz]|scal|spin|provision|boot|not ready|estimated_time", re.IGNORECASE
+)
 
 
-def bad_response(detail: str, *, retryable: bool = False, status: int | None = None) -> ModelError:
-    """Return the error for a response that holds no answer in any shape we know."""
-    return ModelError(ModelErrorCode.BAD_RESPONSE, detail, retryable, status)
+def bad_response(
+    detail: str, *, retryable: bool = False, status: int | None = None, report: str = ""
+) -> ModelError:
+    """Return the error for a response that holds no answer in any known shape."""
+    return ModelError(ModelErrorCode.BAD_RESPONSE, detail, retryable, status, report=report)
 
 
 def endless() -> ModelError:
@@ -63,9 +66,9 @@ def broke_off() -> ModelError:
     return unreachable("The model server closed the connection before the answer was complete")
 
 
-def unreachable(detail: str) -> ModelError:
+def unreachable(detail: str, *, retryable: bool = True, report: str = "") -> ModelError:
     """Return the error for a server that is not there, or is gone."""
-    return ModelError(ModelErrorCode.UNREACHABLE, detail, retryable=True)
+    return ModelError(ModelErrorCode.UNREACHABLE, detail, retryable, report=report)
 
 
 def too_slow(detail: str) -> ModelError:
@@ -74,86 +77,66 @@ def too_slow(detail: str) -> ModelError:
 
 
 def error_of(
-    meaning: int, body: object, status: int, *, wait: float | None, secret: str | None, hint: str = ""
+    meaning: int,
+    body: object,
+    status: int,
+    *,
+    retry_after: str | None = None,
+    secret: str | None = None,
+    hint: str = "",
+    note: str = "",
 ) -> ModelError:
-    """Return the error that a status stands for: in our words, then the server's own.
+    """Return the error that a response stands for.
 
     Args:
-        meaning: the status that tells what happened; `status` is the one that the response had.
-        body: the response's body, decoded JSON or text.
-        wait: seconds that the response's headers ask to wait.
-        secret: what must not appear in the text.
-        hint: what to look at, in words, put at the end.
+        meaning: the status that stands for the cause; `status` is the one that the response had.
+        body: the response's body, or an event's payload: decoded JSON or text.
+        retry_after: the header of that name.
+        secret: the token of the request, which must not appear in the report.
+        hint: what to look at, put at the end of the detail.
+        note: what only operators may see, put at the end of the report.
     """
+    message, said = server_message(body), whole_text(body)
     code, retryable, text = _meaning(meaning)
-    said = server_message(body)
-    if said and secret:
-        # Some servers quote the key that they refuse.
-        said = said.replace(secret, "…")
-    if isinstance(body, dict):
-        wait = seconds(body.get("estimated_time")) or wait
-    parts = (text, f": {said}" if said else "", f" (try again in {wait:.0f} s)" if wait else "", hint)
-    return ModelError(code, "".join(parts), retryable, status, wait)
+    refusal = _refusal(meaning, message)
+    wait = None
+    if refusal is not None:
+        code, retryable, text, hint = ModelErrorCode.REJECTED, False, _OF_REFUSAL[refusal], ""
+    else:
+        wait = asked_wait(body, retry_after)
+    report = clean_server_text(said, secret=secret)
+    return ModelError(
+        code,
+        f"{text} (try again in {wait:.0f} s)" if wait else f"{text}{hint}",
+        retryable,
+        status,
+        wait,
+        report=f"the server's words: {report or 'none'}{note}",
+        message=clean_server_text(message, secret=secret),
+        loading=code is ModelErrorCode.LOADING and bool(wait or _LOADING.search(said)),
+        refusal=refusal,
+    )
 
 
-def server_message(body: object) -> str:
-    """Return what an error's body says, on one line, or an empty string; `body` is decoded JSON or text."""
-    match body:
-        case {"error": {"message": str(text)}} | {"error": str(text)} | {"error": [str(text), *_]}:
-            pass
-        case {"message": str(text)} | {"detail": str(text)}:
-            pass
-        case {"detail": [{"msg": str(message), "loc": [*place]}, *_]}:
-            text = f"{message} ({'.'.join(map(str, place))})"
-        case str(text) if not re.search(r"<\w|<!", text):  # a page for browsers says nothing on one line
-            pass
-        case _:
-            return ""
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_SERVER_MESSAGE else line[: MAX_SERVER_MESSAGE - 1] + "…"
-
-
-def status_inside(payload: Mapping[str, Any]) -> int:
-    """Return the status that an error within a successful response should have had."""
-    match payload:
-        case {"error": {"code": int(code)}} | {"error": {"http_status_code": int(code)}} if 400 <= code < 600:
-            return code
-        case {"code": int(code)} | {"status": int(code)} if 400 <= code < 600:
-            return code
-        case {"estimated_time": _}:
-            return 503
-        case {"error_type": str(kind)}:
-            return _STATUS_OF_ERROR_TYPE.get(kind, 500)
-    return 500
-
-
-def is_error(payload: object) -> TypeGuard[dict[str, Any]]:
-    """Return whether a body, or an event of a stream, is an error in spite of its successful status."""
-    return isinstance(payload, dict) and (bool(payload.get("error")) or payload.get("object") == "error")
-
-
-def retry_after(header: str | None) -> float | None:
-    """Return the seconds that a `Retry-After` header asks to wait, given as a number or as a date."""
-    if header is None:
+def _refusal(meaning: int, said: str) -> MessageRefusal | None:
+    if meaning == 413:
+        return MessageRefusal.TOO_LONG
+    if meaning not in _REFUSING:
         return None
-    wait = seconds(header)
-    if wait is None:
-        try:
-            wait = seconds(parsedate_to_datetime(header).timestamp() - time.time())
-        except (ValueError, OverflowError):
-            return None
-    return wait
+    if is_too_long(said):
+        return None if refuses_answer_length(said) else MessageRefusal.TOO_LONG
+    return MessageRefusal.FILTERED if is_filtered(said) else None
 
 
-def seconds(value: object) -> float | None:
-    """Return a time to wait, or None if `value` is none."""
-    if not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 < number < float("inf") else None
+def meaning_of(status: int, body: object) -> int:
+    """Return the status that stands for the cause of a refusal; a code in its body may be more precise."""
+    inside = status_inside(body, status)
+    if status < 400 or inside < 400:
+        return status
+    # The same family, or a cause that needs its own words: used up credit as 429, a refused key as 400.
+    if inside // 100 == status // 100 or inside in (401, 402, 404, 429):
+        return inside
+    return status
 
 
 def _meaning(status: int) -> tuple[ModelErrorCode, bool, str]:

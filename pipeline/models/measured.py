@@ -1,6 +1,6 @@
-"""A model whose calls are measured and traced, by OpenTelemetry's conventions for generative AI (`gen_ai.*`).
+"""Measures and traces a model's calls, by OpenTelemetry's conventions for generative AI (`gen_ai.*`).
 
-What the model is asked and what it answers is in no figure and in no span.
+No figure and no span holds a question or an answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from opentelemetry.trace import Span, Status, StatusCode
 from prometheus_client.metrics_core import Metric
 
 from pipeline.errors import ModelError
-from pipeline.models.base import Model, ModelRequest
+from pipeline.models.base import AnswerPart, ChatModel, ModelRequest, Thought, Usage
+from pipeline.models.token_counts import TokenCounts, token_usage
 from pipeline.telemetry import tracing
 from pipeline.telemetry.histogram import GEN_AI_BOUNDS, Histogram
 from pipeline.telemetry.metrics import OTHER_ERROR, histogram
@@ -27,8 +28,8 @@ CANCELLED: Final = "cancelled"
 class MeasuredModel:
     """Wraps a model, and is one."""
 
-    def __init__(self, model: Model, on_piece: Callable[[], None]) -> None:
-        """Take the model; `on_piece` is called for each piece of an answer, as a sign that work goes on."""
+    def __init__(self, model: ChatModel, on_piece: Callable[[], None]) -> None:
+        """Take the model; `on_piece` is called for each text or thought, as a sign of progress."""
         self._model = model
         self._on_piece = on_piece
         self._attributes = {
@@ -39,19 +40,20 @@ class MeasuredModel:
         self._durations: defaultdict[str, Histogram] = defaultdict(Histogram)
         self._first_chunk = Histogram()
         self._chunks = Histogram()
+        self._tokens = {"input": TokenCounts(), "output": TokenCounts()}
 
     @property
     def name(self) -> str:
-        """What to call it in logs and in the UI."""
+        """The name for logs, metrics and the UI."""
         return self._model.name
 
     @property
     def kind(self) -> str:
-        """The value of MODEL_KIND that chooses it."""
+        """The value of MODEL_KIND that selects it."""
         return self._model.kind
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
-        """Yield the answer as the model does.
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
+        """Yield the answer's parts as the model does.
 
         Raises:
             ModelError: there is no answer, or the rest of it is missing.
@@ -61,13 +63,18 @@ class MeasuredModel:
         into = self._first_chunk
         span = tracing.calling(self._span_name, self._attributes)
         try:
-            async with aclosing(self._model.stream(request)) as pieces:
-                async for piece in pieces:
+            async with aclosing(self._model.stream(request)) as parts:
+                async for part in parts:
+                    if not isinstance(part, str) and not isinstance(part, Thought):
+                        if isinstance(part, Usage):
+                            self._count(span, part)
+                        yield part
+                        continue
                     now = time.perf_counter()
                     into.add(now - last)
                     last, into = now, self._chunks
                     self._on_piece()
-                    yield piece
+                    yield part
             error = ""
         except ModelError as exc:
             error = str(exc.code)
@@ -83,6 +90,13 @@ class MeasuredModel:
         """Close the connections; may be called twice."""
         await self._model.close()
 
+    def _count(self, span: Span | None, usage: Usage) -> None:
+        self._tokens["input"].add(usage.input_tokens)
+        self._tokens["output"].add(usage.output_tokens)
+        if span is not None:
+            span.set_attribute("gen_ai.usage.input_tokens", usage.input_tokens)
+            span.set_attribute("gen_ai.usage.output_tokens", usage.output_tokens)
+
     def figures(self) -> Iterator[Metric]:
         """Yield what was measured, for Prometheus."""
         labels = {name.replace(".", "_"): value for name, value in self._attributes.items()}
@@ -97,6 +111,9 @@ class MeasuredModel:
             ("time_per_output_chunk", "How long each further piece took.", self._chunks),
         ):
             yield histogram(f"gen_ai_client_{name}_seconds", about, [(labels, seen)], GEN_AI_BOUNDS)
+        yield token_usage(
+            [({**labels, "gen_ai_token_type": kind}, counts) for kind, counts in self._tokens.items()]
+        )
 
     @property
     def _span_name(self) -> str:

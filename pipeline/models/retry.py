@@ -1,12 +1,14 @@
-"""A model that survives its server: tries again while nothing was shown, within a deadline per turn.
+"""Retries: a failed call is repeated while nothing of its answer was shown, within a deadline per turn.
 
-    attempt ──fails, nothing shown, may succeed later, attempts and time left──▶ pause ──▶ next attempt
+    call ──fails, nothing shown, may succeed later, attempts and time left──▶ pause ──▶ next call
        │
        └── fails otherwise ──▶ ModelError
 
-A breaker that is open when a turn begins ends it at once; one that opens later counts as a failed attempt.
+A breaker that is open when a turn begins ends it at once; one that opens later counts as a failed attempt. A
+server that loads its model uses up no attempts: the turn waits for it until the deadline, unless only one
+call is allowed.
 
-How long one attempt may be silent is its client's part (`endpoint.Patience`).
+How long one call may be silent is its client's part (`silence.Patience`).
 """
 
 from __future__ import annotations
@@ -18,17 +20,22 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from pipeline.deadlines import DeadlineExceeded, DeadlineTimer
 from pipeline.errors import ModelError, ModelErrorCode
-from pipeline.models.base import Model, ModelRequest
+from pipeline.models.base import AnswerPart, ChatModel, ModelRequest, Retraction
 from pipeline.models.breaker import Breaker
 from pipeline.models.failures import too_slow
-from pipeline.waits import Limit, TimedOut
 
 logger = logging.getLogger(__name__)
 
-_UNAVAILABLE = "The model server has failed several times in a row, so it is left alone for a moment"
+_UNAVAILABLE = "The model server has failed several times in a row, so it gets no requests for a moment"
 
-# What says that the server is dead, whoever asks; a server that refuses with a reason is alive.
+# Seconds between two calls of one turn to a server that loads its model, at most, unless it named a time.
+# Longer: the person waits on after it is ready. Shorter: the waiting turns of a busy service slow its start.
+_LOADING_PAUSE = 2.0
+
+# These failures show that the server is dead, for every turn; one that refuses with a reason, or that loads
+# its model, is alive.
 _DEAD = frozenset({ModelErrorCode.UNREACHABLE, ModelErrorCode.TIMEOUT, ModelErrorCode.LOADING})
 
 
@@ -58,9 +65,14 @@ class Persistence:
         span = min(self.pause * 2 ** min(attempt - 1, 32), self.longest_pause)
         return (asked or 0.0) + random.uniform(0, span)
 
+    def pause_while_loading(self, calls: int, asked: float | None) -> float:
+        """Return the seconds to wait after so many calls to a server that loads its model."""
+        span = min(self.pause * 2 ** min(calls - 1, 32), _LOADING_PAUSE)
+        return (asked or 0.0) + random.uniform(span / 2, span)
+
 
 class PersistentModel:
-    """Answers through another model, in spite of its server's failures.
+    """Wraps a model and repeats its failed calls.
 
     Args:
         model: the model to ask; closed with this one.
@@ -68,15 +80,15 @@ class PersistentModel:
         breaker: shared by all turns, so that a dead server costs each of them no time.
     """
 
-    def __init__(self, model: Model, persistence: Persistence, breaker: Breaker | None = None) -> None:
+    def __init__(self, model: ChatModel, persistence: Persistence, breaker: Breaker | None = None) -> None:
         self.name = model.name
         self.kind = model.kind
         self._model = model
         self._persistence = persistence
         self._breaker = breaker or Breaker()
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
-        """Yield the answer in pieces.
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
+        """Yield the answer's parts; thoughts of a call that failed come before those of the next.
 
         Raises:
             ModelError: no attempt succeeded; with `partial` set when some of the answer came before. With
@@ -85,59 +97,70 @@ class PersistentModel:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._persistence.deadline
         failure: ModelError | None = None
-        for attempt in range(1, self._persistence.attempts + 1):
+        attempts = loading = 0
+        while True:
             shown = False
             if wait := self._breaker.wait(loop.time()):
                 failure = _left_alone(failure, wait)
             else:
                 try:
-                    async with aclosing(self._attempt(request, until)) as pieces:
-                        async for piece in pieces:
-                            shown = True
-                            yield piece
+                    async with aclosing(self._attempt(request, until)) as parts:
+                        async for part in parts:
+                            if isinstance(part, str):
+                                shown = True
+                            elif isinstance(part, Retraction):
+                                shown = False
+                            yield part
                     return
                 except ModelError as exc:
                     failure = exc
             if shown:
                 raise _broken_off(failure) from failure
-            pause = self._persistence.pause_after(attempt, failure.retry_after)
-            last = attempt == self._persistence.attempts or loop.time() + pause >= until
+            if failure.loading and self._persistence.attempts > 1:
+                loading += 1
+                pause = self._persistence.pause_while_loading(loading, failure.retry_after)
+            else:
+                attempts += 1
+                pause = self._persistence.pause_after(attempts, failure.retry_after)
+            last = attempts >= self._persistence.attempts or loop.time() + pause >= until
             if last or not failure.retryable:
                 raise failure
-            logger.info("attempt %d failed, the next in %.1f s: %s", attempt, pause, failure)
+            logger.info("attempt failed, the next in %.1f s: %s", pause, failure.log_line)
             await asyncio.sleep(pause)
 
     async def close(self) -> None:
         """Close the connections to the server."""
         await self._model.close()
 
-    async def _attempt(self, request: ModelRequest, until: float) -> AsyncGenerator[str]:
-        """Yield the pieces of one call, and tell the breaker what came of it."""
+    async def _attempt(self, request: ModelRequest, until: float) -> AsyncGenerator[AnswerPart]:
+        """Yield the parts of one call, and report its result to the breaker."""
         loop = asyncio.get_running_loop()
         call = self._breaker.begin()
-        limit = Limit(loop)
+        timer = DeadlineTimer(loop)
         try:
-            async with aclosing(self._model.stream(request)) as pieces:
-                while (piece := await self._next(pieces, limit, until)) is not None:
+            async with aclosing(self._model.stream(request)) as parts:
+                while (part := await self._next(parts, timer, until)) is not None:
                     self._breaker.succeeded()
-                    yield piece
+                    yield part
         except ModelError as exc:
-            if exc.code in _DEAD or (exc.status or 0) >= 500:
+            if not exc.loading and (exc.code in _DEAD or (exc.status or 0) >= 500):
                 self._breaker.failed(call, loop.time(), at_least=exc.retry_after or 0.0)
             else:
                 self._breaker.succeeded()
             raise
         finally:
-            limit.close()
+            timer.close()
             self._breaker.ended(call)
 
-    async def _next(self, pieces: AsyncGenerator[str], limit: Limit, until: float) -> str | None:
-        """Return the next piece, None after the last."""
+    async def _next(
+        self, parts: AsyncGenerator[AnswerPart], timer: DeadlineTimer, until: float
+    ) -> AnswerPart | None:
+        """Return the next part, None after the last."""
         try:
-            return await limit.wait(anext(pieces), until)
+            return await timer.wait(anext(parts), until)
         except StopAsyncIteration:
             return None
-        except TimedOut as exc:
+        except DeadlineExceeded as exc:
             detail = f"The model gave no whole answer within {self._persistence.deadline:g} s"
             raise too_slow(detail) from exc
 
@@ -163,4 +186,5 @@ def _broken_off(failure: ModelError) -> ModelError:
         failure.status,
         failure.retry_after,
         partial=True,
+        report=failure.report,
     )

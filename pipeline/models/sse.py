@@ -1,8 +1,12 @@
 """Server-sent events: bytes in, events out, no I/O.
 
 The format is that of the HTML standard (lines end with CRLF, LF or CR; several `data` lines are one text; a
-line that starts with a colon is a comment), except that an event without the blank line after it counts too:
-servers forget that line at the end of a stream.
+line that starts with a colon is a comment), with three additions for what model servers send:
+
+- an event without the blank line after it counts at the end of a stream;
+- a field `error` is an event of that name (llama.cpp);
+- a line that begins with `{` is an event of its own: an error that a server, or a proxy before it, put into
+  the stream without the format's dress.
 """
 
 from __future__ import annotations
@@ -11,6 +15,10 @@ from typing import NamedTuple
 
 from pipeline.models.failures import MAX_RESPONSE_BYTES, endless
 
+# Fields, and comments, that need not be read.
+_OTHER_FIELDS = (b"", b"id", b"retry")
+_MAX_IGNORED = 200
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -18,8 +26,8 @@ class Event(NamedTuple):
     """One event.
 
     Attributes:
-        name: what `event` said, `message` if nothing.
-        data: the `data` lines, joined by line feeds; never empty.
+        name: the value of the field `event`, `message` if there was none, `error` for a field `error`.
+        data: the `data` lines, joined by line feeds; empty when their values are.
     """
 
     name: str
@@ -38,9 +46,12 @@ class EventParser:
         self._line = bytearray()
         self._name = ""
         self._data: list[bytes] = []
+        self._bare = False
         self._size = 0
         self._after_cr = False
         self._at_start = True
+        #: The beginning of lines that belong to no event, such as a proxy's page in the stream.
+        self.ignored = b""
 
     def feed(self, piece: bytes) -> list[Event]:
         """Return the events that `piece` completes.
@@ -71,33 +82,54 @@ class EventParser:
         self._line += rest
         return self._read(lines)
 
-    def end(self) -> Event | None:
-        """Return the event that the stream's end left without its blank line; it may be cut short."""
+    def end(self) -> list[Event]:
+        """Return the events left without their blank line at the end; the last may be cut short."""
         events = self._read([bytes(self._line), b""])
         self._line.clear()
-        return events[0] if events else None
+        return events
 
     def _read(self, lines: list[bytes]) -> list[Event]:
-        events = []
+        events: list[Event] = []
         for line in lines:
             if self._at_start:
                 self._at_start = False
                 line = line.removeprefix(_BOM)
-            if line:
-                self._field(line)
-            else:
+            if not line:
                 if self._data:
-                    events.append(Event(self._name or "message", b"\n".join(self._data)))
-                self._name, self._data, self._size = "", [], 0
+                    events.append(self._event())
+                self._name, self._data, self._size, self._bare = "", [], 0, False
+            elif self._bare or line[:1] == b"{":
+                if self._data and not self._bare:
+                    events.append(self._event())
+                    self._data, self._size = [], 0
+                self._bare = True
+                self._add(line)
+                # A document of one line is complete; one that is laid out ends with its outermost brace.
+                if line[-1:] == b"}" and (len(self._data) == 1 or line == b"}"):
+                    events.append(self._event())
+                    self._data, self._size, self._bare = [], 0, False
+            else:
+                self._field(line)
         return events
+
+    def _event(self) -> Event:
+        return Event(self._name or "message", b"\n".join(self._data))
 
     def _field(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
-            self._size += len(value) + 1
-            if self._size > self._max_bytes:
-                raise endless()
-            self._data.append(value)
+            self._add(value)
         elif field == b"event":
             self._name = value.decode("utf-8", "replace")
+        elif field == b"error":
+            self._name = "error"
+            self._add(value)
+        elif field not in _OTHER_FIELDS and len(self.ignored) < _MAX_IGNORED:
+            self.ignored += line[:_MAX_IGNORED] + b" "
+
+    def _add(self, value: bytes) -> None:
+        self._size += len(value) + 1
+        if self._size > self._max_bytes:
+            raise endless()
+        self._data.append(value)

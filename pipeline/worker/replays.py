@@ -11,7 +11,7 @@ import logging
 import time
 import uuid
 
-from pipeline.chat.records import Inbound, Outcome, Prompt, Turn
+from pipeline.chat.records import Inbound, Prompt, Turn, TurnOutcome
 from pipeline.chat.sessions import Revival, Sessions
 from pipeline.worker.topics import Sender, message_id, send
 
@@ -21,7 +21,7 @@ REPLAYED_HEADER = "replayed"
 """Header of a message that was a dead letter; the transport sets it."""
 
 
-async def revive(sessions: Sessions, ingest: Sender, message: Inbound | Turn | Prompt | Outcome) -> bool:
+async def revive(sessions: Sessions, ingest: Sender, message: Inbound | Turn | Prompt | TurnOutcome) -> bool:
     """Make way for a replayed message; return whether its stage should handle it as it is."""
     turn = message_id(message)
     match await sessions.revive(message.token, turn):

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 
 import faust
 
-from pipeline.chat.records import Inbound, Outcome, Prompt, Turn
+from pipeline.chat.records import Inbound, Prompt, Turn, TurnOutcome
 from pipeline.telemetry import tracing
 from pipeline.telemetry.metrics import SENT
 
-_TOPICS = {Inbound: "ingest", Turn: "enrich", Prompt: "infer", Outcome: "deliver"}
+_TOPICS = {Inbound: "ingest", Turn: "enrich", Prompt: "infer", TurnOutcome: "deliver"}
 
 
 class Sender(Protocol):
@@ -27,17 +27,17 @@ class Topics:
         ingest: `Inbound`, from the web nodes.
         enrich: `Turn`, from ingest and deliver.
         infer: `Prompt`, from enrich.
-        deliver: `Outcome`, from infer, and from any stage that gives a message up.
+        deliver: `TurnOutcome`, from infer, and from any stage that gives a message up.
     """
 
     def __init__(self, app: faust.App) -> None:
         self.ingest = app.topic("ingest", key_type=bytes, value_type=Inbound)
         self.enrich = app.topic("enrich", key_type=bytes, value_type=Turn)
         self.infer = app.topic("infer", key_type=bytes, value_type=Prompt)
-        self.deliver = app.topic("deliver", key_type=bytes, value_type=Outcome)
+        self.deliver = app.topic("deliver", key_type=bytes, value_type=TurnOutcome)
 
 
-async def send(topic: Sender, message: Inbound | Turn | Prompt | Outcome) -> Any:
+async def send(topic: Sender, message: Inbound | Turn | Prompt | TurnOutcome) -> Any:
     """Send a message with its session's token as key, so that one session stays on one partition.
 
     Returns:
@@ -51,6 +51,6 @@ async def send(topic: Sender, message: Inbound | Turn | Prompt | Outcome) -> Any
     return await topic.send(key=key, value=message)
 
 
-def message_id(message: Inbound | Turn | Prompt | Outcome) -> str:
+def message_id(message: Inbound | Turn | Prompt | TurnOutcome) -> str:
     """Return the id of the human message that a record is about."""
     return message.id if isinstance(message, Inbound) else message.turn

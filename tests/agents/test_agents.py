@@ -17,11 +17,11 @@ from faust_redis import REDELIVERY_HEADER, Options
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Runs
 from pipeline.chat.presence import node_stream
-from pipeline.chat.records import Inbound, Outcome, Prompt, Turn, answer_id
+from pipeline.chat.records import Inbound, Prompt, Turn, TurnOutcome, answer_id
 from pipeline.chat.results import Closed, Opened, Partial, Stopped
 from pipeline.chat.stop_signals import Stops, announce_stop
-from pipeline.errors import MessageRejected, ModelError, ModelErrorCode
-from pipeline.models import ModelRequest
+from pipeline.errors import MessageRefusal, MessageRejected, ModelError, ModelErrorCode
+from pipeline.models import AnswerPart, ModelRequest, Retraction, Shortened, Thought, Usage
 from pipeline.settings import Settings
 from pipeline.worker.stage import Stage, run_with_retries
 
@@ -58,7 +58,7 @@ class Parrot:
         self.asked = 0
         self.closed = 0
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
         self.asked += 1
         try:
             if self.pieces:
@@ -175,7 +175,7 @@ async def test_every_stage_that_meets_an_expired_session_tells_the_client(
     message = inbound(token)
     await ingest.handle(stage, message, "ingest:0:1")
     await enrich.handle(stage, Turn(token=token, turn=message.id), "enrich:0:1")
-    await deliver.handle(stage, Outcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
+    await deliver.handle(stage, TurnOutcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
     got = await frames(stage, node)
     assert [(frame["id"], frame["error"]) for frame in got] == [
         (answer_id(message.id), "session_expired")
@@ -193,7 +193,7 @@ async def test_enrich_asks_for_an_open_turn_and_drops_a_closed_one(
     assert sent.infer.values == [
         Prompt(token=token, turn=message.id, prompt="Human: hi Bot:", context=["Human: hi"])
     ]
-    await stage.sessions.close(Outcome(token=token, turn=message.id, answer="hello"))
+    await stage.sessions.close(TurnOutcome(token=token, turn=message.id, answer="hello"))
     await enrich.handle(stage, turn, "enrich:0:2")
     assert len(sent.infer.values) == 1
 
@@ -204,7 +204,7 @@ async def test_infer_sends_the_answer_and_its_pieces_on_the_way(
     prompt = await opened(stage, token)
     await run_infer(Parrot(pieces=3), prompt)
     text = "Human: hi Bot: / Human: hi 1 2"
-    assert sent.deliver.values == [Outcome(token=token, turn=prompt.turn, answer=text)]
+    assert sent.deliver.values == [TurnOutcome(token=token, turn=prompt.turn, answer=text)]
 
     async def pieces() -> list[Any]:
         return [frame for frame in await frames(stage, node) if frame["type"] == "token"]
@@ -227,7 +227,7 @@ async def test_infer_sends_the_error_of_a_model_that_fails(
     )
     await run_infer(Parrot(error, pieces=0), prompt)
     assert sent.deliver.values == [
-        Outcome(
+        TurnOutcome(
             token=token,
             turn=prompt.turn,
             error="model_loading",
@@ -278,7 +278,7 @@ async def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(
     await announce_stop(stage.redis, token, prompt.turn)
     await running
     assert sent.deliver.values == [
-        Outcome(token=token, turn=prompt.turn, answer="Human: hi Bot: / Human: hi", stopped=True)
+        TurnOutcome(token=token, turn=prompt.turn, answer="Human: hi Bot: / Human: hi", stopped=True)
     ]
     assert model.closed == 1
     # What a worker that died had told is kept as well, and the model not asked again.
@@ -297,7 +297,7 @@ async def test_a_turn_stopped_before_infer_is_not_asked_about(
     model = Parrot()
     await run_infer(model, prompt)
     await enrich.handle(stage, Turn(token=token, turn=prompt.turn), "enrich:0:1")
-    assert sent.deliver.values == [Outcome(token=token, turn=prompt.turn, answer="", stopped=True)] * 2
+    assert sent.deliver.values == [TurnOutcome(token=token, turn=prompt.turn, answer="", stopped=True)] * 2
     assert model.asked == 0
 
 
@@ -305,7 +305,7 @@ async def test_infer_drops_a_turn_that_is_over(
     stage: Stage, sent: SentTopics, token: str, run_infer: Infer
 ) -> None:
     prompt = await opened(stage, token)
-    await stage.sessions.close(Outcome(token=token, turn=prompt.turn, answer="1"))
+    await stage.sessions.close(TurnOutcome(token=token, turn=prompt.turn, answer="1"))
     model = Parrot()
     await run_infer(model, prompt)
     assert sent == SentTopics()
@@ -321,7 +321,7 @@ async def test_a_run_that_another_one_replaced_ends_without_an_outcome(
     gate = asyncio.Event()
 
     class Slow(Parrot):
-        async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+        async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
             yield "old "
             await gate.wait()
             yield "news"
@@ -354,7 +354,7 @@ async def test_deliver_publishes_the_answer_and_sends_the_next_turn_each_time_it
     first, second = inbound(token), inbound(token)
     await stage.sessions.accept(first)
     await stage.sessions.accept(second)
-    outcome = Outcome(token=token, turn=first.id, answer="hello")
+    outcome = TurnOutcome(token=token, turn=first.id, answer="hello")
     for _ in range(2):
         await deliver.handle(stage, outcome, "deliver:0:1")
     once, again = await frames(stage, node)
@@ -371,7 +371,9 @@ async def test_deliver_drops_a_second_outcome_of_a_turn(
     await stage.sessions.accept(first)
     await stage.sessions.accept(inbound(token))
     for number in range(2):
-        await deliver.handle(stage, Outcome(token=token, turn=first.id, answer="1"), f"deliver:0:{number}")
+        await deliver.handle(
+            stage, TurnOutcome(token=token, turn=first.id, answer="1"), f"deliver:0:{number}"
+        )
     assert len(await frames(stage, node)) == 1
     assert len(sent.enrich.values) == 1
 
@@ -386,7 +388,7 @@ async def test_a_stage_that_gives_up_has_deliver_end_the_turn(
         infer.give_up: Prompt(token="t", turn="1", prompt="", context=[]),
     }[give_up]
     await give_up(stage, message, "entry")
-    assert sent.deliver.values == [Outcome(token="t", turn="1", error="internal_error")]
+    assert sent.deliver.values == [TurnOutcome(token="t", turn="1", error="internal_error")]
 
 
 async def test_deliver_that_gives_up_ends_the_turn_with_an_error(
@@ -394,7 +396,7 @@ async def test_deliver_that_gives_up_ends_the_turn_with_an_error(
 ) -> None:
     message = inbound(token)
     assert await stage.sessions.accept(message) == Opened(message.id)
-    await deliver.give_up(stage, Outcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
+    await deliver.give_up(stage, TurnOutcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
     (frame,) = await frames(stage, node)
     assert frame["error"] == "internal_error"
     after = inbound(token)
@@ -405,7 +407,7 @@ async def test_deliver_tells_the_client_even_when_the_session_is_broken(
     stage: Stage, token: str, node: str
 ) -> None:
     await stage.redis.set(f"session:{{{token}}}", "not a document", ex=60)
-    await deliver.give_up(stage, Outcome(token=token, turn="1", answer="1"), "deliver:0:1")
+    await deliver.give_up(stage, TurnOutcome(token=token, turn="1", answer="1"), "deliver:0:1")
     (frame,) = await frames(stage, node)
     assert frame["error"] == "internal_error"
 
@@ -483,3 +485,104 @@ async def test_a_message_travels_through_all_stages(
         f"Bot: {answers[1]}",
     ]
     assert isinstance(await stage.sessions.close(sent.deliver.values[1], "deliver:0:1"), Closed)
+
+
+class Reasoner(Parrot):
+    """A model whose answer has parts of every kind; then it fails, if asked to."""
+
+    def __init__(self, *parts: AnswerPart, error: Exception | None = None) -> None:
+        super().__init__(error)
+        self.parts = parts
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
+        for part in self.parts:
+            yield part
+        if self.error is not None:
+            raise self.error
+
+
+async def streamed(stage: Stage, node: str, count: int) -> list[dict[str, Any]]:
+    """Return the frames of running answers, once there are so many."""
+
+    async def arrived() -> bool:
+        return len(await frames(stage, node)) >= count
+
+    await eventually(arrived, "the frames to be sent")
+    return [dict(frame) for frame in await frames(stage, node)]
+
+
+async def test_thoughts_are_sent_on_the_way_and_are_no_part_of_the_answer(
+    stage: Stage, sent: SentTopics, token: str, node: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    parts = (Shortened(2), Thought("Hm, "), Thought("so."), "Hel", "lo", Usage(30, 4))
+    await run_infer(Reasoner(*parts), prompt)
+    assert sent.deliver.values == [
+        TurnOutcome(
+            token=token,
+            turn=prompt.turn,
+            answer="Hello",
+            shortened=True,
+            usage={"input_tokens": 30, "output_tokens": 4},
+        )
+    ]
+    start, thought, end, answer = await streamed(stage, node, 4)
+    assert (thought["type"], thought["at"], thought["text"]) == ("thought", 0, "Hm, so.")
+    assert (end["type"], answer["type"], answer["text"]) == ("thought_end", "token", "Hello")
+    assert end["seconds"] >= 0
+    assert len({frame["run"] for frame in (start, thought, end, answer)}) == 1
+    view = await stage.sessions.snapshot(token)
+    assert view is not None
+    assert view.partial is not None
+    assert view.partial.text == "Hello"
+
+
+async def test_a_text_that_turns_out_to_be_a_thought_is_taken_back(
+    stage: Stage, sent: SentTopics, token: str, node: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    await run_infer(Reasoner("Hm, so.", Retraction("Hm, so."), "Hello"), prompt)
+    assert [outcome.answer for outcome in sent.deliver.values] == ["Hello"]
+    view = await stage.sessions.snapshot(token)
+    assert view is not None
+    assert view.partial is not None
+    assert view.partial.text in ("Hello", "")
+
+    async def told() -> bool:
+        return any(frame.get("text") == "Hello" for frame in await frames(stage, node))
+
+    await eventually(told, "the answer to be sent")
+    got: list[Any] = await frames(stage, node)
+    last_run = max(frame["run"] for frame in got)
+    assert [frame["type"] for frame in got if frame["run"] == last_run] == [
+        "start",
+        "thought",
+        "thought_end",
+        "token",
+    ]
+
+
+async def test_a_message_that_the_model_refuses_is_marked(
+    stage: Stage, sent: SentTopics, token: str, run_infer: Infer
+) -> None:
+    prompt = await opened(stage, token)
+    error = ModelError(
+        ModelErrorCode.REJECTED,
+        "The message is too long for this model",
+        retryable=False,
+        status=400,
+        report="the server's words: secret host",
+        refusal=MessageRefusal.TOO_LONG,
+    )
+    await run_infer(Reasoner(error=error), prompt)
+    (outcome,) = sent.deliver.values
+    assert (outcome.error, outcome.detail, outcome.refused) == ("model_rejected", error.detail, True)
+    assert b"secret" not in outcome.dumps()
+
+
+async def test_the_servers_words_are_in_the_log(
+    stage: Stage, token: str, run_infer: Infer, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = ModelError(ModelErrorCode.ERROR, "It failed", retryable=True, report="the server's words: CUDA")
+    await run_infer(Reasoner(error=error), await opened(stage, token))
+    assert "the server's words: CUDA" in caplog.text

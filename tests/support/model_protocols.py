@@ -105,7 +105,8 @@ class Completion:
     Args:
         body: the request's.
         model: the model's name, where the request has none.
-        thoughts: what a reasoning model says to itself, before the answer.
+        thoughts: a reasoning model's thoughts, before the answer.
+        thoughts_field: where they stand in a message; in `content` they stand between tags.
 
     Attributes:
         question: what was asked; None when the request is wrong.
@@ -113,14 +114,24 @@ class Completion:
 
     refusal = "`messages` must be a list of objects"
 
-    def __init__(self, body: Mapping[str, Any], *, model: str, thoughts: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        body: Mapping[str, Any],
+        *,
+        model: str,
+        thoughts: Iterable[str] = (),
+        thoughts_field: str = "reasoning_content",
+    ) -> None:
         self._head = {
             "id": "chatcmpl-1",
             "created": 0,
             "model": body.get("model") or model,
             "system_fingerprint": "fake",
         }
-        self._thoughts = thoughts
+        self._thoughts = list(thoughts)
+        self._thoughts_field = thoughts_field
+        if self._thoughts and thoughts_field == "content":
+            self._thoughts = ["<think>", *self._thoughts, "</think>"]
         self._usage = bool((body.get("stream_options") or {}).get("include_usage"))
         self.question: Question | None = None
         self._asked = 0
@@ -134,6 +145,10 @@ class Completion:
     def whole(self, tokens: list[str]) -> object:
         """Return the payload of an answer that is not streamed."""
         message = {"role": "assistant", "content": "".join(tokens)}
+        if self._thoughts:
+            thoughts = "".join(self._thoughts)
+            content = message["content"] if self._thoughts_field == "content" else ""
+            message[self._thoughts_field] = f"{thoughts}{content}"
         return {
             **self._head,
             "object": "chat.completion",
@@ -145,7 +160,7 @@ class Completion:
         """Yield the role, the thoughts, one event a token, the reason for the end, and the end."""
         yield self._chunk({"role": "assistant", "content": ""})
         for thought in self._thoughts:
-            yield self._chunk({"reasoning_content": thought})
+            yield self._chunk({self._thoughts_field: thought})
         number = 0
         for token in tokens:
             number += 1

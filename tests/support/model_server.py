@@ -33,6 +33,7 @@ from aiohttp import web
 
 from tests.support.model_failures import Failure, FailureKind, events_of, fail_stream, hang_up, refuse
 from tests.support.model_protocols import Completion, Generation, Question, Reply, last_human_text, split
+from tests.support.model_rules import Rule, no_system_role, roles_alternate
 
 __all__ = ["Failure", "FailureKind", "ModelServer", "Question", "echo", "last_human_text"]
 
@@ -64,6 +65,8 @@ class ModelServer:
         tokens: how many tokens an answer has at least; a shorter one is filled up with words.
         token_delay: seconds between two tokens of a stream; without one, the whole answer waits as long.
         thoughts: how many thoughts a chat's answer has before its first token.
+        thoughts_field: where they stand in a message: a field of its own, or `content`, between tags.
+        rules: what the server refuses; the first rule that refuses a chat request answers it.
         model: the model's name.
 
     Attributes:
@@ -80,6 +83,8 @@ class ModelServer:
         tokens: int = 0,
         token_delay: float = 0.0,
         thoughts: int = 0,
+        thoughts_field: str = "reasoning_content",
+        rules: Iterable[Rule] = (),
         model: str = "parley/fake",
         host: str = "127.0.0.1",
         port: int = 0,
@@ -89,6 +94,8 @@ class ModelServer:
         self.tokens = tokens
         self.token_delay = token_delay
         self.thoughts = thoughts
+        self.thoughts_field = thoughts_field
+        self.rules = list(rules)
         self.model = model
         self.requests: deque[Seen] = deque(maxlen=MAX_REQUESTS)
         self.in_flight = 0
@@ -187,11 +194,17 @@ class ModelServer:
             await asyncio.sleep(self.latency)
             reply: Reply
             if request.path.endswith("/chat/completions"):
-                reply = Completion(body, model=self.model, thoughts=["Hm."] * self.thoughts)
+                thoughts = ["Hm."] * self.thoughts
+                reply = Completion(
+                    body, model=self.model, thoughts=thoughts, thoughts_field=self.thoughts_field
+                )
             else:
                 reply = Generation(body, as_object=request.path.endswith("/generate"))
             if reply.question is None:
                 return _invalid(reply.refusal)
+            if isinstance(reply, Completion):
+                for status, refusal in filter(None, (rule(body) for rule in self.rules)):
+                    return web.json_response(refusal, status=status)
             tokens = split(self.answer(reply.question), self.tokens)
             streamed = body.get("stream") or request.path.endswith("/generate_stream")
             if streamed and not (failure is not None and failure.kind == "plain"):
@@ -261,7 +274,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with ModelServer(**vars(arguments)) as server:
+    options = vars(arguments)
+    rules = (roles_alternate, no_system_role) if options.pop("strict") else ()
+    async with ModelServer(**options, rules=rules) as server:
         print(server.url, flush=True)
         await stop.wait()
 
@@ -275,6 +290,12 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=0, help="tokens of an answer, at least")
     parser.add_argument("--token-delay", type=float, default=0.0, help="seconds between two tokens")
     parser.add_argument("--thoughts", type=int, default=0, help="thoughts before the answer of a chat")
+    parser.add_argument(
+        "--thoughts-field", default="reasoning_content", help="where they stand; content puts them in tags"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="roles must alternate, and there is none for the system"
+    )
     parser.add_argument("--model", default="parley/fake", help="the model's name")
     asyncio.run(_serve(parser.parse_args()))
 

@@ -10,7 +10,7 @@ import pytest
 from pipeline.chat.records import Frame, error_frame, refusal_frame
 from pipeline.chat.results import Partial
 from web.chat.parley_v1 import ParleyV1, StreamView
-from web.chat.protocol import ClientMessage, Out, Refusal, Stop
+from web.chat.protocol import ClientMessage, Out, Refusal, RunningAnswer, Stop, ThoughtToken, Token
 
 PROTOCOL = ParleyV1()
 
@@ -237,3 +237,70 @@ def test_a_finished_answer_shows_what_is_special_about_it_and_nothing_internal()
         "stopped": True,
         "replaces": "old",
     }
+
+
+def thought(at: int, text: str, turn: str = "t", run: int = 1) -> Frame:
+    return {"type": "thought", "turn": turn, "run": run, "at": at, "text": text}
+
+
+def thought_end(turn: str = "t", run: int = 1) -> Frame:
+    return {"type": "thought_end", "turn": turn, "run": run, "seconds": 3.2}
+
+
+def test_a_client_that_asks_gets_thoughts_with_an_index_of_their_own() -> None:
+    view = StreamView(thoughts=True)
+    frames = show(view, start(), thought(0, "Hm, "), thought(4, "so."), thought_end(), token(0, "Hi"))
+    assert frames[1:] == [
+        {"type": "thought", "turn": "t", "index": 0, "text": "Hm, "},
+        {"type": "thought", "turn": "t", "index": 1, "text": "so."},
+        {"type": "thought_end", "turn": "t", "seconds": 3.2},
+        {"type": "token", "turn": "t", "index": 0, "text": "Hi"},
+    ]
+
+
+def test_a_client_that_does_not_ask_sees_no_thoughts() -> None:
+    frames = [start(), thought(0, "Hm, "), thought_end(), token(0, "Hi"), message("Hi")]
+    without = [frame for frame in frames if not frame["type"].startswith("thought")]
+    assert show(StreamView(), *frames) == show(StreamView(), *without)
+
+
+def test_a_thought_comes_once_and_a_gap_before_it_stays() -> None:
+    view = StreamView(thoughts=True)
+    frames = show(view, start(), thought(0, "Hm, "), thought(0, "Hm, so"), thought(20, "then"))
+    assert [frame["text"] for frame in frames[1:]] == ["Hm, ", "so", "then"]
+
+
+def test_a_new_run_begins_its_thoughts_again() -> None:
+    view = StreamView(thoughts=True)
+    show(view, start(), thought(0, "old"), token(0, "x"))
+    frames = show(view, start(run=2), thought(3, "late"), thought(0, "new", run=2), thought_end(run=2))
+    assert [(frame["type"], frame.get("index"), frame.get("text")) for frame in frames] == [
+        ("start", None, None),
+        ("thought", 0, "new"),
+        ("thought_end", None, None),
+    ]
+
+
+def test_thoughts_after_the_end_of_a_turn_are_dropped() -> None:
+    view = StreamView(thoughts=True)
+    show(view, start(), message("Hi"))
+    assert show(view, thought(0, "late"), thought_end()) == []
+
+
+def test_a_thought_whose_start_was_lost_asks_for_a_look() -> None:
+    view = StreamView(thoughts=True)
+    assert show(view, thought(0, "Hm")) == []
+    assert is_lost(view)
+
+
+def test_thoughts_and_tokens_on_their_way_do_not_join_each_other() -> None:
+    answer = RunningAnswer("t", 1)
+    assert ThoughtToken(answer, "a").join(ThoughtToken(answer, "b"))
+    assert not ThoughtToken(answer, "a").join(Token(answer, "b"))
+    assert not Token(answer, "a").join(ThoughtToken(answer, "b"))
+
+
+def test_the_facts_about_an_answer_are_told() -> None:
+    facts: dict[str, Any] = {"shortened": True, "usage": {"input_tokens": 1, "output_tokens": 2}}
+    (frame,) = show(StreamView(), message("Hi", **facts))
+    assert {name: frame[name] for name in facts} == facts

@@ -10,9 +10,10 @@ import pytest
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Run, Runs
 from pipeline.chat.presence import Presence
-from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Outcome, error_frame
+from pipeline.chat.records import ANY_LAST, SESSION_EXPIRED, Frame, Inbound, TurnOutcome, error_frame
 from pipeline.chat.results import Closed
 from tests.web.conftest import Node, ServeNode
+from web import keys, limits
 from web.chat.protocol import ClientMessage
 
 
@@ -27,7 +28,7 @@ async def begin(node: Node, token: str, turn: str) -> tuple[Run, Runs]:
 
 async def finish(node: Node, run: Run, answer: str, **more: Any) -> Frame:
     """Close the turn and publish its frame, as deliver does."""
-    outcome = Outcome(token=run.token, turn=run.turn, answer=answer, **more)
+    outcome = TurnOutcome(token=run.token, turn=run.turn, answer=answer, **more)
     closed = await node.sessions.close(outcome)
     assert isinstance(closed, Closed)
     await node.publish(run.token, closed.frame)
@@ -272,4 +273,81 @@ async def test_tokens_for_a_reader_that_pauses_come_together_and_none_is_missing
     transport.resume_reading()
     message = await socket.until("message", 30)
     assert message["msg"] == text
+    await runs.stop()
+
+
+async def test_a_ping_is_answered_at_once_and_changes_nothing(node: Node) -> None:
+    socket = await node.client.stream(await node.client.token())
+    await socket.put(type="ping")
+    assert await socket.answer() == {"type": "pong"}
+    assert await socket.silent()
+    assert node.intake.messages == []
+
+
+async def test_a_plain_client_is_never_asked_nor_answered_about_pings(node: Node) -> None:
+    socket = await node.client.open(await node.client.token())
+    await socket.send('{"type":"ping"}')
+    await eventually(lambda: node.intake.texts == ['{"type":"ping"}'], "it is a message as any other")
+    assert await socket.silent()
+
+
+async def test_a_client_that_is_silent_is_dropped(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HEARTBEAT_SECONDS", 0.2)
+    deaf = await node.client.open(await node.client.token(), autoping=False)
+    assert len(node.app[keys.OPEN]) == 1
+    await eventually(lambda: not node.app[keys.OPEN], "the server drops a socket that answers no ping")
+    await deaf.close()
+
+
+async def test_edits_become_messages_that_name_what_they_replace(node: Node) -> None:
+    socket = await node.client.stream(await node.client.token())
+    await socket.put(type="edit", id="e1", text="better")
+    await socket.put(type="edit", id="e2", text="best", replaces="e1")
+    await eventually(lambda: len(node.intake.messages) == 2, "both to be sent on")
+    assert [message for _, message in node.intake.messages] == [
+        ClientMessage("e1", "better", edits=ANY_LAST),
+        ClientMessage("e2", "best", edits="e1"),
+    ]
+    for bad in ({"replaces": '"'}, {"replaces": 1}, {"text": " "}, {"id": None}):
+        await socket.put(**{"type": "edit", "id": "e3", "text": "worse", **bad})
+        error = await socket.frame()
+        assert (error["type"], error["code"]) == ("error", "bad_message")
+
+
+async def test_thoughts_go_to_the_sockets_that_ask_for_them(node: Node) -> None:
+    token = await node.client.token()
+    asking = await node.client.stream(token, include="other,thoughts")
+    silent = await node.client.stream(token)
+    await node.joined(token, 2)
+    run, runs = await begin(node, token, "m1")
+    run.think("Hm, ")
+    run.think("so.")
+    run.end_thoughts(3.21)
+    run.say("Hello")
+    for socket in (asking, silent):
+        await socket.until("start")
+    thoughts = [await asking.frame(), await asking.frame()]
+    assert thoughts == [
+        {"type": "thought", "turn": "m1", "index": 0, "text": "Hm, so."},
+        {"type": "thought_end", "turn": "m1", "seconds": 3.2},
+    ]
+    for socket in (asking, silent):
+        assert (await socket.frame())["text"] == "Hello"
+    usage = {"input_tokens": 3, "output_tokens": 4}
+    await finish(node, run, "Hello", usage=usage, shortened=True)
+    for socket in (asking, silent):
+        answer = await socket.frame()
+        assert (answer["msg"], answer["usage"], answer["shortened"]) == ("Hello", usage, True)
+    await runs.stop()
+
+
+async def test_a_plain_socket_sees_neither_thoughts_nor_what_the_model_reports(node: Node) -> None:
+    token = await node.client.token()
+    socket = await node.client.open(token)
+    await node.joined(token)
+    run, runs = await begin(node, token, "m1")
+    run.think("Hm.")
+    run.say("Hello")
+    await finish(node, run, "Hello", usage={"input_tokens": 3, "output_tokens": 4}, shortened=True)
+    assert sorted(await socket.answer()) == ["id", "msg", "timestamp"]
     await runs.stop()

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from pipeline.chat.compact_json import compact_json
-from pipeline.chat.records import BAD_MESSAGE, Frame
+from pipeline.chat.records import ANY_LAST, BAD_MESSAGE, Frame
 from pipeline.chat.results import Partial
 from pipeline.chat.sessions import is_message_id
 from web import limits
@@ -18,23 +18,43 @@ from web.chat.protocol import (
     ChatProtocol,
     ClientMessage,
     Out,
+    Ping,
     Refusal,
     RunningAnswer,
     SocketView,
     Stop,
+    ThoughtToken,
     Token,
     unfit,
 )
 
-_FIELDS_OF_MESSAGE = ("type", "turn", "id", "msg", "timestamp", "stopped", "incomplete", "replaces")
+_FIELDS_OF_MESSAGE = (
+    "type",
+    "turn",
+    "id",
+    "msg",
+    "timestamp",
+    "stopped",
+    "incomplete",
+    "shortened",
+    "usage",
+    "replaces",
+)
 
 
 class ParleyV1:
-    """JSON both ways: messages, stop and regenerate in; accepted, start, token, message and error out."""
+    """JSON both ways: messages, edits, stops, regenerations and pings in; what the sessions tell out.
+
+    Args:
+        thoughts: whether the client has asked for the model's thoughts.
+    """
 
     streaming = True
 
-    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Refusal:
+    def __init__(self, *, thoughts: bool = False) -> None:
+        self._thoughts = thoughts
+
+    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Ping | Refusal:
         """Read a text frame: a JSON object with a `type`."""
         try:
             frame = orjson.loads(text.encode(errors="surrogatepass"))
@@ -45,6 +65,13 @@ class ParleyV1:
         match frame.get("type"):
             case "message":
                 return _message(frame, max_bytes)
+            case "edit":
+                edits = frame.get("replaces", ANY_LAST)
+                if edits == ANY_LAST or _is_id(edits):
+                    return _message(frame, max_bytes, edits)
+                return Refusal(BAD_MESSAGE, "`replaces` of an edit must be the id of a message.")
+            case "ping":
+                return Ping()
             case "stop":
                 turn = frame.get("turn")
                 if turn is None or _is_id(turn):
@@ -56,7 +83,9 @@ class ParleyV1:
                     return ClientMessage(wanted, "", regenerate=True)
                 return Refusal(BAD_MESSAGE, _ID_RULE)
             case _:
-                return Refusal(BAD_MESSAGE, "`type` of a frame must be message, stop or regenerate.")
+                return Refusal(
+                    BAD_MESSAGE, "`type` of a frame must be message, edit, stop, regenerate or ping."
+                )
 
     def read_binary(self) -> ClientMessage | Stop | Refusal:
         """Refuse: a frame is text."""
@@ -64,19 +93,19 @@ class ParleyV1:
 
     def view(self) -> SocketView:
         """Return the view of a new socket."""
-        return StreamView()
+        return StreamView(thoughts=self._thoughts)
 
 
 _ID_RULE = "`id` must be a text of 1 to 128 letters, digits, `_`, `.`, `:` and `-`; a UUID is best."
 
 
-def _message(frame: Mapping[str, Any], max_bytes: int) -> ClientMessage | Refusal:
+def _message(frame: Mapping[str, Any], max_bytes: int, edits: str | None = None) -> ClientMessage | Refusal:
     message_id, text = frame.get("id"), frame.get("text")
     if not _is_id(message_id):
         return Refusal(BAD_MESSAGE, _ID_RULE)
     if not isinstance(text, str):
         return Refusal(BAD_MESSAGE, "`text` of a message must be a text.", message_id)
-    return unfit(text, max_bytes, message_id) or ClientMessage(str(message_id), text)
+    return unfit(text, max_bytes, message_id) or ClientMessage(str(message_id), text, edits=edits)
 
 
 def _is_id(value: object) -> bool:
@@ -90,9 +119,10 @@ class StreamView:
     tokens without a gap after each `start`, and an answer to which they add up.
     """
 
-    __slots__ = ("_accepted", "_asked", "_awaited", "_ended", "_lost", "_missing", "_running")
+    __slots__ = ("_accepted", "_asked", "_awaited", "_ended", "_lost", "_missing", "_running", "_thoughts")
 
-    def __init__(self) -> None:
+    def __init__(self, *, thoughts: bool = False) -> None:
+        self._thoughts = thoughts
         self._asked: dict[str, int] = {}  # id → how often it was sent and not accepted yet
         self._awaited: dict[str, None] = {}  # asked for or begun here, and not ended
         self._accepted: dict[str, None] = {}
@@ -125,6 +155,10 @@ class StreamView:
         match frame["type"]:
             case "token":
                 return self._token(frame)
+            case "thought":
+                return self._thought(frame)
+            case "thought_end":
+                return self._thought_end(frame)
             case "start":
                 regenerates = frame.get("regenerates")
                 return self._start(frame["turn"], frame["run"], regenerates)
@@ -134,6 +168,8 @@ class StreamView:
                 return self._message(frame)
             case "error":
                 return self._error(frame)
+            case "ended":  # the hub closes the socket
+                return []
 
     def show_partial(self, partial: Partial) -> list[Out]:
         """Return what brings the client up to date with the running answer."""
@@ -166,6 +202,28 @@ class StreamView:
         if begin < 0:
             return self._miss(turn, run)
         return self._text(frame["text"][begin:])
+
+    def _thought(self, frame: Frame) -> list[Out]:
+        """Return a thought of the running answer; a gap before it stays, as no session keeps thoughts."""
+        turn, run, running = frame["turn"], frame["run"], self._running
+        if not self._thoughts or self._missing == (turn, run) or turn in self._ended:
+            return []
+        if running is None or running.turn != turn or running.run < run:
+            return self._miss(turn, run)
+        text = frame["text"][max(0, running.thought_length - frame["at"]) :]
+        if running.run > run or not text:
+            return []
+        running.thought_length = frame["at"] + len(frame["text"])
+        return [ThoughtToken(running, text)]
+
+    def _thought_end(self, frame: Frame) -> list[Out]:
+        running = self._running
+        if not self._thoughts or running is None:
+            return []
+        if (running.turn, running.run) != (frame["turn"], frame["run"]) or not running.thought_length:
+            return []
+        end = {"type": "thought_end", "turn": frame["turn"], "seconds": frame["seconds"]}
+        return [compact_json(end)]
 
     def _miss(self, turn: str, run: int) -> list[Out]:
         self._missing, self._lost = (turn, run), True
@@ -267,7 +325,15 @@ def _remember(known: dict[str, Any], key: str, value: Any) -> None:
 PROTOCOLS: Mapping[str, ChatProtocol] = {"parley.v1": ParleyV1()}
 """The protocols that a client can ask for by name."""
 
+_WITH_THOUGHTS: Mapping[str, ChatProtocol] = {"parley.v1": ParleyV1(thoughts=True)}
 
-def negotiated(name: str | None) -> ChatProtocol:
-    """Return the protocol agreed on with a client; None is the plain one."""
-    return PLAIN if name is None else PROTOCOLS[name]
+
+def negotiated(name: str | None, *, thoughts: bool = False) -> ChatProtocol:
+    """Return the protocol agreed on with a client; None is the plain one.
+
+    Args:
+        thoughts: whether the client has asked for the model's thoughts.
+    """
+    if name is None:
+        return PLAIN
+    return (_WITH_THOUGHTS if thoughts else PROTOCOLS)[name]

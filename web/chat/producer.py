@@ -10,7 +10,7 @@ import structlog
 
 from faust_redis import prepare
 from faust_redis.redis import cancel_and_wait
-from pipeline.chat.records import Inbound, Outcome
+from pipeline.chat.records import Inbound, TurnOutcome
 from pipeline.settings import Settings
 from pipeline.worker.stage import create_producer
 from pipeline.worker.topics import Topics, send
@@ -44,6 +44,7 @@ class StageProducer:
             text=message.text,
             sent_at=time.time(),
             regenerate=message.regenerate,
+            edits=message.edits,
         )
         confirmed: asyncio.Future[Any] = await send(self._topics.ingest, inbound)
         return confirmed
@@ -51,7 +52,7 @@ class StageProducer:
     async def end_stopped(self, token: str, turn: str) -> asyncio.Future[Any]:
         """Have a turn ended that was stopped before a worker began to answer it."""
         await self._started.wait()
-        outcome = Outcome(token=token, turn=turn, answer="", stopped=True)
+        outcome = TurnOutcome(token=token, turn=turn, answer="", stopped=True)
         confirmed: asyncio.Future[Any] = await send(self._topics.deliver, outcome)
         return confirmed
 

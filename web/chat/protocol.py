@@ -17,15 +17,29 @@ from pipeline.chat.compact_json import compact_json
 from pipeline.chat.records import BAD_MESSAGE, MESSAGE_TOO_LARGE, Frame, is_retryable, timestamp
 from pipeline.chat.results import Partial
 from pipeline.chat.sessions import is_message_id
+from pipeline.masking import is_invisible
+
+# Characters of a text that is looked at closely: whoever sends more of what shows nothing may have it.
+_SHORT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ClientMessage:
-    """A message to be answered; or with `regenerate` the wish for another answer to the last one."""
+    """A message to be answered; or with `regenerate` the wish for another answer to the last one.
+
+    Attributes:
+        edits: the id of the message that this one replaces, see `pipeline.chat.records.Inbound`.
+    """
 
     id: str
     text: str
     regenerate: bool = False
+    edits: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The question whether we are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +72,10 @@ class RunningAnswer:
     Attributes:
         parts: the text that it was told so far, or will be; `length` characters of it.
         index: of the next token to be written.
+        thought_length: characters of its thoughts so far; `thought_index` is that of the next to be written.
     """
 
-    __slots__ = ("index", "length", "parts", "run", "turn")
+    __slots__ = ("index", "length", "parts", "run", "thought_index", "thought_length", "turn")
 
     def __init__(self, turn: str, run: int) -> None:
         self.turn = turn
@@ -68,6 +83,8 @@ class RunningAnswer:
         self.parts: list[str] = []
         self.length = 0
         self.index = 0
+        self.thought_length = 0
+        self.thought_index = 0
 
 
 class Token:
@@ -80,8 +97,8 @@ class Token:
         self.parts = [text]
 
     def join(self, following: Token) -> bool:
-        """Take over what follows; return whether it belongs to the same answer."""
-        if following.answer is not self.answer:
+        """Take over what follows; return whether it is of the same kind and answer."""
+        if following.answer is not self.answer or type(following) is not type(self):
             return False
         self.parts += following.parts
         return True
@@ -92,6 +109,19 @@ class Token:
         index, answer.index = answer.index, answer.index + 1
         told = {"type": "token", "turn": answer.turn, "index": index, "text": "".join(self.parts)}
         return orjson.dumps(told)
+
+
+class ThoughtToken(Token):
+    """A piece of the thoughts before a running answer, likewise."""
+
+    __slots__ = ()
+
+    def encode(self) -> bytes:
+        """Return the text that goes out, with the next index of the thoughts; to be called once."""
+        answer = self.answer
+        index, answer.thought_index = answer.thought_index, answer.thought_index + 1
+        frame = {"type": "thought", "turn": answer.turn, "index": index, "text": "".join(self.parts)}
+        return orjson.dumps(frame)
 
 
 Out = bytes | Token
@@ -135,7 +165,7 @@ class ChatProtocol(Protocol):
         """Whether it tells more than finished answers."""
         ...
 
-    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Refusal:
+    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Ping | Refusal:
         """Read a text frame; `max_bytes` is what a message may have in UTF-8."""
         ...
 
@@ -207,7 +237,7 @@ def unfit(text: str, max_bytes: int, message_id: str | None = None) -> Refusal |
     # A character has at least one byte, so a huge text need not be encoded to be refused.
     if len(text) > max_bytes or len(text.encode(errors="surrogatepass")) > max_bytes:
         return Refusal(MESSAGE_TOO_LARGE, f"A message may have {max_bytes} bytes at most.", message_id)
-    if not text.strip():
+    if not text.strip() or (len(text) <= _SHORT and is_invisible(text)):
         return Refusal(BAD_MESSAGE, "The message is blank.", message_id)
     return None
 
@@ -243,12 +273,16 @@ def decode_frames(raw: bytes) -> list[tuple[str, Frame]]:
 
 def _is_addressed_frame(pair: object) -> bool:
     match pair:
-        case [str(), {"type": "token", "turn": str(), "run": int(), "at": int(), "text": str()}]:
+        case [str(), {"type": "token" | "thought", "turn": str(), "run": int(), "at": int(), "text": str()}]:
+            return True
+        case [str(), {"type": "thought_end", "turn": str(), "run": int(), "seconds": int() | float()}]:
             return True
         case [str(), {"type": "message" | "error", "id": str(frame_id), "msg": str(), "timestamp": str()}]:
             return is_message_id(frame_id)
         case [str(), {"type": "start", "turn": str(), "run": int()}]:
             return True
         case [str(), {"type": "accepted", "id": str(), "position": int()}]:
+            return True
+        case [str(), {"type": "ended"}]:
             return True
     return False

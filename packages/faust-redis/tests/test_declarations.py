@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
 
 import faust
 import pytest
@@ -79,7 +81,7 @@ async def test_a_change_is_named_in_the_log(
 
 
 async def test_a_program_that_only_sends_does_not_void_a_readers_retention(
-    streams: Redis, redis_url: str
+    streams: Redis, redis_url: str, tmp_path: Path
 ) -> None:
     sender = faust.App("sender", broker=redis_url, topic_partitions=1)
     await sender.maybe_start_producer()
@@ -88,10 +90,15 @@ async def test_a_program_that_only_sends_does_not_void_a_readers_retention(
 
     for reader in "first", "second":
         app = faust.App(
-            reader, broker=redis_url, topic_partitions=1, broker_session_timeout=3.0, web_enabled=False
+            reader,
+            broker=redis_url,
+            topic_partitions=1,
+            broker_session_timeout=3.0,
+            web_enabled=False,
+            datadir=tmp_path,
         )
         got: list[int] = []
-        prices = app.topic("prices", value_type=int, retention=3600.0)
+        prices = app.topic("prices", value_type=cast(Any, int), retention=3600.0)
 
         @app.agent(prices)
         async def see(stream: StreamT[int], got: list[int] = got) -> None:
@@ -99,7 +106,7 @@ async def test_a_program_that_only_sends_does_not_void_a_readers_retention(
                 got.append(price)
 
         async with running(app):
-            await eventually(lambda got=got: got == [1, 2, 3], f"all prices in {reader}")
+            await eventually(partial(list.__eq__, got, [1, 2, 3]), f"all prices in {reader}")
     assert await streams.xlen("{prices:0}") == 3
 
 

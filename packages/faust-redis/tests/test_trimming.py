@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from faust_redis.log.keys import Keys
-from faust_redis.redis.scripts import _SOURCES
+from faust_redis.redis.scripts import Scripts
 from faust_redis.testing import RedisServer
 
 KEYS = Keys()
@@ -47,7 +47,7 @@ class Groups(RuleBasedStateMachine):
             keys.append(KEYS.dead((TOPIC, PARTITION)))
         if name in ("fail", "take_over"):
             keys.append(KEYS.suspects((TOPIC, PARTITION), group))
-        return self.client.eval(_SOURCES[name], len(keys), *keys, group, *args)
+        return self.client.eval(Scripts.text(name), len(keys), *keys, group, *args)
 
     @rule(count=st.integers(1, 5))
     def send(self, count: int) -> None:

@@ -6,13 +6,14 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import redis
 
 from faust_redis import DeadLetters
 from faust_redis.redis.probe import probe, uses
-from faust_redis.redis.scripts import _SOURCES
+from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import server_at
 from faust_redis.testing import HOST, RedisServer, cluster, eventually, sentinel, wait_until
 from tests.conftest import StartWorker
@@ -47,7 +48,7 @@ async def test_the_probe_finds_out_what_a_version_can_do(server: RedisServer, ur
     found = await probe(link, "faust:{app}:state")
     await link.aclose()
 
-    used = "offsets by XADD 0-*, takeovers by XAUTOCLAIM, acks and trimming by EVALSHA"
+    used = "offsets by XADD 0-*, takeovers by XCLAIM, acks and trimming by EVALSHA"
     newer = found.release >= (8, 2)
     assert uses(found) == used + ("; has XACKDEL too, not used" if newer else "")
     assert server.call("KEYS", "*") == [], "trying has left something behind"
@@ -126,9 +127,10 @@ def test_entries_older_than_a_retention_go(server: RedisServer, url: str) -> Non
     log = Log(url)
     old = log.write("old", "1")
     log.write("new", "1", at=int(time.time() * 1000))
-    timestamp = dict(log.client.xrange(STREAM, old, old)[0][1])["t"]
+    ((_, fields),) = cast(Any, log.client.xrange(STREAM, old, old))
+    timestamp = fields["t"]
 
-    assert log.client.eval(_SOURCES["expire_entries"], 2, STREAM, INDEX, old, timestamp, "old", old) == 1
+    assert log.client.eval(Scripts.text("expire_entries"), 2, STREAM, INDEX, old, timestamp, "old", old) == 1
     assert log.keys() == ["new"]
     assert log.client.hkeys(INDEX) == ["new"]
 

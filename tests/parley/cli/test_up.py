@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from parley.cli.up import describe_model
 from parley.local.embedded import folder_of, running
+from pipeline.settings import Settings
 from tests.support.service import started
 
 # What `up` promises.
@@ -51,6 +53,12 @@ def test_it_starts_everything_says_where_and_stops_without_a_trace(folder: Path,
         assert running(folder_of(up.data_dir, up.port)) is None
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def test_the_model_is_described_without_the_secrets_of_its_address() -> None:
+    url = "http://me:secret@127.0.0.1:8080/v1?api-key=secret"
+    settings = Settings(model_url=url, model="m", model_kind="chat-completions")
+    assert describe_model(settings) == "m at http://me:…@127.0.0.1:8080/v1?api-key=… (chat-completions)"
 
 
 def test_a_part_that_is_killed_comes_back(folder: Path) -> None:
@@ -94,3 +102,10 @@ def test_several_web_processes_share_the_port(folder: Path) -> None:
         up.wait_for("killed by SIGKILL; starting again")
         with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/test", timeout=10) as response:
             assert response.status == 200
+
+
+def test_what_is_printed_of_a_model_shows_no_key() -> None:
+    settings = Settings(model_url="https://ada:opensesame@model.example/v1?api_key=sesame2&page=1", model="m")
+    assert (
+        describe_model(settings) == "m at https://ada:…@model.example/v1?api_key=…&page=1 (chat-completions)"
+    )

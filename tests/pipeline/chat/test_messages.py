@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import faust
 import pytest
 
 from pipeline.chat.prompts import build_prompt
 from pipeline.chat.records import (
     SESSION_EXPIRED,
     Inbound,
-    Outcome,
     Prompt,
     Turn,
+    TurnOutcome,
     answer_id,
     clean_text,
     error_frame,
@@ -27,11 +28,11 @@ from pipeline.chat.records import (
         Inbound(token="t", id="i", text='Grüße "🎈"\n\u0000', sent_at=1.5),
         Turn(token="t", turn="i"),
         Prompt(token="t", turn="i", prompt="Human: a Bot:", context=["Human: a"]),
-        Outcome(token="t", turn="i", answer="b"),
-        Outcome(token="t", turn="i", error="model_timeout", detail="too slow"),
+        TurnOutcome(token="t", turn="i", answer="b"),
+        TurnOutcome(token="t", turn="i", error="model_timeout", detail="too slow"),
     ],
 )
-def test_a_message_survives_the_wire(message: Inbound | Turn | Prompt | Outcome) -> None:
+def test_a_message_survives_the_wire(message: Inbound | Turn | Prompt | TurnOutcome) -> None:
     wire = message.dumps()
     assert b"__faust" not in wire
     assert type(message).loads(wire, serializer="json") == message
@@ -61,3 +62,18 @@ def test_text_keeps_everything_but_lone_surrogates() -> None:
 
 def test_the_prompt_ends_where_the_bot_begins() -> None:
     assert build_prompt(["Human: a", "Bot: b", "Human: c"]) == "Human: a Bot: b Human: c Bot:"
+
+
+def test_a_worker_of_the_previous_version_reads_an_outcome() -> None:
+    class PreviousOutcome(faust.Record, serializer="json", include_metadata=False):
+        token: str
+        turn: str
+        answer: str | None = None
+        stopped: bool = False
+
+    sent = TurnOutcome(
+        token="t", turn="i", answer="b", shortened=True, usage={"input_tokens": 3, "output_tokens": 4}
+    )
+    read = PreviousOutcome.loads(sent.dumps())
+    assert (read.token, read.turn, read.answer, read.stopped) == ("t", "i", "b", False)
+    assert TurnOutcome.loads(read.dumps()) == TurnOutcome(token="t", turn="i", answer="b")

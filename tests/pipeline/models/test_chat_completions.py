@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from yarl import URL
 
 from pipeline.errors import ModelError
 from pipeline.models import ModelRequest, whole_answer
+from pipeline.models.addresses import completions_url, probable_url
 from pipeline.models.answer_text import AnswerText
-from pipeline.models.chat_completions import ChatCompletions, ChatReader, completions_url
+from pipeline.models.chat_completions import ChatCompletions
+from pipeline.models.chat_reader import ChatReader
 from tests.pipeline.models.conftest import PATIENCE, TOKEN
 from tests.support.model_server import ModelServer
 
@@ -34,6 +37,7 @@ async def test_the_history_is_sent_as_messages_with_roles(
         ],
         "max_tokens": 25,
         "stream": True,
+        "stream_options": {"include_usage": True},
     }
 
 
@@ -63,12 +67,33 @@ def test_the_address_is_completed(given: str, posted_to: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "probable"),
+    [
+        ("http://localhost:11434/api/chat", "http://localhost:11434/v1"),
+        ("http://localhost:11434/api/generate/", "http://localhost:11434/v1"),
+        ("http://localhost:11434", "http://localhost:11434/v1"),
+        ("http://localhost:11434/", "http://localhost:11434/v1"),
+        ("http://u:p@localhost/v1/models", "http://localhost/v1"),
+        ("http://localhost/base/v1/completions?key=x", "http://localhost/base/v1"),
+    ],
+)
+def test_the_address_that_probably_works_is_found(given: str, probable: str) -> None:
+    assert probable_url(URL(given)) == probable
+
+
+@pytest.mark.parametrize(
     ("payload", "retryable", "words"),
     [
         ({"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}, True, "empty"),
         ({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, True, "empty"),
         ({"choices": [{"message": {"content": ""}, "finish_reason": "length"}]}, False, "MAX_NEW_TOKENS"),
+        (
+            {"choices": [{"message": {"tool_calls": [{}]}, "finish_reason": "tool_calls"}]},
+            False,
+            "tool",
+        ),
         ({"choices": []}, False, "choices"),
+        ({"message": {"content": "Hi"}, "done": False}, False, "Ollama"),
         ([{"generated_text": "Hello"}], False, "choices"),
         (None, False, "choices"),
     ],

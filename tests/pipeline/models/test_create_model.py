@@ -9,6 +9,11 @@ from pipeline.models import create_model
 from pipeline.settings import Settings
 
 OUR_VARIABLES = (
+    "ALL_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "MODEL_TOKEN",
     "MAX_NEW_TOKENS",
     "MODEL_DEADLINE",
     "MODEL_TIMEOUT",
@@ -25,6 +30,7 @@ OUR_VARIABLES = (
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in OUR_VARIABLES:
         monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
 
 
@@ -78,3 +84,62 @@ def test_what_is_not_set_follows_from_what_is(
         monkeypatch.setenv(variable, value)
     settings = Settings.load()
     assert (settings.max_new_tokens, settings.model_deadline) == (tokens, deadline)
+
+
+@pytest.mark.parametrize(
+    ("url", "model_token", "sent"),
+    [
+        ("https://router.huggingface.co/v1", "", "hf_x"),
+        ("https://abc.us-east-1.aws.endpoints.huggingface.cloud", "", "hf_x"),
+        ("https://me-space.hf.space/v1", "", "hf_x"),
+        ("https://hf.co/v1", "", "hf_x"),
+        ("https://router.huggingface.co./v1", "", "hf_x"),
+        ("https://HuggingFace.co/v1", "", "hf_x"),
+        ("http://127.0.0.1:8080/v1", "", None),
+        ("https://huggingface.co.evil.example/v1", "", None),
+        ("https://evilhuggingface.co/v1", "", None),
+        ("https://huggingface.co@evil.example/v1", "", None),
+        ("https://api.example/v1?host=huggingface.co", "", None),
+        ("https://api.example/v1", "sk_y", "sk_y"),
+        ("https://router.huggingface.co/v1", "sk_y", "sk_y"),
+    ],
+)
+def test_a_token_goes_only_where_it_belongs(
+    monkeypatch: pytest.MonkeyPatch, url: str, model_token: str, sent: str | None
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    monkeypatch.setenv("MODEL_URL", url)
+    monkeypatch.setenv("MODEL_TOKEN", model_token)
+    assert Settings.load().token_for_model() == sent
+
+
+async def test_a_token_that_is_not_sent_is_warned_about(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("MODEL_URL", "http://127.0.0.1:8080/v1")
+    await create_model(Settings.load()).close()
+    assert "set MODEL_TOKEN" in caplog.text
+    assert "hf_secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://me:secret@host/v1?api-key=secret&n=1", "http://me:…@host/v1?api-key=…&n=1"),
+        ("http://secret@host/v1", "http://…@host/v1"),
+        ("http://host/v1", "http://host/v1"),
+    ],
+)
+def test_the_address_is_shown_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch, url: str, shown: str
+) -> None:
+    monkeypatch.setenv("MODEL_URL", url)
+    assert Settings.load().masked_model_url() == shown
+
+
+def test_a_proxy_that_is_none_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_URL", "https://models.example/v1")
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://me:secret@proxy:1080")
+    with pytest.raises(SettingsError, match=r"^HTTPS_PROXY holds 'socks5://me:…@proxy:1080'; allowed: "):
+        create_model(Settings.load())

@@ -19,8 +19,8 @@ import pytest
 
 from pipeline.models import ModelRequest, whole_answer
 from pipeline.models.chat_completions import ChatCompletions
-from pipeline.models.endpoint import Patience
 from pipeline.models.retry import Persistence, PersistentModel
+from pipeline.models.silence import Patience
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 ANSWERS = int(os.environ.get("MODEL_ANSWERS", "500"))

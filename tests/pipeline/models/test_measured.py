@@ -10,7 +10,14 @@ import pytest
 from prometheus_client.metrics_core import Metric
 
 from pipeline.errors import ModelError, ModelErrorCode
-from pipeline.models.base import ModelRequest, whole_answer
+from pipeline.models.base import (
+    AnswerPart,
+    ModelRequest,
+    Shortened,
+    Thought,
+    Usage,
+    whole_answer,
+)
 from pipeline.models.measured import MeasuredModel
 from pipeline.telemetry.metrics import exposition
 
@@ -24,11 +31,11 @@ class Pieces:
     kind = "chat-completions"
     closed = 0
 
-    def __init__(self, *pieces: str, error: Exception | None = None) -> None:
+    def __init__(self, *pieces: AnswerPart, error: Exception | None = None) -> None:
         self.pieces = pieces
         self.error = error
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
         try:
             for piece in self.pieces:
                 await asyncio.sleep(0)
@@ -64,7 +71,30 @@ async def test_an_answer_is_passed_on_piece_by_piece_and_each_is_a_sign_of_life(
         "": 1,
         "gen_ai_client_time_to_first_chunk_seconds": 1,
         "gen_ai_client_time_per_output_chunk_seconds": 2,
+        "gen_ai_client_token_usage": 0,
     }
+
+
+async def test_the_tokens_of_a_call_are_counted_by_kind() -> None:
+    signs: list[None] = []
+    parts: list[AnswerPart] = [Shortened(1), Thought("Hm."), "Hi", Usage(30, 500)]
+    model = MeasuredModel(Pieces(*parts), lambda: signs.append(None))
+    async with aclosing(model.stream(REQUEST)) as answer:
+        assert [part async for part in answer] == parts
+    assert len(signs) == 2
+    samples = [sample for metric in model.figures() for sample in metric.samples]
+    counted = {
+        sample.labels["gen_ai_token_type"]: sample.value
+        for sample in samples
+        if sample.name == "gen_ai_client_token_usage_sum"
+    }
+    assert counted == {"input": 30, "output": 500}
+    (bucket,) = (
+        sample.value
+        for sample in samples
+        if sample.labels.get("gen_ai_token_type") == "output" and sample.labels.get("le") == "256.0"
+    )
+    assert bucket == 0
 
 
 @pytest.mark.parametrize(

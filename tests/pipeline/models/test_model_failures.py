@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import ModelError
 from pipeline.models import ModelRequest, answer_text, whole_answer
-from pipeline.models.endpoint import Patience
+from pipeline.models.silence import Patience
 from pipeline.models.text_generation import TextGeneration
 from tests.pipeline.models.conftest import PATIENCE, TOKEN
 from tests.support.model_server import FailureKind, ModelServer
@@ -51,36 +51,46 @@ async def test_each_status_has_its_code(
     code: str,
     retryable: bool,
 ) -> None:
-    server.fail_next(status=status, body={"error": "so it says"})
+    # One that is too large is sent once more, without its oldest messages.
+    server.fail_next(status=status, body={"error": "so it says"}, times=2 if status == 413 else 1)
     error = await failure_of(text_model, question)
     assert (error.code, error.retryable, error.status) == (code, retryable, status)
-    assert "so it says" in error.detail
+    assert "so it says" in error.report
+    assert "so it says" not in error.detail
     assert await whole_answer(text_model, question) == "You said: How are you?"
 
 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"error": "Input is too long", "error_type": "validation"}, ": Input is too long"),
-        ({"error": {"message": "No such model", "type": "invalid_request"}}, ": No such model"),
-        ({"error": ["Error in `parameters.x`", "more"]}, ": Error in `parameters.x`"),
-        ({"message": "Not here"}, ": Not here"),
-        ({"detail": "Not Found"}, ": Not Found"),
-        ("plain\n  words", ": plain words"),
-        ("<html><body>nginx</body></html>", ""),
-        ({"error": {"unknown": 1}}, ""),
-        ({"error": f"Wrong key {TOKEN}"}, ": Wrong key …"),
-        ({"error": "x" * 5000}, ": " + "x" * 199 + "…"),
-        (["odd"], ""),
-        ("", ""),
+        ({"error": "Bad parameter", "error_type": "validation"}, "Bad parameter (validation)"),
+        ({"error": {"message": "No such model", "type": "odd"}}, "No such model (odd)"),
+        ({"error": ["Error in `parameters.x`", "more"]}, "Error in `parameters.x`"),
+        ({"message": "Not here"}, "Not here"),
+        ({"detail": "Not Found"}, "Not Found"),
+        (
+            {"detail": [{"msg": "Field required", "loc": ["body", "n"], "input": {"inputs": "secret"}}]},
+            "Field required (body.n)",
+        ),
+        ("plain\n  words", "plain words"),
+        ("\x1b[31mred\u202e", "[31mred"),
+        ("<html><body>nginx</body></html>", "<html><body>nginx</body></html>"),
+        ({"error": {"unknown": 1}}, '{"error":{"unknown":1}}'),
+        ({"error": f"Wrong key {TOKEN}"}, "Wrong key …"),
+        ({"error": "x" * 9000}, "x" * 4000 + "… ("),
+        (["odd"], '["odd"]'),
+        ("", "none"),
     ],
 )
-async def test_the_servers_own_words_follow_ours(
+async def test_the_servers_own_words_go_to_the_log_alone(
     server: ModelServer, text_model: TextGeneration, question: ModelRequest, body: object, said: str
 ) -> None:
     server.fail_next(status=422, body=body)
     error = await failure_of(text_model, question)
-    assert error.detail == f"The model server rejected the request{said}"
+    assert error.detail == "The model server rejected the request"
+    assert said in error.report
+    assert "secret" not in error.report
+    assert error.report.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -89,8 +99,8 @@ async def test_the_servers_own_words_follow_ours(
         (503, {"error": "Model x is currently loading", "estimated_time": 20.0}, {}, "(try again in 20 s)"),
         (503, {"error": "later"}, {"Retry-After": "7"}, "(try again in 7 s)"),
         (429, {"error": "slow down"}, {"Retry-After": "30"}, "(try again in 30 s)"),
-        (429, {"error": "slow down"}, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, "slow down"),
-        (503, {"error": "loading", "estimated_time": "soon"}, {}, "loading"),
+        (429, {"error": "slow down"}, {"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"}, "too many requests"),
+        (503, {"error": "loading", "estimated_time": "soon"}, {}, "not available right now"),
     ],
 )
 async def test_the_time_to_wait_is_told(
@@ -118,6 +128,19 @@ async def test_the_time_to_wait_is_told(
         ({"error": "loading", "estimated_time": 12}, "model_loading"),
         ({"error": {"message": "no credit", "code": 402}}, "model_payment_required"),
         ({"error": {"message": "no key", "code": "invalid_key"}}, "model_error"),
+        ({"error": {"message": "slow down", "code": "429"}}, "model_rate_limited"),
+        ({"error": {"message": "wait", "type": "RateLimitError"}}, "model_rate_limited"),
+        ({"error": {"message": "no", "code": "invalid_api_key"}}, "model_unauthorized"),
+        ({"error": {"message": "pay", "code": "insufficient_quota"}}, "model_payment_required"),
+        ({"error": {"message": "busy", "status": "RESOURCE_EXHAUSTED"}}, "model_rate_limited"),
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}, "model_rate_limited"),
+        (
+            {"error": {"message": "?", "code": "model_not_found", "type": "invalid_request_error"}},
+            "model_not_found",
+        ),
+        ({"object": "error", "message": "bad", "type": "BadRequestError", "code": 400}, "model_rejected"),
+        ({"error": True, "message": "out of memory"}, "model_error"),
+        ({"errors": ["out of memory"]}, "model_error"),
     ],
 )
 async def test_an_error_inside_a_successful_response_is_an_error(
@@ -171,6 +194,37 @@ async def test_a_broken_exchange_is_an_error_and_the_next_request_works(
     assert error.code == code
     assert words in error.detail
     assert await whole_answer(text_model, question) == "You said: How are you?"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (429, {"error": {"message": "pay", "code": "insufficient_quota"}}, "model_payment_required"),
+        (400, {"error": {"message": "API key not valid", "status": "UNAUTHENTICATED"}}, "model_unauthorized"),
+        (400, {"error": {"message": "no such model", "code": "model_not_found"}}, "model_not_found"),
+        (500, {"error": {"message": "wait", "code": "429"}}, "model_rate_limited"),
+        (529, {"error": {"message": "wait"}}, "model_rate_limited"),
+    ],
+)
+async def test_a_code_that_tells_more_than_the_status_decides(
+    server: ModelServer,
+    text_model: TextGeneration,
+    question: ModelRequest,
+    status: int,
+    body: object,
+    code: str,
+) -> None:
+    server.fail_next(status=status, body=body)
+    assert (await failure_of(text_model, question)).code == code
+
+
+async def test_a_redirect_is_not_followed_and_its_target_is_in_the_log(
+    server: ModelServer, text_model: TextGeneration, question: ModelRequest
+) -> None:
+    server.fail_next(status=307, body="", headers={"Location": f"{server.url}/elsewhere?key=abcdefgh"})
+    error = await failure_of(text_model, question)
+    assert (error.code, len(server.requests)) == ("model_rejected", 1)
+    assert "/elsewhere?key=…" in error.report
 
 
 async def test_an_empty_body_is_a_bad_response(

@@ -10,13 +10,15 @@ import pytest
 
 from faust_redis.testing import eventually
 from pipeline.errors import ModelError, ModelErrorCode
-from pipeline.models import ModelRequest, whole_answer
+from pipeline.models import AnswerPart, ModelRequest, Retraction, Thought, whole_answer
 from pipeline.models.breaker import Breaker, State
 from pipeline.models.retry import Persistence, PersistentModel
 
 QUICK = Persistence(attempts=3, deadline=5.0, pause=0.002)
 DEAD = ModelError(ModelErrorCode.UNREACHABLE, "gone", retryable=True)
 REFUSED = ModelError(ModelErrorCode.REJECTED, "no", retryable=False, status=422)
+LOADING = ModelError(ModelErrorCode.LOADING, "loading", retryable=True, status=503, loading=True)
+AWAY = ModelError(ModelErrorCode.LOADING, "away", retryable=True, status=503)
 LIMITED = ModelError(ModelErrorCode.RATE_LIMITED, "slow down", retryable=True, status=429, retry_after=0.2)
 
 
@@ -26,18 +28,25 @@ class Script:
     name = "script"
     kind = "chat-completions"
 
-    def __init__(self, *calls: list[str | ModelError | float]) -> None:
+    def __init__(self, *calls: list[AnswerPart | ModelError | float]) -> None:
         self.calls = list(calls)
         self.asked = 0
         self.closed = 0
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[str]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
         steps = self.calls[min(self.asked, len(self.calls) - 1)]
         self.asked += 1
         try:
             for step in steps:
                 if isinstance(step, ModelError):
-                    raise ModelError(step.code, step.detail, step.retryable, step.status, step.retry_after)
+                    raise ModelError(
+                        step.code,
+                        step.detail,
+                        step.retryable,
+                        step.status,
+                        step.retry_after,
+                        loading=step.loading,
+                    )
                 if isinstance(step, float):
                     await asyncio.sleep(step)
                 else:
@@ -54,8 +63,9 @@ async def failure_of(model: PersistentModel, question: ModelRequest) -> tuple[Mo
     pieces: list[str] = []
     with pytest.raises(ModelError) as caught:  # noqa: PT012
         async with aclosing(model.stream(question)) as stream:
-            async for piece in stream:
-                pieces.append(piece)
+            async for part in stream:
+                if isinstance(part, str):
+                    pieces.append(part)
     return caught.value, "".join(pieces)
 
 
@@ -89,6 +99,51 @@ async def test_a_wait_that_the_server_asks_for_is_kept(question: ModelRequest) -
     started = asyncio.get_running_loop().time()
     assert await whole_answer(model, question) == "Hi"
     assert asyncio.get_running_loop().time() - started >= 0.2
+
+
+async def test_a_model_that_loads_is_waited_for_whatever_the_number_of_attempts(
+    question: ModelRequest,
+) -> None:
+    loading: list[list[AnswerPart | ModelError | float]] = [[LOADING]] * 20
+    script = Script(*loading, ["Hi"])
+    breaker = Breaker(threshold=2, pause=30.0)
+    quick = Persistence(attempts=2, deadline=20.0, pause=0.002)
+    assert await whole_answer(PersistentModel(script, quick, breaker), question) == "Hi"
+    assert (script.asked, breaker.state) == (21, State.CLOSED)
+
+
+async def test_a_model_that_never_loads_is_told_at_the_deadline(question: ModelRequest) -> None:
+    script = Script([LOADING])
+    quick = Persistence(attempts=2, deadline=0.5, pause=0.01)
+    started = asyncio.get_running_loop().time()
+    error, _ = await failure_of(PersistentModel(script, quick), question)
+    assert error.code == "model_loading"
+    assert asyncio.get_running_loop().time() - started <= 2
+    assert script.asked > 3
+
+
+async def test_one_attempt_is_one_call_whatever_the_server_says(question: ModelRequest) -> None:
+    script = Script([LOADING], ["Hi"])
+    error, _ = await failure_of(PersistentModel(script, Persistence(1, deadline=5.0)), question)
+    assert (error.code, script.asked) == ("model_loading", 1)
+
+
+async def test_a_server_that_is_away_uses_up_the_attempts(question: ModelRequest) -> None:
+    script = Script([AWAY])
+    error, _ = await failure_of(PersistentModel(script, QUICK), question)
+    assert (error.code, script.asked) == ("model_loading", 3)
+
+
+async def test_a_call_that_fails_after_thoughts_is_tried_again(question: ModelRequest) -> None:
+    script = Script([Thought("Hm."), DEAD], [Thought("So."), "Hi"])
+    async with aclosing(PersistentModel(script, QUICK).stream(question)) as parts:
+        assert [part async for part in parts] == [Thought("Hm."), Thought("So."), "Hi"]
+
+
+async def test_a_call_that_fails_after_its_text_was_retracted_is_tried_again(question: ModelRequest) -> None:
+    script = Script(["Hm.", Retraction("Hm."), DEAD], ["Hi"])
+    async with aclosing(PersistentModel(script, QUICK).stream(question)) as parts:
+        assert [part async for part in parts] == ["Hm.", Retraction("Hm."), "Hi"]
 
 
 async def test_a_wait_beyond_the_deadline_is_told_at_once(question: ModelRequest) -> None:

@@ -17,8 +17,7 @@ def parsed(*pieces: bytes) -> list[tuple[str, bytes]]:
     """Return the events in the pieces, the one that the end completes included."""
     parser = EventParser()
     events = [event for piece in pieces for event in parser.feed(piece)]
-    last = parser.end()
-    return [(event.name, event.data) for event in [*events, *([last] if last else [])]]
+    return [(event.name, event.data) for event in [*events, *parser.end()]]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +32,12 @@ def parsed(*pieces: bytes) -> list[tuple[str, bytes]]:
         (b"data: no blank line", [("message", b"no blank line")]),
         (b"data: one\n\ndata: two\n", [("message", b"one"), ("message", b"two")]),
         (b"\xef\xbb\xbfdata: after a mark\n\n", [("message", b"after a mark")]),
+        (b"data:\n\ndata: : keepalive\n\n", [("message", b""), ("message", b": keepalive")]),
+        (b'error: {"code": 500}\n\ndata: a\n\n', [("error", b'{"code": 500}'), ("message", b"a")]),
+        (b'data: a\n\n{"error": "b"}\n', [("message", b"a"), ("message", b'{"error": "b"}')]),
+        (b'data: a\n{"error": "b"}', [("message", b"a"), ("message", b'{"error": "b"}')]),
+        (b'{"a": 1}\n{"a": 2}\n', [("message", b'{"a": 1}'), ("message", b'{"a": 2}')]),
+        (b'{\n  "a": {\n  }\n}\ndata: b\n\n', [("message", b'{\n  "a": {\n  }\n}'), ("message", b"b")]),
         (b"", []),
     ],
 )

@@ -4,59 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing
 
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.models import Model, ModelRequest, whole_answer
+from pipeline.models import ChatModel, ModelRequest, Usage, whole_answer
 from pipeline.models.chat_completions import ChatCompletions
-from pipeline.models.endpoint import Patience
+from pipeline.models.silence import Patience
 from pipeline.models.text_generation import TextGeneration
 from tests.support.model_server import FailureKind, ModelServer
+from tests.support.wire_server import serving
 
 ANSWER = "You said: How are you?"
 IMPATIENT = Patience(first=0.5, between=0.2)
 
-Maker = Callable[[ModelServer, Patience], Model]
+Maker = Callable[[ModelServer, Patience], ChatModel]
 
 
-def chat(server: ModelServer, patience: Patience) -> Model:
+def chat(server: ModelServer, patience: Patience) -> ChatModel:
     """Return a client of chat completions."""
     return ChatCompletions(server.chat_url, model="a/b:fast", token=None, patience=patience, max_tokens=25)
 
 
-def generation(server: ModelServer, patience: Patience) -> Model:
+def generation(server: ModelServer, patience: Patience) -> ChatModel:
     """Return a client of text generation."""
     return TextGeneration(server.url, token=None, patience=patience, max_new_tokens=25)
-
-
-@asynccontextmanager
-async def serving(
-    *chunks: bytes, content_type: str = "text/event-stream", held: bool = False
-) -> AsyncIterator[str]:
-    """Serve these bytes to every request, one write a chunk, then close, unless held; yield the address."""
-
-    handlers: set[asyncio.Task[None] | None] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        handlers.add(asyncio.current_task())
-        with suppress(ConnectionError):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: " + content_type.encode() + b"\r\n\r\n")
-            for chunk in chunks:
-                writer.write(chunk)
-                await writer.drain()
-                await asyncio.sleep(0)
-            if held:
-                await reader.read()
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
-        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        await asyncio.gather(*(each for each in handlers if each))
 
 
 @pytest.fixture(params=[chat, generation])
@@ -67,34 +40,39 @@ def maker(request: pytest.FixtureRequest) -> Maker:
 
 
 @pytest.fixture
-async def model(maker: Maker, server: ModelServer) -> AsyncIterator[Model]:
+async def model(maker: Maker, server: ModelServer) -> AsyncIterator[ChatModel]:
     """A client that waits half a second, and less between tokens."""
     model = maker(server, IMPATIENT)
     yield model
     await model.close()
 
 
-async def told(model: Model, question: ModelRequest) -> tuple[list[str], ModelError]:
+async def told(model: ChatModel, question: ModelRequest) -> tuple[list[str], ModelError]:
     """Return what came, and the error that ended it."""
     pieces: list[str] = []
     with pytest.raises(ModelError) as caught:  # noqa: PT012
         async with aclosing(model.stream(question)) as stream:
-            async for piece in stream:
-                pieces.append(piece)
+            async for part in stream:
+                if isinstance(part, str):
+                    pieces.append(part)
     return pieces, caught.value
 
 
 async def test_the_answer_comes_word_by_word(
-    server: ModelServer, model: Model, question: ModelRequest
+    server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
     server.token_delay = 0.02
     async with aclosing(model.stream(question)) as stream:
-        assert [piece async for piece in stream] == ["You", " said:", " How", " are", " you?"]
+        parts = [part async for part in stream]
+    assert [part for part in parts if isinstance(part, str)] == ["You", " said:", " How", " are", " you?"]
+    assert [part for part in parts if isinstance(part, Usage)] == (
+        [Usage(5, 5)] if model.kind == "chat-completions" else []
+    )
 
 
 @pytest.mark.parametrize("kind", ["trickle", "plain"])
 async def test_odd_streams_give_the_whole_answer(
-    server: ModelServer, model: Model, question: ModelRequest, kind: FailureKind
+    server: ModelServer, model: ChatModel, question: ModelRequest, kind: FailureKind
 ) -> None:
     server.answer = lambda _: "Grüße 👋🏽 你好"
     server.fail_next(kind)
@@ -108,13 +86,12 @@ async def test_odd_streams_give_the_whole_answer(
         ("cut_event", "model_unreachable", "broke"),
         ("close_early", "model_unreachable", "before the answer was complete"),
         ("stall", "model_timeout", "fell silent for 0.2 s"),
-        ("pings", "model_timeout", "fell silent for 0.2 s"),
         ("error_event", "model_rate_limited", "too many"),
         ("not_json_event", "model_bad_response", "not JSON"),
     ],
 )
 async def test_a_stream_that_breaks_gives_its_beginning_and_an_error(
-    server: ModelServer, model: Model, question: ModelRequest, kind: FailureKind, code: str, words: str
+    server: ModelServer, model: ChatModel, question: ModelRequest, kind: FailureKind, code: str, words: str
 ) -> None:
     server.fail_next(kind, after=3, body={"error": "busy", "error_type": "overloaded"})
     if model.kind == "chat-completions":
@@ -128,8 +105,18 @@ async def test_a_stream_that_breaks_gives_its_beginning_and_an_error(
     assert await whole_answer(model, question) == ANSWER
 
 
-async def test_a_silent_stream_ends_after_the_time_for_the_first_token(
-    server: ModelServer, model: Model, question: ModelRequest
+async def test_pings_keep_an_answer_that_has_begun_alive(
+    server: ModelServer, model: ChatModel, question: ModelRequest
+) -> None:
+    server.fail_next("pings", after=3)
+    with pytest.raises(TimeoutError):
+        # Three times the time for which it may be silent.
+        async with asyncio.timeout(0.6):
+            await whole_answer(model, question)
+
+
+async def test_pings_alone_end_after_the_time_for_the_first_token(
+    server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
     server.fail_next("pings", after=0)
     pieces, error = await told(model, question)
@@ -159,7 +146,7 @@ async def test_a_chat_that_told_why_it_ended_is_complete_without_the_end_mark(
 
 
 async def test_giving_up_in_mid_answer_closes_the_call_within_a_second(
-    server: ModelServer, model: Model, question: ModelRequest
+    server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
     server.fail_next("endless")
     server.token_delay = 0.01
@@ -171,7 +158,7 @@ async def test_giving_up_in_mid_answer_closes_the_call_within_a_second(
 
 
 async def test_cancelling_in_mid_answer_closes_the_call_within_a_second(
-    server: ModelServer, model: Model, question: ModelRequest
+    server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
     server.fail_next("stall")
     task = asyncio.create_task(whole_answer(model, question))
@@ -197,7 +184,7 @@ async def test_an_answer_that_speaks_for_the_user_is_stopped_at_the_server(
 
 
 async def test_the_connection_is_used_again_after_a_stream(
-    server: ModelServer, model: Model, question: ModelRequest
+    server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
     for _ in range(5):
         assert await whole_answer(model, question) == ANSWER
@@ -269,7 +256,7 @@ async def test_a_server_that_holds_the_connection_after_the_end_costs_no_time(qu
 
 @pytest.mark.parametrize("status", [404, 405])
 async def test_an_unknown_address_names_the_setting_to_look_at(
-    server: ModelServer, model: Model, question: ModelRequest, status: int
+    server: ModelServer, model: ChatModel, question: ModelRequest, status: int
 ) -> None:
     server.fail_next(status=status, body={"detail": "Not Found"})
     _, error = await told(model, question)

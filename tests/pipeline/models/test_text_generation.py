@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.models import ModelRequest, whole_answer
+from pipeline.models.generation_reader import GenerationReader
 from pipeline.models.text_generation import TextGeneration
 from tests.pipeline.models.conftest import PATIENCE, TOKEN
 from tests.support.model_server import ModelServer
@@ -87,6 +91,18 @@ async def test_a_prompt_that_comes_back_is_not_part_of_the_answer(
 ) -> None:
     server.answer = lambda asked: f"{asked.prompt} Fine."
     assert await whole_answer(text_model, question) == "Fine."
+
+
+@given(
+    st.lists(st.integers(0, 30)), st.sampled_from(["Human: Hi Bot: yes", "Human: Hi Bot:", "Human", "yes"])
+)
+def test_a_prompt_that_comes_back_is_left_out_wherever_it_is_split(cuts: list[int], generated: str) -> None:
+    places = [0, *sorted(min(cut, len(generated)) for cut in cuts), len(generated)]
+    reader = GenerationReader("Human: Hi Bot:")
+    *texts, last = [generated[a:b] for a, b in pairwise(places)]
+    pieces = [reader.read({"token": {"text": text}, "generated_text": None}) for text in texts]
+    pieces.append(reader.read({"token": {"text": last}, "generated_text": generated}))
+    assert "".join(pieces).strip() == generated.removeprefix("Human: Hi Bot:").strip()
 
 
 async def test_connections_are_reused(

@@ -10,7 +10,7 @@ from faust.types.transports import ConsumerCallback, SchedulingStrategyT
 
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.round_robin import round_robin
-from faust_redis.log.entries import REDELIVERY_HEADER, Headers, Record
+from faust_redis.log.entries import REDELIVERY_HEADER, Record
 
 __all__ = ["Deliverer", "Flow"]
 
@@ -90,7 +90,7 @@ class Deliverer:
 
 def message_of(tp: TP, record: Record, generation: int) -> ConsumerMessage:
     """Return a record as Faust's message; one delivered again carries the header ``redelivery``."""
-    headers: Headers = record.headers
+    headers: Any = record.headers  # may hold None, which Faust's types leave out
     if record.attempts:
         headers = [*headers, (REDELIVERY_HEADER, b"%d" % record.attempts)]
     return ConsumerMessage(

@@ -22,7 +22,7 @@ OLDEST: Final = (7, 0)
 #: What the transport can't do without, by what it is for.
 NEEDED: Final = {
     "offsets": "XADD 0-*",
-    "takeovers": "XAUTOCLAIM",
+    "takeovers": "XCLAIM",
     "acks and trimming": "EVALSHA",
 }
 #: What newer servers have for the same and the transport does not need. It deletes in mid-stream, where Redis

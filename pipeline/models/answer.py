@@ -1,0 +1,97 @@
+"""Puts an answer together from what the readers find: text and thoughts in, the parts of the answer out."""
+
+from __future__ import annotations
+
+from pipeline.models.answer_text import AnswerText
+from pipeline.models.base import AnswerPart, Retraction, Thought
+from pipeline.models.thoughts import ThoughtFilter
+
+
+class Answer:
+    """One answer in the making.
+
+    Args:
+        stop: where the answer ends, such as `Human:`; None for the end of the text.
+        unannounced_thoughts: whether the model's text begins within a thought without an opening tag.
+    """
+
+    def __init__(self, *, stop: str | None = None, unannounced_thoughts: bool = False) -> None:
+        self._stop = stop
+        self._filter = ThoughtFilter(unannounced=unannounced_thoughts)
+        self._text = AnswerText(stop=stop)
+        self._parts: list[AnswerPart] = []
+        self._taken = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no text of an answer so far."""
+        return self._text.empty
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` came; more text changes nothing."""
+        return self._text.stopped
+
+    @property
+    def found_unannounced_thoughts(self) -> bool | None:
+        """Whether a thought began without an opening tag; None while this is not known."""
+        return self._filter.found_unannounced
+
+    def add_thought(self, thought: str) -> None:
+        """Add a thought that came outside of the text."""
+        self._filter.note_thought()
+        self._append_thought(thought)
+
+    def add_text(self, piece: str) -> None:
+        """Add a piece of the text.
+
+        Raises:
+            ModelError: the answer has no end.
+        """
+        shown = self._filter.push(piece)
+        if self._filter.thoughts or self._filter.retracted is not None:
+            self._collect()
+        if text := self._text.push(shown):
+            self._append_text(text)
+
+    def finish(self, *, cut_short: bool = False) -> None:
+        """Add what was held back, after the last piece; `cut_short` when the model was not done."""
+        rest = self._filter.finish(cut_short=cut_short)
+        self._collect()
+        for text in (self._text.push(rest), self._text.finish()):
+            if text:
+                self._append_text(text)
+
+    def take(self) -> list[AnswerPart]:
+        """Return the parts that are new since the last call; neighbours of one kind are joined."""
+        parts, self._parts = self._parts, []
+        if parts and not self._taken:
+            self._taken = any(isinstance(part, str) for part in parts)
+        return parts
+
+    def _collect(self) -> None:
+        """Take over the filter's thoughts, and a retraction before them."""
+        retracted, self._filter.retracted = self._filter.retracted, None
+        if retracted is not None:
+            self._parts = [part for part in self._parts if not isinstance(part, str)]
+            self._text = AnswerText(stop=self._stop)
+            if self._taken:
+                self._parts.append(Retraction(retracted))
+                self._taken = False
+            elif retracted:
+                self._append_thought(retracted)
+        if self._filter.thoughts:
+            self._append_thought("".join(self._filter.thoughts))
+            self._filter.thoughts.clear()
+
+    def _append_text(self, text: str) -> None:
+        if self._parts and isinstance(last := self._parts[-1], str):
+            self._parts[-1] = last + text
+        else:
+            self._parts.append(text)
+
+    def _append_thought(self, thought: str) -> None:
+        if self._parts and isinstance(last := self._parts[-1], Thought):
+            self._parts[-1] = Thought(last.text + thought)
+        else:
+            self._parts.append(Thought(thought))

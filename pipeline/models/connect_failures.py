@@ -1,0 +1,114 @@
+"""Why no response came: from the errors of aiohttp and of the system to `ModelError`.
+
+The detail names the cause without a host or an address; the report has the error in full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+
+import aiohttp
+from yarl import URL
+
+from pipeline.errors import ModelError
+from pipeline.models.failures import bad_response, unreachable
+from pipeline.models.server_text import clean_server_text
+
+# Seconds to open a connection, TLS included. A server that is up accepts at once, so waiting as long as for
+# an answer would only hide that it is down. With the probe after it, 10 s are the most.
+CONNECT_TIMEOUT = 9.0
+PROBE_TIMEOUT = 1.0
+
+_NO_TLS = (
+    "The model server can't be reached: there is no TLS at the other end; is it http:// instead of https://?"
+)
+_TLS_SILENT = (
+    "The model server can't be reached: it takes connections but does not answer the TLS handshake; is it "
+    "http:// instead of https://?"
+)
+_TLS_EXPECTED = "The model server expects TLS; is it https:// instead of http://?"
+
+
+def failure_of_http(error: Exception, url: URL) -> ModelError:
+    """Return an error of aiohttp, or of the system, as one of ours."""
+    report = clean_server_text(f"{type(error).__name__}: {error}; {url.scheme}://{url.host}:{url.port}")
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return unreachable("The model server can't be reached: no connection in time", report=report)
+        case aiohttp.ClientHttpProxyError():
+            return unreachable(f"The proxy refuses the connection (HTTP {error.status})", report=report)
+        case aiohttp.ClientProxyConnectionError():
+            return unreachable("The proxy can't be reached", report=report)
+        case aiohttp.ClientConnectorCertificateError():
+            detail = "The model server can't be reached: its TLS certificate is not trusted"
+            return unreachable(f"{detail} ({_reason(error)})", retryable=False, report=report)
+        case aiohttp.ClientConnectorSSLError():
+            if "WRONG_VERSION_NUMBER" in str(error) or "HTTP_REQUEST" in str(error):
+                return unreachable(_NO_TLS, retryable=False, report=report)
+            detail = "The model server can't be reached: the TLS handshake failed"
+            return unreachable(detail, retryable=False, report=report)
+        case aiohttp.ClientConnectorDNSError():
+            detail = "The model server can't be reached: its name has no address (DNS)"
+            return unreachable(detail, report=report)
+        case aiohttp.ClientConnectorError():
+            detail = f"The model server can't be reached{_cause(error.os_error, url)}"
+            return unreachable(detail, report=report)
+        case aiohttp.ClientResponseError():
+            if re.search(r"\\x15\\+x03", str(error)):  # a TLS server's answer to plain text: an alert
+                return bad_response(_TLS_EXPECTED, report=report)
+            return bad_response(
+                "The model server answered with something that is not proper HTTP", report=report
+            )
+    if url.scheme == "https" and "handshake" in str(error).lower():
+        return unreachable(_NO_TLS, retryable=False, report=report)
+    return unreachable("The connection to the model server broke before it had answered", report=report)
+
+
+async def explained(failure: ModelError, error: Exception, url: URL) -> ModelError:
+    """Return the error for a connection to `url` that was not opened in time; the cause may be TLS.
+
+    A port that accepts connections and sends nothing is up, but speaks no TLS: trying again would not help.
+    """
+    if url.scheme != "https" or not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return failure
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT):
+            _, writer = await asyncio.open_connection(url.host, url.port)
+    except OSError:  # TimeoutError is one
+        return failure
+    writer.transport.abort()
+    return unreachable(_TLS_SILENT, retryable=False, report=failure.report)
+
+
+def _reason(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    if isinstance(cause, ssl.SSLCertVerificationError) and cause.verify_code in _REASONS:
+        return _REASONS[cause.verify_code]
+    return "see the log"
+
+
+# By OpenSSL's X509_V_ERR_… numbers.
+_REASONS = {
+    10: "it has expired",
+    9: "it is not valid yet",
+    18: "it is self-signed",
+    19: "its issuer is unknown",
+    20: "its issuer is unknown",
+    21: "its issuer is unknown",
+    62: "it is for another host",
+    64: "it is for another address",
+}
+
+
+def _cause(error: OSError, url: URL) -> str:
+    match error:
+        case ConnectionRefusedError():
+            return ": it refuses the connection"
+        case socket.gaierror():
+            return ": its name has no address (DNS)"
+        case ConnectionResetError() if url.scheme == "https":
+            return ": the TLS handshake failed"
+    return ""

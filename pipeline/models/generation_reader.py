@@ -1,0 +1,132 @@
+"""Finds the answer in the payloads of the text generation protocol; no I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yarl import URL
+
+from pipeline.models.addresses import is_of_ollama
+from pipeline.models.base import Usage
+from pipeline.models.failures import bad_response, broke_off, empty_answer
+from pipeline.models.thoughts import MARKERS
+
+_OTHER_KIND = (
+    "; is it a chat completions server, whose MODEL_URL ends in /v1? Then set MODEL_KIND=chat-completions"
+)
+_OLLAMA = "; for Ollama, MODEL_URL ends in /v1, not in /api/chat or /api/generate"
+
+
+class GenerationReader:
+    """Reads the events of a generation, or a whole one; see `endpoint.Reader`.
+
+    Args:
+        prompt: sent again before the answer by servers that ignore `return_full_text`.
+        url: the address of the server, for the hint of a refusal.
+    """
+
+    thought = ""
+    #: Servers of this protocol count the generated tokens, most of them not the prompt's.
+    usage: Usage | None = None
+
+    def __init__(self, prompt: str = "", url: URL | None = None) -> None:
+        self.alive = False
+        self.complete = False
+        self.contradicted = False
+        self.ended = False
+        self.cut_short = False
+        self._prompt = prompt
+        self._url = url
+        self._known = False
+        self._sections = False
+        self._shown: list[str] = []
+        # The beginning of the text, while it may still be the prompt.
+        self._echo: str | None = "" if prompt else None
+
+    def read(self, payload: object) -> str:
+        """Return the text that a payload adds."""
+        self.alive = False
+        match payload:
+            case {"token": {**token}, **rest} | [{"token": {**token}, **rest}]:
+                return self._without_prompt(self._read_event(token, rest))
+            case {"generated_text": str(text), **rest} | [{"generated_text": str(text), **rest}, *_]:
+                self._note_reason(rest)
+                return self._without_prompt(self._rest(text), last=True)
+            case {"choices": _}:
+                raise bad_response(f"The model server's response has no generated_text{_OTHER_KIND}")
+            case {"done": _, "message": _} | {"done": _, "response": _}:
+                raise bad_response(f"The model server's response has no generated_text{_OLLAMA}")
+        return ""
+
+    def done(self) -> None:
+        """Note the end: `[DONE]`, which some servers of this protocol send too, or our own."""
+        self._known = self.complete = self.ended = True
+
+    def check(self, *, empty: bool) -> None:
+        """Raise unless what came is an answer."""
+        if not self._known:
+            raise bad_response(
+                "The model server's response has no generated_text; is it a text generation server "
+                "(see MODEL_KIND)?"
+            )
+        if not self.complete:
+            raise broke_off()
+        if empty:
+            raise empty_answer()
+
+    def hint(self, status: int, said: str) -> str:
+        """Return the words on MODEL_URL or MODEL_KIND if a refusal looks as if one were wrong."""
+        if self._url is not None and is_of_ollama(self._url):
+            return _OLLAMA
+        unknown_address = status in (404, 405) and "model" not in said.lower()
+        return _OTHER_KIND if unknown_address or (status in (400, 422) and "messages" in said) else ""
+
+    def _read_event(self, token: dict[Any, Any], event: dict[Any, Any]) -> str:
+        self._known = self.alive = True
+        text = token.get("text")
+        shown = text if isinstance(text, str) else ""
+        if shown and token.get("special"):
+            # Special tokens, such as the one that ends the text, are not for people. Those around thoughts
+            # are needed to separate them from the answer.
+            mark = shown.strip().lower()
+            self._sections = self._sections or mark in ("<|channel|>", "<|start|>")
+            shown = shown if self._sections or mark in MARKERS else ""
+        self._shown.append(shown)
+        if shown:
+            self.contradicted = self.contradicted or self.complete
+        self._note_reason(event)
+        match event:
+            case {"generated_text": str(whole)}:
+                return shown + self._rest(whole)
+            case {"details": {"finish_reason": str()}}:
+                self.complete = True
+        return shown
+
+    def _note_reason(self, event: dict[Any, Any]) -> None:
+        """Take the reason for the end from the details that come last."""
+        match event.get("details"):
+            case {"finish_reason": str(reason)}:
+                self.cut_short = reason == "length"
+
+    def _rest(self, whole: str) -> str:
+        """Return what the whole text at the end has beyond the tokens; mostly nothing."""
+        self._known = self.complete = True
+        shown = "".join(self._shown)
+        self._shown = [whole]
+        if whole.startswith(shown):
+            return whole[len(shown) :]
+        # Some leave out the space at its start, or put the prompt before it. In other cases the tokens are
+        # what the user has seen, so they are the answer.
+        whole, shown = whole.removeprefix(self._prompt).lstrip(), shown.lstrip()
+        return whole[len(shown) :] if whole.startswith(shown) else ""
+
+    def _without_prompt(self, text: str, *, last: bool = False) -> str:
+        """Return `text` unless it is the prompt, or may be; what is held back comes with the next piece."""
+        if self._echo is None:
+            return text
+        text = self._echo + text
+        if not last and not self.complete and text != self._prompt and self._prompt.startswith(text):
+            self._echo = text
+            return ""
+        self._echo = None
+        return text.removeprefix(self._prompt)

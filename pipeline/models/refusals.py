@@ -1,0 +1,157 @@
+"""Recognises why a model server refused a request, from its own words; no I/O.
+
+Servers agree on no code for these cases. The patterns are made of the words that refusals have in common:
+those of llama.cpp, vLLM, SGLang, text-generation-inference, Ollama, LM Studio, LiteLLM, OpenAI, Azure,
+Anthropic, Google, Mistral, Cohere, Groq, xAI and Bedrock. So a new wording of them is likely to match, too.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from pipeline.models.error_bodies import WHOLE_BODY
+
+_TOO_LONG_CODES = re.compile(
+    r"context_length_exceeded|exceed_context_size|context_?window_?exceeded|context_?length_?exceeded"
+    r"|string_above_max_length|input_too_long|prompt_too_long|max_tokens_exceeded",
+    re.IGNORECASE,
+)
+_SUBJECT = r"(?:context|prompt|inputs?|sequence|messages?|conversation|tokens?|request)"
+_EXCESS = (
+    r"(?:too (?:long|large|many tokens)|exceed(?:s|ed|ing)?\b|longer than|larger than|greater than"
+    r"|overflow\w*|must (?:have less than|be (?:<=|less|at most|shorter))|not enough"
+    r"|reduce the (?:length|size)|maximum (?:context|model|input|prompt|sequence|allowed)"
+    r"|max_?(?:model|seq\w*|input)_?len\w*)"
+)
+_TOO_LONG = re.compile(
+    rf"\b{_SUBJECT}\b.{{0,120}}?{_EXCESS}|{_EXCESS}.{{0,120}}?\b{_SUBJECT}\b", re.IGNORECASE
+)
+# Other refusals that mention tokens and a limit: rates and money.
+_NOT_TOO_LONG = re.compile(
+    r"rate[ _-]?limit|per (?:minute|day|hour|second)|\b[tr]p[md]\b|quota|billing|credit|api[ _-]?key"
+    r"|token.{0,20}expired",
+    re.IGNORECASE,
+)
+_PROMPT_SIZE = re.compile(
+    r"(\d+)(?: tokens)? (?:in the (?:messages|prompt)|(?:prompt|input) tokens|`inputs` tokens)"
+    r"|(?:prompt|request|input|inputs) (?:contains|has|of)?\D{0,12}?(\d+)|given: (\d+)",
+    re.IGNORECASE,
+)
+_LIMIT = re.compile(
+    r"(?:context|model|prompt|input|sequence)(?:'s)? ?(?:length|size|window|len|limit)(?: is| of)?"
+    r"\D{0,30}?(\d+)|must be (?:<=|less than) (\d+)|less than (\d+)|(\d+) maximum|cannot exceed (\d+)",
+    re.IGNORECASE,
+)
+_SIZES = (
+    # limit before size, then size before limit.
+    re.compile(
+        r"(?:maximum|max|limit|window|context|less than|must be <=|cannot exceed)\D{0,60}?(?P<limit>\d+)\b"
+        r".{0,80}?(?:given|requested|resulted|received|contains|has|your|but|input)\D{0,60}?(?P<size>\d+)",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"(?P<size>\d+)\b.{0,80}?"
+        r"(?:>|exceed\w*|longer than|larger than|too large|maximum|available|limit|window|max)"
+        r"\D{0,60}?(?P<limit>\d+)",
+        re.IGNORECASE,
+    ),
+)
+_COMPLETION_TOO_LONG = re.compile(
+    r"max_(?:completion_|new_)?tokens.{0,60}(?:too large|must be|at most|exceeds|less than)", re.IGNORECASE
+)
+
+_NO_SYSTEM_ROLE = re.compile(
+    r"system.{0,80}(?:not (?:supported|allowed|enabled|permitted|accepted)|unsupported|invalid|unexpected"
+    r"|only|must)|(?:unsupported|invalid|unknown|unexpected|only|not support\w*).{0,80}\bsystem\b"
+    r"|developer instruction is not enabled|roles? must alternate|only user and assistant"
+    r"|(?:role|message)s?.{0,60}(?:alternat\w+|must be .{0,12}user)|first message.{0,40}user",
+    re.IGNORECASE,
+)
+_REFUSED_PARAMETER = re.compile(
+    r"unsupported|not (?:supported|permitted|allowed|recogni[sz]ed|accepted|compatible)|unrecogni[sz]ed"
+    r"|unknown|unexpected|extra|invalid|forbidden|instead|too large|must be|at most|exceeds|only",
+    re.IGNORECASE,
+)
+_FILTERED = re.compile(
+    r"content[_ -]?(?:filter|policy|management)|responsible_?ai|safety (?:system|filter)|moderation"
+    r"|flagged|prompt_blocked|blocked by",
+    re.IGNORECASE,
+)
+
+
+class Sizes(NamedTuple):
+    """How many tokens a refused request had, and how many the model takes."""
+
+    size: int
+    limit: int
+
+
+def is_too_long(said: str) -> bool:
+    """Return whether a request was refused because it does not fit the model's context."""
+    if _TOO_LONG_CODES.search(said):
+        return True
+    return bool(_TOO_LONG.search(said)) and not _NOT_TOO_LONG.search(said)
+
+
+def refuses_answer_length(said: str) -> bool:
+    """Return whether a refusal is about the tokens asked for as answer: the messages alone would fit."""
+    plain = _ungrouped(said)
+    prompt, limit = _number(_PROMPT_SIZE, plain), _number(_LIMIT, plain)
+    if prompt is not None and limit is not None:
+        return prompt < limit
+    return bool(_COMPLETION_TOO_LONG.search(said))
+
+
+def room_for_answer(said: str) -> int | None:
+    """Return how many tokens of answer a refusal for which `refuses_answer_length` holds leaves room for."""
+    plain = _ungrouped(said)
+    prompt, limit = _number(_PROMPT_SIZE, plain), _number(_LIMIT, plain)
+    return limit - prompt if prompt is not None and limit is not None and limit > prompt else None
+
+
+def sizes_of(said: str) -> Sizes | None:
+    """Return the numbers of a refusal for which `is_too_long` holds; None when it has none.
+
+    Args:
+        said: the message, and the rest of the body for servers that have the numbers there.
+    """
+    plain = _ungrouped(said)
+    fields = dict(re.findall(r"\"?(n_prompt_tokens|n_ctx)\"?\s*:\s*(\d+)", plain))
+    if len(fields) == 2:
+        return Sizes(int(fields["n_prompt_tokens"]), int(fields["n_ctx"]))
+    plain = plain.partition(WHOLE_BODY)[0]
+    prompt, limit = _number(_PROMPT_SIZE, plain), _number(_LIMIT, plain)
+    if prompt is not None and limit is not None and prompt > limit > 0:
+        return Sizes(prompt, limit)
+    for pattern in _SIZES:
+        for match in pattern.finditer(plain):
+            sizes = Sizes(int(match["size"]), int(match["limit"]))
+            if sizes.size > sizes.limit > 0:
+                return sizes
+    return None
+
+
+def _ungrouped(said: str) -> str:
+    """Return a text whose numbers have no commas between their digits."""
+    return re.sub(r"(?<=\d),(?=\d{3}\b)", "", said)
+
+
+def _number(pattern: re.Pattern[str], text: str) -> int | None:
+    match = pattern.search(text)
+    return None if match is None else int(next(group for group in match.groups() if group))
+
+
+def refuses_system_role(said: str) -> bool:
+    """Return whether a request was refused because the chat template has no system role."""
+    return bool(_NO_SYSTEM_ROLE.search(said))
+
+
+def refuses_parameter(said: str, name: str) -> bool:
+    """Return whether a request was refused because of a parameter, its name or its value."""
+    return bool(re.search(rf"\b{re.escape(name)}\b", said)) and bool(_REFUSED_PARAMETER.search(said))
+
+
+def is_filtered(said: str) -> bool:
+    """Return whether a request was refused by a content filter."""
+    return bool(_FILTERED.search(said))

@@ -1,0 +1,216 @@
+"""The body of a model server's response, as the JSON values in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import aiohttp
+import orjson
+
+from pipeline.deadlines import run_until_blocked
+from pipeline.models.connect_failures import failure_of_http
+from pipeline.models.failures import MAX_RESPONSE_BYTES, bad_response, endless
+from pipeline.models.server_text import evidence
+from pipeline.models.silence import SilenceTimer
+from pipeline.models.sse import Event, EventParser
+
+# Seconds to wait for the end of a response whose answer is complete. The connection can be used again only
+# after it; a server that holds it open costs the person who waits no longer than this.
+END_TIMEOUT = 0.2
+
+# The beginnings of a stream of events, against a document; the Content-Type is often wrong.
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":")
+_LONGEST_FIELD = max(map(len, _FIELDS))
+# Bytes of white space before a body that is still looked at.
+_MAX_BLANK_BYTES = 4096
+
+_DONE_WORDS = frozenset({b"[DONE]", b"DONE", b'"[DONE]"', b"'[DONE]'"})
+# Keep-alive signals of servers and proxies, as an event's name or as its data.
+_ALIVE = re.compile(
+    rb":?\s*(?:\[?(?:keep[-_ ]?alive|ping|pong|heartbeat|processing|waiting|noop)\b[\s\].:!-]*"
+    rb"(?:\d[\d.:TZ+-]*)?)?",
+    re.IGNORECASE,
+)
+_PLAIN_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,40}")
+
+
+class Mark(Enum):
+    """An event that is no JSON value."""
+
+    DONE = "the stream is done"
+    ALIVE = "the server is alive"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorEvent:
+    """An event that is marked as an error; `body` is decoded JSON or text."""
+
+    body: object
+
+
+class ResponseBody:
+    """Reads one response.
+
+    Args:
+        silence: bounds how long the server may be silent.
+        secret: the token of the request, which no error may show.
+
+    Attributes:
+        over: whether all values were returned.
+    """
+
+    def __init__(
+        self, response: aiohttp.ClientResponse, silence: SilenceTimer, *, secret: str | None = None
+    ) -> None:
+        self.over = False
+        self._response = response
+        self._silence = silence
+        self._secret = secret
+        self._head = b""
+        self._parser: EventParser | None = None
+
+    async def next(self) -> Iterator[object]:
+        """Return the values that came next, maybe none: JSON values, `ErrorEvent`s and `Mark`s.
+
+        One that is no JSON raises when its turn comes.
+
+        Raises:
+            ModelError: the connection broke, or the body is no JSON.
+        """
+        piece = await self._piece()
+        self.over = not piece
+        if self._parser is None:
+            self._head += piece
+            streamed = _is_stream(self._head, self._response.content_type, ended=self.over)
+            if streamed is None:
+                return iter(())
+            if not streamed:
+                document = await self.whole()
+                self.over = True
+                return iter(self._document(document))
+            self._parser = EventParser()
+            piece, self._head = self._head, b""
+        events = self._parser.feed(piece)
+        if self.over:
+            *whole, last = self._parser.end() or (None,)
+            events += [*whole, *([last] if last is not None and _is_whole(last) else [])]
+        return map(self._value, events)
+
+    @property
+    def ignored(self) -> str:
+        """The beginning of what was no event in a stream, for the log; mostly empty."""
+        return evidence(self._parser.ignored, secret=self._secret) if self._parser else ""
+
+    async def whole(self) -> bytes:
+        """Return the rest of the body at once.
+
+        Raises:
+            ModelError: the connection broke, or the body has no end.
+        """
+        body = bytearray(self._head)
+        self._head = b""
+        while piece := await self._piece():
+            body += piece
+            if len(body) > MAX_RESPONSE_BYTES:
+                raise endless()
+        return bytes(body)
+
+    async def drain(self) -> None:
+        """Wait for the body's end, for a moment, so that the connection can be used again."""
+        try:
+            begun = run_until_blocked(self._skip())
+            if not isinstance(begun, tuple):
+                async with asyncio.timeout(END_TIMEOUT):
+                    await begun
+        except (aiohttp.ClientError, OSError):
+            pass  # TimeoutError is one of OSError; the answer is complete in each case
+
+    async def _skip(self) -> None:
+        while await self._response.content.readany():
+            pass
+
+    async def _piece(self) -> bytes:
+        content = self._response.content
+        try:
+            # Most pieces have to be waited for; a long one comes in parts, of which the others are there.
+            piece = content.read_nowait() or await self._silence.bounded(content.readany())
+        except (aiohttp.ClientError, OSError) as exc:
+            raise failure_of_http(exc, self._response.url) from exc
+        self._silence.hear()
+        return piece
+
+    def _document(self, body: bytes) -> tuple[object, ...]:
+        value = decoded_json(body)
+        if value is not None:
+            return value
+        # A value on each line: a stream without the dress of events.
+        lines = [decoded_json(line) for line in body.splitlines() if line.strip()]
+        if lines and lines[0] is not None:
+            return tuple(line[0] for line in lines if line is not None)
+        blank = not body.strip()
+        kind = self._response.content_type
+        what = "an empty body" if blank else kind if _PLAIN_TYPE.fullmatch(kind) else "something else"
+        raise bad_response(
+            f"The model server answered with {what} instead of JSON",
+            retryable=blank,
+            status=self._response.status,
+            report="" if blank else f"it begins: {evidence(body, secret=self._secret)}",
+        )
+
+    def _value(self, event: Event) -> object:
+        if event.data[:1] == b"{" and event.name == "message":
+            # By far the most; nothing below applies to an object.
+            try:
+                return orjson.loads(event.data)
+            except orjson.JSONDecodeError:
+                pass
+        data = event.data.strip()
+        if event.name == "error":
+            decoded = decoded_json(data)
+            return ErrorEvent(decoded[0] if decoded else data.decode("utf-8", "replace"))
+        if data in _DONE_WORDS:
+            return Mark.DONE
+        if _ALIVE.fullmatch(data) or (event.name != "message" and _ALIVE.fullmatch(event.name.encode())):
+            return Mark.ALIVE
+        decoded = decoded_json(data)
+        if decoded is None:
+            raise bad_response(
+                "The model server sent an event that is not JSON",
+                status=self._response.status,
+                report=f"it begins: {evidence(event.data, secret=self._secret)}",
+            )
+        return decoded[0]
+
+
+def decoded_json(data: bytes) -> tuple[object] | None:
+    """Return the JSON value that `data` is, in a tuple; None when it is none."""
+    try:
+        return (orjson.loads(data),)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        # More lenient: half a surrogate pair, whose other half may come with the next piece, and bytes that
+        # are no UTF-8.
+        return (json.loads(data.decode("utf-8", "replace")),)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_whole(event: Event) -> bool:
+    """Return whether an event at the end of a stream, without the blank line after it, is not cut short."""
+    return event.data.strip() in _DONE_WORDS or event.name == "error" or decoded_json(event.data) is not None
+
+
+def _is_stream(head: bytes, content_type: str, *, ended: bool) -> bool | None:
+    """Return whether a body that begins with `head` is a stream of events; None when more must be seen."""
+    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if begin.startswith((b"{", b"[", b"<", b'"')):
+        return False
+    if begin.startswith(_FIELDS) or (begin and content_type == "text/event-stream"):
+        return True
+    return False if ended or len(begin) >= _LONGEST_FIELD or len(head) > _MAX_BLANK_BYTES else None

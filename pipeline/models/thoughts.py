@@ -1,0 +1,265 @@
+"""Separates a reasoning model's thoughts from its answer where both come as one text; no I/O.
+
+    START ──opening tag──▶ THOUGHT ──closing tag──▶ START
+      │                                               │
+      └──any other text──▶ ANSWER ◀──any other text───┘
+
+Tags count only before the answer's first text: an answer that shows `<think>` later on is left as it is. One
+case is known only afterwards: chat templates that open the thought in the prompt make the model send the
+closing tag alone. Then the text before that tag is retracted, unless it stands in code or an opening tag
+stands before it.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import NamedTuple
+
+
+class _Tag(NamedTuple):
+    """The text that opens thoughts, and the text that closes them."""
+
+    opening: str
+    closing: str
+
+
+_TAGS = (
+    *(_Tag(f"<{name}>", f"</{name}>") for name in ("think", "thinking", "thought", "thoughts", "reasoning")),
+    _Tag("[think]", "[/think]"),
+    _Tag("<seed:think>", "</seed:think>"),
+    _Tag("<|begin_of_thought|>", "<|end_of_thought|>"),
+    _Tag("<|start_thinking|>", "<|end_thinking|>"),
+    _Tag("<|channel>thought", "<channel|>"),
+    _Tag("◁think▷", "◁/think▷"),
+)
+# Tags around an answer that follows thoughts of the same format.
+_ANSWER_TAGS = (
+    _Tag("<|begin_of_solution|>", "<|end_of_solution|>"),
+    _Tag("<|start_response|>", "<|end_response|>"),
+)
+# The raw format of gpt-oss: `<|start|>assistant<|channel|>NAME<|message|>TEXT<|end|>`, where the channel
+# `final` holds the answer.
+_HEADERS = ("<|start|>", "<|channel|>")
+_HEADER_END = "<|message|>"
+_MAX_HEADER_CHARS = 200
+_SECTION_ENDS = ("<|end|>", "<|return|>", "<|call|>", *_HEADERS)
+
+_OPENINGS = (*(tag.opening for tag in _TAGS), *_HEADERS)
+_CLOSINGS = tuple(tag.closing for tag in _TAGS)
+_LONGEST_OPENING = max(map(len, (*_OPENINGS, *(tag.opening for tag in _ANSWER_TAGS))))
+_ANY_OPENING = re.compile("|".join(re.escape(tag.opening) for tag in _TAGS), re.IGNORECASE)
+# White space before an answer that is held back; more of it is passed on.
+_MAX_BLANK_CHARS = 10_000
+
+#: Special tokens that must reach the filter, though special tokens are no part of an answer otherwise.
+MARKERS = frozenset((*_OPENINGS, *_CLOSINGS, _HEADER_END, *_SECTION_ENDS)) - {"<|end|>", "<|return|>"}
+
+
+class _Mode(Enum):
+    START = auto()
+    HEADER = auto()
+    THOUGHT = auto()
+    ANSWER = auto()
+
+
+class ThoughtFilter:
+    """Takes a model's text in pieces and returns the answer's; thoughts are collected beside it.
+
+    Args:
+        unannounced: whether the text begins within a thought without an opening tag.
+
+    Attributes:
+        thoughts: pieces of thoughts; the caller takes them out.
+        retracted: the text returned so far, and more, when it turned out to be a thought; the caller resets
+            it to None.
+        found_unannounced: whether a thought began without an opening tag; None while this is not known.
+    """
+
+    def __init__(self, *, unannounced: bool = False) -> None:
+        self.thoughts: list[str] = []
+        self.retracted: str | None = None
+        self.found_unannounced: bool | None = None
+        self._mode = _Mode.THOUGHT if unannounced else _Mode.START
+        self._unannounced = unannounced
+        self._closings: tuple[str, ...] = _CLOSINGS
+        self._held = ""
+        self._had_thought = False
+        self._thought_begun = False
+        self._unannounced_text: list[str] = []
+        # Of the answer: text that a closing tag may still retract, and the marks that end its section.
+        self._returned: list[str] = []
+        self._watched: tuple[str, ...] = ()
+        self._section = False
+
+    def push(self, piece: str) -> str:
+        """Return the answer's text that `piece` adds for certain; it may be empty."""
+        if self._mode is _Mode.ANSWER and not self._held:
+            if not self._watched:
+                return piece
+            # The first characters of all closing tags; most pieces have neither.
+            if "<" not in piece and "[" not in piece and "◁" not in piece:
+                self._returned.append(piece)
+                return piece
+        text, self._held = self._held + piece, ""
+        shown = ""
+        while text:
+            match self._mode:
+                case _Mode.START:
+                    text = self._start(text)
+                case _Mode.HEADER:
+                    text = self._header(text)
+                case _Mode.THOUGHT:
+                    text = self._thought(text)
+                case _Mode.ANSWER:
+                    more, text = self._answer(text)
+                    shown = shown + more if self.retracted is None else more
+        return shown
+
+    def finish(self, *, cut_short: bool = False) -> str:
+        """Return the rest of the answer, after the last piece: what is held back, if it is no thought.
+
+        Args:
+            cut_short: whether the model had to end before it was done.
+        """
+        held, self._held = self._held, ""
+        if self._mode is _Mode.THOUGHT:
+            self._add_thought(held)
+            if self._unannounced and not cut_short:
+                # No closing tag came: this time the model did not think, and all of it was the answer.
+                self.found_unannounced = False
+                return "".join(self._unannounced_text)
+            return ""
+        return "" if self._mode is _Mode.HEADER else held
+
+    def note_thought(self) -> None:
+        """Note that thoughts came outside of the text, so that a closing tag within it is only text."""
+        self._had_thought = True
+        if self._mode is _Mode.ANSWER and not self._section:
+            self._watched = ()
+
+    def _start(self, text: str) -> str:
+        stripped = text.lstrip()
+        low = stripped[:_LONGEST_OPENING].lower()
+        for tag in _TAGS:
+            if low.startswith(tag.opening):
+                self._mode, self._closings = _Mode.THOUGHT, (tag.closing,)
+                return stripped[len(tag.opening) :]
+        answer_tags = _ANSWER_TAGS if self._had_thought else ()
+        for tag in answer_tags:
+            if low.startswith(tag.opening):
+                self._mode, self._section, self._watched = _Mode.ANSWER, True, (tag.closing,)
+                return stripped[len(tag.opening) :]
+        if low.startswith(_HEADERS):
+            self._mode = _Mode.HEADER
+            return stripped
+        if len(text) < _MAX_BLANK_CHARS and (
+            any(mark.startswith(low) for mark in _OPENINGS)
+            or any(tag.opening.startswith(low) for tag in answer_tags)
+        ):
+            self._held = text
+            return ""
+        self._mode = _Mode.ANSWER
+        if not self._section:
+            self._watched = () if self._had_thought else _CLOSINGS
+        return text
+
+    def _header(self, text: str) -> str:
+        header, found, rest = text.partition(_HEADER_END)
+        if not found:
+            if len(text) > _MAX_HEADER_CHARS:
+                self._mode, self._watched = _Mode.ANSWER, ()
+                return text
+            self._held = text
+            return ""
+        channel = header.rpartition("<|channel|>")[2].strip()
+        self._section = True
+        if channel.startswith("final") or "<|channel|>" not in header:
+            self._mode, self._watched = _Mode.ANSWER, _SECTION_ENDS
+        else:
+            self._mode, self._closings = _Mode.THOUGHT, _SECTION_ENDS
+        return rest
+
+    def _thought(self, text: str) -> str:
+        at, closing = _first(text, self._closings)
+        if closing:
+            self._add_thought(text[:at])
+            self._had_thought = True
+            if self._unannounced:
+                self._unannounced, self.found_unannounced = False, True
+                self._unannounced_text.clear()
+            self._mode, self._thought_begun = _Mode.START, False
+            return text[at:] if closing in _HEADERS else text[at + len(closing) :]
+        keep = _undecided(text, self._closings)
+        self._add_thought(text[: len(text) - keep])
+        self._held = text[len(text) - keep :]
+        return ""
+
+    def _add_thought(self, text: str) -> None:
+        if not self._thought_begun:
+            text = text.lstrip()
+        if text:
+            self._thought_begun = True
+            self.thoughts.append(text)
+            if self._unannounced:
+                self._unannounced_text.append(text)
+
+    def _answer(self, text: str) -> tuple[str, str]:
+        """Return what of `text` is the answer's, and what follows it in another mode."""
+        if not self._watched:
+            return text, ""
+        at, mark = _first(text, self._watched)
+        if not mark:
+            keep = _undecided(text, self._watched)
+            shown, self._held = text[: len(text) - keep], text[len(text) - keep :]
+            self._returned.append(shown)
+            return shown, ""
+        if self._section:
+            self._mode = _Mode.START
+            return text[:at], text[at:] if mark in _HEADERS else text[at + len(mark) :]
+        before = "".join(self._returned) + text[:at]
+        if _ANY_OPENING.search(before):
+            # The answer is about such tags.
+            self._watched = ()
+            return text, ""
+        end = at + len(mark)
+        if _in_code(before):
+            self._returned.append(text[:end])
+            more, rest = self._answer(text[end:])
+            return (text[:end] + more if self.retracted is None else more), rest
+        self._mode, self._had_thought = _Mode.START, True
+        self.retracted, self.found_unannounced = before.strip(), True
+        self._returned.clear()
+        return "", text[end:]
+
+
+def _first(text: str, marks: tuple[str, ...]) -> tuple[int, str]:
+    """Return where the first of some marks stands and which it is, -1 and "" when there is none."""
+    low = _lower(text)
+    places = [(at, mark) for mark in marks if (at := low.find(mark)) >= 0]
+    return min(places, default=(-1, ""))
+
+
+def _lower(text: str) -> str:
+    """Return `text` in lower case; every character keeps its place."""
+    if text.isascii():
+        return text.lower()
+    # Some letters have a lower case of two characters, which would move all that follows.
+    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
+
+
+def _undecided(text: str, marks: tuple[str, ...]) -> int:
+    """Return how many characters at the end of `text` may be the beginning of a mark."""
+    tail = _lower(text[1 - max(map(len, marks)) :])
+    for start, character in enumerate(tail):
+        if character in "<[◁" and any(mark.startswith(tail[start:]) for mark in marks):
+            return len(tail) - start
+    return 0
+
+
+def _in_code(before: str) -> bool:
+    """Return whether what follows `before` stands in a code span or block of Markdown."""
+    if len(re.findall(r"^[ >]*(?:```|~~~)", before, re.MULTILINE)) % 2:
+        return True
+    line = before.rpartition("\n")[2]
+    return line.count("`") % 2 == 1
