@@ -40,7 +40,9 @@ async def test_a_changelog_keeps_changes_until_their_window_has_expired(
             pass
 
     async with running(app):
-        assert await streams.hget("faust:topic:streams-counts-changelog", "retention") == b"%d" % (kept * 1000)
+        assert await streams.hget("faust:topic:streams-counts-changelog", "retention") == b"%d" % (
+            kept * 1000
+        )
 
 
 async def test_a_changelog_whose_windows_never_expire_keeps_all(make_app: MakeApp, streams: Redis) -> None:

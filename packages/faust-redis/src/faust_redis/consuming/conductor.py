@@ -29,7 +29,7 @@ class Conductor(base.Conductor):
         """Deliver a message to these of the channels that read its partition; to all, if they are gone."""
         async with self._tp_to_callback_lock:
             reading: Any = self._tp_index[message.tp]
-            handler = base.Conductor._build_handler(self, message.tp, channels & reading or reading)
+            handler = super()._build_handler(message.tp, channels & reading or reading)
         await handler(message)
 
     def channels_of(self, tp: TP) -> Set[Any]:

@@ -156,16 +156,17 @@ class TopicRegistry:
         if declared is None:
             return _Wanted(conf.topic_partitions, 0, None)
         retention = self._kept_by_table(topic, retention_ms(declared.retention))
-        return _Wanted(declared.partitions or self._default(topic), retention, declared.compacting)
+        return _Wanted(declared.partitions or self._default(declared), retention, declared.compacting)
 
-    def _default(self, topic: str) -> int:
+    def _default(self, declared: Any) -> int:
         """Return the number of partitions for a topic that declares none.
 
         A table is changed by events of topics with as many partitions as it has. Where all tables of an app
-        agree on a number, such a topic has it as well; Faust leaves that to whoever makes topics on Kafka.
+        agree on a number, a source topic has it as well: on Kafka the operator makes such topics, while
+        Faust itself makes internal ones with the app's default.
         """
-        default = self.app.conf.topic_partitions
-        if topic in tables.tables_by_changelog(self.app.tables):
+        default = int(self.app.conf.topic_partitions)
+        if declared.internal:
             return default
         numbers = {table.partitions or default for table in tables.fed_by_events(self.app.tables)}
         return numbers.pop() if len(numbers) == 1 else default
