@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from faust_redis import DeadLetters
 from faust_redis.testing import eventually
-from tests.apps import MakeApp, is_empty, running, send_all
+from tests.apps import INT, MakeApp, is_empty, running, send_all, subscribe_anew
 
 Read = Callable[[faust.App, StreamT[int]], AsyncIterator[Any]]
 #: Longer than any test takes: such a batch is never complete.
@@ -21,7 +21,7 @@ LONG = 600
 
 
 def by_through(app: faust.App, stream: StreamT[int]) -> Any:
-    return stream.through(app.topic("next", value_type=int))
+    return stream.through(app.topic("next", value_type=INT))
 
 
 def by_group(app: faust.App, stream: StreamT[int]) -> Any:
@@ -46,7 +46,7 @@ async def test_an_undecodable_event_is_a_dead_letter_and_the_agent_reads_on(
     make_app: MakeApp, redis_url: str, streams: Redis, read: Read, fast_path: str
 ) -> None:
     app = make_app(broker=f"{redis_url}?fast_path={fast_path}")
-    numbers = app.topic("numbers", value_type=int)
+    numbers = app.topic("numbers", value_type=INT)
     got: list[int] = []
 
     @app.agent(numbers)
@@ -67,7 +67,7 @@ async def test_an_error_that_a_program_throws_into_its_channel_still_ends_the_fo
     make_app: MakeApp,
 ) -> None:
     app = make_app()
-    numbers = app.topic("numbers", value_type=int)
+    numbers = app.topic("numbers", value_type=INT)
     forwarding: list[Any] = []
     got: list[int] = []
     errors: list[BaseException] = []
@@ -102,7 +102,7 @@ async def test_a_worker_stops_at_once_with_a_part_of_a_batch_which_stays_pending
     make_app: MakeApp, redis_url: str, streams: Redis, take: Callable[[Any], Any], fast_path: str
 ) -> None:
     app = make_app(broker=f"{redis_url}?fast_path={fast_path}")
-    rows = app.topic("rows", value_type=int)
+    rows = app.topic("rows", value_type=INT)
 
     @app.agent(rows)
     async def store(stream: StreamT[int]) -> None:
@@ -123,7 +123,7 @@ async def test_a_part_of_a_batch_comes_once_after_a_rebalance(
     make_app: MakeApp, redis_url: str, streams: Redis, fast_path: str
 ) -> None:
     app = make_app(broker=f"{redis_url}?fast_path={fast_path}")
-    rows = app.topic("rows", value_type=int)
+    rows = app.topic("rows", value_type=INT)
     batches: list[list[int]] = []
 
     @app.agent(rows)
@@ -136,7 +136,7 @@ async def test_a_part_of_a_batch_comes_once_after_a_rebalance(
         await eventually(lambda: len(app.consumer.unacked) == 2, "the events to be in the batch")
         generation = app.consumer_generation_id
         begun = monotonic()
-        app.topics.add(app.topic("another").clone(is_iterator=True))  # the worker subscribes anew
+        subscribe_anew(app)
         await eventually(lambda: app.consumer_generation_id != generation, "the next generation")
         assert monotonic() - begun < 15  # seconds; the worker subscribes after 4
         await send_all(rows, 3)
@@ -147,7 +147,7 @@ async def test_a_part_of_a_batch_comes_once_after_a_rebalance(
 
 async def test_a_batch_that_the_agent_works_on_is_waited_for(make_app: MakeApp, streams: Redis) -> None:
     app = make_app()
-    rows = app.topic("rows", value_type=int)
+    rows = app.topic("rows", value_type=INT)
     done: list[list[int]] = []
     begun: list[bool] = []
 

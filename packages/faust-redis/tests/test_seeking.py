@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import faust
 import pytest
 from faust.types import TP, StreamT
 
 from faust_redis import SeekError
 from faust_redis.testing import eventually
-from tests.apps import MakeApp, running, send_all
+from tests.apps import INT, MakeApp, running, send_all
 
 DAY = 86_400.0
 
 
-def collecting(app: faust.App, **declared: object) -> tuple[faust.TopicT, list[int]]:  # type: ignore[name-defined]
-    topic = app.topic("prices", value_type=int, **declared)  # type: ignore[arg-type]
+def collecting(app: faust.App, **declared: Any) -> tuple[Any, list[int]]:
+    topic = app.topic("prices", value_type=INT, **declared)
     got: list[int] = []
 
     @app.agent(topic)

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from faust_redis import DeadLetters, fail, reject
 from faust_redis.testing import eventually
-from tests.apps import MakeApp, is_empty, running, send_all
+from tests.apps import INT, MakeApp, is_empty, running, send_all, subscribe_anew
 
 
 @pytest.fixture(params=["true", "false"], ids=["fast path", "Faust's own path"])
@@ -22,7 +22,7 @@ def broker(request: pytest.FixtureRequest, redis_url: str) -> str:
 
 def two_agents(app: faust.App, **failing: Any) -> tuple[Counter[int], Counter[int]]:
     """Add an agent that counts, and one that fails the number 2; return the deliveries of both."""
-    numbers = app.topic("numbers", value_type=int)
+    numbers = app.topic("numbers", value_type=INT)
     healthy: Counter[int] = Counter()
     ill: Counter[int] = Counter()
 
@@ -81,7 +81,7 @@ async def test_an_event_that_both_agents_fail_comes_again_to_both(
     make_app: MakeApp, broker: str, streams: Redis
 ) -> None:
     app = make_app(broker=broker)
-    numbers = app.topic("numbers", value_type=int)
+    numbers = app.topic("numbers", value_type=INT)
     attempts: Counter[str] = Counter()
 
     for name in ("first", "second"):
@@ -103,7 +103,7 @@ async def test_a_retry_waits_for_the_other_agent_and_its_ack_is_not_lost(
     make_app: MakeApp, broker: str, streams: Redis
 ) -> None:
     app = make_app(broker=broker)
-    numbers = app.topic("numbers", value_type=int)
+    numbers = app.topic("numbers", value_type=INT)
     slow: list[int] = []
     quick: list[int] = []
 
@@ -132,7 +132,7 @@ async def test_a_batch_that_one_agent_fails_comes_again_to_that_agent_alone(
     make_app: MakeApp, broker: str, streams: Redis
 ) -> None:
     app = make_app(broker=broker)
-    numbers = app.topic("numbers", value_type=int)
+    numbers = app.topic("numbers", value_type=INT)
     healthy: Counter[int] = Counter()
     batches: list[list[int]] = []
 
@@ -152,14 +152,14 @@ async def test_a_batch_that_one_agent_fails_comes_again_to_that_agent_alone(
         await send_all(numbers, 1, 2)
         await eventually(is_empty(streams, "numbers"), "all to be acked")
     assert healthy == {1: 1, 2: 1}
-    assert sorted(sum(batches[1:], [])) == [1, 2]
+    assert sorted(number for batch in batches[1:] for number in batch) == [1, 2]
 
 
 async def test_a_failed_event_of_an_isolated_partition_ends_as_a_dead_letter_over_a_rebalance(
     make_app: MakeApp, broker: str, streams: Redis
 ) -> None:
     app = make_app(broker=broker, topic_partitions=2)
-    numbers = app.topic("numbers", value_type=int)
+    numbers = app.topic("numbers", value_type=INT)
     got: Counter[int] = Counter()
 
     @app.agent(numbers, isolated_partitions=True)
@@ -181,7 +181,7 @@ async def test_a_failed_event_of_an_isolated_partition_ends_as_a_dead_letter_ove
         await send(1, 2, 3)
         await eventually(lambda: got[2] == 2, "the second attempt", 30)
         generation = app.consumer_generation_id
-        app.topics.add(app.topic("another").clone(is_iterator=True))  # the worker subscribes anew
+        subscribe_anew(app)
         await eventually(lambda: app.consumer_generation_id != generation, "the next generation", 30)
         await eventually(count_dead, "the dead letter", 30)
         await send(4)

@@ -14,7 +14,7 @@ from faust.windows import SlidingWindow
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
-from tests.apps import MakeApp, is_empty, running
+from tests.apps import INT, MakeApp, is_empty, running
 
 Kept = Callable[[Any], Any]
 
@@ -64,7 +64,7 @@ def counting(app: faust.App, closed: list[Any], *, size: float, expires: float) 
     def on_close(key: Any, value: Any) -> None:
         closed.append((key[0], value))
 
-    clicks = app.topic("clicks", key_type=str, value_type=int)
+    clicks = app.topic("clicks", key_type=str, value_type=INT)
     table: Any = app.Table("counts", default=int, partitions=1, on_window_close=on_close)
     counts = table.tumbling(size, expires=expires).relative_to_stream()
 
