@@ -37,6 +37,7 @@ def made(app: Any) -> dict[str, Callable[[], Any]]:
     async def nothing(stream: Any) -> None: ...
 
     return {
+        "actor": lambda: app.agent(topic, name="actor")(nothing)(),
         "agent": lambda: app.agent(topic)(nothing),
         "app": lambda: app,
         "assignor": lambda: app.assignor,

@@ -188,3 +188,47 @@ async def test_a_failed_event_of_an_isolated_partition_ends_as_a_dead_letter_ove
         await eventually(is_empty(streams, "numbers"), "partition 0 to be acked", 30)
         await eventually(lambda: got[14] == 1, "partition 1")
     assert got == {1: 1, 2: 3, 3: 1, 4: 1, 11: 1, 12: 1, 13: 1, 14: 1}
+
+
+async def test_isolated_partitions_move_to_another_worker_and_back_after_their_agent_has_raised(
+    make_app: MakeApp, broker: str, streams: Redis
+) -> None:
+    got: Counter[int] = Counter()
+
+    def make() -> tuple[faust.App, Any]:
+        app = make_app(broker=broker, topic_partitions=2)
+        numbers = app.topic("numbers", value_type=INT)
+
+        @app.agent(numbers, isolated_partitions=True)
+        async def work(stream: StreamT[int]) -> None:
+            async for number in stream:
+                got[number] += 1
+                if number < 10 and got[number] == 1:
+                    raise ValueError("at first")
+
+        return app, numbers
+
+    async def send(topic: Any, *values: int) -> None:
+        for value in values:
+            await (await topic.send(value=value, partition=value % 2))
+
+    async def all_acked() -> bool:
+        return not await streams.xlen("{numbers:0}") and not await streams.xlen("{numbers:1}")
+
+    first, numbers = make()
+    async with running(first):
+        await send(numbers, 1, 2)
+        await eventually(all_acked, "both to be acked")
+        second, _ = make()
+        async with running(second):
+            await eventually(lambda: len(numbers_of(first)) == len(numbers_of(second)) == 1, "a share each")
+            await send(numbers, 3, 4, 11, 12)
+            await eventually(all_acked, "all to be acked")
+        await eventually(lambda: len(numbers_of(first)) == 2, "the partition to come back")
+        await send(numbers, 5, 6, 13, 14)
+        await eventually(all_acked, "all to be acked")
+    assert got == {**dict.fromkeys(range(1, 7), 2), **dict.fromkeys(range(11, 15), 1)}
+
+
+def numbers_of(app: faust.App) -> list[Any]:
+    return [tp for tp in app.consumer.assignment() if tp.topic == "numbers"]

@@ -17,7 +17,7 @@ from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.shares import Shares
 from faust_redis.consuming.windows import Windows
 from faust_redis.context import TransportContext
-from faust_redis.faust_hooks.agents import settle_isolated_actors
+from faust_redis.faust_hooks.agents import find_isolated_actors
 from faust_redis.redis.commands import REDIS_ERRORS
 
 __all__ = ["Attempts", "FaustConsumer", "Rebalancer", "Suspects"]
@@ -165,7 +165,7 @@ class Rebalancer:
         self._watch_agents(agents)
         for agent in agents:
             if cast(Any, agent).isolated_partitions:
-                settle_isolated_actors(agent, self.assigned)
+                find_isolated_actors(agent)
         await self._consumer.on_partitions_assigned(set(assigned), generation)
 
     def assign_replies(self, topics: Iterable[str]) -> set[TP]:

@@ -5,7 +5,6 @@ The driver has an app make these, or those of the fast path, where it would make
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -91,14 +90,12 @@ class BatchingStream(faust.Stream[_T]):
         return messages
 
     def _channel_stop_iteration(self, channel: Any) -> None:
-        # Faust takes the channel of an isolated partition out of the conductor here. An actor that raised is
-        # started again with the same channel, which must stay; one whose partition is revoked ends its loop.
+        # Faust takes the channel of an isolated partition out of the conductor here. An actor that raised, or
+        # was cancelled, is started again with the same channel; the conductor forgets it if it is not.
         error = sys.exc_info()[1]
-        if isinstance(error, (GeneratorExit, asyncio.CancelledError, Exception)) and not isinstance(
-            error, StopAsyncIteration
-        ):
-            return
-        super()._channel_stop_iteration(channel)
+        is_isolated = getattr(channel, "active_partitions", None) is not None
+        if not is_isolated or error is None or isinstance(error, StopAsyncIteration):
+            super()._channel_stop_iteration(channel)
 
 
 def install_streams(app: AppT) -> None:

@@ -79,6 +79,7 @@ METHODS: Final = (
 
 #: Private attributes of objects, by the kind of object; ``test_faust_contract`` makes one of each kind.
 ATTRIBUTES: Final = {
+    "actor": ("_stopped",),
     "agent": ("_actor_by_partition", "_actors", "_on_error"),
     "app": ("_attachments", "_reply_consumer"),
     "assignor": ("_table_manager",),
