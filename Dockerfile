@@ -2,8 +2,8 @@
 FROM python:3.11-slim AS build
 WORKDIR /src
 RUN python -m venv /app
-COPY requirements.lock ./
-RUN /app/bin/pip install --no-cache-dir -r requirements.lock
+COPY requirements-run.lock ./
+RUN /app/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements-run.lock
 COPY packages packages
 RUN /app/bin/pip install --no-cache-dir --no-deps ./packages/faust-redis
 COPY pyproject.toml README.md LICENSE ./

@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults soak chaos cuts lint check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults soak chaos cuts lint coverage release check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -33,7 +33,7 @@ $(STAMP): requirements.lock pyproject.toml packages/faust-redis/pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; say which with PYTHON=…" >&2; exit 1; }
 	echo "Installing into .venv …"
 	.venv/bin/python -m pip --version >/dev/null 2>&1 || $(VENV)
-	$(PIP) install -r requirements.lock
+	$(PIP) install --no-deps --require-hashes -r requirements.lock
 	$(PIP) install --no-deps --editable packages/faust-redis --editable .
 	touch $@
 
@@ -96,8 +96,11 @@ $(NODE_STAMP): | $(STAMP)
 chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 	@exec .venv/bin/python -m tests.behaviours.faults.chaos
 
-conformance: setup ## Run Faust programs on the transport and list what works, slow ones included
-	@cd packages/faust-redis && exec env CONFORMANCE_SLOW=1 ../../.venv/bin/python -m pytest tests/conformance -v
+conformance: setup ## Run Faust programs on the transport, with and without the fast path, slow ones included
+	@cd packages/faust-redis
+	for fast_path in true false
+	do CONFORMANCE_SLOW=1 CONFORMANCE_FAST_PATH=$$fast_path ../../.venv/bin/python -m pytest tests/conformance -v
+	done
 
 conformance-faults: setup ## Break Faust workers and Redis at random, for FAULTS_SECONDS
 	@cd packages/faust-redis && exec ../../.venv/bin/python -m tests.conformance.faults
@@ -117,11 +120,21 @@ $(BENCH_STAMP): bench/requirements.lock
 cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED says which moments
 	@CUTS=100 exec .venv/bin/python -m pytest tests/behaviours/faults/test_cuts.py -k random --timeout 900 $(ARGS)
 
-lint: setup ## Check style and types
+lint: setup ## Check style, types, imports between the rooms, and spelling
 	@.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/codespell
+	.venv/bin/lint-imports --no-logo
+	cd packages/faust-redis && ../../.venv/bin/lint-imports --no-logo pyproject.toml
 	.venv/bin/mypy
 	cd packages/faust-redis && ../../.venv/bin/mypy
+
+coverage: setup $(REDIS_8_STAMP) ## Run both suites with branch coverage, which must not fall below its floor
+	@(cd packages/faust-redis && ../../.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered)
+	.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered
+
+release: setup ## Build wheels and sdists of both distributions into dist/, and try them in an empty environment; ARGS names further Pythons
+	@exec .venv/bin/python -m scripts.release $(ARGS)
 
 check: lint ui-check test ## What CI runs
 
@@ -129,10 +142,17 @@ format: setup ## Let ruff mend what it can
 	@.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-lock: setup ## Renew requirements.lock
+# faust-redis is installed from this tree, so no lock names it. Hashes let pip refuse a file that has changed.
+LOCK = .venv/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links
+LOCKED_BY := \# Made by 'make lock'; edit pyproject.toml or packages/faust-redis/pyproject.toml instead.
+
+lock: setup ## Renew requirements.lock, and requirements-run.lock for the image
 	@$(PIP) install pip-tools
-	.venv/bin/pip-compile --quiet --upgrade --all-extras --strip-extras --no-emit-index-url --no-emit-find-links --output-file=requirements.lock pyproject.toml
+	.venv/bin/python scripts/requirements.py | $(LOCK) --upgrade --output-file=requirements.lock -
+	cp requirements.lock requirements-run.lock
+	.venv/bin/python scripts/requirements.py tracing | $(LOCK) --output-file=requirements-run.lock -
+	sed -i "1i $(LOCKED_BY)" requirements.lock requirements-run.lock
 
 clean: ## Remove what setup and the tests made; data in .parley stays
-	@rm -rf .venv .venv-bench web/ui/node_modules build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-bench web/ui/node_modules build dist *.egg-info packages/*/build packages/*/src/*.egg-info .coverage packages/*/.coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

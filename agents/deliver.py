@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.chat.records import INTERNAL_ERROR, SESSION_EXPIRED, Turn, TurnOutcome, error_frame
 from pipeline.chat.results import Closed, Gone, Stale
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
-from pipeline.worker.stage import Stage, run_with_retries
+from pipeline.worker.stage import Stage, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
@@ -54,3 +54,6 @@ async def give_up(stage: Stage, outcome: TurnOutcome, entry: str) -> None:
     except Exception:
         logger.exception("turn %s stays open", outcome.turn)
         await stage.presence.publish([(outcome.token, error_frame(outcome.turn, INTERNAL_ERROR))])
+
+
+give_up_killers(stage, stage.inputs.deliver, partial(give_up, stage))

@@ -14,7 +14,7 @@ from pipeline.chat.prompts import build_prompt, without_empty_answers
 from pipeline.chat.records import SESSION_EXPIRED, Prompt, Turn, TurnOutcome, error_frame
 from pipeline.errors import SessionGone
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
-from pipeline.worker.stage import Stage, fail_turn, run_with_retries
+from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
@@ -55,3 +55,6 @@ async def handle(stage: Stage, turn: Turn, _entry: str) -> None:
 async def give_up(stage: Stage, turn: Turn, _entry: str) -> None:
     """End the turn with an error."""
     await fail_turn(stage, turn.token, turn.turn)
+
+
+give_up_killers(stage, stage.inputs.enrich, partial(give_up, stage))

@@ -28,7 +28,7 @@ from pipeline.models import (
     create_model,
 )
 from pipeline.models.measured import MeasuredModel
-from pipeline.worker.stage import Stage, fail_turn, run_with_retries
+from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
@@ -222,3 +222,6 @@ class Answering:
 async def give_up(stage: Stage, prompt: Prompt, _entry: str) -> None:
     """End the turn with an error."""
     await fail_turn(stage, prompt.token, prompt.turn)
+
+
+give_up_killers(stage, stage.inputs.infer, partial(give_up, stage))

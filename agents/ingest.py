@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
 from pipeline.chat.results import Ended, Gone, Opened, Queued, Refused, TurnRunning
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
-from pipeline.worker.stage import Stage, fail_turn, run_with_retries
+from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
 
 stage = Stage.load("ingest")
@@ -54,3 +54,6 @@ async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
 async def give_up(stage: Stage, inbound: Inbound, _entry: str) -> None:
     """Have the client told that its message failed."""
     await fail_turn(stage, inbound.token, inbound.id)
+
+
+give_up_killers(stage, stage.inputs.ingest, partial(give_up, stage))

@@ -13,8 +13,8 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from faust_redis.gc_tuning import freeze_startup_objects
-from faust_redis.tasks import cancel_and_wait
+from faust_redis import freeze_startup_objects
+from faust_redis.redis import cancel_and_wait
 from pipeline.chat.presence import Presence
 from pipeline.chat.sessions import Sessions
 from pipeline.errors import ParleyError

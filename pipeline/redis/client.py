@@ -13,8 +13,7 @@ from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 
-from faust_redis.redis.commands import Command, is_unavailable
-from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis import Command, StreamConnection, is_unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -12,17 +12,28 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar
 
 import faust
-from faust.types import TopicT
+from faust.types import Message, TopicT
 from faust.web import Request, Response, View
 from opentelemetry.trace import Span
 from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
 
-from faust_redis import MAX_ATTEMPTS, REDELIVERY_HEADER
-from faust_redis.producing.producer import Producer
+from faust_redis import (
+    Options,
+    WorkerDiedError,
+    attempts_before,
+    configure,
+    fail,
+    is_last_attempt,
+    member_id,
+    on_dead_letter,
+    prepare,
+    reject,
+    unready,
+)
 from pipeline.chat.presence import Presence
 from pipeline.chat.records import INTERNAL_ERROR, Inbound, Prompt, Turn, TurnOutcome
 from pipeline.chat.sessions import Sessions
@@ -109,13 +120,13 @@ class Stage:
         sessions = Sessions(redis, settings)
 
         @app.task  # type: ignore[untyped-decorator]
-        async def prepare() -> None:
-            await prepare_to_send(app, (topics.enrich, topics.infer, topics.deliver))
+        async def warm_up() -> None:
+            await prepare(app, (topics.enrich, topics.infer, topics.deliver))
             await sessions.prepare()
 
         @app.task  # type: ignore[untyped-decorator]
         async def report() -> None:
-            await keep_reporting(redis, name, app.consumer.member_id, work.report)  # type: ignore[attr-defined]
+            await keep_reporting(redis, name, member_id(app), work.report)
 
         async def close(*_args: Any, **_kwargs: Any) -> None:
             await redis.aclose()
@@ -151,6 +162,9 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         stream_wait_empty=True,
     )
 
+    # One app is all that its process runs, so the collector may be tuned for it.
+    configure(app, Options(freeze_gc=True))
+
     def make_folder(*_args: Any, **_kwargs: Any) -> None:
         # Faust makes the last part of the path and expects the others; only a worker that starts needs any.
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -163,17 +177,11 @@ def create_app(stage: str, settings: Settings) -> faust.App:
 def create_producer(settings: Settings) -> faust.App:
     """Return an app that only sends; it runs no worker, and its group reads nothing.
 
-    Call `await app.maybe_start_producer()` before the first `send`, `await app.producer.stop()` at the end.
+    Call `faust_redis.prepare` before the first `send`, `await app.producer.stop()` at the end.
     """
     return faust.App(
         "web", broker=settings.redis_url, topic_partitions=settings.partitions, topic_replication_factor=1
     )
-
-
-async def prepare_to_send(app: faust.App, topics: Iterable[TopicT]) -> None:
-    """Learn about topics, so that the first message to each does not wait for that; waits for Redis."""
-    for topic in topics:
-        await cast(Producer, app.producer).make_room(topic.get_topic_name())
 
 
 async def run_with_retries(
@@ -199,9 +207,24 @@ async def run_with_retries(
     if not tracing.enabled():
         await _attempt(stage, event, entry, handle, give_up, None)
         return
-    failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
-    with tracing.processing(subject, event, failed_before + 1) as span:
+    with tracing.processing(subject, event, attempts_before(event) + 1) as span:
         await _attempt(stage, event, entry, handle, give_up, span)
+
+
+def give_up_killers(stage: Stage, topic: TopicT, give_up: Callable[[Any, str], Awaitable[None]]) -> None:
+    """Give up a message whose workers died of it, as :func:`run_with_retries` does after its last attempt.
+
+    Args:
+        topic: the agent's topic.
+        give_up: gets the message and the name of its entry.
+    """
+
+    async def called(message: Message, error: BaseException) -> None:
+        if isinstance(error, WorkerDiedError) and message.topic == topic.get_topic_name():
+            event: Any = await topic.decode(message)
+            await give_up(event.value, f"{message.topic}:{message.partition}:{message.offset}")
+
+    on_dead_letter(stage.app, called)
 
 
 async def _attempt(
@@ -222,15 +245,14 @@ async def _attempt(
         if span is not None:
             tracing.failed(span, entry, rejected.error)
         stage.work.failed += 1
-        event.app.consumer.reject(event.message, rejected.error)
+        reject(event, rejected.error)
     except Exception as error:
         if span is not None:
             tracing.failed(span, entry, error)
         stage.work.failed += 1
-        failed_before = int(event.headers.get(REDELIVERY_HEADER, 0))
-        if failed_before + 1 >= MAX_ATTEMPTS:
+        if is_last_attempt(event):
             await give_up(event.value, entry)
-        event.app.consumer.fail(event.message, error)
+        fail(event, error)
 
 
 async def fail_turn(stage: Stage, token: str, turn: str) -> None:
@@ -260,11 +282,3 @@ def _add_pages(app: faust.App) -> None:
         if reason is None:
             return view.json({"status": "ready"})
         return view.json({"status": "unready", "reason": reason}, status=503)
-
-
-def unready(app: faust.App) -> str | None:
-    """Return why a worker takes no messages, None when it does."""
-    if not app.started:
-        return "the worker is starting"
-    reason: str | None = app.consumer.unready()  # type: ignore[attr-defined]
-    return reason

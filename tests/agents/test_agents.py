@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agents import deliver, enrich, infer, ingest
-from faust_redis import MAX_ATTEMPTS, REDELIVERY_HEADER
+from faust_redis import REDELIVERY_HEADER, Options
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Runs
 from pipeline.chat.presence import node_stream
@@ -426,8 +426,11 @@ class FakeConsumer:
     def fail(self, message: FakeMessage, error: BaseException) -> None:
         self.failures.append(error)
 
+    def reject(self, message: FakeMessage, error: BaseException) -> None:
+        raise AssertionError(f"{message} was rejected")
 
-@dataclass
+
+@dataclass(eq=False)
 class FakeApp:
     consumer: FakeConsumer = field(default_factory=FakeConsumer)
 
@@ -452,11 +455,11 @@ async def test_only_the_last_attempt_gives_a_message_up_and_the_transport_is_alw
     async def give_up(value: Any, entry: str) -> None:
         given_up.append((value.turn, entry))
 
-    for failed_before in range(MAX_ATTEMPTS):
+    for failed_before in range(Options().attempts):
         assert given_up == []
         headers = {REDELIVERY_HEADER: b"%d" % failed_before} if failed_before else {}
         await run_with_retries(stage, FakeEvent(Turn(token="t", turn="boom"), app, headers), handle, give_up)
-    assert [str(error) for error in app.consumer.failures] == ["boom"] * MAX_ATTEMPTS
+    assert [str(error) for error in app.consumer.failures] == ["boom"] * Options().attempts
     assert given_up == [("boom", "ingest:3:17")]
 
 

@@ -15,15 +15,15 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 from redis.asyncio import Redis
 
-from faust_redis.log.entries import encode
-from faust_redis.log.keys import dead_key, stream_key
-from faust_redis.testing import eventually
+from faust_redis.testing import Keys, encode, eventually
 from pipeline.redis.client import connect, execute
 from pipeline.settings import STAGES
 from tests.behaviours.conftest import ADMIN
 from tests.support.chat_client import ChatClient
 from tests.support.model_server import ModelServer
 from tests.support.service import Up
+
+KEYS = Keys()
 
 CHROMIUM = "/usr/bin/chromium"
 # Looks like markup in every place it could end up in.
@@ -185,7 +185,7 @@ async def test_a_dead_letter_is_sent_again_by_a_click_of_the_admin(page: Page, s
     value = b'{"token": "no-such-session", "turn": "m-1"}'
     facts = ("group", "enrich", "offset", "0-1", "attempts", 5, "error", f"ValueError: {NASTY}")
     fields: tuple[str | bytes | int, ...] = (*encode(b"k", value, None, time.time()), *facts)
-    await execute(store, "XADD", dead_key("enrich", 2), "*", *fields)
+    await execute(store, "XADD", KEYS.dead(("enrich", 2)), "*", *fields)
     before = await offsets(store, "enrich")
     await expect(page.locator(card(page, "enrich"))).to_contain_text("1 dead letter")
     await page.click(card(page, "enrich"))
@@ -199,7 +199,7 @@ async def test_a_dead_letter_is_sent_again_by_a_click_of_the_admin(page: Page, s
     await expect(page.locator("#entries .error")).to_contain_text("<img src=x")
     await page.click("text=Send again")
     await expect(page.locator("article.done")).to_contain_text("Sent again")
-    assert await store.xlen(dead_key("enrich", 2)) == 0
+    assert await store.xlen(KEYS.dead(("enrich", 2))) == 0
     assert await offsets(store, "enrich") == before + 1
 
 
@@ -224,7 +224,7 @@ async def offsets(store: Redis, stage: str) -> int:
     """Return how many entries a stage has ever had, as Redis counts them."""
     total = 0
     for partition in range(8):
-        if await store.exists(stream_key(stage, partition)):
-            facts = await store.xinfo_stream(stream_key(stage, partition))
+        if await store.exists(KEYS.stream((stage, partition))):
+            facts = await store.xinfo_stream(KEYS.stream((stage, partition)))
             total += int(facts["last-generated-id"].partition(b"-")[2])
     return total

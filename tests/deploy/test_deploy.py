@@ -15,7 +15,8 @@ import pytest
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from faust_redis.log.keys import stream_key
+from faust_redis import PartitionSample
+from faust_redis.testing import Keys
 from pipeline.models.eliza import Eliza
 from pipeline.models.measured import MeasuredModel
 from pipeline.redis.client import connect
@@ -23,8 +24,10 @@ from pipeline.settings import STAGES, Settings
 from pipeline.telemetry.metrics import SENT, exposition, histogram, sent
 from pipeline.telemetry.stages.exported import of_stages, of_worker
 from pipeline.telemetry.stages.report import Report
-from pipeline.telemetry.stages.sample import PartitionSample, PipelineSample, StageSample, WorkerSample
+from pipeline.telemetry.stages.sample import PipelineSample, StageSample, WorkerSample
 from pipeline.telemetry.stages.work import WorkSensor
+
+KEYS = Keys()
 
 CLONE = Path(__file__).parents[2]
 DEPLOY = CLONE / "deploy"
@@ -159,7 +162,7 @@ async def test_keda_watches_the_very_streams_that_messages_go_to(redis_url: str)
     scaled = next(d for d in load_all("kubernetes/keda.yaml") if d["kind"] == "ScaledObject")
     partitions = int(load_one("kubernetes/settings.yaml")["data"]["PARTITIONS"])
     streams = [trigger["metadata"]["stream"] for trigger in scaled["spec"]["triggers"]]
-    assert streams == [stream_key("infer", partition) for partition in range(partitions)]
+    assert streams == [KEYS.stream(("infer", partition)) for partition in range(partitions)]
     assert scaled["spec"]["maxReplicaCount"] == partitions
     async with connect(redis_url) as redis:
         for stream in streams:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import aiohttp
 import pytest
 
-from faust_redis.log.keys import stream_key
-from faust_redis.testing import eventually
+from faust_redis.testing import Keys, eventually
 from tests.web.conftest import ServeNode
 from web import keys
+
+KEYS = Keys()
 
 
 async def test_too_many_messages_of_a_session_are_refused_with_the_time_to_wait(serve: ServeNode) -> None:
@@ -41,12 +42,12 @@ async def test_a_full_stage_makes_the_web_answer_busy_until_it_has_room(serve: S
         token = await node.client.token()
         socket = await node.client.stream(token)
         for number in range(2):
-            await node.redis.xadd(stream_key("infer", number), {"v": "x"})
+            await node.redis.xadd(KEYS.stream(("infer", number)), {"v": "x"})
         await eventually(lambda: node.app[keys.GATE].full, "the stage to be seen as full")
 
         refused = await socket.say("one")
         error = await socket.until("error")
-        await node.redis.delete(stream_key("infer", 0))
+        await node.redis.delete(KEYS.stream(("infer", 0)))
         await eventually(lambda: not node.app[keys.GATE].full, "the stage to have room")
         await socket.say("two")
 

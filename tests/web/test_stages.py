@@ -11,14 +11,14 @@ import pytest
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
-from faust_redis.log.entries import encode
-from faust_redis.log.keys import dead_key, stream_key, topic_key
-from faust_redis.testing import eventually
+from faust_redis.testing import Keys, encode, eventually
 from parley.local.embedded import EmbeddedRedis
 from pipeline.redis.client import execute
 from pipeline.settings import STAGES
 from pipeline.telemetry.stages import watch
 from tests.web.conftest import Node, ServeNode
+
+KEYS = Keys()
 
 ADMIN = "correct-horse"
 SECRET = "what nobody else may read"
@@ -30,11 +30,11 @@ async def locked(serve: ServeNode) -> AsyncIterator[Node]:
     """A web process with an admin token, and one message and one dead letter in `infer`."""
     async with serve(admin_token=ADMIN) as node:
         value = json.dumps({"token": "t" * 36, "turn": "m-1", "prompt": SECRET}).encode()
-        await node.redis.hset(topic_key("infer"), "partitions", "1")
-        await execute(node.redis, "XADD", stream_key("infer", 0), "0-*", *encode(b"k", value, None, 1.0))
+        await node.redis.hset(KEYS.topic("infer"), "partitions", "1")
+        await execute(node.redis, "XADD", KEYS.stream(("infer", 0)), "0-*", *encode(b"k", value, None, 1.0))
         facts = ("group", "infer", "offset", "0-9", "attempts", 5, "error", f"KeyError: {SECRET}")
         dead: tuple[str | bytes | int, ...] = (*encode(b"k", value, None, 1.0), *facts)
-        await execute(node.redis, "XADD", dead_key("infer", 0), "*", *dead)
+        await execute(node.redis, "XADD", KEYS.dead(("infer", 0)), "*", *dead)
         yield node
 
 
@@ -133,7 +133,7 @@ async def test_only_the_admin_replays_a_dead_letter_and_no_cookie_makes_one(lock
         assert (response.status, await response.json()) == (200, {"replayed": letter["id"], "offset": 2})
     async with http.post("/api/stages/dead/replay", json=letter, headers=BEARER) as response:
         assert response.status == 404
-    assert await locked.redis.xlen(stream_key("infer", 0)) == 2
+    assert await locked.redis.xlen(KEYS.stream(("infer", 0))) == 2
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"id": 7}', b'{"id": "infer:0:nonsense"}'])

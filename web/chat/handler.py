@@ -11,7 +11,7 @@ import structlog
 from aiohttp import WSMsgType, hdrs, web
 from redis.exceptions import RedisError
 
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.redis import cancel_and_wait
 from web import keys, limits
 from web.chat.intake import Intake
 from web.chat.outbox import Outbox

@@ -18,7 +18,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.redis import cancel_and_wait
 from pipeline.chat.presence import PRESENCE_TTL, Presence, node_stream
 from pipeline.chat.results import SessionSnapshot
 from pipeline.chat.sessions import Sessions

@@ -14,7 +14,7 @@ from aiohttp import web
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.redis import cancel_and_wait
 from pipeline.telemetry import tracing
 from pipeline.telemetry.stages.report import INTERVAL, TTL_MS, Report, encode, report_key
 from pipeline.telemetry.stages.sample import WEB_NODES

@@ -8,10 +8,11 @@ from typing import Any
 
 import structlog
 
-from faust_redis.tasks import cancel_and_wait
+from faust_redis import prepare
+from faust_redis.redis import cancel_and_wait
 from pipeline.chat.records import Inbound, TurnOutcome
 from pipeline.settings import Settings
-from pipeline.worker.stage import create_producer, prepare_to_send
+from pipeline.worker.stage import create_producer
 from pipeline.worker.topics import Topics, send
 from web import limits
 from web.chat.protocol import ClientMessage
@@ -70,11 +71,10 @@ class StageProducer:
     async def _start(self) -> None:
         while True:
             try:
-                await self._app.maybe_start_producer()
+                await prepare(self._app, (self._topics.ingest, self._topics.deliver))
             except Exception:
                 log.exception("the producer could not start; trying again")
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self._started.set()
-                await prepare_to_send(self._app, (self._topics.ingest, self._topics.deliver))
                 return

@@ -10,9 +10,8 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
-from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError
+from faust_redis import DeadLetter, DeadLetters, Inspector, NoSuchDeadLetterError, StreamEntry
 from pipeline.settings import STAGES
-from pipeline.telemetry.stages.entries import Entries, StreamEntry
 from pipeline.telemetry.stages.redaction import shown_error, shown_message
 from pipeline.telemetry.stages.watch import Point, StageWatch
 from web import keys
@@ -76,11 +75,11 @@ async def entries(request: web.Request) -> web.Response:
     """Answer with a page of a partition's entries; what people wrote only to an admin."""
     private = await is_admin(request)
     stage, partition = _stage(request), int(request.match_info["partition"])
-    found = Entries(request.app[keys.REDIS], stage)
+    inspector, place = Inspector(request.app[keys.REDIS]), (stage, partition, stage)
     if request.match_info["kind"] == "latest":
-        page = await found.latest(partition, before=_number(request, "before"), count=_PAGE_SIZE)
+        page = await inspector.latest(*place, before=_number(request, "before"), count=_PAGE_SIZE)
     else:
-        page = await found.pending(partition, after=_number(request, "after") or 0, count=_PAGE_SIZE)
+        page = await inspector.pending(*place, after=_number(request, "after") or 0, count=_PAGE_SIZE)
     body = [_entry(entry, private) for entry in page]
     return json_response({"entries": body, "more": len(page) == _PAGE_SIZE, "private": private})
 

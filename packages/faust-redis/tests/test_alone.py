@@ -1,4 +1,4 @@
-"""The transport lifted out: its folder, under another name, in a project that has Faust and redis-py only."""
+"""The package on its own, where nothing but Faust, redis-py and their needs is installed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ import os
 import signal
 
 import faust
+from faust_redis import reject
 {registering}
 
 assert importlib.util.find_spec("pipeline") is None, "this project can be imported"
@@ -40,7 +41,7 @@ counts = app.Table("counts", default=int)
 async def count(stream):
     async for event in stream.events():
         if event.value == "bad":
-            app.consumer.reject(event.message, ValueError("no word"))
+            reject(event, ValueError("no word"))
             continue
         counts[event.key] += 1
         print(f"counted {event.key} {counts[event.key]}")

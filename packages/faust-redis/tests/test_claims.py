@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from faust.types import TP, Message
 
+from faust_redis import Options
+from faust_redis.consuming.claims import PAGE_BYTES, Claim, fetch
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
+from faust_redis.log.keys import Keys
+from faust_redis.redis.commands import Command
 
 PARTITION = TP("in", 0)
 #: Two entries that Redis had pending when it was asked.
-PAGE: Any = (b"0-0", [[b"0-1", [b"t", b"1"]], [b"0-2", [b"t", b"1"]]], [], [0, 0], 0)
+PAGE: Any = (b"", [b"0-1", b"0-2"], [1, 1], [0, 0], [b"", b""], 0, 0, 0)
 
 
 def reader(meanwhile: Callable[[PartitionReader], None]) -> PartitionReader:
@@ -23,8 +28,17 @@ def reader(meanwhile: Callable[[PartitionReader], None]) -> PartitionReader:
         meanwhile(owner)
         return PAGE
 
-    link = cast(TransportContext, SimpleNamespace(scripts=SimpleNamespace(call=call)))
-    owner = PartitionReader(link, "group", "member", start="0", room=1000)
+    async def execute_many(commands: Sequence[Command]) -> list[Any]:
+        return [[[cast(str, entry_id).encode(), [b"t", b"1"]]] for _, _, entry_id, _ in commands]
+
+    parts = {
+        "keys": Keys(),
+        "options": Options(),
+        "scripts": SimpleNamespace(call=call),
+        "server": SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many)),
+    }
+    context = cast(TransportContext, SimpleNamespace(**parts))
+    owner = PartitionReader(context, "group", "member", start="0", room=1000)
     owner.assign([PARTITION], (), 1)
     return owner
 
@@ -50,3 +64,26 @@ async def test_a_partition_that_was_given_out_anew_meanwhile_gets_nothing_of_it(
     owner = reader(lambda owner: owner.assign([PARTITION], (), 2))
 
     assert await owner.read({PARTITION}, 0) == {}
+
+
+@pytest.mark.parametrize(("size", "at_most"), [(10, 200), (100_000, 100), (5_000_000, 4), (50_000_000, 4)])
+async def test_a_page_ends_when_it_has_its_bytes(size: int, at_most: int) -> None:
+    batches: list[int] = []
+
+    async def execute_many(commands: Sequence[Command]) -> list[Any]:
+        batches.append(len(commands))
+        return [[[b"0-1", [b"v", bytes(size)]]] for _ in commands]
+
+    context = cast(
+        TransportContext,
+        SimpleNamespace(
+            keys=Keys(), server=SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many))
+        ),
+    )
+    claims = [Claim(f"0-{offset}", offset, 1, 0, "") for offset in range(1, 201)]
+
+    entries, done = await fetch(context, PARTITION, claims)
+
+    assert len(entries) == done <= at_most
+    assert done == 200 or (done - 1) * size < PAGE_BYTES + 4 * size
+    assert len(batches) <= 6

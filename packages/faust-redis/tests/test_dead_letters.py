@@ -7,21 +7,23 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError
-from faust_redis.log.dead_letters import MAX_AGE
+from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError, Options
 from faust_redis.log.entries import decode, encode
-from faust_redis.log.keys import attempts_key, dead_key, lease_key, stream_key, topic_key
+from faust_redis.log.keys import Keys
 from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import server_at
 
+KEYS = Keys()
+
+MAX_AGE = int(Options().dead_letter_age)
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     client = server_at([redis_url]).commands
-    await client.hset(topic_key("orders"), "partitions", "2")
-    await client.hset(topic_key("bills"), "partitions", "1")
+    await client.hset(KEYS.topic("orders"), "partitions", "2")
+    await client.hset(KEYS.topic("bills"), "partitions", "1")
     yield client
     await client.aclose()
 
@@ -35,15 +37,15 @@ async def give_up(
     redis: Redis, topic: str, partition: int, value: bytes, error: str = "ValueError: no"
 ) -> None:
     """Send, deliver and fail a message, as a worker whose agent raises does."""
-    stream = stream_key(topic, partition)
+    stream = KEYS.stream((topic, partition))
     fields = encode(b"key", value, {"traceparent": TRACE.encode()}, 1.5)
     sent = await redis.execute_command("XADD", stream, "0-*", *fields)  # type: ignore[no-untyped-call]
     if not await redis.xinfo_groups(stream):
         await redis.xgroup_create(stream, "app", "0")
-    await redis.set(lease_key(topic, partition, "app"), "1:worker")
+    await redis.set(KEYS.lease((topic, partition), "app"), "1:worker")
     await redis.xreadgroup("app", "worker", {stream: ">"})
-    keys = [stream, lease_key(topic, partition, "app"), attempts_key(topic, partition, "app")]
-    keys.append(dead_key(topic, partition))
+    keys = [stream, KEYS.lease((topic, partition), "app"), KEYS.attempts((topic, partition), "app")]
+    keys += [KEYS.dead((topic, partition)), KEYS.suspects((topic, partition), "app")]
     arguments = ("app", "1:worker", sent, 1, "ValueError: no", 100, MAX_AGE * 1000)
     assert await Scripts(redis).call("fail", keys, *arguments) == [1, 1]
 
@@ -97,7 +99,7 @@ async def test_replay_puts_the_message_back_as_it_was_and_marks_it(redis: Redis,
     offset = await dead.replay(letter.id)
 
     assert await dead.page(["orders"]) == []
-    entries = await redis.execute_command("XRANGE", stream_key("orders", 0), "-", "+")  # type: ignore[no-untyped-call]
+    entries = await redis.execute_command("XRANGE", KEYS.stream(("orders", 0)), "-", "+")  # type: ignore[no-untyped-call]
     back = decode(*entries[-1])
     assert (back.offset, back.key, back.value, back.timestamp) == (offset, b"key", b"value", 1500)
     assert back.headers == [("traceparent", TRACE.encode()), ("replayed", b"1")]
@@ -127,4 +129,4 @@ async def test_dead_letters_expire_and_are_bounded(redis: Redis, dead: DeadLette
 
     assert (await dead.counts(["orders"]))["orders"] < 300
     assert (await dead.page(["orders"], count=1))[0].value == b"399"
-    assert 0 < await redis.pttl(dead_key("orders", 0)) <= MAX_AGE * 1000
+    assert 0 < await redis.pttl(KEYS.dead(("orders", 0))) <= MAX_AGE * 1000

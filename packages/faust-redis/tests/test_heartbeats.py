@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from redis.asyncio import Redis
 
-from faust_redis.log.keys import GroupKeys
+from faust_redis.log.keys import Keys
 from faust_redis.redis.scripts import Scripts
+
+KEYS = Keys()
 
 
 @pytest.fixture
@@ -14,21 +16,21 @@ async def scripts(streams: Redis) -> Scripts:
     """Two members of a group, as scripts make them."""
     scripts = Scripts(streams)
     for member in ("one", "two"):
-        await scripts.call("group_join", GroupKeys.of("group"), member, b"", 0)
+        await scripts.call("group_join", KEYS.group("group"), member, b"", 0)
     return scripts
 
 
 async def members_after(scripts: Scripts, streams: Redis, *beating: str) -> set[bytes | str]:
     """Return who is in the group after these members beat, one after the other."""
     for member in beating:
-        await scripts.call("group_heartbeat", GroupKeys.of("group"), member, 3000, 60_000)
-    return set(await streams.hkeys(GroupKeys.of("group").members))
+        await scripts.call("group_heartbeat", KEYS.group("group"), member, 3000, 60_000)
+    return set(await streams.hkeys(KEYS.group("group").members))
 
 
 async def shift(streams: Redis, *members: str, milliseconds: int) -> None:
     """Move heartbeats in time, as a clock that jumps by as much the other way does."""
     for member in members:
-        await streams.zincrby(GroupKeys.of("group").heartbeats, milliseconds, member)
+        await streams.zincrby(KEYS.group("group").heartbeats, milliseconds, member)
 
 
 async def test_who_alone_is_silent_for_longer_than_the_session_timeout_is_put_out(
@@ -58,7 +60,7 @@ async def test_a_member_that_died_before_the_clock_was_set_back_is_put_out_in_ti
 async def test_a_member_without_a_heartbeat_is_given_time_and_put_out_after_it(
     scripts: Scripts, streams: Redis
 ) -> None:
-    await streams.delete(GroupKeys.of("group").heartbeats)
+    await streams.delete(KEYS.group("group").heartbeats)
     assert await members_after(scripts, streams, "one") == {b"one", b"two"}
 
     await shift(streams, "two", milliseconds=-3001)

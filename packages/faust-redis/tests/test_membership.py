@@ -19,8 +19,6 @@ from faust_redis.testing import RedisServer, eventually, wait_until
 from tests.conftest import StartWorker
 from tests.numbers import all_seen, in_order, more, numbers_seen, send_numbers, sending
 
-CLONE = Path(__file__).parents[3]
-
 
 def working(notes: redis.Redis, last: int = 100) -> set[int]:
     """Return the process ids of those that worked on the latest numbers."""
@@ -113,7 +111,7 @@ async def test_an_address_of_ipv6(
 
 
 def test_the_example_of_the_documentation_runs(tmp_path: Path, redis_url: str) -> None:
-    page = (CLONE / "docs" / "transport.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "guide.md").read_text(encoding="utf-8")
     example = re.search(r"```python\n(# shop\.py\n.*?)```", page, re.DOTALL)
     assert example is not None
     assert len(example[1].splitlines()) <= 20

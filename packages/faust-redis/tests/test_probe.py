@@ -45,7 +45,7 @@ async def test_a_worker_tells_at_its_start_which_redis_it_found(
     worker = start_worker(redis_url)
 
     assert "standalone: appendonly yes, appendfsync everysec" in worker.printed()
-    assert "offsets by XADD 0-*, takeovers by XAUTOCLAIM, acks and trimming by EVALSHA" in worker.printed()
+    assert "offsets by XADD 0-*, takeovers by XCLAIM, acks and trimming by EVALSHA" in worker.printed()
 
 
 async def test_settings_that_may_not_be_read_are_no_hindrance(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ async def test_settings_that_may_not_be_read_are_no_hindrance(tmp_path: Path) ->
 
 
 def test_what_could_not_be_tried_and_what_is_not_used_are_told() -> None:
-    assert uses(facts()).endswith("; could not be tried: XADD 0-*, XAUTOCLAIM, EVALSHA")
+    assert uses(facts()).endswith("; could not be tried: XADD 0-*, XCLAIM, EVALSHA")
     tried = dict.fromkeys(NEEDED.values(), True)
     assert uses(facts()._replace(can=tried | {"XACKDEL": False})).endswith("trimming by EVALSHA")
     assert uses(facts()._replace(can=tried | {"XACKDEL": True})).endswith("; has XACKDEL too, not used")
@@ -76,9 +76,9 @@ async def test_what_a_redis_does_not_let_us_try_is_no_hindrance(tmp_path: Path, 
 
 
 async def test_a_redis_that_lacks_a_command_is_refused_by_its_name(tmp_path: Path) -> None:
-    with RedisServer(tmp_path, 'rename-command XAUTOCLAIM ""') as server:
+    with RedisServer(tmp_path, 'rename-command XCLAIM ""') as server:
         link = server_at([f"redis://{HOST}:{server.port}/0"])
-        with pytest.raises(UnsupportedServerError, match=r"does not know XAUTOCLAIM$"):
+        with pytest.raises(UnsupportedServerError, match=r"does not know XCLAIM$"):
             await probe(link, "key")
         await link.aclose()
 

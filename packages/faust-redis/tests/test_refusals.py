@@ -14,7 +14,7 @@ from faust.exceptions import ProducerSendError
 from faust.types import TP, AgentT, StreamT
 from redis.asyncio import Redis
 
-from faust_redis import DeadLetters
+from faust_redis import DeadLetters, Options, configure
 from faust_redis.consuming.consumer import Consumer
 from faust_redis.testing import HOST, RedisServer, eventually, wait_until
 from tests.apps import MakeApp, is_empty, running, send_all
@@ -119,10 +119,10 @@ async def test_an_event_whose_output_is_refused_for_good_comes_again(
 
 
 async def test_an_event_whose_output_is_refused_each_time_is_a_dead_letter(
-    make_app: MakeApp, streams: Redis, monkeypatch: pytest.MonkeyPatch
+    make_app: MakeApp, streams: Redis
 ) -> None:
-    monkeypatch.setattr("faust_redis.consuming.attempts.BACKOFF", (0.01,))
     app = make_app()
+    configure(app, Options(backoff=(0.01,)))
     doubling(app)
     await streams.set("{out:0}", "no stream")
 

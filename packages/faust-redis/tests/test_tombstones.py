@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import redis
 
-from faust_redis.log.keys import index_key, lease_key, stream_key, tombstones_key
-from faust_redis.redis.scripts import _SOURCES
+from faust_redis.log.keys import Keys
+from faust_redis.redis.scripts import Scripts
 
-STREAM = stream_key("log", 0)
-INDEX = index_key("log", 0)
-TOMBSTONES = tombstones_key("log", 0)
+KEYS = Keys()
+
+STREAM = KEYS.stream(("log", 0))
+INDEX = KEYS.index(("log", 0))
+TOMBSTONES = KEYS.tombstones(("log", 0))
 AN_HOUR = 3_600_000
 
 
@@ -22,16 +24,17 @@ class Log:
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url, decode_responses=True)
 
-    def write(self, key: str, value: str | None, at: int = 1) -> None:
-        """Add an entry with a timestamp, ms; None is a tombstone."""
+    def write(self, key: str, value: str | None, at: int = 1) -> str:
+        """Add an entry with a timestamp, ms, and return its id; None is a tombstone."""
         fields = ["t", str(at), *(() if value is None else ("v", value)), "k", key]
-        keys = [STREAM, INDEX, lease_key("log", 0, "app"), TOMBSTONES]
-        self.client.eval(_SOURCES["append_compacted"], len(keys), *keys, key, "", *fields)
+        keys = [STREAM, INDEX, KEYS.lease(("log", 0), "app"), TOMBSTONES]
+        entry_id: Any = self.client.eval(Scripts.text("append_compacted"), len(keys), *keys, key, "", *fields)
+        return str(entry_id)
 
     def expire(self, kept: int) -> Any:
         """Drop the tombstones that are older than so many milliseconds."""
         keys = [STREAM, INDEX, TOMBSTONES]
-        return self.client.eval(_SOURCES["expire_tombstones"], len(keys), *keys, kept, 100)
+        return self.client.eval(Scripts.text("expire_tombstones"), len(keys), *keys, kept, 100)
 
     def keys(self) -> list[str]:
         """Return the keys of all entries, in order."""

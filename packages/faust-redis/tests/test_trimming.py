@@ -9,12 +9,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from faust_redis.log.keys import attempts_key, dead_key, lease_key, stream_key
-from faust_redis.redis.scripts import _SOURCES
+from faust_redis.log.keys import Keys
+from faust_redis.redis.scripts import Scripts
 from faust_redis.testing import RedisServer
 
+KEYS = Keys()
+
 TOPIC, PARTITION = "orders", 0
-STREAM = stream_key(TOPIC, PARTITION)
+STREAM = KEYS.stream((TOPIC, PARTITION))
 LEASE = "1:worker"
 
 
@@ -40,10 +42,12 @@ class Groups(RuleBasedStateMachine):
         return {int(entry_id.partition(b"-")[2]) for entry_id, _ in entries}
 
     def script(self, name: str, group: str, *args: str | int) -> Any:
-        keys = [STREAM, lease_key(TOPIC, PARTITION, group), attempts_key(TOPIC, PARTITION, group)]
+        keys = [STREAM, KEYS.lease((TOPIC, PARTITION), group), KEYS.attempts((TOPIC, PARTITION), group)]
         if name == "fail":
-            keys.append(dead_key(TOPIC, PARTITION))
-        return self.client.eval(_SOURCES[name], len(keys), *keys, group, *args)
+            keys.append(KEYS.dead((TOPIC, PARTITION)))
+        if name in ("fail", "take_over"):
+            keys.append(KEYS.suspects((TOPIC, PARTITION), group))
+        return self.client.eval(Scripts.text(name), len(keys), *keys, group, *args)
 
     @rule(count=st.integers(1, 5))
     def send(self, count: int) -> None:
@@ -60,8 +64,8 @@ class Groups(RuleBasedStateMachine):
         if group not in self.needed:
             self.needed[group] = set() if from_now else self.kept()
             self.read[group] = []
-        taken = self.script("take_over", group, "worker", 1, "0-0", 1000, "$" if from_now else "0")
-        assert sorted(int(entry[0].partition(b"-")[2]) for entry in taken[1]) == sorted(self.read[group])
+        taken = self.script("take_over", group, "worker", 1, "0-0", 1000, "$" if from_now else "0", 0)
+        assert sorted(int(entry_id.partition(b"-")[2]) for entry_id in taken[1]) == sorted(self.read[group])
         return group
 
     @rule(group=groups, count=st.integers(1, 4))

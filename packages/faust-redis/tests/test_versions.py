@@ -12,7 +12,7 @@ import redis
 
 from faust_redis import DeadLetters
 from faust_redis.redis.probe import probe, uses
-from faust_redis.redis.scripts import _SOURCES
+from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import server_at
 from faust_redis.testing import HOST, RedisServer, cluster, eventually, sentinel, wait_until
 from tests.conftest import StartWorker
@@ -20,7 +20,7 @@ from tests.numbers import numbers_seen, send_numbers
 from tests.redis_versions import VERSIONS, binary_of
 from tests.test_features import PROGRAM as FEATURES
 from tests.test_features import send_words
-from tests.test_tombstones import AN_HOUR, INDEX, STREAM, Log
+from tests.test_tombstones import INDEX, STREAM, Log
 from tests.test_trimming import try_groups
 
 OTHERS = [version for version in VERSIONS if version != "7.4"]
@@ -47,7 +47,7 @@ async def test_the_probe_finds_out_what_a_version_can_do(server: RedisServer, ur
     found = await probe(link, "faust:{app}:state")
     await link.aclose()
 
-    used = "offsets by XADD 0-*, takeovers by XAUTOCLAIM, acks and trimming by EVALSHA"
+    used = "offsets by XADD 0-*, takeovers by XCLAIM, acks and trimming by EVALSHA"
     newer = found.release >= (8, 2)
     assert uses(found) == used + ("; has XACKDEL too, not used" if newer else "")
     assert server.call("KEYS", "*") == [], "trying has left something behind"
@@ -124,10 +124,11 @@ def test_logs_are_compacted_and_old_tombstones_go(server: RedisServer, url: str)
 @pytest.mark.parametrize("server", OTHERS, indirect=True)
 def test_entries_older_than_a_retention_go(server: RedisServer, url: str) -> None:
     log = Log(url)
-    log.write("old", "1")
+    old = log.write("old", "1")
     log.write("new", "1", at=int(time.time() * 1000))
+    timestamp = dict(log.client.xrange(STREAM, old, old)[0][1])["t"]
 
-    assert log.client.eval(_SOURCES["expire_entries"], 2, STREAM, INDEX, AN_HOUR, 100) == 1
+    assert log.client.eval(Scripts.text("expire_entries"), 2, STREAM, INDEX, old, timestamp, "old", old) == 1
     assert log.keys() == ["new"]
     assert log.client.hkeys(INDEX) == ["new"]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from faust_redis.log.keys import stream_key
+from faust_redis import Inspector
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class BacklogWatch:
         self._partitions = partitions
 
     async def run(self) -> None:
-        """PipelineSample until cancelled. While Redis is away the last look counts."""
+        """Sample until cancelled. While Redis is away the last sample counts."""
         while True:
             try:
                 waiting = await waiting_in(self._redis, self.pressure.limits, self._partitions)
@@ -97,12 +97,7 @@ async def waiting_in(redis: Redis, stages: Mapping[str, int], partitions: int) -
     Raises:
         redis.exceptions.RedisError: Redis is away.
     """
-    async with redis.pipeline(transaction=False) as pipe:
-        for stage in stages:
-            for partition in range(partitions):
-                pipe.xlen(stream_key(stage, partition))
-        lengths = await pipe.execute()
-    return {stage: sum(lengths[at * partitions : (at + 1) * partitions]) for at, stage in enumerate(stages)}
+    return await Inspector(redis).lengths(dict.fromkeys(stages, partitions))
 
 
 def _tell(pressure: Pressure, waiting: Mapping[str, int]) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import faust
 from prometheus_client.metrics_core import Metric
 
+from faust_redis import PartitionSample
 from pipeline.telemetry.metrics import OTHER_ERROR, SYSTEM, counter, gauge, histogram
-from pipeline.telemetry.stages.sample import PartitionSample, PipelineSample
+from pipeline.telemetry.stages.sample import PipelineSample
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
 

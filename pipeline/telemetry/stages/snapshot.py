@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from faust_redis import PartitionSample
 from pipeline.telemetry.histogram import Counts, merged, percentile
-from pipeline.telemetry.stages.sample import PartitionSample, PipelineSample, StageSample, WorkerSample
+from pipeline.telemetry.stages.sample import PipelineSample, StageSample, WorkerSample
 from pipeline.telemetry.stages.state import Judge, Moment, StageState
 
 #: Seconds over which rates are taken. Shorter: they flicker. Longer: they lag behind.
@@ -158,25 +159,12 @@ class Course:
             self._partition(name, number, sample, rates[number], alive, usual)
             for number in range(len(now.partitions))
         ]
-        moves = tuple(sum(column) for column in zip(*map(_moves_of, now.workers), strict=True)) or (0,)
         judge = self._judges.setdefault((name, None), Judge())
-        state = judge.classify(
-            Moment(
-                sample.at,
-                left=sum(each.lag + each.pending for each in partitions),
-                lag=sum(each.lag for each in partitions),
-                wait=wait.p50,
-                moves=(sum(each.done for each in partitions), *moves),
-                added=sum(each.added for each in partitions),
-                waits_long=(wait.p50 or 0.0) > 2 * (work.p99 or float("inf")),
-            ),
-            alive=bool(alive),
-            patience=usual,
-        )
-        stuck = [each.number for each in partitions if each.state is StageState.STALLED]
+        moment = _moment(sample.at, now, partitions, wait, work)
+        state = judge.classify(moment, alive=bool(alive), patience=usual)
+        stuck = _stalled(partitions)
         if state is not StageState.STOPPED and stuck:
             state = StageState.STALLED
-        ages = [each.oldest_age for each in partitions if each.oldest_age is not None]
         workers = [_worker(worker, sample.at, now, then.stages[name].workers) for worker in now.workers]
         stage = StageSnapshot(
             name,
@@ -184,14 +172,14 @@ class Course:
             "",
             rate_in=_sum(each.rate_in for each in partitions),
             rate_out=_sum(each.rate_out for each in partitions),
-            lag=sum(each.lag for each in partitions),
-            pending=sum(each.pending for each in partitions),
-            oldest_age=max(ages, default=None),
+            lag=_total(partitions, "lag"),
+            pending=_total(partitions, "pending"),
+            oldest_age=_oldest(partitions),
             wait=wait,
             work=work,
-            failures=_sum(_rate(worker, then.stages[name].workers, "failed") for worker in now.workers),
-            retrying=sum(each.retrying for each in partitions),
-            dead_letters=sum(each.dead_letters for each in partitions),
+            failures=_failures(now.workers, then.stages[name].workers),
+            retrying=_total(partitions, "retrying"),
+            dead_letters=_total(partitions, "dead_letters"),
             settled=now.settled,
             generation=now.generation,
             partitions=partitions,
@@ -271,6 +259,39 @@ def _rates(
         ((newer.added - older.added) / elapsed, max(0, newer.done - older.done) / elapsed)
         for newer, older in zip(now, known, strict=False)
     ]
+
+
+def _moment(
+    at: float, now: StageSample, partitions: Sequence[PartitionSnapshot], wait: Durations, work: Durations
+) -> Moment:
+    """Return one moment of a stage, as its state is judged by."""
+    moves = tuple(sum(column) for column in zip(*map(_moves_of, now.workers), strict=True)) or (0,)
+    return Moment(
+        at,
+        left=_total(partitions, "lag") + _total(partitions, "pending"),
+        lag=_total(partitions, "lag"),
+        wait=wait.p50,
+        moves=(_total(partitions, "done"), *moves),
+        added=_total(partitions, "added"),
+        waits_long=(wait.p50 or 0.0) > 2 * (work.p99 or float("inf")),
+    )
+
+
+def _stalled(partitions: Iterable[PartitionSnapshot]) -> list[int]:
+    return [each.number for each in partitions if each.state is StageState.STALLED]
+
+
+def _failures(now: Iterable[WorkerSample], then: Sequence[WorkerSample]) -> float | None:
+    return _sum(_rate(worker, then, "failed") for worker in now)
+
+
+def _total(partitions: Iterable[PartitionSnapshot], figure: str) -> int:
+    return sum(getattr(each, figure) for each in partitions)
+
+
+def _oldest(partitions: Iterable[PartitionSnapshot]) -> float | None:
+    ages = (each.oldest_age for each in partitions)
+    return max((age for age in ages if age is not None), default=None)
 
 
 def _sum(rates: Iterable[float | None]) -> float | None:

@@ -14,6 +14,7 @@ does over a window of time says it all.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -131,9 +132,8 @@ class Judge:
             return False
         if min(moment.lag for moment in newer) > max(moment.lag for moment in older):
             return True
-        # A worker may hold what it has read in a queue of its own: the time it lies there tells.
-        before = [moment.wait for moment in older if moment.wait is not None]
-        after = [moment.wait for moment in newer if moment.wait is not None]
+        # A worker may hold entries it has read in a queue of its own: they show in how long they wait.
+        before, after = _waits(older), _waits(newer)
         return bool(before and after) and after[-1] > max(before)
 
     def _shrinks(self) -> bool:
@@ -141,3 +141,7 @@ class Judge:
         if not older:
             return True
         return max(moment.left for moment in newer) < min(moment.left for moment in older)
+
+
+def _waits(moments: Iterable[Moment]) -> list[float]:
+    return [moment.wait for moment in moments if moment.wait is not None]

@@ -13,7 +13,7 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from faust_redis.tasks import cancel_and_wait
+from faust_redis.redis import cancel_and_wait
 from pipeline.telemetry.stages.sample import Observer
 from pipeline.telemetry.stages.snapshot import Course, Snapshot, StageSnapshot
 
@@ -71,7 +71,7 @@ class StageWatch:
             self._task = asyncio.create_task(self._watch(), name="stage watch")
 
     async def stop(self) -> None:
-        """PipelineSample no more."""
+        """End the watch."""
         if self._task is not None:
             await cancel_and_wait([self._task])
 

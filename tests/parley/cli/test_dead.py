@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import redis
 
-from faust_redis.log.keys import dead_key, stream_key, topic_key
+from faust_redis.testing import Keys
 from parley.cli.dead import age
 from pipeline.chat.records import Inbound
 from tests.parley.cli.test_commands import parley
+
+KEYS = Keys()
 
 TOKEN = "0f0e0d0c-0000-4000-8000-000000000001"
 
@@ -28,13 +30,13 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 @pytest.fixture
 def letters(client: redis.Redis) -> list[str]:
     """Two dead letters of ingest, the older one first."""
-    client.hset(topic_key("ingest"), "partitions", "1")
+    client.hset(KEYS.topic("ingest"), "partitions", "1")
     ids = []
     for number in (1, 2):
         value = Inbound(token=TOKEN, id=f"m{number}", text="my secret", sent_at=1.0).dumps()
         message = ("v", value, "t", "1000", "group", "ingest", "offset", f"0-{number}")
         death = ("attempts", "5", "error", "KeyError: 'x'")
-        entry: Any = client.execute_command("XADD", dead_key("ingest", 0), "*", *message, *death)  # type: ignore[no-untyped-call]
+        entry: Any = client.execute_command("XADD", KEYS.dead(("ingest", 0)), "*", *message, *death)  # type: ignore[no-untyped-call]
         ids.append(f"ingest:0:{entry.decode()}")
     return ids
 
@@ -78,17 +80,17 @@ def test_replay_sends_again_in_the_first_order(
     done = dead(tmp_path, redis_url, "replay", "--all", "--topic", "ingest")
 
     assert (done.stdout, done.stderr) == ("2 sent again\n", "")
-    entries: Any = client.xrange(stream_key("ingest", 0))
+    entries: Any = client.xrange(KEYS.stream(("ingest", 0)))
     sent = [json.loads(fields[b"v"])["id"] for _, fields in entries]
     assert sent == ["m1", "m2"]
-    assert client.xlen(dead_key("ingest", 0)) == 0
+    assert client.xlen(KEYS.dead(("ingest", 0))) == 0
 
 
 def test_drop_deletes_those_named(
     tmp_path: Path, redis_url: str, letters: list[str], client: redis.Redis
 ) -> None:
     assert dead(tmp_path, redis_url, "drop", letters[0]).stdout == "1 dropped\n"
-    assert client.xlen(dead_key("ingest", 0)) == 1
+    assert client.xlen(KEYS.dead(("ingest", 0))) == 1
 
     again = dead(tmp_path, redis_url, "drop", letters[0])
     assert again.returncode == 1

@@ -201,6 +201,24 @@ def test_a_server_that_cannot_run_is_passed_over_for_the_one_on_path(
         assert connection.json().set("x", "$", 1)
 
 
+def test_a_server_on_path_that_brings_redisjson_along_needs_no_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    good = find_server()
+    binary, module = tmp_path / "bin" / "redis-server", tmp_path / "lib/redis/modules/rejson.so"
+    for link, target in ((binary, good.binary), (module, good.module)):
+        link.parent.mkdir(parents=True)
+        link.symlink_to(target)
+    monkeypatch.setattr(embedded, "_package_folders", lambda: iter(()))
+    monkeypatch.setenv("PATH", f"{binary.parent}:/bin")
+
+    found = find_server()
+
+    assert (found.binary, found.module) == (binary, module)
+    with EmbeddedRedis(tmp_path / "data", found) as server, client(server) as connection:
+        assert connection.json().set("x", "$", 1)
+
+
 def test_a_server_that_ends_at_its_start_tells_why(folder: Path) -> None:
     good = find_server()
     broken = type(good)(good.binary, Path("/nowhere/rejson.so"), good.version, good.origin)

@@ -3,14 +3,14 @@ from __future__ import annotations
 from collections import Counter
 from uuid import UUID
 
-from faust_redis.log.topics import partition_of
+from faust_redis import partition_for_key
 from pipeline.chat.tokens import Tokens
 
 
 def test_every_partition_gets_as_many_sessions() -> None:
     tokens = Tokens(partitions=8)
     drawn = [tokens.draw() for _ in range(800)]
-    counts = Counter(partition_of(token.encode(), 8) for token in drawn)
+    counts = Counter(partition_for_key(token.encode(), 8) for token in drawn)
 
     assert len(set(drawn)) == 800
     assert len(counts) == 8

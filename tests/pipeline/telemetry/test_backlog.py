@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from faust_redis.log.keys import stream_key
+from faust_redis.testing import Keys
 from pipeline.redis.client import connect
 from pipeline.telemetry.stages.backlog import LONGEST_WAIT, Pressure, waiting_in
+
+KEYS = Keys()
 
 
 def look(pressure: Pressure, *looks: int) -> list[int | None]:
@@ -39,6 +41,6 @@ async def test_what_waits_is_counted_over_all_partitions(redis_url: str) -> None
     async with connect(redis_url) as redis:
         for partition in (0, 3):
             for _ in range(5):
-                await redis.xadd(stream_key("infer", partition), {"v": "x"})
+                await redis.xadd(KEYS.stream(("infer", partition)), {"v": "x"})
 
         assert await waiting_in(redis, {"ingest": 1, "infer": 1}, 4) == {"ingest": 0, "infer": 10}

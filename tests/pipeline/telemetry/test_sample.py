@@ -9,15 +9,18 @@ from dataclasses import dataclass
 import pytest
 from redis.asyncio import Redis
 
-from faust_redis.log.keys import GroupKeys, dead_key, lease_key, stream_key, topic_key
+from faust_redis import PartitionSample
+from faust_redis.testing import Keys
 from pipeline.redis.client import connect, execute
 from pipeline.telemetry.stages.report import Report, encode, report_key
-from pipeline.telemetry.stages.sample import Observer, PartitionSample, PipelineSample
+from pipeline.telemetry.stages.sample import Observer, PipelineSample
 from pipeline.telemetry.stages.snapshot import Course, StageSnapshot
 from pipeline.telemetry.stages.state import StageState
 
+KEYS = Keys()
+
 STAGE = "infer"
-STREAM = stream_key(STAGE, 0)
+STREAM = KEYS.stream((STAGE, 0))
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Plumbing:
     partitions: int = 2
 
     async def declare(self) -> None:
-        await self.redis.hset(topic_key(STAGE), "partitions", str(self.partitions))
+        await self.redis.hset(KEYS.topic(STAGE), "partitions", str(self.partitions))
 
     async def add(self, count: int, sent_ms: int | None = None, partition: int = 0) -> None:
         script = (
@@ -39,11 +42,11 @@ class Plumbing:
             sent_ms = seconds * 1000 + micros // 1000
         while count > 0:
             some = min(count, 100_000)
-            await execute(self.redis, "EVAL", script, 1, stream_key(STAGE, partition), some, sent_ms)
+            await execute(self.redis, "EVAL", script, 1, KEYS.stream((STAGE, partition)), some, sent_ms)
             count -= some
 
     async def group(self, partition: int = 0) -> None:
-        await execute(self.redis, "XGROUP", "CREATE", stream_key(STAGE, partition), STAGE, "0", "MKSTREAM")
+        await execute(self.redis, "XGROUP", "CREATE", KEYS.stream((STAGE, partition)), STAGE, "0", "MKSTREAM")
 
     async def read(self, count: int, worker: str = "w1") -> list[bytes]:
         reply = await execute(
@@ -59,13 +62,13 @@ class Plumbing:
 
     async def join(self, worker: str, *, beat_ago: float = 0.0, partitions: tuple[int, ...] = (0, 1)) -> None:
         seconds, micros = await self.redis.time()
-        keys = GroupKeys.of(STAGE)
+        keys = KEYS.group(STAGE)
         beat = (seconds - beat_ago) * 1000 + micros // 1000
         await self.redis.zadd(keys.heartbeats, {worker: beat})
         await self.redis.hset(keys.state, "generation", "7")
         await self.redis.hset(keys.plan, worker, b"")
         for partition in partitions:
-            await self.redis.set(lease_key(STAGE, partition, STAGE), f"7:{worker}")
+            await self.redis.set(KEYS.lease((STAGE, partition), STAGE), f"7:{worker}")
 
 
 @pytest.fixture
@@ -216,7 +219,7 @@ async def test_redis_that_lost_its_data_begins_the_figures_anew(plumbing: Plumbi
 
 
 async def test_dead_letters_and_failing_entries_are_counted(plumbing: Plumbing) -> None:
-    await plumbing.redis.xadd(dead_key(STAGE, 1), {"error": "x"})
+    await plumbing.redis.xadd(KEYS.dead((STAGE, 1)), {"error": "x"})
     await plumbing.redis.hset(f"{STREAM}:attempts:{STAGE}", "0-1", "2")
     stage = stage_of(await Observer(plumbing.redis, [STAGE]).sample())
     assert (stage.dead_letters, stage.retrying) == (1, 1)

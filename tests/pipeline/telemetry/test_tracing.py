@@ -40,8 +40,13 @@ class Topic:
         self.headers.append(headers)
 
 
+class App:
+    """An app as far as its options and its consumer are asked for."""
+
+    consumer = SimpleNamespace(fail=lambda *_: None, reject=lambda *_: None)
+
+
 def event(message: Turn, headers: dict[str, bytes] | None, *, offset: int = 7, attempts: int = 0) -> Any:
-    consumer = SimpleNamespace(fail=lambda *_: None)
     carried = dict(headers or {})
     if attempts:
         carried[REDELIVERY_HEADER] = b"%d" % attempts
@@ -49,7 +54,7 @@ def event(message: Turn, headers: dict[str, bytes] | None, *, offset: int = 7, a
         value=message,
         headers=carried,
         message=SimpleNamespace(topic="enrich", partition=3, offset=offset),
-        app=SimpleNamespace(consumer=consumer),
+        app=App(),
     )
 
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from faust_redis import prepare
 from pipeline.chat.records import Inbound
 from pipeline.chat.results import Opened
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect
 from pipeline.settings import Settings
-from pipeline.worker.stage import create_producer, prepare_to_send
+from pipeline.worker.stage import create_producer
 from pipeline.worker.topics import Topics
 
 
@@ -49,10 +50,9 @@ async def test_a_prepared_producer_asks_nothing_about_a_topic_when_a_message_com
     redis: Redis, redis_url: str
 ) -> None:
     app = create_producer(Settings(redis_url=redis_url))
-    await app.maybe_start_producer()
+    topics = Topics(app)
     try:
-        topics = Topics(app)
-        await prepare_to_send(app, (topics.ingest,))
+        await prepare(app, (topics.ingest,))
         await redis.config_resetstat()
         inbound = Inbound(token=str(uuid.uuid4()), id="1", text="Hi", sent_at=0.0)
         await (await topics.ingest.send(key=inbound.token.encode(), value=inbound))

@@ -1,31 +1,82 @@
-"""Redis Streams as a transport for Faust: ``faust.App("x", broker="redis://localhost")``.
+"""Redis Streams as a broker for Faust: ``faust.App("x", broker="redis://localhost")``.
 
-This package stands alone: it needs Faust and redis-py with hiredis, and may have any name.
+Installing the package is enough for a program; these names are for more than that. All of them are here, in
+``faust_redis.inspection``, ``faust_redis.redis`` and ``faust_redis.testing``; every other module may change.
 """
 
-from faust_redis.consuming.attempts import MAX_ATTEMPTS, REDELIVERY_HEADER
 from faust_redis.driver import Transport, register
 from faust_redis.errors import (
+    AbandonedError,
     BrokerAddressError,
+    ForeignBrokerError,
     NoSuchDeadLetterError,
+    NotOwnerError,
+    OptionError,
     TopicMismatchError,
+    TopicNameError,
     TransportError,
+    UnreadableEntryError,
     UnsupportedServerError,
     UnsupportedSettingError,
+    WorkerDiedError,
+)
+from faust_redis.events import attempts_before, fail, is_last_attempt, reject
+from faust_redis.gc_tuning import freeze_startup_objects
+from faust_redis.hooks import on_dead_letter
+from faust_redis.inspection import (
+    GroupSample,
+    GroupSampler,
+    Inspector,
+    Member,
+    PartitionSample,
+    Record,
+    StreamEntry,
+    TopicFacts,
 )
 from faust_redis.log.dead_letters import DeadLetter, DeadLetters
+from faust_redis.log.entries import REDELIVERY_HEADER
+from faust_redis.log.topics import partition_of as partition_for_key
+from faust_redis.options import Options, configure, options_of
+from faust_redis.workers import member_id, prepare, unready
 
 __all__ = [
-    "MAX_ATTEMPTS",
     "REDELIVERY_HEADER",
+    "AbandonedError",
     "BrokerAddressError",
     "DeadLetter",
     "DeadLetters",
+    "ForeignBrokerError",
+    "GroupSample",
+    "GroupSampler",
+    "Inspector",
+    "Member",
     "NoSuchDeadLetterError",
+    "NotOwnerError",
+    "OptionError",
+    "Options",
+    "PartitionSample",
+    "Record",
+    "StreamEntry",
+    "TopicFacts",
     "TopicMismatchError",
+    "TopicNameError",
     "Transport",
     "TransportError",
+    "UnreadableEntryError",
     "UnsupportedServerError",
     "UnsupportedSettingError",
+    "WorkerDiedError",
+    "attempts_before",
+    "configure",
+    "fail",
+    "freeze_startup_objects",
+    "is_last_attempt",
+    "member_id",
+    "on_dead_letter",
+    "options_of",
+    "partition_for_key",
+    "prepare",
     "register",
+    "reject",
+    "unready",
 ]

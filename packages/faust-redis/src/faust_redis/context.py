@@ -12,7 +12,9 @@ from faust.types.transports import TransportT
 from redis.asyncio import Redis
 
 from faust_redis.log.changelogs import Changelogs
+from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicRegistry
+from faust_redis.options import Options
 from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import Server
 
@@ -32,19 +34,29 @@ class TransportContext:
     server: Server
     redis: Redis
     scripts: Scripts
+    keys: Keys
     topics: TopicRegistry
     changelogs: Changelogs
+    options: Options
 
     @classmethod
-    def of(cls, app: AppT, address: str, connect: Callable[[], Server]) -> TransportContext:
+    def of(cls, app: AppT, address: str, options: Options, connect: Callable[[], Server]) -> TransportContext:
         """Return the context of an app for an address; Faust makes one transport each for consumer and
         producer."""
         contexts = _contexts.setdefault(app, {})
         if address not in contexts:
             server = connect()
             scripts = Scripts(server.commands)
-            topics, changelogs = TopicRegistry(app, scripts), Changelogs(app, server, scripts)
-            contexts[address] = cls(server, server.commands, scripts, topics, changelogs)
+            keys = Keys(options.namespace)
+            contexts[address] = cls(
+                server=server,
+                redis=server.commands,
+                scripts=scripts,
+                keys=keys,
+                topics=TopicRegistry(app, scripts, keys),
+                changelogs=Changelogs(app, server, scripts, keys),
+                options=options,
+            )
         return contexts[address]
 
 

@@ -1,11 +1,10 @@
-"""The transport: ``faust.App("x", broker="redis://…")`` ends up here, by entry point or :func:`register`."""
+"""The driver: Faust loads it for ``broker="redis://…"``, by entry point or :func:`register`."""
 
 from __future__ import annotations
 
 import ssl
 from typing import Any, ClassVar, Final, cast
 
-import faust
 import redis as redis_py
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.transport import base
@@ -14,19 +13,21 @@ from faust.types.auth import CredentialsT, SASLMechanism
 from faust.types.enums import ProcessingGuarantee
 from faust.types.transports import ConductorT, ConsumerCallback, ConsumerT, ProducerT
 
+from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.consumer import Consumer
 from faust_redis.consuming.replies import use_reply_consumer
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnsupportedSettingError
 from faust_redis.fastpath.conductor import FastConductor
-from faust_redis.fastpath.stream import Stream
-from faust_redis.fastpath.topic import FastPathInstaller
+from faust_redis.fastpath.installer import install_fast_path
+from faust_redis.faust_hooks.contract import check_faust
+from faust_redis.options import read_options
 from faust_redis.producing.producer import Producer
 from faust_redis.redis.servers import server_at
 
 __all__ = ["SCHEMES", "Transport", "register"]
 
-#: What a broker's address may begin with; each is an entry point of the group ``faust.transports``.
+#: The schemes of a broker's address; each is an entry point of the group ``faust.transports``.
 SCHEMES: Final = (
     "redis",
     "rediss",
@@ -39,7 +40,7 @@ SCHEMES: Final = (
 
 
 def register() -> None:
-    """Make the addresses known to Faust in this process, where no entry points are installed that do."""
+    """Register the schemes with Faust in this process, where the package's entry points are not installed."""
     TRANSPORTS.get_alias("kafka")  # reads the entry points, which would be read later and win
     for scheme in SCHEMES:
         TRANSPORTS.aliases[scheme] = f"{__name__}:Transport"
@@ -49,17 +50,20 @@ class Transport(base.Transport):
     """Redis Streams as Faust's broker.
 
     Raises:
+        OptionError: An option in the URL is unknown or wrong.
+        UnsupportedFaustError: Another version of Faust is installed.
         UnsupportedSettingError: The app asks for something that Redis can't keep, such as exactly once.
     """
 
     Consumer: ClassVar[type[ConsumerT]] = Consumer
     Producer: ClassVar[type[ProducerT]] = Producer
-    Conductor: ClassVar[type[ConductorT]] = FastConductor
+    Conductor: ClassVar[type[ConductorT]] = Conductor
 
     default_port = 6379
     driver_version = f"redis={redis_py.__version__}"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        check_faust()
         super().__init__(*args, **kwargs)
         conf = cast(Any, self.app.conf)
         guarantee = cast(ProcessingGuarantee, conf.processing_guarantee)
@@ -69,12 +73,15 @@ class Transport(base.Transport):
                 guarantee.value,
                 "Redis has no transaction over several streams; delivery is at least once",
             )
-        # Not by the setting's own name, as Faust warns of one that is set after it was read.
-        if conf._Stream is faust.Stream:
-            conf._Stream = Stream
-        self.app.sensors.add(FastPathInstaller())
-        self.addresses = [str(url) for url in self.url]
+        self.options, self.addresses = read_options(self.app, [str(url) for url in self.url])
+        if self.options.fast_path:
+            install_fast_path(self.app)
         self._login = _login(self.app.conf.broker_credentials, self.app.conf.ssl_context)
+
+    def create_conductor(self, **kwargs: Any) -> ConductorT:
+        """Return the app's conductor."""
+        kind = FastConductor if self.options.fast_path else Conductor
+        return kind(app=self.app, **kwargs)
 
     def create_consumer(self, callback: ConsumerCallback, **kwargs: Any) -> ConsumerT:
         """Return a new consumer of the app."""
@@ -88,14 +95,17 @@ class Transport(base.Transport):
 
     @property
     def context(self) -> TransportContext:
-        """What the consumer and the producer of one app share: the pool, the scripts, the topics."""
+        """The context that the consumer and the producer of one app share."""
         return TransportContext.of(
-            self.app, ";".join(self.addresses), lambda: server_at(self.addresses, **self._login)
+            self.app,
+            ";".join(self.addresses),
+            self.options,
+            lambda: server_at(self.addresses, **self._login),
         )
 
 
 def _login(credentials: CredentialsT | None, context: ssl.SSLContext | None) -> dict[str, Any]:
-    """Return Faust's credentials as :func:`server_at` wants them."""
+    """Return Faust's credentials as arguments of :func:`server_at`."""
     match credentials:
         case None:
             return {"ssl_context": context}
@@ -105,5 +115,5 @@ def _login(credentials: CredentialsT | None, context: ssl.SSLContext | None) -> 
             login = {"username": credentials.username, "password": credentials.password}
             return {**login, "ssl_context": credentials.ssl_context or context}
     raise UnsupportedSettingError(
-        "broker_credentials", credentials, "Redis knows a user with a password, and certificates"
+        "broker_credentials", credentials, "Redis takes a user with a password, and certificates"
     )

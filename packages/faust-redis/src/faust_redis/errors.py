@@ -3,11 +3,17 @@
 TransportError
 ├── AbandonedError           an agent ended without finishing an event
 ├── BrokerAddressError       a broker URL that leads to no Redis
+├── ForeignBrokerError       an app whose broker is no Redis was passed to this package
 ├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
 ├── NotOwnerError            a table was changed whose partition another worker owns
-├── TopicMismatchError       a topic is recorded with another number of partitions
+├── OptionError              an option of the transport is unknown or holds a wrong value
+├── TopicMismatchError       a topic is recorded with another number of partitions, or compacted
+├── TopicNameError           a topic has a name that no broker takes
+├── UnreadableEntryError     an entry of another writer that can't be read
+├── UnsupportedFaustError    a version of Faust that the transport is not made for
 ├── UnsupportedServerError   a Redis that can't do what is needed
-└── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
+├── UnsupportedSettingError  a Faust setting asks for what Redis can't keep
+└── WorkerDiedError          an event's workers died while it was being handled
 """
 
 from __future__ import annotations
@@ -17,12 +23,18 @@ import re
 __all__ = [
     "AbandonedError",
     "BrokerAddressError",
+    "ForeignBrokerError",
     "NoSuchDeadLetterError",
     "NotOwnerError",
+    "OptionError",
     "TopicMismatchError",
+    "TopicNameError",
     "TransportError",
+    "UnreadableEntryError",
+    "UnsupportedFaustError",
     "UnsupportedServerError",
     "UnsupportedSettingError",
+    "WorkerDiedError",
 ]
 
 
@@ -52,6 +64,21 @@ class BrokerAddressError(TransportError):
 
     def __str__(self) -> str:
         return f"the broker {self.address!r}: {self.reason}"
+
+
+class ForeignBrokerError(TransportError):
+    """An app was passed whose broker is not Redis.
+
+    Attributes:
+        driver: Class of the app's consumer or producer.
+    """
+
+    def __init__(self, driver: str) -> None:
+        super().__init__(driver)
+        self.driver = driver
+
+    def __str__(self) -> str:
+        return f"the app's broker is not Redis, its driver is {self.driver}"
 
 
 class NoSuchDeadLetterError(TransportError):
@@ -86,25 +113,100 @@ class NotOwnerError(TransportError):
         return f"{self.topic}-{self.partition} has another owner, a late change of its table is dropped"
 
 
+class OptionError(TransportError):
+    """An option of the transport has an unknown name or a wrong value.
+
+    Attributes:
+        option: Name of the option.
+        value: The value it holds.
+        reason: The values that are allowed, or the name that was probably meant.
+    """
+
+    def __init__(self, option: str, value: object, reason: str) -> None:
+        super().__init__(option, value, reason)
+        self.option = option
+        self.value = value
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"option {self.option}={self.value!r}: {self.reason}"
+
+
 class TopicMismatchError(TransportError):
-    """A worker declares a topic with another partition count than Redis has recorded.
+    """A worker declares a topic in another way than Redis has recorded.
 
     Attributes:
         topic: Name of the topic.
-        recorded: Partitions recorded in Redis by whoever declared it first.
-        wanted: Partitions this worker asked for.
+        recorded: Value recorded in Redis by an earlier declaration.
+        wanted: Value this worker asked for.
+        setting: Name of the setting that differs: ``partitions`` or ``compacting``.
     """
 
-    def __init__(self, topic: str, recorded: int, wanted: int) -> None:
-        super().__init__(topic, recorded, wanted)
+    def __init__(self, topic: str, recorded: int, wanted: int, setting: str = "partitions") -> None:
+        super().__init__(topic, recorded, wanted, setting)
         self.topic = topic
         self.recorded = recorded
         self.wanted = wanted
+        self.setting = setting
 
     def __str__(self) -> str:
         return (
-            f"topic {self.topic!r} has {self.recorded} partitions in Redis, this worker wants {self.wanted}: "
-            "set the same number everywhere, or delete the topic first"
+            f"topic {self.topic!r} has {self.setting}={self.recorded} in Redis, this worker wants "
+            f"{self.wanted}: set the same value everywhere, or delete the topic first"
+        )
+
+
+class TopicNameError(TransportError):
+    """A topic has a name that Kafka refuses, and Redis keys can't hold safely.
+
+    Attributes:
+        topic: The name.
+        reason: The rule it breaks.
+    """
+
+    def __init__(self, topic: str, reason: str) -> None:
+        super().__init__(topic, reason)
+        self.topic = topic
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the topic name {self.topic[:300]!r} {self.reason}"
+
+
+class UnreadableEntryError(TransportError):
+    """An entry was added by another writer, in a form that can't be read.
+
+    Attributes:
+        entry_id: Id of the entry in its partition.
+        reason: The part that can't be read.
+    """
+
+    def __init__(self, entry_id: str, reason: str) -> None:
+        super().__init__(entry_id, reason)
+        self.entry_id = entry_id
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"entry {self.entry_id} can't be read: {self.reason}"
+
+
+class UnsupportedFaustError(TransportError):
+    """The installed Faust has another version than the transport is made for.
+
+    Attributes:
+        installed: Version of faust-streaming that is installed.
+        supported: Version that is supported.
+    """
+
+    def __init__(self, installed: str, supported: str) -> None:
+        super().__init__(installed, supported)
+        self.installed = installed
+        self.supported = supported
+
+    def __str__(self) -> str:
+        return (
+            f"faust-streaming {self.installed} is installed, this transport is made for {self.supported}: "
+            f"pip install faust-streaming=={self.supported}"
         )
 
 
@@ -142,3 +244,18 @@ class UnsupportedSettingError(TransportError):
 
     def __str__(self) -> str:
         return f"{self.setting}={self.value!s} is not supported on redis://: {self.reason}"
+
+
+class WorkerDiedError(TransportError):
+    """The workers that were given an event died, one after the other.
+
+    Attributes:
+        deaths: How many.
+    """
+
+    def __init__(self, deaths: int) -> None:
+        super().__init__(deaths)
+        self.deaths = deaths
+
+    def __str__(self) -> str:
+        return f"its worker died {self.deaths} times while it was being handled"

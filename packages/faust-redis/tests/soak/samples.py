@@ -9,8 +9,10 @@ from pathlib import Path
 
 import redis
 
-from faust_redis.log.keys import GroupKeys
+from faust_redis.log.keys import Keys
 from tests.conftest import Worker
+
+KEYS = Keys()
 
 GROUP = "soaked"
 PARTITIONS = 4
@@ -61,7 +63,7 @@ def take_sample(client: redis.Redis, workers: Sequence[Worker]) -> Sample:
     """Count what there is; the first worker is the one that stays, the last one the youngest."""
     steady, other = workers[0].pid, workers[-1].pid
     names = {name for stream in QUEUES for name in consumers(client, stream)}
-    members = client.hkeys(GroupKeys.of(GROUP).members)
+    members = client.hkeys(KEYS.group(GROUP).members)
     return Sample(
         steady_kib=resident_kib(steady),
         other_kib=resident_kib(other),

@@ -10,7 +10,9 @@ from typing import Protocol
 from faust.types import TP, AppT, Message
 from faust.types.tuples import ack_lock
 
-__all__ = ["AckLog", "InFlight"]
+from faust_redis.faust_hooks.acks import redirect_acks
+
+__all__ = ["AckLog", "InFlight", "Tracker"]
 
 
 class InFlight(Protocol):
@@ -18,6 +20,14 @@ class InFlight(Protocol):
 
     def is_in_flight(self, message: Message) -> bool:
         """Return whether a message is the one delivered last for its entry, in a partition owned here."""
+
+
+class Tracker(Protocol):
+    """Faust's consumer, as far as it keeps messages."""
+
+    @property
+    def unacked(self) -> MutableSet[Message]:
+        """The messages that agents have begun and not finished."""
 
 
 class AckLog:
@@ -28,13 +38,17 @@ class AckLog:
         count: Acks recorded since it was last set to 0.
     """
 
-    def __init__(self, app: AppT, in_flight: InFlight, unacked: MutableSet[Message]) -> None:
+    def __init__(self, app: AppT, in_flight: InFlight, consumer: Tracker) -> None:
         self._app = app
         self._is_in_flight = in_flight.is_in_flight
         self._acked: defaultdict[TP, set[int]] = defaultdict(set)
         self._changed = asyncio.Event()
-        self.unacked = unacked
+        self.unacked = consumer.unacked
         self.count = 0
+        redirect_acks(consumer, self._acked, on_ack=self._count_one, on_end=self._changed.set)
+
+    def _count_one(self) -> None:
+        self.count += 1
 
     def ack(self, message: Message) -> bool:
         """Record a message as done, once the last of its streams has finished with it.
@@ -49,18 +63,10 @@ class AckLog:
         if not message.tracked and self.is_stale(message):
             message.acked = True
             return False
-        return self._record(message)
+        return self.record(message)
 
-    def finish(self, message: Message) -> bool:
-        """Record a message as done that one stream alone has: ``message.ack(consumer)`` in one step.
-
-        Returns:
-            Whether it was not acked before.
-        """
-        message.refcount = 0
-        return self._record(message)
-
-    def _record(self, message: Message) -> bool:
+    def record(self, message: Message) -> bool:
+        """Record a message as done if it is still in flight; return whether it was not acked before."""
         tp, offset = message.tp, message.offset
         with ack_lock:
             if message.acked:

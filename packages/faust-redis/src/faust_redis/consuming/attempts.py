@@ -11,7 +11,7 @@ import heapq
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar
 
 from faust.streams import current_event
 from faust.types import TP, AgentT, Message
@@ -19,23 +19,16 @@ from mode import get_logger
 
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
-from faust_redis.log.dead_letters import LIMIT, MAX_AGE
-from faust_redis.log.entries import Record
-from faust_redis.log.keys import dead_key
+from faust_redis.faust_hooks import streams
+from faust_redis.log.entries import DeliveryHeader, Record
 from faust_redis.redis.commands import AT_ONCE
 from faust_redis.redis.scripts import NOT_OWNER
 
-__all__ = ["MAX_ATTEMPTS", "REDELIVERY_HEADER", "AgentErrors", "Attempts"]
+__all__ = ["AgentErrors", "Attempts"]
 
 logger = get_logger(__name__)
 _T = TypeVar("_T")
 
-#: How often an event may fail, the first delivery included, before it is a dead letter.
-MAX_ATTEMPTS: Final = 5
-#: Seconds before the second, third, … attempt; half of it is random, so that failures don't march in step.
-BACKOFF: Final = (0.1, 0.5, 2.0, 5.0)
-#: Header of a message delivered again: how many attempts have failed before.
-REDELIVERY_HEADER: Final = "redelivery"
 #: Characters of an error that a dead letter keeps.
 ERROR_LENGTH: Final = 2000
 
@@ -60,19 +53,31 @@ class Attempts:
     """The failed events of one consumer."""
 
     def __init__(
-        self, worker: Worker, context: TransportContext, reader: PartitionReader, group: str
+        self,
+        worker: Worker,
+        context: TransportContext,
+        reader: PartitionReader,
+        group: str,
+        before_dead_letter: Callable[[Message, BaseException], Awaitable[None]],
     ) -> None:
+        """Take what the consumer consists of.
+
+        Args:
+            before_dead_letter: Called before a message becomes a dead letter; never raises.
+        """
+        self._before_dead_letter = before_dead_letter
         self._worker = worker
         self._context = context
+        self._options = context.options
         self._reader = reader
         self._group = group
         self._waiting: list[tuple[float, int, TP, Record]] = []
         self._failing: set[asyncio.Task[None]] = set()
         self._counting = asyncio.Semaphore(AT_ONCE)
 
-    def fail(self, message: Message, error: BaseException, allowed: int = MAX_ATTEMPTS) -> None:
-        """Count a failed attempt; after ``allowed`` of them the message is a dead letter."""
-        task = asyncio.ensure_future(self._fail(message, error, allowed))
+    def fail(self, message: Message, error: BaseException, allowed: int | None = None) -> None:
+        """Count a failed attempt; after ``allowed`` of them (the option's) the message is a dead letter."""
+        task = asyncio.ensure_future(self._fail(message, error, allowed or self._options.attempts))
         self._failing.add(task)
         task.add_done_callback(self._failing.discard)
 
@@ -106,9 +111,16 @@ class Attempts:
         if not self._reader.is_in_flight(message):
             return  # the partition was given out anew in the meantime: its owner claims the entry
         text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
-        keys = [*self._reader.lease_keys(tp), dead_key(*tp)]
-        fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, LIMIT, MAX_AGE * 1000)
+        keys = [
+            *self._reader.lease_keys(tp),
+            self._context.keys.dead(tp),
+            self._context.keys.suspects(tp, self._group),
+        ]
+        kept = (self._options.dead_letter_limit, int(self._options.dead_letter_age * 1000))
+        fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, *kept)
         generation = self._reader.generation
+        if attempts_before(message) + 1 >= allowed:
+            await self._before_dead_letter(message, error)
         try:
             # What the agent sent before it failed, such as a word to whoever waits, must be safe first.
             await self._worker.confirm()
@@ -128,7 +140,9 @@ class Attempts:
                 self._worker.dead(tp, offset)
                 logger.error("%s-%s offset %d is a dead letter after %d attempts: %s", *place, attempts, text)
             return
-        delay = BACKOFF[min(attempts, len(BACKOFF)) - 1] * (0.5 + random.random() / 2)
+        backoff = self._options.backoff
+        # Half of it is random, so that failures do not march in step.
+        delay = backoff[min(attempts, len(backoff)) - 1] * (0.5 + random.random() / 2)
         logger.warning("%s-%s offset %d failed (%s), attempt %d in %.1f s", *place, text, attempts + 1, delay)
         heapq.heappush(self._waiting, (monotonic() + delay, offset, tp, _record(message, attempts)))
         self._worker.again()
@@ -153,10 +167,10 @@ class AgentErrors:
         for agent in agents:
             if id(agent) not in self._watched:
                 self._watched.add(id(agent))
-                told = cast(Any, agent)  # Faust has a place for one such function, and no method to set it
-                told._on_error = self._told(told._on_error)
+                # Faust has a place for one such function, and no method to set it.
+                streams.set_on_error(agent, self._then(streams.on_error_of(agent)))
 
-    def _told(
+    def _then(
         self, on_error: Callable[[AgentT[Any], BaseException], Awaitable[None]] | None
     ) -> Callable[[AgentT[Any], BaseException], Awaitable[None]]:
         async def failed(agent: AgentT[Any], error: BaseException) -> None:
@@ -172,7 +186,14 @@ class AgentErrors:
         return failed
 
 
+def attempts_before(message: Message) -> int:
+    """Return how many attempts had failed when a message was delivered."""
+    given: Any = message.headers or ()
+    return next((int(value) for name, value in given if type(name) is DeliveryHeader), 0)
+
+
 def _record(message: Message, attempts: int) -> Record:
-    headers = [item for item in dict(message.headers or {}).items() if item[0] != REDELIVERY_HEADER]
+    given: Any = message.headers or ()
+    headers = [header for header in given if type(header[0]) is not DeliveryHeader]
     millis = int(message.timestamp * 1000)
     return Record(message.offset, message.key, message.value, headers, millis, attempts)

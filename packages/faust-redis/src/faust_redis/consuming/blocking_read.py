@@ -10,7 +10,7 @@ from faust.types import TP
 from redis.exceptions import ResponseError
 
 from faust_redis.log.entries import Record
-from faust_redis.log.keys import stream_key
+from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import is_unavailable
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.servers import Server
@@ -28,17 +28,18 @@ class BlockingRead:
     """One read after the other for partitions that one command can read.
 
     Attributes:
-        tps: What the read covers.
-        read: The read that is under way, or over and not yet looked at.
+        tps: The partitions that the read covers.
+        task: The read that is under way, or over with a result that was not fetched yet.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, keys: Keys) -> None:
         self._server = server
+        self._keys = keys
         self._connection: StreamConnection | None = None
         self._client_id: int | None = None
         self._unblocking: set[asyncio.Task[None]] = set()
         self.tps: frozenset[TP] = frozenset()
-        self.read: asyncio.Task[dict[TP, list[Record]]] | None = None
+        self.task: asyncio.Task[dict[TP, list[Record]]] | None = None
 
     def start(
         self,
@@ -51,7 +52,7 @@ class BlockingRead:
         Not as a callback of the task, which would come a turn of the event loop later.
         """
         self.tps = tps
-        self.read = asyncio.ensure_future(_to_its_end(read, over))
+        self.task = asyncio.ensure_future(_to_its_end(read, over))
 
     async def block(self, *command: str | bytes | int) -> Any:
         """Send a blocking command for ``tps``; a connection that fails is given up.
@@ -88,21 +89,21 @@ class BlockingRead:
                 raise
 
     async def finish(self) -> None:
-        """End the read and wait until it is over; what it brought is still to be looked at."""
-        # Another task may look at what the read brought while this one waits.
-        while (read := self.read) is not None and not read.done():
+        """End the read and wait until it is over; its records are still to be fetched."""
+        # Another task may fetch them while this one waits.
+        while (task := self.task) is not None and not task.done():
             await self.unblock()
-            await asyncio.wait([read], timeout=UNBLOCK_INTERVAL)
+            await asyncio.wait([task], timeout=UNBLOCK_INTERVAL)
 
     async def close(self) -> None:
-        """Give up the read and the connection."""
-        read, self.read = self.read, None
-        await cancel_and_wait((*self._unblocking, *((read,) if read is not None else ())))
+        """Cancel the read and close the connection."""
+        task, self.task = self.task, None
+        await cancel_and_wait((*self._unblocking, *((task,) if task is not None else ())))
         await self._disconnect()
 
     @property
     def _key(self) -> str:
-        return stream_key(*min(self.tps))
+        return self._keys.stream(min(self.tps))
 
     async def _disconnect(self) -> None:
         connection, self._connection, self._client_id = self._connection, None, None

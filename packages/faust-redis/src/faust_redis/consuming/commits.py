@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import Final
 
 from faust.types import TP, AppT
 from mode import get_logger
@@ -19,9 +18,6 @@ from faust_redis.redis.scripts import NOT_OWNER
 __all__ = ["Committer", "ack"]
 
 logger = get_logger(__name__)
-
-#: Entry ids per call of ``ack.lua``: Lua's ``unpack`` has a limit of some 8,000.
-ACKS_PER_CALL: Final = 1000
 
 
 class Committer:
@@ -98,28 +94,39 @@ async def ack(
     Raises:
         redis.exceptions.RedisError: Redis is away; acking again does no harm.
     """
+    per_call = context.options.ack_batch
     acked = {tp: sorted(found) for tp, found in offsets.items() if found and tp in reader.queues}
     calls: list[tuple[TP, Command]] = []
     for tp, found in acked.items():
         trimming = int((await context.topics.facts(tp.topic)).is_queue)
-        for at in range(0, len(found), ACKS_PER_CALL):
-            ids = [f"0-{offset}" for offset in found[at : at + ACKS_PER_CALL]]
+        for at in range(0, len(found), per_call):
+            ids = [f"0-{offset}" for offset in found[at : at + per_call]]
             fixed = (group, reader.lease, trimming)
             calls.append((tp, context.scripts.command("ack", reader.lease_keys(tp), *fixed, *ids)))
     results = await context.scripts.run("ack", [command for _, command in calls], context.server.stream)
     for (tp, _), result in zip(calls, results, strict=True):
-        if isinstance(result, Exception) and is_unavailable(result):
-            raise result
-        if isinstance(result, Exception):
-            logger.error("%s-%s: acks were refused: %s", *tp, result)
-        elif result == NOT_OWNER:
-            logger.warning("%s-%s: acks were refused, the lease has another owner or is gone", *tp)
-        else:
-            continue
-        reader.rewind(tp)
+        if _is_refused(tp, result):
+            reader.rewind(tp)
     for tp, found in acked.items():
         if tp in reader.queues:  # it may have been revoked in the meantime
             in_flight = reader.queues[tp].in_flight
             for offset in found:
                 in_flight.pop(offset, None)
     return {tp: found[-1] + 1 for tp, found in acked.items()}
+
+
+def _is_refused(tp: TP, result: object) -> bool:
+    """Return whether Redis has refused acks, and log it.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away.
+    """
+    if isinstance(result, Exception):
+        if is_unavailable(result):
+            raise result
+        logger.error("%s-%s: acks were refused: %s", *tp, result)
+        return True
+    if result == NOT_OWNER:
+        logger.warning("%s-%s: acks were refused, the lease has another owner or is gone", *tp)
+        return True
+    return False

@@ -17,6 +17,7 @@ hands on, :class:`AckLog` and :class:`Committer` ack, :class:`Failures` and :cla
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import sys
@@ -37,15 +38,17 @@ from faust_redis.consuming.attempts import AgentErrors, Attempts
 from faust_redis.consuming.commits import Committer, ack
 from faust_redis.consuming.delivery import Deliverer, message_of
 from faust_redis.consuming.failures import Failures
-from faust_redis.consuming.housekeeping import HOUSEKEEPING_INTERVAL, Housekeeper
+from faust_redis.consuming.housekeeping import Housekeeper
 from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.rebalancer import Rebalancer
+from faust_redis.consuming.suspects import Suspects
 from faust_redis.context import context_of
+from faust_redis.errors import TransportError, UnreadableEntryError
 from faust_redis.gc_tuning import freeze_startup_objects
-from faust_redis.log.entries import Record
-from faust_redis.log.keys import GroupKeys
+from faust_redis.hooks import call_before_dead_letter
+from faust_redis.log.entries import Record, offset_of
 from faust_redis.membership.member import GroupMember, MemberState
 from faust_redis.redis.commands import REDIS_ERRORS, Outage, retry_while_unavailable
 from faust_redis.redis.probe import probe
@@ -79,19 +82,13 @@ class Consumer(base.Consumer):
         app, conf, context = self.app, self.app.conf, context_of(self.transport)
         self._context = context
         self.member_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-        self.reader = PartitionReader(
-            context,
-            conf.id,
-            self.member_id,
-            start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
-            read_count=conf.broker_max_poll_records,
-            # Reading pauses when four fifths of a stream's buffer are full; what is read at once fits into
-            # the rest, so that no message has to wait for room.
-            room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
-        )
+        self.reader = self._new_reader()
+        self._suspects = Suspects(context, self.reader, self._bury)
+        self.reader.on_unreadable = self._bury_unreadable
+        self.reader.sift = self._suspects.sift
         self._outputs = Outputs(app)
-        self._attempts = Attempts(self, context, self.reader, conf.id)
-        self.acks = AckLog(app, self.reader, self.unacked)
+        self._attempts = Attempts(self, context, self.reader, conf.id, partial(call_before_dead_letter, app))
+        self.acks = AckLog(app, self.reader, self)
         self.failures = Failures(
             self.acks, self._attempts, self._outputs, is_acked=self._is_acked, is_stopping=self._is_stopping
         )
@@ -114,6 +111,7 @@ class Consumer(base.Consumer):
             committer=self._committer,
             offsets=self.offsets,
             attempts=self._attempts,
+            suspects=self._suspects,
             persist=self.persist,
             is_acked=self._is_acked,
             watch_agents=AgentErrors(self.fail, self._is_stopping).watch,
@@ -133,6 +131,19 @@ class Consumer(base.Consumer):
         self._probed = False
         app.sensors.add(AbandonedEvents(self.failures))
 
+    def _new_reader(self) -> PartitionReader:
+        conf = self.app.conf
+        return PartitionReader(
+            self._context,
+            conf.id,
+            self.member_id,
+            start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
+            read_count=conf.broker_max_poll_records,
+            # Reading pauses when four fifths of a stream's buffer are full; what is read at once fits into
+            # the rest, so that no message has to wait for room.
+            room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
+        )
+
     # -- starting and stopping ----------------------------------------------------------------------------
 
     async def subscribe(self, topics: Iterable[str]) -> None:
@@ -143,7 +154,9 @@ class Consumer(base.Consumer):
             TopicMismatchError: A topic is recorded with another number of partitions.
         """
         if not self._probed:
-            await self.persist(partial(probe, self._context.server, GroupKeys.of(self.app.conf.id).state))
+            await self.persist(
+                partial(probe, self._context.server, self._context.keys.group(self.app.conf.id).state)
+            )
             self._probed = True
         for topic in topics:
             await self.persist(partial(self._context.topics.declare_to_read, topic))
@@ -156,7 +169,8 @@ class Consumer(base.Consumer):
 
     async def on_start(self) -> None:
         """Enter the group as soon as there is something to subscribe to."""
-        freeze_startup_objects()
+        if self._context.options.freeze_gc:
+            freeze_startup_objects()
         await super().on_start()
         if not self.app.client_only:
             self.member.start()
@@ -166,6 +180,8 @@ class Consumer(base.Consumer):
         self.stop_flow()
         await self.reader.settle()
         await super().on_stop()
+        with contextlib.suppress(*REDIS_ERRORS):
+            await self._suspects.let_go()
         await self.member.leave()
         await self._attempts.settle()
         await self.reader.close()
@@ -210,7 +226,10 @@ class Consumer(base.Consumer):
         if due:
             return due
         try:
-            return await self.reader.read(active, self._attempts.pause(timeout))
+            suspects = await self._suspects.due(active)
+            if suspects:
+                return suspects
+            return await self.reader.read(active, self._suspects.pause(self._attempts.pause(timeout)))
         except REDIS_ERRORS as error:
             self._reading.log(error)
             await asyncio.sleep(RETRY_DELAY)
@@ -286,6 +305,18 @@ class Consumer(base.Consumer):
     def reject(self, message: Message, error: BaseException) -> None:
         """Make a message a dead letter at once."""
         self.failures.reject(message, error)
+
+    def _bury_unreadable(self, tp: TP, error: UnreadableEntryError) -> None:
+        offset = offset_of(error.entry_id.encode())
+        self._bury(tp, Record(offset, None, None, [], 0), error)
+
+    def _bury(self, tp: TP, record: Record, error: TransportError) -> None:
+        """Make a dead letter of an entry that no agent is given."""
+        message = self._to_message(tp, record)
+        queue = self.reader.queues.get(tp)
+        if queue is not None:  # else another member owns the partition, and finds the entry pending
+            queue.in_flight[record.offset] = message
+            self.reject(message, error)
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (tp for tp in self.acks.partitions() if topics is None or tp in topics or tp.topic in topics)
@@ -388,5 +419,5 @@ class Consumer(base.Consumer):
 
     @Service.task
     async def _keep_house(self) -> None:
-        async for _ in self.itertimer(HOUSEKEEPING_INTERVAL, name="housekeeping"):
+        async for _ in self.itertimer(self._context.options.housekeeping_interval, name="housekeeping"):
             await self._housekeeper.clean_up()

@@ -8,10 +8,9 @@ from typing import Protocol, cast
 from faust.types import TP, AppT, ConsumerMessage, Message
 from faust.types.transports import ConsumerCallback, SchedulingStrategyT
 
-from faust_redis.consuming.attempts import REDELIVERY_HEADER
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.round_robin import round_robin
-from faust_redis.log.entries import Record
+from faust_redis.log.entries import REDELIVERY_HEADER, Headers, Record
 
 __all__ = ["Deliverer", "Flow"]
 
@@ -85,7 +84,7 @@ class Deliverer:
 
 def message_of(tp: TP, record: Record, generation: int) -> ConsumerMessage:
     """Return a record as Faust's message; one delivered again carries the header ``redelivery``."""
-    headers: list[tuple[str, bytes]] = record.headers
+    headers: Headers = record.headers
     if record.attempts:
         headers = [*headers, (REDELIVERY_HEADER, b"%d" % record.attempts)]
     return ConsumerMessage(

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from faust.types import TP
 
 from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.consuming.retention import Retention
 from faust_redis.context import TransportContext
-from faust_redis.log.keys import index_key, stream_key, tombstones_key
 from faust_redis.redis.commands import REDIS_ERRORS, Outage
 
 __all__ = [
-    "HOUSEKEEPING_INTERVAL",
     "Housekeeper",
-    "expire_entries",
     "expire_tombstones",
     "partitions_with_stray_entries",
 ]
-
-#: Seconds between searches for expired entries, old tombstones, and logs that start over.
-HOUSEKEEPING_INTERVAL: Final = 5.0
-#: Entries removed by one call: while a script runs, Redis does nothing else.
-RETENTION_PAGE: Final = 500
 
 
 class Housekeeper:
@@ -43,6 +35,7 @@ class Housekeeper:
         self._reader = reader
         self._offsets = offsets
         self._owned = owned
+        self._retention = Retention(context)
         self._outage = Outage("housekeeping")
 
     async def claim_strays(self) -> None:
@@ -57,8 +50,9 @@ class Housekeeper:
     async def clean_up(self) -> None:
         """Remove what has expired. Never raises for an absent Redis."""
         try:
+            await self._context.topics.refresh()
             await self._offsets.restart_shortened_logs()
-            await expire_entries(self._context, self._owned())
+            await self._retention.expire(self._owned())
             await expire_tombstones(self._context, self._owned())
         except REDIS_ERRORS as error:
             self._outage.log(error)
@@ -75,26 +69,10 @@ async def partitions_with_stray_entries(
         redis.exceptions.RedisError: Redis is away.
     """
     asked = list(tps)
-    calls = [context.scripts.command("strays", [stream_key(*tp)], group, member_id) for tp in asked]
+    calls = [context.scripts.command("strays", [context.keys.stream(tp)], group, member_id) for tp in asked]
     replies = await context.scripts.run("strays", calls, context.server.stream)
     # A partition whose node does not answer is tried again soon.
     return [tp for tp, reply in zip(asked, replies, strict=True) if isinstance(reply, int) and reply]
-
-
-async def expire_entries(context: TransportContext, tps: Iterable[TP]) -> None:
-    """Remove entries older than the retention of their topic, page by page.
-
-    Raises:
-        redis.exceptions.RedisError: Redis is away.
-    """
-    for tp in tps:
-        facts = context.topics.known(tp.topic)
-        if facts is not None and facts.retention:
-            dropped = RETENTION_PAGE
-            while dropped >= RETENTION_PAGE:
-                dropped = await context.scripts.call(
-                    "expire_entries", [stream_key(*tp), index_key(*tp)], facts.retention, RETENTION_PAGE
-                )
 
 
 async def expire_tombstones(context: TransportContext, tps: Iterable[TP]) -> None:
@@ -103,11 +81,12 @@ async def expire_tombstones(context: TransportContext, tps: Iterable[TP]) -> Non
     Raises:
         redis.exceptions.RedisError: Redis is away.
     """
+    page = context.options.retention_page
     for tp in tps:
         facts = context.topics.known(tp.topic)
         if facts is not None and facts.compacting and not facts.retention:
-            keys = [stream_key(*tp), index_key(*tp), tombstones_key(*tp)]
+            keys = [context.keys.stream(tp), context.keys.index(tp), context.keys.tombstones(tp)]
             kept = context.topics.tombstones_kept(tp.topic)
-            dropped = RETENTION_PAGE
-            while dropped >= RETENTION_PAGE:
-                dropped = await context.scripts.call("expire_tombstones", keys, kept, RETENTION_PAGE)
+            dropped = page
+            while dropped >= page:
+                dropped = await context.scripts.call("expire_tombstones", keys, kept, page)

@@ -12,8 +12,7 @@ from redis.exceptions import ResponseError
 
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
-from faust_redis.log.entries import offset_of
-from faust_redis.log.keys import stream_key
+from faust_redis.log.entries import decode_all, offset_of
 from faust_redis.redis.commands import execute
 
 __all__ = ["Offsets", "Persist"]
@@ -62,7 +61,7 @@ class Offsets:
         """Return the first offset that each partition still holds."""
         offsets = {}
         for tp in tps:
-            command = ("XRANGE", stream_key(*tp), "-", "+", "COUNT", 1)
+            command = ("XRANGE", self._context.keys.stream(tp), "-", "+", "COUNT", 1)
             first = await self._persist(partial(execute, self._context.redis, *command))
             offset = offset_of(first[0][0]) if first else await self.end_of(tp)
             # Faust asks for the end first, and reports a fault if every entry from before that end has been
@@ -78,23 +77,37 @@ class Offsets:
         """
         changelogs = self._context.changelogs
         wanted = list(tps)
-        ends = {tp: await self.end_of(tp) for tp in {*wanted, *changelogs.known()}}
+        ends = {tp: await self._readable_end_of(tp) for tp in {*wanted, *changelogs.known()}}
         changelogs.rebuild_diverged(ends)
         self._reported_ends = {tp: ends[tp] for tp in wanted}
         return dict(self._reported_ends)
 
     async def end_of(self, tp: TP) -> int:
         """Return the end of a partition: its last offset plus one."""
-        command = ("XREVRANGE", stream_key(*tp), "+", "-", "COUNT", 1)
+        command = ("XREVRANGE", self._context.keys.stream(tp), "+", "-", "COUNT", 1)
         last = await self._persist(partial(execute, self._context.redis, *command))
         if last:
             return offset_of(last[0][0]) + 1
         try:
-            facts = await self._persist(partial(self._context.redis.xinfo_stream, stream_key(*tp)))
+            facts = await self._persist(
+                partial(self._context.redis.xinfo_stream, self._context.keys.stream(tp))
+            )
         except ResponseError:
             return 1
         # Empty, but not new: all its entries were older than its retention.
         return offset_of(facts["last-generated-id"]) + 1
+
+    async def _readable_end_of(self, tp: TP) -> int:
+        """Return the offset after the last entry that can be read: recovery waits for that very entry."""
+        before = "+"
+        while True:
+            command = ("XREVRANGE", self._context.keys.stream(tp), before, "-", "COUNT", 1)
+            last = await self._persist(partial(execute, self._context.redis, *command))
+            if not last:
+                return await self.end_of(tp) if before == "+" else 1
+            if decode_all(last)[0]:
+                return offset_of(last[0][0]) + 1
+            before = f"({last[0][0].decode()}"
 
     async def restart_shortened_logs(self) -> None:
         """Read logs from their beginning that are shorter than the position they were read to."""

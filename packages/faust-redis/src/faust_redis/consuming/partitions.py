@@ -20,22 +20,25 @@ from mode import get_logger
 from redis.exceptions import ResponseError
 
 from faust_redis.consuming.blocking_read import BlockingRead
-from faust_redis.consuming.plans import Plan, Share, Streams, shares
+from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch
+from faust_redis.consuming.read_plans import ReadGroup, ReadPlan, Streams, read_groups
 from faust_redis.context import TransportContext
-from faust_redis.log.entries import Record, decode, offset_of
-from faust_redis.log.keys import attempts_key, lease_key, stream_key
-from faust_redis.redis.commands import BLOCK_MS, is_unavailable
-from faust_redis.redis.scripts import NOT_OWNER
+from faust_redis.errors import UnreadableEntryError
+from faust_redis.log.entries import Entry, Record, decode_all, offset_of
+from faust_redis.redis.commands import is_unavailable
 
 __all__ = ["PartitionReader", "QueuePartition"]
 
 logger = get_logger(__name__)
 _Read = Callable[[BlockingRead, Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
 
-#: Entries per partition and read. Enough to keep an agent busy, few enough to share out fairly.
-READ_COUNT: Final = 200
 #: Seconds between tries while Redis is away.
 RETRY_DELAY: Final = 0.5
+#: Bytes that one read may bring, as far as the size of entries can be foretold. Redis puts the whole reply
+#: together before it looks at another client.
+READ_BYTES: Final = 32 * 1024 * 1024
+#: Size that entries are taken to have before any was seen.
+FIRST_ENTRY_BYTES: Final = 64 * 1024
 #: Seconds between tries to claim a partition that Redis refuses: reading the others stops for each.
 REFUSED_DELAY: Final = 2.0
 
@@ -47,6 +50,7 @@ class QueuePartition:
     Attributes:
         claim_cursor: Where the next page of pending entries starts; ``None`` once all were claimed.
         rewound: It was put back to the start, by a page of pending entries that is under way for one.
+        died: The owner before this one died, as the first page of pending entries has found.
         refused_until: It is left alone until then, as Redis refused to claim it (its key is no stream, say).
         lost: A later generation holds the lease; nothing is read until the group has told us more.
         known: The group was seen in Redis; if it has to be made after that, Redis lost data.
@@ -55,8 +59,9 @@ class QueuePartition:
             before Redis lost its data, may not ack the entry that has its offset now.
     """
 
-    claim_cursor: str | None = "0-0"
+    claim_cursor: str | None = FIRST_PAGE
     rewound: bool = False
+    died: bool = False
     refused_until: float = 0.0
     lost: bool = False
     known: bool = False
@@ -68,6 +73,10 @@ class PartitionReader:
 
     Cancelling :meth:`read` loses nothing: the blocking command runs in a task of its own, and what it
     brings is kept for the next call.
+
+    Attributes:
+        on_unreadable: Called with each entry of a queue that can't be read; it is pending.
+        sift: Called with claimed entries, returns those to hand on together.
 
     Args:
         start: Where a consumer group begins that has to be made: ``0`` or ``$``.
@@ -89,16 +98,20 @@ class PartitionReader:
         self.group = group
         self.member_id = member_id
         self.start = start
-        self.read_count = min(read_count or READ_COUNT, READ_COUNT)
+        self.read_count = min(read_count or context.options.read_count, context.options.read_count)
+        self._block_ms = context.options.block_ms
         self.room = room
+        self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
+        self.sift: Callable[[TP, list[Claim]], list[Claim]] = lambda _tp, claims: claims
         self.generation = 0
         self.queues: dict[TP, QueuePartition] = {}
         self.logs: dict[TP, int] = {}
         self.ends: dict[TP, int] = {}
-        self._queue_lanes: dict[str, BlockingRead] = {}
-        self._log_lanes: dict[str, BlockingRead] = {}
+        self._queue_reads: dict[str, BlockingRead] = {}
+        self._log_reads: dict[str, BlockingRead] = {}
         self._wakeup: asyncio.Future[None] | None = None
-        self._plan: Plan | None = None
+        self._plan: ReadPlan | None = None
+        self._entry_bytes = FIRST_ENTRY_BYTES
 
     @property
     def lease(self) -> str:
@@ -130,7 +143,7 @@ class PartitionReader:
     def rewind(self, tp: TP) -> None:
         """Claim what is pending in a partition once more; entries in flight stay out of it."""
         if tp in self.queues:
-            self.queues[tp].claim_cursor = "0-0"
+            self.queues[tp].claim_cursor = FIRST_PAGE
             self.queues[tp].rewound = True
             self._plan = None
 
@@ -145,9 +158,9 @@ class PartitionReader:
     def lease_keys(self, tp: TP) -> list[str]:
         """Return stream, lease and attempts of a partition, as the scripts want them."""
         return [
-            stream_key(*tp),
-            lease_key(tp.topic, tp.partition, self.group),
-            attempts_key(tp.topic, tp.partition, self.group),
+            self.context.keys.stream(tp),
+            self.context.keys.lease(tp, self.group),
+            self.context.keys.attempts(tp, self.group),
         ]
 
     async def read(self, active: set[TP], timeout: float) -> dict[TP, list[Record]]:
@@ -162,24 +175,24 @@ class PartitionReader:
         plan = self._planned(active)
         if plan.claiming:
             return await self._finish_queue_reads() or await self._claim_first(plan.claiming)
-        self._start_reads(self._queue_lanes, plan.queues, self._read_queues)
-        self._start_reads(self._log_lanes, plan.logs, self._read_logs)
-        if not any(read.done() for read in self._reads()):
+        self._start_reads(self._queue_reads, plan.queues, self._read_queues)
+        self._start_reads(self._log_reads, plan.logs, self._read_logs)
+        if not any(task.done() for task in self._tasks()):
             await self._wait(timeout)
-        return self._results(self._lanes())
+        return self._results(self._reads())
 
-    def _planned(self, active: set[TP]) -> Plan:
+    def _planned(self, active: set[TP]) -> ReadPlan:
         """Return what there is to do, from memory while nothing changes: partitions may be many."""
         if self._plan is not None and self._plan.active == active:
             return self._plan
         claiming = [tp for tp in active if self._is_claimed(tp)]
         if claiming:
-            return Plan(active, claiming, [], [])
-        plan = Plan(
-            active,
-            [],
-            shares((tp for tp in active if self._is_read(tp)), self._lane_of),
-            shares((tp for tp in active if tp in self.logs), self._lane_of),
+            return ReadPlan(active, claiming, [], [])
+        queues = (tp for tp in active if self._is_read(tp))
+        logs = (tp for tp in active if tp in self.logs)
+        stream_of, read_of = self.context.keys.stream, self.context.server.read_of
+        plan = ReadPlan(
+            active, [], read_groups(queues, stream_of, read_of), read_groups(logs, stream_of, read_of)
         )
         # One that Redis refused to claim is tried again in time.
         owned = [self.queues[tp] for tp in active if tp in self.queues]
@@ -197,30 +210,30 @@ class PartitionReader:
         finally:
             timer.cancel()
 
-    def _lanes(self) -> list[BlockingRead]:
-        return [*self._queue_lanes.values(), *self._log_lanes.values()]
+    def _reads(self) -> list[BlockingRead]:
+        return [*self._queue_reads.values(), *self._log_reads.values()]
 
-    def _reads(self) -> list[asyncio.Task[dict[TP, list[Record]]]]:
-        return [lane.read for lane in self._lanes() if lane.read is not None]
+    def _tasks(self) -> list[asyncio.Task[dict[TP, list[Record]]]]:
+        return [read.task for read in self._reads() if read.task is not None]
 
-    def _results(self, lanes: Iterable[BlockingRead]) -> dict[TP, list[Record]]:
-        """Return what finished reads brought; the error of one waits for a call that has nothing else."""
+    def _results(self, reads: Iterable[BlockingRead]) -> dict[TP, list[Record]]:
+        """Return the records of finished reads; an error is raised only by a call that has no records."""
         records: dict[TP, list[Record]] = {}
-        for lane in lanes:
-            read = lane.read
-            if read is not None and read.done() and (read.exception() is None or not records):
-                lane.read = None
-                records.update(read.result())
+        for read in reads:
+            task = read.task
+            if task is not None and task.done() and (task.exception() is None or not records):
+                read.task = None
+                records.update(task.result())
         return records
 
     async def _finish_queue_reads(self) -> dict[TP, list[Record]]:
-        """End the blocking reads that are under way and return what they brought.
+        """End the blocking reads that are under way and return their records.
 
-        What they brought for partitions that are about to be claimed is left out: claiming brings it again.
+        Records of partitions that are about to be claimed are left out: claiming brings them again.
         """
-        for lane in self._queue_lanes.values():
-            await lane.finish()
-        records = self._results(self._queue_lanes.values())
+        for read in self._queue_reads.values():
+            await read.finish()
+        records = self._results(self._queue_reads.values())
         return {tp: found for tp, found in records.items() if self._is_read(tp)}
 
     async def _claim_first(self, tps: list[TP]) -> dict[TP, list[Record]]:
@@ -242,34 +255,31 @@ class PartitionReader:
     def interrupt(self, active: set[TP]) -> None:
         """End blocking reads that do not cover these partitions, so that the next ones do."""
         too_small: set[BlockingRead] = set()
-        for lanes, owned in ((self._queue_lanes, self.queues), (self._log_lanes, self.logs)):
+        for reads, owned in ((self._queue_reads, self.queues), (self._log_reads, self.logs)):
             for tp in active & owned.keys():
-                lane = lanes.get(self._lane_of(tp))
-                if lane is None or lane.read is None:
+                read = reads.get(self.context.server.read_of(self.context.keys.stream(tp)))
+                if read is None or read.task is None:
                     self._wake()
-                elif tp not in lane.tps:
-                    too_small.add(lane)
-        for lane in too_small:
-            lane.interrupt()
+                elif tp not in read.tps:
+                    too_small.add(read)
+        for read in too_small:
+            read.interrupt()
 
     async def settle(self) -> None:
-        """End the blocking reads and wait for them; what they still brought stays pending for the next owner.
+        """End the blocking reads and wait for them; records they still bring stay pending for the next owner.
 
         Must come before partitions are given up: a read that the server still holds would take entries
         of a partition that has another owner by then.
         """
-        await asyncio.gather(*(lane.finish() for lane in self._lanes()))
-        await asyncio.gather(*self._reads(), return_exceptions=True)
-        for lane in self._lanes():
-            lane.read = None
+        await asyncio.gather(*(read.finish() for read in self._reads()))
+        await asyncio.gather(*self._tasks(), return_exceptions=True)
+        for read in self._reads():
+            read.task = None
 
     async def close(self) -> None:
-        """Give up the connections."""
-        for lane in self._lanes():
-            await lane.close()
-
-    def _lane_of(self, tp: TP) -> str:
-        return self.context.server.lane(stream_key(*tp))
+        """Close the connections."""
+        for read in self._reads():
+            await read.close()
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
@@ -293,60 +303,50 @@ class PartitionReader:
         # What is acked, on another connection, while this page is under way may still be on it.
         handed_on = set(partition.in_flight)
         partition.rewound = False
-        answer = await self.context.scripts.call(
-            "take_over",
-            self.lease_keys(tp),
-            self.group,
-            self.member_id,
-            self.generation,
-            partition.claim_cursor or "0-0",
-            self.read_count,
-            self.start,
-        )
+        page = await claim_page(self, tp, partition.claim_cursor or FIRST_PAGE, died=partition.died)
         if self.queues.get(tp) is not partition:
             return []  # given out anew in the meantime
-        if answer[0] == NOT_OWNER:
+        if page is None:
             logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
             partition.lost = True
             return []
-        cursor, entries, deleted, attempts, made = answer
-        if made:
+        if page.made:
             partition.in_flight.clear()
             if partition.known:
                 logger.error(
                     "%s-%s: group %s is gone in Redis, made anew; what was pending is lost", *tp, self.group
                 )
         partition.known = True
-        if deleted:
-            logger.error(
-                "%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, len(deleted)
-            )
+        if page.gone:
+            logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
+        taken = handed_on | partition.in_flight.keys()
+        claims = self.sift(tp, [claim for claim in page.claims if claim.offset not in taken])
+        entries, done = await fetch(self.context, tp, claims)
+        if self.queues.get(tp) is not partition:
+            return []
+        partition.died = page.died
         if not partition.rewound:
-            partition.claim_cursor = None if cursor == b"0-0" else cursor.decode()
-        records = []
-        for (entry_id, fields), failed in zip(entries, attempts, strict=True):
-            offset = offset_of(entry_id)
-            if offset not in handed_on and offset not in partition.in_flight:
-                records.append(decode(entry_id, fields)._replace(attempts=failed))
-        if records:
-            self._advance(tp, records)
+            partition.claim_cursor = page.cursor if done == len(claims) else f"({claims[done - 1].entry_id}"
+        attempts = {claim.offset: claim.attempts for claim in claims}
+        records = [record._replace(attempts=attempts[record.offset]) for record in self.decode(tp, entries)]
+        self._advance(tp, records)
         return records
 
-    def _start_reads(self, lanes: dict[str, BlockingRead], wanted: Iterable[Share], read: _Read) -> None:
-        for share in wanted:
-            lane = lanes.get(share.lane)
-            if lane is None:
-                lane = lanes[share.lane] = BlockingRead(self.context.server)
-            if lane.read is None:
-                lane.start(share.tps, partial(read, lane, share.streams), self._wake)
+    def _start_reads(self, reads: dict[str, BlockingRead], wanted: Iterable[ReadGroup], run: _Read) -> None:
+        for group in wanted:
+            read = reads.get(group.read)
+            if read is None:
+                read = reads[group.read] = BlockingRead(self.context.server, self.context.keys)
+            if read.task is None:
+                read.start(group.tps, partial(run, read, group.streams), self._wake)
 
-    async def _read_queues(self, lane: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
+    async def _read_queues(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
-            count = max(1, min(self.read_count, self.room // len(self.queues)))
-            limits = ("COUNT", count, "BLOCK", BLOCK_MS)
-            reply = await lane.block(
+            count = max(1, min(self._fitting(len(streams)), self.room // len(self.queues)))
+            limits = ("COUNT", count, "BLOCK", self._block_ms)
+            reply = await read.block(
                 "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
             )
             lost = False
@@ -366,22 +366,49 @@ class PartitionReader:
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
-            records[tp] = [decode(entry_id, fields) for entry_id, fields in entries if fields]
+            self._weigh(entries[-1])
+            records[tp] = self.decode(tp, [entry for entry in entries if entry[1]])
             self._advance(tp, records[tp])
         return records
 
-    async def _read_logs(self, lane: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
+    def decode(self, tp: TP, entries: Iterable[Entry]) -> list[Record]:
+        """Return the records of a queue's entries; those that can't be read go to ``on_unreadable``."""
+        records, unreadable = decode_all(entries)
+        for error in unreadable:
+            self.on_unreadable(tp, error)
+        return records
+
+    async def _read_logs(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
-        reply = await lane.block(
-            "XREAD", "COUNT", self.read_count, "BLOCK", BLOCK_MS, "STREAMS", *streams, *after
+        reply = await read.block(
+            "XREAD",
+            "COUNT",
+            self._fitting(len(streams)),
+            "BLOCK",
+            self._block_ms,
+            "STREAMS",
+            *streams,
+            *after,
         )
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
-            records[tp] = [decode(entry_id, fields) for entry_id, fields in entries]
-            self._advance(tp, records[tp])
-            self.logs[tp] = records[tp][-1].offset + 1
+            self._weigh(entries[-1])
+            records[tp], unreadable = decode_all(entries)
+            for error in unreadable:
+                logger.error("%s-%s: %s; it is skipped", *tp, error)
+            self.logs[tp] = offset_of(entries[-1][0]) + 1
+            self.ends[tp] = max(self.ends.get(tp, 0), self.logs[tp])
         return records
+
+    def _fitting(self, streams: int) -> int:
+        """Return how many entries of each stream one reply may bring, by the size of those seen lately."""
+        return max(1, min(self.read_count, READ_BYTES // (self._entry_bytes * streams)))
+
+    def _weigh(self, entry: Entry) -> None:
+        """Take note of an entry's size; a large one counts for some reads."""
+        size = sum(map(len, entry[1] or ()))
+        self._entry_bytes = max(1, size, self._entry_bytes * 3 // 4)
 
     def _advance(self, tp: TP, records: list[Record]) -> None:
         if records:

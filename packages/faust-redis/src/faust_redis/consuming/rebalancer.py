@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -14,8 +15,9 @@ from faust_redis.consuming.commits import Committer
 from faust_redis.consuming.offsets import Offsets, Persist
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
+from faust_redis.redis.commands import REDIS_ERRORS
 
-__all__ = ["Attempts", "FaustConsumer", "Rebalancer"]
+__all__ = ["Attempts", "FaustConsumer", "Rebalancer", "Suspects"]
 
 
 class FaustConsumer(Protocol):
@@ -38,6 +40,16 @@ class Attempts(Protocol):
         """Wait for none any more: the owners of their partitions claim them."""
 
 
+class Suspects(Protocol):
+    """The events that may have killed workers."""
+
+    def forget(self) -> None:
+        """Wait for none any more: the owners of their partitions claim them."""
+
+    async def let_go(self) -> None:
+        """Record that this worker gives its partitions up in order."""
+
+
 class Rebalancer:
     """Moves this worker from one assignment to the next.
 
@@ -57,6 +69,7 @@ class Rebalancer:
         committer: Committer,
         offsets: Offsets,
         attempts: Attempts,
+        suspects: Suspects,
         persist: Persist,
         is_acked: Callable[[str], bool],
         watch_agents: Callable[[Iterable[AgentT[Any]]], None],
@@ -76,6 +89,7 @@ class Rebalancer:
         self._committer = committer
         self._offsets = offsets
         self._attempts = attempts
+        self._suspects = suspects
         self._persist = persist
         self._is_acked = is_acked
         self._watch_agents = watch_agents
@@ -87,7 +101,12 @@ class Rebalancer:
         if revoked:
             await self._consumer.commit()
         self._app.on_rebalance_start()
-        await self._consumer.on_partitions_revoked(revoked)
+        # Faust forgets acks at this point; those that came during the commit above are kept for the next one.
+        kept = self._acks.take(revoked)
+        try:
+            await self._consumer.on_partitions_revoked(revoked)
+        finally:
+            self._acks.restore(kept)
         await self._reader.settle()
         if revoked:
             await self._consumer.commit()
@@ -101,6 +120,9 @@ class Rebalancer:
                 offset: message for offset, message in partition.in_flight.items() if offset in unacked
             }
         self._attempts.forget()
+        self._suspects.forget()
+        with contextlib.suppress(*REDIS_ERRORS):  # what is pending then only looks suspicious
+            await self._suspects.let_go()
 
     async def forfeit(self) -> None:
         """Give up every partition after the group has gone on without this member.
@@ -118,6 +140,7 @@ class Rebalancer:
         self._app.consumer_generation_id = generation
         self.assigned = set(assigned)
         self._attempts.forget()
+        self._suspects.forget()
         queues = {tp for tp in assigned if self._is_acked(tp.topic)}
         begin = assigned - queues - self._reader.logs.keys()
         self._reader.assign(queues, assigned - queues, generation)

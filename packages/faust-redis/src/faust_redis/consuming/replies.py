@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 from faust.agents.models import ReqRepResponse
 from faust.agents.replies import ReplyConsumer as FaustReplyConsumer
 from faust.models import maybe_model
 from faust.types import AppT, ChannelT
+
+from faust_redis.faust_hooks.apps import reply_consumer_of
 
 __all__ = ["ReplyConsumer", "use_reply_consumer"]
 
@@ -30,6 +30,6 @@ def use_reply_consumer(app: AppT) -> None:
 
     A second object beside Faust's would never listen: the topic is subscribed to once, by the first.
     """
-    replies: object = cast(Any, app)._reply_consumer
+    replies: object = reply_consumer_of(app)
     if type(replies) is FaustReplyConsumer:
         replies.__class__ = ReplyConsumer

@@ -11,6 +11,7 @@ from faust.serializers.schemas import Schema
 from faust.types import AppT, SchemaT
 
 from faust_redis.fastpath.overrides import is_unmodified
+from faust_redis.faust_hooks import apps
 
 __all__ = ["keeps_bytes", "key_loader", "value_loader"]
 
@@ -45,7 +46,8 @@ def value_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:
         is_unmodified(schema, Schema, "loads_value") and is_unmodified(registry, Registry, "loads_value")
     ):
         return None
-    serializer = registry._serializer(schema.value_type, schema.value_serializer, registry.value_serializer)
+    named = (schema.value_serializer, registry.value_serializer)
+    serializer = apps.serializer_of(registry, schema.value_type, *named)
     return _loader(registry, schema.value_type, serializer)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, MutableSet
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from faust.types.transports import ConsumerCallback
 
 from faust_redis.consuming.conductor import Conductor
 from faust_redis.fastpath.codecs import key_loader, value_loader
+from faust_redis.faust_hooks.queues import buffered_events
 
 __all__ = ["FastConductor"]
 
@@ -49,6 +51,7 @@ def _deliverer(app: AppT, tp: TP, channels: MutableSet[Any]) -> Callable[[Messag
     buffered = app.producer.buffer.pending
     on_topic_buffer_full = app.sensors.on_topic_buffer_full
     decoders: dict[Any, _Decode | None] = {}
+    buffers: dict[Any, deque[Any]] = {}
 
     def on_pressure_high() -> None:
         on_topic_buffer_full(tp)
@@ -63,11 +66,12 @@ def _deliverer(app: AppT, tp: TP, channels: MutableSet[Any]) -> Callable[[Messag
         (channel,) = channels
         if channel not in decoders:
             decoders[channel] = _decoder(app, channel)
+            buffers[channel] = buffered_events(channel.queue)
         decode = decoders[channel]
         queue = channel.queue
         if decode is None:
             return False
-        is_calm = len(queue._queue) < queue.pressure_high_size
+        is_calm = len(buffers[channel]) < queue.pressure_high_size
         if not is_calm and queue.full():
             return False
         try:

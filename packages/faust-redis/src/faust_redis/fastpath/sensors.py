@@ -10,11 +10,12 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any, Final
 
-from faust.sensors.base import Sensor, SensorDelegate
+from faust.sensors.base import Sensor
 from faust.sensors.monitor import Monitor
 from faust.types import TP, AppT
 
 from faust_redis.fastpath.overrides import is_unmodified
+from faust_redis.faust_hooks import apps
 from faust_redis.faust_hooks.sensors import InternalSensor
 
 __all__ = ["ActiveSensors"]
@@ -40,15 +41,14 @@ class ActiveSensors:
 
     def __init__(self, app: AppT) -> None:
         self._delegate = app.sensors
+        self._sensors = apps.sensors_of(app)
         self._known: set[Any] | None = None
         self.refresh()
 
     def refresh(self) -> None:
         """Notice sensors that were added or removed."""
-        assert isinstance(self._delegate, SensorDelegate)  # noqa: S101
-        sensors = self._delegate._sensors
-        if sensors != self._known:
-            self._known = set(sensors)
+        if self._sensors != self._known:
+            self._known = set(self._sensors)
             self.messages = self._only(self._overriding("on_message_in", "on_message_out"))
             overriding = self._overriding(*_EVENT_STEPS)
             counting = [

@@ -9,30 +9,15 @@ from typing import Any
 import faust
 from faust.types import CodecArg, PendingMessage, RecordMetadata, SchemaT
 from faust.types.core import HeadersArg, K, V
-from faust.types.tuples import FutureMessage, MessageSentCallback, _get_len
+from faust.types.tuples import FutureMessage, MessageSentCallback
 
 from faust_redis.fastpath.codecs import keeps_bytes
 from faust_redis.fastpath.overrides import is_unmodified
 from faust_redis.fastpath.sensors import ActiveSensors
-from faust_redis.faust_hooks.sensors import InternalSensor
+from faust_redis.faust_hooks.apps import attachments_of, size_of
 from faust_redis.producing.producer import Producer
 
-__all__ = ["FastPathInstaller"]
-
-
-class FastPathInstaller(InternalSensor):
-    """Puts each topic of an app on the fast path at its first message.
-
-    Topics are made when a program is loaded, long before its broker's driver is. Subclasses of Faust's topic
-    stay as they are.
-    """
-
-    def on_send_initiated(
-        self, producer: Any, topic: str, message: PendingMessage, keysize: int, valsize: int
-    ) -> None:
-        """Called by Faust before it hands a message to the producer."""
-        if type(message.channel) is faust.Topic:
-            message.channel.__class__ = Topic
+__all__ = ["Topic"]
 
 
 class Topic(faust.Topic):
@@ -42,6 +27,10 @@ class Topic(faust.Topic):
     def _keeps_bytes(self) -> bool:
         as_made = is_unmodified(self, faust.Topic, "prepare_key", "prepare_value")
         return as_made and keeps_bytes(self.app, self.schema)
+
+    @cached_property
+    def _attachments(self) -> Any:
+        return attachments_of(self.app)
 
     @cached_property
     def _sensors(self) -> ActiveSensors:
@@ -61,17 +50,14 @@ class Topic(faust.Topic):
         callback: MessageSentCallback | None = None,
         force: bool = False,
     ) -> Awaitable[RecordMetadata]:
-        """Send a message, as ``faust.Topic.send`` does.
-
-        Returns:
-            A future that is resolved once Redis has confirmed the message.
+        """Send a message as ``faust.Topic.send`` does; the future is resolved once Redis has confirmed it.
 
         Raises:
             ProducerSendError: The partition does not exist, or the app is stopping.
         """
         app: Any = self.app
         producer: Producer = app.producer
-        if callback is not None or app._attachments.enabled or not _is_sending(producer):
+        if callback is not None or self._attachments.enabled or not _is_sending(producer):
             return await super().send(
                 key=key,
                 value=value,
@@ -98,29 +84,27 @@ class Topic(faust.Topic):
         sensors = active.sends
         message = None
         if active.sends_need_message:
-            # All in place, as arguments by name cost more than the rest of it.
-            message = PendingMessage(
-                self,
-                raw_key,
-                raw_value,
-                partition,
-                timestamp,
-                open_headers,
-                key_serializer,
-                value_serializer,
-                None,
-                None,
-                None,
-                app.consumer_generation_id,
-            )
+            content = (raw_key, raw_value, partition, timestamp, open_headers)
+            message = self._pending_message(content, key_serializer, value_serializer)
         # The producer refuses what no serializer has made bytes of.
-        sizes = _get_len(raw_key), _get_len(raw_value)
+        sizes = size_of(raw_key), size_of(raw_value)
         state = sensors.on_send_initiated(producer, name, message, *sizes)
         if not producer.has_room(name):
             await producer.make_room(name)
         return producer.enqueue(
             name, raw_key, raw_value, partition, timestamp, open_headers, (sensors, state)
         )
+
+    def _pending_message(
+        self, content: tuple[Any, ...], key_serializer: CodecArg, value_serializer: CodecArg
+    ) -> PendingMessage:
+        # All in place, because arguments by name cost more than the rest of it.
+        make: Any = PendingMessage
+        generation = self.app.consumer_generation_id
+        message: PendingMessage = make(
+            self, *content, key_serializer, value_serializer, None, None, None, generation
+        )
+        return message
 
     async def publish_message(self, fut: FutureMessage, wait: bool = False) -> Awaitable[RecordMetadata]:
         """Send what tables and ``send_soon`` have buffered, as ``faust.Topic.publish_message`` does.
@@ -137,7 +121,7 @@ class Topic(faust.Topic):
         key: Any = message.key
         value: Any = message.value
         state = self.app.sensors.on_send_initiated(
-            producer, topic, message=message, keysize=_get_len(key), valsize=_get_len(value)
+            producer, topic, message=message, keysize=size_of(key), valsize=size_of(value)
         )
         confirmed = await producer.send(
             topic, key, value, message.partition, message.timestamp, message.headers

@@ -1,7 +1,7 @@
-"""Changelogs have one writer: what a former owner of a partition still writes into its table goes nowhere.
+"""Changelogs have one writer: late changes by a former owner of a partition are refused.
 
 An agent may be in the middle of an event when its partition gets another owner, above all in a worker that
-was frozen. The event is delivered again, and the new owner's table counts it. Were the late write let in, it
+was frozen. The event is delivered again, and the new owner's table counts it. A late write, if accepted,
 would be the last one of its key, and the next recovery would bring an old value back.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from faust.stores.memory import Store as MemoryStore
 from faust.stores.rocksdb import Store as RocksDBStore
@@ -18,18 +18,16 @@ from faust.types import TP, AppT
 from mode import get_logger
 
 from faust_redis.errors import NotOwnerError
-from faust_redis.log.keys import lease_key
+from faust_redis.faust_hooks import tables
+from faust_redis.log.keys import Keys
 from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import Server
-
-if TYPE_CHECKING:
-    from faust.tables.manager import TableManager
 
 __all__ = ["FENCED", "UNFENCED", "Changelogs"]
 
 logger = get_logger(__name__)
 
-#: The lease under which anybody may write.
+#: The lease under which every process may write.
 UNFENCED: Final = ""
 #: How ``append_compacted.lua`` begins its refusal of another lease.
 FENCED: Final = "FENCED"
@@ -38,8 +36,9 @@ FENCED: Final = "FENCED"
 class Changelogs:
     """The leases of one app's member on the changelogs of its tables."""
 
-    def __init__(self, app: AppT, server: Server, scripts: Scripts) -> None:
+    def __init__(self, app: AppT, server: Server, scripts: Scripts, keys: Keys) -> None:
         self.app = app
+        self._keys = keys
         self._server = server
         self._scripts = scripts
         self._owned: frozenset[TP] = frozenset()
@@ -65,7 +64,7 @@ class Changelogs:
         self._lease = f"{generation}:{member_id}"
         group = self.app.conf.id
         for tps in (queues, self._owned):
-            await self._take_leases([lease_key(*tp, group) for tp in tps], generation, member_id)
+            await self._take_leases([self._keys.lease(tp, group) for tp in tps], generation, member_id)
 
     async def _take_leases(self, keys: Iterable[str], generation: int, member_id: str) -> None:
         # In one round trip, as there may be hundreds: a pool has no connections for so many calls at a time.
@@ -93,7 +92,7 @@ class Changelogs:
         self._diverged.add(tp)
 
     def known(self) -> dict[TP, int]:
-        """Return up to which offset the tables know their changelogs."""
+        """Return the offset up to which each changelog is contained in its table."""
         known: dict[TP, int] = {}
         for offsets in (self._recovery.active_offsets, self._recovery.standby_offsets):
             for tp, offset in offsets.items():
@@ -102,7 +101,7 @@ class Changelogs:
         return known
 
     def rebuild_diverged(self, ends: Mapping[TP, int]) -> None:
-        """Empty the tables that know other things than their changelogs; they are read again from there.
+        """Clear the tables that differ from their changelogs, so that they are rebuilt from there.
 
         Args:
             ends: Of at least the partitions that are known, the last offset plus one.
@@ -110,14 +109,16 @@ class Changelogs:
         known = self.known()
         for tp, offset in known.items():
             if offset >= ends[tp]:
-                logger.error("%s-%s is shorter than what was read of it, Redis has lost data", *tp)
+                logger.error("%s-%s is shorter than the position it was read to, Redis has lost data", *tp)
                 self.mark_diverged(tp)
-        pending = cast(Any, self.app.tables)._pending_persisted_offsets
+        pending = tables.pending_persisted_offsets(self.app.tables)
         for tp in self._diverged:
             table = self._tables.get(tp.topic)
             if table is None:
                 continue
-            logger.warning("table %s: partition %d is read anew from its changelog", table.name, tp.partition)
+            logger.warning(
+                "table %s: partition %d is cleared and rebuilt from its changelog", table.name, tp.partition
+            )
             gone = known.keys() if _empty(table, tp.partition) else {tp}
             for offsets in (self._recovery.active_offsets, self._recovery.standby_offsets, pending):
                 for other in [other for other in gone if other.topic == tp.topic]:
@@ -130,12 +131,11 @@ class Changelogs:
 
     @property
     def _tables(self) -> Mapping[str, Any]:
-        tables: Mapping[str, Any] = cast("TableManager", self.app.tables)._changelogs
-        return tables
+        return tables.tables_by_changelog(self.app.tables)
 
 
 def _empty(table: Any, partition: int) -> bool:
-    """Remove what a partition of a table holds in this process, on disk too; its changelog stays.
+    """Remove a partition of a table from this process and its disk; its changelog stays.
 
     Returns:
         Whether all other partitions of it went as well.
@@ -146,10 +146,9 @@ def _empty(table: Any, partition: int) -> bool:
         store = store.storage
     if isinstance(store, MemoryStore):
         store.data.clear()
-        store._key_partition.clear()
+        tables.forget_memory_keys(store)
         return True
     if isinstance(store, RocksDBStore):
-        store._dbs.pop(partition, None)
-        store._key_index.clear()
+        tables.forget_rocksdb_partition(store, partition)
         shutil.rmtree(store.partition_path(partition), ignore_errors=True)
     return False

@@ -9,8 +9,10 @@
 ``error``       the last error
 ==============  ========================================================
 
-The id of the entry is the server's time at which the message was given up. :data:`LIMIT` entries per
-partition are kept, none for longer than :data:`MAX_AGE`.
+The id of the entry is the server's time at which the message was given up. The options
+``dead_letter_limit`` and ``dead_letter_age`` bound how many are kept, and for how long: without a bound a
+failing agent would fill Redis, and dead letters hold what users sent. An old one goes when the next of its
+partition comes, or when none has come for as long.
 """
 
 from __future__ import annotations
@@ -20,25 +22,19 @@ import heapq
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
 from faust_redis.errors import NoSuchDeadLetterError
 from faust_redis.log.entries import Headers, decode_fields
-from faust_redis.log.keys import dead_key, stream_key, topic_key
+from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import AT_ONCE, execute
 from faust_redis.redis.scripts import Scripts
 
-__all__ = ["LIMIT", "MAX_AGE", "DeadLetter", "DeadLetters"]
+__all__ = ["DeadLetter", "DeadLetters"]
 
 _T = TypeVar("_T")
-
-#: Dead letters kept per partition, the latest; without a bound a failing agent would fill Redis.
-LIMIT: Final = 10_000
-#: Seconds a dead letter is kept: they hold what users sent. An older one goes when the next of its partition
-#: comes, or when none has come for as long.
-MAX_AGE: Final = 7 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +44,8 @@ class DeadLetter:
     Attributes:
         entry: Id of the entry among the dead letters, ``<ms>-<n>``.
         offset: The offset the message had in its partition.
-        timestamp: When it was sent, in ms since the epoch.
+        timestamp: When it was sent, in ms since the epoch; 0 for an entry that could not be read, which has
+            no headers either.
     """
 
     topic: str
@@ -76,26 +73,27 @@ class DeadLetter:
     @property
     def trace_id(self) -> str | None:
         """The trace that the message belongs to, from its W3C ``traceparent`` header."""
-        parts = dict(self.headers).get("traceparent", b"").decode("latin-1").split("-")
+        parts = (dict(self.headers).get("traceparent") or b"").decode("latin-1").split("-")
         return parts[1] if len(parts) == 4 else None
 
 
 class DeadLetters:
     """Looks at dead letters, sends them again, drops them; each call is safe to repeat."""
 
-    def __init__(self, redis: Redis) -> None:
-        """Take a client that does not decode responses."""
+    def __init__(self, redis: Redis, *, namespace: str = "") -> None:
+        """Take a client that does not decode responses, and the namespace of the apps."""
         self._redis = redis
+        self._keys = Keys(namespace)
         self._scripts = Scripts(redis)
 
     async def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has; 0 if it was never declared."""
-        return int(await execute(self._redis, "HGET", topic_key(topic), "partitions") or 0)
+        return int(await execute(self._redis, "HGET", self._keys.topic(topic), "partitions") or 0)
 
     async def counts(self, topics: Sequence[str]) -> dict[str, int]:
         """Return the number of dead letters of each topic."""
         places = await self._places(topics)
-        lengths = await _all_of(execute(self._redis, "XLEN", dead_key(*place)) for place in places)
+        lengths = await _all_of(execute(self._redis, "XLEN", self._keys.dead(place)) for place in places)
         counts = dict.fromkeys(topics, 0)
         for (topic, _), length in zip(places, lengths, strict=True):
             counts[topic] += length
@@ -126,7 +124,9 @@ class DeadLetters:
             end = latest
             if cursor is not None:
                 end = cursor[2] if place < cursor[:2] else f"({cursor[2]}"
-            found = await execute(self._redis, "XREVRANGE", dead_key(*place), end, oldest, "COUNT", count)
+            found = await execute(
+                self._redis, "XREVRANGE", self._keys.dead(place), end, oldest, "COUNT", count
+            )
             return [_letter(*place, *entry) for entry in found]
 
         pages = await _all_of(map(of, await self._places(topics)))
@@ -139,7 +139,7 @@ class DeadLetters:
             NoSuchDeadLetterError: there is none with this id.
         """
         topic, partition, entry = _parse(letter_id)
-        found = await execute(self._redis, "XRANGE", dead_key(topic, partition), entry, entry)
+        found = await execute(self._redis, "XRANGE", self._keys.dead((topic, partition)), entry, entry)
         if not found:
             raise NoSuchDeadLetterError(letter_id)
         return _letter(topic, partition, *found[0])
@@ -156,7 +156,7 @@ class DeadLetters:
             NoSuchDeadLetterError: there is none with this id, or no longer.
         """
         topic, partition, entry = _parse(letter_id)
-        keys = [dead_key(topic, partition), stream_key(topic, partition)]
+        keys = [self._keys.dead((topic, partition)), self._keys.stream((topic, partition))]
         offset = await self._scripts.call("replay", keys, entry)
         if not offset:
             raise NoSuchDeadLetterError(letter_id)
@@ -169,7 +169,7 @@ class DeadLetters:
             NoSuchDeadLetterError: there is none with this id, or no longer.
         """
         topic, partition, entry = _parse(letter_id)
-        if not await execute(self._redis, "XDEL", dead_key(topic, partition), entry):
+        if not await execute(self._redis, "XDEL", self._keys.dead((topic, partition)), entry):
             raise NoSuchDeadLetterError(letter_id)
 
     async def _places(self, topics: Sequence[str]) -> list[tuple[str, int]]:
@@ -190,7 +190,10 @@ async def _all_of(calls: Iterable[Awaitable[_T]]) -> list[_T]:
 def _letter(topic: str, partition: int, entry_id: bytes, reply: Any) -> DeadLetter:
     # The transport's own client leaves replies as they come, others make a dict of the fields.
     fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
-    key, value, headers, timestamp = decode_fields(fields)
+    try:
+        key, value, headers, timestamp = decode_fields(fields)
+    except ValueError:  # of an unreadable entry, its error says why
+        key, value, headers, timestamp = fields.get(b"k"), fields.get(b"v"), [], 0
     return DeadLetter(
         topic,
         partition,

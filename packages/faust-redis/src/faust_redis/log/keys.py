@@ -6,6 +6,7 @@ key                                       type    meaning
 ``{<topic>:<p>}``                         stream  partition ``p`` of a topic; entry ``0-N`` is offset ``N``
 ``{<topic>:<p>}:lease:<group>``           string  ``<generation>:<member>``, the owner whose acks count
 ``{<topic>:<p>}:attempts:<group>``        hash    entry id → failed attempts so far
+``{<topic>:<p>}:suspects:<group>``        hash    ``owner``, and entry id → state of a suspect
 ``{<topic>:<p>}:index``                   hash    of a compacted partition: key → id of its last entry
 ``{<topic>:<p>}:tombstones``              zset    of a compacted partition: key → when it was deleted (ms)
 ``dead:{<topic>:<p>}``                    stream  dead letters of that partition
@@ -18,58 +19,28 @@ key                                       type    meaning
 ``faust:{<group>}:signal``                stream  wakes the members when anything above changed
 ========================================  ======  ==========================================================
 
-The braces are Redis Cluster's hash tags: all keys that one script touches share a slot.
+The braces are Redis Cluster's hash tags: all keys that one script touches share a slot. In a namespace each
+key begins with ``<namespace>:``, so that two services keep the same topics and groups on one Redis; an ACL
+of ``~<namespace>:*`` covers all of them.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
-__all__ = [
-    "GroupKeys",
-    "attempts_key",
-    "dead_key",
-    "index_key",
-    "lease_key",
-    "stream_key",
-    "tombstones_key",
-    "topic_key",
-]
+__all__ = ["GroupKeys", "Keys", "is_namespace"]
+
+#: The two words begin keys outside any namespace; a colon or a brace would make keys of two namespaces alike.
+_NAMESPACE: Final = re.compile(r"(?!(?:dead|faust)$)[A-Za-z0-9._-]{0,64}")
+
+#: A topic and the number of a partition: a ``TP``, or any such pair.
+Partition = tuple[str, int]
 
 
-def stream_key(topic: str, partition: int) -> str:
-    """Return the stream that holds a partition."""
-    return f"{{{topic}:{partition}}}"
-
-
-def lease_key(topic: str, partition: int, group: str) -> str:
-    """Return the key that names the owner of a partition within a consumer group."""
-    return f"{{{topic}:{partition}}}:lease:{group}"
-
-
-def attempts_key(topic: str, partition: int, group: str) -> str:
-    """Return the key that counts failed attempts per offset."""
-    return f"{{{topic}:{partition}}}:attempts:{group}"
-
-
-def index_key(topic: str, partition: int) -> str:
-    """Return the key that finds the last entry of each message key in a compacted partition."""
-    return f"{{{topic}:{partition}}}:index"
-
-
-def tombstones_key(topic: str, partition: int) -> str:
-    """Return the key that tells since when keys of a compacted partition are deleted."""
-    return f"{{{topic}:{partition}}}:tombstones"
-
-
-def dead_key(topic: str, partition: int) -> str:
-    """Return the stream of a partition's dead letters."""
-    return f"dead:{{{topic}:{partition}}}"
-
-
-def topic_key(topic: str) -> str:
-    """Return the key that records how a topic was declared."""
-    return f"faust:topic:{topic}"
+def is_namespace(name: str) -> bool:
+    """Return whether a namespace may have this name; the empty one is that of keys without a prefix."""
+    return _NAMESPACE.fullmatch(name) is not None
 
 
 class GroupKeys(NamedTuple):
@@ -82,8 +53,58 @@ class GroupKeys(NamedTuple):
     state: str
     signal: str
 
-    @classmethod
-    def of(cls, group: str) -> GroupKeys:
-        """Return the keys of the consumer group with this name."""
-        prefix = f"faust:{{{group}}}"
-        return cls(*(f"{prefix}:{name}" for name in cls._fields))
+
+class Keys:
+    """The keys of one namespace.
+
+    Attributes:
+        namespace: Empty for keys without a prefix.
+    """
+
+    def __init__(self, namespace: str = "") -> None:
+        """Take a namespace.
+
+        Raises:
+            ValueError: It is not allowed as one.
+        """
+        if not is_namespace(namespace):
+            raise ValueError(f"{namespace!r} can't be a namespace")
+        self.namespace = namespace
+        self._prefix = f"{namespace}:" if namespace else ""
+
+    def stream(self, tp: Partition) -> str:
+        """Return the stream that holds a partition."""
+        return f"{self._prefix}{{{tp[0]}:{tp[1]}}}"
+
+    def lease(self, tp: Partition, group: str) -> str:
+        """Return the key that names the owner of a partition within a consumer group."""
+        return f"{self.stream(tp)}:lease:{group}"
+
+    def attempts(self, tp: Partition, group: str) -> str:
+        """Return the key that counts failed attempts by entry id."""
+        return f"{self.stream(tp)}:attempts:{group}"
+
+    def suspects(self, tp: Partition, group: str) -> str:
+        """Return the key of the owner, until it lets go, and of entries that may have killed owners."""
+        return f"{self.stream(tp)}:suspects:{group}"
+
+    def index(self, tp: Partition) -> str:
+        """Return the key that finds the last entry of each message key in a compacted partition."""
+        return f"{self.stream(tp)}:index"
+
+    def tombstones(self, tp: Partition) -> str:
+        """Return the key that records when message keys of a compacted partition were deleted."""
+        return f"{self.stream(tp)}:tombstones"
+
+    def dead(self, tp: Partition) -> str:
+        """Return the stream of a partition's dead letters."""
+        return f"{self._prefix}dead:{{{tp[0]}:{tp[1]}}}"
+
+    def topic(self, name: str) -> str:
+        """Return the key that records how a topic was declared."""
+        return f"{self._prefix}faust:topic:{name}"
+
+    def group(self, name: str) -> GroupKeys:
+        """Return the keys of a consumer group."""
+        prefix = f"{self._prefix}faust:{{{name}}}"
+        return GroupKeys(*(f"{prefix}:{field}" for field in GroupKeys._fields))

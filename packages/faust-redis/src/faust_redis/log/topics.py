@@ -1,27 +1,43 @@
-"""What Redis has recorded about topics: how many partitions, how long entries are kept."""
+"""The declarations of topics that Redis has recorded: partitions, retention, compacting.
+
+A declaration that asks for more than is recorded prevails, whoever comes first: the longest retention is
+kept, and a topic is compacted once a program has asked for it. A program that declares neither accepts both.
+Only what can't be reconciled is refused: another number of partitions, or ``compacting=False`` for a
+compacted topic.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import re
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from aiokafka.partitioner import murmur2  # type: ignore[import-untyped]
 from faust.types import AppT
+from mode import get_logger
 
-from faust_redis.errors import TopicMismatchError
-from faust_redis.log.keys import topic_key
-from faust_redis.redis.commands import AT_ONCE
+from faust_redis.errors import TopicMismatchError, TopicNameError
+from faust_redis.log.keys import Keys
+from faust_redis.redis.commands import AT_ONCE, execute
 from faust_redis.redis.scripts import Scripts
 
 __all__ = ["TopicFacts", "TopicRegistry", "partition_of"]
+
+logger = get_logger(__name__)
 
 #: Milliseconds a tombstone is kept, as on Kafka. A reader that was away for longer keeps what was deleted.
 TOMBSTONES_KEPT: Final = 24 * 60 * 60 * 1000
 
 #: Keys whose hash is remembered: it takes as long to compute as all the rest of sending a message.
 HASHES: Final = 16_384
+
+
+#: Longest name of a topic on Kafka.
+NAME_LENGTH: Final = 249
+#: The characters of Kafka's topic names, and those of the functions that Faust names topics after.
+_NAME: Final = re.compile(r"[A-Za-z0-9._<>-]+")
 
 
 class TopicFacts(NamedTuple):
@@ -43,11 +59,20 @@ class TopicFacts(NamedTuple):
         return not self.retention and not self.compacting
 
 
+class _Wanted(NamedTuple):
+    """How a program wants a topic; ``compacting`` is ``None`` where it accepts either."""
+
+    partitions: int
+    retention: int
+    compacting: bool | None
+
+
 class TopicRegistry:
     """Declares topics and remembers what Redis answered, for the life of the process."""
 
-    def __init__(self, app: AppT, scripts: Scripts) -> None:
+    def __init__(self, app: AppT, scripts: Scripts, keys: Keys) -> None:
         self.app = app
+        self._keys = keys
         self.scripts = scripts
         self._facts: dict[str, TopicFacts] = {}
         self._recording = asyncio.Semaphore(AT_ONCE)
@@ -55,55 +80,65 @@ class TopicRegistry:
         self._partitioner: Any = cast(Any, app.conf).producer_partitioner
 
     async def declare(
-        self, topic: str, partitions: int, *, retention: int = 0, compacting: bool = False
+        self, topic: str, partitions: int, *, retention: int = 0, compacting: bool | None = None
     ) -> TopicFacts:
-        """Record a topic, or check it against what is recorded.
+        """Record a topic, or check it against the recorded declaration.
 
         Args:
-            retention: Milliseconds; 0 for none.
+            retention: Milliseconds; 0 for none. The longest that was ever declared is in force.
+            compacting: ``None`` accepts either.
 
         Raises:
-            TopicMismatchError: Redis has recorded another number of partitions.
+            TopicMismatchError: Redis has recorded another number of partitions, or the opposite of
+                ``compacting``.
+            TopicNameError: The name is none for a topic.
             redis.exceptions.RedisError: Redis is away.
         """
-        facts = await self._record(topic, TopicFacts(partitions, retention, compacting))
+        facts = await self._record(topic, _Wanted(partitions, retention, compacting))
         if facts.partitions != partitions:
             raise TopicMismatchError(topic, facts.partitions, partitions)
-        self._facts[topic] = facts
+        if compacting is not None and facts.compacting != compacting:
+            raise TopicMismatchError(topic, facts.compacting, compacting, "compacting")
+        self._learn(topic, facts)
         return facts
 
     async def facts(self, topic: str) -> TopicFacts:
         """Return how a topic is declared; declare it as the app says if nobody has yet.
 
-        Who only sends takes the number of partitions that the topic has, whatever the app's own default is.
+        A program that only sends takes the number of partitions that the topic has, whatever the app's own
+        default is.
+
+        Raises:
+            TopicNameError: The name is none for a topic.
+            redis.exceptions.RedisError: Redis is away.
         """
         if topic not in self._facts:
-            self._facts[topic] = await self._record(topic, self._wanted(topic))
+            self._learn(topic, await self._record(topic, self._wanted(topic)))
         return self._facts[topic]
 
     async def declare_to_read(self, topic: str) -> TopicFacts:
         """Declare a topic as the app says, for a worker that is going to read it.
 
         Raises:
-            TopicMismatchError: Redis has recorded another number of partitions.
+            TopicMismatchError, TopicNameError: As :meth:`declare`.
         """
         wanted = self._wanted(topic)
         return await self.declare(
             topic, wanted.partitions, retention=wanted.retention, compacting=wanted.compacting
         )
 
-    def _wanted(self, topic: str) -> TopicFacts:
+    def _wanted(self, topic: str) -> _Wanted:
         conf = self.app.conf
         if topic == conf.reply_to or topic.startswith(conf.reply_to_prefix):
             # An answer may be sent before the asker has declared where it listens.
-            return TopicFacts(1, retention_ms(conf.reply_expires), False)
+            return _Wanted(1, retention_ms(conf.reply_expires), None)
         declared = self._declared(topic)
         if declared is None:
-            return TopicFacts(conf.topic_partitions, 0, False)
-        return TopicFacts(
+            return _Wanted(conf.topic_partitions, 0, None)
+        return _Wanted(
             declared.partitions or conf.topic_partitions,
             retention_ms(declared.retention),
-            bool(declared.compacting),
+            declared.compacting,
         )
 
     def tombstones_kept(self, topic: str) -> int:
@@ -119,19 +154,53 @@ class TopicRegistry:
     def _declared(self, topic: str) -> Any:
         return next((t for t in self.app.topics if topic in t.topics), None)
 
-    async def _record(self, topic: str, wanted: TopicFacts) -> TopicFacts:
-        facts = wanted.partitions, wanted.retention, int(wanted.compacting)
+    async def _record(self, topic: str, wanted: _Wanted) -> TopicFacts:
+        check_name(topic)
+        compacting = {None: 0, True: 1, False: -1}[wanted.compacting]
+        facts = wanted.partitions, wanted.retention, compacting
         async with self._recording:
-            recorded = await self.scripts.call("declare_topic", [topic_key(topic)], *facts)
+            recorded = await self.scripts.call("declare_topic", [self._keys.topic(topic)], *facts)
         partitions, retention, compacting = recorded
         return TopicFacts(int(partitions), int(retention), bool(compacting))
+
+    def _learn(self, topic: str, facts: TopicFacts) -> None:
+        before = self._facts.get(topic)
+        if before is not None and before != facts:
+            logger.warning(
+                "topic %s: another program has declared it with retention=%g s, compacting=%s; from now on "
+                "that is in force here, too",
+                topic,
+                facts.retention / 1000,
+                facts.compacting,
+            )
+        self._facts[topic] = facts
 
     async def redeclare(self) -> None:
         """Record again all this process knows, after Redis lost its data."""
         for topic, facts in list(self._facts.items()):
             await self.declare(
-                topic, facts.partitions, retention=facts.retention, compacting=facts.compacting
+                topic, facts.partitions, retention=facts.retention, compacting=facts.compacting or None
             )
+
+    async def refresh(self) -> None:
+        """Take over what other programs have declared about the topics that this process knows.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        for topic, facts in list(self._facts.items()):
+            async with self._recording:
+                recorded = await execute(
+                    self.scripts.redis,
+                    "HMGET",
+                    self._keys.topic(topic),
+                    "partitions",
+                    "retention",
+                    "compacting",
+                )
+            # A topic that is gone is declared again by the next worker that joins.
+            if None not in recorded and int(recorded[0]) == facts.partitions:
+                self._learn(topic, TopicFacts(facts.partitions, int(recorded[1]), recorded[2] == b"1"))
 
     def known(self, topic: str) -> TopicFacts | None:
         """Return what this process has already learnt about a topic, without asking Redis."""
@@ -152,6 +221,22 @@ class TopicRegistry:
         if key is None:
             return random.randrange(count)
         return partition_of(key, count)
+
+
+def check_name(topic: str) -> None:
+    """Refuse a name that Kafka refuses.
+
+    Raises:
+        TopicNameError: The name is empty, too long, ``.`` or ``..``, or has a character that is not allowed.
+    """
+    if not topic:
+        raise TopicNameError(topic, "is empty")
+    if len(topic) > NAME_LENGTH:
+        raise TopicNameError(topic, f"has {len(topic)} characters, allowed are {NAME_LENGTH}")
+    if topic in (".", ".."):
+        raise TopicNameError(topic, "is a folder's, not a topic's")
+    if _NAME.fullmatch(topic) is None:
+        raise TopicNameError(topic, "is not made of ASCII letters, digits, '.', '_' and '-' alone")
 
 
 def partition_of(key: bytes, count: int) -> int:

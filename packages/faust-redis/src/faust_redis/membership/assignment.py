@@ -9,11 +9,13 @@ piece, and gives its own global tables to everybody. Who owns which partition is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import cast
 
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment  # type: ignore[import-untyped]
 from faust.assignor.client_assignment import ClientAssignment, ClientMetadata
 from faust.assignor.partition_assignor import PartitionAssignor
+
+from faust_redis.faust_hooks import tables as hooks
 
 __all__ = ["own_assignment"]
 
@@ -30,23 +32,24 @@ def own_assignment(
     Args:
         partitions: How many partitions each topic has that this member subscribes to.
     """
-    metadata = cast(ClientMetadata, ClientMetadata.loads(assignor._decompress(assignment.user_data)))
+    metadata = cast(ClientMetadata, ClientMetadata.loads(hooks.decompress(assignor, assignment.user_data)))
     part = ClientAssignment(
         actives=_only(metadata.assignment.actives, partitions),
         standbys=_only(metadata.assignment.standbys, partitions),
     )
-    tables = assignor._table_manager
+    tables = hooks.table_manager_of(assignor)
     if any(
         table.is_global and len(part.actives.get(topic, ())) < partitions.get(topic, 0)
-        for topic, table in cast(Any, tables)._changelogs.items()
+        for topic, table in hooks.tables_by_changelog(tables).items()
     ):
-        assignor._global_table_standby_assignments({"": part}, partitions)
+        hooks.assign_global_tables(assignor, {"": part}, partitions)
     everywhere = _united(metadata.changelog_distribution, metadata.external_topic_distribution)
     changelogs = tables.changelog_topics
     return ConsumerProtocolMemberAssignment(
         assignment.version,
         sorted(part.kafka_protocol_assignment(tables)),
-        assignor._compress(
+        hooks.compress(
+            assignor,
             ClientMetadata(
                 assignment=part,
                 url=metadata.url,
@@ -55,7 +58,7 @@ def own_assignment(
                     url: _only(topics, topics.keys() - changelogs) for url, topics in everywhere.items()
                 },
                 topic_groups=metadata.topic_groups,
-            ).dumps()
+            ).dumps(),
         ),
     )
 

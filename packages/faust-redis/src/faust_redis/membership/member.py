@@ -30,9 +30,8 @@ from faust.types import TP, AppT
 from mode import get_logger
 
 from faust_redis.context import TransportContext
-from faust_redis.log.keys import GroupKeys
 from faust_redis.membership.assignment import own_assignment
-from faust_redis.redis.commands import BLOCK_MS, REDIS_ERRORS, Outage, is_unavailable
+from faust_redis.redis.commands import REDIS_ERRORS, Outage, is_unavailable
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.scripts import NOT_MEMBER
 from faust_redis.tasks import cancel_and_wait
@@ -93,11 +92,12 @@ class GroupMember:
             app.conf.broker_heartbeat_interval, self.session_timeout * LONGEST_SILENCE
         )
         self.rebalance_timeout: float = app.conf.broker_rebalance_timeout
-        self._keys = GroupKeys.of(app.conf.id)
+        self._keys = context.keys.group(app.conf.id)
         self._redis = context.redis
         self._scripts = context.scripts
         self._topics = context.topics
         self._server = context.server
+        self._block_ms = context.options.block_ms
         self._signals: StreamConnection | None = None
         self._on_revoked = on_revoked
         self._on_assigned = on_assigned
@@ -283,7 +283,7 @@ class GroupMember:
                 if self._signals is None:
                     self._signals = await self._server.blocking(self._keys.signal)
                 reply = await self._signals.execute(
-                    "XREAD", "BLOCK", BLOCK_MS, "STREAMS", self._keys.signal, last
+                    "XREAD", "BLOCK", self._block_ms, "STREAMS", self._keys.signal, last
                 )
             except Exception as error:
                 if isinstance(error, REDIS_ERRORS):

@@ -16,8 +16,9 @@ from mode import get_logger
 
 from faust_redis.context import context_of
 from faust_redis.errors import NotOwnerError
-from faust_redis.log.entries import encode
-from faust_redis.log.keys import index_key, lease_key, stream_key, tombstones_key
+from faust_redis.faust_hooks.apps import receivers_of
+from faust_redis.log.entries import DeliveryHeader, encode
+from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts, retention_ms
 from faust_redis.producing.buffer import Buffer
 from faust_redis.producing.send_queue import (
@@ -33,9 +34,6 @@ __all__ = ["Producer"]
 
 logger = get_logger(__name__)
 
-#: Entries waiting before ``send`` makes its caller wait too. Enough to have the next batches ready; more
-#: would only be more to lose: until it waits, a loop that does nothing but send never yields to the sender.
-QUEUE_LIMIT: Final = 2_000
 #: Types of keys and values once they are serialized.
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
 #: Partitions whose stream names are cached.
@@ -63,9 +61,14 @@ class Producer(base.Producer):
             linger_seconds=self.linger_ms / 1000,
             is_stopping=lambda: self.app.should_stop,
         )
+        self._target = lru_cache(TARGETS)(partial(_target, self._context.keys))
+        # Enough to have the next batches ready; more would only be more to lose: until it waits, a loop that
+        # does nothing but send never yields to the sender.
+        self._queue_limit = self._context.options.send_queue
         self.buffer = self._buffer = Buffer(self._queue.changed, loop=self.loop, beacon=self.beacon)
         self.buffer.app = self.app
         self._produced: Any = self.app.on_produce_message
+        self._receivers, self._filter_receivers = receivers_of(self._produced)
         self._new_future: Callable[[], asyncio.Future[RecordMetadata]] = _future
 
     async def send(
@@ -104,7 +107,7 @@ class Producer(base.Producer):
 
     def has_room(self, topic: str) -> bool:
         """Return whether a message to this topic can be queued without waiting."""
-        return self._known(topic) is not None and len(self._queue.entries) < QUEUE_LIMIT
+        return self._known(topic) is not None and len(self._queue.entries) < self._queue_limit
 
     async def make_room(self, topic: str) -> None:
         """Wait until a message to this topic can be queued, or the producer has stopped."""
@@ -131,7 +134,8 @@ class Producer(base.Producer):
 
         Raises:
             ProducerSendError: As :meth:`send`.
-            TypeError: Key or value are not bytes: the topic's serializer left them as they were.
+            TypeError: Key or value are not bytes, as the topic's serializer left them as they were; or a
+                header's name is no string, or its value neither bytes nor ``None``.
         """
         if not (isinstance(key, _PLAIN) and isinstance(value, _PLAIN)):
             given = f"{type(key).__name__} and {type(value).__name__}"
@@ -145,12 +149,11 @@ class Producer(base.Producer):
             raise ProducerSendError(
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
             )
-        pairs = list(headers.items() if isinstance(headers, Mapping) else headers) if headers else []
-        produced = self._produced
-        if produced._receivers or produced._filter_receivers:
+        pairs = _own_headers(headers) if headers else []
+        if self._receivers or self._filter_receivers:
             # Receivers, such as LiveCheck, may add headers.
-            produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
-        tp, stream = _target(topic, partition)
+            self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
+        tp, stream = self._target(topic, partition)
         fields = encode(key, value, pairs, timestamp)
         confirmed = self._new_future()
         if facts.compacting and key is not None:
@@ -158,21 +161,22 @@ class Producer(base.Producer):
                 command = self._append_compacted(tp, key, fields, facts)
             except NotOwnerError as error:
                 logger.warning("%s", error)
-                refused = OutgoingEntry(0, tp, (), confirmed, callbacks)
+                refused = OutgoingEntry(0, tp, (), confirmed, callbacks, fields[1])
                 self._queue.refuse(refused, ProducerSendError(str(error)))
                 return confirmed
         else:
             command = ("XADD", stream, "0-*", *fields)
         working_on = current_event()
         source = working_on.message if working_on is not None else None
-        self._queue.put(tp, command, confirmed, callbacks, source)
+        self._queue.put(tp, command, confirmed, callbacks, fields[1], source)
         return confirmed
 
     def _append_compacted(self, tp: TP, key: bytes, fields: list[bytes], facts: TopicFacts) -> Command:
         lease = self._context.changelogs.lease_for(tp)
-        keys = [stream_key(*tp), index_key(*tp), lease_key(*tp, self.app.conf.id)]
+        names = self._context.keys
+        keys = [names.stream(tp), names.index(tp), names.lease(tp, self.app.conf.id)]
         if not facts.retention:
-            keys.append(tombstones_key(*tp))
+            keys.append(names.tombstones(tp))
         return self._context.scripts.command(COMPACTED, keys, key, lease, *fields)
 
     async def send_and_wait(
@@ -231,14 +235,16 @@ class Producer(base.Producer):
         """Record a topic in Redis.
 
         Raises:
-            TopicMismatchError: It is recorded with another number of partitions.
+            TopicMismatchError: It is recorded with another number of partitions, or the opposite of
+                ``compacting``.
+            TopicNameError: The name is none for a topic.
         """
         declare = partial(
             self._context.topics.declare,
             topic,
             partitions,
             retention=retention_ms(retention),
-            compacting=bool(compacting),
+            compacting=compacting,
         )
         await self._persist(declare)
 
@@ -278,9 +284,15 @@ class Producer(base.Producer):
         self._crashing = asyncio.ensure_future(self.crash(error))
 
 
-@lru_cache(TARGETS)
-def _target(topic: str, partition: int) -> tuple[TP, str]:
-    return TP(topic, partition), stream_key(topic, partition)
+def _target(keys: Keys, topic: str, partition: int) -> tuple[TP, str]:
+    tp = TP(topic, partition)
+    return tp, keys.stream(tp)
+
+
+def _own_headers(headers: HeadersArg) -> list[Any]:
+    """Return headers as pairs, without those of the delivery that they may come from."""
+    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    return [pair for pair in pairs if type(pair[0]) is not DeliveryHeader]
 
 
 def _future() -> asyncio.Future[RecordMetadata]:

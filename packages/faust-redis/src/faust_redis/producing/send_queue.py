@@ -16,9 +16,9 @@ from mode import get_logger
 from redis.exceptions import NoScriptError
 
 from faust_redis.context import TransportContext
+from faust_redis.faust_hooks.connections import is_error_unseen
 from faust_redis.log.changelogs import FENCED
 from faust_redis.log.entries import offset_of
-from faust_redis.log.keys import stream_key, topic_key
 from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable, pause_after
 from faust_redis.tasks import cancel_and_wait
 
@@ -26,8 +26,6 @@ __all__ = ["COMPACTED", "OutgoingEntry", "SendQueue", "SendRefusal", "SensorCall
 
 logger = get_logger(__name__)
 
-#: Entries per pipelined round trip. More would only delay the first confirmation.
-BATCH_SIZE: Final = 500
 #: Seconds after a batch in which a message counts as one of many: it waits a turn of the event loop for what
 #: other tasks send in it. A message that comes alone never waits, and none waits for a clock: the next batch
 #: gathers by itself while one is on its way.
@@ -38,6 +36,8 @@ GATHER_TURNS: Final = 6
 LOG_EVERY: Final = 10
 #: Seconds between renewals of the expiry of a partition with a retention.
 RENEWAL_INTERVAL: Final = 30.0
+#: Kafka's number for timestamps that the sender sets.
+CREATE_TIME: Final = 0
 #: Seconds between looks at whether the app is stopping, while a flush waits for an absent Redis.
 POLL_STOP: Final = 0.5
 #: The script that adds to a compacted topic.
@@ -49,13 +49,19 @@ SensorCallbacks = tuple[Any, Any]
 
 
 class OutgoingEntry(NamedTuple):
-    """A message that waits to be sent, or to be confirmed; ``source`` is what its agent was working on."""
+    """A message that waits to be sent, or to be confirmed.
+
+    Attributes:
+        timestamp: Milliseconds since the epoch, as the entry holds them.
+        source: The message that its agent was working on.
+    """
 
     number: int
     tp: TP
     command: Command
     confirmed: asyncio.Future[RecordMetadata]
     callbacks: SensorCallbacks | None
+    timestamp: bytes
     source: Message | None = None
 
 
@@ -74,7 +80,7 @@ class SendRefusal:
 
     def is_unseen(self) -> bool:
         """Return whether no agent has looked at the outcome; asyncio no longer complains about that."""
-        unseen = self._confirmed._log_traceback or not self._records_looks
+        unseen = is_error_unseen(self._confirmed) or not self._records_looks
         self._confirmed.exception()
         return unseen
 
@@ -108,9 +114,11 @@ class SendQueue:
         self._producer = producer
         self._linger_seconds = linger_seconds
         self._is_stopping = is_stopping
+        self._batch_size = context.options.send_batch
         self.entries: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
         self._renewals: dict[TP, float] = {}
+        self._refreshed = monotonic()
         self._wakeup = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
         self._stop_deadline: float | None = None
@@ -146,11 +154,12 @@ class SendQueue:
         command: Command,
         confirmed: asyncio.Future[RecordMetadata],
         callbacks: SensorCallbacks | None,
+        timestamp: bytes,
         source: Message | None,
     ) -> None:
         """Add a message; ``confirmed`` is resolved once Redis has it."""
         self.sent += 1
-        self.entries.append(OutgoingEntry(self.sent, tp, command, confirmed, callbacks, source))
+        self.entries.append(OutgoingEntry(self.sent, tp, command, confirmed, callbacks, timestamp, source))
         self._wakeup.set()
 
     def is_confirmed(self, number: int) -> bool:
@@ -202,12 +211,13 @@ class SendQueue:
                 self._wakeup.clear()
                 await self._wakeup.wait()
             await self._gather(is_one_of_many=monotonic() - last < RECENT)
-            self._batch = [self.entries.popleft() for _ in range(min(BATCH_SIZE, len(self.entries)))]
+            self._batch = [self.entries.popleft() for _ in range(min(self._batch_size, len(self.entries)))]
             left, trouble = await self._send_batch(self._batch)
             self.entries.extendleft(reversed(left))
             self._batch = []
             last = monotonic()
             self.changed.set()
+            await self._refresh_topics()
             if left:
                 failures += 1
                 if failures % LOG_EVERY == 2:  # the first time it may only have lacked a script
@@ -218,11 +228,11 @@ class SendQueue:
 
     async def _gather(self, *, is_one_of_many: bool) -> None:
         if self._linger_seconds:
-            if len(self.entries) < BATCH_SIZE:
+            if len(self.entries) < self._batch_size:
                 await asyncio.sleep(self._linger_seconds)
             return
         turns, gathered = (GATHER_TURNS if is_one_of_many else 0), 0
-        while turns and gathered < len(self.entries) < BATCH_SIZE:
+        while turns and gathered < len(self.entries) < self._batch_size:
             turns, gathered = turns - 1, len(self.entries)
             await asyncio.sleep(0)
 
@@ -242,7 +252,8 @@ class SendQueue:
         for entry, result in zip(batch, results[: len(batch)], strict=True):
             if not isinstance(result, Exception):
                 topic, partition = tp = entry.tp
-                self._confirm(entry, RecordMetadata(topic, partition, tp, offset_of(result)))
+                offset, millis = offset_of(result), int(entry.timestamp)
+                self._confirm(entry, RecordMetadata(topic, partition, tp, offset, millis, CREATE_TIME))
             elif is_unavailable(result):
                 left.append(entry)
                 trouble = result
@@ -253,6 +264,14 @@ class SendQueue:
         elif left:
             await self._context.server.refresh_topology()
         return left, trouble
+
+    async def _refresh_topics(self) -> None:
+        """Look now and then at how others have declared the topics: one may be compacted from now on."""
+        now = monotonic()
+        if now - self._refreshed >= RENEWAL_INTERVAL:
+            self._refreshed = now
+            with contextlib.suppress(*REDIS_ERRORS):  # sending says so, and this is done again soon
+                await self._context.topics.refresh()
 
     async def _load_script(self) -> None:
         try:
@@ -306,7 +325,7 @@ class SendQueue:
             self._renewals[tp] = now + RENEWAL_INTERVAL
             expiry = max(facts.retention, int(RENEWAL_INTERVAL * 2000))
             commands += [
-                ("PEXPIRE", stream_key(*tp), expiry),
-                ("PEXPIRE", topic_key(tp.topic), expiry),
+                ("PEXPIRE", self._context.keys.stream(tp), expiry),
+                ("PEXPIRE", self._context.keys.topic(tp.topic), expiry),
             ]
         return commands

@@ -16,6 +16,7 @@ import hiredis
 from redis import exceptions
 from redis.asyncio.connection import ConnectionPool, DefaultParser
 
+from faust_redis.faust_hooks.connections import take_writer
 from faust_redis.redis.commands import SOCKET_TIMEOUT, Command
 
 __all__ = ["StreamConnection"]
@@ -115,8 +116,7 @@ class _Protocol(asyncio.Protocol):
         self._unwritten = 0
         self._closed = self._loop.create_future()
         # Kept, as a stream writer that is collected closes its socket.
-        self._writer = connection._writer
-        connection._reader = connection._writer = None
+        self._writer = take_writer(connection)
         self._transport: asyncio.Transport = self._writer.transport
         self._transport.set_protocol(self)
 

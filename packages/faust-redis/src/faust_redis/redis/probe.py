@@ -22,7 +22,7 @@ OLDEST: Final = (7, 0)
 #: What the transport can't do without, by what it is for.
 NEEDED: Final = {
     "offsets": "XADD 0-*",
-    "takeovers": "XAUTOCLAIM",
+    "takeovers": "XCLAIM",
     "acks and trimming": "EVALSHA",
 }
 #: What newer servers have for the same and the transport does not need. It deletes in mid-stream, where Redis
@@ -78,7 +78,7 @@ async def probe(server: Server, key: str) -> ServerFacts:
         settings,
         can,
     )
-    if reason := _refusal(facts, shares_reads=server.lane("a") == server.lane("b")):
+    if reason := _refusal(facts, shares_reads=server.read_of("a") == server.read_of("b")):
         raise UnsupportedServerError(facts.version, reason)
     logger.info("%s", describe(facts))
     logger.info("%s", uses(facts))

@@ -1,25 +1,25 @@
-"""Typed calls into ``lua/*.lua``: a file per atomic operation, its header is its documentation."""
+"""The transport's own scripts, ``lua/*.lua``: a file per atomic operation, described by its header."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from importlib.resources import files
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from faust_redis.redis.commands import Command, execute
+from faust_redis.redis.lua_script import Script
 
 if TYPE_CHECKING:
     from faust_redis.redis.servers import CommandStream
 
 __all__ = ["NOT_MEMBER", "NOT_OWNER", "Scripts"]
 
-#: What the lease-checking scripts answer to a worker whose lease is gone.
+#: Returned by the lease-checking scripts to a worker whose lease is gone.
 NOT_OWNER: Final = -1
-#: What ``group_heartbeat`` answers to a member that was put out.
+#: Returned by ``group_heartbeat`` to a member that was evicted.
 NOT_MEMBER: Final = -1
 
 _NAMES: Final = (
@@ -34,26 +34,27 @@ _NAMES: Final = (
     "group_leave",
     "group_release",
     "group_sync",
+    "let_go",
+    "mark_suspect",
     "replay",
+    "sample_partition",
+    "server_time",
     "strays",
     "take_lease",
     "take_over",
 )
-_SOURCES: Final = {
-    name: files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8") for name in _NAMES
-}
-# Redis names a script by this hash; nothing secret depends on it.
-_SHAS: Final = {
-    name: hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
-    for name, source in _SOURCES.items()
-}
+_SCRIPTS: Final = {name: Script(__package__, name) for name in _NAMES}
 
 
 class Scripts:
-    """The transport's scripts; a server that does not know one yet is sent its text."""
+    """The transport's scripts; a server that does not know one yet is sent its text.
+
+    Attributes:
+        redis: The client that calls them.
+    """
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+        self.redis = redis
 
     async def call(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
         """Run a script and return its raw result.
@@ -61,14 +62,13 @@ class Scripts:
         Raises:
             redis.exceptions.RedisError: Redis is away, or the script failed.
         """
-        try:
-            return await execute(self._redis, "EVALSHA", _SHAS[name], len(keys), *keys, *args)
-        except NoScriptError:
-            return await execute(self._redis, "EVAL", _SOURCES[name], len(keys), *keys, *args)
+        script = _SCRIPTS[name]
+        return await script.run(partial(execute, self.redis), script.positional(keys, *args))
 
-    def command(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Command:
+    @staticmethod
+    def command(name: str, keys: Sequence[str], *args: str | bytes | int, read_only: bool = False) -> Command:
         """Return a call to be sent with others; without the script, its reply is a ``NoScriptError``."""
-        return ("EVALSHA", _SHAS[name], len(keys), *keys, *args)
+        return _SCRIPTS[name].positional(keys, *args, read_only=read_only)
 
     async def run(self, name: str, calls: Sequence[Command], stream: CommandStream) -> list[Any]:
         """Send calls of one script in one round trip, all of which can be run twice.
@@ -87,6 +87,11 @@ class Scripts:
             replies = await stream.execute_many(calls)
         return replies
 
+    @staticmethod
+    def text(name: str) -> str:
+        """Return the source of a script, for ``SCRIPT LOAD``."""
+        return _SCRIPTS[name].text
+
     async def load(self, name: str) -> None:
         """Make a script known to the server, on all nodes of a cluster."""
-        await self._redis.script_load(_SOURCES[name])
+        await self.redis.script_load(_SCRIPTS[name].text)

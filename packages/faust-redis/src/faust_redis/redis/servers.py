@@ -39,7 +39,7 @@ _Client = TypeVar("_Client", Redis, RedisCluster)
 _KINDS: Final = {"cluster", "sentinel"}
 #: Commands whose replies are taken as they come: redis-py would build a dict per entry, only for us to take
 #: it apart again.
-_RAW: Final = ("XREADGROUP", "XREAD", "XRANGE")
+_RAW: Final = ("XREADGROUP", "XREAD", "XRANGE", "XREVRANGE")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
 
@@ -64,8 +64,8 @@ class Server(Protocol):
     commands: Redis
     stream: CommandStream
 
-    def lane(self, key: str) -> str:
-        """Return the name of the blocking read that brings a key; keys of the same name share one."""
+    def read_of(self, key: str) -> str:
+        """Return the name of the blocking read that brings a key; keys of one name share one read."""
 
     async def blocking(self, key: str) -> StreamConnection:
         """Return a new connection of its own to whoever holds a key, for a blocking read."""
@@ -87,8 +87,8 @@ class SingleServer:
         self.commands = _raw(Redis.from_pool(ConnectionPool(**options)))
         self.stream: CommandStream = StreamConnection(self.commands.connection_pool)
 
-    def lane(self, key: str) -> str:
-        """One read brings all keys."""
+    def read_of(self, key: str) -> str:
+        """Return one name, because one read brings all keys."""
         return ""
 
     async def blocking(self, key: str) -> StreamConnection:
@@ -112,8 +112,14 @@ class SentinelServer(SingleServer):
     """The primary that Sentinel names; asked again with each new connection."""
 
     def __init__(
-        self, sentinels: Sequence[tuple[str, int]], service: str, options: Mapping[str, Any], **asking: Any
+        self,
+        sentinels: Sequence[tuple[str, int]],
+        service: str,
+        options: Mapping[str, Any],
+        login: Mapping[str, Any],
     ) -> None:
+        """Take the addresses of sentinels, and ``sentinel_username`` and ``sentinel_password`` for them."""
+        asking = {name.removeprefix("sentinel_"): value for name, value in login.items()}
         sentinel = Sentinel(  # type: ignore[no-untyped-call]
             list(sentinels), sentinel_kwargs={**_common(), **asking}
         )
@@ -146,8 +152,8 @@ class ClusterServer:
         self.commands = cast(Redis, _raw(self._cluster))
         self.stream: CommandStream = _ClusterStream(self._cluster)
 
-    def lane(self, key: str) -> str:
-        """Each key is read for itself."""
+    def read_of(self, key: str) -> str:
+        """Return the key, because each key is read on its own."""
         return key
 
     async def blocking(self, key: str) -> StreamConnection:
@@ -216,40 +222,43 @@ def server_at(
         BrokerAddressError: The addresses make no sense.
     """
     address = addresses[0]
-    scheme, _, kind = urlsplit(address).scheme.partition("+")
-    if scheme not in ("redis", "rediss", "unix") or (kind and kind not in _KINDS):
-        raise BrokerAddressError(
-            address, "its scheme is none of redis, rediss, unix, redis+sentinel, redis+cluster"
-        )
-    if not kind and len(addresses) > 1:
-        raise BrokerAddressError(
-            "; ".join(addresses), "one server has one address; say redis+sentinel:// or redis+cluster://"
-        )
+    scheme, kind = _scheme(addresses)
     places = [_place(each, kind) for each in addresses]
     service, database = _service(address) if kind == "sentinel" else ("", "")
     options = {**_common(), **_options(address, kind, database)}
-    asking = {
-        name.removeprefix("sentinel_"): options.pop(name) for name in _SENTINEL_OPTIONS if name in options
-    }
-    if username is not None:
-        options.setdefault("username", username)
-    if password is not None:
-        options.setdefault("password", password)
+    asking = {str(each): options.pop(each) for each in _SENTINEL_OPTIONS if each in options}
+    login = {"username": username, "password": password}
+    options = {**{name: value for name, value in login.items() if value is not None}, **options}
     if ssl_context is not None:
         if kind:
-            raise BrokerAddressError(
-                address, f"no ssl_context for a {kind}: say rediss+{kind}://…?ssl_ca_certs=…"
-            )
+            reason = f"no ssl_context for a {kind}: say rediss+{kind}://…?ssl_ca_certs=…"
+            raise BrokerAddressError(address, reason)
         options.update(connection_class=_GivenContext.of(ssl_context))
     if scheme == "unix":
         del options["socket_keepalive"]
     if kind == "sentinel":
-        return SentinelServer(places, service, options, **asking)
+        return SentinelServer(places, service, options, asking)
     if kind == "cluster":
         if options.pop("db", 0):
             raise BrokerAddressError(address, "a cluster has no database but 0")
         return ClusterServer(places, options)
     return SingleServer(options)
+
+
+def _scheme(addresses: Sequence[str]) -> tuple[str, str]:
+    """Return the scheme of one deployment's addresses, and its kind: "", "sentinel" or "cluster".
+
+    Raises:
+        BrokerAddressError: The scheme is unknown, or several addresses are given for one server.
+    """
+    scheme, _, kind = urlsplit(addresses[0]).scheme.partition("+")
+    if scheme not in ("redis", "rediss", "unix") or (kind and kind not in _KINDS):
+        reason = "its scheme is none of redis, rediss, unix, redis+sentinel, redis+cluster"
+        raise BrokerAddressError(addresses[0], reason)
+    if not kind and len(addresses) > 1:
+        reason = "one server has one address; say redis+sentinel:// or redis+cluster://"
+        raise BrokerAddressError("; ".join(addresses), reason)
+    return scheme, kind
 
 
 class _GivenContext(SSLConnection):

@@ -7,6 +7,8 @@ with RedisServer(tmp_path) as server:
 """
 
 from faust_redis.testing.binaries import SERVER_VARIABLE, find_redis_server
+from faust_redis.testing.groups import wait_for_group
+from faust_redis.testing.plumbing import GroupKeys, Keys, encode
 from faust_redis.testing.servers import (
     HOST,
     Cluster,
@@ -22,12 +24,16 @@ __all__ = [
     "HOST",
     "SERVER_VARIABLE",
     "Cluster",
+    "GroupKeys",
+    "Keys",
     "RedisServer",
     "cluster",
+    "encode",
     "eventually",
     "find_redis_server",
     "free_port",
     "self_signed_certificate",
     "sentinel",
+    "wait_for_group",
     "wait_until",
 ]

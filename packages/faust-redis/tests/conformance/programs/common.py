@@ -9,10 +9,12 @@ import orjson
 from redis.asyncio import Redis
 
 URL = os.environ["TEST_REDIS_URL"]
+#: ``false`` runs the programs on Faust's own streams, topics, conductor and sensors.
+FAST_PATH = os.environ.get("CONFORMANCE_FAST_PATH", "true")
 
 #: Quick enough for tests; Faust's own defaults suit a service.
 SETTINGS: dict[str, Any] = {
-    "broker": URL,
+    "broker": f"{URL}?fast_path={FAST_PATH}",
     "topic_partitions": int(os.environ.get("TEST_PARTITIONS", "4")),
     "broker_session_timeout": float(os.environ.get("TEST_SESSION_TIMEOUT", "3")),
     "broker_heartbeat_interval": 0.5,

@@ -1,37 +1,29 @@
--- Drop the entries of a partition that are older than its topic's retention.
+-- Drop the entries of a partition up to one that is older than its topic's retention.
 --
 -- KEYS[1]  stream  the partition
 -- KEYS[2]  hash    of a compacted partition: key → id of its last entry
--- ARGV[1]  ms      retention
--- ARGV[2]  count   entries looked at, at the most
+-- ARGV[1]  entry id   the last one to drop
+-- ARGV[2]  bytes      its timestamp as the entry holds it: a stream that begins anew has another
+-- ARGV[3…] of a compacted partition: key, entry id, key, … of the entries to drop
 --
--- Result: how many were dropped. Entries are in the order they were added, so the first young one ends it.
-local time = redis.call('TIME')
-local limit = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[1])
-local first = nil
-local entries = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', ARGV[2])
-for _, entry in ipairs(entries) do
-  local added, key = limit, nil
-  for at = 1, #entry[2], 2 do
-    if entry[2][at] == 't' then
-      added = tonumber(entry[2][at + 1])
-    elseif entry[2][at] == 'k' then
-      key = entry[2][at + 1]
-    end
-  end
-  if added > limit then
-    first = entry[1]
-    break
-  end
-  if key and redis.call('HGET', KEYS[2], key) == entry[1] then
-    redis.call('HDEL', KEYS[2], key)
-  end
-end
-if #entries == 0 then
+-- Result: how many were dropped. The caller looks at the entries, outside of Lua: values are of any size.
+local last = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
+if not last then
   return 0
 end
-if first then
-  return redis.call('XTRIM', KEYS[1], 'MINID', first)
+local timestamp = ''
+for at = 1, #last[2], 2 do
+  if last[2][at] == 't' then
+    timestamp = last[2][at + 1]
+  end
 end
-local last = tonumber(string.match(entries[#entries][1], '%d+$'))
-return redis.call('XTRIM', KEYS[1], 'MINID', string.format('0-%.0f', last + 1))
+if timestamp ~= ARGV[2] then
+  return 0
+end
+for at = 3, #ARGV, 2 do
+  if redis.call('HGET', KEYS[2], ARGV[at]) == ARGV[at + 1] then
+    redis.call('HDEL', KEYS[2], ARGV[at])
+  end
+end
+local number = tonumber(string.match(ARGV[1], '%d+$'))
+return redis.call('XTRIM', KEYS[1], 'MINID', string.format('0-%.0f', number + 1))

@@ -10,9 +10,13 @@
 -- the log ends, and one that had read on beyond the end would take it for a log that begins anew.
 local time = redis.call('TIME')
 local limit = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[1])
+local old = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', limit, 'LIMIT', 0, ARGV[2])
+if #old == 0 then
+  return 0 -- without a look at the last entry, whose value may be large
+end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local dropped = 0
-for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', limit, 'LIMIT', 0, ARGV[2])) do
+for _, key in ipairs(old) do
   local id = redis.call('HGET', KEYS[2], key)
   if not (id and last and last[1] == id) then
     if id then

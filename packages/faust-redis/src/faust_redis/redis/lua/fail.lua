@@ -2,7 +2,7 @@
 -- Count a failed attempt; after the last one move the entry to the dead letters and ack it, in one step.
 --
 -- KEYS[1]  stream  the partition     KEYS[3]  hash    attempts
--- KEYS[2]  string  its lease         KEYS[4]  stream  dead letters
+-- KEYS[2]  string  its lease         KEYS[4]  stream  dead letters     KEYS[5]  hash  suspects
 -- ARGV[1]  consumer group
 -- ARGV[2]  <generation>:<member id>, as the lease must read
 -- ARGV[3]  entry id
@@ -13,6 +13,7 @@
 --
 -- Result: {attempts so far, 1 if it went to the dead letters}; {-1, 0} if the lease is not ours;
 -- {0, 0} if the entry is not pending any more, or the stream or the group is gone.
+local FIELDS_KEPT = 2000
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then
   return {-1, 0}
 end
@@ -30,6 +31,10 @@ end
 local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
 if entry then
   local fields = entry[2]
+  -- Another writer's entry may have more fields than Lua can unpack.
+  for at = #fields, FIELDS_KEPT + 1, -1 do
+    fields[at] = nil
+  end
   for _, part in ipairs({'group', ARGV[1], 'offset', ARGV[3], 'attempts', attempts, 'error', ARGV[5]}) do
     fields[#fields + 1] = part
   end
@@ -40,4 +45,5 @@ if entry then
 end
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 redis.call('HDEL', KEYS[3], ARGV[3])
+redis.call('HDEL', KEYS[5], ARGV[3])
 return {attempts, 1}

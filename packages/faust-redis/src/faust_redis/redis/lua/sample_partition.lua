@@ -1,12 +1,13 @@
--- Look at one partition of a stage: what came in, what is left to do, who has it. Changes nothing, and costs the
--- same with a million entries as with none. No entry's content leaves Redis.
+-- Sample one partition for one consumer group: entries added, entries left to do, owner. Changes nothing, and costs
+-- the same with a million entries as with none. No content of an entry leaves Redis.
 --
 -- KEYS[1]  stream  the partition     KEYS[3]  hash    attempts
 -- KEYS[2]  string  its lease         KEYS[4]  stream  dead letters
--- ARGV     group: the stage's consumer group
+-- ARGV[1]  the consumer group
 --
--- Output   {entries, offset of the last one ever added, of the last one read, number pending, offset of the oldest
--- one not done (0 for none), ms when that was sent, lease (or false), entries failed so far, dead letters}.
+-- Result   {entries, offset of the last one ever added, of the last one read, number pending, offset of the oldest
+-- one not done (0 when all are), ms when that was sent, lease (or false), entries failed so far, dead letters}.
+local group = ARGV[1]
 local length, last, first = 0, 0, 1
 local stream = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if not stream['err'] then
@@ -24,7 +25,7 @@ if not stream['err'] then
     end
 end
 
--- What was trimmed needs nobody any more, even when the group was made after that.
+-- Trimmed entries are done for every group, even for one that was made later.
 local read, pending, oldest = first - 1, 0, 0
 local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
 if not groups['err'] then

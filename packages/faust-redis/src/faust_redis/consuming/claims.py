@@ -1,0 +1,135 @@
+"""Claiming what is pending: ids in one script, values outside of it, a bounded number of bytes at a time.
+
+A script keeps Redis from every other client. One that claims a page together with the values takes as long as
+the values are large, so ``take_over.lua`` returns ids, and the values follow in commands of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
+
+from faust.types import TP
+
+from faust_redis.context import TransportContext
+from faust_redis.log.entries import Entry, offset_of
+from faust_redis.redis.scripts import NOT_OWNER
+
+__all__ = ["FIRST_PAGE", "Claim", "Claimant", "ClaimedPage", "claim_page", "fetch"]
+
+#: Cursor of the first page of pending entries.
+FIRST_PAGE: Final = "0-0"
+#: Ids per page at the most: Lua's ``unpack`` has a limit of some 8,000, and each id costs Redis about 5 µs.
+LARGEST_PAGE: Final = 1_000
+#: Bytes of values after which a page ends. Enough for a page of small entries in a few round trips; more
+#: would only wait in the worker's memory.
+PAGE_BYTES: Final = 8 * 1024 * 1024
+#: Entries whose values are asked for at first, when their size is not known yet.
+FIRST_FETCH: Final = 4
+
+
+class Claimant(Protocol):
+    """The member that claims."""
+
+    context: TransportContext
+    group: str
+    member_id: str
+    generation: int
+    read_count: int
+    start: str
+
+    def lease_keys(self, tp: TP) -> list[str]:
+        """Return stream, lease and attempts of a partition."""
+
+
+class Claim(NamedTuple):
+    """A pending entry that is this worker's now.
+
+    Attributes:
+        deliveries: 1, and one more for each owner that died while the entry was pending.
+        attempts: How often processing has failed before.
+        mark: State and deaths of a suspect, see ``take_over.lua``; empty for any other entry.
+    """
+
+    entry_id: str
+    offset: int
+    deliveries: int
+    attempts: int
+    mark: str
+
+
+class ClaimedPage(NamedTuple):
+    """A page of pending entries.
+
+    Attributes:
+        cursor: Where the next page begins, ``None`` if there is no other.
+        gone: How many were pending and are deleted.
+        made: Whether the group had to be made.
+        died: Whether the owner before this one died.
+    """
+
+    cursor: str | None
+    claims: list[Claim]
+    gone: int
+    made: bool
+    died: bool
+
+
+async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> ClaimedPage | None:
+    """Take the lease of a partition and claim its next page of pending entries.
+
+    Args:
+        died: Whether the owner before this one died, as the first page has found.
+
+    Returns:
+        The page; ``None`` if a member of a later generation holds the lease.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away, or refuses the partition.
+    """
+    answer = await claimant.context.scripts.call(
+        "take_over",
+        [*claimant.lease_keys(tp), claimant.context.keys.suspects(tp, claimant.group)],
+        claimant.group,
+        claimant.member_id,
+        claimant.generation,
+        cursor,
+        min(claimant.read_count, LARGEST_PAGE),
+        claimant.start,
+        int(died),
+    )
+    if answer[0] == NOT_OWNER:
+        return None
+    following, ids, deliveries, attempts, marks, gone, made, has_died = answer
+    claims = [
+        Claim(entry_id.decode(), offset_of(entry_id), *counts, mark.decode())
+        for entry_id, *counts, mark in zip(ids, deliveries, attempts, marks, strict=True)
+    ]
+    return ClaimedPage(following.decode() or None, claims, gone, bool(made), bool(has_died))
+
+
+async def fetch(context: TransportContext, tp: TP, claims: Sequence[Claim]) -> tuple[list[Entry], int]:
+    """Return the entries of claims, and how many claims were looked at until the page was full.
+
+    An entry that was deleted since it was claimed is left out.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away, or refuses a command.
+    """
+    entries: list[Entry] = []
+    done = size = 0
+    count = FIRST_FETCH
+    while done < len(claims) and size < PAGE_BYTES:
+        page = claims[done : done + count]
+        replies = await context.server.stream.execute_many(
+            [("XRANGE", context.keys.stream(tp), claim.entry_id, claim.entry_id) for claim in page]
+        )
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+            entries += reply
+            size += sum(len(part) for _, fields in reply for part in fields)
+        done += len(page)
+        average = max(1, size // done)
+        count = max(1, min((PAGE_BYTES - size) // average, 4 * done))
+    return entries, done

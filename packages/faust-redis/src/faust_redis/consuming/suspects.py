@@ -1,0 +1,195 @@
+"""Finding the event that kills its worker: it ends as a dead letter instead of coming again without end.
+
+After a worker has died, any of its pending entries may be the reason, or none. Entries that stay pending
+while owner after owner dies are *suspects*. The next owner hands them on one at a time, and records in Redis
+which one before it does. If that owner dies as well, ``take_over.lua`` adds a death to the recorded entry
+alone. Entries that were only read ahead, or pending while workers were killed from outside, are handed on one
+after another and are done.
+
+- A suspect that is not done after :data:`GRACE` seconds no longer holds up the others. If its owner dies
+  later, the suspect is *strict* from then on: it is alone until it is done, however long it takes.
+- Suspects with the fewest deaths go first, so that innocent ones are done before a worker dies again.
+- A death counts as an attempt, too. After the last one the entry is a dead letter.
+
+None of this touches an entry that is delivered for the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Final
+
+from faust.types import TP, Message
+from mode import get_logger
+
+from faust_redis.consuming.claims import Claim, fetch
+from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.context import TransportContext
+from faust_redis.errors import WorkerDiedError
+from faust_redis.log.entries import Record
+from faust_redis.redis.scripts import NOT_OWNER
+
+__all__ = ["Suspects"]
+
+logger = get_logger(__name__)
+
+#: Deaths of owners after which a pending entry is a suspect. One alone is an ordinary crash; to hand on one
+#: entry at a time after each would hold up all that were pending.
+ORDINARY_DEATHS: Final = 2
+#: Seconds for which a suspect holds up the others. An event that kills its process mostly does so at once.
+GRACE: Final = 0.5
+#: Seconds between looks at whether the suspect at work is done.
+POLL: Final = 0.01
+
+#: States of a suspect in its mark; ``take_over.lua`` knows one more, of those that wait.
+STRICT, ALONE, RUNNING = "s", "a", "r"
+
+
+@dataclass
+class _Suspect:
+    tp: TP
+    claim: Claim
+    is_strict: bool
+    deaths: int
+    begun_at: float | None = None
+    message: Message | None = field(default=None, repr=False)
+
+    def order(self) -> tuple[int, TP, int]:
+        return self.deaths, self.tp, self.claim.offset
+
+
+class Suspects:
+    """The suspects among the entries of one worker."""
+
+    def __init__(
+        self,
+        context: TransportContext,
+        reader: PartitionReader,
+        bury: Callable[[TP, Record, WorkerDiedError], None],
+    ) -> None:
+        """Take the reader that claims entries.
+
+        Args:
+            bury: Makes a dead letter of an entry that is pending here.
+        """
+        self._context = context
+        self._reader = reader
+        self._bury = bury
+        take_overs = context.options.take_overs
+        self._ordinary = min(ORDINARY_DEATHS, take_overs - 1)
+        self._allowed = take_overs - self._ordinary
+        self._waiting: dict[tuple[TP, int], _Suspect] = {}
+        self._alone: _Suspect | None = None
+        self._running: list[_Suspect] = []
+
+    def sift(self, tp: TP, claims: list[Claim]) -> list[Claim]:
+        """Keep the suspects among claimed entries for :meth:`due`, and return the others."""
+        innocent: list[Claim] = []
+        for claim in claims:
+            if claim.deliveries - 1 < self._ordinary and not claim.mark:
+                innocent.append(claim)
+            elif (tp, claim.offset) not in self._waiting:
+                state, deaths = claim.mark[:1], int(claim.mark[1:] or 0)
+                suspect = _Suspect(tp, claim, state == STRICT, deaths)
+                self._waiting[tp, claim.offset] = suspect
+        return innocent
+
+    def forget(self) -> None:
+        """Wait for none any more: the owners of their partitions claim them."""
+        self._waiting.clear()
+
+    def pause(self, timeout: float) -> float:
+        """Return ``timeout``, or less while there are suspects (seconds)."""
+        return min(timeout, POLL) if self._waiting or self._alone or self._running else timeout
+
+    async def due(self, active: set[TP]) -> dict[TP, list[Record]]:
+        """Return the suspect to hand on next, if none is at work alone.
+
+        Args:
+            active: The partitions that are read.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away; may be called again.
+        """
+        if not (self._waiting or self._alone or self._running):
+            return {}
+        await self._look_at_those_at_work()
+        if self._alone is not None:
+            return {}
+        ready = [suspect for suspect in self._waiting.values() if suspect.tp in active]
+        if not ready:
+            return {}
+        suspect = min(ready, key=_Suspect.order)
+        record = await self._begin(suspect)
+        return {} if record is None else {suspect.tp: [record]}
+
+    async def let_go(self) -> None:
+        """Tell the next owners of all partitions that this one did not die. Lost in vain if Redis is away."""
+        calls = [
+            self._context.scripts.command(
+                "let_go", [self._context.keys.suspects(tp, self._reader.group)], self._reader.member_id
+            )
+            for tp in self._reader.queues
+        ]
+        await self._context.scripts.run("let_go", calls, self._context.server.stream)
+
+    async def _look_at_those_at_work(self) -> None:
+        for suspect in [suspect for suspect in self._running if self._is_done(suspect)]:
+            await self._mark(suspect, "")
+            self._running.remove(suspect)
+        suspect = self._alone
+        if suspect is None:
+            return
+        if self._is_done(suspect):
+            await self._mark(suspect, "")
+            self._alone = None
+            return
+        if suspect.begun_at is None and suspect.message is not None and suspect.message.tracked:
+            suspect.begun_at = monotonic()
+        waited = monotonic() - suspect.begun_at if suspect.begun_at is not None else 0.0
+        if waited >= GRACE and not suspect.is_strict:
+            await self._mark(suspect, RUNNING)
+            self._running.append(suspect)
+            self._alone = None
+
+    def _is_done(self, suspect: _Suspect) -> bool:
+        """Return whether an agent has finished or failed the entry, or it is not this worker's any more."""
+        queue = self._reader.queues.get(suspect.tp)
+        message = queue.in_flight.get(suspect.claim.offset) if queue is not None else None
+        if suspect.message is None:
+            suspect.message = message
+        return message is None or message is not suspect.message or message.acked
+
+    async def _begin(self, suspect: _Suspect) -> Record | None:
+        """Record that a suspect is handed on and return it, or make it a dead letter."""
+        entries, _ = await fetch(self._context, suspect.tp, [suspect.claim])
+        records = self._reader.decode(suspect.tp, entries)
+        is_guilty = suspect.deaths >= self._allowed
+        owned = bool(records) and (is_guilty or await self._mark(suspect, ALONE))
+        self._waiting.pop((suspect.tp, suspect.claim.offset), None)
+        if not owned:
+            return None
+        record = records[0]._replace(attempts=suspect.claim.attempts)
+        if is_guilty:
+            self._bury(suspect.tp, record, WorkerDiedError(suspect.claim.deliveries - 1))
+            return None
+        logger.warning(
+            "%s-%s offset %d was pending while %d workers died, it is handed on alone",
+            *suspect.tp,
+            record.offset,
+            suspect.claim.deliveries - 1,
+        )
+        self._alone = suspect
+        return record
+
+    async def _mark(self, suspect: _Suspect, state: str) -> bool:
+        """Record how a suspect is handled; return whether its partition is this worker's."""
+        tp, group = suspect.tp, self._reader.group
+        keys = [self._context.keys.lease(tp, group), self._context.keys.suspects(tp, group)]
+        mark = f"{state}{suspect.deaths}" if state else ""
+        answer = await self._context.scripts.call(
+            "mark_suspect", keys, self._reader.lease, suspect.claim.entry_id, mark
+        )
+        return bool(answer != NOT_OWNER)

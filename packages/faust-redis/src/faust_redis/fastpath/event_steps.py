@@ -1,0 +1,128 @@
+"""The steps of one event on the fast path: taking it from its queue, beginning it, and ending it.
+
+A stream runs them for each event, so every object they need is bound once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+from weakref import ref
+
+from faust.types import ChannelT, EventT, Message
+
+from faust_redis.consuming.consumer import Consumer
+from faust_redis.fastpath.sensors import ActiveSensors
+from faust_redis.faust_hooks import queues, streams
+
+__all__ = ["STALE", "EventSteps", "QueueReader"]
+
+#: Events in a row before other tasks have their turn. Faust lets them have it after each event.
+BURST: Final = 16
+#: Returned by :meth:`EventSteps.begin` for an event that a rebalance has made stale.
+STALE: Final = object()
+
+
+class QueueReader:
+    """Takes the events of a channel from its queue, without a coroutine for each."""
+
+    def __init__(self, channel: ChannelT[Any], refresh: Callable[[], None]) -> None:
+        """Take a channel, and a function to call whenever other tasks have had their turn."""
+        self._channel = channel
+        self._refresh = refresh
+        self._get_nowait = channel.queue.get_nowait
+        self._errors = queues.thrown_errors(channel.queue)
+        self._buffered = queues.buffered_events(channel.queue)
+        self._drops = queues.pressure_drop_callbacks(channel.queue)
+        self._putters = queues.waiting_putters(channel.queue)
+        self._taken = 0
+
+    def take(self) -> EventT[Any] | None:
+        """Return the next event; ``None`` if there is none, or other tasks are due for their turn.
+
+        Raises:
+            Exception: The error that was thrown into the queue.
+        """
+        if self._errors:
+            raise self._errors.popleft()
+        self._taken += 1
+        if not self._buffered or self._taken > BURST:
+            return None
+        event: EventT[Any]
+        # The long way also wakes tasks that wait for room.
+        event = self._get_nowait() if self._drops or self._putters else self._buffered.popleft()
+        return event
+
+    async def wait(self) -> EventT[Any]:
+        """Let other tasks have their turn, then return the next event.
+
+        Raises:
+            StopAsyncIteration: The stream has ended.
+        """
+        self._taken = 0
+        if self._buffered:
+            await asyncio.sleep(0)
+            self._refresh()
+            event = self.take()
+            if event is not None:
+                return event
+        event = await self._channel.__anext__()
+        self._refresh()
+        return event
+
+    def put_back(self, event: EventT[Any]) -> None:
+        """Make an event the next one again."""
+        self._buffered.appendleft(event)
+        queues.wake_getter(self._channel.queue)
+
+
+class EventSteps:
+    """Begins and ends the events of one stream as Faust does: acks, sensors, the current event."""
+
+    def __init__(self, stream: Any, consumer: Consumer, sensors: ActiveSensors) -> None:
+        app = stream.app
+        self._stream = stream
+        self._app = app
+        self._sensors = sensors
+        self._is_flowing = app.flow_control.is_active
+        self._acking_topics = app.topics.acking_topics
+        self._track = consumer.acks.unacked.add
+        self._record = consumer.acks.record
+        self._abandon = consumer.failures.abandon
+        self._set_current = streams.current_event_variable().set
+
+    def begin(self, event: EventT[Any]) -> Any:
+        """Make an event the current one; return the state of the sensors, or :data:`STALE`."""
+        message: Message = event.message
+        if message.generation_id != self._app.consumer_generation_id or not self._is_flowing():
+            self._stream.log.dev("Skipping message %r, a rebalance has made it stale", message)
+            return STALE
+        tp, offset = message.tp, message.offset
+        if not message.tracked and message.topic in self._acking_topics:
+            message.tracked = True
+            self._track(message)
+            self._sensors.messages.on_message_in(tp, offset, message)
+        state = self._sensors.events.on_stream_event_in(tp, offset, self._stream, event)
+        self._set_current(ref(event))
+        self._stream.current_event = event
+        return state
+
+    def finish(self, event: EventT[Any], state: Any) -> None:
+        """Ack an event."""
+        message: Message = event.message
+        if message.refcount == 1:
+            message.refcount = 0
+            last = self._record(message)
+        else:
+            last = event.ack()
+        tp, offset = message.tp, message.offset
+        self._sensors.events.on_stream_event_out(tp, offset, self._stream, event, state)
+        if last:
+            self._sensors.messages.on_message_out(tp, offset, message)
+
+    def abandon(self, event: EventT[Any], state: Any) -> None:
+        """End an event that its agent did not finish."""
+        message = event.message
+        self._sensors.events.on_stream_event_out(message.tp, message.offset, self._stream, event, state)
+        self._abandon(message)

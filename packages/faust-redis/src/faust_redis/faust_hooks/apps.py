@@ -1,0 +1,61 @@
+"""Private parts of Faust's apps, settings, sensors, signals, serializers and attachments."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, MutableSet
+from typing import Any
+
+from faust.types import AppT
+from faust.types.tuples import _get_len
+
+__all__ = [
+    "attachments_of",
+    "receivers_of",
+    "reply_consumer_of",
+    "sensors_of",
+    "serializer_of",
+    "set_stream_class",
+    "size_of",
+    "stream_class",
+]
+
+#: Returns the length of a key or value, 0 for what has none. Faust uses it for sensors.
+size_of = _get_len
+
+
+def stream_class(app: Any) -> type:
+    """Return the class of an app's streams."""
+    kind: type = app.conf._Stream
+    return kind
+
+
+def set_stream_class(app: Any, kind: type) -> None:
+    """Set the class of an app's streams; the public setting warns when it was read before."""
+    app.conf._Stream = kind
+
+
+def reply_consumer_of(app: Any) -> Any:
+    """Return the service that hands answers to ``ask`` and its kin."""
+    return app._reply_consumer
+
+
+def attachments_of(app: Any) -> Any:
+    """Return the messages that wait for the commit of their event; ``enabled`` if the app has them wait."""
+    return app._attachments
+
+
+def sensors_of(app: AppT) -> MutableSet[Any]:
+    """Return the set of an app's sensors, the same object for its whole life."""
+    delegate: Any = app.sensors
+    sensors: MutableSet[Any] = delegate._sensors
+    return sensors
+
+
+def receivers_of(signal: Any) -> tuple[Collection[Any], Collection[Any]]:
+    """Return what is connected to a signal, of any sender and of certain ones; the same objects for ever."""
+    return signal._receivers, signal._filter_receivers
+
+
+def serializer_of(registry: Any, kind: Any, *serializers: Any) -> Any:
+    """Return the serializer that a registry uses for a type."""
+    return registry._serializer(kind, *serializers)

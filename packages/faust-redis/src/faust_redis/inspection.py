@@ -1,0 +1,393 @@
+"""Inspect topics, consumer groups, members, partitions and entries; nothing here changes anything in Redis.
+
+async with Redis.from_url("redis://localhost") as redis:
+    inspector = Inspector(redis)
+    for name, topic in (await inspector.topics()).items():
+        print(name, topic.partitions)
+    sample = await inspector.sample("orders", group="shop")
+    print(sample.lag, sample.pending, [member.id for member in sample.members])
+
+A monitor that samples many groups again and again puts the commands of its :class:`GroupSampler` objects into
+one pipeline, and so pays one round trip, however many groups there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from faust_redis.log.entries import Record, decode, offset_of
+from faust_redis.log.keys import Keys
+from faust_redis.log.topics import TopicFacts
+from faust_redis.redis.commands import Command, execute
+from faust_redis.redis.scripts import Scripts
+
+__all__ = [
+    "PAGE_LIMIT",
+    "GroupSample",
+    "GroupSampler",
+    "Inspector",
+    "Member",
+    "PartitionSample",
+    "Record",
+    "StreamEntry",
+    "TopicFacts",
+]
+
+#: Entries of a page at most, as each may hold megabytes.
+PAGE_LIMIT: Final = 100
+
+_SAMPLE: Final = "sample_partition"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One worker of a consumer group.
+
+    Attributes:
+        id: Also the name of its consumer in Redis.
+        beat: Its last heartbeat, Unix time of the server in seconds.
+    """
+
+    id: str
+    beat: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSample:
+    """One partition at one moment, as one consumer group sees it.
+
+    Attributes:
+        length: Entries in the stream.
+        added: Offset of the last entry ever added; offsets are dense, so it is also their number.
+        read: Offset of the last entry that the group has read.
+        pending: Entries read and not acked.
+        oldest: Offset of the oldest entry not acked; 0 when all are.
+        oldest_sent: When that entry was sent, Unix time in seconds; None when all are acked.
+        owner: The member that holds the lease, alive or not; None before the first.
+        failing: Entries that have failed and wait for their next attempt.
+        dead: Dead letters of the partition.
+    """
+
+    length: int = 0
+    added: int = 0
+    read: int = 0
+    pending: int = 0
+    oldest: int = 0
+    oldest_sent: float | None = None
+    owner: str | None = None
+    failing: int = 0
+    dead: int = 0
+
+    @property
+    def lag(self) -> int:
+        """Entries that the group has not read yet."""
+        return self.added - self.read
+
+    @property
+    def done(self) -> int:
+        """Entries that were added and need no more work."""
+        return self.read - self.pending
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSample:
+    """One topic and one of its consumer groups at one moment.
+
+    Attributes:
+        generation: Of the group; it grows whenever a worker joins or leaves, 0 before the first.
+        settled: The group has shared out its partitions, or has no member.
+    """
+
+    partitions: tuple[PartitionSample, ...] = ()
+    members: tuple[Member, ...] = ()
+    generation: int = 0
+    settled: bool = True
+
+    @property
+    def lag(self) -> int:
+        """Entries of all partitions that the group has not read yet."""
+        return sum(partition.lag for partition in self.partitions)
+
+    @property
+    def pending(self) -> int:
+        """Entries of all partitions that were read and are not acked."""
+        return sum(partition.pending for partition in self.partitions)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """One entry of a partition.
+
+    Attributes:
+        record: Its content; None when it was deleted while it was pending.
+        attempts: Attempts that have failed.
+        consumer: The member that has read it; None while no member has.
+        idle: Seconds since it was read; None while no member has read it.
+        deliveries: Number of reads.
+    """
+
+    offset: int
+    record: Record | None
+    attempts: int = 0
+    consumer: str | None = None
+    idle: float | None = None
+    deliveries: int = 0
+
+
+class GroupSampler:
+    """The commands that sample one topic and one group, and the reading of their replies; no I/O.
+
+    The number of commands depends on the number of partitions, never on that of entries. A pipeline whose
+    replies hold ``NoScriptError`` is sent again after :meth:`load`.
+    """
+
+    def __init__(self, topic: str, group: str | None = None, *, namespace: str = "") -> None:
+        """Take a topic, and a consumer group; by default the one with the topic's name."""
+        self._keys = Keys(namespace)
+        self.topic = topic
+        self.group = group or topic
+        #: The last replies were of fewer or more partitions than the topic has: sample once more.
+        self.is_stale = False
+        self._partitions = 0
+
+    def commands(self) -> list[Command]:
+        """Return the commands to send, in order."""
+        keys = self._keys.group(self.group)
+        commands: list[Command] = [
+            ("ZRANGE", keys.heartbeats, 0, -1, "WITHSCORES"),
+            ("HGET", self._keys.topic(self.topic), "partitions"),
+            ("HGET", keys.state, "generation"),
+            ("EXISTS", keys.plan),
+        ]
+        for number in range(self._partitions):
+            place = (self.topic, number)
+            names = (
+                self._keys.stream(place),
+                self._keys.lease(place, self.group),
+                self._keys.attempts(place, self.group),
+                self._keys.dead(place),
+            )
+            commands.append(Scripts.command(_SAMPLE, names, self.group, read_only=True))
+        return commands
+
+    def read(self, replies: Iterator[Any]) -> GroupSample:
+        """Take the replies to :meth:`commands` off an iterator and return what they hold.
+
+        Raises:
+            redis.exceptions.RedisError: The first error among the replies.
+        """
+        heartbeats, recorded, generation, planned, *partitions = [
+            _checked(next(replies)) for _ in range(4 + self._partitions)
+        ]
+        members = tuple(sorted(_members(heartbeats), key=lambda member: member.id))
+        self.is_stale = int(recorded or 0) != self._partitions
+        self._partitions = int(recorded or 0)
+        settled = bool(planned) or not members
+        return GroupSample(tuple(map(_partition, partitions)), members, int(generation or 0), settled)
+
+    @staticmethod
+    async def load(redis: Redis) -> None:
+        """Have Redis learn the script that samples a partition.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        await redis.script_load(Scripts.text(_SAMPLE))
+
+
+class Inspector:
+    """Reads what the transport keeps in Redis."""
+
+    def __init__(self, redis: Redis, *, namespace: str = "") -> None:
+        """Take a client that does not decode responses, and the namespace to look into."""
+        self._redis = redis
+        self._keys = Keys(namespace)
+
+    async def topics(self) -> dict[str, TopicFacts]:
+        """Return every recorded topic by its name; scans all keys of the server.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        prefix = self._keys.topic("")
+        names = [key.decode().removeprefix(prefix) async for key in self._redis.scan_iter(f"{prefix}*")]
+        found = {name: await self.topic(name) for name in sorted(names)}
+        return {name: facts for name, facts in found.items() if facts is not None}
+
+    async def topic(self, name: str) -> TopicFacts | None:
+        """Return how a topic is declared; None if it was never used.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        fields = ("partitions", "retention", "compacting")
+        facts = await execute(self._redis, "HMGET", self._keys.topic(name), *fields)
+        if facts[0] is None:
+            return None
+        return TopicFacts(int(facts[0]), int(facts[1] or 0), bool(int(facts[2] or 0)))
+
+    async def groups(self, topic: str) -> list[str]:
+        """Return the names of the consumer groups that read a topic.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        facts = await self.topic(topic)
+        names: set[str] = set()
+        for number in range(facts.partitions if facts else 0):
+            try:
+                groups = await self._redis.xinfo_groups(self._keys.stream((topic, number)))
+            except ResponseError as error:
+                if "no such key" in str(error):
+                    continue  # a partition without an entry so far
+                raise
+            names.update(group["name"].decode() for group in groups)
+        return sorted(names)
+
+    async def sample(self, topic: str, group: str | None = None) -> GroupSample:
+        """Return figures of a topic and one of its groups, by default the one with the topic's name.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        sampler = GroupSampler(topic, group, namespace=self._keys.namespace)
+        while True:
+            commands = sampler.commands()
+            try:
+                sample = sampler.read(iter([await execute(self._redis, *command) for command in commands]))
+            except NoScriptError:
+                await sampler.load(self._redis)
+                continue
+            if not sampler.is_stale:
+                return sample
+
+    async def lengths(self, topics: Mapping[str, int]) -> dict[str, int]:
+        """Return the number of entries of each topic, in one round trip.
+
+        A topic without retention is emptied as its entries are acked, so this is its backlog.
+
+        Args:
+            topics: The number of partitions by the topic's name.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for topic, partitions in topics.items():
+                for number in range(partitions):
+                    pipe.xlen(self._keys.stream((topic, number)))
+            lengths = iter(await pipe.execute())
+        return {topic: sum(next(lengths) for _ in range(partitions)) for topic, partitions in topics.items()}
+
+    async def latest(
+        self, topic: str, partition: int, group: str, *, before: int | None = None, count: int = 20
+    ) -> list[StreamEntry]:
+        """Return the entries with the largest offsets, the latest first.
+
+        A page costs what it holds, however long the stream is.
+
+        Args:
+            before: An offset; only older entries are returned.
+            count: At most :data:`PAGE_LIMIT`.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        end = "+" if before is None else f"(0-{before}"
+        limit = min(count, PAGE_LIMIT)
+        stream = self._keys.stream((topic, partition))
+        found = await execute(self._redis, "XREVRANGE", stream, end, "-", "COUNT", limit)
+        records = [_record(entry_id, fields) for entry_id, fields in found]
+        if not records:
+            return []
+        waits = await self._pending(stream, group, (records[-1].offset, records[0].offset), limit)
+        failed = await self._attempts(topic, partition, group, [record.offset for record in records])
+        return [
+            StreamEntry(record.offset, record, failed[record.offset], *waits.get(record.offset, ()))
+            for record in records
+        ]
+
+    async def pending(
+        self, topic: str, partition: int, group: str, *, after: int = 0, count: int = 20
+    ) -> list[StreamEntry]:
+        """Return entries that were read and are not acked, the oldest first.
+
+        Args:
+            after: An offset; only newer entries are returned.
+            count: At most :data:`PAGE_LIMIT`.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        stream = self._keys.stream((topic, partition))
+        waits = await self._pending(stream, group, (after + 1, None), min(count, PAGE_LIMIT))
+        if not waits:
+            return []
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for offset in waits:
+                pipe.execute_command("XRANGE", stream, f"0-{offset}", f"0-{offset}")
+            found = await pipe.execute()
+        failed = await self._attempts(topic, partition, group, list(waits))
+        return [
+            StreamEntry(offset, _record(*page[0]) if page else None, failed[offset], *waits[offset])
+            for offset, page in zip(waits, found, strict=True)
+        ]
+
+    async def _pending(
+        self, stream: str, group: str, offsets: tuple[int, int | None], count: int
+    ) -> dict[int, tuple[str, float, int]]:
+        first, last = offsets
+        end = "+" if last is None else f"0-{last}"
+        try:
+            rows: list[Any] = await self._redis.xpending_range(stream, group, f"0-{first}", end, count)
+        except ResponseError as error:
+            if str(error).startswith("NOGROUP"):
+                return {}  # the group has never read, or the stream is gone
+            raise
+        return {
+            offset_of(row["message_id"]): (
+                row["consumer"].decode(),
+                row["time_since_delivered"] / 1000,
+                row["times_delivered"],
+            )
+            for row in rows
+        }
+
+    async def _attempts(
+        self, topic: str, partition: int, group: str, offsets: Sequence[int]
+    ) -> dict[int, int]:
+        key = self._keys.attempts((topic, partition), group)
+        counts = await execute(self._redis, "HMGET", key, *(f"0-{offset}" for offset in offsets))
+        return {offset: int(count or 0) for offset, count in zip(offsets, counts, strict=True)}
+
+
+def _checked(reply: Any) -> Any:
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def _members(reply: Sequence[Any]) -> list[Member]:
+    """Return the members of a ``ZRANGE … WITHSCORES``: pairs as lists, or one flat list in RESP2."""
+    pairs = (
+        reply if reply and isinstance(reply[0], list | tuple) else zip(reply[::2], reply[1::2], strict=True)
+    )
+    return [Member(name.decode(), float(score) / 1000) for name, score in pairs]
+
+
+def _partition(reply: list[Any]) -> PartitionSample:
+    length, added, read, pending, oldest, sent, lease, failing, dead = reply
+    owner = lease.decode().partition(":")[2] if lease else None
+    return PartitionSample(
+        length, added, read, pending, oldest, sent / 1000 if sent else None, owner, failing, dead
+    )
+
+
+def _record(entry_id: bytes, fields: Any) -> Record:
+    flat = [part for pair in fields.items() for part in pair] if isinstance(fields, dict) else fields
+    return decode(entry_id, flat)

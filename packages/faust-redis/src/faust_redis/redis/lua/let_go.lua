@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- Let go of a partition in order: its next owner need not suspect what is pending.
+--
+-- KEYS[1]  hash  suspects
+-- ARGV[1]  member id
+--
+-- Result: 1; 0 if the member is not the owner any more.
+if redis.call('HGET', KEYS[1], 'owner') ~= ARGV[1] then
+  return 0
+end
+return redis.call('HDEL', KEYS[1], 'owner')

@@ -1,0 +1,62 @@
+"""Ask a running program about itself, and warm it up before its first message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+import faust
+from faust.types import AppT, TopicT
+
+from faust_redis.consuming.consumer import Consumer
+from faust_redis.errors import ForeignBrokerError
+from faust_redis.producing.producer import Producer
+
+__all__ = ["member_id", "prepare", "unready"]
+
+
+def unready(app: AppT) -> str | None:
+    """Return the reason why a worker takes no events now; None when it does.
+
+    It is meant for a readiness probe: the worker is starting, its group shares out partitions, Redis has not
+    answered its heartbeats, or its read loop hangs.
+
+    Raises:
+        ForeignBrokerError: The app has a broker of another kind.
+    """
+    if not cast(faust.App, app).started:
+        return "the worker is starting"
+    return _consumer(app).unready()
+
+
+def member_id(app: AppT) -> str:
+    """Return this worker's id within its consumer group, which is also its consumer's name in Redis.
+
+    Raises:
+        ForeignBrokerError: The app has a broker of another kind.
+    """
+    return _consumer(app).member_id
+
+
+async def prepare(app: AppT, topics: Iterable[TopicT | str]) -> None:
+    """Connect and learn about topics, so that the first message to each goes out at once.
+
+    It starts the app's producer where none runs yet. While Redis is away it waits. Cancelling it leaves the
+    producer as it is.
+
+    Raises:
+        ForeignBrokerError: The app has a broker of another kind.
+    """
+    await app.maybe_start_producer()
+    producer = app.producer
+    if not isinstance(producer, Producer):
+        raise ForeignBrokerError(type(producer).__name__)
+    for topic in topics:
+        await producer.make_room(topic if isinstance(topic, str) else topic.get_topic_name())
+
+
+def _consumer(app: AppT) -> Consumer:
+    consumer = app.consumer
+    if not isinstance(consumer, Consumer):
+        raise ForeignBrokerError(type(consumer).__name__)
+    return consumer
