@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults soak chaos cuts lint coverage release sbom audit secrets check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults soak chaos attacks cuts lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -97,6 +97,9 @@ $(NODE_STAMP): | $(STAMP)
 chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 	@exec .venv/bin/python -m tests.behaviours.faults.chaos
 
+attacks: setup ## Attack the service from one client while others talk; ATTACKS_SCALE multiplies the sizes
+	@ATTACKS_SCALE=$${ATTACKS_SCALE:-1} exec .venv/bin/python -m pytest tests/behaviours/attacks -s --timeout 1800 $(ARGS)
+
 conformance: setup ## Run Faust programs on the transport, with and without the fast path, slow ones included
 	@cd packages/faust-redis
 	for fast_path in true false
@@ -126,11 +129,12 @@ lint: setup ## Check style, types, imports between the rooms, and spelling
 	.venv/bin/ruff format --check .
 	.venv/bin/codespell
 	.venv/bin/lint-imports --no-logo
-	cd packages/faust-redis && ../../.venv/bin/lint-imports --no-logo pyproject.toml
 	.venv/bin/mypy
-	cd packages/faust-redis && ../../.venv/bin/mypy
+	cd packages/faust-redis
+	../../.venv/bin/lint-imports --no-logo pyproject.toml
+	../../.venv/bin/mypy
 
-coverage: setup $(REDIS_8_STAMP) ## Run both suites with branch coverage, which must not fall below its floor
+coverage: setup $(REDIS_8_STAMP) ## Run both suites and report branch coverage
 	@(cd packages/faust-redis && ../../.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered)
 	.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
 from pipeline.chat.results import Ended, Gone, Opened, Queued, Refused, TurnRunning
+from pipeline.telemetry.refusals import refused
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
 from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
@@ -46,6 +47,7 @@ async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
                 notice["duplicate"] = True
         case Refused(frame):
             notice = frame
+            refused(frame["error"], session=inbound.token)
         case Gone():
             notice = refusal_frame(inbound.id, SESSION_EXPIRED)
     await stage.presence.publish_to([(inbound.token, accepted.subscribers, notice)])

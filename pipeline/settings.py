@@ -11,7 +11,7 @@ import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.errors import SettingsError, mask
+from pipeline.masking import mask_secrets, mask_url, remember_secrets, secrets_of_url
 from pipeline.redis.rates import Rate
 
 ModelKind = Literal["chat-completions", "text-generation", "eliza"]
@@ -35,10 +36,6 @@ CHAT_TOKENS = 2048
 # HF_TOKEN is sent to these domains and those below them, to no other.
 _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "huggingface.tech", "hf.co", "hf.space")
 
-_SECRET_IN_QUERY = re.compile(
-    r"(?i)((?:^|&)[^=&]*(?:key|token|secret|password|passwd|auth|sig|signature|credential|code)[^=&]*=)[^&]+"
-)
-
 # The deadline of a turn, where MODEL_DEADLINE is not set, in MODEL_TIMEOUTs.
 _DEADLINE_IN_TIMEOUTS = 3
 
@@ -50,8 +47,20 @@ _AGENT_PORT_OFFSET = 10_000
 _AGENT_PORT_STEP = 100
 
 
+RATES = (
+    "message_rate",
+    "address_message_rate",
+    "address_token_rate",
+    "address_connect_rate",
+    "address_read_rate",
+)
+"""The settings that a load test from one address has to lift; each is 0 for no limit."""
+
+_SHIFTS = {"b": 0, "kb": 10, "mb": 20, "gb": 30}
+
 _RATE = "a rate as 5/s, 30/m, or with a burst of its own 5/s+50; 0 for no limit"
 _LIMIT = "a whole number, 0 for no limit"
+_HOSTS = "host names separated by commas, each as chat.example.com or .example.com; * for any"
 
 
 def _default_data_dir() -> str:
@@ -85,6 +94,14 @@ class Settings(BaseSettings):
         (),
         description="origins separated by commas, each as https://chat.example.com or http://localhost:3000",
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description=_HOSTS)
+    public_url: str | None = Field(
+        None,
+        description="the address that browsers use, as https://chat.example.com or https://example.com/chat",
+    )
+    public_pages: bool = Field(True, description="true or false")
+
+    base_path: str = Field("", description="a path as /parley, without a slash at its end; empty for none")
 
     redis_host: str | None = Field(None, description="a host name or an address")
     redis_port: int = Field(6379, ge=1, le=65535, description="a whole number from 1 to 65535")
@@ -123,13 +140,26 @@ class Settings(BaseSettings):
 
     session_ttl: int = Field(3600, ge=1, le=31_536_000, description="whole seconds, from 1 to 31536000")
     session_ttl_sliding: bool = Field(False, description="true or false")
+    session_max_messages: int = Field(
+        2000, ge=2, le=1_000_000, description="a whole number from 2 to 1000000"
+    )
+    session_max_bytes: int = Field(
+        4_194_304, ge=1024, le=67_108_864, description="bytes, from 1024 to 67108864"
+    )
     inbox_limit: int = Field(100, ge=1, le=100_000, description="a whole number from 1 to 100000")
     message_max_bytes: int = Field(65_536, ge=1, le=16_777_216, description="bytes, from 1 to 16777216")
-    message_rate: Annotated[Rate | None, NoDecode] = Field(None, description=_RATE)
-    address_message_rate: Annotated[Rate | None, NoDecode] = Field(None, description=_RATE)
-    address_token_rate: Annotated[Rate | None, NoDecode] = Field(None, description=_RATE)
+    # Generous for people, also for many behind one address; a load test lifts them.
+    message_rate: Annotated[Rate | None, NoDecode] = Field(Rate(5, 1, 50), description=_RATE)
+    address_message_rate: Annotated[Rate | None, NoDecode] = Field(Rate(50, 1, 500), description=_RATE)
+    address_token_rate: Annotated[Rate | None, NoDecode] = Field(Rate(30, 60, 60), description=_RATE)
+    address_connect_rate: Annotated[Rate | None, NoDecode] = Field(Rate(10, 1, 200), description=_RATE)
+    address_read_rate: Annotated[Rate | None, NoDecode] = Field(Rate(10, 1, 100), description=_RATE)
     sockets_per_token: int = Field(100, ge=0, le=100_000, description=_LIMIT)
     sockets_per_address: int = Field(0, ge=0, le=1_000_000, description=_LIMIT)
+    connections_per_address: int = Field(1000, ge=0, le=1_000_000, description=_LIMIT)
+    socket_idle_timeout: float = Field(
+        14_400, ge=0, le=31_536_000, description="seconds, at most 31536000; 0 for no limit"
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="addresses or networks separated by commas, each as 10.0.0.7 or 10.0.0.0/8"
     )
@@ -139,8 +169,12 @@ class Settings(BaseSettings):
     infer_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
     deliver_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
 
+    redis_maxmemory: Annotated[int, NoDecode] = Field(
+        0, ge=0, description="bytes, or as 512mb or 2gb; 0 for a part of this machine's memory"
+    )
+
     admin_token: SecretStr | None = Field(
-        None, min_length=8, description="a secret of 8 characters or more, without spaces"
+        None, min_length=16, description="a secret of 16 characters or more, without spaces"
     )
 
     infer_concurrency: int = Field(256, ge=1, le=10_000, description="a whole number from 1 to 10000")
@@ -166,11 +200,24 @@ class Settings(BaseSettings):
             SettingsError: a value is wrong; its text is one line.
         """
         try:
-            return cls(**values)
+            settings = cls(**values)
         except ValidationError as exc:
             raise _first_error(cls, exc) from None
         except UnicodeDecodeError:
             raise SettingsError(".env", "bytes that are not UTF-8", "a text file in UTF-8") from None
+        remember_secrets(settings.secrets())
+        return settings
+
+    def secrets(self) -> list[str]:
+        """Return the values that no log and no page may show: tokens, passwords and keys of URLs."""
+        found: list[str] = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                found.append(value.get_secret_value())
+            elif isinstance(value, str) and name.endswith("_url"):
+                found += secrets_of_url(value)
+        return found
 
     @property
     def redis_configured(self) -> bool:
@@ -220,12 +267,17 @@ class Settings(BaseSettings):
             raise ValueError("spaces in a token")
         return token
 
-    @field_validator("message_rate", "address_message_rate", "address_token_rate", mode="before")
+    @field_validator(*RATES, mode="before")
     @classmethod
     def _read_rate(cls, value: Any) -> Any:
         return Rate.parse(value) if isinstance(value, str) else value
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("redis_maxmemory", mode="before")
+    @classmethod
+    def _read_bytes(cls, value: Any) -> Any:
+        return parse_bytes(value) if isinstance(value, str) else value
+
+    @field_validator("cors_origins", "trusted_proxies", "allowed_hosts", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         return (
@@ -237,10 +289,34 @@ class Settings(BaseSettings):
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_origin(origin) for origin in origins)
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_host_name(host) for host in hosts)
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+            raise ValueError("not the address of a site")
+        _ = parts.port  # raises ValueError when it is no port
+        return url.rstrip("/")
+
     @field_validator("trusted_proxies")
     @classmethod
     def _check_proxies(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(str(ip_network(network, strict=False)) for network in networks)
+
+    @field_validator("base_path")
+    @classmethod
+    def _check_base_path(cls, path: str) -> str:
+        path = path.rstrip("/")
+        if path and not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+", path):
+            raise ValueError("not the path of a URL")
+        return path
 
     @field_validator("model_url")
     @classmethod
@@ -313,29 +389,30 @@ class Settings(BaseSettings):
             raise SettingsError("MODEL_URL", None, hint)
 
 
+def _host_name(text: str) -> str:
+    """Return a name as it is compared with a Host header: in lower case, without a port."""
+    name = text.lower().rstrip(".")
+    if name != "*" and (not re.fullmatch(r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", name) or ".." in name):
+        raise ValueError("not a host name")
+    return name
+
+
+def parse_bytes(text: str) -> int:
+    """Read `1048576`, `512kb`, `512mb` or `2gb` as bytes.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = re.fullmatch(r"(\d{1,15})\s*(b|kb|mb|gb)?", text.strip().lower())
+    if not found:
+        raise ValueError(f"{text!r} is no size such as 512mb")
+    return int(found[1]) << _SHIFTS[found[2] or "b"]
+
+
 def is_of_hugging_face(url: str) -> bool:
     """Return whether a URL's host belongs to Hugging Face, so that HF_TOKEN may be sent to it."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     return any(host == domain or host.endswith(f".{domain}") for domain in _HUGGING_FACE)
-
-
-def mask_url(url: str) -> str:
-    """Return `url` without its password, and without the keys in its query."""
-    try:
-        parts = urlsplit(url)
-        query = _SECRET_IN_QUERY.sub(r"\1…", parts.query)
-        netloc = parts.netloc
-        if parts.password is not None:
-            user, _, host = netloc.rpartition("@")
-            netloc = f"{user.partition(':')[0]}:…@{host}"
-        elif parts.username and parts.scheme in ("http", "https"):
-            # A user without a password is a key.
-            netloc = f"…@{netloc.rpartition('@')[2]}"
-        if (netloc, query) == (parts.netloc, parts.query):
-            return url
-        return urlunsplit(parts._replace(netloc=netloc, query=query))
-    except ValueError:
-        return mask(url)
 
 
 def _origin(text: str) -> str:
@@ -375,4 +452,4 @@ def _held(field: FieldInfo, error: ErrorDetails) -> str:
     value = error["input"]
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     secret = SecretStr in (field.annotation, *get_args(field.annotation))
-    return mask(text) if secret else mask_url(text)
+    return mask(text) if secret else mask_secrets(text)

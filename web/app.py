@@ -18,6 +18,8 @@ from faust_redis.redis import cancel_and_wait
 from pipeline.chat.presence import Presence
 from pipeline.chat.sessions import Sessions
 from pipeline.errors import ParleyError
+from pipeline.hosts import Hosts, listens_beyond_loopback
+from pipeline.open_files import raise_open_files
 from pipeline.redis.client import connect, connect_reader
 from pipeline.redis.rates import Rates
 from pipeline.settings import Settings
@@ -28,11 +30,19 @@ from web import keys, limits, reload
 from web.chat import handler as chat
 from web.chat import node
 from web.chat.hub import Hub
+from web.chat.idle import close_idle_sockets
 from web.chat.intake import Producer
 from web.chat.producer import StageProducer
-from web.http import health, metrics, sessions
+from web.edge.connection import Edge, EdgeRunner
+from web.edge.connections import Connections
+from web.edge.headers import HEADERS
+from web.edge.incidents import Incidents
+from web.http import admin, health, metrics, sessions
+from web.http.admin import private_pages
+from web.http.base_path import add_below
 from web.http.errors import errors_as_json
-from web.http.origins import cors_middleware
+from web.http.hosts import hosts_middleware
+from web.http.origins import cors_middleware, origins_middleware, own_origins
 from web.limits.addresses import Addresses
 from web.limits.admission import AdmissionControl
 from web.pages import chat_page as pages
@@ -40,23 +50,9 @@ from web.pages import stages
 
 log = structlog.get_logger(__name__)
 
+_PARTS = (health, sessions, chat, pages, stages, metrics)
 _ROOT = Path(__file__).resolve().parent.parent
 _BACKLOG = 1024  # connections that wait to be taken: a thousand clients may come back in one moment
-
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "font-src 'self'; worker-src 'self'; "
-        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
-        # Nothing may become markup or code by assignment: our pages build elements, they never write HTML.
-        # The one policy allows the address of the page's worker and refuses any other.
-        "require-trusted-types-for 'script'; trusted-types parley-worker"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",  # addresses hold tokens
-    "Server": "parley",
-}
 
 
 def create_app(settings: Settings, *, producer: Producer | None = None) -> web.Application:
@@ -67,14 +63,30 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
         producer: takes the messages of all sockets; by default one that sends them to the stages.
     """
     app = web.Application(
-        middlewares=[cors_middleware(settings.cors_origins), metrics.measure, errors_as_json],
+        middlewares=[
+            cors_middleware(settings.cors_origins),
+            metrics.measure,
+            errors_as_json,
+            hosts_middleware(Hosts(settings)),
+            origins_middleware,
+            private_pages(settings.public_pages),
+        ],
         client_max_size=limits.BODY_MAX_BYTES,
     )
     app[keys.SETTINGS] = settings
     app[keys.OPEN] = set()
     app[keys.ADDRESSES] = Addresses(settings.trusted_proxies)
-    for part in (health, sessions, chat, pages, stages, metrics):
+    app[keys.INCIDENTS] = Incidents()
+    app[admin.ATTEMPTS_KEY] = admin.Attempts()
+    app[keys.ORIGINS] = own_origins(settings)
+    app[keys.EDGE] = _edge(settings, app[keys.ADDRESSES], app[keys.INCIDENTS])
+    for part in _PARTS:
         part.add_routes(app)
+    if settings.base_path:
+        again = web.Application()
+        for part in _PARTS:
+            part.add_routes(again)
+        add_below(app, again.router, settings.base_path)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_close_sockets)
     # Started in this order, stopped in the reverse one: the last messages still find a Redis.
@@ -84,7 +96,19 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     app.cleanup_ctx.append(_hub)
     app.cleanup_ctx.append(node.reporting)
     app.cleanup_ctx.append(stages.watch)
+    app.cleanup_ctx.append(_watch_connections)
+    app.cleanup_ctx.append(close_idle_sockets)
     return app
+
+
+def _edge(settings: Settings, addresses: Addresses, incidents: Incidents) -> Edge:
+    connections = Connections(
+        incidents,
+        per_address=settings.connections_per_address,
+        files=raise_open_files(),
+        unfinished_bytes=limits.unfinished_budget(settings.message_max_bytes),
+    )
+    return Edge(connections, incidents, addresses, limits.read_limit(settings.message_max_bytes))
 
 
 def run(settings: Settings) -> None:
@@ -107,7 +131,7 @@ async def _serve(settings: Settings) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(create_app(settings), access_log=None, shutdown_timeout=limits.HANDLER_SECONDS)
+    runner = EdgeRunner(create_app(settings), shutdown_timeout=limits.HANDLER_SECONDS)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.port, reuse_port=True, backlog=_BACKLOG)
@@ -118,10 +142,23 @@ async def _serve(settings: Settings) -> bool:
             raise ParleyError(f"cannot listen on {place} (HOST, PORT): {exc.strerror}") from exc
         freeze_startup_objects()
         log.info("listening", url=site.name, model=settings.model_kind)
+        warn_of_strangers(settings)
         return await _until_stopped(stop, settings)
     finally:
         await runner.cleanup()
         log.info("stopped")
+
+
+def warn_of_strangers(settings: Settings) -> None:
+    """Log what is missing when other machines reach this process."""
+    if not listens_beyond_loopback(settings.host):
+        return
+    rates = ("message_rate", "address_message_rate", "address_token_rate")
+    missing = [name.upper() for name in (*rates, "admin_token") if getattr(settings, name) is None]
+    if missing:
+        log.warning("other machines can reach this service, and a safeguard is not set", missing=missing)
+    if settings.public_pages:
+        log.info("the operator's pages are open to all; PUBLIC_PAGES=false closes them")
 
 
 async def _until_stopped(stop: asyncio.Event, settings: Settings) -> bool:
@@ -138,6 +175,12 @@ async def _until_stopped(stop: asyncio.Event, settings: Settings) -> bool:
     return True
 
 
+async def _watch_connections(app: web.Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(app[keys.EDGE].connections.watch(), name="connections")
+    yield
+    await cancel_and_wait([task])
+
+
 async def _redis(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     app[keys.REDIS] = redis = connect(settings.redis_url)
@@ -145,13 +188,14 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     preparing = asyncio.create_task(Sessions(redis, settings).prepare(), name="prepare")
     yield
     await cancel_and_wait([preparing])
+    await app[keys.SESSIONS].aclose()
     await redis.aclose()
 
 
 async def _gate(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
     watch = BacklogWatch(redis, settings.stage_limits(), settings.partitions)
-    app[keys.GATE] = AdmissionControl(settings, Rates(redis), watch.pressure)
+    app[keys.GATE] = AdmissionControl(settings, Rates(redis), watch.pressure, watch.memory)
     task = asyncio.create_task(watch.run(), name="backlog")
     yield
     await cancel_and_wait([task])
@@ -172,7 +216,7 @@ async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIt
 async def _hub(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
     reader = connect_reader(settings.redis_url)
-    hub = Hub(uuid.uuid4().hex, reader, Presence(redis), Sessions(redis, settings))
+    hub = Hub(uuid.uuid4().hex, reader, Presence(redis), Sessions(redis, settings), app[keys.GATE].in_flight)
     app[keys.HUB] = hub
     await hub.start()
     yield
@@ -185,5 +229,5 @@ async def _close_sockets(app: web.Application) -> None:
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(_HEADERS)
+    response.headers.update(HEADERS)
     response.headers.setdefault("Cache-Control", "no-cache")

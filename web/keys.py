@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from aiohttp import web
 from redis.asyncio import Redis
 
@@ -10,6 +12,8 @@ from pipeline.settings import Settings
 from web.chat.hub import Hub
 from web.chat.intake import Producer
 from web.chat.outbox import Outbox
+from web.edge.connection import EDGE as EDGE
+from web.edge.incidents import Incidents
 from web.limits.addresses import Addresses
 from web.limits.admission import AdmissionControl
 
@@ -17,8 +21,11 @@ SETTINGS = web.AppKey("settings", Settings)
 REDIS: web.AppKey[Redis] = web.AppKey("redis", Redis)
 SESSIONS = web.AppKey("sessions", Sessions)
 ADDRESSES = web.AppKey("addresses", Addresses)
+INCIDENTS = web.AppKey("incidents", Incidents)
 GATE = web.AppKey("gate", AdmissionControl)
 HUB = web.AppKey("hub", Hub)
 PRODUCER: web.AppKey[Producer] = web.AppKey("producer")
+ORIGINS: web.AppKey[Collection[str]] = web.AppKey("origins")
+"""The origins let in besides that of the Host header."""
 OPEN: web.AppKey[set[Outbox]] = web.AppKey("open", set)
 """The outboxes of all open sockets, to be closed at the end."""

@@ -22,9 +22,17 @@ async def changed(folders: Iterable[Path], poll_seconds: float = _POLL_SECONDS) 
     """
     folders = tuple(folders)
     before = await asyncio.to_thread(_times, folders)
+    failing = False
     while True:
         await asyncio.sleep(poll_seconds)
-        now = await asyncio.to_thread(_times, folders)
+        try:
+            now = await asyncio.to_thread(_times, folders)
+        except OSError as exc:  # no open file is left: reloading is not worth the process
+            if not failing:
+                log.warning("changes of the code are not seen for now", error=exc.strerror)
+            failing = True
+            continue
+        failing = False
         different = sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
         if not different:
             continue

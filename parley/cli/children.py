@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 # The first restart comes at once enough to go unnoticed; a child that dies again and again costs little.
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
-# A child that lived this long has recovered: its next death is a first one again.
-_RECOVERED_SECONDS = 10.0
+# A child that lived this long has recovered: its next death is a first one again. Longer than it needs to
+# start and to meet the message that killed it before.
+_RECOVERED_SECONDS = 60.0
 # Longer lines are cut rather than kept in memory without bound.
 _LINE_LIMIT_BYTES = 1 << 20
 

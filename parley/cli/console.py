@@ -6,9 +6,16 @@ import os
 import queue
 import threading
 
+from pipeline.masking import clean_line, mask_known
+
 # Enough for every start-up line and a burst of errors; beyond it lines are dropped, and counted.
 _WAITING_LINES = 10_000
 _NAME_WIDTH = 8
+
+
+def _safe(line: str) -> str:
+    """Return a line that acts on no terminal and holds no secret: it may quote what a stranger sent."""
+    return clean_line(mask_known(line)).replace(r"\x09", "\t")
 
 
 class Console:
@@ -32,11 +39,11 @@ class Console:
 
     def say(self, name: str, line: str) -> None:
         """Print a line marked with a name; never waits."""
-        self._put(f"{name:<{_NAME_WIDTH}}│ {line}")
+        self._put(f"{name:<{_NAME_WIDTH}}│ {_safe(line)}")
 
     def announce(self, line: str) -> None:
         """Print a line of `parley up` itself; never waits."""
-        self._put(line)
+        self._put(_safe(line))
 
     def close(self, patience: float = 0.5) -> None:
         """Give the lines still waiting `patience` seconds to get out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -35,6 +36,8 @@ def run(settings: Settings, *, url_only: bool) -> None:
 def _tell_embedded(settings: Settings) -> None:
     server = find_server()
     click.echo(f"server   Redis {server.version} ({server.origin}): {server.binary}")
+    if server.advice is not None:
+        click.echo(f"note     {server.advice}")
     try:
         running = running_of(settings.data_dir, settings.port)
     except EmbeddedRedisError as exc:
@@ -46,4 +49,10 @@ def _tell_embedded(settings: Settings) -> None:
     click.echo(f"data     {running.folder}")
     beside = server.binary.with_name("redis-cli")
     redis_cli = str(beside) if beside.is_file() else shutil.which("redis-cli") or "redis-cli"
-    click.echo(f"reach    {shlex.quote(redis_cli)} -u {running.url}")
+    click.echo(f"reach    {shlex.quote(redis_cli)} {_how_to_reach(running.url)}")
+
+
+def _how_to_reach(url: str) -> str:
+    """Return the options of redis-cli, which takes no unix:// after -u."""
+    parts = urlsplit(url)
+    return f"-s {shlex.quote(unquote(parts.path))}" if parts.scheme == "unix" else f"-u {shlex.quote(url)}"

@@ -23,6 +23,7 @@ from parley.cli.console import Console
 from parley.local.embedded import EmbeddedRedis, folder_of
 from parley.local.ports import bind_error, local_url
 from pipeline.errors import EmbeddedRedisError, SettingsError
+from pipeline.masking import mask_url
 from pipeline.settings import STAGES, Settings
 
 # The three together stay below the 10 s in which `up` promises to be gone.
@@ -57,7 +58,9 @@ def run(*, with_parent: bool) -> int:
     if settings.redis_configured:
         return asyncio.run(Supervisor(settings, None).run())
     redis = EmbeddedRedis(
-        folder_of(settings.data_dir, settings.port), preexec=die_with_parent(signal.SIGTERM)
+        folder_of(settings.data_dir, settings.port),
+        preexec=die_with_parent(signal.SIGTERM),
+        maxmemory=settings.redis_maxmemory,
     )
     try:
         redis.start()
@@ -129,7 +132,7 @@ class Supervisor:
         """Return the environment of a part, made anew for each start: a port may have been taken."""
         environment = dict(os.environ, PYTHONUNBUFFERED="1")
         if self._redis is not None:
-            environment["REDIS_URL"] = self._redis.local_url
+            environment["REDIS_URL"] = self._redis.url
         if name in STAGES:
             self._agent_ports[name] = health_port(name, self._settings)
             environment[f"{name.upper()}_PORT"] = str(self._agent_ports[name])
@@ -173,6 +176,8 @@ class Supervisor:
         self._ready = True
         settings = self._settings
         self._console.announce(f"Redis: {self._describe_redis()}")
+        if self._redis is not None and (advice := self._redis.advice) is not None:
+            self._console.announce(f"Note: {advice}")
         self._console.announce(f"Model: {describe_model(settings)}")
         self._console.announce(f"Parley is ready: {local_url(settings.host, settings.port)}")
 
@@ -192,7 +197,7 @@ class Supervisor:
     def _describe_redis(self) -> str:
         if self._redis is None:
             return self._settings.masked_redis_url()
-        return f"{self._redis.url}, embedded; data in {_short(self._redis.folder)}"
+        return f"embedded, {mask_url(self._redis.url)}; data in {_short(self._redis.folder)}"
 
 
 async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:

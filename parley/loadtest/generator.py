@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 
 from parley.loadtest.arrivals import arrivals
+from parley.loadtest.lifting import HOW
 from parley.loadtest.measures import Measures
 from parley.loadtest.plan import LoadPlan
 from parley.loadtest.virtual_user import VirtualUser
@@ -189,6 +190,8 @@ class _Test:
 
 def _reason(exc: Exception) -> str:
     match exc:
+        case aiohttp.ClientResponseError(status=429):
+            return f"{exc.request_info.url.path}: the service limits what one address may do; {HOW}"
         case TimeoutError():
             return f"nothing came within {_OPEN_SECONDS:g} s"
         case aiohttp.WSServerHandshakeError():

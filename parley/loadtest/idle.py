@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
 
+from parley.loadtest.lifting import HOW
 from parley.loadtest.plan import PROTOCOL
 
 # Sockets that are opened at the same time: more would only wait in the server's backlog.
@@ -111,7 +113,7 @@ class IdleSockets:
             try:
                 socket = await self._connect()
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-                figures.why = figures.why or str(exc) or type(exc).__name__
+                figures.why = figures.why or _reason(exc)
                 return
         figures.opened += 1
         figures.kept += 1
@@ -132,6 +134,12 @@ class IdleSockets:
         finally:
             # Without the handshake that ends a socket in good order; thousands of them would take their time.
             socket._response.close()
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, aiohttp.ClientResponseError) and exc.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return f"the service limits what one address may do; {HOW}"
+    return str(exc) or type(exc).__name__
 
 
 async def _settled(memory: Memory) -> int:

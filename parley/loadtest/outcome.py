@@ -8,6 +8,7 @@ from datetime import datetime
 
 from parley.loadtest.bounds import EXIT_BROKEN, EXIT_FAULT, EXIT_NOTHING, Verdict, told
 from parley.loadtest.histogram import LatencyHistogram
+from parley.loadtest.lifting import HOW, REFUSALS
 from parley.loadtest.measures import Measures
 from parley.loadtest.model import Pace
 from parley.loadtest.plan import LoadPlan
@@ -153,6 +154,8 @@ class LoadOutcome:
                 f"{measures.unshaped} answers had not the shape {{id, msg, timestamp}}; "
                 "each was taken for the answer to the oldest message without one"
             )
+        if refused := sum(measures.errors[code] for code in REFUSALS):
+            found.append(f"the service refused {refused} messages for its limits; {HOW}")
         if measures.unread:
             found.append(
                 f"{measures.unread} histories could not be read, and were not checked: {measures.unread_why}"

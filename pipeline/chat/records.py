@@ -21,6 +21,7 @@ BOT = "Bot: "
 
 SESSION_EXPIRED = "session_expired"
 SESSION_BUSY = "session_busy"
+SESSION_FULL = "session_full"
 MESSAGE_TOO_LARGE = "message_too_large"
 BAD_MESSAGE = "bad_message"
 NOTHING_TO_REGENERATE = "nothing_to_regenerate"
@@ -51,10 +52,13 @@ ERRORS: dict[str, ErrorMeaning] = {
     SESSION_BUSY: ErrorMeaning(
         "Too many of your messages are waiting for an answer. Wait for one, then send this again.", True
     ),
+    SESSION_FULL: ErrorMeaning("This chat is full. Start a new chat to go on.", False),
     MESSAGE_TOO_LARGE: ErrorMeaning("This message is too long.", False),
     BAD_MESSAGE: ErrorMeaning("This message could not be read.", False),
     NOTHING_TO_REGENERATE: ErrorMeaning("There is no message yet that could be answered anew.", False),
-    RESUME_FAILED: ErrorMeaning("The session does not hold the message to go on after; here is all.", False),
+    RESUME_FAILED: ErrorMeaning(
+        "The session cannot go on after that message; here are its last answers.", False
+    ),
     RATE_LIMITED: ErrorMeaning("Too many messages. Wait a little, then send this again.", True),
     BUSY: ErrorMeaning("Too many messages are waiting for an answer. Try again later.", True),
     INTERNAL_ERROR: ErrorMeaning("Something went wrong on our side, so this message got no answer.", True),
@@ -82,9 +86,12 @@ class Frame(TypedDict, total=False):
     `message`   turn, id, msg, timestamp; stopped, incomplete, shortened, usage, replaces
     `error`     id (of this frame), msg, timestamp, error (the code), retryable; and either the turn that
                 ended with it, or in `refused` the message that was not taken; retry_after
+    `ended`     the session was removed: its sockets are to be closed
     """
 
-    type: Required[Literal["accepted", "start", "token", "thought", "thought_end", "message", "error"]]
+    type: Required[
+        Literal["accepted", "start", "token", "thought", "thought_end", "message", "error", "ended"]
+    ]
     id: str
     turn: str
     run: int
@@ -108,13 +115,19 @@ class Frame(TypedDict, total=False):
     refused: str
 
 
+ANY_LAST = "*"
+"""In `Inbound.edits`: whichever human message is the last of the history; no id looks like it."""
+
+
 class Inbound(faust.Record, serializer="json", include_metadata=False):
-    """A message as a client sent it, or the wish for another answer to the last one; web → ingest.
+    """A message as a client sent it, an edit of the last one, or the wish for another answer; web → ingest.
 
     Attributes:
         id: the message's own, chosen by the client or by the web node.
         text: empty when `regenerate` is set.
         sent_at: Unix time in seconds at which the web node received it.
+        edits: the id of the message that this one replaces if that is still the last one, ANY_LAST for
+            whichever is the last; None for a message of its own.
     """
 
     token: str
@@ -122,6 +135,7 @@ class Inbound(faust.Record, serializer="json", include_metadata=False):
     text: str
     sent_at: float
     regenerate: bool = False
+    edits: str | None = None
 
 
 class Turn(faust.Record, serializer="json", include_metadata=False):

@@ -16,6 +16,8 @@ class HistoryMessage(TypedDict):
         stopped, incomplete, shortened, usage: as in the frame `message`.
         turn: of an answer that replaced another: the request that asked for it.
         alternatives: the answers that it replaced, oldest first.
+        branches: of a human message that is an edit: what it replaced, oldest first; each a human message,
+            then its answer if it had one.
     """
 
     id: str
@@ -27,6 +29,7 @@ class HistoryMessage(TypedDict):
     usage: NotRequired[TokenUsage]
     turn: NotRequired[str]
     alternatives: NotRequired[list[HistoryMessage]]
+    branches: NotRequired[list[list[HistoryMessage]]]
 
 
 class Document(TypedDict):
@@ -36,6 +39,19 @@ class Document(TypedDict):
     messages: list[HistoryMessage]
     name: str
     session_start: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """A part of a session's history.
+
+    Attributes:
+        document: the session, with the messages of this page alone.
+        earlier: how many messages of the history come before them.
+    """
+
+    document: Document
+    earlier: int
 
 
 @dataclass(frozen=True)
@@ -150,7 +166,8 @@ class SessionSnapshot:
         unsent: the frames that no socket has taken yet, oldest first.
         finished: what ended since the moment asked for, oldest first; None if none was asked for.
         earlier: the ids of frames in `unsent` that the client said to have.
-        resumed: whether the message asked for was found; `finished` holds all that ended if not.
+        resumed: whether `finished` is all that ended since the message asked for. If not, that was not found,
+            or more ended than one look brings, and `finished` holds the latest.
         partial: the running answer, if there is any.
         time: of the moment, by the clock of the server.
     """

@@ -6,9 +6,11 @@
                                             the answer with that id; `stopped` by the user
         _last    {turn, entry, frame} | null        the turn closed last, and the entry that closed it
         _inbox   [{id, msg, timestamp}]     messages that wait for their turn, as the history will hold them,
-                                            and requests to `regenerate`
+                                            those that one `edits`, and requests to `regenerate`
         _stops   {message id: true}         those of them that the user has stopped
         _ids     {message id: stream entry that brought it}
+        _places  {message or answer id: its index in `messages`}, so that a repeat searches for nothing
+        _bytes   what `messages` and `_inbox` take, as JSON
         _refused [message id]               messages that the model does not take, so that they are no context
         _errors  [frame]                    the last errors, which no history holds
         _unsent  [frame]                    answers and errors that no socket has taken yet
@@ -17,7 +19,9 @@ A worker that dies between a script and the messages that follow from it gets it
 script then replies as it did before, but only to that entry: a second entry with the same content (a client's
 repeat, a turn that was asked twice) is told so and sends nothing, or every later turn would be asked twice.
 
-No operation but `get` reads the history beyond its last few messages.
+No operation but `document` and a catch-up reads the history beyond its last few messages; those two wait for
+each other, see `pipeline.chat.shared_reads`. A session has bounds: SESSION_MAX_MESSAGES, SESSION_MAX_BYTES,
+and the limits in `shared.lua`.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, TypeVar, cast
 
@@ -33,13 +38,15 @@ import orjson
 from redis.asyncio import Redis
 
 from pipeline.chat.answer_runs import parse_partial, partial_key
-from pipeline.chat.catch_up import Recent, frame_of, resume, resume_since
+from pipeline.chat.catch_up import Recent, frame_of, oldest_within, resume, resume_lost, resume_since
 from pipeline.chat.presence import SubscriberNodes, presence_key
 from pipeline.chat.records import (
+    ANY_LAST,
     BOT,
     HUMAN,
     NOTHING_TO_REGENERATE,
     SESSION_BUSY,
+    SESSION_FULL,
     Frame,
     Inbound,
     TurnOutcome,
@@ -55,6 +62,7 @@ from pipeline.chat.results import (
     Ended,
     Gone,
     Opened,
+    Page,
     Partial,
     Queued,
     Refused,
@@ -63,6 +71,7 @@ from pipeline.chat.results import (
     Stopped,
     TurnRunning,
 )
+from pipeline.chat.shared_reads import SharedReads
 from pipeline.chat.tokens import Tokens
 from pipeline.errors import SessionGone
 from pipeline.redis.client import execute, retry_until_available
@@ -83,11 +92,19 @@ _ACCEPT = Script(
         "msg",
         "inbox_limit",
         "ttl",
+        "max_messages",
+        "max_bytes",
+        "max_ids",
         "frame_id",
+        "frame_path",
         "busy_msg",
         "busy",
         "nothing_msg",
         "nothing",
+        "full_msg",
+        "full",
+        "tried_msg",
+        "edits",
     ),
 )
 _CLOSE = Script(
@@ -99,13 +116,22 @@ _CLOSE = Script(
 _STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
 _MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
 _REVIVE = Script(__package__, "revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
-_READ = Script(__package__, "read_session", keys=2, arguments=("tail",))
-_SCRIPTS: Final = (_CREATE, _ACCEPT, _CLOSE, _STOP, _MARK_SENT, _REVIVE, _READ)
+_READ = Script(__package__, "read_session", keys=2, arguments=("tail", "after_path", "answer_path"))
+_PAGE = Script(__package__, "read_page", keys=1, arguments=("before_path", "limit"))
+_SCRIPTS: Final = (_CREATE, _ACCEPT, _CLOSE, _STOP, _MARK_SENT, _REVIVE, _READ, _PAGE)
 
-# Messages that are read at first for a client that comes back: most were away for a moment.
-_TAIL = 64
-# All of them: no history is longer.
+# All messages: no history is longer.
 _ALL = 1_000_000_000
+# Messages that are read for a client that comes back: most were away for a moment. More only when these do
+# not reach back to what it has.
+_TAILS: Final = (64, 512, _ALL)
+
+# Ids that a session remembers, by message that its history may hold: every turn has one, those that were
+# refused as well, and requests to answer anew.
+_IDS_PER_MESSAGE = 2
+
+#: Characters of an error's text; a model's server decides how long its own is.
+_DETAIL_CHARACTERS = 1000
 
 # What a message id may hold: it becomes part of a JSON path, where a quote would end it.
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -153,10 +179,15 @@ class Sessions:
         self._settings = settings
         self._patience = patience
         self._tokens = Tokens(settings.partitions)
+        self._reads = SharedReads()
 
     async def prepare(self) -> None:
         """Connect, and have Redis know the scripts, so that the first operation waits for neither."""
         await self._run(lambda: load_scripts(self._redis, _SCRIPTS))
+
+    async def aclose(self) -> None:
+        """End reads that go on although nobody waits for them any more; the connection stays open."""
+        await self._reads.aclose()
 
     async def create(self, name: str) -> Document:
         """Store and return a new session, which lives SESSION_TTL seconds."""
@@ -168,28 +199,78 @@ class Sessions:
         session_start = json.loads(started)[0]
         return {"token": token, "messages": [], "name": name, "session_start": session_start}
 
+    async def document(self, token: str) -> bytes | None:
+        """Return the whole session as clients see it, as JSON; None when there is none.
+
+        Callers that ask for one session at the same time share one read: cancelling one of them, or a client
+        that hangs up, starts no other.
+        """
+        fields = ("token", "name", "session_start", "messages")
+
+        async def read() -> bytes | None:
+            return cast(
+                "bytes | None",
+                await self._run(lambda: execute(self._redis, "JSON.GET", session_key(token), *fields)),
+            )
+
+        return await self._reads.run(token, "document", read)
+
     async def get(self, token: str) -> Document | None:
         """Return the whole session without what is internal, None when there is none."""
-        found = await self._json(token, "$.token", "$.messages", "$.name", "$.session_start")
-        if found is None:
-            return None
-        return cast(Document, {path.removeprefix("$."): values[0] for path, values in found.items()})
+        raw = await self.document(token)
+        return None if raw is None else cast(Document, orjson.loads(raw))
+
+    async def page(self, token: str, limit: int, before: str | None = None) -> Page | None:
+        """Return the last `limit` messages of a session, or the last before one; None when that is gone.
+
+        Args:
+            before: the id of a message or of an answer.
+
+        Raises:
+            LookupError: the history does not hold `before`.
+        """
+        if before is not None and not is_message_id(before):
+            raise LookupError(before)
+        path = "" if before is None else _place_path(before)
+        reply = await self._run(
+            lambda: _PAGE(self._redis, [session_key(token)], before_path=path, limit=limit)
+        )
+        match Code(reply[0]):
+            case Code.GONE:
+                return None
+            case Code.STALE:
+                raise LookupError(before)
+            case Code.FOUND:
+                found = orjson.loads(reply[1])
+                messages = next(found.pop(key) for key in list(found) if key.startswith("$.messages"))
+                fields = {key.removeprefix("$."): values[0] for key, values in found.items()}
+                return Page(cast(Document, fields | {"messages": messages}), reply[2])
+            case other:
+                raise AssertionError(f"read_page replied {other!r}")
 
     async def exists(self, token: str) -> bool:
         """Return whether the session is there, without reading it."""
         return bool(await self._run(lambda: execute(self._redis, "EXISTS", session_key(token))))
 
+    async def expires_at(self, token: str) -> datetime | None:
+        """Return when a session ends unless it is renewed, in UTC; None when it is gone."""
+        at = await self._run(lambda: execute(self._redis, "PEXPIRETIME", session_key(token)))
+        return datetime.fromtimestamp(at / 1000, UTC) if at > 0 else None
+
     async def accept(
         self, inbound: Inbound, entry: str = ""
     ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone:
-        """Take a message, or the wish for another answer: it gets its turn now, waits for it, or is refused.
+        """Take a message, an edit or the wish for another answer: it gets its turn now, waits or is refused.
+
+        An edit replaces the last human message and its answer, which stay beside it in the history. When the
+        message that it names is not the last one any more, it is a message as any other.
 
         Args:
             inbound: its id decides what is a repeat.
             entry: names the stream entry that brought it.
 
         Raises:
-            ValueError: the id is none; see `is_message_id`.
+            ValueError: the id, or that of the message to replace, is none; see `is_message_id`.
         """
         token, settings = inbound.token, self._settings
         path = _id_path(inbound.id)
@@ -203,7 +284,12 @@ class Sessions:
                 msg="" if inbound.regenerate else json_text(HUMAN + inbound.text),
                 inbox_limit=settings.inbox_limit,
                 ttl=settings.session_ttl if settings.session_ttl_sliding else 0,
+                max_messages=settings.session_max_messages,
+                max_bytes=settings.session_max_bytes,
+                max_ids=settings.session_max_messages * _IDS_PER_MESSAGE,
                 frame_id=answer_id(inbound.id),
+                frame_path=_place_path(answer_id(inbound.id)),
+                edits=_edited(inbound.edits),
                 **_REFUSALS,
             )
         )
@@ -262,6 +348,7 @@ class Sessions:
             raise ValueError("an outcome needs an answer or an error")
         answer = outcome.answer if outcome.error is None else None
         error = str(outcome.error)
+        words = answer if answer is not None else (outcome.detail or error_text(error))[:_DETAIL_CHARACTERS]
         token = outcome.token
         reply = await self._run(
             lambda: _CLOSE(
@@ -273,7 +360,7 @@ class Sessions:
                 msg="" if answer is None else json_text(BOT + answer),
                 marks=_marks(outcome),
                 frame_id=answer_id(outcome.turn),
-                frame_msg=json_text(answer if answer is not None else outcome.detail or error_text(error)),
+                frame_msg=json_text(words),
                 failure="" if answer is not None else _failure(error, outcome.retryable, outcome.retry_after),
                 refused=int(outcome.refused),
             )
@@ -328,17 +415,25 @@ class Sessions:
     ) -> SessionSnapshot | None:
         """Return what a socket needs that comes to a session, as of one moment; None when that is gone.
 
+        One look at a session runs at a time, and those that ask for the same meanwhile share the next.
+
         Args:
             after: the id of a message; what ended since then comes too.
             since: a time, as an earlier view told it: the same from there, if no id is given.
         """
+        return await self._reads.run(token, (after, since), lambda: self._snapshot(token, after, since))
+
+    async def _snapshot(self, token: str, after: str | None, since: str | None) -> SessionSnapshot | None:
         keys = [session_key(token), partial_key(token)]
-        for tail in (0,) if after is None and since is None else (_TAIL, _ALL):
-            reply = await self._run(lambda tail=tail: _READ(self._redis, keys, tail=tail))  # type: ignore[misc]
+        paths = {"after_path": "", "answer_path": ""}
+        if after is not None and is_message_id(after):
+            paths = {"after_path": _place_path(after), "answer_path": _place_path(answer_id(after))}
+        for tail in (0,) if after is None and since is None else _TAILS:
+            reply = await self._run(lambda tail=tail: _READ(self._redis, keys, tail=tail, **paths))  # type: ignore[misc]
             if Code(reply[0]) is Code.GONE:
                 return None
             found = orjson.loads(reply[1])
-            open_turn, unsent = found["$._turn"][0] or {}, found["$._unsent"][0]
+            open_turn, unsent = found["$._turn"][0] or {}, oldest_within(found["$._unsent"][0])
             view: SessionSnapshot | None = SessionSnapshot(unsent)
             if tail:
                 history = found[f"$.messages[-{tail}:]"]
@@ -351,6 +446,8 @@ class Sessions:
                     whole=tail == _ALL or len(history) < tail,
                 )
                 view = resume(session, after) if after is not None else resume_since(session, str(since))
+                if view is None and after is not None and not reply[4]:
+                    view = resume_lost(session)
             if view is not None:
                 return replace(view, partial=_partial(reply[2], open_turn), time=reply[3].decode())
         raise AssertionError("the whole history always gives a view")
@@ -388,8 +485,18 @@ def _checked(text: str) -> str:
     return text
 
 
+def _edited(edits: str | None) -> str:
+    if edits is None:
+        return ""
+    return edits if edits == ANY_LAST else _checked(edits)
+
+
 def _id_path(message_id: str) -> str:
     return f'$._ids["{_checked(message_id)}"]'
+
+
+def _place_path(message_id: str) -> str:
+    return f'$._places["{_checked(message_id)}"]'
 
 
 def _failure(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
@@ -408,6 +515,9 @@ _REFUSALS: Final = {
     "busy": _failure(SESSION_BUSY),
     "nothing_msg": json_text(error_text(NOTHING_TO_REGENERATE)),
     "nothing": _failure(NOTHING_TO_REGENERATE),
+    "full_msg": json_text(error_text(SESSION_FULL)),
+    "full": _failure(SESSION_FULL),
+    "tried_msg": json_text("This message has as many answers as it may have. Send another message."),
 }
 
 

@@ -12,6 +12,7 @@ import os
 from yarl import URL
 
 from pipeline.errors import SettingsError
+from pipeline.masking import mask_url
 from pipeline.models.base import (
     AnswerPart,
     ChatModel,
@@ -27,7 +28,7 @@ from pipeline.models.proxies import proxy_for
 from pipeline.models.retry import Persistence, PersistentModel
 from pipeline.models.silence import Patience
 from pipeline.models.text_generation import TextGeneration
-from pipeline.settings import Settings, mask_url
+from pipeline.settings import Settings
 
 __all__ = [
     "AnswerPart",

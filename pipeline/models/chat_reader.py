@@ -119,15 +119,23 @@ class ChatReader:
         whole = "delta" not in choice
         message = choice.get("message" if whole else "delta")
         reason = choice.get("finish_reason")
-        if isinstance(reason, str) and reason not in _NO_REASONS and self._finish not in _FAILED:
-            self._finish = reason
-            self._choice_error = choice.get("error")
+        self._note_reason(reason, choice)
         if not isinstance(message, dict):
             if not isinstance(reason, str) and not isinstance(choice.get("text"), str):
                 return ""
             # `text` is that of the older protocol without messages.
             message, whole = {"content": choice.get("text")}, False
         self._known = True
+        text = self._read_text(message, whole=whole)
+        self._note_progress(text, whole=whole)
+        return text
+
+    def _note_reason(self, reason: object, choice: dict[Any, Any]) -> None:
+        if isinstance(reason, str) and reason not in _NO_REASONS and self._finish not in _FAILED:
+            self._finish = reason
+            self._choice_error = choice.get("error")
+
+    def _read_text(self, message: dict[Any, Any], *, whole: bool) -> str:
         content = message.get("content")
         text = content if isinstance(content, str) else _text(content)
         if not text and "refusal" in message:
@@ -139,6 +147,9 @@ class ChatReader:
             self.thought = _thought(message)
             if message.get("tool_calls") or message.get("function_call"):
                 self._called_tools = self._begun = True
+        return text
+
+    def _note_progress(self, text: str, *, whole: bool) -> None:
         if text or self.thought:
             self._begun = True
             self._has_text = self._has_text or bool(text)
@@ -147,7 +158,6 @@ class ChatReader:
         # After the first of them an empty piece is a sign too: a token that is only half a character.
         self.alive = self._begun
         self.complete = self.complete or whole or bool(self._finish)
-        return text
 
 
 def _text(content: object) -> str:

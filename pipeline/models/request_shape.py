@@ -99,13 +99,11 @@ def adaptation(shape: RequestShape, failure: ModelError, *, has_system: bool) ->
         shape: that of the request that was refused.
         has_system: whether there is a system prompt.
     """
-    if failure.code not in _REFUSING or failure.refusal is not None or failure.status is None:
+    if not _may_be_about_shape(failure):
         return None
     said = failure.message
     fold = has_system and shape.system_role
-    if shape.usage and (
-        refuses_parameter(said, "stream_options") or refuses_parameter(said, "include_usage")
-    ):
+    if shape.usage and _refuses_usage(said):
         return Adaptation(replace(shape, usage=False), named=True)
     if shape.limit is not None and _refuses_limit(shape.limit, said):
         limit = "max_completion_tokens" if _wants_other_limit(shape.limit, said) else None
@@ -118,6 +116,14 @@ def adaptation(shape: RequestShape, failure: ModelError, *, has_system: bool) ->
     if shape.usage:
         return Adaptation(replace(shape, usage=False), named=False)
     return Adaptation(replace(shape, system_role=False), named=False) if fold else None
+
+
+def _may_be_about_shape(failure: ModelError) -> bool:
+    return failure.code in _REFUSING and failure.refusal is None and failure.status is not None
+
+
+def _refuses_usage(said: str) -> bool:
+    return refuses_parameter(said, "stream_options") or refuses_parameter(said, "include_usage")
 
 
 def _refuses_limit(name: str, said: str) -> bool:

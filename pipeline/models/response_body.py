@@ -30,7 +30,7 @@ _LONGEST_FIELD = max(map(len, _FIELDS))
 _MAX_BLANK_BYTES = 4096
 
 _DONE_WORDS = frozenset({b"[DONE]", b"DONE", b'"[DONE]"', b"'[DONE]'"})
-# Keep-alives of servers and proxies, as an event's name or as its data.
+# Keep-alive signals of servers and proxies, as an event's name or as its data.
 _ALIVE = re.compile(
     rb":?\s*(?:\[?(?:keep[-_ ]?alive|ping|pong|heartbeat|processing|waiting|noop)\b[\s\].:!-]*"
     rb"(?:\d[\d.:TZ+-]*)?)?",

@@ -7,21 +7,28 @@ like our own. Session tokens are masked on the way out, by a processor rather th
 from __future__ import annotations
 
 import logging.config
-import re
+import sys
+import threading
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any, Literal
 
 import structlog
 
 from pipeline.errors import mask
+from pipeline.masking import clean, clean_line, mask_known, mask_secrets
 from pipeline.telemetry.tracing import log_fields
 
 __all__ = ["logging_config", "mask", "setup_logging"]
 
 AppEnv = Literal["development", "production"]
 
-# Where a whole session token may stand in a line: in the URL of a request, and in the key of a session.
-_TOKEN_IN_TEXT = re.compile(r"(?P<before>\btoken=|session:\{|presence:\{)(?P<token>[0-9a-fA-F-]{36})")
+# Fields that keep their line breaks.
+_TRACES = ("exception", "stack")
+# The id of a message, which is no secret though it looks like a token.
+_PUBLIC_ID = "message_id"
+# Levels of lists and mappings in a field that are read; what lies deeper is shown as text.
+_DEPTH = 4
 
 
 def setup_logging(app_env: AppEnv, level: str = "INFO") -> None:
@@ -37,6 +44,9 @@ def setup_logging(app_env: AppEnv, level: str = "INFO") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    # An error that nobody caught is a line of the log, too: Python would print it with every secret in it.
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
 
 
 def logging_config(app_env: AppEnv, level: str = "INFO") -> dict[str, Any]:
@@ -46,28 +56,27 @@ def logging_config(app_env: AppEnv, level: str = "INFO") -> dict[str, Any]:
     if app_env == "production":
         rendering = [
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
-            structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ]
     else:
         filters = ["service-chatter"]
         rendering = [
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False, key="timestamp"),
-            structlog.dev.ConsoleRenderer(
-                colors=False,
-                pad_event_to=0,
-                pad_level=False,
-                # The default shows the local variables of every frame, secrets among them.
-                exception_formatter=structlog.dev.plain_traceback,
-            ),
+            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, pad_level=False),
         ]
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
             "parley": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+                "()": SafeFormatter,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    # Here, not in the renderer, which would show local variables: secrets are among them.
+                    structlog.processors.format_exc_info,
+                    make_safe,
+                    *rendering,
+                ],
                 "foreign_pre_chain": _shared_processors(),
             }
         },
@@ -80,6 +89,8 @@ def logging_config(app_env: AppEnv, level: str = "INFO") -> dict[str, Any]:
                 "stream": "ext://sys.stderr",
             }
         },
+        # It warns of each handshake whose protocols we do not have, so that a stranger could fill the log.
+        "loggers": {"aiohttp.websocket": {"level": "ERROR"}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
     }
 
@@ -94,15 +105,52 @@ class ServiceChatter(logging.Filter):
         return record.levelno > logging.INFO or not text.startswith("[^") or text.endswith(": Ready")
 
 
-def mask_tokens(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask session tokens: the field `token`, and those inside the text of a line."""
-    token = event.get("token")
-    if isinstance(token, str) and not token.endswith("…"):
-        event["token"] = mask(token)
-    text = event.get("event")
-    if isinstance(text, str):
-        event["event"] = _TOKEN_IN_TEXT.sub(lambda m: m["before"] + mask(m["token"]), text)
+class SafeFormatter(structlog.stdlib.ProcessorFormatter):
+    """Never raises, and lets no secret of the settings through, whatever the steps before have made of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        try:
+            return mask_known(super().format(record))
+        except Exception as exc:  # arguments that do not fit the message, an object whose repr fails
+            place = f"{record.name}, {record.pathname}:{record.lineno}"
+            return f"a line of the log could not be made: {type(exc).__name__} ({place})"
+
+
+def make_safe(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask the secrets in every string of a line, and spell out what would act on a terminal."""
+    for name, value in event.items():
+        if name in _TRACES and isinstance(value, str):
+            event[name] = clean(mask_secrets(value))
+        elif name == _PUBLIC_ID and isinstance(value, str):
+            event[name] = clean_line(mask_known(value))
+        else:
+            event[name] = _safe(value)
     return event
+
+
+def _safe(value: Any, depth: int = _DEPTH) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return clean_line(mask_secrets(value))
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return [_safe(each, depth - 1) for each in value]
+    if depth and isinstance(value, dict):
+        return {str(_safe(str(name))): _safe(each, depth - 1) for name, each in value.items()}
+    return clean_line(mask_secrets(repr(value)))
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    logging.getLogger("parley").critical("an error that nobody caught", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None:
+        _log_uncaught(failed.exc_type, failed.exc_value, failed.exc_traceback)
 
 
 def add_message(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -121,5 +169,4 @@ def _shared_processors() -> list[Any]:
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.StackInfoRenderer(),
-        mask_tokens,
     ]

@@ -20,6 +20,7 @@ from faust.web import Request, Response, View
 from opentelemetry.trace import Span
 from prometheus_client.metrics_core import Metric
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from faust_redis import (
     Options,
@@ -38,19 +39,25 @@ from pipeline.chat.presence import Presence
 from pipeline.chat.records import INTERNAL_ERROR, Inbound, Prompt, Turn, TurnOutcome
 from pipeline.chat.sessions import Sessions
 from pipeline.errors import MessageRejected, SettingsError
+from pipeline.open_files import raise_open_files
 from pipeline.redis.client import connect
+from pipeline.redis.memory import probe_writing
 from pipeline.settings import Settings
-from pipeline.telemetry import tracing
+from pipeline.telemetry import refusals, tracing
 from pipeline.telemetry.logs import logging_config
 from pipeline.telemetry.metrics import CONTENT_TYPE, exposition, sent
 from pipeline.telemetry.stages.exported import of_faust, of_worker
 from pipeline.telemetry.stages.report import keep_reporting
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
+from pipeline.worker.page_guard import page_guard
 from pipeline.worker.replays import REPLAYED_HEADER, revive
 from pipeline.worker.topics import Sender, Topics, message_id, send
 
 logger = logging.getLogger(__name__)
+
+# Seconds that the page /readyz waits for Redis to take a write.
+_PROBE_SECONDS = 2.0
 
 M = TypeVar("M", Inbound, Turn, Prompt, TurnOutcome)
 
@@ -97,6 +104,7 @@ class Stage:
         """Make a stage from the environment, or end the process with one line when a setting is wrong."""
         try:
             settings = Settings.load()
+            raise_open_files()
             tracing.setup(name)
             return cls.create(name, settings)
         except SettingsError as exc:
@@ -107,6 +115,7 @@ class Stage:
         """Make a stage; nothing is connected yet."""
         app = create_app(name, settings)
         redis = connect(settings.redis_url)
+        _add_pages(app, redis)
         topics = Topics(app)
         work = WorkSensor(name)
         app.sensors.add(work)
@@ -114,6 +123,7 @@ class Stage:
             partial(of_worker, work),
             partial(of_faust, app),
             sent,
+            refusals.figures,
         ]
         _add_metrics(app, figures)
 
@@ -137,7 +147,7 @@ class Stage:
 
 
 def create_app(stage: str, settings: Settings) -> faust.App:
-    """Return the Faust app of a stage, with its pages /healthz and /readyz.
+    """Return the Faust app of a stage.
 
     Args:
         stage: the app's id, which is also the name of its consumer group.
@@ -158,6 +168,8 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         web_port=settings.agent_port(stage),
         datadir=str(folder),
         logging_config=logging_config(settings.app_env),
+        web_router_enabled=False,
+        web_tables_enabled=False,
         # What a stage has begun it finishes before it stops, instead of leaving it to be done again.
         stream_wait_empty=True,
     )
@@ -170,7 +182,7 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         folder.parent.mkdir(parents=True, exist_ok=True)
 
     app.on_worker_init.connect(make_folder)
-    _add_pages(app)
+    app.web.web_app.middlewares.append(page_guard(settings))  # type: ignore[attr-defined]
     return app
 
 
@@ -269,7 +281,7 @@ def _add_metrics(app: faust.App, figures: list[Callable[[], Iterable[Metric]]]) 
         return view.bytes(body, headers={"Content-Type": CONTENT_TYPE})
 
 
-def _add_pages(app: faust.App) -> None:
+def _add_pages(app: faust.App, redis: Redis) -> None:
     @app.page("/healthz")
     async def healthz(view: View, request: Request) -> Response:
         """Say that the process and its event loop are alive."""
@@ -278,7 +290,19 @@ def _add_pages(app: faust.App) -> None:
     @app.page("/readyz")
     async def readyz(view: View, request: Request) -> Response:
         """Say whether the stage takes messages, and if not, why."""
-        reason = unready(app)
+        reason = unready(app) or await _refuses_writes(redis, app.conf.id)
         if reason is None:
             return view.json({"status": "ready"})
         return view.json({"status": "unready", "reason": reason}, status=503)
+
+
+async def _refuses_writes(redis: Redis, stage: str) -> str | None:
+    """Return why Redis takes no writes, None when it does."""
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            await probe_writing(redis, stage)
+    except OutOfMemoryError:
+        return "Redis is full: used memory is above maxmemory"
+    except (RedisError, OSError) as exc:
+        return f"Redis takes no writes: {type(exc).__name__}"
+    return None

@@ -59,6 +59,9 @@ def python_finding(lock: str) -> Finding:
     report = _document(done.stdout)
     if "dependencies" not in report:
         return Finding(None, _last_line(done.stderr))
+    # A mirror without the list answers that it has none of the packages.
+    if skipped := [each["name"] for each in report["dependencies"] if "skip_reason" in each]:
+        return Finding(None, f"the list lacks {len(skipped)} of {len(report['dependencies'])} packages")
     return Finding(
         [
             f"{package['name']} {package['version']}: {each['id']}, fixed in {', '.join(each['fix_versions'])}"

@@ -22,7 +22,7 @@ MODEL_TIMEOUT = 1
 TOKEN_DELAY = 0.05
 
 # Of the service `watched`.
-ADMIN = "correct-horse"
+ADMIN = "correct-horse-battery"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

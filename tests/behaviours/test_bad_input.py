@@ -86,10 +86,24 @@ async def test_a_session_that_expires_under_its_socket_says_so(hasty_client: Cha
     assert await socket.silent(0.1)
 
 
-async def test_a_frame_of_ten_megabytes_is_refused_and_the_socket_stays(client: ChatClient) -> None:
+async def test_a_frame_of_ten_megabytes_closes_its_socket_with_a_code_that_says_so(
+    client: ChatClient,
+) -> None:
+    async with undisturbed_neighbour(client):
+        token = await client.token()
+        socket = await client.open(token)
+        await socket.send("x" * 10_000_000)
+        assert await socket.close_code() == WSCloseCode.MESSAGE_TOO_BIG
+        (answer,) = await client.ask(token, "Small")
+        assert answer["msg"] == "You said: Small"
+
+
+async def test_a_message_that_is_a_little_too_large_is_refused_and_the_socket_stays(
+    client: ChatClient,
+) -> None:
     async with undisturbed_neighbour(client):
         socket = await client.open(await client.token())
-        await socket.send("x" * 10_000_000, "Small")
+        await socket.send("x" * 100_000, "Small")
         error, answer = await socket.answers(2)
         assert error["error"] == "message_too_large"
         assert answer["msg"] == "You said: Small"

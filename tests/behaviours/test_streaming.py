@@ -160,6 +160,27 @@ async def test_regenerate_keeps_the_old_answer_beside_the_new_one(client: ChatCl
     assert await late.frame() == new
 
 
+async def test_an_edit_replaces_the_last_message_and_keeps_the_old_branch(
+    client: ChatClient, model: ModelServer
+) -> None:
+    token = await client.token()
+    socket = await client.stream(token)
+    first = await socket.say("Helo")
+    old = await socket.until("message")
+    edit = str(uuid.uuid4())
+    for _ in range(2):  # not sure whether it arrived, a client sends it again
+        await socket.put(type="edit", id=edit, text="Hello", replaces=first)
+    new = await socket.until("message")
+    assert (new["turn"], new["msg"]) == (edit, "You said: Hello")
+    human, bot = (await client.session(token))["messages"]
+    assert (human["id"], human["msg"], bot["id"]) == (edit, "Human: Hello", new["id"])
+    assert [[each["id"] for each in branch] for branch in human["branches"]] == [[first, old["id"]]]
+    assert len(model.requests) == 2
+    assert "Helo" not in str(model.requests[-1].body), "the model sees the new branch only"
+    late = await client.stream(token, after=old["id"])
+    assert await late.frame() == new
+
+
 async def test_a_regenerate_after_an_error_is_the_retry(client: ChatClient, model: ModelServer) -> None:
     token = await client.token()
     socket = await client.stream(token)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
+from pipeline.masking import mask_url
 from pipeline.redis.rates import Rate
-from pipeline.settings import ROUTER_MODEL, ROUTER_URL, STAGES, Settings, mask_url
+from pipeline.settings import ROUTER_MODEL, ROUTER_URL, STAGES, Settings
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from parley.loadtest.lifting import LIFTED
 from parley.local.embedded import folder_of, running
 from parley.local.ports import free_port
 
@@ -26,7 +27,7 @@ class Up:
     """
 
     def __init__(self, folder: Path, **variables: str) -> None:
-        """Start it, with its data below `folder`."""
+        """Start it, with its data below `folder` and these variables in its environment."""
         self.port = free_port()
         self.data_dir = str(folder / "data")
         self.environment = {
@@ -112,7 +113,7 @@ class Up:
 
 
 @contextlib.contextmanager
-def started(folder: Path, **variables: str) -> Iterator[Up]:
+def limited(folder: Path, **variables: str) -> Iterator[Up]:
     """Run the service until the end of the block; its data stays below `folder`."""
     up = Up(folder, **variables)
     try:
@@ -120,6 +121,13 @@ def started(folder: Path, **variables: str) -> Iterator[Up]:
         yield up
     finally:
         up.close()
+
+
+@contextlib.contextmanager
+def started(folder: Path, **variables: str) -> Iterator[Up]:
+    """Run the service as `limited` does, without the limits that stand in the way of most tests."""
+    with limited(folder, **{**LIFTED, **variables}) as up:
+        yield up
 
 
 def _command(pid: int) -> str:

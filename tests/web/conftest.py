@@ -18,11 +18,12 @@ from pipeline.chat.records import Frame, Inbound, TurnOutcome
 from pipeline.chat.results import Closed, Opened
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect
-from pipeline.settings import Settings
+from pipeline.settings import RATES, Settings
 from tests.support.chat_client import ChatClient
 from web import keys
 from web.app import create_app
 from web.chat.protocol import ClientMessage
+from web.edge.connection import EdgeRunner
 
 
 @dataclass
@@ -127,14 +128,14 @@ ServeNode = Callable[..., AbstractAsyncContextManager[Node]]
 
 @pytest.fixture
 def serve(redis_url: str) -> ServeNode:
-    """Return what runs a web process: `async with serve(message_max_bytes=10) as node`."""
+    """Return what runs a web process: `async with serve(message_max_bytes=10) as node`; no rates."""
 
     @asynccontextmanager
     async def serve_node(*, url: str = redis_url, **settings: Any) -> AsyncIterator[Node]:
-        made = Settings.load(redis_url=url, **settings)
+        made = Settings.load(redis_url=url, **{**dict.fromkeys(RATES, "0"), **settings})
         intake = Intake()
         app = create_app(made, producer=intake)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        runner = EdgeRunner(app, shutdown_timeout=1.0)
         await runner.setup()
         redis = connect(url, max_connections=8)
         try:

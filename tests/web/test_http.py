@@ -46,7 +46,24 @@ async def test_a_name_that_is_missing_blank_or_too_long_is_refused(node: Node, n
         assert (response.status, await response.json()) == (400, BAD_NAME)
 
 
-@pytest.mark.parametrize("name", ["x" * 64, "Zoë 🦊", "a\0b", '"}{', "$(x)"])
+INVISIBLE = ["\0", "\x1b", "\u202e\u2066", "\u200b", "\u200d\ufe0f", "\x7f\x85", "\u2028\u00a0", "\u3164"]
+
+
+@pytest.mark.parametrize("name", INVISIBLE)
+async def test_a_name_that_shows_nothing_is_none(node: Node, name: str) -> None:
+    async with node.client.http.post("/token", params={"name": name}) as response:
+        assert response.status == 400
+        assert await response.json() == {"detail": {"loc": "name", "msg": "Enter a valid name"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"), [("a\0b", "ab"), ("\x1b[31mred", "[31mred"), ("\u202eevil", "evil"), ("a\nb", "a b")]
+)
+async def test_control_characters_are_left_out_of_a_name(node: Node, name: str, stored: str) -> None:
+    assert (await node.client.session(await node.client.token(name)))["name"] == stored
+
+
+@pytest.mark.parametrize("name", ["x" * 64, "Zoë 🦊", "👩\u200d💻", '"}{', "$(x)"])
 async def test_any_other_name_comes_back_as_it_was(node: Node, name: str) -> None:
     token = await node.client.token(name)
     assert (await node.client.session(token))["name"] == name
@@ -161,8 +178,8 @@ async def test_the_page_needs_nothing_that_its_policy_forbids(node: Node) -> Non
 async def test_a_file_that_never_changes_is_kept_by_browsers(node: Node) -> None:
     async with node.client.http.get("/") as response:
         assert response.headers["Cache-Control"] == "no-cache"
-        script = re.findall(r'src="(/static/assets/[^"]+)"', await response.text())[0]
-    async with node.client.http.get(script) as response:
+        script = re.findall(r'src="(static/assets/[^"]+)"', await response.text())[0]
+    async with node.client.http.get(f"/{script}") as response:
         assert "immutable" in response.headers["Cache-Control"]
     async with node.client.http.get("/static/assets/missing.js") as response:
         assert response.status == 404
@@ -171,7 +188,48 @@ async def test_a_file_that_never_changes_is_kept_by_browsers(node: Node) -> None
 
 async def test_the_page_learns_that_eliza_answers(node: Node) -> None:
     async with node.client.http.get("/model") as response:
-        assert await response.json() == {"kind": "eliza", "name": "ELIZA"}
+        model = await response.json()
+    assert (model["kind"], model["name"]) == ("eliza", "ELIZA")
+
+
+async def test_the_page_learns_the_limits_that_it_has_to_respect(serve: ServeNode) -> None:
+    settings = {"message_max_bytes": 100, "session_ttl": 60, "session_ttl_sliding": True}
+    async with serve(**settings) as node, node.client.http.get("/model") as response:
+        assert (await response.json())["limits"] == {
+            "message_max_bytes": 100,
+            "session_ttl_seconds": 60,
+            "session_ttl_sliding": True,
+        }
+
+
+async def test_a_header_says_when_a_session_ends(node: Node) -> None:
+    async with node.client.http.post("/token", params={"name": "Ada"}) as response:
+        token = (await response.json())["token"]
+        told = [response.headers["Session-Expires"]]
+    for method in ("GET", "POST"):
+        async with node.client.http.request(method, "/refresh_token", params={"token": token}) as response:
+            told.append(response.headers["Session-Expires"])
+    left = datetime.fromisoformat(told[0]) - datetime.now(UTC)
+    assert timedelta(seconds=3590) < left <= timedelta(seconds=3600)
+    assert told == [told[0]] * 3
+    async with node.client.http.get("/refresh_token", params={"token": str(uuid.UUID(int=4))}) as response:
+        assert "Session-Expires" not in response.headers
+
+
+async def test_behind_a_proxy_that_keeps_its_path_everything_answers_below_it(serve: ServeNode) -> None:
+    async with serve(base_path="/parley") as node:
+        for path in ("/parley/", "/parley/model", "/parley/stages", "/parley/static/icon.svg", "/healthz"):
+            async with node.client.http.get(path) as response:
+                assert response.status == 200, path
+        async with node.client.http.get("/parley", allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (308, "/parley/")
+        async with node.client.http.get("/parleys/") as response:
+            assert response.status == 404
+        token = await node.client.token()
+        url = f"/parley/chat?token={token}"
+        async with node.client.http.ws_connect(url, protocols=("parley.v1",)) as socket:
+            await socket.send_str('{"type":"ping"}')
+            assert await socket.receive_json() == {"type": "pong"}
 
 
 async def test_a_process_is_alive_at_once_and_ready_soon(node: Node) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import errno
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
+from faust_redis.testing import eventually
+from web import reload
 from web.reload import changed
 
 
@@ -59,3 +62,21 @@ async def test_other_files_do_not_matter(code: Path) -> None:
     done, _ = await asyncio.wait([watching], timeout=0.2)
     assert not done
     watching.cancel()
+
+
+async def test_no_open_files_left_is_survived(code: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Path] = []
+    times = reload._times
+
+    def exhausted(folders: Iterable[Path]) -> dict[Path, int]:
+        looks.append(code)
+        if len(looks) in (2, 3):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return times(folders)
+
+    monkeypatch.setattr(reload, "_times", exhausted)
+    watching = asyncio.create_task(changed((code,), poll_seconds=0.01))
+    await eventually(lambda: len(looks) > 3, "it goes on")
+    (code / "module.py").write_text("value = 22\n", "utf-8")
+    async with asyncio.timeout(10):
+        assert await watching == code / "module.py"

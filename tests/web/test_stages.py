@@ -20,7 +20,7 @@ from tests.web.conftest import Node, ServeNode
 
 KEYS = Keys()
 
-ADMIN = "correct-horse"
+ADMIN = "correct-horse-battery"
 SECRET = "what nobody else may read"
 BEARER = {"Authorization": f"Bearer {ADMIN}"}
 

@@ -10,9 +10,10 @@ import pytest
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Run, Runs
 from pipeline.chat.presence import Presence
-from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, TurnOutcome, error_frame
+from pipeline.chat.records import ANY_LAST, SESSION_EXPIRED, Frame, Inbound, TurnOutcome, error_frame
 from pipeline.chat.results import Closed
 from tests.web.conftest import Node, ServeNode
+from web import keys, limits
 from web.chat.protocol import ClientMessage
 
 
@@ -273,6 +274,44 @@ async def test_tokens_for_a_reader_that_pauses_come_together_and_none_is_missing
     message = await socket.until("message", 30)
     assert message["msg"] == text
     await runs.stop()
+
+
+async def test_a_ping_is_answered_at_once_and_changes_nothing(node: Node) -> None:
+    socket = await node.client.stream(await node.client.token())
+    await socket.put(type="ping")
+    assert await socket.answer() == {"type": "pong"}
+    assert await socket.silent()
+    assert node.intake.messages == []
+
+
+async def test_a_plain_client_is_never_asked_nor_answered_about_pings(node: Node) -> None:
+    socket = await node.client.open(await node.client.token())
+    await socket.send('{"type":"ping"}')
+    await eventually(lambda: node.intake.texts == ['{"type":"ping"}'], "it is a message as any other")
+    assert await socket.silent()
+
+
+async def test_a_client_that_is_silent_is_dropped(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "HEARTBEAT_SECONDS", 0.2)
+    deaf = await node.client.open(await node.client.token(), autoping=False)
+    assert len(node.app[keys.OPEN]) == 1
+    await eventually(lambda: not node.app[keys.OPEN], "the server drops a socket that answers no ping")
+    await deaf.close()
+
+
+async def test_edits_become_messages_that_name_what_they_replace(node: Node) -> None:
+    socket = await node.client.stream(await node.client.token())
+    await socket.put(type="edit", id="e1", text="better")
+    await socket.put(type="edit", id="e2", text="best", replaces="e1")
+    await eventually(lambda: len(node.intake.messages) == 2, "both to be sent on")
+    assert [message for _, message in node.intake.messages] == [
+        ClientMessage("e1", "better", edits=ANY_LAST),
+        ClientMessage("e2", "best", edits="e1"),
+    ]
+    for bad in ({"replaces": '"'}, {"replaces": 1}, {"text": " "}, {"id": None}):
+        await socket.put(**{"type": "edit", "id": "e3", "text": "worse", **bad})
+        error = await socket.frame()
+        assert (error["type"], error["code"]) == ("error", "bad_message")
 
 
 async def test_thoughts_go_to_the_sockets_that_ask_for_them(node: Node) -> None:

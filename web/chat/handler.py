@@ -12,15 +12,17 @@ from aiohttp import WSMsgType, hdrs, web
 from redis.exceptions import RedisError
 
 from faust_redis.redis import cancel_and_wait
+from pipeline.chat.records import BAD_MESSAGE
 from web import keys, limits
 from web.chat.intake import Intake
 from web.chat.outbox import Outbox
 from web.chat.parley_v1 import PROTOCOLS, negotiated
-from web.chat.protocol import ChatProtocol, ClientMessage, Refusal, Stop, refusal_as_frame
+from web.chat.protocol import ChatProtocol, ClientMessage, Ping, Refusal, Stop, refusal_as_frame
 from web.chat.stopping import stop
 from web.http.errors import failure, too_many
-from web.http.origins import is_allowed
-from web.http.sessions import GONE, is_token
+from web.http.origins import is_allowed, note_refusal
+from web.http.session_token import token_of
+from web.http.sessions import GONE
 from web.limits.client_address import client_address
 
 log = structlog.get_logger(__name__)
@@ -33,13 +35,15 @@ def add_routes(app: web.Application) -> None:
 
 async def chat(request: web.Request) -> web.StreamResponse:
     """Refuse the handshake with a `detail` in JSON, or serve the socket until it is closed."""
-    refused = await _refusal(request)
-    if refused is not None:
-        return refused
+    token = token_of(request)
+    refused = await _refusal(request, token)
+    if refused is not None or token is None:
+        return refused or failure(403, GONE)
     socket = web.WebSocketResponse(
         heartbeat=limits.HEARTBEAT_SECONDS,
         timeout=limits.CLOSE_SECONDS,
-        max_msg_size=limits.FRAME_READ_BYTES,
+        # One more than the connection lets through, so that it is the connection that refuses.
+        max_msg_size=request.app[keys.EDGE].read_limit + 1,
         # Pongs are read by the outbox; compression would let a few bytes ask for megabytes of memory.
         autoping=False,
         compress=False,
@@ -48,30 +52,37 @@ async def chat(request: web.Request) -> web.StreamResponse:
     if not socket.can_prepare(request):
         return failure(426, "This address speaks WebSocket")
     address = client_address(request)
-    with request.app[keys.GATE].socket(request.query["token"], address) as let_in:
+    with (
+        request.app[keys.EDGE].socket_place(address) as has_place,
+        request.app[keys.GATE].socket(token, address) as let_in,
+    ):
+        if not has_place:
+            return failure(503, "This process is full; try again")
         if not let_in:
             return too_many("Too many open sockets; close one first")
         await socket.prepare(request)
-        await _serve(request, socket, address)
+        await _serve(request, socket, token, address)
     return socket
 
 
-async def _refusal(request: web.Request) -> web.Response | None:
-    settings = request.app[keys.SETTINGS]
-    if not is_allowed(request.headers.getall(hdrs.ORIGIN, []), request.host, settings.cors_origins):
+async def _refusal(request: web.Request, token: str | None) -> web.Response | None:
+    if not is_allowed(request.headers.getall(hdrs.ORIGIN, []), request.host, request.app[keys.ORIGINS]):
+        note_refusal(request)
         return failure(403, "Origin not allowed")
+    denial = await request.app[keys.GATE].connection(client_address(request))
+    if denial is not None:
+        return too_many(denial.detail, denial.retry_after)
     try:
         async with asyncio.timeout(limits.REQUEST_SECONDS):
-            token = request.query.get("token")
-            known = is_token(token) and await request.app[keys.SESSIONS].exists(token)
+            known = token is not None and await request.app[keys.SESSIONS].exists(token)
     except (RedisError, OSError) as exc:
         log.warning("a socket was refused without Redis", error=repr(exc))
         return failure(503, "The store of the sessions does not answer; try again")
     return None if known else failure(403, GONE)
 
 
-async def _serve(request: web.Request, socket: web.WebSocketResponse, address: str) -> None:
-    app, token = request.app, request.query["token"]
+async def _serve(request: web.Request, socket: web.WebSocketResponse, token: str, address: str) -> None:
+    app = request.app
     included = ",".join(request.query.getall("include", ())).split(",")
     hub, protocol = app[keys.HUB], negotiated(socket.ws_protocol, thoughts="thoughts" in included)
     after = request.query.get("after") if protocol.streaming else None
@@ -120,7 +131,7 @@ async def _receive(
     max_bytes = app[keys.SETTINGS].message_max_bytes
     while True:
         received = await socket.receive()
-        result: ClientMessage | Stop | Refusal
+        result: ClientMessage | Stop | Ping | Refusal
         if received.type is WSMsgType.TEXT:
             result = protocol.read_text(received.data, max_bytes)
         elif received.type is WSMsgType.BINARY:
@@ -135,11 +146,20 @@ async def _receive(
         else:  # closed, by the peer, by us or by a frame that breaks the protocol
             return
         match result:
+            case ClientMessage(id=outbox.token):
+                # It would stand in the log and in the history, where the token must not.
+                await outbox.room()
+                outbox.tell(refusal_as_frame(Refusal(BAD_MESSAGE, "The token is no id of a message.")))
             case ClientMessage():
                 denial = await gate.message(outbox.token, address)
                 if denial is None:
+                    gate.in_flight.sent(outbox.token, result.id)
                     outbox.expect(result)
                     await intake.put(result)
+                    continue
+                await asyncio.sleep(limits.REFUSAL_SECONDS)
+                if outbox.expects(result.id):
+                    # A repeat too many. An error would be a second end of a message that has one.
                     continue
                 await outbox.room()
                 outbox.tell(
@@ -147,6 +167,9 @@ async def _receive(
                 )
             case Stop(turn):
                 await stop(app, outbox, turn)
+            case Ping():
+                await outbox.room()
+                outbox.answer_ping()
             case Refusal():
                 await outbox.room()
                 outbox.tell(refusal_as_frame(result))

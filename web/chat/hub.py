@@ -28,6 +28,7 @@ from web import limits
 from web.chat.outbox import Outbox
 from web.chat.presence_writer import PresenceWriter
 from web.chat.protocol import decode_frames
+from web.limits.in_flight import InFlight
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +43,11 @@ _FIELD_FRAMES = b"frames"
 class Hub:
     """The sockets of this process, by session, and the tasks that serve them."""
 
-    def __init__(self, node: str, reader: Redis, presence: Presence, sessions: Sessions) -> None:
+    def __init__(
+        self, node: str, reader: Redis, presence: Presence, sessions: Sessions, in_flight: InFlight
+    ) -> None:
         self.node = node
+        self._in_flight = in_flight
         self._reader = reader
         self._sessions = sessions
         self._outboxes: defaultdict[str, set[Outbox]] = defaultdict(set)
@@ -53,7 +57,7 @@ class Hub:
         self._resync = asyncio.Event()
         self._thorough = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._catching_up: set[asyncio.Task[None]] = set()
+        self._catching_up: set[asyncio.Task[bool]] = set()
         self._turned: float | None = None
         self._last_id: bytes | str = "0-0"
 
@@ -80,6 +84,7 @@ class Hub:
                 await self._reader.delete(node_stream(self.node))
         except (RedisError, OSError, TimeoutError) as exc:
             log.warning("the node stays in Redis until it expires", node=self.node, error=repr(exc))
+        await self._sessions.aclose()
         await self._reader.aclose()
 
     def outbox_arrived(self, token: str, ids: Sequence[str]) -> None:
@@ -90,7 +95,9 @@ class Hub:
     async def join(self, outbox: Outbox) -> None:
         """Serve a socket from now on; returns when it misses nothing any more."""
         self._outboxes[outbox.token].add(outbox)
-        await self._attach(outbox)
+        if not await self._attach(outbox):
+            # It ended between the check of its token and the presence: nobody sends to this socket.
+            outbox.end()
 
     def leave(self, outbox: Outbox) -> None:
         """Serve a socket no more; harmless if it never joined."""
@@ -102,8 +109,8 @@ class Hub:
             del self._outboxes[outbox.token]
             self._presences.touch(outbox.token)
 
-    async def _attach(self, outbox: Outbox, *, thorough: bool = False) -> None:
-        """Bring a socket up to date.
+    async def _attach(self, outbox: Outbox, *, thorough: bool = False) -> bool:
+        """Bring a socket up to date; return whether its session is there.
 
         Args:
             thorough: also with frames that another socket of the session has taken, on another node perhaps.
@@ -119,6 +126,10 @@ class Hub:
             )
         finally:
             outbox.release(view)
+        if view is not None:
+            for frame in (*view.unsent, *(view.finished or ())):
+                self._in_flight.decided(outbox.token, frame)
+        return view is not None
 
     async def _read(self) -> None:
         """Read the stream until cancelled."""
@@ -173,8 +184,13 @@ class Hub:
             log.exception("frames that cannot be read were dropped")
             return
         for token, frame in frames:
+            self._in_flight.decided(token, frame)
             if tracing.enabled() and frame["type"] in ("message", "error") and "turn" in frame:
                 tracing.answered(frame["turn"], len(self._outboxes.get(token, ())))
+            if frame["type"] == "ended":
+                for outbox in self.outboxes(token):
+                    outbox.end()
+                continue
             for outbox in self._outboxes.get(token, ()):
                 outbox.offer(frame)
                 if outbox.lost:

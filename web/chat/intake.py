@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -27,15 +28,16 @@ class Producer(Protocol):
         ...
 
 
-_UNCONFIRMED = "The message could not be confirmed in time; it may be answered later, or not at all."
+_NOT_SENT = "The message could not be sent; send it again."
 
 
 class Intake:
     """Sends what one socket received.
 
     Messages are handed over one after the other but not awaited one by one: `put` returns as soon as fewer
-    than `limits.UNCONFIRMED_PER_SOCKET` wait for Redis. `on_lost` hears once of each message that failed, or
-    was not confirmed within `limits.CONFIRM_SECONDS`; the producer goes on trying with the latter.
+    than `limits.UNCONFIRMED_PER_SOCKET` wait for Redis. `on_lost` is called once for each message that the
+    producer gave up. A message that Redis has not confirmed is not refused, however long that takes: it may
+    be in the stream already, and would be answered after its error.
     """
 
     __slots__ = ("_on_lost", "_producer", "_slots", "_token")
@@ -49,38 +51,18 @@ class Intake:
     async def put(self, message: ClientMessage) -> None:
         """Send a message; waits while too many are unconfirmed. Not to be called concurrently."""
         await self._slots.acquire()
-        waiting = _Unconfirmed(self._finish, Refusal(INTERNAL_ERROR, _UNCONFIRMED, message.id))
         try:
             confirmation = await self._producer.send(self._token, message)
         except Exception:
             log.exception("a message could not be sent", token=self._token)
-            waiting.lose()
+            self._settle(message.id, failed=True)
             return
-        confirmation.add_done_callback(waiting.confirmed)
+        confirmation.add_done_callback(partial(self._confirmed, message.id))
 
-    def _finish(self, lost: Refusal | None) -> None:
+    def _confirmed(self, message_id: str, confirmation: asyncio.Future[Any]) -> None:
+        self._settle(message_id, failed=confirmation.cancelled() or confirmation.exception() is not None)
+
+    def _settle(self, message_id: str, *, failed: bool) -> None:
         self._slots.release()
-        if lost is not None:
-            self._on_lost(lost)
-
-
-class _Unconfirmed:
-    """One message on its way; settled once, by its confirmation or by the clock."""
-
-    def __init__(self, finish: Callable[[Refusal | None], None], refusal: Refusal) -> None:
-        self._finish: Callable[[Refusal | None], None] | None = finish
-        self._refusal = refusal
-        self._timer = asyncio.get_running_loop().call_later(limits.CONFIRM_SECONDS, self.lose)
-
-    def confirmed(self, confirmation: asyncio.Future[Any]) -> None:
-        failed = confirmation.cancelled() or confirmation.exception() is not None
-        self._settle(self._refusal if failed else None)
-
-    def lose(self) -> None:
-        self._settle(self._refusal)
-
-    def _settle(self, lost: Refusal | None) -> None:
-        finish, self._finish = self._finish, None
-        if finish is not None:
-            self._timer.cancel()
-            finish(lost)
+        if failed:
+            self._on_lost(Refusal(INTERNAL_ERROR, _NOT_SENT, message_id))

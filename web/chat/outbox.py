@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -21,6 +22,13 @@ from pipeline.deadlines import run_until_blocked
 from web import limits
 from web.chat.protocol import ChatProtocol, ClientMessage, Out, Refusal, Token, refusal_as_frame
 from web.chat.wake_event import WakeEvent
+
+#: Close code of a socket whose session was removed: coming back is of no use.
+SESSION_ENDED: Final = 4001
+
+#: Close code of a socket that nobody used for SOCKET_IDLE_TIMEOUT.
+IDLE: Final = 4002
+_PONG: Final = b'{"type":"pong"}'
 
 
 class Outbox:
@@ -52,9 +60,11 @@ class Outbox:
         "_writing",
         "_written",
         "after",
+        "ended",
         "since",
         "streaming",
         "token",
+        "used",
     )
 
     def __init__(
@@ -78,6 +88,8 @@ class Outbox:
         self.streaming = protocol.streaming
         self.after = after
         self.since = ""
+        self.ended = False
+        self.used = asyncio.get_running_loop().time()
         self._socket = socket
         self._transport = transport
         self._view = protocol.view()
@@ -154,8 +166,14 @@ class Outbox:
 
     def expect(self, message: ClientMessage) -> None:
         """Note that this socket waits for the end of a message."""
+        self.used = asyncio.get_running_loop().time()
         self._expected[answer_id(message.id)] = message.id
         self._view.asked(message.id)
+
+    def expects(self, message_id: str) -> bool:
+        """Return whether this socket sent a message that has not ended, or knows how it did."""
+        frame_id = answer_id(message_id)
+        return frame_id in self._expected or frame_id in self._seen
 
     def offer(self, frame: Frame) -> None:
         """Queue a frame of the session, unless this socket had it already."""
@@ -186,6 +204,7 @@ class Outbox:
         if len(self._seen) > limits.SEEN_FRAMES:
             del self._seen[next(iter(self._seen))]
         self.since = max(self.since, frame["timestamp"])
+        self.used = asyncio.get_running_loop().time()
         *before, last = self._view.show(frame)
         for out in before:
             self._put(None, out)
@@ -198,6 +217,11 @@ class Outbox:
             for message_id in waiting.values():
                 tell = refusal_frame if message_id in unaccepted else error_frame_of_turn
                 self.offer(tell(message_id, SESSION_EXPIRED))
+
+    def end(self) -> None:
+        """Close the socket, as its session was removed; frames that wait are dropped."""
+        self.ended = True
+        self._overrun()
 
     def stop_when_accepted(self, turn: str | None) -> None:
         """Stop a message that this socket sent a moment ago, so that the session does not know it yet.
@@ -216,6 +240,10 @@ class Outbox:
         for out in self._view.show(frame):
             self._put(None, out)
 
+    def answer_ping(self) -> None:
+        """Queue the answer to a client's question whether we are there."""
+        self._put(None, _PONG)
+
     async def room(self) -> None:
         """Wait until the queue is less than half full; for the frames that a client causes by itself."""
         while len(self._queue) >= limits.OUTBOX_FRAMES // 2:
@@ -226,7 +254,7 @@ class Outbox:
         if payload.isdigit():  # else it answers a ping of the heartbeat
             self._arrived(int(payload[:20]))
 
-    async def close(self, code: WSCloseCode, reason: bytes) -> None:
+    async def close(self, code: int, reason: bytes) -> None:
         """Close the socket; drop the connection if the peer does not answer in `limits.CLOSE_SECONDS`."""
         try:
             async with asyncio.timeout(limits.CLOSE_SECONDS):
@@ -256,7 +284,10 @@ class Outbox:
         finally:
             self._queue.clear()
             self._emptied.ring()
-        await self.close(WSCloseCode.TRY_AGAIN_LATER, b"reading too slowly")
+        if self.ended:
+            await self.close(SESSION_ENDED, b"the session has ended")
+        else:
+            await self.close(WSCloseCode.TRY_AGAIN_LATER, b"reading too slowly")
 
     async def _write_queue(self) -> None:
         loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from pipeline.chat.compact_json import compact_json
-from pipeline.chat.records import BAD_MESSAGE, Frame
+from pipeline.chat.records import ANY_LAST, BAD_MESSAGE, Frame
 from pipeline.chat.results import Partial
 from pipeline.chat.sessions import is_message_id
 from web import limits
@@ -18,6 +18,7 @@ from web.chat.protocol import (
     ChatProtocol,
     ClientMessage,
     Out,
+    Ping,
     Refusal,
     RunningAnswer,
     SocketView,
@@ -42,7 +43,7 @@ _FIELDS_OF_MESSAGE = (
 
 
 class ParleyV1:
-    """JSON both ways: messages, stop and regenerate in; accepted, start, token, message and error out.
+    """JSON both ways: messages, edits, stops, regenerations and pings in; what the sessions tell out.
 
     Args:
         thoughts: whether the client has asked for the model's thoughts.
@@ -53,7 +54,7 @@ class ParleyV1:
     def __init__(self, *, thoughts: bool = False) -> None:
         self._thoughts = thoughts
 
-    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Refusal:
+    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Ping | Refusal:
         """Read a text frame: a JSON object with a `type`."""
         try:
             frame = orjson.loads(text.encode(errors="surrogatepass"))
@@ -64,6 +65,13 @@ class ParleyV1:
         match frame.get("type"):
             case "message":
                 return _message(frame, max_bytes)
+            case "edit":
+                edits = frame.get("replaces", ANY_LAST)
+                if edits == ANY_LAST or _is_id(edits):
+                    return _message(frame, max_bytes, edits)
+                return Refusal(BAD_MESSAGE, "`replaces` of an edit must be the id of a message.")
+            case "ping":
+                return Ping()
             case "stop":
                 turn = frame.get("turn")
                 if turn is None or _is_id(turn):
@@ -75,7 +83,9 @@ class ParleyV1:
                     return ClientMessage(wanted, "", regenerate=True)
                 return Refusal(BAD_MESSAGE, _ID_RULE)
             case _:
-                return Refusal(BAD_MESSAGE, "`type` of a frame must be message, stop or regenerate.")
+                return Refusal(
+                    BAD_MESSAGE, "`type` of a frame must be message, edit, stop, regenerate or ping."
+                )
 
     def read_binary(self) -> ClientMessage | Stop | Refusal:
         """Refuse: a frame is text."""
@@ -89,13 +99,13 @@ class ParleyV1:
 _ID_RULE = "`id` must be a text of 1 to 128 letters, digits, `_`, `.`, `:` and `-`; a UUID is best."
 
 
-def _message(frame: Mapping[str, Any], max_bytes: int) -> ClientMessage | Refusal:
+def _message(frame: Mapping[str, Any], max_bytes: int, edits: str | None = None) -> ClientMessage | Refusal:
     message_id, text = frame.get("id"), frame.get("text")
     if not _is_id(message_id):
         return Refusal(BAD_MESSAGE, _ID_RULE)
     if not isinstance(text, str):
         return Refusal(BAD_MESSAGE, "`text` of a message must be a text.", message_id)
-    return unfit(text, max_bytes, message_id) or ClientMessage(str(message_id), text)
+    return unfit(text, max_bytes, message_id) or ClientMessage(str(message_id), text, edits=edits)
 
 
 def _is_id(value: object) -> bool:
@@ -158,6 +168,8 @@ class StreamView:
                 return self._message(frame)
             case "error":
                 return self._error(frame)
+            case "ended":  # the hub closes the socket
+                return []
 
     def show_partial(self, partial: Partial) -> list[Out]:
         """Return what brings the client up to date with the running answer."""

@@ -44,6 +44,7 @@ class StageProducer:
             text=message.text,
             sent_at=time.time(),
             regenerate=message.regenerate,
+            edits=message.edits,
         )
         confirmed: asyncio.Future[Any] = await send(self._topics.ingest, inbound)
         return confirmed

@@ -17,15 +17,29 @@ from pipeline.chat.compact_json import compact_json
 from pipeline.chat.records import BAD_MESSAGE, MESSAGE_TOO_LARGE, Frame, is_retryable, timestamp
 from pipeline.chat.results import Partial
 from pipeline.chat.sessions import is_message_id
+from pipeline.masking import is_invisible
+
+# Characters of a text that is looked at closely: whoever sends more of what shows nothing may have it.
+_SHORT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ClientMessage:
-    """A message to be answered; or with `regenerate` the wish for another answer to the last one."""
+    """A message to be answered; or with `regenerate` the wish for another answer to the last one.
+
+    Attributes:
+        edits: the id of the message that this one replaces, see `pipeline.chat.records.Inbound`.
+    """
 
     id: str
     text: str
     regenerate: bool = False
+    edits: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The question whether we are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +165,7 @@ class ChatProtocol(Protocol):
         """Whether it tells more than finished answers."""
         ...
 
-    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Refusal:
+    def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Ping | Refusal:
         """Read a text frame; `max_bytes` is what a message may have in UTF-8."""
         ...
 
@@ -223,7 +237,7 @@ def unfit(text: str, max_bytes: int, message_id: str | None = None) -> Refusal |
     # A character has at least one byte, so a huge text need not be encoded to be refused.
     if len(text) > max_bytes or len(text.encode(errors="surrogatepass")) > max_bytes:
         return Refusal(MESSAGE_TOO_LARGE, f"A message may have {max_bytes} bytes at most.", message_id)
-    if not text.strip():
+    if not text.strip() or (len(text) <= _SHORT and is_invisible(text)):
         return Refusal(BAD_MESSAGE, "The message is blank.", message_id)
     return None
 
@@ -268,5 +282,7 @@ def _is_addressed_frame(pair: object) -> bool:
         case [str(), {"type": "start", "turn": str(), "run": int()}]:
             return True
         case [str(), {"type": "accepted", "id": str(), "position": int()}]:
+            return True
+        case [str(), {"type": "ended"}]:
             return True
     return False

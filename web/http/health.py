@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from pipeline.redis.memory import probe_writing
 from web import keys, limits
 from web.http.errors import json_response
 
@@ -46,8 +49,13 @@ async def _redis(app: web.Application) -> str | None:
     try:
         async with asyncio.timeout(_PING_SECONDS):
             await app[keys.REDIS].ping()
-    except (RedisError, OSError, TimeoutError) as exc:
+            await probe_writing(app[keys.REDIS], app[keys.HUB].node)
+    except OutOfMemoryError:
+        return "full: used memory is above maxmemory"
+    except (RedisConnectionError, RedisTimeoutError, OSError) as exc:
         return f"no answer to PING: {type(exc).__name__}"
+    except RedisError as exc:
+        return f"takes no writes: {type(exc).__name__}"
     return None
 
 

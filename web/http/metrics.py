@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from redis.exceptions import RedisError
 
 from pipeline.settings import STAGES
-from pipeline.telemetry import metrics
+from pipeline.telemetry import metrics, refusals
 from pipeline.telemetry.histogram import Histogram
 from pipeline.telemetry.stages.exported import of_stages
 from pipeline.telemetry.stages.sample import Observer
@@ -37,7 +37,13 @@ def add_routes(app: web.Application) -> None:
 async def scrape(request: web.Request) -> web.Response:
     """Answer `GET /metrics`."""
     app = request.app
-    parts = [_of_requests(app), metrics.sent()]
+    parts = [
+        _of_requests(app),
+        metrics.sent(),
+        refusals.figures(),
+        app[keys.INCIDENTS].metrics(),
+        _of_connections(app),
+    ]
     up = 0
     with suppress(RedisError, OSError, TimeoutError):
         async with asyncio.timeout(LOOK_SECONDS):
@@ -67,6 +73,15 @@ async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
             key = (request.method if resource else "_OTHER", route, str(status))
             request.app[_REQUESTS][key].add(time.perf_counter() - begun)
     return response
+
+
+def _of_connections(app: web.Application) -> Iterator[Metric]:
+    connections = app[keys.EDGE].connections
+    about = "Open connections of this process, sockets included."
+    yield metrics.gauge("parley_edge_connections", about, [({}, connections.count)])
+    yield metrics.gauge("parley_edge_sockets", "Open sockets of this process.", [({}, connections.sockets)])
+    held = connections.unfinished_bytes
+    yield metrics.gauge("parley_edge_unfinished_bytes", "Memory of unfinished messages.", [({}, held)])
 
 
 def _of_requests(app: web.Application) -> Iterator[Metric]:

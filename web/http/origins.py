@@ -1,4 +1,4 @@
-"""Who may call: the Origin check of the WebSocket and the CORS headers of the HTTP calls."""
+"""Which pages may call: the Origin check of sockets and of what changes something, and the CORS headers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,33 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
+from pipeline.settings import Settings
+from web import keys
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PREFLIGHT_SECONDS = "600"
+_HARMLESS_METHODS = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS)
+
+
+def own_origins(settings: Settings) -> Collection[str]:
+    """Return the origins of our own page besides that of the Host header, and those of CORS_ORIGINS."""
+    return frozenset(settings.cors_origins) | public_origin(settings)
+
+
+def public_origin(settings: Settings) -> frozenset[str]:
+    """Return the origin of PUBLIC_URL, if that is set."""
+    if settings.public_url is None:
+        return frozenset()
+    parts = urlsplit(settings.public_url)
+    default = _DEFAULT_PORTS[parts.scheme]
+    netloc = parts.netloc.lower().removesuffix(f":{default}")
+    return frozenset((f"{parts.scheme}://{netloc}",))
 
 
 def is_allowed(origins: Collection[str], host: str, allowed: Collection[str]) -> bool:
-    """Tell whether a WebSocket may be opened.
+    """Return whether a page may open a WebSocket, or change something.
 
     Args:
         origins: the Origin headers of the request; none = the client is not a browser.
@@ -31,7 +50,7 @@ def is_allowed(origins: Collection[str], host: str, allowed: Collection[str]) ->
 
 
 def _is_same(origin: str, host: str) -> bool:
-    """Tell whether an origin is the host that was called.
+    """Return whether an origin is the host that was called.
 
     The scheme is not compared: behind a proxy that ends TLS we are called by http, the page came by https.
     """
@@ -46,6 +65,42 @@ def _is_same(origin: str, host: str) -> bool:
         return False
 
 
+def note_refusal(request: web.Request) -> None:
+    """Log that a request was refused for its origin, with the setting that may be missing."""
+    origin, host = request.headers.get(hdrs.ORIGIN, ""), request.host
+    same_name = _name_of(origin) == _name_of(f"http://{host}") is not None
+    request.app[keys.INCIDENTS].note(
+        "origin",
+        "a request was refused for its Origin: the proxy in front does not pass on the Host with its port; "
+        "set PUBLIC_URL to the address that browsers use"
+        if same_name
+        else "a request was refused for its Origin; if the page is yours, name it in CORS_ORIGINS, "
+        "and behind a proxy set PUBLIC_URL",
+        request.remote or "",
+        origin=origin,
+        host=host,
+        method=request.method,
+    )
+
+
+def _name_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).hostname
+    except ValueError:
+        return None
+
+
+@web.middleware
+async def origins_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what a foreign page sends to change something: it cannot read the answer, but needs none."""
+    origins = request.headers.getall(hdrs.ORIGIN, [])
+    allowed = request.app[keys.ORIGINS]
+    if request.method not in _HARMLESS_METHODS and not is_allowed(origins, request.host, allowed):
+        note_refusal(request)
+        raise web.HTTPForbidden(reason="Origin not allowed")
+    return await handler(request)
+
+
 def cors_middleware(allowed: Collection[str]) -> Middleware:
     """Return the middleware that lets pages of the `allowed` origins read our answers."""
 
@@ -56,7 +111,7 @@ def cors_middleware(allowed: Collection[str]) -> Middleware:
             return await handler(request)
         if request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers:
             response: web.StreamResponse = web.Response(status=204)
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST, OPTIONS"
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST, DELETE, OPTIONS"
             response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _PREFLIGHT_SECONDS
             wanted = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS)
             if wanted:

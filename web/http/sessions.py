@@ -1,21 +1,25 @@
-"""Routes of a session: `POST /token`, `GET` and `POST /refresh_token`."""
+"""Routes of a session: `POST /token`, `GET` and `POST /refresh_token`, `DELETE /session`, `POST /logout`."""
 
 from __future__ import annotations
 
 import re
-from typing import TypeGuard
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from pipeline.chat.records import BUSY
+from pipeline.chat.session_end import end_session
+from pipeline.masking import is_invisible, without_controls
 from web import keys, limits
-from web.http.errors import failure, json_response, too_many
+from web.http.errors import failure, json_response, raw_json_response, too_many, unavailable
+from web.http.session_token import is_token, token_of
 from web.limits.client_address import client_address
 
 GONE = "Session expired or does not exist"
+EXPIRES_HEADER = "Session-Expires"
+# Messages of a page of the history.
+_PAGE_MESSAGES, _PAGE_MESSAGES_AT_MOST = 100, 1000
 _BAD_NAME = {"loc": "name", "msg": "Enter a valid name"}
-
-_TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 
 
 def add_routes(app: web.Application) -> None:
@@ -23,6 +27,8 @@ def add_routes(app: web.Application) -> None:
     app.router.add_post("/token", create_session)
     app.router.add_get("/refresh_token", read_session)
     app.router.add_post("/refresh_token", read_session)
+    app.router.add_delete("/session", end)
+    app.router.add_post("/logout", end)
 
 
 async def create_session(request: web.Request) -> web.Response:
@@ -31,33 +37,79 @@ async def create_session(request: web.Request) -> web.Response:
     if name is None:
         return failure(400, _BAD_NAME)
     denial = await request.app[keys.GATE].new_token(client_address(request))
+    if denial is not None and denial.code == BUSY:
+        return unavailable(denial.detail, denial.retry_after)
     if denial is not None:
         return too_many(denial.detail, denial.retry_after)
-    return json_response(await request.app[keys.SESSIONS].create(name))
+    session = await request.app[keys.SESSIONS].create(name)
+    return await _with_expiry(request, session["token"], json_response(session))
 
 
 async def read_session(request: web.Request) -> web.Response:
-    """Answer `/refresh_token`: the session's document as it is now."""
-    token = await _field(request, "token")
-    session = await request.app[keys.SESSIONS].get(token) if is_token(token) else None
-    return failure(400, GONE) if session is None else json_response(session)
+    """Answer `/refresh_token`: the session's document as it is now.
+
+    With `limit` the last messages alone, with `before` those before a message; `earlier` is how many come
+    before them.
+    """
+    token = token_of(request) or await _field(request, "token")
+    denial = await request.app[keys.GATE].reading(client_address(request))
+    if denial is not None:
+        return too_many(denial.detail, denial.retry_after)
+    if not is_token(token):
+        return failure(400, GONE)
+    if {"limit", "before"} & request.query.keys():
+        return await _read_page(request, token)
+    document = await request.app[keys.SESSIONS].document(token)
+    if document is None:
+        return failure(400, GONE)
+    return await _with_expiry(request, token, raw_json_response(document))
 
 
-def is_token(text: str | None) -> TypeGuard[str]:
-    """Return whether `text` looks like a token; what does not is not even looked up, as it becomes a key."""
-    return text is not None and _TOKEN.fullmatch(text) is not None
+async def _read_page(request: web.Request, token: str) -> web.Response:
+    limit = request.query.get("limit", str(_PAGE_MESSAGES))
+    if not re.fullmatch(r"[0-9]{1,4}", limit, re.ASCII) or not 1 <= int(limit) <= _PAGE_MESSAGES_AT_MOST:
+        return failure(400, {"loc": "limit", "msg": f"Enter a number from 1 to {_PAGE_MESSAGES_AT_MOST}"})
+    try:
+        page = await request.app[keys.SESSIONS].page(token, int(limit), request.query.get("before"))
+    except LookupError:
+        return failure(400, {"loc": "before", "msg": "The history has no such message"})
+    if page is None:
+        return failure(400, GONE)
+    return await _with_expiry(request, token, json_response({**page.document, "earlier": page.earlier}))
+
+
+async def end(request: web.Request) -> web.Response:
+    """Answer `DELETE /session` and `POST /logout`: 204 once nothing of the session is left."""
+    token = token_of(request) or await _field(request, "token")
+    if not is_token(token):
+        return failure(400, GONE)
+    await end_session(request.app[keys.REDIS], token, patience=limits.REDIS_PATIENCE_SECONDS)
+    return web.Response(status=204, headers={"Cache-Control": "no-store"})
 
 
 def valid_name(name: str | None) -> str | None:
-    """Return a name without surrounding space, or None if it is none."""
-    name = (name or "").strip()
-    if not name or len(name) > limits.NAME_MAX_CHARS:
+    """Return a name as it is stored, or None if it is none.
+
+    Characters that act on a terminal or turn the direction of text are left out; an invisible name is none.
+    """
+    if name is None or len(name) > limits.NAME_READ_CHARS:
         return None
     try:
         name.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which no JSON can carry
         return None
-    return name
+    name = without_controls(name)
+    return None if is_invisible(name) or len(name) > limits.NAME_MAX_CHARS else name
+
+
+async def _with_expiry(request: web.Request, token: str, response: web.Response) -> web.Response:
+    """Add the header that says when the session ends, ISO 8601 in UTC; the documents have no place for it."""
+    expires_at = await request.app[keys.SESSIONS].expires_at(token)
+    if expires_at is not None:
+        response.headers[EXPIRES_HEADER] = expires_at.isoformat(timespec="milliseconds").replace(
+            "+00:00", "Z"
+        )
+    return response
 
 
 async def _field(request: web.Request, field: str) -> str | None:

@@ -3,11 +3,45 @@
 from __future__ import annotations
 
 NAME_MAX_CHARS = 64  # of the contract
+NAME_READ_CHARS = 4096  # looked at before anything else is done with a name
 
-# The largest message that is read to its end so that it can be refused with an error frame and the socket
-# stays open. What is larger is refused by the WebSocket's parser, which has to close the connection (1009).
-# One connection can make the process hold this much.
-FRAME_READ_BYTES = 16 * 1024 * 1024
+# Seconds in which a connection has to send a whole request head, from its start or from the first byte of
+# the next request. A phone on a bad line needs two round trips.
+HEAD_SECONDS = 10.0
+
+# Seconds that a connection may wait between two requests; above the 60 that usual proxies keep theirs open.
+KEEPALIVE_SECONDS = 75.0
+
+# Seconds in which the rest of a body is read and dropped whose request was answered before it was whole.
+LINGER_SECONDS = 2.0
+
+# Seconds in which a peer has to take what waits of an answer, before its connection is closed.
+RESPONSE_SECONDS = 30.0
+
+# Seconds from the first byte of a message on a socket to its last.
+MESSAGE_SECONDS = 30.0
+
+# Bytes of unfinished messages that all sockets of a process hold together; the oldest goes first.
+UNFINISHED_BYTES = 32 * 1024 * 1024
+
+# How much larger than its text a message may be as JSON, where a control character takes six bytes,
+# and what the rest of its frame takes.
+_JSON_GROWTH = 6
+_JSON_REST_BYTES = 4096
+
+
+def read_limit(message_max_bytes: int) -> int:
+    """Return the bytes of the largest message that is read to its end, to be refused with an error frame.
+
+    A larger one closes its socket with 1009, as soon as its header is read.
+    """
+    return _JSON_GROWTH * message_max_bytes + _JSON_REST_BYTES
+
+
+def unfinished_budget(message_max_bytes: int) -> int:
+    """Return the bytes of unfinished messages that a process holds: at least two of the largest."""
+    return max(UNFINISHED_BYTES, 2 * read_limit(message_max_bytes))
+
 
 # Bodies of HTTP requests: a name is all that anybody sends.
 BODY_MAX_BYTES = 16 * 1024
@@ -16,8 +50,13 @@ BODY_MAX_BYTES = 16 * 1024
 # burst waits for more round trips. Larger: more may be lost unnoticed when the process dies.
 UNCONFIRMED_PER_SOCKET = 256
 
-# Seconds until the sender of an unconfirmed message is told so. Long enough for a restart of Redis.
-CONFIRM_SECONDS = 30.0
+# Messages of one session, sent from here, of which nothing was heard yet. Smaller: a burst is refused that
+# the session would have taken. Larger: one session makes those that share its partition wait.
+IN_FLIGHT_PER_SESSION = 256
+
+# Seconds for which a socket is not read after a message that was refused. Shorter: a flood of them keeps a
+# core busy with refusing. Longer: a client that is let in again waits for it.
+REFUSAL_SECONDS = 0.001
 
 # Frames that wait for a slow reader before it is cut off. Above the frames that a session keeps as unsent
 # (1000), which all come at once when a client is back.
@@ -33,8 +72,10 @@ SEEN_FRAMES = OUTBOX_FRAMES
 # Seconds that one write may take before the reader counts as stalled.
 WRITE_SECONDS = 20.0
 
-# Pings keep proxies from closing an idle socket, and find the peers that vanished without a word.
-HEARTBEAT_SECONDS = 25.0
+# Seconds of silence after which a socket is pinged; half of that later it is dropped without a pong. Keeps
+# proxies from closing an idle socket, and finds the peers that vanished without a word. Smaller: more traffic
+# for idle sockets. Larger: dead ones hold their memory for longer.
+HEARTBEAT_SECONDS = 10.0
 
 # Seconds that a peer has to answer our close; part of the five that a shutdown may take.
 CLOSE_SECONDS = 1.5

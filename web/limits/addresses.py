@@ -12,6 +12,8 @@ _Network = IPv4Network | IPv6Network
 # Bits of an IPv6 address that one customer of a provider usually has for himself: counting each of his
 # addresses alone would count nothing.
 _IPV6_PREFIX = 64
+# Bits of the largest allotments to one customer: 65,536 of the networks above, bounded together, too.
+_IPV6_WIDE_PREFIX = 48
 
 
 class Addresses:
@@ -33,12 +35,42 @@ class Addresses:
         """
         hops = [hop.strip() for header in forwarded_for for hop in header.split(",")]
         current = _address(peer or "")
-        while current is not None and hops and any(current in network for network in self._trusted):
+        while current is not None and hops and self.is_trusted(current):
             before = _address(hops.pop())
             if before is None:
                 break
             current = before
         return UNKNOWN if current is None else _counted(current)
+
+    def counted(self, peer: str | None) -> tuple[str, tuple[str, ...]]:
+        """Return the address that counts for a connection, and the groups that bound its number.
+
+        A trusted proxy has no bound, as everybody's connections are its own; nor has a Unix socket.
+        """
+        address = _address(peer or "")
+        if address is None:
+            return UNKNOWN, ()
+        client = _counted(address)
+        if self.is_trusted(address):
+            return client, ()
+        wide = wide_network(client)
+        return client, (client,) if wide is None else (client, wide)
+
+    def trusts(self, peer: str | None) -> bool:
+        """Return whether a peer is a trusted proxy, or of a trusted network."""
+        address = _address(peer or "")
+        return address is not None and self.is_trusted(address)
+
+    def is_trusted(self, address: IPv4Address | IPv6Address) -> bool:
+        """Return whether an address is that of a trusted proxy."""
+        return any(address in network for network in self._trusted)
+
+
+def wide_network(client: str) -> str | None:
+    """Return the larger network that an IPv6 client may own, as "wide 2001:db8::/48"; None for IPv4."""
+    if ":" not in client:
+        return None
+    return f"wide {ip_network(client.partition('/')[0] + f'/{_IPV6_WIDE_PREFIX}', strict=False)}"
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

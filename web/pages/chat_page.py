@@ -34,12 +34,17 @@ async def favicon(_request: web.Request) -> web.FileResponse:
 
 
 async def model(request: web.Request) -> web.Response:
-    """Answer `GET /model`: what answers here, for the page to say so."""
+    """Answer `GET /model`: the model's name, and the limits that the page has to respect."""
     settings = request.app[keys.SETTINGS]
     name = "ELIZA" if settings.model_kind == "eliza" else settings.model
-    return json_response({"kind": settings.model_kind, "name": name})
+    limits = {
+        "message_max_bytes": settings.message_max_bytes,
+        "session_ttl_seconds": settings.session_ttl,
+        "session_ttl_sliding": settings.session_ttl_sliding,
+    }
+    return json_response({"kind": settings.model_kind, "name": name, "limits": limits})
 
 
 async def _keep_assets(request: web.Request, response: web.StreamResponse) -> None:
-    if request.path.startswith(_ASSETS) and response.status in (200, 206, 304):
+    if _ASSETS in request.path and response.status in (200, 206, 304):
         response.headers["Cache-Control"] = _A_YEAR

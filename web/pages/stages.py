@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import orjson
 from aiohttp import web
@@ -15,12 +16,13 @@ from pipeline.settings import STAGES
 from pipeline.telemetry.stages.redaction import shown_error, shown_message
 from pipeline.telemetry.stages.watch import Point, StageWatch
 from web import keys
-from web.http.admin import is_admin, require_admin
+from web.http.admin import audit, is_admin, require_admin
 from web.http.errors import failure, json_response
 
 _PAGE: Final = Path(__file__).resolve().parent / "stages_page"
 _WATCH = web.AppKey("stage_watch", StageWatch)
 _PAGE_SIZE: Final = 20
+_LETTER_ID: Final = re.compile(r"[a-z]{1,32}:[0-9]{1,5}:([0-9]{1,20})-([0-9]{1,20})")
 
 
 def add_routes(app: web.Application) -> None:
@@ -88,8 +90,11 @@ async def dead_letters(request: web.Request) -> web.Response:
     """Answer with a page of a stage's dead letters, the latest first."""
     private = await is_admin(request)
     letters = DeadLetters(request.app[keys.REDIS])
+    before = request.query.get("before")
+    if before is not None and not _is_letter_id(before):
+        return failure(400, "before is not the id of a dead letter")
     try:
-        page = await letters.page([_stage(request)], before=request.query.get("before"), count=_PAGE_SIZE)
+        page = await letters.page([_stage(request)], before=before, count=_PAGE_SIZE)
     except NoSuchDeadLetterError as exc:
         return failure(400, str(exc))
     body = [_letter(letter, private) for letter in page]
@@ -105,12 +110,24 @@ async def act_on_dead_letter(request: web.Request) -> web.Response:
         return failure(400, 'The body is {"id": "<id of a dead letter>"}')
     letters = DeadLetters(request.app[keys.REDIS])
     try:
+        if not _is_letter_id(letter_id):
+            raise NoSuchDeadLetterError(str(letter_id))
         if request.match_info["action"] == "drop":
-            await letters.drop(str(letter_id))
+            await letters.drop(letter_id)
+            audit(request, "drop", letter=letter_id)
             return json_response({"dropped": letter_id})
-        return json_response({"replayed": letter_id, "offset": await letters.replay(str(letter_id))})
+        offset = await letters.replay(letter_id)
+        audit(request, "replay", letter=letter_id)
+        return json_response({"replayed": letter_id, "offset": offset})
     except NoSuchDeadLetterError as exc:
+        audit(request, "refused", letter=str(letter_id))
         return failure(404, str(exc))
+
+
+def _is_letter_id(text: Any) -> TypeGuard[str]:
+    """Return whether Redis could hold a dead letter of this id; it refuses others with an error."""
+    found = _LETTER_ID.fullmatch(text) if isinstance(text, str) else None
+    return found is not None and all(int(number) < 2**64 for number in found.groups())
 
 
 def _stage(request: web.Request) -> str:
@@ -124,7 +141,7 @@ def _number(request: web.Request, name: str) -> int | None:
     text = request.query.get(name)
     if text is None:
         return None
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
+    if not text.isascii() or not text.isdecimal() or len(text) > 18 or int(text) == 0:
         raise web.HTTPBadRequest(reason=f"{name} is not an offset")
     return int(text)
 

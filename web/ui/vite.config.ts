@@ -18,8 +18,12 @@ function onlyWoff2(): Plugin {
 }
 
 export default defineConfig({
-  base: "/static/",
   plugins: [react(), onlyWoff2()],
+  experimental: {
+    // The page may live below any path, so it names its parts from where it is: the server has it at ./ and them
+    // at ./static/, where they find each other.
+    renderBuiltUrl: (file, { hostType }) => (hostType === "html" ? `static/${file}` : { relative: true }),
+  },
   resolve: { alias: { "@": fileURLToPath(new URL("./src", import.meta.url)) } },
   build: {
     outDir: "../static",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import faust
 import pytest
@@ -97,7 +98,7 @@ async def test_a_program_that_only_sends_does_not_void_a_readers_retention(
             datadir=tmp_path,
         )
         got: list[int] = []
-        prices = app.topic("prices", value_type=int, retention=3600.0)
+        prices = app.topic("prices", value_type=cast(Any, int), retention=3600.0)
 
         @app.agent(prices)
         async def see(stream: StreamT[int], got: list[int] = got) -> None:
@@ -105,7 +106,7 @@ async def test_a_program_that_only_sends_does_not_void_a_readers_retention(
                 got.append(price)
 
         async with running(app):
-            await eventually(lambda got=got: got == [1, 2, 3], f"all prices in {reader}")
+            await eventually(partial(list.__eq__, got, [1, 2, 3]), f"all prices in {reader}")
     assert await streams.xlen("{prices:0}") == 3
 
 

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 import faust
 import pytest
@@ -59,7 +60,7 @@ async def test_an_event_that_kills_its_process_is_a_dead_letter_and_the_others_a
 
     def is_over() -> bool:
         return notes.xlen("dead:{orders:0}") + notes.xlen("dead:{orders:1}") > 0 and set(others) <= set(
-            notes.lrange("done", 0, -1)  # type: ignore[arg-type]
+            notes.lrange("done", 0, -1)
         )
 
     deaths = supervise(lambda: start_worker(redis_url, ready=False, program=PROGRAM), is_over)
@@ -79,7 +80,7 @@ async def test_a_program_hears_of_an_event_before_it_is_a_dead_letter(
     answers = app.topic("answers", value_serializer="raw")
     heard: list[tuple[bytes | None, str]] = []
 
-    @app.agent(app.topic("orders", value_type=int))
+    @app.agent(app.topic("orders", value_type=cast(Any, int)))
     async def work(stream: StreamT[int]) -> None:
         async for _ in stream:
             raise ValueError("no")
@@ -106,7 +107,7 @@ async def test_a_callback_that_raises_does_not_keep_the_event(
     make_app: MakeApp, streams: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = make_app()
-    app.agent(app.topic("orders", value_type=int))(_ignore)
+    app.agent(app.topic("orders", value_type=cast(Any, int)))(_ignore)
 
     async def fail(_message: Message, _error: BaseException) -> None:
         raise RuntimeError("the callback's own")
@@ -156,7 +157,7 @@ async def test_an_operator_who_kills_workers_in_a_loop_makes_no_dead_letters(
         worker.process.wait()
     start()
 
-    wait_until(lambda: set(orders) <= set(notes.lrange("done", 0, -1)), "all orders", 90)  # type: ignore[arg-type]
+    wait_until(lambda: set(orders) <= set(notes.lrange("done", 0, -1)), "all orders", 90)
     assert await letters(redis_url) == []
 
 

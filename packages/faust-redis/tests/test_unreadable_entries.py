@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import faust
 import pytest
@@ -35,7 +35,7 @@ async def add(streams: Redis, name: str, fields: list[bytes]) -> None:
 def collecting(app: faust.App) -> list[Any]:
     got: list[Any] = []
 
-    @app.agent(app.topic("in", value_type=int))
+    @app.agent(app.topic("in", value_type=cast(Any, int)))
     async def work(stream: StreamT[int]) -> None:
         async for value in stream:
             got.append(value)
@@ -102,7 +102,7 @@ async def test_an_unreadable_entry_of_a_changelog_is_skipped_wherever_it_is(
         app = make_app()
         totals = app.Table("totals", default=int, partitions=1)
 
-        @app.agent(app.topic("in", value_type=int))
+        @app.agent(app.topic("in", value_type=cast(Any, int)))
         async def work(stream: StreamT[int]) -> None:
             async for value in stream:
                 totals["all"] += value

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import redis
@@ -126,7 +127,8 @@ def test_entries_older_than_a_retention_go(server: RedisServer, url: str) -> Non
     log = Log(url)
     old = log.write("old", "1")
     log.write("new", "1", at=int(time.time() * 1000))
-    timestamp = dict(log.client.xrange(STREAM, old, old)[0][1])["t"]
+    ((_, fields),) = cast(Any, log.client.xrange(STREAM, old, old))
+    timestamp = fields["t"]
 
     assert log.client.eval(Scripts.text("expire_entries"), 2, STREAM, INDEX, old, timestamp, "old", old) == 1
     assert log.keys() == ["new"]

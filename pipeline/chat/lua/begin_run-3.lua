@@ -20,8 +20,9 @@ if open.stopped then
     local partial = redis.call('GET', KEYS[2]) or ''
     return {STOPPED, partial:match('^%d+ (%S+)\n') == turn and partial or ''}
 end
--- A later run of the same turn has a higher number, whichever worker begins it.
+-- A later run of the same turn has a higher number, whichever worker begins it, also when the clock was set back.
 local time = redis.call('TIME')
-local run = string.format('%d%06d', time[1], time[2])
+local before = tonumber(redis.call('GETRANGE', KEYS[2], 0, 255):match('^(%d+) ')) or 0
+local run = string.format('%.0f', math.max(time[1] * 1000000 + time[2], before + 1))
 redis.call('SET', KEYS[2], run .. ' ' .. turn .. '\n', 'EX', ttl)
 return {STARTED, holders(KEYS[3]), run, open.regenerates or ''}

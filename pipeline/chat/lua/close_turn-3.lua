@@ -27,7 +27,7 @@ end
 local key = KEYS[1]
 local nodes = holders(KEYS[3])
 local found = redis.call('JSON.GET', key, turn_path, '$._turn.id', '$._turn.entry', '$._turn.regenerates',
-    '$._last.turn', '$._last.entry')
+    '$._last.turn', '$._last.entry', '$._bytes')
 if not found then
     return {GONE, nodes}
 end
@@ -47,6 +47,7 @@ if open ~= turn then
     end
     -- A message that ingest gave up before the session knew it: nobody else will tell the client.
     if not seen then
+        check_rights(key)
         local frame = item(frame_id, frame_msg, now(), ',"type":"error","refused":"' .. turn .. '"' .. failure)
         redis.call('JSON.SET', key, turn_path, '"' .. entry .. '"')
         keep(key, frame, true)
@@ -59,6 +60,10 @@ if open ~= turn then
     return {STALE, nodes}
 end
 
+check_rights(key)
+if not found['$._bytes'][1] then
+    upgrade(key)
+end
 local timestamp = now()
 local frame
 if failure ~= '' then
@@ -76,11 +81,16 @@ else
         redis.call('JSON.DEL', key, '$.messages[-1].alternatives')
         local old = redis.call('JSON.GET', key, '$.messages[-1]'):sub(2, -2)
         local alternatives = older == '' and old or older .. ',' .. old
+        local again = ',"turn":"' .. turn .. '"' .. marks
         redis.call('JSON.SET', key, '$.messages[-1]', item(frame_id, msg, timestamp,
-            ',"turn":"' .. turn .. '"' .. marks .. ',"alternatives":[' .. alternatives .. ']'))
+            again .. ',"alternatives":[' .. alternatives .. ']'))
+        place(key, frame_id, redis.call('JSON.ARRLEN', key, '$.messages')[1] - 1)
+        grow(key, #item(frame_id, msg, timestamp, again))
         fields = fields .. ',"replaces":"' .. replaced .. '"'
     else
-        redis.call('JSON.ARRAPPEND', key, '$.messages', item(frame_id, msg, timestamp, marks))
+        local answer = item(frame_id, msg, timestamp, marks)
+        append(key, frame_id, answer)
+        grow(key, #answer)
     end
     frame = item(frame_id, frame_msg, timestamp, fields)
 end
@@ -99,7 +109,14 @@ if following.regenerate then
     local _
     _, regenerates = last_answer(key)
 else
-    redis.call('JSON.ARRAPPEND', key, '$.messages', waiting)
+    local branches = following.edits and branch_off(key, following.edits)
+    append(key, following.id, waiting)
+    if following.edits then
+        redis.call('JSON.DEL', key, '$.messages[-1].edits')
+    end
+    if branches then
+        redis.call('JSON.SET', key, '$.messages[-1].branches', branches)
+    end
 end
 local stopped = redis.call('JSON.DEL', key, '$._stops["' .. following.id .. '"]') > 0
 open_turn(key, following.id, entry, regenerates, stopped)

@@ -5,8 +5,10 @@
 --          name      JSON
 --          ttl       seconds
 -- Output   the session's `session_start` inside a JSON array
+check_rights(KEYS[1])
 local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"' .. now() .. '","messages":[],'
-    .. '"_turn":null,"_last":null,"_inbox":[],"_stops":{},"_ids":{},"_errors":[],"_unsent":[]}'
+    .. '"_turn":null,"_last":null,"_inbox":[],"_stops":{},"_ids":{},"_errors":[],"_unsent":[],'
+    .. '"_places":{},"_bytes":0}'
 if redis.call('JSON.SET', KEYS[1], '$', document, 'NX') then
     redis.call('EXPIRE', KEYS[1], ttl)
 end

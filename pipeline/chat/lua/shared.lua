@@ -7,6 +7,8 @@ local UNSENT_LIMIT = 1000
 local REFUSED_LIMIT = 1000
 -- Errors that a session remembers for a client that comes back, or sends the same message again.
 local ERRORS_LIMIT = 100
+-- Answers to one message, and edits of it: each further one makes a script copy all before it.
+local ALTERNATIVES_LIMIT = 32
 
 -- Return the time of the server as ISO 8601 in UTC with microseconds. os.date does not exist here, so the date
 -- comes from the number of days since 1970-01-01, by years that begin in March.
@@ -34,6 +36,70 @@ local function item(id, msg, timestamp, fields)
     return '{"id":"' .. id .. '","msg":' .. msg .. ',"timestamp":"' .. timestamp .. '"' .. fields .. '}'
 end
 
+-- Raise unless the user may run all the commands that the scripts change a session with. A right withdrawn for a
+-- moment must not stop a script halfway: what it had done by then would be done twice, or never.
+local function check_rights(key)
+    if not redis.acl_check_cmd then
+        return
+    end
+    for _, command in ipairs({
+        {'JSON.SET', key, '$', '0'}, {'JSON.ARRAPPEND', key, '$', '0'}, {'JSON.NUMINCRBY', key, '$', '0'},
+        {'JSON.ARRPOP', key, '$', '0'}, {'JSON.ARRTRIM', key, '$', '0', '0'}, {'JSON.DEL', key, '$'},
+        {'EXPIRE', key, '1'}, {'DEL', key},
+    }) do
+        if not redis.acl_check_cmd(unpack(command)) then
+            error({err = 'NOPERM this user has no permissions to run the command ' .. command[1]})
+        end
+    end
+end
+
+-- Count what the history and the inbox take, in bytes of JSON.
+local function grow(key, bytes)
+    redis.call('JSON.NUMINCRBY', key, '$._bytes', bytes)
+end
+
+-- Note where in the history a message or an answer stands, so that nothing has to search for it.
+local function place(key, id, index)
+    redis.call('JSON.SET', key, '$._places["' .. id .. '"]', index)
+end
+
+-- Append a message to the history.
+local function append(key, id, message)
+    place(key, id, redis.call('JSON.ARRAPPEND', key, '$.messages', message)[1] - 1)
+end
+
+-- Give a session that was created before its size and places were kept both of them. Reads its whole history, once.
+local function upgrade(key)
+    local ids = cjson.decode(redis.call('JSON.GET', key, '$.messages[*].id'))
+    local places = {}
+    for index, id in ipairs(ids) do
+        places[index] = '"' .. id .. '":' .. index - 1
+    end
+    redis.call('JSON.SET', key, '$._places', '{' .. table.concat(places, ',') .. '}')
+    redis.call('JSON.SET', key, '$._bytes', #redis.call('JSON.GET', key, '$.messages')
+        + #redis.call('JSON.GET', key, '$._inbox'))
+end
+
+-- Return the answer with an id as JSON in an array, which is empty when it is not there.
+-- index: where it was put into the history. One that was replaced stands beside what took its place: among the
+-- alternatives there, or, when its message was edited, in the branches of the message before.
+local function find_answer(key, index, id)
+    local path = '$.messages[' .. index .. ']'
+    if cjson.decode(redis.call('JSON.GET', key, path .. '.id'))[1] == id then
+        return redis.call('JSON.GET', key, path)
+    end
+    for _, beside in ipairs({'.alternatives', '.branches[*]', '.branches[*][*].alternatives'}) do
+        for at = index, math.max(index - 1, 0), -1 do
+            local found = redis.call('JSON.GET', key,
+                '$.messages[' .. at .. ']' .. beside .. '[?(@.id=="' .. id .. '")]')
+            if found ~= '[]' then
+                return found
+            end
+        end
+    end
+    return '[]'
+end
+
 local function push(key, path, frame, limit)
     local length = redis.call('JSON.ARRAPPEND', key, path, frame)[1]
     if length > limit then
@@ -59,6 +125,38 @@ local function open_turn(key, id, entry, regenerates, stopped)
     redis.call('JSON.SET', key, '$._turn', '{"id":"' .. id .. '","entry":"' .. entry .. '"'
         .. (regenerates and ',"regenerates":"' .. regenerates .. '"' or '')
         .. (stopped and ',"stopped":true' or '') .. '}')
+end
+
+-- Return whether the last human message was edited as often as it may be.
+local function has_all_branches(key)
+    for _, count in ipairs(redis.call('JSON.ARRLEN', key, '$.messages[-2:].branches')) do
+        if count and count >= ALTERNATIVES_LIMIT then
+            return true
+        end
+    end
+    return false
+end
+
+-- Take the last human message and its answer out of the history, to make room for an edit of that message.
+-- edits: the id of the message to replace, '*' for whichever is the last.
+-- Return the `branches` of the message that comes instead, as JSON: those that the last one had, then the last one
+-- itself with its answer. Return nil and change nothing when the message is not the last one any more.
+local function branch_off(key, edits)
+    local last = cjson.decode(redis.call('JSON.GET', key, '$.messages[-2:].id', '$.messages[-2:].msg'))
+    local ids, texts = last['$.messages[-2:].id'], last['$.messages[-2:].msg']
+    local answered = #texts > 0 and texts[#texts]:sub(1, 5) == 'Bot: '
+    local place = answered and #texts - 1 or #texts
+    if place == 0 or texts[place]:sub(1, 7) ~= 'Human: ' or (edits ~= '*' and edits ~= ids[place]) then
+        return nil
+    end
+    local path = (answered and '$.messages[-2]' or '$.messages[-1]') .. '.branches'
+    local older = redis.call('JSON.GET', key, path):sub(3, -3)
+    redis.call('JSON.DEL', key, path)
+    local branch = redis.call('JSON.ARRPOP', key, '$.messages')[1]
+    if answered then
+        branch = redis.call('JSON.ARRPOP', key, '$.messages')[1] .. ',' .. branch
+    end
+    return '[' .. older .. (older == '' and '[' or ',[') .. branch .. ']]'
 end
 
 -- Return whether the history has a message to answer anew, and the id of the answer that it has got, if any.

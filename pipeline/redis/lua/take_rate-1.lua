@@ -6,11 +6,22 @@
 -- Output   0 when it was counted, else µs to wait
 local time = redis.call('TIME')
 local clock = time[1] * 1000000 + time[2]
+
+local function store(due)
+    redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.ceil((due - clock) / 1000))
+end
+
 local due = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), clock)
-local wait = due - tonumber(tolerance) - clock
+-- No event that was counted leaves a later time than this. A later one was written before the clock was set back, and
+-- would refuse everybody until the clock is there again.
+local latest = clock + tolerance + interval
+if due > latest then
+    due = latest
+    store(due)
+end
+local wait = due - tolerance - clock
 if wait > 0 then
     return math.ceil(wait)
 end
-local next_due = due + tonumber(interval)
-redis.call('SET', KEYS[1], string.format('%.0f', next_due), 'PX', math.ceil((next_due - clock) / 1000))
+store(due + interval)
 return 0

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from faust_redis import Inspector
+from pipeline.redis.memory import MemoryReserve, memory_of
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +69,12 @@ class Pressure:
 
 
 class BacklogWatch:
-    """Looks at the backlog once a second, in one round trip, for a whole process."""
+    """Looks at the backlog and at the memory of Redis once a second, for a whole process."""
 
     def __init__(self, redis: Redis, limits: Mapping[str, int], partitions: int) -> None:
         """Take the connection; `limits` as in `Pressure`."""
         self.pressure = Pressure(limits)
+        self.memory = MemoryReserve()
         self._redis = redis
         self._partitions = partitions
 
@@ -81,6 +83,7 @@ class BacklogWatch:
         while True:
             try:
                 waiting = await waiting_in(self._redis, self.pressure.limits, self._partitions)
+                await self._look_at_memory()
             except (RedisError, OSError) as exc:
                 logger.debug("the backlog can't be seen: %r", exc)
             else:
@@ -89,6 +92,19 @@ class BacklogWatch:
                 if before != self.pressure.full:
                     _tell(self.pressure, waiting)
             await asyncio.sleep(INTERVAL)
+
+    async def _look_at_memory(self) -> None:
+        before = self.memory.refuses_sessions, self.memory.refuses_messages
+        self.memory.update(*await memory_of(self._redis))
+        after = self.memory.refuses_sessions, self.memory.refuses_messages
+        if after != before:
+            sessions, messages = ("refused" if refuses else "taken" for refuses in after)
+            logger.warning(
+                "Redis uses %.0f %% of maxmemory: new sessions are %s, new messages are %s",
+                100 * self.memory.used,
+                sessions,
+                messages,
+            )
 
 
 async def waiting_in(redis: Redis, stages: Mapping[str, int], partitions: int) -> dict[str, int]:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from pipeline.errors import mask
+from pipeline.masking import clean, clean_line, mask_secrets
 
 # Fields whose strings say nothing of what people wrote. All other strings are hidden, so that a field that is
 # added later is hidden until somebody thinks about it.
@@ -26,14 +27,18 @@ def shown_message(value: bytes | None, *, private: bool) -> Any:
         decoded = json.loads(value)
     except ValueError:
         text = value.decode("utf-8", "backslashreplace")
-        return text if private else f"… ({len(value)} bytes that are no JSON)"
+        return clean(mask_secrets(text)) if private else f"… ({len(value)} bytes that are no JSON)"
     if not isinstance(decoded, dict):
         return decoded if private else _hidden(decoded)
     return {name: _shown(name, content, private) for name, content in decoded.items()}
 
 
 def shown_error(error: str, *, private: bool) -> str:
-    """Return an error as `Type: text`; only its type unless `private`, as the text may quote a message."""
+    """Return an error as `Type: text`; only its type unless `private`, as the text may quote a message.
+
+    What it quotes of a model's server may hold keys, and characters that act on a terminal.
+    """
+    error = clean_line(mask_secrets(error))
     kind, _, text = error.partition(":")
     return error if private or not text else f"{kind}: …"
 

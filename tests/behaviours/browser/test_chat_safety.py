@@ -87,6 +87,37 @@ async def test_the_policy_stops_what_would_slip_through(browser: Browser, talker
     await page.close()
 
 
+# Rendering fails wherever a message is emphasised, as it does when a parser or highlighter gives up.
+FAULT = """const make = Document.prototype.createElement;
+Document.prototype.createElement = function (name, ...rest) {
+    if (name === 'em') throw new RangeError('Maximum call stack size exceeded');
+    return make.call(this, name, ...rest);
+};"""
+
+
+async def test_a_message_that_cannot_be_drawn_is_shown_as_plain_text(
+    browser: Browser, talker: Up, words: ModelServer
+) -> None:
+    context = await browser.new_context(base_url=talker.url)
+    await context.add_init_script(FAULT)
+    page = await enter(context)
+    words.answer = lambda question: question.last
+    await say(page, "fine")
+    await answered(page, 1)
+    await say(page, "this is *slanted* text")
+    await answered(page, 2)
+    for _ in range(2):
+        await expect(page.locator(".prose").first).to_have_text("fine")
+        await expect(page.locator(".prose").last).to_contain_text("this is *slanted* text")
+        await expect(page.locator(".prose .remark")).to_contain_text("could not be formatted")
+        await page.reload()
+        await answered(page, 2)
+    await say(page, "and on")
+    await answered(page, 3)
+    await expect(page.locator(".prose").last).to_have_text("and on")
+    await context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_a_check_for_accessibility_finds_nothing_serious(
     browser: Browser, talker: Up, words: ModelServer, scheme: Any
@@ -115,7 +146,22 @@ async def test_a_check_for_accessibility_finds_nothing_serious(
     await page.get_by_role("button", name="More").click()
     assert await serious(page) == []
     await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Details of this answer").click()
+    await page.get_by_role("button", name="Search this chat").click()
+    await page.get_by_label("Search this chat").last.fill("title")
+    await page.get_by_role("button", name="Edit message").click()
+    assert await serious(page) == []
+    await page.get_by_role("button", name="Rename “Everything”").click()
+    assert await serious(page) == []
+    await page.keyboard.press("Escape")
     await page.get_by_role("button", name="New chat").click()
+    assert await serious(page) == []
+    await page.get_by_role("dialog").get_by_role("button", name="New chat").click()
+    await expect(page.get_by_text("Go on with a chat")).to_be_visible()
+    assert await serious(page) == []
+    await page.locator(".chat-open").first.click()
+    await page.set_viewport_size({"width": 390, "height": 780})
+    await page.get_by_role("button", name="Show your chats").click()
     assert await serious(page) == []
     await context.close()
 

@@ -79,7 +79,8 @@ def test_redis_tells_server_module_and_how_to_reach_it(tmp_path: Path) -> None:
 
     assert "server   Redis " in done.stdout
     assert "module   RedisJSON " in done.stdout
-    assert f"-u {server.url}" in done.stdout
+    assert f"-s {server.folder / 'redis.sock'}" in done.stdout
+    assert "note     Redis " in done.stdout
 
 
 def test_redis_shows_no_password_of_the_users_own(tmp_path: Path) -> None:

@@ -102,3 +102,10 @@ def test_several_web_processes_share_the_port(folder: Path) -> None:
         up.wait_for("killed by SIGKILL; starting again")
         with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/test", timeout=10) as response:
             assert response.status == 200
+
+
+def test_what_is_printed_of_a_model_shows_no_key() -> None:
+    settings = Settings(model_url="https://ada:opensesame@model.example/v1?api_key=sesame2&page=1", model="m")
+    assert (
+        describe_model(settings) == "m at https://ada:…@model.example/v1?api_key=…&page=1 (chat-completions)"
+    )

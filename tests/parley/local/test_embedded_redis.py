@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import redis
 
 from parley.local import embedded
-from parley.local.embedded import EmbeddedRedis, find_server, folder_of, running, running_of
+from parley.local.embedded import EmbeddedRedis, ServerBinary, find_server, folder_of, running, running_of
 from pipeline.errors import EmbeddedRedisError
 
 
@@ -39,28 +41,88 @@ def test_it_has_redisjson_and_keeps_what_it_is_told(server: EmbeddedRedis) -> No
         assert connection.json().get("session") == {"messages": []}
         assert connection.config_get("appendonly") == {"appendonly": "yes"}
         assert connection.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-        assert connection.config_get("bind") == {"bind": "127.0.0.1"}
+        assert connection.config_get("port") == {"port": "0"}
 
 
-def test_processes_of_this_machine_reach_it_by_a_socket_in_its_folder(server: EmbeddedRedis) -> None:
-    assert server.local_url.startswith("unix:///")
-    with redis.Redis.from_url(server.local_url) as by_socket, client(server) as connection:
-        by_socket.set("name", "Ada")
-        assert connection.get("name") == "Ada"
+def listening_ports(pid: int) -> set[int]:
+    """Return the TCP ports that a process listens on."""
+    inodes = {link.removeprefix("socket:[")[:-1] for link in _links(pid) if link.startswith("socket:[")}
+    tables = [Path(f"/proc/net/{each}").read_text("ascii").splitlines() for each in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A" and row[9] in inodes}
+
+
+def _links(pid: int) -> list[str]:
+    return [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")]
+
+
+def test_only_its_owner_reaches_it_and_no_port_is_open(
+    server: EmbeddedRedis,
+) -> None:
+    assert server.url.startswith("unix:///")
+    assert server.folder.stat().st_mode & 0o777 == 0o700
     assert (server.folder / "redis.sock").stat().st_mode & 0o777 == 0o700
+    assert server.process is not None
+    assert listening_ports(server.process.pid) == set()
 
 
-def test_a_folder_that_can_hold_no_socket_is_served_by_the_port_alone(folder: Path) -> None:
+def test_a_folder_that_others_could_enter_is_closed_to_them(folder: Path) -> None:
+    folder.mkdir(parents=True, mode=0o755)
+    with EmbeddedRedis(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def no_stranger_gets_in(server: EmbeddedRedis) -> None:
+    """Check that the port of a server that has no socket asks for a password, which no argument shows."""
+    assert server.process is not None
+    (port,) = listening_ports(server.process.pid)
+    with redis.Redis(port=port) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    password = urlsplit(server.url).password
+    assert password is not None
+    assert password.encode() not in Path(f"/proc/{server.process.pid}/cmdline").read_bytes()
+
+
+def test_a_folder_that_can_hold_no_socket_is_served_by_a_port_with_a_password(folder: Path) -> None:
     (folder / "redis.sock").mkdir(parents=True)
     with EmbeddedRedis(folder) as server, client(server) as connection:
         assert connection.ping()
-        assert server.local_url == server.url
+        no_stranger_gets_in(server)
 
 
 def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
     with EmbeddedRedis(tmp_path / ("long" * 30) / "redis") as server, client(server) as connection:
         assert connection.ping()
-        assert server.local_url == server.url
+        no_stranger_gets_in(server)
+
+
+@pytest.mark.parametrize(
+    ("version", "lacking"),
+    [
+        ("7.4.1", True),
+        ("7.4.6", False),
+        ("8.2.1", True),
+        ("8.2.2", False),
+        ("8.4.0", False),
+        ("7.0.15", True),
+    ],
+)
+def test_a_version_without_known_fixes_is_recognised(version: str, lacking: bool) -> None:
+    assert embedded.lacks_fixes(version) is lacking
+
+
+def test_redis_8_of_the_machine_goes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = find_server()
+    (tmp_path / "bin").mkdir()
+    newer = tmp_path / "bin" / "redis-server"
+    newer.write_text("#!/bin/sh\necho Redis server v=8.2.3 sha=0\n", encoding="utf-8")
+    newer.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin")
+    assert find_server() == ServerBinary(newer, package.module, "8.2.3", embedded._MIXED)
+    own = tmp_path / "lib" / "redis" / "modules" / "rejson.so"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert find_server().module == own
 
 
 def test_data_is_kept_between_runs(folder: Path) -> None:
@@ -70,7 +132,7 @@ def test_data_is_kept_between_runs(folder: Path) -> None:
         assert connection.get("name") == "Ada"
 
 
-def test_it_starts_again_on_its_port_after_a_kill(server: EmbeddedRedis) -> None:
+def test_it_starts_again_at_its_address_after_a_kill(server: EmbeddedRedis) -> None:
     with client(server) as connection:
         connection.set("name", "Ada")
         connection.config_set("appendfsync", "always")

@@ -27,10 +27,12 @@ class Flaky:
 
 async def test_an_operation_is_repeated_until_redis_is_back() -> None:
     flaky = Flaky(
-        ConnectionError(), TimeoutError(), BusyLoadingError(), ReadOnlyError(), ConnectionResetError()
+        *(ConnectionError(), TimeoutError(), BusyLoadingError(), ReadOnlyError(), ConnectionResetError()),
+        # Of uvloop, when the server has as many clients as it may.
+        RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed"),
     )
     assert await retry_until_available(flaky) == "done"
-    assert flaky.calls == 6
+    assert flaky.calls == 7
 
 
 async def test_an_error_of_the_operation_itself_is_raised_at_once() -> None:
@@ -69,8 +71,8 @@ async def test_a_pool_that_is_used_up_makes_callers_wait_rather_than_fail(redis_
 
 
 async def test_commands_and_blocking_reads_go_by_a_socket_too(own_redis: EmbeddedRedis) -> None:
-    client, reader = connect(own_redis.local_url), connect_reader(own_redis.local_url)
-    assert own_redis.local_url.startswith("unix:")
+    client, reader = connect(own_redis.url), connect_reader(own_redis.url)
+    assert own_redis.url.startswith("unix:")
     try:
         await execute(client, "SET", "name", "Ada")
         assert await client.get("name") == b"Ada"

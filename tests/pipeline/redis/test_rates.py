@@ -70,3 +70,18 @@ async def test_many_at_once_get_no_more_than_the_burst(redis: Redis) -> None:
     waits = await asyncio.gather(*(rates.take("ada", rate) for _ in range(50)))
 
     assert waits.count(0) == 7
+
+
+async def test_a_clock_that_was_set_back_refuses_nobody_for_longer_than_the_burst(redis: Redis) -> None:
+    """An hour ahead is where the time of a rate is that was counted before the clock went back by an hour."""
+    rates, rate = Rates(redis), Rate(20, 1, 3)
+    seconds, _ = await redis.time()
+    await redis.set("rate:{ada}", (seconds + 3600) * 1_000_000)
+
+    assert await rates.take("ada", rate) <= 1 / 20
+
+    async def passes() -> bool:
+        return await rates.take("ada", rate) == 0
+
+    await eventually(passes, "the next one to pass", timeout=1)
+    assert await redis.pttl("rate:{ada}") <= 1000

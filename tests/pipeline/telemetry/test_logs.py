@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
+from pipeline.masking import remember_secrets
 from pipeline.telemetry.logs import setup_logging
 
 TOKEN = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -19,7 +22,9 @@ def logging_as_before() -> Iterator[None]:
     """Put back what the tests' own logging was."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
@@ -69,3 +74,54 @@ def test_development_leaves_out_the_services_chatter(capsys: pytest.CaptureFixtu
         "Ready",
         "Crashed",
     ]
+
+
+def test_every_part_of_a_record_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    remember_secrets(["correct-horse-battery"])
+    for app_env in ("production", "development"):
+        setup_logging(app_env)
+        try:
+            raise ValueError(f"token={TOKEN}\n{'correct-horse-battery'}")
+        except ValueError:
+            logging.getLogger("aiohttp.server").exception("Error with %r", {"a": [TOKEN]}, stack_info=True)
+            structlog.get_logger("parley").exception("failed", nested={"key": (TOKEN,)}, other=Odd())
+        text = capsys.readouterr().err
+        assert TOKEN[9:] not in text
+        assert "correct-horse" not in text
+        assert "ValueError" in text
+
+
+class Odd:
+    """An object whose repr holds a secret."""
+
+    def __repr__(self) -> str:
+        return f"<Odd Bearer {TOKEN}>"
+
+
+def test_no_line_acts_on_a_terminal_or_looks_like_another(capsys: pytest.CaptureFixture[str]) -> None:
+    for app_env in ("production", "development"):
+        setup_logging(app_env)
+        structlog.get_logger("parley").warning("said \x1b]0;evil\x07", name="a\n2026 [error] faked \u202e")
+        text = capsys.readouterr().err
+        assert text.count("\n") == 1
+        assert not set("\x1b\x07\u202e") & set(text)
+
+
+def test_a_record_that_cannot_be_formatted_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging("production")
+    logging.getLogger("parley").warning("%d", TOKEN)
+    text = capsys.readouterr().err
+    assert "could not be made" in text
+    assert TOKEN[9:] not in text
+    assert text.count("\n") == 1
+
+
+def test_an_error_that_nobody_catches_is_masked_too(capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging("production")
+    try:
+        raise RuntimeError(f"Bearer {TOKEN}")
+    except RuntimeError as exc:
+        sys.excepthook(RuntimeError, exc, exc.__traceback__)
+    text = capsys.readouterr().err
+    assert "an error that nobody caught" in text
+    assert TOKEN[9:] not in text

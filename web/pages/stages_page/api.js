@@ -12,13 +12,13 @@ export class CallError extends Error {
 }
 
 export const api = {
-  stages: () => get("/api/stages"),
-  history: () => get("/api/stages/history"),
-  access: (token) => get("/api/stages/access", token),
+  stages: () => get("api/stages"),
+  history: () => get("api/stages/history"),
+  access: (token) => get("api/stages/access", token),
   entries: (stage, partition, kind, cursor) =>
-    get(`/api/stages/${stage}/${partition}/${kind}${query(kind === "latest" ? "before" : "after", cursor)}`),
-  dead: (stage, cursor) => get(`/api/stages/${stage}/dead${query("before", cursor)}`),
-  act: (action, id) => call(`/api/stages/dead/${action}`, { method: "POST", body: JSON.stringify({ id }) }),
+    get(`api/stages/${stage}/${partition}/${kind}${query(kind === "latest" ? "before" : "after", cursor)}`),
+  dead: (stage, cursor) => get(`api/stages/${stage}/dead${query("before", cursor)}`),
+  act: (action, id) => call(`api/stages/dead/${action}`, { method: "POST", body: JSON.stringify({ id }) }),
 };
 
 export const admin = {

@@ -2,7 +2,7 @@ import type { Model } from "@/lib/api";
 
 export const isEliza = (model: Model | null): boolean => model?.kind === "eliza";
 
-/** What answers here, by the name that a person would use. */
+/** The name of the model, as a person would use it. */
 export function modelName(model: Model | null): string {
   if (isEliza(model)) return "ELIZA";
   return model?.name?.split("/").at(-1) ?? "Model";
@@ -14,14 +14,13 @@ export function ModelNote({ model }: { model: Model | null }) {
   if (isEliza(model)) {
     return (
       <p className="model-note">
-        <strong>ELIZA answers here</strong>, a program of 1966 that follows rules. It is no language model: none is
-        configured.
+        <strong>ELIZA answers here</strong>, a program of 1966 that follows rules. No language model is configured.
       </p>
     );
   }
   return (
     <p className="model-note">
-      <strong>{model.name ?? "A language model"}</strong> answers here. What it says can be wrong; check what matters.
+      <strong>{model.name ?? "A language model"}</strong> answers here. It can make mistakes, so check what matters.
     </p>
   );
 }

@@ -102,8 +102,8 @@ async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> 
         return None
     following, ids, deliveries, attempts, marks, gone, made, has_died = answer
     claims = [
-        Claim(entry_id.decode(), offset_of(entry_id), *counts, mark.decode())
-        for entry_id, *counts, mark in zip(ids, deliveries, attempts, marks, strict=True)
+        Claim(entry_id.decode(), offset_of(entry_id), delivered, failed, mark.decode())
+        for entry_id, delivered, failed, mark in zip(ids, deliveries, attempts, marks, strict=True)
     ]
     return ClaimedPage(following.decode() or None, claims, gone, bool(made), bool(has_died))
 

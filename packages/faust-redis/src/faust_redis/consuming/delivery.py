@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from faust.types import TP, AppT, ConsumerMessage, Message
 from faust.types.transports import ConsumerCallback, SchedulingStrategyT
 
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.round_robin import round_robin
-from faust_redis.log.entries import REDELIVERY_HEADER, Headers, Record
+from faust_redis.log.entries import REDELIVERY_HEADER, Record
 
 __all__ = ["Deliverer", "Flow"]
 
@@ -84,7 +84,7 @@ class Deliverer:
 
 def message_of(tp: TP, record: Record, generation: int) -> ConsumerMessage:
     """Return a record as Faust's message; one delivered again carries the header ``redelivery``."""
-    headers: Headers = record.headers
+    headers: Any = record.headers  # may hold None, which Faust's types leave out
     if record.attempts:
         headers = [*headers, (REDELIVERY_HEADER, b"%d" % record.attempts)]
     return ConsumerMessage(

@@ -139,11 +139,11 @@ class Suspects:
         for suspect in [suspect for suspect in self._running if self._is_done(suspect)]:
             await self._mark(suspect, "")
             self._running.remove(suspect)
-        suspect = self._alone
-        if suspect is None:
+        alone = self._alone
+        if alone is None:
             return
-        if self._is_done(suspect):
-            await self._mark(suspect, "")
+        if self._is_done(alone):
+            await self._mark(alone, "")
             self._alone = None
             return
         if suspect.begun_at is None and suspect.message is not None and suspect.message.tracked:

@@ -169,7 +169,7 @@ def _pack(headers: Iterable[tuple[Any, Any]]) -> bytes:
         if value is None:
             parts.append(_LENGTH.pack(_ABSENT))
         elif isinstance(value, (bytes, bytearray)):
-            parts += (_LENGTH.pack(len(value)), value)
+            parts += (_LENGTH.pack(len(value)), bytes(value))
         else:
             kind = type(value).__name__
             raise TypeError(f"the value of header {name!r} has to be bytes or None, it is {kind}")

@@ -291,7 +291,7 @@ def _target(keys: Keys, topic: str, partition: int) -> tuple[TP, str]:
 
 def _own_headers(headers: HeadersArg) -> list[Any]:
     """Return headers as pairs, without those of the delivery that they may come from."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
+    pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
     return [pair for pair in pairs if type(pair[0]) is not DeliveryHeader]
 
 

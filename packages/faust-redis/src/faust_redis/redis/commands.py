@@ -81,6 +81,8 @@ _TRANSIENT_PREFIXES: Final = (
 )
 
 
+_CLOSED_TRANSPORT: Final = "unable to perform operation on"
+
 _NO_ANSWER: Final = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
 
 
@@ -93,6 +95,10 @@ def is_unavailable(error: BaseException) -> bool:
     """Tell whether an error says "not now", so that the same command may well succeed later."""
     if isinstance(error, UNAVAILABLE):
         return True
+    if isinstance(error, RuntimeError):
+        # uvloop raises it where a connection closes between its opening and its first command: a server does
+        # so that has as many clients as it may (maxclients).
+        return str(error).startswith(_CLOSED_TRANSPORT)
     return isinstance(error, exceptions.ResponseError) and str(error).startswith(_TRANSIENT_PREFIXES)
 
 

@@ -1,18 +1,34 @@
 /** One chat as the page uses it: the state, the socket that feeds it, and what the browser keeps of it. */
 
-import { createSession, readSession, Refused, type Session } from "@/lib/api";
+import { createSession, readSession, Refused, type Held, type Limits, type Session } from "@/lib/api";
+import { socketAddress } from "@/lib/address";
+import { writeDraft } from "@/lib/drafts";
 import { browser, onChange, tab } from "@/lib/storage";
-import type { ServerFrame } from "./protocol";
+import { uuid } from "@/lib/uuid";
+import { lastHuman, stored, type Failure } from "./entries";
+import type { ClientFrame, ServerFrame } from "./protocol";
 import { ChatSocket, type Connection, type Probe } from "./socket";
-import { EMPTY, lastId, reduce, type ChatEvent, type ChatState } from "./state";
+import { EMPTY, lastId, reduce, unconfirmed, type ChatEvent, type ChatState, type Pending } from "./state";
 
-export type Snapshot = { chat: ChatState; connection: Connection };
+/** `expiresAt` is when the session ends (ms since the epoch), null while that is unknown. */
+export type Snapshot = { chat: ChatState; connection: Connection; expiresAt: number | null };
 
-type Unsent = { id: string; text: string; at: string };
+type Unsent = Pick<Pending, "id" | "text" | "at"> & Partial<Pick<Pending, "replaces" | "failure">>;
 
 const LATEST_FLUSH = 250; // ms; a hidden tab draws no frames, but must not let tokens pile up
 const SETTLED = 3_000; // ms for which a message that another tab has got rid of may still be on its way here
 const STOP_PATIENCE = 4_000; // ms; without a word after it nothing was running
+// ms until a message that the server did not confirm is sent again on another connection; doubled each time, as a
+// service that is merely busy must not be sent everything twice.
+const CONFIRM_PATIENCE = 10_000;
+const LONGEST_CONFIRM_PATIENCE = 120_000;
+
+const TOO_LARGE: Failure = {
+  code: "message_too_large",
+  detail: "This message is too long for the server.",
+  retryable: false,
+  retryAt: null,
+};
 
 export class ChatStore {
   readonly session: Session;
@@ -26,19 +42,23 @@ export class ChatStore {
   private syncing = false;
   private syncAgain = false;
   private stopTimer: ReturnType<typeof setTimeout> | undefined;
+  private confirmTimer: ReturnType<typeof setTimeout> | undefined;
+  private confirmPatience = CONFIRM_PATIENCE;
+  private limits: Limits | null = null;
 
   /** A chat that has `expired` is there to be read only. */
-  constructor(session: Session, expired = false) {
+  constructor({ session, expiresAt }: Held, expired = false) {
     this.session = session;
     const chat = reduce(EMPTY, { type: "history", messages: session.messages, at: Date.now() });
     this.snapshot = expired
-      ? { chat: reduce(chat, { type: "expired" }), connection: { state: "expired" } }
-      : { chat, connection: { state: "closed" } };
+      ? { chat: reduce(chat, { type: "expired" }), connection: { state: "expired" }, expiresAt: null }
+      : { chat, connection: { state: "closed" }, expiresAt };
     this.socket = new ChatSocket({
       url: () => this.address(),
       probe: () => this.probe(),
       onFrame: (frame) => this.receive(frame),
       onConnection: (connection) => this.connected(connection),
+      onTooLarge: () => this.refuseLargest(),
     });
   }
 
@@ -47,24 +67,31 @@ export class ChatStore {
     if (this.snapshot.chat.expired) return;
     for (const id of this.adopt(browser.get(this.pendingKey))) this.own.add(id);
     this.undo.push(onChange(this.pendingKey, (value) => this.follow(value)));
-    const online = () => this.socket.connect();
-    const offline = () => this.socket.offline();
-    const leaving = () => tab.set("copy", JSON.stringify(this.copy()));
-    window.addEventListener("online", online);
-    window.addEventListener("offline", offline);
-    window.addEventListener("pagehide", leaving);
-    this.undo.push(() => {
-      window.removeEventListener("online", online);
-      window.removeEventListener("offline", offline);
-      window.removeEventListener("pagehide", leaving);
-    });
+    // The browser's news of the network only hurry a try; a machine that woke up may have lost its connections.
+    const hurry = () => {
+      if (document.visibilityState === "hidden") return;
+      this.socket.check();
+      this.socket.connect();
+    };
+    const leaving = () => tab.set(`copy.${this.session.token}`, JSON.stringify(this.copy()));
+    this.listen(window, "online", hurry);
+    this.listen(window, "offline", () => this.socket.check());
+    this.listen(document, "visibilitychange", hurry);
+    this.listen(window, "pagehide", leaving);
     this.socket.connect();
   }
 
   close(): void {
     for (const undo of this.undo.splice(0)) undo();
     clearTimeout(this.stopTimer);
+    clearTimeout(this.confirmTimer);
+    this.confirmTimer = undefined;
     this.socket.close("closed");
+  }
+
+  /** Take over what the server says of its limits. */
+  respect(limits: Limits | null): void {
+    this.limits = limits;
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -76,10 +103,12 @@ export class ChatStore {
 
   /** Send a message, now or as soon as there is a connection. */
   send(text: string): void {
-    const id = crypto.randomUUID?.() ?? uuid();
-    this.own.add(id);
-    this.dispatch({ type: "sent", id, text, timestamp: new Date().toISOString() });
-    this.socket.send({ type: "message", id, text });
+    this.put(text, null);
+  }
+
+  /** Send another text in the place of the last message; that one and its answer stay beside it. */
+  edit(text: string): void {
+    this.put(text, lastHuman(this.snapshot.chat.entries)?.id ?? null);
   }
 
   /** Send a refused message once more. A new id, as the refused one is refused for good. */
@@ -87,7 +116,7 @@ export class ChatStore {
     const refused = this.snapshot.chat.pending.find((one) => one.id === id);
     if (refused === undefined) return;
     this.dispatch({ type: "dropped", id });
-    this.send(refused.text);
+    this.put(refused.text, refused.replaces);
   }
 
   drop(id: string): void {
@@ -112,7 +141,7 @@ export class ChatStore {
 
   /** Have the last message answered anew. */
   regenerate(): void {
-    const id = crypto.randomUUID?.() ?? uuid();
+    const id = uuid();
     if (this.socket.send({ type: "regenerate", id })) this.dispatch({ type: "asked", id, at: Date.now() });
   }
 
@@ -125,11 +154,22 @@ export class ChatStore {
   }
 
   private address(): string {
-    const query = new URLSearchParams({ token: this.session.token });
+    const query = new URLSearchParams({ token: this.session.token, include: "thoughts" });
     const after = lastId(this.snapshot.chat);
     if (after !== null) query.set("after", after);
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    return `${scheme}://${location.host}/chat?${query}`;
+    return socketAddress(`chat?${query}`);
+  }
+
+  private listen(target: EventTarget, event: string, hear: () => void): void {
+    target.addEventListener(event, hear);
+    this.undo.push(() => target.removeEventListener(event, hear));
+  }
+
+  private put(text: string, replaces: string | null): void {
+    const id = uuid();
+    this.own.add(id);
+    this.dispatch({ type: "sent", id, text, timestamp: new Date().toISOString(), replaces });
+    this.socket.send(frameOf({ id, text, replaces }));
   }
 
   private async probe(): Promise<Probe> {
@@ -145,11 +185,37 @@ export class ChatStore {
     this.snapshot = { ...this.snapshot, connection };
     if (connection.state === "expired") this.dispatch({ type: "expired" });
     else this.tell();
+    clearTimeout(this.confirmTimer);
+    this.confirmTimer = undefined;
     if (connection.state !== "open") return;
+    const { asking, pending } = this.snapshot.chat;
     // Under their old ids: what the session has already is not answered twice.
-    for (const { id, text, failure } of this.snapshot.chat.pending) {
-      if (failure === null) this.socket.send({ type: "message", id, text });
+    if (asking !== null) this.socket.send({ type: "regenerate", id: asking });
+    for (const one of pending) if (one.failure === null) this.socket.send(frameOf(one));
+    this.watchConfirmation();
+  }
+
+  /** While a message is not confirmed, have it sent again in the end: its frame, or the answer to it, was lost. */
+  private watchConfirmation(): void {
+    const isWaiting = this.socket.connection.state === "open" && unconfirmed(this.snapshot.chat).length > 0;
+    if (!isWaiting) {
+      clearTimeout(this.confirmTimer);
+      this.confirmTimer = undefined;
+      if (this.socket.connection.state === "open") this.confirmPatience = CONFIRM_PATIENCE;
+    } else if (this.confirmTimer === undefined) {
+      this.confirmTimer = setTimeout(() => {
+        this.confirmPatience = Math.min(LONGEST_CONFIRM_PATIENCE, this.confirmPatience * 2);
+        this.socket.renew();
+      }, this.confirmPatience);
     }
+  }
+
+  /** The connection was closed for the size of a frame: that message would close each next one as well. */
+  private refuseLargest(): void {
+    const [first, ...rest] = unconfirmed(this.snapshot.chat);
+    if (first === undefined) return;
+    const { id } = rest.reduce((one, other) => (other.text.length > one.text.length ? other : one), first);
+    this.dispatch({ type: "refused", id, failure: TOO_LARGE });
   }
 
   // Tokens come faster than a screen can show them: all that came since the last frame is drawn at once.
@@ -174,7 +240,11 @@ export class ChatStore {
     const chat = events.reduce(reduce, before);
     if (chat === before) return;
     this.snapshot = { ...this.snapshot, chat };
-    if (chat.pending !== before.pending) this.keep(chat);
+    if (chat.pending !== before.pending) {
+      this.keep(chat);
+      this.watchConfirmation();
+    }
+    if (chat.entries.length > before.entries.length) this.renewed();
     if (chat.expired && this.snapshot.connection.state !== "expired") this.socket.close("expired");
     this.tell();
     if (chat.stale) void this.sync();
@@ -194,19 +264,27 @@ export class ChatStore {
     if (this.syncAgain) await this.sync();
   }
 
-  private learn(session: Session): void {
+  private learn({ session, expiresAt }: Held): void {
+    if (expiresAt !== null) this.snapshot = { ...this.snapshot, expiresAt };
     this.dispatch({ type: "history", messages: session.messages, at: Date.now() });
+    this.tell();
+  }
+
+  /** Something was said: where that renews the session, it ends later. */
+  private renewed(): void {
+    if (this.limits?.session_ttl_sliding !== true || this.snapshot.expiresAt === null) return;
+    this.snapshot = { ...this.snapshot, expiresAt: Date.now() + this.limits.session_ttl_seconds * 1000 };
   }
 
   private keep(chat: ChatState): void {
-    const unsent = chat.pending.filter(({ failure }) => failure === null).map(({ id, text, at }) => ({ id, text, at }));
+    const unsent = chat.pending.map(({ id, text, at, replaces, failure }): Unsent => ({ id, text, at, replaces, failure }));
     browser.set(this.pendingKey, unsent.length === 0 ? null : JSON.stringify(unsent));
   }
 
   /** Show what waits in the browser: of this tab before a reload, or of another tab. Returns the ids. */
   private adopt(value: string | null): string[] {
     const unsent = parse<Unsent[]>(value) ?? [];
-    for (const { id, text, at } of unsent) this.dispatch({ type: "sent", id, text, timestamp: at });
+    for (const { at, ...one } of unsent) this.dispatch({ type: "sent", ...one, timestamp: at });
     return unsent.map(({ id }) => id);
   }
 
@@ -222,65 +300,58 @@ export class ChatStore {
   }
 
   private copy(): Session {
-    return { ...this.session, messages: stored(this.snapshot.chat) };
+    const { entries, pending } = this.snapshot.chat;
+    const unsent = pending.map(({ id, text, at }) => ({ id, msg: `Human: ${text}`, timestamp: at }));
+    return { ...this.session, messages: [...stored(entries), ...unsent] };
   }
 }
 
-/** How a page begins: with a chat, with the text of one that expired, or with neither. */
-export type Beginning = { session: Session | null; expired: Session | null };
+const frameOf = ({ id, text, replaces }: Pick<Pending, "id" | "text" | "replaces">): ClientFrame =>
+  replaces === null ? { type: "message", id, text } : { type: "edit", id, text, replaces };
 
-/** Go on with the chat of this tab, else with the latest of this browser. */
-export async function resume(): Promise<Beginning> {
-  const token = tab.get("token") ?? browser.get("token");
-  const copy = parse<Session>(tab.get("copy"));
-  tab.set("copy", null);
-  if (token === null) return { session: null, expired: null };
+/** How a page begins: with a chat, with the text of one that expired, or with neither. */
+export type Beginning = { held: Held | null; expired: Session | null };
+
+/** Go on with a chat, by default with that of this tab, else with the latest of this browser. */
+export async function resume(token = tab.get("token") ?? browser.get("token")): Promise<Beginning> {
+  if (token === null) return { held: null, expired: null };
+  const copy = parse<Session>(tab.get(`copy.${token}`));
+  tab.set(`copy.${token}`, null);
   try {
-    const session = await readSession(token);
-    remember(session);
-    return { session, expired: null };
+    const held = await readSession(token);
+    remember(held);
+    return { held, expired: null };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     forget(token);
-    return { session: null, expired: copy?.token === token && copy.messages.length > 0 ? copy : null };
+    return { held: null, expired: copy !== null && copy.messages.length > 0 ? copy : null };
   }
 }
 
-export async function begin(name: string): Promise<Session> {
-  const session = await createSession(name);
-  browser.set("name", session.name);
-  remember(session);
-  return session;
+export async function begin(name: string): Promise<Held> {
+  const held = await createSession(name);
+  browser.set("name", held.session.name);
+  remember(held);
+  return held;
 }
 
-/** Leave a chat; the browser does not come back to it. */
-export function forget(token: string): void {
-  tab.set("token", null);
-  tab.set("draft", null);
-  browser.set(`pending.${token}`, null);
+/** The browser does not come back to this chat by itself; what was written in it is kept. */
+export function leave(token: string): void {
+  tab.set(`copy.${token}`, null);
+  if (tab.get("token") === token) tab.set("token", null);
   if (browser.get("token") === token) browser.set("token", null);
 }
 
-function remember({ token }: Session): void {
-  tab.set("token", token);
-  browser.set("token", token);
+/** The chat is gone: nothing of it is kept. */
+export function forget(token: string): void {
+  leave(token);
+  writeDraft(token, "");
+  browser.set(`pending.${token}`, null);
 }
 
-/** All that was written, in the form of the session document. */
-function stored({ entries, pending }: ChatState): Session["messages"] {
-  const unsent = pending.map(({ id, text, at }) => ({ id, msg: `Human: ${text}`, timestamp: at }));
-  const said = entries.map((entry) => {
-    if (entry.kind === "human") return { id: entry.id, msg: `Human: ${entry.text}`, timestamp: entry.at };
-    const versions = entry.versions.map(({ id, text, at, stopped, incomplete }) => ({
-      id,
-      msg: `Bot: ${text}`,
-      timestamp: at,
-      ...(stopped && { stopped }),
-      ...(incomplete !== null && { incomplete }),
-    }));
-    return { ...versions.at(-1)!, alternatives: versions.slice(0, -1) };
-  });
-  return [...said, ...unsent];
+function remember({ session: { token } }: Held): void {
+  tab.set("token", token);
+  browser.set("token", token);
 }
 
 function parse<T>(text: string | null): T | null {
@@ -289,13 +360,4 @@ function parse<T>(text: string | null): T | null {
   } catch {
     return null;
   }
-}
-
-/** `crypto.randomUUID` exists on secure pages only; a service in a home network is none. */
-function uuid(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
 }

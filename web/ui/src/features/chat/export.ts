@@ -1,7 +1,8 @@
 /** A chat as a file: Markdown for readers, JSON for programs. Neither holds the token, which is a key to the chat. */
 
 import type { Session } from "@/lib/api";
-import { current, type Answer, type ChatState } from "./state";
+import { current, type Answer } from "./entries";
+import type { ChatState } from "./state";
 
 type About = Pick<Session, "name" | "session_start">;
 
@@ -21,9 +22,9 @@ export function toMarkdown(about: About, { entries, pending }: ChatState, model:
 
 export function toJson(about: About, { entries, pending }: ChatState, model: string): string {
   const messages = entries.map((entry) => {
-    if (entry.kind === "human") return { role: "user", id: entry.id, timestamp: entry.at, text: entry.text };
-    const older = entry.versions.slice(0, -1).map(plain);
-    return { role: "assistant", ...plain(current(entry)), ...(older.length > 0 && { alternatives: older }) };
+    if (entry.kind === "bot") return assistant(entry.versions);
+    const branches = entry.branches.map((branch) => [user(branch), ...(branch.versions.length > 0 ? [assistant(branch.versions)] : [])]);
+    return { ...user(entry), ...(branches.length > 0 && { branches }) };
   });
   const unsent = pending.map(({ id, at, text }) => ({ role: "user", id, timestamp: at, text, unsent: true }));
   const { name, session_start } = about;
@@ -40,12 +41,20 @@ export function download(name: string, type: string, text: string): void {
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }
 
-const plain = ({ id, at, text, stopped, incomplete }: Answer) => ({
+const user = ({ id, at, text }: { id: string; at: string; text: string }) => ({ role: "user", id, timestamp: at, text });
+
+function assistant(versions: readonly Answer[]) {
+  const older = versions.slice(0, -1).map(plain);
+  return { role: "assistant", ...plain(versions.at(-1)!), ...(older.length > 0 && { alternatives: older }) };
+}
+
+const plain = ({ id, at, text, stopped, incomplete, usage }: Answer) => ({
   id,
   timestamp: at,
   text,
   ...(stopped && { stopped }),
   ...(incomplete !== null && { incomplete }),
+  ...(usage !== null && { usage }),
 });
 
 function remark({ stopped, incomplete }: Answer): string {

@@ -1,5 +1,7 @@
 /** What travels on the socket in the protocol `parley.v1`. */
 
+import type { Usage } from "@/lib/api";
+
 export const PROTOCOL = "parley.v1";
 
 export type Accepted = { type: "accepted"; id: string; position: number; duplicate?: boolean };
@@ -14,7 +16,14 @@ export type Message = {
   stopped?: boolean;
   incomplete?: string;
   replaces?: string;
+  usage?: Usage;
+  /** Earlier messages were left out of what the model got, because its context is full. */
+  shortened?: boolean;
 };
+/** A piece of what the model thinks before it answers; never part of the answer. */
+export type Thought = { type: "thought"; turn: string; index: number; text: string };
+export type ThoughtEnd = { type: "thought_end"; turn: string; seconds: number };
+export type Pong = { type: "pong" };
 export type ErrorFrame = {
   type: "error";
   turn?: string;
@@ -26,11 +35,13 @@ export type ErrorFrame = {
   retry_after?: number;
 };
 
-export type ServerFrame = Accepted | Start | Token | Message | ErrorFrame;
+export type ServerFrame = Accepted | Start | Token | Message | Thought | ThoughtEnd | Pong | ErrorFrame;
 
 export type ClientFrame =
   | { type: "message"; id: string; text: string }
+  | { type: "edit"; id: string; text: string; replaces: string }
   | { type: "stop"; turn?: string }
+  | { type: "ping" }
   | { type: "regenerate"; id: string };
 
 const REQUIRED: Record<ServerFrame["type"], Record<string, "string" | "number">> = {
@@ -38,6 +49,9 @@ const REQUIRED: Record<ServerFrame["type"], Record<string, "string" | "number">>
   start: { turn: "string" },
   token: { turn: "string", text: "string" },
   message: { turn: "string", id: "string", msg: "string", timestamp: "string" },
+  thought: { turn: "string", text: "string" },
+  thought_end: { turn: "string", seconds: "number" },
+  pong: {},
   error: { code: "string", detail: "string" },
 };
 

@@ -6,9 +6,10 @@ import { ChatSocket, type Connection, type Probe } from "./socket";
 class FakeSocket {
   static made: FakeSocket[] = [];
   readyState = 0;
+  bufferedAmount = 0;
   sent: string[] = [];
   onopen: (() => void) | null = null;
-  onclose: (() => void) | null = null;
+  onclose: ((event: { code: number }) => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
 
   constructor(
@@ -23,9 +24,18 @@ class FakeSocket {
     this.onopen?.();
   }
 
-  die(): void {
+  die(code = 1006): void {
     this.readyState = 3;
-    this.onclose?.();
+    this.onclose?.({ code });
+  }
+
+  /** The types of the frames that came. */
+  get types(): string[] {
+    return this.sent.map((text) => JSON.parse(text).type as string);
+  }
+
+  pong(): void {
+    this.onmessage?.({ data: '{"type":"pong"}' });
   }
 
   close(): void {
@@ -38,7 +48,7 @@ class FakeSocket {
 }
 
 let probe: Probe;
-let online: boolean;
+let tooLarge: number;
 let states: Connection[];
 let frames: ServerFrame[];
 
@@ -49,7 +59,9 @@ function connected(): ChatSocket {
     onFrame: (frame) => frames.push(frame),
     onConnection: (connection) => states.push(connection),
     create: (url, protocol) => new FakeSocket(url, protocol) as unknown as WebSocket,
-    isOnline: () => online,
+    onTooLarge: () => {
+      tooLarge += 1;
+    },
     random: () => 1,
   });
   socket.connect();
@@ -62,7 +74,7 @@ const state = (): string => states.at(-1)!.state;
 beforeEach(() => {
   vi.useFakeTimers();
   FakeSocket.made = [];
-  [probe, online, states, frames] = ["alive", true, [], []];
+  [probe, tooLarge, states, frames] = ["alive", 0, [], []];
 });
 
 afterEach(() => {
@@ -77,7 +89,7 @@ describe("a connection", () => {
     last().open();
     expect(state()).toBe("open");
     expect(socket.send({ type: "stop" })).toBe(true);
-    expect(last().sent).toEqual(['{"type":"stop"}']);
+    expect(last().sent[0]).toBe('{"type":"stop"}');
   });
 
   it("passes over what it cannot read", () => {
@@ -124,7 +136,7 @@ describe("a connection", () => {
     connected();
     for (let round = 0; round < 4; round++) await failedTry();
     last().open();
-    await vi.advanceTimersByTimeAsync(60_000);
+    await vi.advanceTimersByTimeAsync(6_000);
     last().die();
     await vi.advanceTimersByTimeAsync(500);
     expect(state()).toBe("connecting");
@@ -132,7 +144,7 @@ describe("a connection", () => {
 
   it("whose handshake never ends is given up", async () => {
     connected();
-    await vi.advanceTimersByTimeAsync(10_000);
+    await vi.advanceTimersByTimeAsync(6_000);
     expect(state()).toBe("waiting");
   });
 
@@ -146,29 +158,24 @@ describe("a connection", () => {
     expect(FakeSocket.made).toHaveLength(1);
   });
 
-  it("waits for the network while the browser is offline", () => {
-    online = false;
-    const socket = connected();
-    expect(state()).toBe("offline");
-    expect(FakeSocket.made).toHaveLength(0);
-    online = true;
-    socket.connect();
+  it("is made whatever the browser believes of the network", () => {
+    vi.stubGlobal("navigator", { onLine: false });
+    connected();
     last().open();
     expect(state()).toBe("open");
-    socket.offline();
-    expect(state()).toBe("offline");
+    vi.unstubAllGlobals();
   });
 
   it("of before does not disturb the one of now", async () => {
     const socket = connected();
     const old = last();
     old.open();
-    socket.offline();
-    socket.connect();
+    socket.renew();
+    await vi.advanceTimersByTimeAsync(500);
     last().open();
     old.die();
     old.onmessage?.({ data: '{"type":"start","turn":"q"}' });
-    await vi.advanceTimersByTimeAsync(60_000);
+    await vi.advanceTimersByTimeAsync(0);
     expect(state()).toBe("open");
     expect(frames).toEqual([]);
   });
@@ -188,5 +195,76 @@ describe("a connection", () => {
     last().die();
     socket.connect();
     expect(FakeSocket.made).toHaveLength(2);
+  });
+});
+
+describe("a connection that may be dead", () => {
+  it("is asked after a while of silence, and kept when it answers", async () => {
+    connected();
+    last().open();
+    await vi.advanceTimersByTimeAsync(8_000);
+    expect(last().types).toEqual(["ping"]);
+    last().pong();
+    await vi.advanceTimersByTimeAsync(7_900);
+    expect(last().types).toEqual(["ping"]);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(last().types).toEqual(["ping", "ping"]);
+    expect(state()).toBe("open");
+    expect(frames).toEqual([]);
+  });
+
+  it("is given up within 15 s, and another is made", async () => {
+    connected();
+    last().open();
+    await vi.advanceTimersByTimeAsync(13_000);
+    expect(states.at(-1)).toMatchObject({ state: "waiting", why: "silent" });
+    await vi.advanceTimersByTimeAsync(500);
+    expect(FakeSocket.made).toHaveLength(2);
+    expect(states.at(-1)).toEqual({ state: "connecting", why: "silent" });
+  });
+
+  it("is asked soon after something was sent and not answered, and then given up within 5 s", async () => {
+    const socket = connected();
+    last().open();
+    socket.send({ type: "message", id: "m", text: "hi" });
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(last().types).toEqual(["message", "ping"]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(state()).toBe("waiting");
+  });
+
+  it("lives while anything comes", async () => {
+    const socket = connected();
+    last().open();
+    socket.check();
+    for (let round = 0; round < 10; round += 1) {
+      await vi.advanceTimersByTimeAsync(4_000);
+      last().onmessage?.({ data: '{"type":"token","turn":"q","index":0,"text":"a"}' });
+    }
+    expect(state()).toBe("open");
+    expect(last().types).toEqual(["ping"]);
+  });
+
+  it("gets more time while a long message is on its way", async () => {
+    const socket = connected();
+    last().open();
+    last().bufferedAmount = 1_000_000;
+    socket.send({ type: "message", id: "m", text: "long" });
+    await vi.advanceTimersByTimeAsync(2_000);
+    for (const left of [600_000, 200_000]) {
+      last().bufferedAmount = left;
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect(state()).toBe("open");
+    }
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(state()).toBe("waiting");
+  });
+
+  it("that was closed for the size of a frame says so", async () => {
+    connected();
+    last().open();
+    last().die(1009);
+    expect(tooLarge).toBe(1);
+    expect(state()).toBe("waiting");
   });
 });

@@ -1,16 +1,18 @@
-/** One chat's connection: opens, watches and reopens a WebSocket, and says in which state it is. */
+/** One chat's connection: opens, watches and reopens a WebSocket, and reports its state. */
 
 import { PROTOCOL, readFrame, type ClientFrame, type ServerFrame } from "./protocol";
 
+/** Why there is no connection: it ended, it went silent, or none could be made. */
+export type Trouble = "lost" | "silent" | "unreachable";
+
 export type Connection =
-  | { state: "connecting" }
+  | { state: "connecting"; /** What ended the last connection; null for the first one. */ why: Trouble | null }
   | { state: "open" }
-  | { state: "waiting"; /** Milliseconds since the epoch. */ retryAt: number; why: "lost" | "unreachable" }
-  | { state: "offline" }
+  | { state: "waiting"; /** Milliseconds since the epoch. */ retryAt: number; why: Trouble }
   | { state: "expired" }
   | { state: "closed" };
 
-/** What a look at the session over HTTP told: a refused handshake tells a script nothing. */
+/** What a look at the session over HTTP found: a script learns nothing of a refused handshake. */
 export type Probe = "alive" | "gone" | "unreachable";
 
 export type SocketOptions = {
@@ -19,23 +21,37 @@ export type SocketOptions = {
   probe: () => Promise<Probe>;
   onFrame: (frame: ServerFrame) => void;
   onConnection: (connection: Connection) => void;
+  /** Called when the server closed the connection because a frame was larger than it reads. */
+  onTooLarge: () => void;
   create?: (url: string, protocol: string) => WebSocket;
-  isOnline?: () => boolean;
   random?: () => number;
   now?: () => number;
 };
 
 const FIRST_PAUSE = 500; // milliseconds; smaller would hammer a server that restarts
 const LONGEST_PAUSE = 15_000; // larger, and a server that is back seems to be away
-const OPENING = 10_000; // a handshake without an end is given up after it
+const OPENING = 6_000; // a handshake without an end is given up after it; longer with each try
+const LONGEST_OPENING = 15_000; // no network that is of any use needs more
 const STEADY = 5_000; // only a connection that lived so long makes the pauses short again
 
+const QUIET = 8_000; // of silence, and the server is asked whether it is there; with PATIENCE less than 15 s
+const SOON = 2_000; // the same after something was sent, which the server as a rule answers at once
+const PATIENCE = 5_000; // for its answer; smaller, and a slow network counts as a dead one
+
 const OPEN = 1; // WebSocket.OPEN, which a fake need not have
+const TOO_LARGE = 1009; // close code
+
+type Timer = ReturnType<typeof setTimeout>;
 
 export class ChatSocket {
   private readonly options: Required<SocketOptions>;
   private socket: WebSocket | null = null;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  private timer: Timer | undefined;
+  /** Until the next ping. */
+  private quiet: Timer | undefined;
+  /** For the answer to the last one. */
+  private deadline: Timer | undefined;
+  private unsent = 0;
   private tries = 0;
   private openedAt = 0;
   private current: Connection = { state: "closed" };
@@ -43,7 +59,6 @@ export class ChatSocket {
   constructor(options: SocketOptions) {
     this.options = {
       create: (url, protocol) => new WebSocket(url, protocol),
-      isOnline: () => navigator.onLine,
       random: Math.random,
       now: Date.now,
       ...options,
@@ -54,15 +69,14 @@ export class ChatSocket {
     return this.current;
   }
 
-  /** Connect now, whatever pause was under way; nothing happens while one is open, opening or expired. */
+  /**
+   * Connect now, whatever pause was under way; nothing happens while one is open, opening or expired. Whether the
+   * browser believes to be online does not matter: a service on the same machine needs no network.
+   */
   connect(): void {
     if (this.socket !== null || this.current.state === "expired") return;
     clearTimeout(this.timer);
-    if (!this.options.isOnline()) {
-      this.become({ state: "offline" });
-      return;
-    }
-    this.become({ state: "connecting" });
+    this.become({ state: "connecting", why: "why" in this.current ? this.current.why : null });
     let socket: WebSocket;
     try {
       socket = this.options.create(this.options.url(), PROTOCOL);
@@ -76,33 +90,46 @@ export class ChatSocket {
       if (this.socket !== socket) return;
       clearTimeout(this.timer);
       this.openedAt = this.options.now();
+      this.heard();
       this.become({ state: "open" });
     };
     socket.onmessage = (event: MessageEvent) => {
       if (this.socket !== socket || typeof event.data !== "string") return;
+      this.heard();
       const frame = readFrame(event.data);
-      if (frame !== null) this.options.onFrame(frame);
+      if (frame !== null && frame.type !== "pong") this.options.onFrame(frame);
     };
-    socket.onclose = () => {
-      if (this.socket === socket) void this.lost();
+    socket.onclose = (event?: CloseEvent) => {
+      if (this.socket !== socket) return;
+      if (event?.code === TOO_LARGE) this.options.onTooLarge();
+      void this.lost("lost");
     };
     this.timer = setTimeout(() => {
-      if (this.socket === socket) this.drop();
-    }, OPENING);
+      if (this.socket === socket) this.drop("lost");
+    }, Math.min(LONGEST_OPENING, OPENING * (1 + this.tries / 2)));
   }
 
   /** Send a frame; false when there is no open connection to take it. */
   send(frame: ClientFrame): boolean {
     if (this.socket?.readyState !== OPEN || this.current.state !== "open") return false;
     this.socket.send(JSON.stringify(frame));
+    this.checkIn(SOON);
     return true;
   }
 
-  /** The browser says that the network went: do not wait until TCP finds out. */
-  offline(): void {
-    if (this.current.state === "expired" || this.current.state === "closed") return;
-    this.detach();
-    this.become({ state: "offline" });
+  /** Ask the server whether it is there; a connection on which it does not answer in time is given up. */
+  check(): void {
+    const socket = this.socket;
+    if (socket?.readyState !== OPEN || this.current.state !== "open" || this.deadline !== undefined) return;
+    clearTimeout(this.quiet);
+    socket.send(JSON.stringify({ type: "ping" } satisfies ClientFrame));
+    this.unsent = socket.bufferedAmount;
+    this.await(socket);
+  }
+
+  /** Give up a connection that does not do what it should, and make another. */
+  renew(): void {
+    if (this.current.state === "open") this.drop("silent");
   }
 
   /** End it for good, as the session is gone or left. */
@@ -111,29 +138,57 @@ export class ChatSocket {
     this.become({ state: as });
   }
 
-  private drop(): void {
+  private heard(): void {
+    clearTimeout(this.deadline);
+    this.deadline = undefined;
+    this.checkIn(QUIET);
+  }
+
+  private checkIn(pause: number): void {
+    clearTimeout(this.quiet);
+    this.quiet = setTimeout(() => this.check(), pause);
+  }
+
+  private await(socket: WebSocket): void {
+    this.deadline = setTimeout(() => {
+      this.deadline = undefined;
+      if (this.socket !== socket) return;
+      const left = socket.bufferedAmount;
+      // A long message on a slow network: the answer cannot come before all of it has gone.
+      if (left > 0 && left < this.unsent) {
+        this.unsent = left;
+        this.await(socket);
+      } else this.drop("silent");
+    }, PATIENCE);
+  }
+
+  private drop(why: Trouble): void {
     this.detach();
-    void this.lost();
+    void this.lost(why);
   }
 
   private detach(): void {
     clearTimeout(this.timer);
+    this.rest();
     const socket = this.socket;
     this.socket = null;
     socket?.close();
   }
 
-  private async lost(): Promise<void> {
+  private rest(): void {
+    clearTimeout(this.quiet);
+    clearTimeout(this.deadline);
+    this.deadline = undefined;
+  }
+
+  private async lost(why: Trouble): Promise<void> {
     clearTimeout(this.timer);
+    this.rest();
     this.socket = null;
-    if (!this.options.isOnline()) {
-      this.become({ state: "offline" });
-      return;
-    }
     const wasOpen = this.current.state === "open";
     if (wasOpen) {
       if (this.options.now() - this.openedAt >= STEADY) this.tries = 0;
-      this.wait("lost");
+      this.wait(why);
       return;
     }
     const asked = this.current;
@@ -143,7 +198,7 @@ export class ChatSocket {
     else this.wait(probe === "alive" ? "lost" : "unreachable");
   }
 
-  private wait(why: "lost" | "unreachable"): void {
+  private wait(why: Trouble): void {
     const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** this.tries) * (0.5 + this.options.random() / 2);
     this.tries += 1;
     this.become({ state: "waiting", retryAt: this.options.now() + pause, why });

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { StoredMessage } from "@/lib/api";
 import type { ServerFrame } from "./protocol";
-import { EMPTY, current, isBusy, keyOf, lastId, reduce, type BotEntry, type ChatEvent, type ChatState } from "./state";
+import { current, keyOf, type BotEntry } from "./entries";
+import { EMPTY, isBusy, lastId, reduce, type ChatEvent, type ChatState } from "./state";
 
 const NOW = Date.parse("2026-11-01T10:00:00Z");
 const STAMP = "2026-11-01T10:00:00.000000Z";
@@ -214,4 +215,113 @@ describe("the history", () => {
   it("is asked for when a resumption failed", () => {
     expect(run(error({ code: "resume_failed", retryable: false })).stale).toBe(true);
   });
+});
+
+describe("an edit of the last message", () => {
+  const edited = (id: string, replaces: string): ChatEvent => ({ type: "sent", id, text: id, timestamp: STAMP, replaces });
+  const before = () => run(history(human("q0"), bot("a0"), human("q1"), bot("a1")));
+  const branches = (state: ChatState) =>
+    state.entries.flatMap((entry) =>
+      entry.kind === "human" ? entry.branches.map(({ text, versions }) => [text, ...versions.map((each) => each.text)]) : [],
+    );
+
+  it("takes the place of that message once the session holds it, and keeps the old branch beside", () => {
+    let state = [edited("e1", "q1")].reduce(reduce, before());
+    expect(shown(state)).toEqual(["> q0", "a0", "> q1", "a1"]);
+    state = reduce(state, accepted("e1"));
+    expect(shown(state)).toEqual(["> q0", "a0", "> e1"]);
+    expect(branches(state)).toEqual([["q1", "a1"]]);
+    expect(state.stale).toBe(true);
+    state = [start("e1"), token("e1", 0, "b"), message("e1", "b1", "b")].reduce(reduce, state);
+    expect(shown(state)).toEqual(["> q0", "a0", "> e1", "b"]);
+    expect(isBusy(state)).toBe(false);
+  });
+
+  it("keeps the name of its message, and all branches of several edits", () => {
+    const state = [
+      edited("e1", "q1"),
+      accepted("e1"),
+      error({ turn: "e1" }),
+      edited("e2", "e1"),
+      accepted("e2"),
+      message("e2", "b2", "two"),
+    ].reduce(reduce, before());
+    expect(branches(state)).toEqual([["q1", "a1"], ["e1"]]);
+    expect(state.entries.map(keyOf)).toEqual(["q0", "a0", "q1", "b2"]);
+  });
+
+  const stored = [human("q0"), bot("a0"), { ...human("e1"), branches: [[human("q1"), bot("a1")]] }, bot("b1")];
+
+  it("of another device comes with the history", () => {
+    const state = reduce(before(), history(...stored));
+    expect(shown(state)).toEqual(["> q0", "a0", "> e1", "b1"]);
+    expect(branches(state)).toEqual([["q1", "a1"]]);
+  });
+
+  it("that came after the history was read stays", () => {
+    const state = [edited("e1", "q1"), accepted("e1"), message("e1", "b1", "b1"), history(human("q0"), bot("a0"), human("q1"), bot("a1"))].reduce(
+      reduce,
+      before(),
+    );
+    expect(shown(state)).toEqual(["> q0", "a0", "> e1", "b1"]);
+    expect(branches(state)).toEqual([["q1", "a1"]]);
+  });
+
+  it("of a message that is not the last any more is a message of its own", () => {
+    const state = [edited("e1", "q0"), accepted("e1")].reduce(reduce, before());
+    expect(shown(state)).toEqual(["> q0", "a0", "> q1", "a1", "> e1"]);
+    expect(state.stale).toBe(true);
+  });
+
+  it("does not bring back an answer of the old branch that is told again", () => {
+    const state = [history(...stored), message("q1", "a1", "a1")].reduce(reduce, before());
+    expect(shown(state)).toEqual(["> q0", "a0", "> e1", "b1"]);
+  });
+
+  it("that was refused can be sent again, and knows what it replaces", () => {
+    const state = [edited("e1", "q1"), error({ id: "e1", code: "rate_limited" })].reduce(reduce, before());
+    expect(state.pending).toMatchObject([{ id: "e1", replaces: "q1", failure: { code: "rate_limited" } }]);
+    expect(shown(state)).toEqual(["> q0", "a0", "> q1", "a1"]);
+  });
+});
+
+describe("what a model thinks", () => {
+  const thought = (text: string): ChatEvent => frame({ type: "thought", turn: "q", index: 0, text });
+  const thoughtEnd = frame({ type: "thought_end", turn: "q", seconds: 3.2 });
+
+  it("comes before the answer, and stays with it but not in it", () => {
+    let state = run(sent("q"), accepted("q"), start("q"), thought("Hm"), thought(", yes."));
+    expect(state.running?.thoughts).toEqual({ text: "Hm, yes.", seconds: null });
+    expect(state.running?.text).toBe("");
+    state = [thoughtEnd, token("q", 0, "Yes"), message("q", "a", "Yes")].reduce(reduce, state);
+    expect(shown(state)).toEqual(["> q", "Yes"]);
+    expect(current(state.entries[1] as BotEntry).thoughts).toEqual({ text: "Hm, yes.", seconds: 3.2 });
+    state = reduce(state, history(human("q"), bot("a")));
+    expect(current(state.entries[1] as BotEntry).thoughts).not.toBeNull();
+  });
+
+  it("begins anew with the answer", () => {
+    const state = run(sent("q"), accepted("q"), start("q"), thought("one"), start("q"), thought("two"));
+    expect(state.running?.thoughts?.text).toBe("two");
+  });
+
+  it("of another turn is passed over", () => {
+    expect(run(sent("q"), thought("stray"), thoughtEnd).running).toBeNull();
+  });
+});
+
+it("usage and a full context stand on the answer, from its frame and from the history", () => {
+  const told = { usage: { input_tokens: 12, output_tokens: 3 }, shortened: true };
+  for (const state of [
+    run(sent("q"), accepted("q"), message("q", "a", "Yes", told)),
+    run(history(human("q"), bot("a", told))),
+  ]) {
+    expect(current(state.entries[1] as BotEntry)).toMatchObject(told);
+  }
+});
+
+it("a message that the page refuses waits with its reason", () => {
+  const failure = { code: "message_too_large", detail: "Too long.", retryable: false, retryAt: null };
+  const state = run(sent("q"), { type: "refused", id: "q", failure });
+  expect(state.pending).toMatchObject([{ id: "q", failure }]);
 });

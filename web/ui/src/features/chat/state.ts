@@ -1,19 +1,22 @@
-/** What the page knows of a chat, as a pure function of what happened: no clock, no socket, no storage. */
+/** The state of a chat as a pure function of what happened: no clock, no socket, no storage. */
 
 import type { StoredMessage } from "@/lib/api";
+import {
+  answerOf,
+  branchOff,
+  holds,
+  idsOf,
+  indexOfLastHuman,
+  lastHuman,
+  merge,
+  type Answer,
+  type BotEntry,
+  type Entry,
+  type Failure,
+  type HumanEntry,
+  type Thoughts,
+} from "./entries";
 import type { ErrorFrame, Message, ServerFrame } from "./protocol";
-
-export type Failure = { code: string; detail: string; retryable: boolean; /** ms since the epoch */ retryAt: number | null };
-
-export type Answer = { id: string; text: string; at: string; stopped: boolean; incomplete: string | null };
-
-/** `failure` is why the latest try to answer ended without one. */
-export type HumanEntry = { kind: "human"; id: string; text: string; at: string; failure: Failure | null };
-
-/** `versions` are the answers to one message, the oldest first; the last is the one the session goes on with. */
-export type BotEntry = { kind: "bot"; versions: [Answer, ...Answer[]] };
-
-export type Entry = HumanEntry | BotEntry;
 
 /** A message that the history does not hold yet: on its way, in the queue, or refused. */
 export type Pending = {
@@ -23,6 +26,8 @@ export type Pending = {
   /** Place in the queue; null while the session has not said that it holds the message. */
   position: number | null;
   failure: Failure | null;
+  /** The message that this one is an edit of; null for a message of its own. */
+  replaces: string | null;
 };
 
 /** The answer that is being made. */
@@ -32,6 +37,7 @@ export type Running = {
   text: string;
   /** The next token begins the text anew. */
   fresh: boolean;
+  thoughts: Thoughts | null;
   /** ms since the epoch of the last sign of life */
   heardAt: number;
 };
@@ -57,7 +63,8 @@ export type ChatState = {
 
 export type ChatEvent =
   | { type: "history"; messages: readonly StoredMessage[]; at: number }
-  | { type: "sent"; id: string; text: string; timestamp: string }
+  | { type: "sent"; id: string; text: string; timestamp: string; replaces?: string | null; failure?: Failure | null }
+  | { type: "refused"; id: string; failure: Failure } // by the page itself, or by the connection
   | { type: "dropped"; id: string }
   | { type: "asked"; id: string; at: number }
   | { type: "stopping" }
@@ -80,41 +87,52 @@ export const EMPTY: ChatState = {
   announcement: { text: "", count: 0 },
 };
 
-const HUMAN = "Human: ";
-const BOT = "Bot: ";
 const RECENT = 120_000; // ms; an older message without an answer is not waited for after a reload
-
-export const current = (entry: BotEntry): Answer => entry.versions[entry.versions.length - 1]!;
 
 /** The id to ask for what came after, on the next connection. */
 export function lastId(state: ChatState): string | null {
   const last = state.entries.at(-1);
   if (last === undefined) return null;
-  return last.kind === "human" ? last.id : current(last).id;
+  return idsOf(last).at(-1)!;
 }
 
 export const isBusy = (state: ChatState): boolean =>
   state.running !== null || state.asking !== null || state.dueSince !== null;
 
-/** The last human message, which a regeneration would answer. */
-export const lastHuman = (state: ChatState): HumanEntry | null =>
-  state.entries.findLast((entry): entry is HumanEntry => entry.kind === "human") ?? null;
+/** The messages that were sent and of which the session has not said yet that it holds them. */
+export const unconfirmed = (state: ChatState): Pending[] =>
+  state.pending.filter(({ position, failure }) => position === null && failure === null);
 
 export function reduce(state: ChatState, event: ChatEvent): ChatState {
   switch (event.type) {
     case "history":
-      return merge(state, event.messages, event.at);
+      return withHistory(state, event.messages, event.at);
     case "sent":
       if (has(state, event.id)) return state;
       return {
         ...state,
         notice: null,
-        pending: [...state.pending, { id: event.id, text: event.text, at: event.timestamp, position: null, failure: null }],
+        pending: [
+          ...state.pending,
+          {
+            id: event.id,
+            text: event.text,
+            at: event.timestamp,
+            position: null,
+            failure: event.failure ?? null,
+            replaces: event.replaces ?? null,
+          },
+        ],
+      };
+    case "refused":
+      return {
+        ...state,
+        pending: state.pending.map((one) => (one.id === event.id ? { ...one, position: null, failure: event.failure } : one)),
       };
     case "dropped":
       return { ...state, pending: state.pending.filter(({ id }) => id !== event.id) };
     case "asked":
-      return { ...withFailure(state, lastHuman(state)?.id, null), asking: event.id, dueSince: event.at, notice: null };
+      return { ...withFailure(state, lastHuman(state.entries)?.id, null), asking: event.id, dueSince: event.at, notice: null };
     case "stopping":
       return { ...state, stopping: true };
     case "quiet":
@@ -142,9 +160,9 @@ function onFrame(state: ChatState, frame: ServerFrame, at: number): ChatState {
       const opened = open(state, frame.turn);
       const known = again !== null || opened.asking === frame.turn || has(opened, frame.turn);
       const replaces = frame.regenerates ?? null;
-      const running = { turn: frame.turn, replaces, text: again?.text ?? "", fresh: true, heardAt: at };
+      const running = { turn: frame.turn, replaces, text: again?.text ?? "", fresh: true, thoughts: null, heardAt: at };
       const cleared = withFailure(opened, questionOf(opened, frame.turn), null);
-      const next = { ...cleared, running, dueSince: null, stale: opened.stale || !(known || holds(opened, replaces)) };
+      const next = { ...cleared, running, dueSince: null, stale: opened.stale || !(known || holds(opened.entries, replaces)) };
       return again === null ? say(next, "Answering.") : next;
     }
     case "token": {
@@ -153,8 +171,22 @@ function onFrame(state: ChatState, frame: ServerFrame, at: number): ChatState {
       const text = running.fresh ? frame.text : running.text + frame.text;
       return { ...state, running: { ...running, text, fresh: false, heardAt: at } };
     }
+    case "thought": {
+      const { running } = state;
+      if (running?.turn !== frame.turn) return state;
+      const thoughts = { text: (running.thoughts?.text ?? "") + frame.text, seconds: null };
+      return { ...state, running: { ...running, thoughts, heardAt: at } };
+    }
+    case "thought_end": {
+      const { running } = state;
+      if (running?.turn !== frame.turn) return state;
+      const thoughts = { text: running.thoughts?.text ?? "", seconds: frame.seconds };
+      return { ...state, running: { ...running, thoughts, heardAt: at } };
+    }
     case "message":
       return answered(state, frame);
+    case "pong":
+      return state;
     case "error":
       return failed(state, frame, at);
   }
@@ -162,8 +194,9 @@ function onFrame(state: ChatState, frame: ServerFrame, at: number): ChatState {
 
 function answered(state: ChatState, frame: Message): ChatState {
   const ended = end(state, frame.turn);
-  if (holds(ended, frame.id)) return ended; // from the history already, or a second time
-  const answer = answerOf(frame, frame.msg);
+  if (holds(ended.entries, frame.id)) return ended; // from the history already, or a second time
+  const thoughts = state.running?.turn === frame.turn ? state.running.thoughts : null;
+  const answer: Answer = { ...answerOf(frame, frame.msg), thoughts: thoughts?.text ? thoughts : null };
   const said = frame.stopped ? "Answer stopped." : frame.incomplete ? "The answer broke off." : "Answer complete.";
   const told = say(ended, `${said} ${answer.text.slice(0, 500)}`);
   const opened = open(told, frame.turn);
@@ -205,7 +238,7 @@ function failed(state: ChatState, frame: ErrorFrame, at: number): ChatState {
   }
   if (frame.id === undefined) return { ...told, notice: failure };
   if (frame.id === state.asking) {
-    return { ...withFailure(told, lastHuman(told)?.id, failure), asking: null, dueSince: null };
+    return { ...withFailure(told, lastHuman(told.entries)?.id, failure), asking: null, dueSince: null };
   }
   const pending = told.pending.map((one) => (one.id === frame.id ? { ...one, position: null, failure } : one));
   return has(state, frame.id) ? { ...told, pending } : { ...told, notice: failure };
@@ -231,26 +264,28 @@ function end(state: ChatState, turn: string): ChatState {
 /** The human message that a turn answers: its own, or the last one when it is asked anew. */
 function questionOf(state: ChatState, turn: string): string | undefined {
   if (has(state, turn)) return turn;
-  if (state.asking === turn || state.running?.turn === turn) return lastHuman(state)?.id;
+  if (state.asking === turn || state.running?.turn === turn) return lastHuman(state.entries)?.id;
   return undefined;
 }
 
-/** A waiting message gets its turn: it is in the history from now on. */
+/** A waiting message gets its turn: it is in the history from now on, an edit in the place of what it edits. */
 function open(state: ChatState, id: string): ChatState {
   const waiting = state.pending.find((one) => one.id === id);
   if (waiting === undefined) return state;
-  const entry: HumanEntry = { kind: "human", id, text: waiting.text, at: waiting.at, failure: null };
-  return { ...state, pending: state.pending.filter((one) => one.id !== id), entries: [...state.entries, entry] };
+  const pending = state.pending.filter((one) => one.id !== id);
+  const entry: HumanEntry = { kind: "human", id, text: waiting.text, at: waiting.at, failure: null, branches: [] };
+  if (waiting.replaces === null) return { ...state, pending, entries: [...state.entries, entry] };
+  const place = indexOfLastHuman(state.entries);
+  const replaced = state.entries[place];
+  // Whether the server saw the same last message, its history says.
+  const next = { ...state, pending, stale: true };
+  if (replaced?.kind !== "human" || replaced.id !== waiting.replaces) return { ...next, entries: [...state.entries, entry] };
+  const branches = branchOff(replaced, state.entries[place + 1]);
+  return { ...next, entries: [...state.entries.slice(0, place), { ...entry, branches }] };
 }
 
-function merge(state: ChatState, messages: readonly StoredMessage[], at: number): ChatState {
-  const known = new Map(state.entries.map((entry) => [keyOf(entry), entry]));
-  const read = messages.map((message) => kept(known, entryOf(message, state.orphans)));
-  const ids = new Set(read.flatMap(idsOf));
-  // The history was read a moment ago: what the socket brought since then stays.
-  const shared = state.entries.findLastIndex((entry) => idsOf(entry).some((id) => ids.has(id)));
-  const newer = state.entries.slice(shared + 1).filter((entry) => !idsOf(entry).some((id) => ids.has(id)));
-  const entries = [...read, ...(shared >= 0 || read.length === 0 ? newer : newer.filter(({ kind }) => kind === "human"))];
+function withHistory(state: ChatState, messages: readonly StoredMessage[], at: number): ChatState {
+  const { entries, ids } = merge(state.entries, messages, state.orphans);
   const running = state.running !== null && isAnswered(entries, state.running) ? null : state.running;
   const last = entries.at(-1);
   const unanswered = last?.kind === "human" && last.failure === null && at - Date.parse(last.at) < RECENT;
@@ -265,54 +300,15 @@ function merge(state: ChatState, messages: readonly StoredMessage[], at: number)
   };
 }
 
-/** Keep what is known already where it says the same, so that it need not be drawn again. */
-function kept(known: ReadonlyMap<string, Entry>, read: Entry): Entry {
-  const old = known.get(keyOf(read));
-  if (old === undefined || old.kind !== read.kind) return read;
-  if (read.kind === "human") return old;
-  return (old as BotEntry).versions.length >= read.versions.length ? old : read;
-}
-
 function isAnswered(entries: readonly Entry[], running: Running): boolean {
   if (running.replaces !== null) return false;
   const place = entries.findIndex((entry) => entry.kind === "human" && entry.id === running.turn);
   return place >= 0 && entries[place + 1]?.kind === "bot";
 }
 
-function entryOf(message: StoredMessage, failures: ChatState["orphans"]): Entry {
-  if (message.msg.startsWith(HUMAN)) {
-    const text = message.msg.slice(HUMAN.length);
-    return { kind: "human", id: message.id, text, at: message.timestamp, failure: failures[message.id] ?? null };
-  }
-  const older = (message.alternatives ?? []).map(bare);
-  return { kind: "bot", versions: [...older, bare(message)] as unknown as BotEntry["versions"] };
-}
-
-function bare(message: StoredMessage): Answer {
-  return answerOf(message, message.msg.startsWith(BOT) ? message.msg.slice(BOT.length) : message.msg);
-}
-
-const answerOf = (message: StoredMessage, text: string): Answer => ({
-  id: message.id,
-  text,
-  at: message.timestamp,
-  stopped: message.stopped ?? false,
-  incomplete: message.incomplete ?? null,
-});
-
-/** Names an entry for as long as it lives: a regenerated answer keeps the name of its first version. */
-export const keyOf = (entry: Entry): string => (entry.kind === "human" ? entry.id : entry.versions[0].id);
-
-const idsOf = (entry: Entry): string[] =>
-  entry.kind === "human" ? [entry.id] : entry.versions.map(({ id }) => id);
-
 const has = (state: ChatState, id: string): boolean =>
   state.pending.some((one) => one.id === id) ||
   state.entries.some((entry) => entry.kind === "human" && entry.id === id);
-
-const holds = (state: ChatState, answer: string | null): boolean =>
-  answer !== null &&
-  state.entries.some((entry) => entry.kind === "bot" && entry.versions.some(({ id }) => id === answer));
 
 function addVersion(entries: readonly Entry[], place: number, answer: Answer): Entry[] {
   const entry = entries[place] as BotEntry;

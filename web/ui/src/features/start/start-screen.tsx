@@ -1,13 +1,19 @@
-import { useState, type FormEvent } from "react";
+import { useState, type FormEvent, type ReactNode } from "react";
 import { Logo } from "@/components/logo";
 import { ModelNote } from "@/components/model-note";
-import type { Model, Session } from "@/lib/api";
+import type { Held, Model } from "@/lib/api";
 import { browser } from "@/lib/storage";
 
-type Props = { model: Model | null; begin: (name: string) => Promise<Session>; onBegun: (session: Session) => void };
+type Props = {
+  model: Model | null;
+  begin: (name: string) => Promise<Held>;
+  onBegun: (held: Held) => void;
+  /** The chats that one can go on with; null when there are none. */
+  chats: ReactNode;
+};
 
 /** Asks for a name and begins a chat with it. */
-export function StartScreen({ model, begin, onBegun }: Props) {
+export function StartScreen({ model, begin, onBegun, chats }: Props) {
   const [name, setName] = useState(() => browser.get("name") ?? "");
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(false);
@@ -29,7 +35,7 @@ export function StartScreen({ model, begin, onBegun }: Props) {
       <div className="start-card">
         <Logo />
         <h1>Parley</h1>
-        <p className="lead">Talk with a machine, one message at a time.</p>
+        <p className="lead">Chat with an AI model.</p>
         <form onSubmit={(event) => void submit(event)}>
           <label htmlFor="name">Your name</label>
           <div className="row">
@@ -53,6 +59,12 @@ export function StartScreen({ model, begin, onBegun }: Props) {
           </p>
         </form>
         <ModelNote model={model} />
+        {chats !== null && (
+          <section className="start-chats" aria-labelledby="start-chats">
+            <h2 id="start-chats">Go on with a chat</h2>
+            {chats}
+          </section>
+        )}
       </div>
     </main>
   );

@@ -1,63 +1,86 @@
-import { useEffect, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent } from "react";
+import { forwardRef, useEffect, useImperativeHandle } from "react";
 import { Icon } from "@/components/icon";
-import { tab } from "@/lib/storage";
+import { readDraft, writeDraft } from "@/lib/drafts";
+import { SizeNote } from "./size-note";
+import { useTextField } from "./use-text-field";
 
-type Props = { busy: boolean; stopping: boolean; canStop: boolean; onSend: (text: string) => void; onStop: () => void };
+type Props = {
+  /** The chat whose draft is written here. */
+  token: string;
+  busy: boolean;
+  stopping: boolean;
+  canStop: boolean;
+  maxBytes: number | null;
+  onSend: (text: string) => void;
+  onStop: () => void;
+};
 
-const HIGHEST = 240; // px; a longer text scrolls
+export type ComposerHandle = {
+  focus: () => void;
+  /** Take a text to be edited; false when another one is being written. */
+  take: (text: string) => boolean;
+};
 
 /** Where one writes. What is not sent yet outlives a reload. */
-export function Composer({ busy, stopping, canStop, onSend, onStop }: Props) {
-  const [text, setText] = useState(() => tab.get("draft") ?? "");
-  const field = useRef<HTMLTextAreaElement>(null);
-  const blank = text.trim() === "";
+export const Composer = forwardRef<ComposerHandle, Props>(function Composer(
+  { token, busy, stopping, canStop, maxBytes, onSend, onStop },
+  handle,
+) {
+  const field = useTextField({
+    maxBytes,
+    onSubmit: (text) => {
+      onSend(text);
+      field.put("");
+      field.ref.current?.focus();
+    },
+    onChange: (text) => writeDraft(token, text),
+    onEscape: () => busy && canStop && onStop(),
+  });
+  const { ref, put } = field;
 
-  useEffect(() => field.current?.focus(), []);
-  useEffect(() => tab.set("draft", text), [text]);
-
-  useLayoutEffect(() => {
-    const element = field.current;
-    if (element === null) return;
-    element.style.height = "auto";
-    element.style.height = `${Math.min(HIGHEST, element.scrollHeight)}px`;
-  }, [text]);
-
-  const submit = (event?: FormEvent) => {
-    event?.preventDefault();
-    if (blank) return;
-    onSend(text);
-    setText("");
-    field.current?.focus();
+  const take = (text: string) => {
+    const element = ref.current;
+    if (element === null || element.value.trim() !== "") return false;
+    put(text);
+    element.focus();
+    return true;
   };
+  useImperativeHandle(handle, () => ({ focus: () => ref.current?.focus(), take }));
 
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
-      event.preventDefault();
-      submit();
-    } else if (event.key === "Escape" && busy && canStop) onStop();
-  };
+  useEffect(() => {
+    ref.current?.focus();
+    const { text, later } = readDraft(token);
+    if (text !== "") take(text);
+    let left = false;
+    void later?.then((rest) => !left && rest !== "" && take(rest));
+    return () => {
+      left = true;
+    };
+    // Once for each chat.
+  }, [token]);
 
   const stop = () => {
     onStop();
-    field.current?.focus();
+    ref.current?.focus();
   };
 
   return (
-    <form className="composer" onSubmit={submit}>
+    <form className="composer" onSubmit={field.submit}>
+      {field.excess !== null && <SizeNote id="size" bytes={field.excess} maxBytes={maxBytes ?? 0} />}
       <div className="composer-box">
         <label className="unseen" htmlFor="text">
           Message
         </label>
         <textarea
           id="text"
-          ref={field}
+          ref={ref}
           rows={1}
-          value={text}
           placeholder="Write a message"
-          enterKeyHint="send"
-          onChange={(event) => setText(event.target.value)}
-          onKeyDown={onKeyDown}
-          aria-describedby="keys"
+          enterKeyHint={field.isTouch ? "enter" : "send"}
+          onInput={field.onInput}
+          onKeyDown={field.onKeyDown}
+          aria-describedby={field.excess !== null ? "size" : field.isTouch ? undefined : "keys"}
+          aria-invalid={field.excess !== null}
         />
         <div className="composer-buttons">
           {busy && (
@@ -65,14 +88,20 @@ export function Composer({ busy, stopping, canStop, onSend, onStop }: Props) {
               <Icon name="stop" />
             </button>
           )}
-          <button type="submit" className="primary send" disabled={blank} aria-label="Send" title="Send (Enter)">
+          <button
+            type="submit"
+            className="primary send"
+            disabled={field.isBlank || field.excess !== null}
+            aria-label="Send"
+            title={field.isTouch ? "Send" : "Send (Enter)"}
+          >
             <Icon name="send" />
           </button>
         </div>
       </div>
-      <p className="keys" id="keys">
+      <p className="keys" id="keys" hidden={field.isTouch}>
         <kbd>Enter</kbd> sends, <kbd>Shift</kbd>+<kbd>Enter</kbd> makes a new line, <kbd>Esc</kbd> stops an answer
       </p>
     </form>
   );
-}
+});

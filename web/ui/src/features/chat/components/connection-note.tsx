@@ -1,33 +1,44 @@
 import { Icon } from "@/components/icon";
 import { secondsUntil } from "@/lib/time";
 import { useNow } from "@/lib/use-now";
-import type { Connection } from "../socket";
+import type { Connection, Trouble } from "../socket";
+
+const TEXTS: Record<Trouble, string> = {
+  lost: "Connection lost.",
+  silent: "The server does not answer.",
+  unreachable: "The server cannot be reached.",
+};
 
 /** Floats above the conversation while there is no connection; the countdown is not read aloud. */
 export function ConnectionNote({ connection, onRetry }: { connection: Connection; onRetry: () => void }) {
   const now = useNow(connection.state === "waiting");
-  const waiting = connection.state === "waiting";
+  return <div className="floating" role="status">{noteOf(connection, now, onRetry)}</div>;
+}
+
+function noteOf(connection: Connection, now: number, onRetry: () => void) {
+  if (connection.state === "connecting" && connection.why === null) return <div className="pill late">Connecting …</div>;
+  if (connection.state !== "connecting" && connection.state !== "waiting") return null;
   return (
-    <div className="floating" role="status">
-      {connection.state === "connecting" && <div className="pill late">Connecting …</div>}
-      {connection.state === "offline" && (
-        <div className="pill warn">
-          <Icon name="alert" />
-          <span>You are offline. What you write is sent when you are back.</span>
-        </div>
-      )}
-      {waiting && (
-        <div className="pill warn">
-          <Icon name="alert" />
-          <span>{connection.why === "lost" ? "Connection lost." : "The server cannot be reached."}</span>
+    <div className="pill warn">
+      <Icon name="alert" />
+      <span>{troubleText(connection.why)} What you write is sent as soon as it works again.</span>
+      {connection.state === "connecting" ? (
+        <span aria-hidden="true" className="countdown">
+          Connecting …
+        </span>
+      ) : (
+        <>
           <span aria-hidden="true" className="countdown">
             Next try in {secondsUntil(connection.retryAt, now)} s
           </span>
           <button type="button" onClick={onRetry}>
             Try now
           </button>
-        </div>
+        </>
       )}
     </div>
   );
 }
+
+/** The browser may be wrong about the network, so its word is a guess that explains, and stops nothing. */
+const troubleText = (why: Trouble | null): string => (navigator.onLine ? TEXTS[why ?? "lost"] : "You seem to be offline.");

@@ -1,14 +1,16 @@
-import { useEffect, useLayoutEffect, useRef, useState, type ReactNode } from "react";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState, type ReactNode } from "react";
 import { Icon } from "@/components/icon";
 import { usePrinting } from "@/components/printing";
 import { useNow } from "@/lib/use-now";
-import { isBusy, keyOf, type BotEntry, type ChatState, type Entry, type HumanEntry } from "../state";
+import { keyOf, type Entry, type HumanEntry } from "../entries";
+import { isBusy, type ChatState } from "../state";
 import { BotMessage, FailureNote, HumanMessage, PendingMessage, RunningMessage, WaitingButton } from "./message";
 import { usePinnedScroll } from "./use-pinned-scroll";
 
 const PAGE = 60; // entries drawn at first, and more at each way up: a chat may have ten thousand
 const AHEAD = 600; // px from the top at which the page before is drawn
 const STALL = 10_000; // ms without a sign of life that are worth a word
+const ABOVE = 5; // entries that are drawn before one that is shown
 
 type Props = {
   chat: ChatState;
@@ -17,16 +19,23 @@ type Props = {
   empty: ReactNode;
   /** Grows with each message that was sent from here. */
   sent: number;
+  maxBytes: number | null;
+  /** The entry to bring into view; a new object brings it into view again. */
+  target: { place: number } | null;
   onRegenerate: () => void;
+  onEdit: (text: string) => void;
   onResend: (id: string) => void;
+  onRework: (id: string) => void;
   onDrop: (id: string) => void;
 };
 
 /** All that was said, the newest at the end. */
-export function Conversation({ chat, connected, name, empty, sent, onRegenerate, onResend, onDrop }: Props) {
+export function Conversation({ chat, connected, name, empty, sent, maxBytes, target, onEdit, ...on }: Props) {
   const { entries, pending } = chat;
-  const { box, content, isPinned, onScroll, pin } = usePinnedScroll();
+  const { box, content, isPinned, onScroll, pin, unpin } = usePinnedScroll();
   const [first, setFirst] = useState(() => Math.max(0, entries.length - PAGE));
+  // The versions on the page that are not the newest, by the key of their message.
+  const [versions, setVersions] = useState<Readonly<Record<string, number>>>({});
   const from = usePrinting() ? 0 : first; // paper takes all of it
   const heightBefore = useRef<number | null>(null);
   const busy = isBusy(chat);
@@ -38,6 +47,14 @@ export function Conversation({ chat, connected, name, empty, sent, onRegenerate,
   // A long stay at the end must not make the page heavy.
   if (isPinned && entries.length - first > 3 * PAGE) setFirst(entries.length - PAGE);
   if (first > 0 && first >= entries.length) setFirst(Math.max(0, entries.length - PAGE));
+  if (target !== null && target.place < first) setFirst(Math.max(0, target.place - ABOVE));
+
+  useLayoutEffect(() => {
+    const item = target === null ? null : box.current?.querySelector(`[data-place="${target.place}"]`);
+    if (item == null) return;
+    unpin();
+    item.scrollIntoView({ block: "center" });
+  }, [target, box, unpin]);
 
   const earlier = () => {
     const element = box.current;
@@ -64,9 +81,28 @@ export function Conversation({ chat, connected, name, empty, sent, onRegenerate,
     if (box.current !== null && box.current.scrollTop < AHEAD) earlier();
   };
 
+  const versionOf = (entry: HumanEntry): number => {
+    const chosen = versions[keyOf(entry)] ?? entry.branches.length;
+    return Math.min(chosen, entry.branches.length);
+  };
+  const choose = useCallback(
+    (entry: HumanEntry, version: number) => setVersions((old) => ({ ...old, [keyOf(entry)]: version })),
+    [],
+  );
+  const edit = useCallback(
+    (entry: HumanEntry, text: string) => {
+      // What comes of it is the version to see.
+      setVersions((old) => ({ ...old, [keyOf(entry)]: Infinity }));
+      onEdit(text);
+    },
+    [onEdit],
+  );
+
   const last = entries.at(-1);
+  const lastQuestion = entries.findLast(({ kind }) => kind === "human");
   const replaced = busy && last?.kind === "bot" && (chat.running?.replaces != null || chat.asking !== null);
   const shown = entries.slice(from, replaced ? -1 : undefined);
+  const canAsk = connected && !chat.expired && !busy;
 
   return (
     <div className="conversation">
@@ -80,29 +116,44 @@ export function Conversation({ chat, connected, name, empty, sent, onRegenerate,
           )}
           {entries.length === 0 && pending.length === 0 && !busy && empty}
           <ol className="messages">
-            {shown.map((entry, place) => (
-              <Item
-                key={keyOf(entry)}
-                entry={entry}
-                next={entries[from + place + 1]}
-                question={entry.kind === "human" ? entry : questionOf(entries, from + place)}
-                isLast={entry === last}
-                busy={busy}
-                name={name}
-                canAsk={connected && !chat.expired}
-                onRegenerate={onRegenerate}
-              />
-            ))}
-            {busy && <RunningMessage name={name} text={chat.running?.text ?? ""} status={<Progress chat={chat} connected={connected} />} />}
+            {shown.map((entry, at) => {
+              const place = from + at;
+              const question = entry.kind === "human" ? entry : questionOf(entries, place);
+              const version = question === null ? 0 : versionOf(question);
+              return (
+                <Item
+                  key={keyOf(entry)}
+                  place={place}
+                  entry={entry}
+                  next={entries[place + 1]}
+                  question={question}
+                  version={version}
+                  onVersion={choose}
+                  maxBytes={maxBytes}
+                  isOpen={!(entry === last && busy)}
+                  name={name}
+                  ask={entry === last && canAsk ? on.onRegenerate : null}
+                  edit={entry === lastQuestion && canAsk && pending.length === 0 ? edit : null}
+                />
+              );
+            })}
+            {busy && <RunningMessage name={name} running={chat.running} status={<Progress chat={chat} connected={connected} />} />}
             {pending.map((one) => (
-              <PendingMessage key={one.id} pending={one} connected={connected} onResend={chat.expired ? null : onResend} onDrop={onDrop} />
+              <PendingMessage
+                key={one.id}
+                pending={one}
+                connected={connected}
+                onResend={chat.expired ? null : on.onResend}
+                onRework={on.onRework}
+                onDrop={on.onDrop}
+              />
             ))}
           </ol>
         </div>
       </div>
       {!isPinned && (
         <button type="button" className="jump" onClick={jump}>
-          <Icon name="down" /> {busy ? "Follow the answer" : "To the end"}
+          <Icon name="down" /> {busy ? "Follow the answer" : "Scroll to latest"}
         </button>
       )}
     </div>
@@ -110,30 +161,52 @@ export function Conversation({ chat, connected, name, empty, sent, onRegenerate,
 }
 
 type ItemProps = {
+  place: number;
   entry: Entry;
   next: Entry | undefined;
   question: HumanEntry | null;
-  isLast: boolean;
-  busy: boolean;
+  /** Of the question: a place among its branches, or behind them. */
+  version: number;
+  onVersion: (entry: HumanEntry, version: number) => void;
+  maxBytes: number | null;
+  /** Whether there is something to say about how it ended. */
+  isOpen: boolean;
   name: string;
-  canAsk: boolean;
-  onRegenerate: () => void;
+  ask: (() => void) | null;
+  edit: ((entry: HumanEntry, text: string) => void) | null;
 };
 
-function Item({ entry, next, question, isLast, busy, name, canAsk, onRegenerate }: ItemProps) {
-  const ask = isLast && !busy && canAsk ? onRegenerate : null;
+/** One message, and what became of it; of a question that was edited, the version that was chosen. */
+function Item({ place, entry, next, question, version, onVersion, maxBytes, isOpen, name, ask, edit }: ItemProps) {
+  const branch = question?.branches[version];
   const endsGroup = next === undefined || next.kind === "human";
+  if (entry.kind === "human") {
+    // An older version brings its own answer, also when the newest has none yet.
+    const older = branch !== undefined && endsGroup ? branch.versions : [];
+    return (
+      <>
+        <HumanMessage place={place} entry={entry} version={version} onVersion={onVersion} maxBytes={maxBytes} onEdit={edit} />
+        {older.length > 0 && <BotMessage key={version} place={null} versions={older} name={name} onRegenerate={null} />}
+        {endsGroup && isOpen && branch === undefined && <Ending entry={entry} question={question} ask={ask} />}
+      </>
+    );
+  }
+  const versions = branch === undefined ? entry.versions : branch.versions;
   return (
     <>
-      {entry.kind === "human" ? <HumanMessage entry={entry} /> : <Bot entry={entry} name={name} ask={ask} />}
-      {endsGroup && !(isLast && busy) && <Ending entry={entry} question={question} ask={ask} />}
+      {versions.length > 0 && (
+        <BotMessage
+          key={version}
+          place={place}
+          versions={versions}
+          name={name}
+          onRegenerate={branch === undefined ? ask : null}
+        />
+      )}
+      {endsGroup && isOpen && branch === undefined && <Ending entry={entry} question={question} ask={ask} />}
     </>
   );
 }
-
-const Bot = ({ entry, name, ask }: { entry: BotEntry; name: string; ask: (() => void) | null }) => (
-  <BotMessage versions={entry.versions} name={name} onRegenerate={ask} />
-);
 
 /** Why a message has no answer, or no newer one. */
 function Ending({ entry, question, ask }: { entry: Entry; question: HumanEntry | null; ask: (() => void) | null }) {
@@ -150,7 +223,7 @@ function Ending({ entry, question, ask }: { entry: Entry; question: HumanEntry |
   if (entry.kind === "bot") return null;
   return (
     <li className="ending unanswered">
-      <span>No answer came.</span>
+      <span>This message has no answer.</span>
       {ask !== null && (
         <button type="button" onClick={ask}>
           Ask again
@@ -169,9 +242,10 @@ function Progress({ chat, connected }: { chat: ChatState; connected: boolean }) 
   if (chat.stopping) return <span>Stopping …</span>;
   if (!connected) return <span>No connection. The answer goes on without this page.</span>;
   if (quiet >= STALL) {
-    return <span className="stalled">{hasText ? "No token" : "No answer"} for {Math.floor(quiet / 1000)} s. You can wait, or stop it.</span>;
+    const what = hasText ? "No new text" : "No answer";
+    return <span className="stalled">{what} for {Math.floor(quiet / 1000)} s. You can wait, or stop it.</span>;
   }
-  return <span>{hasText ? "Answering …" : "Waiting …"}</span>;
+  return <span>{hasText ? "Answering …" : chat.running?.thoughts ? "Thinking …" : "Waiting …"}</span>;
 }
 
 function questionOf(entries: readonly Entry[], place: number): HumanEntry | null {

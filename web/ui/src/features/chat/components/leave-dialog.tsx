@@ -1,27 +1,42 @@
-import { useEffect, useRef } from "react";
+import { Dialog } from "@/components/dialog";
+import { spanText } from "@/lib/time";
+import { useNow } from "@/lib/use-now";
 
-type Props = { onLeave: () => void; onStay: () => void; onExport: () => void };
+type Props = {
+  expiresAt: number | null;
+  onKeep: () => void;
+  onEnd: () => void;
+  onStay: () => void;
+  onExport: () => void;
+};
 
-/** Asks before a chat is left: nothing leads back to it. */
-export function LeaveDialog({ onLeave, onStay, onExport }: Props) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
+/** Asks what becomes of this chat when a new one begins. */
+export function LeaveDialog({ expiresAt, onKeep, onEnd, onStay, onExport }: Props) {
+  const now = useNow(true);
+  const left = expiresAt === null ? "until it expires" : `for ${spanText(expiresAt - now)}, until it expires`;
   return (
-    <dialog ref={dialog} className="dialog" aria-labelledby="leave-title" onClose={onStay}>
-      <h2 id="leave-title">Start a new chat?</h2>
-      <p>There is no way back to this one. Export it first if you want to keep it.</p>
-      <div className="dialog-actions">
-        <button type="button" onClick={onExport}>
-          Export
-        </button>
-        <span className="spring" />
-        <button type="button" onClick={() => dialog.current?.close()}>
-          Stay
-        </button>
-        <button type="button" className="primary" onClick={onLeave}>
-          New chat
-        </button>
-      </div>
-    </dialog>
+    <Dialog
+      title="Start a new chat?"
+      onClose={onStay}
+      actions={
+        <>
+          <button type="button" className="quiet wide" onClick={onExport}>
+            Export
+          </button>
+          <span className="spring" />
+          <button type="button" onClick={onStay}>
+            Stay
+          </button>
+          <button type="button" className="danger" onClick={onEnd}>
+            End this chat
+          </button>
+          <button type="button" className="primary" onClick={onKeep}>
+            New chat
+          </button>
+        </>
+      }
+    >
+      <p>This chat stays in your list {left}. If you end it, it is deleted for good.</p>
+    </Dialog>
   );
 }

@@ -8,6 +8,8 @@ type Pinned = {
   isPinned: boolean;
   onScroll: () => void;
   pin: () => void;
+  /** Leave the end alone, as something else is to be seen. */
+  unpin: () => void;
 };
 
 /** Keeps the end in view while the reader is there, and leaves alone a reader who has gone up. */
@@ -46,6 +48,8 @@ export function usePinnedScroll(): Pinned {
     toEnd();
   }, [set, toEnd]);
 
+  const unpin = useCallback(() => set(false), [set]);
+
   useLayoutEffect(toEnd);
 
   useEffect(() => {
@@ -55,5 +59,5 @@ export function usePinnedScroll(): Pinned {
     return () => observer.disconnect();
   }, [toEnd]);
 
-  return { box, content, isPinned, onScroll, pin };
+  return { box, content, isPinned, onScroll, pin, unpin };
 }

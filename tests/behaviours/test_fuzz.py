@@ -1,0 +1,213 @@
+"""Whatever bytes come over the wire, a secret in each of them: nothing raises, and no secret gets out."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import random
+import struct
+from collections.abc import Callable, Iterator
+
+import aiohttp
+import pytest
+
+from tests.support.chat_client import ChatClient
+from tests.support.model_server import ModelServer
+from tests.support.service import Up, started
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ADMIN = "seeded-admin-token-%7B"
+MODEL_PASSWORD = "seeded-password"
+MODEL_KEY = "hf_SeededKeyOfTheModelServer"
+# Inputs of each kind. FUZZ=1000 looks longer.
+ROUNDS = int(os.environ.get("FUZZ", "100"))
+SEED = int(os.environ.get("FUZZ_SEED", str(random.randrange(10**6))))
+
+
+@pytest.fixture(scope="session")
+def sealed(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """The service, with a secret in every setting that may hold one."""
+    url = model_server.url.replace("://", f"://ada:{MODEL_PASSWORD}@")
+    settings = {"ADMIN_TOKEN": ADMIN, "HF_TOKEN": MODEL_KEY, "MODEL_ATTEMPTS": "1"}
+    with started(tmp_path_factory.mktemp("sealed"), MODEL_URL=url, **settings) as service:
+        yield service
+
+
+def spoil(chance: random.Random, text: str) -> bytes:
+    """Return a text as bytes, sometimes with a byte that does not belong there."""
+    data = bytearray(text.encode("utf-8", "surrogateescape"))
+    for _ in range(chance.choice((0, 0, 0, 1, 3))):
+        data.insert(chance.randrange(len(data) + 1), chance.choice(b'\x00\x1b\x7f\xff\r\n "{}%'))
+    return bytes(data)
+
+
+def head(chance: random.Random, secret: str) -> bytes:
+    """Return a request head with a secret somewhere."""
+    paths = (
+        "/token",
+        "/refresh_token",
+        "/chat",
+        "/",
+        "/api/stages/infer/dead",
+        "/stages",
+        f"/{secret}",
+        "/metrics",
+    )
+    path = chance.choice(paths)
+    query = chance.choice(
+        ("", "?token={0}", "?token={0}&q=a b", "?name={0}", "?before={0}", "?{0}", "?token=%ff{0}")
+    )
+    headers = [
+        chance.choice(
+            (
+                "Authorization: Bearer {0}",
+                "Authorization: Bearer {0}\x1b",
+                "Authorization: {0}",
+                "Cookie: session={0}",
+                "Origin: http://{0}.example",
+                "X-{0}: 1",
+                "Expect: {0}",
+                "Sec-WebSocket-Protocol: parley.v1, token.{0}",
+                "Sec-WebSocket-Protocol: {0}",
+                "X-Forwarded-For: {0}",
+                "Content-Length: {0}",
+                "Transfer-Encoding: {0}",
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {0}",
+            )
+        )
+        for _ in range(chance.randint(0, 3))
+    ]
+    host = chance.choice(("localhost", "localhost", "localhost", "{0}", "evil.example"))
+    method = chance.choice(("GET", "POST", "DELETE", "OPTIONS", "PUT", "HEAD", "{0}"))
+    version = chance.choice(("HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/9.9", "{0}"))
+    lines = [f"{method} {path}{query} {version}", f"Host: {host}", *headers, "Connection: close"]
+    return spoil(chance, "\r\n".join(lines).replace("{0}", secret)) + b"\r\n\r\n"
+
+
+def body(chance: random.Random, secret: str) -> bytes:
+    """Return the JSON of a request or of a frame, with a secret somewhere."""
+    texts = (
+        '{"id": "{0}"}',
+        '{"id": {"{0}": 1}}',
+        '["{0}"]',
+        '"{0}"',
+        '{"{0}": "{0}"}',
+        "{0}",
+        '{"type": "message", "id": "{0}", "text": "{0}"}',
+        '{"type": "message", "id": "a/{0}", "text": "Hi"}',
+        '{"type": "message", "id": "m", "text": {"{0}": 1}}',
+        '{"type": "stop", "turn": "{0}"}',
+        '{"type": "regenerate", "id": "{0}"}',
+        '{"type": "{0}"}',
+        '{"type": "message", "id": "\\ud800", "text": "\\u0000{0}"}',
+    )
+    return spoil(chance, chance.choice(texts).replace("{0}", secret))
+
+
+def frame(chance: random.Random, secret: str) -> bytes:
+    """Return the bytes of a frame, as a client sends it or should not."""
+    payload = body(chance, secret)[:125]
+    first = chance.choice((0x81, 0x81, 0x81, 0x01, 0x80, 0x82, 0x88, 0x89, 0x8A, 0xC1, 0x83, 0xFF))
+    masked = chance.random() < 0.95
+    mask = bytes(chance.randrange(256) for _ in range(4)) if masked else b""
+    if masked:
+        payload = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+    length = chance.choice((len(payload), len(payload), len(payload), chance.randrange(126)))
+    return struct.pack("!BB", first, (0x80 if masked else 0) | length) + mask + payload
+
+
+async def talk(port: int, *sent: bytes, seconds: float = 1.0) -> bytes:
+    """Send bytes on a connection of their own; return what comes back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    received = b""
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        for each in sent:
+            writer.write(each)
+            await writer.drain()
+        async with asyncio.timeout(seconds):
+            while piece := await reader.read(65536):
+                received += piece
+    writer.close()
+    return received
+
+
+def handshake(token: str, protocol: str) -> bytes:
+    """Return the request that makes a socket."""
+    key = base64.b64encode(b"0123456789abcdef").decode()
+    return (
+        f"GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+        f"Sec-WebSocket-Protocol: {protocol}token.{token}\r\n\r\n"
+    ).encode()
+
+
+async def test_no_input_raises_and_no_secret_gets_out(sealed: Up) -> None:
+    chance = random.Random(SEED)
+    async with ChatClient(sealed.url) as client:
+        token, talking = await client.token(), await client.token()
+        # The session of the first may be ended by what is sent; that of the second is for the sockets.
+        secrets = (token, ADMIN, MODEL_PASSWORD, MODEL_KEY)
+        places = asyncio.Semaphore(20)
+
+        async def put(make: Callable[[], tuple[bytes, ...]]) -> bytes:
+            async with places:
+                return await talk(sealed.port, *make())
+
+        def request() -> tuple[bytes, ...]:
+            return (head(chance, chance.choice(secrets)),)
+
+        def post() -> tuple[bytes, ...]:
+            data = body(chance, chance.choice(secrets))
+            path = chance.choice(("/token", "/logout", "/refresh_token", "/api/stages/dead/replay"))
+            kind = chance.choice(
+                ("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
+            )
+            admin = f"Authorization: Bearer {ADMIN}\r\n" if chance.random() < 0.3 else ""
+            start = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{admin}Content-Type: {kind}\r\n"
+            return f"{start}Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode(), data
+
+        def socket() -> tuple[bytes, ...]:
+            protocol = chance.choice(("parley.v1, ", "parley.v1, ", "", "nonsense, "))
+            frames = [frame(chance, chance.choice((*secrets, talking))) for _ in range(chance.randint(1, 6))]
+            return handshake(talking, protocol), *frames
+
+        answers = await asyncio.gather(
+            *(put(make) for make in (request, post, socket) for _ in range(ROUNDS))
+        )
+        assert not [answer for answer in answers if answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5"))], SEED
+        assert sum(answer.startswith(b"HTTP/1.1 101") for answer in answers) > ROUNDS // 4, "sockets opened"
+        # What a client is told of its own request may hold what it sent; what is told to others may not.
+        shown = list(sealed.lines)
+        for path in (
+            "/",
+            "/stages",
+            "/api/stages",
+            "/api/stages/history",
+            "/api/stages/infer/dead",
+            "/metrics",
+        ):
+            async with client.http.get(path) as response:
+                assert response.status == 200, path
+                shown += (await response.text()).splitlines()
+        for stage in ("ingest", "enrich", "infer", "deliver"):
+            port = sealed.port + {"ingest": 10000, "enrich": 10100, "infer": 10200, "deliver": 10300}[stage]
+            port = port if port <= 65535 else port - 20000
+            async with (
+                aiohttp.ClientSession() as http,
+                http.get(f"http://127.0.0.1:{port}/metrics") as response,
+            ):
+                shown += (await response.text()).splitlines()
+        for secret in (*secrets, token[9:], talking[9:]):
+            told = [line for line in shown if secret in line]
+            assert not told, (SEED, told[0])
+        assert not [line for line in sealed.lines if "Traceback" in line], SEED
+        assert not [line for line in shown if set(line) & set("\x1b\x00\x9b\u202e")], SEED
+        # It still works, also for the one in whose name all this was sent.
+        other = await client.token()
+        (answer,) = await client.ask(other, "Hello")
+        assert answer["msg"] == "You said: Hello"
+    noise = [line for line in sealed.lines if " refused" in line or "was closed" in line]
+    assert len(noise) < 40, "the log holds one line of each kind"

@@ -1,0 +1,268 @@
+"""Behind a proxy, as `deploy/nginx` and `deploy/caddy` set it up, with the real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from faust_redis.testing import eventually
+from parley.local.ports import free_port
+from tests.web.conftest import Node, ServeNode, frame
+from web import keys
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+NAME = "chat.example.com"
+
+
+def missing(program: str) -> bool:
+    """Return whether a server is absent; in CI that is a failure and not a reason to skip."""
+    return shutil.which(program) is None and "CI" not in os.environ
+
+
+PROXIES = [
+    pytest.param(program, marks=pytest.mark.skipif(missing(program), reason=f"{program} is not installed"))
+    for program in ("nginx", "caddy")
+]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of the test's own, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    how = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    name = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", *how.split(), *name, *files], check=True, capture_output=True)
+    return certificate, key
+
+
+class Proxy:
+    """A running proxy, as a client sees it."""
+
+    def __init__(self, port: int, certificate: Path, path: str) -> None:
+        self.url = f"https://{NAME}:{port}{path}"
+        self.origin = f"https://{NAME}:{port}"
+        self._port = port
+        self._context = ssl.create_default_context(cafile=str(certificate))
+
+    @contextlib.asynccontextmanager
+    async def client(self, address: str = "127.0.0.1") -> AsyncIterator[aiohttp.ClientSession]:
+        """A client that comes from an address of the loopback."""
+        connector = aiohttp.TCPConnector(
+            ssl=self._context, resolver=_Here(), local_addr=(address, 0), force_close=True
+        )
+        async with aiohttp.ClientSession(connector=connector) as session:
+            yield session
+
+    async def token(self, session: aiohttp.ClientSession) -> str:
+        """Return the token of a new session."""
+        headers = {"Origin": self.origin}
+        async with session.post(f"{self.url}/token", params={"name": "Ada"}, headers=headers) as response:
+            body: dict[str, Any] = await response.json()
+            assert response.status == 200, body
+            return str(body["token"])
+
+
+class _Here(aiohttp.abc.AbstractResolver):
+    """Finds every name on this machine."""
+
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[Any]:
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": 2, "proto": 0, "flags": 0}]
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+@contextlib.asynccontextmanager
+async def proxied(
+    program: str,
+    node: Node,
+    certificate: tuple[Path, Path],
+    folder: Path,
+    *,
+    path: str = "",
+    host: str = "",
+    port: int = 0,
+) -> AsyncIterator[Proxy]:
+    """Run a proxy in front of a web process, from the files of `deploy` with other ports and names."""
+    port, target = port or free_port(), node.client.url.removeprefix("http://")
+    write = _nginx if program == "nginx" else _caddy
+    command = write(folder, port, target, certificate, path=path, host=host)
+    log = folder / "proxy.log"
+    with log.open("wb") as output:
+        environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=output, stderr=output, cwd=folder, env=environment
+        )
+    proxy = Proxy(port, certificate[0], path)
+    try:
+        async with proxy.client() as session:
+
+            async def ready() -> bool:
+                assert process.returncode is None, log.read_text(errors="replace")
+                with contextlib.suppress(aiohttp.ClientConnectorError):
+                    async with session.get(f"{proxy.url}/test") as response:
+                        return response.status == 200
+                return False
+
+            await eventually(ready, f"{program} serves")
+        yield proxy
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def _nginx(
+    folder: Path, port: int, target: str, certificate: tuple[Path, Path], *, path: str, host: str
+) -> list[str]:
+    server = (DEPLOY / "nginx" / "parley.conf").read_text("utf-8")
+    snippet = (DEPLOY / "nginx" / "parley-proxy.conf").read_text("utf-8")
+    for old, new in (
+        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("server 127.0.0.1:3500", f"server {target}"),
+        ("/etc/ssl/certs/chat.example.com.pem", str(certificate[0])),
+        ("/etc/ssl/private/chat.example.com.key", str(certificate[1])),
+        ("/var/log/nginx/parley.log", str(folder / "access.log")),
+    ):
+        assert old in server, old
+        server = server.replace(old, new)
+    if path:
+        begin = server.index("    # location /parley/")
+        server = server[:begin] + server[begin:].replace("    # ", "    ").replace(
+            "/parley/ {", f"{path}/ {{"
+        )
+    if host:
+        assert "$http_host" in snippet
+        snippet = snippet.replace("$http_host", host)
+    (folder / "snippets").mkdir()
+    (folder / "snippets" / "parley-proxy.conf").write_text(snippet, "utf-8")
+    (folder / "parley.conf").write_text(server, "utf-8")
+    temporary = "".join(
+        f"{each}_temp_path {folder}/{each};" for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; events {{}}\n"
+        f"http {{ {temporary} include {folder}/parley.conf; }}\n",
+        "utf-8",
+    )
+    return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+
+
+def _caddy(
+    folder: Path, port: int, target: str, certificate: tuple[Path, Path], *, path: str, host: str
+) -> list[str]:
+    file = (DEPLOY / "caddy" / "Caddyfile").read_text("utf-8")
+    proxy = "\treverse_proxy 127.0.0.1:3500 {"
+    site = f"https://{NAME}:{port} {{\n\tbind 127.0.0.1\n\ttls {certificate[0]} {certificate[1]}\n"
+    for old, new in (
+        ("{\n\tservers", "{\n\tadmin off\n\tauto_https disable_redirects\n\tservers"),
+        ("chat.example.com {\n", site),
+        (proxy, proxy.replace("127.0.0.1:3500", target)),
+    ):
+        assert old in file, old
+        file = file.replace(old, new, 1)
+    if path:
+        begin = file.index("\treverse_proxy")
+        file = f"{file[:begin]}\thandle_path {path}/* {{\n{file[begin:].rstrip()[:-1]}\t}}\n}}\n"
+    assert not host, "only nginx is told another Host"
+    (folder / "Caddyfile").write_text(file, "utf-8")
+    return ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+
+
+@pytest.mark.parametrize("program", PROXIES)
+@pytest.mark.parametrize("path", ["", "/parley"])
+async def test_pages_sockets_and_streams_pass(
+    serve: ServeNode, certificate: tuple[Path, Path], tmp_path: Path, program: str, path: str
+) -> None:
+    settings = {"trusted_proxies": "127.0.0.1", "public_url": f"https://{NAME}{path}"}
+    async with (
+        serve(**settings) as node,
+        proxied(program, node, certificate, tmp_path, path=path) as proxy,
+        proxy.client() as session,
+    ):
+        async with session.get(f"{proxy.url}/") as response:
+            assert response.status == 200
+            assert response.headers["X-Frame-Options"] == "DENY"
+        token = await proxy.token(session)
+        offers = ("parley.v1", f"token.{token}")
+        headers = {"Origin": proxy.origin}
+        async with session.ws_connect(f"{proxy.url}/chat", protocols=offers, headers=headers) as socket:
+            await node.joined(token)
+            await socket.send_json({"type": "message", "id": "m1", "text": "Hello"})
+            await eventually(lambda: node.intake.texts == ["Hello"], "the message arrives")
+            # Each frame is there before the next one is sent: nothing on the way collects them.
+            for number in range(5):
+                await node.publish(token, frame(number))
+                async with asyncio.timeout(5):
+                    assert (await socket.receive_json())["id"] == f"frame-{number}"
+
+
+@pytest.mark.parametrize("program", PROXIES)
+async def test_clients_count_by_their_own_addresses_and_cannot_lie(
+    serve: ServeNode, certificate: tuple[Path, Path], tmp_path: Path, program: str
+) -> None:
+    settings = {
+        "trusted_proxies": "127.0.0.1",
+        "public_url": f"https://{NAME}",
+        "sockets_per_address": "1",
+    }
+    async with serve(**settings) as node, proxied(program, node, certificate, tmp_path) as proxy:
+
+        async def opens(address: str, **headers: str) -> int:
+            async with proxy.client(address) as session:
+                chat = f"{proxy.url}/chat?token={await proxy.token(session)}"
+                try:
+                    socket = await session.ws_connect(chat, headers=headers)
+                except aiohttp.WSServerHandshakeError as refused:
+                    return refused.status
+                await held.enter_async_context(socket)
+                held.push_async_callback(session.close)
+                session._connector = None  # the socket outlives this block
+                return 101
+
+        async with contextlib.AsyncExitStack() as held:
+            assert await opens("127.0.0.2") == 101
+            assert await opens("127.0.0.3") == 101
+            assert await opens("127.0.0.2") == 429
+            assert await opens("127.0.0.2", **{"X-Forwarded-For": "192.0.2.9"}) == 429
+
+
+@pytest.mark.skipif(missing("nginx"), reason="nginx is not installed")
+@pytest.mark.parametrize("host", ["$host", "parley"])
+async def test_a_proxy_that_rewrites_the_host_is_named_in_the_log_and_public_url_mends_it(
+    serve: ServeNode,
+    certificate: tuple[Path, Path],
+    tmp_path: Path,
+    host: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = {"trusted_proxies": "127.0.0.1", "allowed_hosts": f"{NAME},parley"}
+    port = free_port()
+    for number, mending in enumerate(({}, {"public_url": f"https://{NAME}:{port}"})):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        async with (
+            serve(**settings, **mending) as node,
+            proxied("nginx", node, certificate, folder, host=host, port=port) as proxy,
+            proxy.client() as session,
+        ):
+            chat, headers = f"{proxy.url}/chat?token={await node.client.token()}", {"Origin": proxy.origin}
+            if mending:
+                async with session.ws_connect(chat, headers=headers):
+                    continue
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await session.ws_connect(chat, headers=headers)
+            assert refused.value.status == 403
+            assert node.app[keys.INCIDENTS].counts["origin"] == 1
+    assert "PUBLIC_URL" in capsys.readouterr().out

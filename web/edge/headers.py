@@ -1,0 +1,21 @@
+"""What every answer carries, also those that no handler of ours makes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "font-src 'self'; worker-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
+        # Nothing may become markup or code by assignment: our pages build elements, they never write HTML.
+        # The one policy allows the address of the page's worker and refuses any other.
+        "require-trusted-types-for 'script'; trusted-types parley-worker"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",  # addresses hold tokens
+    "Cross-Origin-Resource-Policy": "same-site",
+    "Server": "parley",
+}

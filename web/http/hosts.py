@@ -1,0 +1,28 @@
+"""The Host check: a page of a stranger's site must not reach this service by a name of its own."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from pipeline.hosts import PROBES, Hosts
+from web import keys
+from web.http.origins import Handler
+
+
+def hosts_middleware(hosts: Hosts) -> Middleware:
+    """Return the middleware that refuses requests for other names with 421."""
+
+    @web.middleware
+    async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.endswith(PROBES) or hosts.allows(request.host):
+            return await handler(request)
+        request.app[keys.INCIDENTS].note(
+            "host",
+            "a request for another host was refused; if the name is yours, add it to ALLOWED_HOSTS",
+            request.remote or "",
+            host=request.host,
+        )
+        raise web.HTTPMisdirectedRequest(reason="This host name is not served here; see ALLOWED_HOSTS")
+
+    return check_host

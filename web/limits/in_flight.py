@@ -1,0 +1,88 @@
+"""Messages that were sent to `ingest` and that no frame has answered yet, by session."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Final
+
+from pipeline.chat.records import Frame
+
+#: Seconds after which a session with nothing decided counts as having nothing on its way: frames may be lost.
+FORGET_SECONDS: Final = 60.0
+#: Seconds between sweeps.
+SWEEP_SECONDS: Final = 30.0
+
+
+class InFlight:
+    """Bounds what one session can have on its way, so that it fills no stage by itself."""
+
+    def __init__(self, limit: int) -> None:
+        """Let each session have `limit` messages on their way from this process."""
+        self._limit = limit
+        self._sessions: dict[str, _Share] = {}
+        self._swept = time.monotonic()
+
+    def is_full(self, token: str) -> bool:
+        """Return whether a session has as many on their way as it may."""
+        share = self._sessions.get(token)
+        if share is None or share.total < self._limit:
+            return False
+        if time.monotonic() - share.changed > FORGET_SECONDS:
+            del self._sessions[token]
+            return False
+        return True
+
+    def sent(self, token: str, message_id: str) -> None:
+        """Note that a message goes to `ingest`."""
+        now = time.monotonic()
+        if now - self._swept > SWEEP_SECONDS:
+            self._sweep(now)
+        share = self._sessions.get(token)
+        if share is None:
+            share = self._sessions[token] = _Share()
+        share.ids[message_id] += 1
+        share.total += 1
+        share.changed = now
+
+    def decided(self, token: str, frame: Frame) -> None:
+        """Take a frame of a session: that its message was accepted, refused, or ended."""
+        share = self._sessions.get(token)
+        if share is None:
+            return
+        if frame["type"] == "accepted":
+            share.settle(frame["id"], 1)
+        elif frame["type"] in ("message", "error"):
+            message_id = frame.get("turn") or frame.get("refused") or ""
+            share.settle(message_id, share.ids.get(message_id, 0))
+        if not share.total:
+            del self._sessions[token]
+
+    def _sweep(self, now: float) -> None:
+        self._swept = now
+        old = [token for token, share in self._sessions.items() if now - share.changed > FORGET_SECONDS]
+        for token in old:
+            del self._sessions[token]
+
+
+class _Share:
+    """What one session has on its way: how often each id was sent."""
+
+    __slots__ = ("changed", "ids", "total")
+
+    def __init__(self) -> None:
+        self.ids: Counter[str] = Counter()
+        self.total = 0
+        self.changed = time.monotonic()
+
+    def settle(self, message_id: str, times: int) -> None:
+        count = self.ids.get(message_id, 0)
+        times = min(times, count)
+        if not times:
+            return
+        self.total -= times
+        self.changed = time.monotonic()
+        if times == count:
+            del self.ids[message_id]
+        else:
+            self.ids[message_id] = count - times

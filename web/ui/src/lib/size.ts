@@ -1,0 +1,19 @@
+/** Sizes of texts as the server counts them: bytes in UTF-8. */
+
+const encoder = new TextEncoder();
+
+/** Whether a text has more than so many bytes; a huge one need not be encoded for that. */
+export function isLonger(text: string, bytes: number): boolean {
+  if (text.length > bytes) return true;
+  return text.length * 3 > bytes && encoder.encode(text).length > bytes;
+}
+
+export const byteLength = (text: string): number => encoder.encode(text).length;
+
+/** A number of bytes as a person reads it. */
+export function sizeText(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`;
+  const [unit, size] = bytes < 1024 * 1024 ? (["KB", 1024] as const) : (["MB", 1024 * 1024] as const);
+  const count = bytes / size;
+  return `${count < 10 ? count.toFixed(1).replace(/\.0$/, "") : Math.round(count)} ${unit}`;
+}

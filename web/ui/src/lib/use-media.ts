@@ -1,0 +1,17 @@
+import { useEffect, useState } from "react";
+
+/** Whether a media query holds now. */
+export function useMedia(query: string): boolean {
+  const [holds, setHolds] = useState(() => matchMedia(query).matches);
+  useEffect(() => {
+    const list = matchMedia(query);
+    const change = () => setHolds(list.matches);
+    change();
+    list.addEventListener("change", change);
+    return () => list.removeEventListener("change", change);
+  }, [query]);
+  return holds;
+}
+
+/** A device that is typed on with a keyboard on its screen, where Enter is for a new line. */
+export const TOUCH = "(hover: none) and (pointer: coarse)";
