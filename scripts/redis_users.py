@@ -1,10 +1,10 @@
-"""Make the users of Redis: one for each part, with a random password and the rights of ``deploy/redis/users.acl.in``.
+"""Make the users of Redis: one for each part, with a random password and the rights of users.acl.in.
 
-$ python scripts/redis_users.py                  deploy/redis/users.acl, and the passwords into .env, for Compose
-$ python scripts/redis_users.py --kubernetes redis.example.com:6379     deploy/kubernetes/secrets.yaml
+$ python scripts/redis_users.py                  for Compose: deploy/redis/users.acl, passwords into .env
+$ python scripts/redis_users.py --kubernetes redis:6379          deploy/kubernetes/secrets.yaml
 
-A password that .env holds already is kept. users.acl holds hashes alone, so that it may be read by all; both other
-files are readable by their owner alone, and belong in no repository. Runs on Python's own library.
+A password that .env holds already is kept. users.acl holds hashes alone, so that it may be read by all; both
+other files are readable by their owner alone, and belong in no repository. Needs Python alone.
 """
 
 from __future__ import annotations
@@ -30,8 +30,12 @@ _PLACE = re.compile(r"#<(\w+)>")
 
 def main(arguments: list[str]) -> None:
     """Write the files and print their names."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kubernetes", metavar="HOST:PORT", help="write Secrets, for a Redis at this address")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--kubernetes", metavar="HOST:PORT", help="write Secrets, for a Redis at this address"
+    )
     address = parser.parse_args(arguments).kubernetes
     if address is None:
         held = ENV.read_text("utf-8") if ENV.exists() else ""
@@ -61,7 +65,9 @@ def acl(passwords: Mapping[str, str]) -> str:
     text = TEMPLATE.read_text("utf-8")
     lines = (line for line in text.replace("\\\n", "").splitlines() if line and not line.startswith("#"))
     hashes = {user: hashlib.sha256(password.encode()).hexdigest() for user, password in passwords.items()}
-    return "".join(_PLACE.sub(lambda found: "#" + hashes[found[1]], " ".join(line.split())) + "\n" for line in lines)
+    return "".join(
+        _PLACE.sub(lambda found: "#" + hashes[found[1]], " ".join(line.split())) + "\n" for line in lines
+    )
 
 
 def manifests(passwords: Mapping[str, str], address: str) -> str:
@@ -84,7 +90,9 @@ def manifests(passwords: Mapping[str, str], address: str) -> str:
 
 def _secret(name: str, data: Mapping[str, str]) -> str:
     lines = (f"  {key}: {base64.b64encode(value.encode()).decode()}\n" for key, value in data.items())
-    head = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: parley\ntype: Opaque\ndata:\n"
+    head = (
+        f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\n  namespace: parley\ntype: Opaque\ndata:\n"
+    )
     return head + "".join(lines)
 
 

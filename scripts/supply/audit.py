@@ -1,7 +1,7 @@
 """Look up the locked packages in the registries' lists of known vulnerabilities: pip-audit and npm audit.
 
-Ends with status 1 when a package that is shipped has one, and lists it. A list that can't be reached is reported and
-passed over, so that this can run without a network; with ``CI`` set it fails as well.
+Ends with status 1 when a package has one, and lists it. A list that can't be reached is reported and passed over,
+so that this can run without a network; with ``CI`` set it fails as well.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def page_finding() -> Finding:
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(  # noqa: S603
+        return subprocess.run(
             command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=PATIENCE
         )
     except subprocess.TimeoutExpired:

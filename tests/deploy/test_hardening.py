@@ -26,7 +26,9 @@ FOREIGN = re.compile(r"OTEL_\w+|HTTPS?_PROXY|NO_PROXY|GF_\w+")
 PRIVATE = re.compile(r"/(stages|api|metrics|healthz|readyz)(/|$)")
 
 needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl")
-needs_compose = pytest.mark.skipif(shutil.which("docker-compose") is None, reason="there is no docker-compose")
+needs_compose = pytest.mark.skipif(
+    shutil.which("docker-compose") is None, reason="there is no docker-compose"
+)
 
 
 def documents() -> list[Any]:
@@ -86,7 +88,9 @@ def test_a_part_is_spread_and_survives_the_drain_of_a_node(part: str) -> None:
 
 def test_the_namespace_enforces_the_restricted_standard() -> None:
     held = of_kind("Namespace")["parley"]["metadata"]["labels"]
-    assert {held[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "warn", "audit")} == {"restricted"}
+    assert {held[f"pod-security.kubernetes.io/{mode}"] for mode in ("enforce", "warn", "audit")} == {
+        "restricted"
+    }
 
 
 def test_each_part_gets_the_settings_of_all_and_a_secret_of_its_own() -> None:
@@ -126,13 +130,17 @@ def test_the_ingress_has_tls_lets_sockets_be_silent_and_shows_what_people_need()
     assert silences
     assert min(silences) > 2 * 25
     shown = {each["path"] for each in rule["http"]["paths"]}
-    routes = {route.resource.canonical for route in create_app(Settings.load()).router.routes() if route.resource}
+    routes = {
+        route.resource.canonical for route in create_app(Settings.load()).router.routes() if route.resource
+    }
     assert shown == {path.rstrip("/") or "/" for path in routes if not PRIVATE.match(path)}
 
 
 @needs_kubectl
 @pytest.mark.parametrize("with_redis", [False, True])
-def test_kustomize_puts_everything_together_with_and_without_a_redis(with_redis: bool, tmp_path: Path) -> None:
+def test_kustomize_puts_everything_together_with_and_without_a_redis(
+    with_redis: bool, tmp_path: Path
+) -> None:
     folder = tmp_path / "kubernetes"
     shutil.copytree(KUBERNETES, folder, ignore=shutil.ignore_patterns("secrets.yaml"))
     if with_redis:
@@ -140,11 +148,11 @@ def test_kustomize_puts_everything_together_with_and_without_a_redis(with_redis:
         text = file.read_text("utf-8")
         assert "# components: [redis]" in text
         file.write_text(text.replace("# components: [redis]", "components: [redis]"), "utf-8")
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    built = [each for each in yaml.safe_load_all(done.stdout) if each["kind"] in ("Deployment", "StatefulSet")]
+    built = [
+        each for each in yaml.safe_load_all(done.stdout) if each["kind"] in ("Deployment", "StatefulSet")
+    ]
     assert len(built) == len(PARTS) + with_redis
     for each in built:
         assert each["metadata"]["namespace"] == "parley"
@@ -202,10 +210,15 @@ def test_the_variables_of_every_deploy_file_are_settings() -> None:
     known: set[str] = set()
     for name, field in Settings.model_fields.items():
         alias = field.validation_alias
-        known |= set(map(str, alias.choices)) if isinstance(alias, AliasChoices) else {alias or name.upper()}
+        known |= (
+            set(map(str, alias.choices)) if isinstance(alias, AliasChoices) else {str(alias or name.upper())}
+        )
     named = {name for service in services().values() for name in service.get("environment", ())}
     named |= set(of_kind("ConfigMap")["parley"]["data"])
-    for path in (CLONE / "Dockerfile", *(CLONE / "deploy" / name for name in ("nginx/parley.conf", "caddy/Caddyfile"))):
+    for path in (
+        CLONE / "Dockerfile",
+        *(CLONE / "deploy" / name for name in ("nginx/parley.conf", "caddy/Caddyfile")),
+    ):
         named |= set(re.findall(r"\b([A-Z]+_[A-Z_]+)=", path.read_text("utf-8")))
     ours = {name for name in named if not FOREIGN.fullmatch(name)}
     assert ours - known - {"PYTHON_IMAGE"} == set()
@@ -224,7 +237,12 @@ def test_the_image_installs_by_hash_and_runs_without_root_or_pip() -> None:
 
 @pytest.mark.parametrize(
     "lock",
-    ["requirements.lock", "requirements-run.lock", "requirements-build.lock", "scripts/supply/requirements.lock"],
+    [
+        "requirements.lock",
+        "requirements-run.lock",
+        "requirements-build.lock",
+        "scripts/supply/requirements.lock",
+    ],
 )
 def test_every_package_of_a_lock_has_hashes(lock: str) -> None:
     text = (CLONE / lock).read_text("utf-8").replace("\\\n", " ")
@@ -235,7 +253,9 @@ def test_every_package_of_a_lock_has_hashes(lock: str) -> None:
 
 def test_the_image_installs_no_development_package() -> None:
     run = (CLONE / "requirements-run.lock").read_text("utf-8")
-    assert not re.search(r"^(pytest|mypy|ruff|hypothesis|playwright|kubernetes-validate|coverage)==", run, re.MULTILINE)
+    assert not re.search(
+        r"^(pytest|mypy|ruff|hypothesis|playwright|kubernetes-validate|coverage)==", run, re.MULTILINE
+    )
 
 
 def labels(component: str) -> dict[str, str]:
@@ -262,14 +282,18 @@ def rules(part: str, direction: str, side: str) -> list[Mapping[str, Any]]:
 
 
 def reaches(source: str, target: str) -> bool:
-    """Return whether a part may open connections to another one of the namespace: both sides must allow it."""
+    """Return whether a part may connect to another one of the namespace: both sides must allow it."""
     return any(is_pod(peer, target) for peer in rules(source, "egress", "to")) and any(
         is_pod(peer, source) for peer in rules(target, "ingress", "from")
     )
 
 
 def is_pod(peer: Mapping[str, Any], part: str) -> bool:
-    return "namespaceSelector" not in peer and "podSelector" in peer and selects(peer["podSelector"], labels(part))
+    return (
+        "namespaceSelector" not in peer
+        and "podSelector" in peer
+        and selects(peer["podSelector"], labels(part))
+    )
 
 
 def leaves(part: str) -> bool:
