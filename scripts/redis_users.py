@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
 
 
 def new_passwords(held: Mapping[str, str]) -> dict[str, str]:
-    """Return a password for each user of the template, 256 random bits unless `held` has one (names in capitals)."""
+    """Return a password for each user, 256 random bits unless `held` has one (names in capitals)."""
     users = dict.fromkeys(_PLACE.findall(TEMPLATE.read_text("utf-8")))
     return {user: held.get(user.upper()) or secrets.token_urlsafe(32) for user in users}
 

@@ -1,7 +1,7 @@
 """Look up the locked packages in the registries' lists of known vulnerabilities: pip-audit and npm audit.
 
-Ends with status 1 when a package has one, and lists it. A list that can't be reached is reported and passed over,
-so that this can run without a network; with ``CI`` set it fails as well.
+Ends with status 1 when a package has one, and lists it. A list that can't be reached is reported and passed
+over, so that this can run without a network; with ``CI`` set it fails as well.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def python_finding(lock: str) -> Finding:
         return Finding(None, f"the list lacks {len(skipped)} of {len(report['dependencies'])} packages")
     return Finding(
         [
-            f"{package['name']} {package['version']}: {each['id']}, fixed in {', '.join(each['fix_versions'])}"
+            f"{package['name']} {package['version']}: {each['id']}, fixed in {each['fix_versions']}"
             for package in report["dependencies"]
             for each in package.get("vulns", ())
         ]
