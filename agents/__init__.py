@@ -1,1 +1,1 @@
-"""The four stages of a turn, each a Faust app of its own."""
+"""Define the four stages of a turn, each a Faust app of its own."""

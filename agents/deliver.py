@@ -1,7 +1,7 @@
-"""deliver: ends a turn.
+"""deliver: closes a turn.
 
-Reads `TurnOutcome` from the topic `deliver`. The answer goes into the history and, as a frame, to the web
-nodes that hold the session's sockets. The next waiting message gets its turn, which goes to `enrich`.
+Reads ``TurnOutcome`` from the topic ``deliver``. The answer goes into the history and, as a frame, to the web
+nodes that hold the session's sockets. The next waiting message opens its turn, which goes to ``enrich``.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ app = stage.app
 
 @app.agent(stage.inputs.deliver, concurrency=AT_ONCE)
 async def deliver(stream: Any) -> None:
-    """Handle the outcomes of many sessions at once, those of one in their order."""
+    """Handle the outcomes of many sessions at once, and those of one session in order."""
     async for event in stream.events():
         async with in_order(event):
             await run_with_retries(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, outcome: TurnOutcome, entry: str) -> None:
-    """End one turn."""
+    """Close one turn, and send its frame and the next turn."""
     closed = await stage.sessions.close(outcome, entry)
     match closed:
         case Closed(frame, next_turn, subscribers):
-            # The frame first: a next turn that is fast must not begin on a socket before this one ends there.
+            # The frame goes first, or a fast next turn could begin on a socket before this one has ended
+            # there.
             await stage.presence.publish_to([(outcome.token, subscribers, frame)])
             if next_turn is not None:
                 await send(stage.topics.enrich, Turn(token=outcome.token, turn=next_turn))
@@ -47,12 +48,12 @@ async def handle(stage: Stage, outcome: TurnOutcome, entry: str) -> None:
 
 
 async def give_up(stage: Stage, outcome: TurnOutcome, entry: str) -> None:
-    """End the turn with an error instead; if the session can't take that either, tell at least the client."""
+    """Close the turn with an error; if that fails as well, send the error to the client only."""
     logger.error("giving up turn %s of session %.8s…", outcome.turn, outcome.token)
     try:
         await handle(stage, TurnOutcome(token=outcome.token, turn=outcome.turn, error=INTERNAL_ERROR), entry)
     except Exception:
-        logger.exception("turn %s stays open", outcome.turn)
+        logger.exception("turn %s stays open; its session is stuck until it expires", outcome.turn)
         await stage.presence.publish([(outcome.token, error_frame(outcome.turn, INTERNAL_ERROR))])
 
 

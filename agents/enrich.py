@@ -1,7 +1,7 @@
 """enrich: gives a turn its context.
 
-Reads `Turn` from the topic `enrich`. The last messages of the session become a prompt, which goes to `infer`.
-A turn that is not open any more was sent twice, and is dropped. A turn that was stopped goes to `deliver`.
+Reads ``Turn`` from the topic ``enrich``. The last messages of the session become a prompt, which goes to
+``infer``. A turn that is not open any more is a repeat, and is dropped. A stopped turn goes to ``deliver``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ app = stage.app
 
 @app.agent(stage.inputs.enrich, concurrency=AT_ONCE)
 async def enrich(stream: Any) -> None:
-    """Handle the turns of many sessions at once, those of one in their order."""
+    """Handle the turns of many sessions at once, and those of one session in order."""
     async for event in stream.events():
         async with in_order(event):
             await run_with_retries(stage, event, partial(handle, stage), partial(give_up, stage))

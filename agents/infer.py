@@ -1,8 +1,8 @@
 """infer: asks the model.
 
-Reads `Prompt` from the topic `infer`. The pieces of the answer go straight to the web nodes; the answer, or
-the reason why there is none, goes to `deliver`. A model that fails ends the turn with an error, never with
-silence; if it fails in mid-answer, the text so far is kept. INFER_CONCURRENCY prompts run at once.
+Reads ``Prompt`` from the topic ``infer``. The pieces of the answer go straight to the web nodes; the complete
+answer or an error goes to ``deliver``. A failing model always ends the turn with an error; if it fails in
+mid-answer, the text so far is kept. INFER_CONCURRENCY prompts run at once.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ stops = Stops(stage.settings.redis_url)
 
 @app.agent(stage.inputs.infer, concurrency=stage.settings.infer_concurrency)
 async def infer(stream: Any) -> None:
-    """Handle one prompt after the other, in each of the concurrent copies of this agent."""
+    """Handle one prompt after the other in each concurrent copy of this agent."""
     async for event in stream.events():
         await run_with_retries(
             stage, event, partial(handle, stage, model, runs, stops), partial(give_up, stage)
@@ -55,14 +55,14 @@ async def infer(stream: Any) -> None:
 
 @app.task  # type: ignore[untyped-decorator]
 async def prepare() -> None:
-    """Do beforehand what the first prompt would have to wait for."""
+    """Start the tasks for which the first prompt would otherwise have to wait."""
     stops.start()
     runs.start()
 
 
 @app.on_before_shutdown.connect
 async def close(*_args: Any, **_kwargs: Any) -> None:
-    """Close the connections to the model server, and those of our own."""
+    """Stop the tasks, and close the connections to the model server."""
     await stops.stop()
     await runs.stop()
     await model.close()
@@ -71,13 +71,13 @@ async def close(*_args: Any, **_kwargs: Any) -> None:
 async def handle(
     stage: Stage, model: ChatModel, runs: Runs, stops: Stops, prompt: Prompt, _entry: str
 ) -> None:
-    """Ask the model one question, and send on what came of it.
+    """Ask the model one question, and send its outcome to deliver.
 
     Raises:
-        MessageRejected: there is no answer; deliver sends the reason.
+        MessageRejected: there is no answer; deliver sends the error to the client.
     """
     answering = Answering(model, runs, prompt, stage.settings.model_deadline)
-    # Watched before the session is asked, so that no stop can fall between the two.
+    # Watched before ``begin`` reads the session, so that no stop can fall between the two.
     await stops.watch(prompt.turn, answering.stop)
     try:
         run = await runs.begin(prompt.token, prompt.turn)
@@ -102,10 +102,10 @@ async def handle(
 
 
 class Answering:
-    """One question on its way to the model and back."""
+    """Ask the model one question, and collect its outcome."""
 
     def __init__(self, model: ChatModel, runs: Runs, prompt: Prompt, timeout: float) -> None:
-        """Take the question; the model may take `timeout` seconds, whatever its own client allows."""
+        """Store the question; ``timeout`` limits the model's complete answer, in seconds."""
         self._model = model
         self._runs = runs
         self._prompt = prompt
@@ -119,17 +119,17 @@ class Answering:
         self.error: ModelError | None = None
 
     def stop(self) -> None:
-        """End it with the text so far, because the user has stopped it."""
+        """End the answer with the text so far, because the user has stopped it."""
         self._stopped = True
         self._end()
 
     def drop(self) -> None:
-        """End it with nothing, because nobody waits for it any more."""
+        """End the answer without an outcome, because another run has replaced it or its turn is over."""
         self._stale = True
         self._end()
 
     async def outcome(self, run: Run) -> TurnOutcome | None:
-        """Return how the turn ended; None when it was dropped."""
+        """Return the outcome of the turn, None when it was dropped."""
         self._run = run
         run.on_stale = self.drop
         outcome = TurnOutcome(token=self._prompt.token, turn=self._prompt.turn)
@@ -155,7 +155,7 @@ class Answering:
         return outcome
 
     async def _ask(self, outcome: TurnOutcome) -> None:
-        """Pass the model's answer on to the run, and the facts about it to the outcome."""
+        """Pass the model's answer to the run, and the facts about it to the outcome."""
         request = ModelRequest(self._prompt.prompt, tuple(self._prompt.context))
         try:
             async with (
@@ -175,7 +175,7 @@ class Answering:
         except TimeoutError as exc:
             if self._stopped or self._stale:
                 return
-            detail = f"The model gave no whole answer within {self._timeout:g} s"
+            detail = f"The model gave no complete answer within {self._timeout:g} s"
             raise ModelError(ModelErrorCode.TIMEOUT, detail, retryable=True) from exc
         finally:
             self._deadline = None
@@ -194,7 +194,7 @@ class Answering:
                 outcome.usage = {"input_tokens": sent, "output_tokens": received}
 
     async def _begin_again(self, thought: str) -> None:
-        """Take another run, which makes the sockets forget the text so far; it was a thought."""
+        """Begin another run, so that sockets drop the text so far, which turned out to be a thought."""
         self._run.abandon()
         self._run.text.clear()
         match await self._runs.begin(self._prompt.token, self._prompt.turn):

@@ -1,7 +1,7 @@
-"""ingest: takes a message into its session.
+"""ingest: accepts a message into its session.
 
-`Inbound` from the topic `ingest`. The message gets its turn, which goes to `enrich`; or it waits for the
-turns before it, and deliver will open its own; or it is refused. Each is told to the client.
+Reads ``Inbound`` from the topic ``ingest``. The message opens its turn, which goes to ``enrich``; or it waits
+for earlier turns, and deliver opens its turn later; or it is refused. The client gets a frame in each case.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ app = stage.app
 
 @app.agent(stage.inputs.ingest, concurrency=AT_ONCE)
 async def ingest(stream: Any) -> None:
-    """Handle the messages of many sessions at once, those of one in their order."""
+    """Handle the messages of many sessions at once, and those of one session in order."""
     async for event in stream.events():
         async with in_order(event):
             await run_with_retries(stage, event, partial(handle, stage), partial(give_up, stage))
 
 
 async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
-    """Take one message into its session, and tell its sender."""
+    """Accept one message into its session, and send the result to its client."""
     accepted = await stage.sessions.accept(inbound, entry)
     notice: Frame = {"type": "accepted", "id": inbound.id, "position": 0}
     match accepted:
@@ -54,7 +54,7 @@ async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
 
 
 async def give_up(stage: Stage, inbound: Inbound, _entry: str) -> None:
-    """Have the client told that its message failed."""
+    """End the message's turn with an error."""
     await fail_turn(stage, inbound.token, inbound.id)
 
 

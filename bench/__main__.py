@@ -1,7 +1,7 @@
-"""All measurements, one after the other: `make bench`, or `python -m bench [NAME …]` for some: see below.
+"""All measurements, one after the other: ``make bench``, or ``python -m bench [NAME …]`` for some: see below.
 
-With `--write` the results replace those in docs/performance.md. Small forms by environment: see
-`bench/plumbing.py`, `bench/service.py` and `bench/crowds.py`.
+With ``--write`` the results replace those in docs/performance.md. Small forms by environment: see
+``bench/plumbing.py``, ``bench/service.py`` and ``bench/crowds.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is measured: how each starts a hop, and what an entry of its streams looks like."""
+"""Define the frameworks to measure: the command of a hop, and the format of stream entries."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Contender:
 
     Attributes:
         name: in tables.
-        command: starts a hop; BENCH_HOP says which.
+        command: the command that starts the hop named by BENCH_HOP.
         partitions: streams per hop; 0 when the hop is one stream of that name.
         environment: variables besides those that all get.
     """
@@ -50,17 +50,17 @@ class Contender:
 
     @property
     def entry_id(self) -> str:
-        """What `XADD` is given as id."""
+        """What ``XADD`` is given as id."""
         return "0-*" if self.partitions else "*"
 
     def streams(self, hop: int) -> list[str]:
-        """Return the keys of the streams that a hop reads; those of `HOPS` are where messages end."""
+        """Return the keys of the streams that a hop reads; those of ``HOPS`` are where messages end."""
         if self.partitions:
             return [f"{{hop{hop}:{number}}}" for number in range(self.partitions)]
         return [f"hop{hop}"]
 
     def start(self, hop: int, url: str, folder: Path) -> subprocess.Popen[bytes]:
-        """Start the process of a hop; what it prints goes to a file in `folder`."""
+        """Start the process of a hop; what it prints goes to a file in ``folder``."""
         with (folder / f"{self.name.replace(' ', '-')}-{hop}.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603
                 self.command,
@@ -90,7 +90,7 @@ class Faust(Contender):
     """Agents over this project's transport."""
 
     def sample(self, client: Any, url: str) -> list[bytes]:
-        """Return an entry as `pipeline/transport/wire.py` describes it."""
+        """Return an entry as ``pipeline/transport/wire.py`` describes it."""
         return [b"t", b"1700000000000", b"v", BODY]
 
     def key(self, partition: int) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""The service with many sockets at once, by `parley load`'s own generator: `python -m bench crowds`.
+"""The service with many sockets at once, by ``parley load``'s own generator: ``python -m bench crowds``.
 
 BENCH_ANSWERS   answers at once (200), of 250 tokens at 50 a second each
 BENCH_IDLE      idle sockets (10000)

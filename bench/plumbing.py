@@ -1,4 +1,4 @@
-"""The four-hop plumbing, beside FastStream, taskiq and bare redis-py: `python -m bench plumbing`.
+"""The four-hop plumbing, beside FastStream, taskiq and bare redis-py: ``python -m bench plumbing``.
 
 Each contender forwards messages of 200 bytes through four processes, at least once: a message is acked after
 Redis has confirmed the one sent for it. The contenders take turns on one Redis, so that a slow moment of the
@@ -179,7 +179,7 @@ class Turn:
         return sum(pipeline.execute())
 
     def _check(self, first: int) -> list[str]:
-        """UsageSample at every message from number `first` on that came out."""
+        """UsageSample at every message from number ``first`` on that came out."""
         seen: list[int] = []
         problems = []
         for stream in self.contender.streams(HOPS):
@@ -204,7 +204,7 @@ def run(chosen: list[Contender], rounds: int, seconds: float, messages: int | No
 
     Args:
         seconds: of a burst, about.
-        messages: of a burst; `None` lets the contender's own speed decide.
+        messages: of a burst; ``None`` lets the contender's own speed decide.
     """
     results = {contender.name: Result() for contender in chosen}
     sizes: dict[str, int] = {}

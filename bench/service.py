@@ -1,4 +1,4 @@
-"""The whole service, beside the least a chat service can do: `make bench`, or `python -m bench service`.
+"""The whole service, beside the least a chat service can do: ``make bench``, or ``python -m bench service``.
 
 Both talk to the same model, which answers at once, and to the same client. What lies between the two is what
 sessions, history, order, durability and four stages cost. Then how that grows, one thing changed at a time.
@@ -33,7 +33,7 @@ SOCKETS = 100
 
 @contextlib.contextmanager
 def model(latency: float = 0.0) -> Iterator[str]:
-    """Run a model server that answers after `latency` seconds; give its address."""
+    """Run a model server that answers after ``latency`` seconds; give its address."""
     command = [sys.executable, "-m", "tests.support.model_server", "--port", "0", "--latency", str(latency)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None  # noqa: S101

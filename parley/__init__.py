@@ -1,1 +1,1 @@
-"""The command `parley`: starting, watching and load-testing the service."""
+"""The command ``parley``: starting, watching and load-testing the service."""

@@ -1,1 +1,1 @@
-"""What web and agents share: messages, sessions, settings, models, and Faust's way onto Redis Streams."""
+"""Hold the code that the web process and the agents share: chat, workers, models, telemetry and settings."""

@@ -1,7 +1,7 @@
-"""Deadlines for short waits, at no cost when the result is there already, and at little cost for many waits.
+"""Bound short waits by deadlines: free when the result is ready, cheap for many consecutive waits.
 
-A time-out of asyncio costs a timer each. Most writes to a socket find room in its buffer, and an answer is
-hundreds of short waits, none of which comes near its end.
+``asyncio.timeout`` sets a timer for each wait. Most writes to a socket find room in its buffer, and an answer
+consists of hundreds of short waits, none of which comes near its deadline.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Step(Protocol[T_co]):
-    """An awaitable that can also be driven by hand: a coroutine, the next item of an async generator."""
+    """An awaitable that can also be stepped manually: a coroutine, or the next item of an async generator."""
 
     def send(self, value: Any, /) -> Any:
         """Continue with a value."""
@@ -27,17 +27,18 @@ class Step(Protocol[T_co]):
         """Continue with an error."""
 
     def __await__(self) -> Generator[Any, Any, T_co]:
-        """Return the iterator that an `await` drives."""
+        """Return the iterator that an ``await`` drives."""
 
 
 def run_until_blocked(step: Step[T]) -> tuple[T] | Awaitable[T]:
     """Run a step in the current task until it has to wait.
 
     Returns:
-        Its result in a tuple when it is done; else an awaitable that continues it, to be awaited at once.
+        The result in a tuple if the step has finished; otherwise an awaitable that continues it and must be
+        awaited immediately.
 
     Raises:
-        Exception: the step raised it before it had to wait.
+        Exception: the error that the step raised before it had to wait.
     """
     try:
         awaited = step.send(None)
@@ -47,16 +48,16 @@ def run_until_blocked(step: Step[T]) -> tuple[T] | Awaitable[T]:
 
 
 class DeadlineExceeded(TimeoutError):
-    """A wait came to its deadline; any other time-out was raised by the step itself."""
+    """A wait reached its deadline; any other ``TimeoutError`` was raised by the step itself."""
 
 
 class DeadlineTimer:
-    """Bounds consecutive waits with one timer, which is set again only when it fires too early.
+    """Bound consecutive waits with one timer, which is set again only when it fires too early.
 
-    Close it after the last wait.
+    Call ``close`` after the last wait.
 
     Args:
-        loop: the running one; asking for it at each wait costs a system call in Python 3.11.
+        loop: the running loop; looking it up for each wait costs a system call in Python 3.11.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -70,10 +71,10 @@ class DeadlineTimer:
         """Wait for a step in the current task; one wait at a time.
 
         Args:
-            until: the time of the loop's clock at which the step is cancelled.
+            until: the time of the loop's clock, in seconds, at which the step is cancelled.
 
         Raises:
-            DeadlineExceeded: the step was cancelled at `until`.
+            DeadlineExceeded: the step was cancelled at ``until``.
         """
         task = asyncio.current_task(self._loop)
         assert task is not None  # noqa: S101
@@ -85,7 +86,7 @@ class DeadlineTimer:
         try:
             return await step
         except asyncio.CancelledError:
-            # As in asyncio.timeout: a cancellation that came from elsewhere is passed on.
+            # As in asyncio.timeout: a cancellation from elsewhere is raised again.
             if self._expired and task.uncancel() <= before:
                 raise DeadlineExceeded from None
             raise

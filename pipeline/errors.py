@@ -1,13 +1,13 @@
-"""Every error that Parley raises on purpose.
+"""Define every error that Parley raises on purpose.
 
     ParleyError
-    ├── SettingsError         a variable of the environment or of .env holds what it may not
-    ├── EmbeddedRedisError    no Redis of our own can run here, or another process has it
-    ├── MessageRejected       a stage has told the client that a message failed for good
-    ├── SessionGone           the session expired or never existed
-    └── ModelError            the model gave no usable answer; `code` says why
+    ├── SettingsError         a variable of the environment or of .env holds an invalid value
+    ├── EmbeddedRedisError    the embedded Redis can't run, or another process uses it
+    ├── MessageRejected       a message failed for good, and its client has got an error
+    ├── SessionGone           the session has expired or never existed
+    └── ModelError            the model gave no usable answer, for the reason in ``code``
 
-The message of each is one line that can be shown as it is: secrets and tokens are masked in it.
+The text of each is one line that can be shown to users: secrets and tokens in it are masked.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from enum import StrEnum
 
 
 class ParleyError(Exception):
-    """Base of all errors below; catch it to show a line instead of a traceback."""
+    """The base of all errors below; catch it to print one line instead of a traceback."""
 
 
 class SettingsError(ParleyError):
-    """A setting holds a wrong value.
+    """A setting holds an invalid value.
 
     Attributes:
         variable: the name of the environment variable.
-        value: what it holds, masked if it is a secret; None when it is not set.
-        allowed: what it may hold, in words.
+        value: its value, masked if it is a secret; None when it is not set.
+        allowed: a description of the allowed values.
     """
 
     def __init__(self, variable: str, value: str | None, allowed: str) -> None:
@@ -43,8 +43,8 @@ class EmbeddedRedisError(ParleyError):
     """The embedded Redis can't run.
 
     Attributes:
-        reason: what went wrong.
-        ways_out: what the user can do, each a clause.
+        reason: the cause.
+        ways_out: the remedies for the user, each a clause.
     """
 
     def __init__(self, reason: str, ways_out: tuple[str, ...] = ()) -> None:
@@ -59,10 +59,10 @@ class EmbeddedRedisError(ParleyError):
 
 
 class MessageRejected(ParleyError):
-    """A stage has told the client that its message failed for good, and leaves it to the dead letters.
+    """A message failed for good and becomes a dead letter; its client has already got an error.
 
     Attributes:
-        error: what failed.
+        error: the cause.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -74,14 +74,14 @@ class MessageRejected(ParleyError):
 
 
 class SessionGone(ParleyError):
-    """The session expired or never existed.
+    """The session has expired or never existed.
 
     Attributes:
         token: the session's token, masked.
     """
 
     def __init__(self, token: str) -> None:
-        # Masked here, so that no caller can log the whole token by logging the error.
+        # Masked here, so that logging the error can't reveal the token.
         self.token = mask(token)
         super().__init__(self.token)
 
@@ -90,7 +90,7 @@ class SessionGone(ParleyError):
 
 
 class ModelErrorCode(StrEnum):
-    """Why a model gave no usable answer; clients receive it as the error frame's code."""
+    """The reason why a model gave no usable answer; clients get it as the code of an error frame."""
 
     TIMEOUT = "model_timeout"
     UNREACHABLE = "model_unreachable"
@@ -106,7 +106,7 @@ class ModelErrorCode(StrEnum):
 
 
 class MessageRefusal(StrEnum):
-    """Why a model does not take a message, whenever it is sent."""
+    """The reason why a model refuses a message on every try."""
 
     TOO_LONG = "too_long"
     FILTERED = "filtered"
@@ -116,19 +116,19 @@ class ModelError(ParleyError):
     """The model gave no usable answer.
 
     Attributes:
-        code: why.
-        detail: one line in our own words for the person who waits for the answer.
+        code: the reason.
+        detail: one line for the user, in Parley's own words.
         retryable: whether the same request may succeed later.
         status: the HTTP status, None when there was no HTTP response.
-        retry_after: seconds after which a new request is welcome, None when the server named none.
-        partial: whether a part of the answer came before; that part is worth keeping, and the same request
-            made again would show it twice.
-        report: the cause as the model server or the system worded it, cleaned of control characters and
-            secrets; for the operators' log alone.
-        message: the part of the report that is the server's message, without the rest of its body.
-        loading: whether the server is up and loads its model, so that waiting helps.
-        refusal: why the model does not take this message; it is not to be sent again, not even as context
-            of a later one. None for every other failure.
+        retry_after: seconds after which the server accepts a new request, None when it named no time.
+        partial: whether a part of the answer came before; that part is kept, and repeating the request would
+            show it twice.
+        report: the cause in the words of the model server or the operating system, without control
+            characters and secrets; only for the operator's log.
+        message: the server's message within the report, without the rest of the response body.
+        loading: whether the server is up but still loads its model, so that waiting helps.
+        refusal: the reason why the model refuses this message, which must not be sent again, not even as
+            context of a later one; None for every other failure.
     """
 
     def __init__(
@@ -163,11 +163,11 @@ class ModelError(ParleyError):
 
     @property
     def log_line(self) -> str:
-        """The error and the server's own words, for the operators' log."""
+        """The error with the server's report, for the operator's log."""
         return f"{self}; {self.report}" if self.report else str(self)
 
 
 def mask(secret: str) -> str:
-    """Return enough of a token or key to tell it from others, and no more: its first 8 characters at most."""
-    # Half of a short one at most, or the mask would show all there is.
+    """Shorten a token or key to its first characters, at most 8, which distinguish it from others."""
+    # At most half of a short secret, which 8 characters would reveal.
     return f"{secret[: min(8, len(secret) // 2)]}…"

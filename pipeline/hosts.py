@@ -1,7 +1,8 @@
-"""Which names this service answers to, and which addresses are near.
+"""Check the host names of requests, and classify addresses as local or remote.
 
-DNS rebinding: the page of `evil.example` has that name point to 127.0.0.1, and its requests are of the same
-origin then. They still carry the name in `Host`. An address there is none that could be pointed elsewhere.
+In a DNS rebinding attack the name of a foreign page, ``evil.example``, resolves to 127.0.0.1, which makes its
+requests same-origin. They still carry that name in ``Host``. A plain address can't be rebound, so it is
+allowed.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from urllib.parse import urlsplit
 
 from pipeline.settings import Settings
 
-#: Asked by machines, under names that nobody lists; nothing that they answer is worth a name.
+#: Health checks, which use names that no setting lists, and whose answers need no protection.
 PROBES: Final = ("/healthz", "/readyz")
 
 _OURS: Final = ("localhost", ".localhost")
 
 
 class Hosts:
-    """The names of this service, as ALLOWED_HOSTS, PUBLIC_URL and HOST give them."""
+    """The names of this service, from ALLOWED_HOSTS, PUBLIC_URL and HOST."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take the settings."""
+        """Read the names from the settings."""
         names = {*_OURS, settings.host.lower(), *settings.allowed_hosts}
         if settings.public_url is not None:
             names.add((urlsplit(settings.public_url).hostname or "").lower())
@@ -32,7 +33,7 @@ class Hosts:
         self._suffixes = tuple(name for name in names if name.startswith("."))
 
     def allows(self, host: str) -> bool:
-        """Return whether a Host header names this service: by one of its names, or by an address."""
+        """Return whether a Host header holds a name of this service or an address."""
         name = host_name(host)
         if name is None:
             return self._any
@@ -40,7 +41,7 @@ class Hosts:
 
 
 def host_name(host: str) -> str | None:
-    """Return the name in a Host header, in lower case and without its port; None when there is none."""
+    """Return the name in a Host header, in lower case and without its port; None for an empty name."""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".") or None
     except ValueError:
@@ -56,7 +57,7 @@ def is_loopback(address: str | None) -> bool:
 
 
 def listens_beyond_loopback(host: str) -> bool:
-    """Return whether other machines can reach a server that is bound to `host`."""
+    """Return whether other machines can reach a server that is bound to ``host``."""
     try:
         return not ip_address(host.strip("[]")).is_loopback
     except ValueError:

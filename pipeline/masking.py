@@ -1,7 +1,7 @@
-"""Secrets and control characters are removed from every text that leaves for a log, a terminal or a page.
+"""Remove secrets and control characters from text for a log, a terminal or a page.
 
-Two kinds of secrets are masked: those of the settings, by their values, in each of the spellings that a log
-may give them; and what looks like one, by its shape, such as a session's token or a key of a model server.
+Two kinds of secrets are masked: those of the settings, by their values, in every spelling that may occur in a
+log; and strings with the shape of a secret, such as a session's token or a key of a model server.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from pipeline.errors import mask
 
-#: A shorter one is masked only where its shape or place gives it away: "a" stands in every line.
+#: Characters of a secret that is masked by its value; a shorter value, such as "a", would occur in every
+#: line.
 SHORTEST_KNOWN_SECRET: Final = 4
 
-#: Characters of one text that are read; what is longer is cut, so that no line costs more than a millisecond.
+#: Characters after which a text is cut, so that no line costs more than a millisecond.
 LONGEST_TEXT: Final = 16_384
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -32,10 +33,10 @@ _QUERY_NAMES = (
     r"[^=&\s]{0,32}(?:key|token|secret|password|passwd|auth|sig|credential|code)[^=&\s]{0,32}"  # of a URL
 )
 
-# Each pattern: what stays before the secret, then the secret. Repeats are bounded where they could overlap: a
-# stranger's text of 8 KB must not cost a second.
+# Each pattern matches the text to keep before the secret, then the secret. Repetitions that could overlap are
+# bounded, because a client's text of 8 KB must not cost a second.
 _SHAPES: Final = (
-    # The credentials of a header, whatever stands before it.
+    # The credentials of a header.
     re.compile(
         r"(?P<before>\b(?:bearer|basic|negotiate)(?:\s+|%20|\+))(?P<secret>[^\s\"'<>,]+)", re.IGNORECASE
     ),
@@ -44,26 +45,26 @@ _SHAPES: Final = (
     # name=value and "name": "value".
     re.compile(rf"(?P<before>\b(?:{_NAMES}){_ASSIGNED})(?P<secret>{_VALUE})", re.IGNORECASE),
     re.compile(rf"(?P<before>[?&](?:{_QUERY_NAMES})=)(?P<secret>{_VALUE})", re.IGNORECASE),
-    # The session's token as a client may offer it in the handshake.
+    # A session's token in the subprotocols of a handshake.
     re.compile(r"(?P<before>\btoken\.)(?P<secret>[0-9a-fA-F-]{8,})"),
 )
-# Those of which the beginning may stay, so that one can be told from another.
+# Secrets that keep their beginning, which distinguishes them.
 _TELLING_SHAPES: Final = (
     # Keys of model servers and of others, by their prefixes.
     re.compile(r"\b(?:hf_|sk-|gsk_|xai-|r8_|AIza|ghp_|github_pat_)[A-Za-z0-9_-]{6,}"),
-    # A session's token, wherever it stands; a UUID that is none loses its end, too.
+    # A session's token anywhere; any other UUID loses its end, too.
     re.compile(rf"(?:(?<![0-9a-zA-Z])|(?<=%[0-9a-fA-F][0-9a-fA-F])){_UUID}(?![0-9a-zA-Z])"),
 )
 _HIDDEN: Final = "…"
 
-# Zero-width joiners are no part of it: words of some scripts and many emoji need them.
-# ESC and the other control characters, and those that turn the direction of text, hide in it, or break lines.
+# ESC and other control characters, and characters that change the direction of text, hide in it or break
+# lines. Zero-width joiners are allowed, because words of some scripts and many emoji need them.
 _CONTROLS: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-# What else shows nothing: joiners, fillers and marks that only change what stands before them.
-_INVISIBLE: Final = "\u200c\u200d\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe0e\ufe0f\uffa0 "
+# Further invisible characters: joiners, fillers, variation selectors and blanks.
+_INVISIBLE: Final = "\u200c\u200d\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe0e\ufe0f\uffa0 \t\n"
 _BREAKS: Final = re.compile("[\t\n]")
 
 
@@ -80,7 +81,7 @@ class _Known:
                 continue
             self._spellings |= _spellings(value)
         if self._spellings:
-            # The longest first, or a part of a secret would hide the rest from its own pattern.
+            # The longest first, because masking a part of a secret would hide the rest from its own pattern.
             longest_first = sorted(self._spellings, key=len, reverse=True)
             self.pattern = re.compile("|".join(map(re.escape, longest_first)))
 
@@ -89,12 +90,12 @@ _known = _Known()
 
 
 def remember_secrets(values: Iterable[str]) -> None:
-    """Have values of 4 characters and more masked in every line of this process from now on."""
+    """Mask these values in all further text of this process, if they have at least 4 characters."""
     _known.add(values)
 
 
 def secrets_of_url(url: str) -> list[str]:
-    """Return what is secret in a URL: its password, a user name that stands alone, and keys of its query."""
+    """Return the secrets in a URL: its password, a user name without password, and keys in its query."""
     try:
         parts = urlsplit(url)
         found = [parts.password if parts.password is not None else parts.username]
@@ -102,17 +103,17 @@ def secrets_of_url(url: str) -> list[str]:
         found += [value for name, value in parse_qsl(parts.query) if names.fullmatch(name)]
     except ValueError:
         return []
-    # As it stands in the URL, and as it is meant.
+    # Both the encoded and the decoded spelling.
     return [spelling for each in found if each for spelling in (each, unquote(each))]
 
 
 def mask_known(text: str) -> str:
-    """Return a text with the secrets of the settings masked."""
+    """Mask the secrets of the settings in a text."""
     return text if _known.pattern is None else _known.pattern.sub(_HIDDEN, text)
 
 
 def mask_secrets(text: str) -> str:
-    """Return a text with all secrets in it masked, cut after 16,384 characters."""
+    """Mask all secrets in a text, and cut it after 16,384 characters."""
     if len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT]}… ({len(text)} characters)"
     text = mask_known(text)
@@ -124,7 +125,7 @@ def mask_secrets(text: str) -> str:
 
 
 def mask_url(url: str) -> str:
-    """Return a URL without its password and keys; one that cannot be read is masked as a whole."""
+    """Mask the password and keys of a URL; mask all of an invalid URL."""
     try:
         _ = urlsplit(url).port
     except ValueError:
@@ -133,27 +134,25 @@ def mask_url(url: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a text that does nothing to a terminal: control and bidi characters are spelled out.
+    """Escape the control and bidirectional characters in a text.
 
-    Line feeds and tabs stay; see `clean_line`.
+    Line feeds and tabs stay; see ``clean_line``.
     """
     return _CONTROLS.sub(_spelled_out, text)
 
 
 def clean_line(text: str) -> str:
-    """Return a text as `clean` does, on one line."""
+    """Escape the control and bidirectional characters in a text, line feeds and tabs included."""
     return _BREAKS.sub(_spelled_out, clean(text))
 
 
 def is_invisible(text: str) -> bool:
-    """Return whether a text shows nothing: it has only blanks, control and zero-width characters."""
-    return not without_controls(text).strip(
-        "\u200c\u200d\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe0e\ufe0f\uffa0 \t\n"
-    )
+    """Return whether a text has only blank, control and zero-width characters."""
+    return not without_controls(text).strip(_INVISIBLE)
 
 
 def without_controls(text: str) -> str:
-    """Return a text without the characters that `clean` spells out, and without surrounding blanks."""
+    """Remove the characters that ``clean`` escapes, and surrounding blanks."""
     return _BREAKS.sub(" ", _CONTROLS.sub("", text)).strip()
 
 
@@ -166,7 +165,7 @@ def _spelled_out(match: re.Match[str]) -> str:
 
 def _masked(match: re.Match[str]) -> str:
     secret = match["secret"]
-    if secret.endswith(_HIDDEN):  # it was masked before
+    if secret.endswith(_HIDDEN):  # already masked
         return match[0]
     return match["before"] + (mask(secret) if re.fullmatch(_UUID, secret) else _HIDDEN)
 

@@ -1,18 +1,18 @@
-"""How many files and connections this process may have open."""
+"""Raise the limit of open files and connections of this process."""
 
 from __future__ import annotations
 
 import resource
 
-# Above this a larger number costs memory in some kernels, and a process has other bounds by then.
+# A larger limit costs memory in some kernels, and other limits apply before it is reached.
 _ENOUGH = 1_048_576
 
 
 def raise_open_files() -> int:
-    """Raise the soft limit of open files to the hard one, as any process may; return what it is now.
+    """Raise the soft limit of open files to the hard limit; return the new limit.
 
-    The soft limit is 1024 on most systems for the sake of programs that use select(): 1,200 silent
-    connections are enough to shut out everybody else.
+    The soft limit is 1024 on most systems, for programs that use select(), so 1,200 silent connections would
+    be enough to lock out all other clients.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _ENOUGH if hard == resource.RLIM_INFINITY else min(hard, _ENOUGH)

@@ -1,7 +1,7 @@
-"""The settings: environment variables, or a `.env` file in the working directory.
+"""Read the settings from environment variables and a ``.env`` file in the working directory.
 
-A field's environment variable is its name in capitals, unless the field says otherwise; its description is
-what the error for a wrong value tells as allowed.
+A field's environment variable is its name in capitals unless the field declares an alias; its description
+names the allowed values in the error for a wrong one.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 ROUTER_URL = "https://router.huggingface.co/v1"
 ROUTER_MODEL = "openai/gpt-oss-120b"
 
-# Length of an answer where MAX_NEW_TOKENS is not set. A text generation model goes on to speak for both
-# sides, so a line is enough; a chat model ends by itself, and one that reasons first spends hundreds on that.
+# Tokens of an answer when MAX_NEW_TOKENS is not set. A text-generation model continues with the user's side
+# of the dialogue, so one line is enough; a chat model ends by itself, but may spend hundreds of tokens on
+# thoughts.
 TEXT_GENERATION_TOKENS = 25
 CHAT_TOKENS = 2048
 
-# HF_TOKEN is sent to these domains and those below them, to no other.
+# HF_TOKEN is sent only to these domains and their subdomains.
 _HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "huggingface.tech", "hf.co", "hf.space")
 
-# The deadline of a turn, where MODEL_DEADLINE is not set, in MODEL_TIMEOUTs.
+# The deadline of a turn as a multiple of MODEL_TIMEOUT, when MODEL_DEADLINE is not set.
 _DEADLINE_IN_TIMEOUTS = 3
 
 STAGES = ("ingest", "enrich", "infer", "deliver")
 
-# Ports of the agents' health pages: far enough from PORT that PORT + 1 stays free for a second copy, below
-# the range from which Linux takes the ports of outgoing connections (32768) for every usual PORT.
+# The first port of the agents' health pages: far enough from PORT that PORT + 1 stays free for a second copy,
+# and for every usual PORT below 32768, where Linux's range for outgoing connections begins.
 _AGENT_PORT_OFFSET = 10_000
 _AGENT_PORT_STEP = 100
 
@@ -54,24 +55,24 @@ RATES = (
     "address_connect_rate",
     "address_read_rate",
 )
-"""The settings that a load test from one address has to lift; each is 0 for no limit."""
+"""The settings that a load test from one address must set to 0, which means no limit."""
 
 _SHIFTS = {"b": 0, "kb": 10, "mb": 20, "gb": 30}
 
-_RATE = "a rate as 5/s, 30/m, or with a burst of its own 5/s+50; 0 for no limit"
+_RATE = "a rate such as 5/s or 30/m, or 5/s+50 with a burst of 50; 0 for no limit"
 _LIMIT = "a whole number, 0 for no limit"
-_HOSTS = "host names separated by commas, each as chat.example.com or .example.com; * for any"
+_HOSTS = "host names separated by commas, such as chat.example.com or .example.com; * for any"
 
 
 def _default_data_dir() -> str:
-    """Return `.parley` in the clone that this code runs from, else in the working directory."""
+    """Return ``.parley`` in the clone that holds this code, else in the working directory."""
     clone = Path(__file__).resolve().parent.parent
     home = clone if (clone / "pyproject.toml").is_file() else Path.cwd()
     return str(home / ".parley")
 
 
 class Settings(BaseSettings):
-    """All settings, checked; immutable. Make one with `Settings.load()`."""
+    """All settings, validated and immutable; create them with ``Settings.load()``."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -86,22 +87,24 @@ class Settings(BaseSettings):
         "production", description="development or production"
     )
     host: str = Field(
-        "127.0.0.1", min_length=1, description="an address of this machine, as 127.0.0.1 or 0.0.0.0"
+        "127.0.0.1", min_length=1, description="an address of this machine, such as 127.0.0.1 or 0.0.0.0"
     )
     port: int = Field(3500, ge=1, le=65535, description="a whole number from 1 to 65535")
     web_processes: int = Field(1, ge=1, le=64, description="a whole number from 1 to 64")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="origins separated by commas, each as https://chat.example.com or http://localhost:3000",
+        description="origins separated by commas, such as https://chat.example.com or http://localhost:3000",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field((), description=_HOSTS)
     public_url: str | None = Field(
         None,
-        description="the address that browsers use, as https://chat.example.com or https://example.com/chat",
+        description="the address that browsers use, such as https://chat.example.com or https://example.com/chat",
     )
     public_pages: bool = Field(True, description="true or false")
 
-    base_path: str = Field("", description="a path as /parley, without a slash at its end; empty for none")
+    base_path: str = Field(
+        "", description="a path such as /parley, without a slash at its end; empty for no path"
+    )
 
     redis_host: str | None = Field(None, description="a host name or an address")
     redis_port: int = Field(6379, ge=1, le=65535, description="a whole number from 1 to 65535")
@@ -110,7 +113,7 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         DEFAULT_REDIS_URL,
         repr=False,
-        description="a URL as redis://user:password@host:6379/0, rediss://… for TLS, or unix:///path",
+        description="a URL such as redis://user:password@host:6379/0, rediss://… for TLS, or unix:///path",
     )
 
     hf_token: SecretStr | None = Field(
@@ -118,7 +121,7 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices(
             "HF_TOKEN", "HUGGINGFACE_INFERENCE_TOKEN", "HUGGINFACE_INFERENCE_TOKEN"
         ),
-        description="a token of Hugging Face, without spaces",
+        description="an access token of Hugging Face, without spaces",
     )
     model_token: SecretStr | None = Field(
         None, description="the token of the server at MODEL_URL, without spaces"
@@ -132,7 +135,9 @@ class Settings(BaseSettings):
         0, ge=0, le=86_400, description="seconds, at most 86400; 0 for three times MODEL_TIMEOUT"
     )
     model_attempts: int = Field(4, ge=1, le=100, description="a whole number from 1 to 100")
-    system_prompt: str | None = Field(None, description="what the model is told before each conversation")
+    system_prompt: str | None = Field(
+        None, description="an instruction for the model, sent before each conversation"
+    )
     max_new_tokens: int = Field(
         TEXT_GENERATION_TOKENS, ge=1, le=100_000, description="a whole number from 1 to 100000"
     )
@@ -148,7 +153,7 @@ class Settings(BaseSettings):
     )
     inbox_limit: int = Field(100, ge=1, le=100_000, description="a whole number from 1 to 100000")
     message_max_bytes: int = Field(65_536, ge=1, le=16_777_216, description="bytes, from 1 to 16777216")
-    # Generous for people, also for many behind one address; a load test lifts them.
+    # Generous for people, also for many behind one address; a load test sets them to 0.
     message_rate: Annotated[Rate | None, NoDecode] = Field(Rate(5, 1, 50), description=_RATE)
     address_message_rate: Annotated[Rate | None, NoDecode] = Field(Rate(50, 1, 500), description=_RATE)
     address_token_rate: Annotated[Rate | None, NoDecode] = Field(Rate(30, 60, 60), description=_RATE)
@@ -161,7 +166,7 @@ class Settings(BaseSettings):
         14_400, ge=0, le=31_536_000, description="seconds, at most 31536000; 0 for no limit"
     )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="addresses or networks separated by commas, each as 10.0.0.7 or 10.0.0.0/8"
+        (), description="addresses or networks separated by commas, such as 10.0.0.7 or 10.0.0.0/8"
     )
 
     ingest_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
@@ -170,7 +175,7 @@ class Settings(BaseSettings):
     deliver_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
 
     redis_maxmemory: Annotated[int, NoDecode] = Field(
-        0, ge=0, description="bytes, or as 512mb or 2gb; 0 for a part of this machine's memory"
+        0, ge=0, description="bytes, or a size such as 512mb or 2gb; 0 for a share of this machine's memory"
     )
 
     admin_token: SecretStr | None = Field(
@@ -191,13 +196,13 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **values: Any) -> Self:
-        """Read the environment and `.env`.
+        """Read the environment and ``.env``.
 
         Args:
-            values: fields to set by hand, before the environment.
+            values: fields that take precedence over the environment.
 
         Raises:
-            SettingsError: a value is wrong; its text is one line.
+            SettingsError: a value is invalid; its text is one line.
         """
         try:
             settings = cls(**values)
@@ -221,7 +226,7 @@ class Settings(BaseSettings):
 
     @property
     def redis_configured(self) -> bool:
-        """Whether the user named a Redis; if not, `parley up` starts one."""
+        """Whether the user has set a Redis address; if not, ``parley up`` starts the embedded Redis."""
         return bool(self.model_fields_set & {"redis_url", "redis_host"})
 
     def agent_port(self, stage: str) -> int:
@@ -234,19 +239,19 @@ class Settings(BaseSettings):
         return port if port <= 65535 else self.port - offset
 
     def stage_limits(self) -> dict[str, int]:
-        """Return how many messages may wait in each stage; 0 for no bound."""
+        """Return the maximum number of waiting messages by stage; 0 for no limit."""
         return {stage: getattr(self, f"{stage}_limit") for stage in STAGES}
 
     def masked_redis_url(self) -> str:
-        """Return the URL of Redis, fit to be shown."""
+        """Return the URL of Redis without secrets."""
         return mask_url(self.redis_url)
 
     def masked_model_url(self) -> str:
-        """Return MODEL_URL, fit to be shown; empty when there is none."""
+        """Return MODEL_URL without secrets; empty when it is not set."""
         return mask_url(self.model_url or "")
 
     def token_for_model(self) -> str | None:
-        """Return the token to send to MODEL_URL: MODEL_TOKEN, or HF_TOKEN to Hugging Face's hosts alone."""
+        """Return the token to send to MODEL_URL: MODEL_TOKEN, or HF_TOKEN if the host is Hugging Face's."""
         if self.model_token is not None:
             return self.model_token.get_secret_value()
         if self.hf_token is not None and self.model_url is not None and is_of_hugging_face(self.model_url):
@@ -324,7 +329,7 @@ class Settings(BaseSettings):
         if url is not None:
             parts = urlsplit(url)
             if parts.scheme not in ("http", "https") or not parts.hostname or " " in url:
-                raise ValueError("not a URL of HTTP")
+                raise ValueError("not an HTTP URL")
             _ = parts.port  # raises ValueError when it is no port
         return url
 
@@ -347,7 +352,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _derive(self) -> Self:
-        """Fill in what one setting says about another."""
+        """Derive the defaults that depend on other settings."""
         given = self.model_fields_set
         if "redis_url" not in given:
             self._fill("redis_url", self._redis_url_of_parts())
@@ -364,7 +369,8 @@ class Settings(BaseSettings):
         return self
 
     def _fill(self, field: str, value: Any) -> None:
-        # The instance is frozen, and stays so for everyone else; model_fields_set keeps what the user set.
+        # Set in __dict__ because the instance is frozen; model_fields_set keeps listing only the user's
+        # values.
         self.__dict__[field] = value
 
     def _redis_url_of_parts(self) -> str:
@@ -382,15 +388,15 @@ class Settings(BaseSettings):
         return "chat-completions" if path.endswith(("/v1", "/chat/completions")) else "text-generation"
 
     def model_post_init(self, _context: Any) -> None:
-        """Refuse a kind of model that has no address."""
-        # Not in a validator: those turn errors into a report on the whole model, which names no variable.
+        """Reject a model kind that needs an address but has none."""
+        # Not a validator, because pydantic's report on a whole model names no variable.
         if self.model_kind != "eliza" and self.model_url is None:
             hint = "a URL that starts with http:// or https://, as MODEL_KIND is " + self.model_kind
             raise SettingsError("MODEL_URL", None, hint)
 
 
 def _host_name(text: str) -> str:
-    """Return a name as it is compared with a Host header: in lower case, without a port."""
+    """Normalise a host name for comparison with a Host header: in lower case, without a trailing dot."""
     name = text.lower().rstrip(".")
     if name != "*" and (not re.fullmatch(r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", name) or ".." in name):
         raise ValueError("not a host name")
@@ -398,14 +404,14 @@ def _host_name(text: str) -> str:
 
 
 def parse_bytes(text: str) -> int:
-    """Read `1048576`, `512kb`, `512mb` or `2gb` as bytes.
+    """Parse ``1048576``, ``512kb``, ``512mb`` or ``2gb`` as bytes.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: ``text`` is not a size.
     """
     found = re.fullmatch(r"(\d{1,15})\s*(b|kb|mb|gb)?", text.strip().lower())
     if not found:
-        raise ValueError(f"{text!r} is no size such as 512mb")
+        raise ValueError(f"{text!r} is not a size such as 512mb")
     return int(found[1]) << _SHIFTS[found[2] or "b"]
 
 
@@ -416,7 +422,7 @@ def is_of_hugging_face(url: str) -> bool:
 
 
 def _origin(text: str) -> str:
-    """Return an origin as browsers send it: in lower case, with no slash at the end."""
+    """Normalise an origin to the form that browsers send: in lower case, without a slash at the end."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
         raise ValueError("not an origin")
@@ -424,7 +430,7 @@ def _origin(text: str) -> str:
 
 
 def _first_error(settings: type[Settings], exc: ValidationError) -> SettingsError:
-    """Return the first of a validation's errors as one line about one variable."""
+    """Turn the first error of a validation into one line about one variable."""
     error = exc.errors()[0]
     place = str(error["loc"][0]) if error["loc"] else ""
     for name, field in settings.model_fields.items():

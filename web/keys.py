@@ -1,4 +1,4 @@
-"""What the parts of a web process share through the aiohttp application, by typed keys."""
+"""Define the typed keys of objects that the parts of a web process share through the application."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ GATE = web.AppKey("gate", AdmissionControl)
 HUB = web.AppKey("hub", Hub)
 PRODUCER: web.AppKey[Producer] = web.AppKey("producer")
 ORIGINS: web.AppKey[Collection[str]] = web.AppKey("origins")
-"""The origins let in besides that of the Host header."""
+"""The allowed origins besides that of the Host header."""
 OPEN: web.AppKey[set[Outbox]] = web.AppKey("open", set)
-"""The outboxes of all open sockets, to be closed at the end."""
+"""The outboxes of all open sockets, which are closed at shutdown."""

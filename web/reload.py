@@ -1,4 +1,4 @@
-"""Starts the web process anew when its code changes; for development."""
+"""Restart the web process when its code changes, for development."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _POLL_SECONDS = 1.0
 
 
 async def changed(folders: Iterable[Path], poll_seconds: float = _POLL_SECONDS) -> Path:
-    """Wait until a .py file under `folders` changes, comes or goes; return one such file.
+    """Wait until a .py file under ``folders`` changes, appears or disappears; return one such file.
 
-    A file that is not valid Python is waited for to become so: a process started on it would die.
+    A file with invalid syntax does not count until it is repaired, because a process started on it would die.
     """
     folders = tuple(folders)
     before = await asyncio.to_thread(_times, folders)
@@ -27,9 +27,9 @@ async def changed(folders: Iterable[Path], poll_seconds: float = _POLL_SECONDS) 
         await asyncio.sleep(poll_seconds)
         try:
             now = await asyncio.to_thread(_times, folders)
-        except OSError as exc:  # no open file is left: reloading is not worth the process
+        except OSError as exc:  # no open files are left, which must not end the process
             if not failing:
-                log.warning("changes of the code are not seen for now", error=exc.strerror)
+                log.warning("watching the code failed; trying again", error=exc.strerror)
             failing = True
             continue
         failing = False
@@ -40,12 +40,12 @@ async def changed(folders: Iterable[Path], poll_seconds: float = _POLL_SECONDS) 
         if not broken:
             return different[0]
         log.warning("not reloading: the file does not compile", file=str(broken[0]))
-        # Only the broken ones are taken as seen: the others still count once those are mended.
+        # Only the broken files count as seen, so that the others still trigger a restart after the repair.
         before |= {path: now[path] for path in broken}
 
 
 def restart() -> None:
-    """Replace this process by a new one of the same command; does not return."""
+    """Replace this process by a new one with the same command; does not return."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  our own command line

@@ -17,7 +17,7 @@ BLOCK_MS = 1000
 
 
 async def main(count: int) -> None:
-    """Forward for as long as the process lives, up to `count` messages at once."""
+    """Forward for as long as the process lives, up to ``count`` messages at once."""
     redis: Any = Redis.from_url(os.environ["BENCH_REDIS_URL"], protocol=2)
     source, target = f"hop{HOP}", f"hop{HOP + 1}"
     with contextlib.suppress(ResponseError):

@@ -1,4 +1,4 @@
-"""A hop as a FastStream subscriber with a publisher; `tuned` as its documentation advises for throughput."""
+"""Run a hop as a FastStream subscriber and publisher; ``tuned`` as its documentation advises."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def create(tuned: bool) -> FastStream:
 
 
 async def publish_sample(body: str) -> None:
-    """Send one message to `hop0`, to show what an entry looks like."""
+    """Send one message to ``hop0``, to show what an entry looks like."""
     async with RedisBroker(os.environ["BENCH_REDIS_URL"]) as broker:
         await broker.publish(body.encode(), stream="hop0")
 

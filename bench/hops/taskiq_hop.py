@@ -1,4 +1,4 @@
-"""A hop as a taskiq task that kicks the next one: `taskiq worker bench/hops/taskiq_hop.py:broker`."""
+"""A hop as a taskiq task that kicks the next one: ``taskiq worker bench/hops/taskiq_hop.py:broker``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def start(_state: Any) -> None:
 
 
 async def publish_sample(body: str) -> None:
-    """Send one message to `hop0`, to show what an entry looks like."""
+    """Send one message to ``hop0``, to show what an entry looks like."""
     await broker.startup()
     await forward.kiq(body)
     await broker.shutdown()

@@ -1,4 +1,4 @@
-"""A hop as a Faust agent over this project's transport: `faust -A bench.hops.transport worker`."""
+"""A hop as a Faust agent over this project's transport: ``faust -A bench.hops.transport worker``."""
 
 from __future__ import annotations
 

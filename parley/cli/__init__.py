@@ -1,4 +1,4 @@
-"""The command `parley`: runs the whole service, one part of it, or tells where its Redis is."""
+"""Define the command ``parley``: run the service or one part of it, and inspect it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cli() -> None:
     """
 
 
-# The commands import what they run when they run: `parley redis --url` must not wait for Faust to load.
+# The commands import what they run when they run: ``parley redis --url`` must not wait for Faust to load.
 
 
 @cli.command()
@@ -75,7 +75,7 @@ def dead() -> None:
 
 
 def _selecting(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that say which dead letters are meant."""
+    """Add the options that select dead letters."""
     for option in (
         click.option("--older-than", metavar="AGE", help="Only those given up before, as 15m, 2h, 7d."),
         click.option("--newer-than", metavar="AGE", help="Only those given up since, as 15m, 2h, 7d."),
@@ -142,9 +142,9 @@ def dead_drop(ids: tuple[str, ...], everything: bool, **which: Any) -> None:
 
 
 def _chosen(ids: tuple[str, ...], everything: bool, which: dict[str, Any]) -> Selection | None:
-    """Return what `--all` selects, None when ids are named; one of both it must be."""
+    """Return what ``--all`` selects, None when ids are named; one of both it must be."""
     if everything == bool(ids) or (ids and any(which.values())):
-        raise click.UsageError("name the dead letters by id, or say --all, with --topic and the like")
+        raise click.UsageError("name the dead letters by id, or use --all with filters such as --topic")
     return _selection(**which) if everything else None
 
 
@@ -160,7 +160,7 @@ def top(stage: str | None, once: bool, as_json: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `parley`; an error of our own is one line on stderr."""
+    """Run ``parley``; print a ``ParleyError`` as one line on stderr."""
     try:
         cli.main(args=arguments, prog_name="parley")
     except SettingsError as exc:

@@ -1,4 +1,4 @@
-"""`parley agent <stage>`: the Faust worker of one stage."""
+"""``parley agent <stage>``: the Faust worker of one stage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Child processes of `parley up`: started, listened to, started again when they die, stopped together."""
+"""Child processes of ``parley up``: started, listened to, started again when they die, stopped together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def die_with_parent(sig: signal.Signals) -> Callable[[], None]:
-    """Return a function for a new process that makes `sig` come when its parent ends, even by kill -9."""
+    """Return a function for a new process that makes ``sig`` come when its parent ends, even by kill -9."""
     parent = os.getpid()
 
     def in_child() -> None:
@@ -38,7 +38,7 @@ def die_with_parent(sig: signal.Signals) -> Callable[[], None]:
 
 
 def die_with_our_parent(sig: signal.Signals) -> bool:
-    """Make `sig` come to this very process when its parent ends; return whether that is still to come."""
+    """Make ``sig`` come to this very process when its parent ends; return whether that is still to come."""
     parent = os.getppid()
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
@@ -60,7 +60,7 @@ class Child:
         environment: Callable[[], Mapping[str, str]],
         say: Callable[[str, str], None],
     ) -> None:
-        """Describe the process; `keep_running` starts it.
+        """Describe the process; ``keep_running`` starts it.
 
         Args:
             name: what its lines are marked with.
@@ -81,7 +81,7 @@ class Child:
         return self.process is not None and self.process.returncode is None
 
     async def keep_running(self, may_restart: Callable[[int], bool]) -> None:
-        """Start the process, and start it again each time it ends, until `stop`.
+        """Start the process, and start it again each time it ends, until ``stop``.
 
         Args:
             may_restart: called with the exit status; False ends the loop.
@@ -99,7 +99,7 @@ class Child:
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def stop(self, patience: float) -> None:
-        """Ask the process to end, and kill it when it does not within `patience` seconds."""
+        """Ask the process to end, and kill it when it does not within ``patience`` seconds."""
         self._stopping = True
         if self.process is None or self.process.returncode is not None:
             return
@@ -122,7 +122,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=_LINE_LIMIT_BYTES,
-            # Ctrl-C goes to every process of the terminal's group: only `up` may hear it, to stop in order.
+            # Ctrl-C goes to every process of the terminal's group: only ``up`` may hear it, to stop in order.
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGKILL),
         )

@@ -1,4 +1,4 @@
-"""What `parley up` prints: lines of many processes, each marked with its name."""
+"""Print the lines of many processes, each prefixed with its name."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class Console:
         self._put(f"{name:<{_NAME_WIDTH}}│ {_safe(line)}")
 
     def announce(self, line: str) -> None:
-        """Print a line of `parley up` itself; never waits."""
+        """Print a line of ``parley up`` itself; never waits."""
         self._put(_safe(line))
 
     def close(self, patience: float = 0.5) -> None:
-        """Give the lines still waiting `patience` seconds to get out."""
+        """Give the lines still waiting ``patience`` seconds to get out."""
         try:
             self._lines.put(None, timeout=patience)
         except queue.Full:
@@ -62,7 +62,7 @@ class Console:
     def _write_all(self) -> None:
         while (line := self._lines.get()) is not None:
             if self._dropped:
-                line = f"({self._dropped} lines dropped: nobody read them in time)\n{line}"
+                line = f"({self._dropped} lines dropped: the output was not read in time)\n{line}"
                 self._dropped = 0
             rest = f"{line}\n".encode("utf-8", "replace")
             try:

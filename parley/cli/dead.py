@@ -1,4 +1,4 @@
-"""`parley dead`: what was given up, to be looked at, sent again or dropped."""
+"""``parley dead``: what was given up, to be looked at, sent again or dropped."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Selection:
 
 
 def age(text: str) -> timedelta:
-    """Read a span of time as `90s`, `15m`, `2h` or `7d`.
+    """Read a span of time as ``90s``, ``15m``, ``2h`` or ``7d``.
 
     Raises:
         ValueError: it is none.

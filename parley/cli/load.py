@@ -1,4 +1,4 @@
-"""`parley load`: runs a load test, watches it, and reports."""
+"""``parley load``: runs a load test, watches it, and reports."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def run(
     """Run a test and return the exit status.
 
     Args:
-        plan: with an empty `url`, the service is started here, with a model of that `pace`.
+        plan: with an empty ``url``, the service is started here, with a model of that ``pace``.
         webs: web processes of that service.
-        bounds: by name, see `parley.loadtest.bounds`.
+        bounds: by name, see ``parley.loadtest.bounds``.
     """
     console = Console(stderr=True)
     outcome = uvloop.run(_test(plan, pace, webs, bounds, console))

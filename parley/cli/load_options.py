@@ -1,4 +1,4 @@
-"""The command line of `parley load`: its options; what is wrong with them is said before anything starts."""
+"""Define the options of ``parley load``, and validate them before anything starts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 
 
 def _finite(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
-    """Refuse `nan` and `inf`, which the type lets through."""
+    """Refuse ``nan`` and ``inf``, which the type lets through."""
     if value is not None and not math.isfinite(value):
         raise click.BadParameter(f"{value} is no number to compare with")
     return value
@@ -185,7 +185,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     help="Status 3 below so many good answers per second.",
 )
 def load(**given: Any) -> None:
-    """Load-test the service, and tell what was lost, doubled, misordered or crossed.
+    """Load-test the service, and report lost, doubled, misordered and crossed answers.
 
     Status 0: all bounds were kept; 3: one was broken; 5: an answer came twice, out of order or to the wrong
     session, or is not in the history, whatever the bounds; 4: nothing could be measured; 2: a wrong argument.
@@ -217,7 +217,7 @@ def load(**given: Any) -> None:
         seed=given["seed"],
     )
     if not plan.duration and not plan.messages:
-        raise click.UsageError("a test without an end: say --messages, or a --duration above 0")
+        raise click.UsageError("the test has no end: give --messages, or a --duration above 0")
     bounds = {name: value for name, value in given.items() if name.startswith(("max_", "min_"))}
     pace = Pace(given["model_latency"], given["tokens"], given["token_rate"])
     reports = Reports(given["json_file"], given["html_file"])

@@ -1,4 +1,4 @@
-"""`parley redis`: which Redis is used, and how to reach it."""
+"""``parley redis``: which Redis is used, and how to reach it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(settings: Settings, *, url_only: bool) -> None:
     if url_only:
         click.echo(running_of(settings.data_dir, settings.port).url)
     elif settings.redis_configured:
-        click.echo(f"server   your own, as REDIS_URL or REDIS_HOST says: {settings.masked_redis_url()}")
+        click.echo(f"server   configured by REDIS_URL or REDIS_HOST: {settings.masked_redis_url()}")
         click.echo("module   RedisJSON must be part of it, as in Redis 8")
         click.echo(f"reach    redis-cli -u {shlex.quote(settings.masked_redis_url())}")
     else:

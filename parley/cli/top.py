@@ -1,4 +1,4 @@
-"""`parley top`: the stages at a glance, in a terminal."""
+"""``parley top``: the stages at a glance, in a terminal."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(settings: Settings, *, stage: str | None, once: bool, as_json: bool) -> 
     Args:
         stage: show the partitions of this one, too.
         once: show them once; also when the output is no terminal.
-        as_json: one JSON object per look, as `/api/stages` has it.
+        as_json: one JSON object per look, as ``/api/stages`` has it.
 
     Raises:
         ParleyError: Redis does not answer, and the figures were asked for once.
@@ -103,7 +103,7 @@ async def _follow(watch: StageWatch) -> AsyncIterator[Snapshot | str]:
 
 
 def screen(snapshot: Snapshot, watch: StageWatch, stage: str | None, width: int) -> RenderableType:
-    """Return what is shown of a snapshot; `stage` as in `run`."""
+    """Return what is shown of a snapshot; ``stage`` as in ``run``."""
     parts: list[RenderableType] = [_head(snapshot), _stages(snapshot.stages, watch, width)]
     chosen = [each for each in snapshot.stages if each.name == stage]
     if chosen:
@@ -218,7 +218,7 @@ def _rate(rate: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a duration for people, as `12 ms`, `1.2 s` or `2:05 h`; a dash for None."""
+    """Return a duration for people, as ``12 ms``, ``1.2 s`` or ``2:05 h``; a dash for None."""
     if seconds is None:
         return "-"
     if seconds < 0.9995:
@@ -230,7 +230,7 @@ def duration(seconds: float | None) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Return ascending numbers as `0-2, 5`."""
+    """Return ascending numbers as ``0-2, 5``."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and parts[-1][-1] == number - 1:

@@ -1,4 +1,4 @@
-"""`parley up`: the whole service on one machine, started and stopped in order.
+"""``parley up``: the whole service on one machine, started and stopped in order.
 
 Redis first, unless the user named one; then the four agents and the web, at the same time. On the way down
 the other way round: the web takes no more messages, the agents finish what they hold, Redis writes its file.
@@ -26,7 +26,7 @@ from pipeline.errors import EmbeddedRedisError, SettingsError
 from pipeline.masking import mask_url
 from pipeline.settings import STAGES, Settings
 
-# The three together stay below the 10 s in which `up` promises to be gone.
+# The three together stay below the 10 s in which ``up`` promises to be gone.
 _WEB_PATIENCE_SECONDS = 2.5
 _AGENT_PATIENCE_SECONDS = 4.0
 _REDIS_PATIENCE_SECONDS = 2.0
@@ -42,7 +42,7 @@ def run(*, with_parent: bool) -> int:
     """Run everything until a signal comes; return the exit status.
 
     Args:
-        with_parent: stop when the parent process ends. For `make up`, which a kill -9 may hit.
+        with_parent: stop when the parent process ends. For ``make up``, which a kill -9 may hit.
 
     Raises:
         SettingsError: a setting is wrong, or PORT is taken.
@@ -82,7 +82,7 @@ class Supervisor:
     """The parts of the service, and their way up and down."""
 
     def __init__(self, settings: Settings, redis: EmbeddedRedis | None) -> None:
-        """Describe the parts; `run` starts them.
+        """Describe the parts; ``run`` starts them.
 
         Args:
             settings: of all parts.

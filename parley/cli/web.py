@@ -1,4 +1,4 @@
-"""`parley web`: one web process."""
+"""``parley web``: one web process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pipeline.settings import Settings
 
 
 def run(settings: Settings) -> None:
-    """Serve until a signal; in development the web process starts anew when its code changes."""
+    """Serve until a signal; in development the web process restarts when its code changes."""
     # pipeline may not import web, but the command that starts everything must: by name, when asked to.
     from importlib import import_module
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 def arrivals(*, rate: float, ramp: float, poisson: bool, seed: int, phase: float = 0.0) -> Iterator[float]:
     """Yield the moments at which messages are due, without end.
 
-    Over the ramp the rate grows from 0 to `rate` in a straight line. What is even, or a Poisson process, is
+    Over the ramp the rate grows from 0 to ``rate`` in a straight line. What is even, or a Poisson process, is
     the number of messages expected up to a moment; the moment is found from that number.
 
     Args:

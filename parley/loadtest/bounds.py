@@ -14,7 +14,7 @@ from parley.loadtest.measures import Measures
 EXIT_BROKEN: Final = 3
 EXIT_NOTHING: Final = 4
 EXIT_FAULT: Final = 5
-"""Statuses of `parley load`: a bound was broken; nothing could be measured; something happened that must
+"""Statuses of ``parley load``: a bound was broken; nothing could be measured; something happened that must
 never happen, whatever the bounds. 2 is a wrong argument."""
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -22,7 +22,7 @@ _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s|m|h)?")
 
 
 def span(text: str) -> float:
-    """Read `50ms`, `1.5s`, `2m` or `1h`, without a unit seconds; return seconds.
+    """Read ``50ms``, ``1.5s``, ``2m`` or ``1h``, without a unit seconds; return seconds.
 
     Raises:
         ValueError: it is none.

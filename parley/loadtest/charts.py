@@ -1,4 +1,4 @@
-"""Charts as SVG, each with its figures as a table for who cannot see it, or wants them exactly."""
+"""Draw charts as SVG, each with its exact figures in a table, which also serves screen readers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Axes:
-    """What stands on the axes.
+    """The titles and scales of the axes.
 
     Attributes:
         across, up: what is shown, with its unit.

@@ -1,4 +1,4 @@
-"""What must never happen, counted; and the mark by which an answer is told from any other."""
+"""Count faults, and mark messages so that each answer is identifiable."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Counts:
 
 @dataclass
 class Faults(_Counts):
-    """What went wrong with answers, on the sockets or in a history.
+    """The faults of answers, on the sockets or in a history.
 
     Attributes:
         lost: neither an answer nor an error; in a history: an answer that was told and is not there.
@@ -70,10 +70,10 @@ class Faults(_Counts):
 
 @dataclass
 class TokenFaults(_Counts):
-    """What went wrong with the pieces of answers.
+    """The faults of the pieces of answers.
 
     Attributes:
-        lost: an index that was left out, or a piece before the `start` of its answer.
+        lost: an index that was left out, or a piece before the ``start`` of its answer.
         doubled: an index that came before.
         misordered: an index after a higher one, or a piece after the end of its answer.
         crossed: a piece of an answer to nobody's message.

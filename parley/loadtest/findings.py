@@ -1,4 +1,4 @@
-"""What the figures mean for whoever has to choose hardware: what was full, and what a core is good for."""
+"""Derive findings for sizing hardware: the bottleneck, and the capacity of a core."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _capacity(outcome: LoadOutcome) -> str:
     used, answered = outcome.used, outcome.measures.answered
     cpu = sum(each.cpu for each in of_service(outcome.processes).values())
     if not cpu or not used.seconds:
-        return "The service used too little to tell."
+        return "The service used too little processor time for an estimate."
     each, busy = cpu / answered, cpu / used.seconds
     widest = max(of_service(outcome.processes).items(), key=lambda item: item[1].cpu)
     text = (

@@ -42,7 +42,8 @@ async def generate(
         stop: when it is set, nothing more is sent, and what is on its way is waited for but shortly.
         gate: is waited for before the load begins, so that several processes begin together.
 
-    Cancelling it closes the sockets and returns nothing; what was measured by then has been given to `watch`.
+    Cancelling it closes the sockets and returns nothing; what was measured by then has been given to
+    ``watch``.
     """
     return await _Test(plan, stop or asyncio.Event(), gate).run(watch)
 
@@ -109,7 +110,7 @@ class _Test:
         await self._unless_stopped(asyncio.gather(*map(one, talkers)), patience=_PATIENCE)
 
     async def _unless_stopped(self, work: Awaitable[object], patience: float = 0.0) -> None:
-        """Do something, but not for longer than `patience` seconds after the test was stopped."""
+        """Do something, but not for longer than ``patience`` seconds after the test was stopped."""
         doing = asyncio.ensure_future(work)
         stopped = asyncio.create_task(self._stop.wait())
         try:

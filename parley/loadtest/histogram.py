@@ -71,7 +71,7 @@ class LatencyHistogram:
 
         In a closed loop a stall of two seconds is one long answer per session, however many messages the
         session would have sent in it. As in HdrHistogram, a duration is joined by those of the messages that
-        were to follow it every `interval` seconds: one shorter by an interval, one by two, and so on.
+        were to follow it every ``interval`` seconds: one shorter by an interval, one by two, and so on.
         """
         together = type(self)(self._counts, self._sum, self.longest)
         for bucket, count in self._counts.items():
@@ -95,12 +95,12 @@ class LatencyHistogram:
             self.longest = max(self.longest, other.longest)
 
     def to_json(self) -> dict[str, object]:
-        """Return what `from_json` reads."""
+        """Return what ``from_json`` reads."""
         return {"counts": self._counts, "sum": self._sum, "longest": self.longest}
 
     @classmethod
     def from_json(cls, found: Mapping[str, object]) -> Self:
-        """Read what `to_json` wrote, also after JSON has made texts of the buckets."""
+        """Read what ``to_json`` wrote, also after JSON has made texts of the buckets."""
         counts = found["counts"]
         assert isinstance(counts, Mapping)  # noqa: S101
         return cls(

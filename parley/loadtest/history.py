@@ -39,7 +39,7 @@ class History:
 
 
 def read(messages: Sequence[Mapping[str, Any]], session: str, *, echo: bool) -> History:
-    """Read what `/refresh_token` shows of a session.
+    """Read what ``/refresh_token`` shows of a session.
 
     Args:
         session: its name in the marks.

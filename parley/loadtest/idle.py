@@ -53,7 +53,7 @@ class Idle:
 
 
 class IdleSockets:
-    """Sockets, each on a session of its own, that `open` opens and that stay open until the context ends."""
+    """Hold idle sockets, each with its own session, open from ``open`` until the context ends."""
 
     def __init__(self, base: str) -> None:
         """Take what the paths of the service are relative to."""

@@ -1,4 +1,4 @@
-"""What became of each message of one session: pure bookkeeping, no I/O.
+"""Record the outcome of each message of one session: pure bookkeeping, no I/O.
 
 The streaming protocol names the message that an answer ends. The plain one does not: there the mark tells
 that the answer repeats, or else the oldest message without an end is taken for it.
@@ -78,7 +78,7 @@ class Ledger:
             message.pieces = None
 
     def resume_failed(self) -> None:
-        """Note that the service tells the whole history once more, as it does not know what `after` named."""
+        """Record that the service repeats the history, because it does not hold the message of ``after``."""
         self.errors["resume_failed"] += 1
         self._again = set(self._ended)
 
@@ -165,7 +165,7 @@ class Ledger:
         elif turn in self._again:
             self._again.remove(turn)
         elif error is not None and self._ended[turn] < self._connection:
-            # `after` names an answer: who comes back hears once more of errors since.
+            # ``after`` names an answer: who comes back hears once more of errors since.
             self._ended[turn] = self._connection
         else:
             self.faults.doubled += 1

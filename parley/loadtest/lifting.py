@@ -12,12 +12,12 @@ LIFTED: Final[Mapping[str, str]] = {
     "SESSION_MAX_MESSAGES": "1000000",
     "SESSION_MAX_BYTES": "67108864",
 }
-"""What the service under test is started with."""
+"""The settings with which the service under test starts."""
 
 HOW: Final = "start the service under test with " + " ".join(
     f"{name}={value}" for name, value in LIFTED.items()
 )
-"""What to do about a service that refuses a load test, as one clause."""
+"""The remedy for a service that refuses a load test, as one clause."""
 
 REFUSALS: Final = frozenset({"rate_limited", "session_full"})
 """The error codes of those limits."""

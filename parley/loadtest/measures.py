@@ -1,4 +1,4 @@
-"""What a load test has measured; processes' measures are merged."""
+"""Hold the measurements of a load test, and merge those of its processes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Measures:
         elapsed: seconds from the first message to the last end.
         cuts: sockets that were broken on purpose.
         dropped: sockets that the service closed or broke.
-        unopened: sessions that could not be opened; `why` tells of the first.
+        unopened: sessions that could not be opened; ``why`` tells of the first.
         unread_why: what came of the first history that could not be read.
         unshaped: answers of a plain socket that are not of the protocol's shape.
         idle: what became of the idle sockets.
@@ -172,7 +172,7 @@ class Measures:
                 self.second(at).add(theirs)
 
     def to_json(self, since: int = 0) -> dict[str, Any]:
-        """Return what `from_json` reads, of the seconds only those from `since` on."""
+        """Return what ``from_json`` reads, of the seconds only those from ``since`` on."""
         return {
             **{name: getattr(self, name).to_json() for name in _HISTOGRAMS},
             **{name: getattr(self, name) for name in (*_SUMS, *_OTHERS)},
@@ -192,7 +192,7 @@ class Measures:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
+        """Read what ``to_json`` wrote."""
         measures = cls(errors=Counter(found["errors"]))
         for name in _FAULTS:
             setattr(measures, name, type(getattr(measures, name))(**found[name]))

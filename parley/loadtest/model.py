@@ -1,7 +1,7 @@
 """A model server that costs next to nothing, so that a load test measures the service.
 
 It answers both protocols of Hugging Face, streamed or whole: a text that begins with the marker of the
-message it was asked (see `faults.Mark`), token by token at a set pace. One timer serves all answers: at 200
+message it was asked (see ``faults.Mark``), token by token at a set pace. One timer serves all answers: at 200
 answers of 50 tokens a second, a task per answer would cost more than the service under test.
 
     python -m parley.loadtest.model --port 8901 --latency 0.05 --tokens 40 --rate 50
@@ -46,7 +46,7 @@ class Pace:
 
 
 class PacedModel:
-    """The server; `start` it, then `stop` it."""
+    """The server; ``start`` it, then ``stop`` it."""
 
     def __init__(self, pace: Pace) -> None:
         """Take the pace of all answers."""
@@ -77,7 +77,7 @@ class Timers:
         self._moment = 0.0  # of the timer; a handle of uvloop does not always tell
 
     def at(self, moment: float, call: Callable[[], object]) -> None:
-        """Have `call` made at a moment of the loop's clock."""
+        """Have ``call`` made at a moment of the loop's clock."""
         heapq.heappush(self._due, (moment, next(self._count), call))
         if self._timer is None or moment < self._moment:
             self._set()

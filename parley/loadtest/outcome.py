@@ -1,4 +1,4 @@
-"""What came of a load test, and what makes its figures doubtful."""
+"""Hold the outcome of a load test, with the doubts about its figures."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class LoadOutcome:
 
     @property
     def status(self) -> int:
-        """With what `parley load` ends."""
+        """With what ``parley load`` ends."""
         measures = self.measures
         if not measures.sent:
             return 0 if measures.idle.opened and self.passed else EXIT_NOTHING
@@ -72,12 +72,12 @@ class LoadOutcome:
 
     @property
     def used(self) -> Spell:
-        """What was used in the whole test."""
+        """The resources used over the complete test."""
         return together(self.spells)
 
     @property
     def processes(self) -> Mapping[str, Usage]:
-        """What the processes of service and test used; empty when the service was not started here."""
+        """The resources used by the service and the test; empty when the service runs elsewhere."""
         used = self.used.used
         return used if len(used) > 1 else {}
 
@@ -107,7 +107,7 @@ class LoadOutcome:
 
     @property
     def warnings(self) -> list[str]:
-        """What makes the figures doubtful."""
+        """The reasons to doubt the figures."""
         return [*self._of_generator(), *self._of_messages(), *self._of_sockets()]
 
     def _of_generator(self) -> list[str]:

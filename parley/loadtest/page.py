@@ -213,7 +213,7 @@ def _tail(outcome: LoadOutcome) -> str:
     )
 
 
-# Of what `rows` names.
+# Of what ``rows`` names.
 _STYLES = {
     "answer": (_A, ""),
     HELD_BACK: (_SOFT, "6 4"),

@@ -6,7 +6,7 @@ from parley.loadtest.faults import TokenFaults
 
 
 class Pieces:
-    """What came of an answer since its `start`; `begin`, `add` each piece, `end`."""
+    """What came of an answer since its ``start``; ``begin``, ``add`` each piece, ``end``."""
 
     def __init__(self, faults: TokenFaults) -> None:
         """Take what faults are counted in."""
@@ -16,7 +16,7 @@ class Pieces:
         self._left_out: set[int] = set()
 
     def begin(self) -> None:
-        """Note a `start`: what came so far is void."""
+        """Note a ``start``: what came so far is void."""
         self._texts, self._next, self._left_out = [], 0, set()
 
     def add(self, index: int, text: str) -> None:
@@ -38,7 +38,7 @@ class Pieces:
         self._texts.append(text)
 
     def end(self, whole: str) -> None:
-        """Note the answer; one that came without a `start`, as after a resume, has no pieces to compare."""
+        """Note the answer; one that came without a ``start``, as after a resume, has no pieces to compare."""
         self._faults.lost += len(self._left_out)
         if self._texts is not None and "".join(self._texts) != whole:
             self._faults.differing += 1

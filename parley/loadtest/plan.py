@@ -1,4 +1,4 @@
-"""What a load test does; immutable, and JSON on its way to further processes."""
+"""Define the plan of a load test: immutable, and sent to further processes as JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal, Self
 
 PROTOCOL: Final = "parley.v1"
-"""What a streaming socket asks for in its handshake."""
+"""The protocol that a streaming socket requests in its handshake."""
 
 
 @dataclass(frozen=True)
@@ -15,18 +15,19 @@ class LoadPlan:
     """A load test.
 
     Attributes:
-        url: the address of the service, `http://host:port`, with the path below which it answers, if any.
+        url: the address of the service, ``http://host:port``, with the path below which it answers, if any.
         protocol: what the sockets speak.
-        mode: `closed`, each session sends its next message when it has its answer; or `open`, messages go out
-            at `rate` whatever comes back.
+        mode: ``closed``, each session sends its next message when it has its answer; or ``open``, messages go
+            out at ``rate`` whatever comes back.
         sessions: how many talk at once.
-        messages: how many each session sends; 0 for as many as `duration` allows.
-        duration: seconds after which nothing more is sent; 0 for no end but `messages`.
+        messages: how many each session sends; 0 for as many as ``duration`` allows.
+        duration: seconds after which nothing more is sent; 0 for no end but ``messages``.
         rate: messages per second of all sessions together; only of an open loop.
-        arrivals: `constant` gaps between messages, or those of a `poisson` process.
+        arrivals: ``constant`` gaps between messages, or those of a ``poisson`` process.
         ramp: seconds over which sessions begin, and over which an open loop reaches its rate.
         size, size_to: characters of a message, its mark among them; any number between the two is as likely.
-            A message is never shorter than its mark. A `size_to` below `size` means that all have `size`.
+            A message is never shorter than its mark. A ``size_to`` below ``size`` means that all have
+            ``size``.
         cut_every: messages of a session after which its socket is broken; 0 for never.
         idle: sockets that are opened besides and only stay open.
         drain: seconds to wait for what is still missing at the end.
@@ -59,7 +60,7 @@ class LoadPlan:
 
     @property
     def base(self) -> str:
-        """What the paths of the service are relative to."""
+        """The base URL of the service's paths."""
         return self.url.rstrip("/") + "/"
 
     def shares(self) -> list[LoadPlan]:
@@ -87,5 +88,5 @@ class LoadPlan:
 
     @classmethod
     def loads(cls, text: str) -> Self:
-        """Read what `dumps` wrote."""
+        """Read what ``dumps`` wrote."""
         return cls(**json.loads(text))

@@ -1,4 +1,4 @@
-"""A test shared out over as many processes as its plan says.
+"""Run a test in as many processes as its plan names.
 
 Each further process reads its share of the plan from the first line of its standard input. It says when it
 is ready, and begins with the second line, which all are given at the same time: else the seconds of one would
@@ -45,7 +45,7 @@ async def run(
     Raises:
         ParleyError: a process ended without a result.
 
-    Cancelling it ends the processes at once; what they measured by then has been given to `watch`.
+    Cancelling it ends the processes at once; what they measured by then has been given to ``watch``.
     """
     async with IdleSockets(plan.base) as idle:
 

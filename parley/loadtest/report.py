@@ -26,7 +26,7 @@ PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
 #: Durations of answers with those of messages that were not sent because each waited for the one before it.
 HELD_BACK = "answer, held back ones too"
 
-#: The columns of `used_rows`.
+#: The columns of ``used_rows``.
 USED = ("process", "number", "cores", "per answer", "memory")
 
 #: Of the JSON. It grows when a key is taken away or changes its meaning, not when one is added.
@@ -217,7 +217,7 @@ def checks(outcome: LoadOutcome) -> list[tuple[str, dict[str, int]]]:
 
 
 def used_rows(outcome: LoadOutcome) -> list[tuple[str, ...]]:
-    """Return what each kind of process used, as cells below `USED`, with sums at the end."""
+    """Return what each kind of process used, as cells below ``USED``, with sums at the end."""
     answered, seconds = outcome.measures.answered, outcome.used.seconds or 1.0
     processes = dict(outcome.processes)
     kinds = of_service(processes)

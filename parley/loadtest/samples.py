@@ -1,4 +1,4 @@
-"""What the processes of a test used, looked at again and again while it ran."""
+"""Sample the resources that the processes of a test use while it runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class UsageSample:
 
 @dataclass(frozen=True)
 class Spell:
-    """What was used between two looks.
+    """The resources used between two samples.
 
     Attributes:
         at: seconds since the load began, of its end.
@@ -92,7 +92,7 @@ class UsageSamples:
 
 
 def spells(looks: Sequence[UsageSample], began: float, ended: float) -> list[Spell]:
-    """Return what was used between each two looks from the last before `began` to the first after `ended`."""
+    """Return the use between samples, from the last before ``began`` to the first after ``ended``."""
     times = [look.at for look in looks]
     first, last = max(0, bisect_right(times, began) - 1), min(len(looks) - 1, bisect_left(times, ended))
     return [_between(looks[at], looks[at + 1], began) for at in range(first, last)]

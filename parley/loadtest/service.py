@@ -27,7 +27,7 @@ class Service:
     """A service under test.
 
     Attributes:
-        pids: of `parley up` and of its model; none when it was not started here.
+        pids: of ``parley up`` and of its model; none when it was not started here.
     """
 
     url: str
@@ -38,7 +38,7 @@ class Service:
         return usage(self.pids)
 
     def processes(self, kind: str) -> list[int]:
-        """Return its processes of one kind, such as `web`; none when it was not started here."""
+        """Return its processes of one kind, such as ``web``; none when it was not started here."""
         return by_kind(self.pids).get(kind, [])
 
     def memory(self) -> int:
@@ -48,7 +48,7 @@ class Service:
 
 @asynccontextmanager
 async def service(pace: Pace, *, webs: int = 1, answers: int = 256) -> AsyncIterator[Service]:
-    """Run `parley up` with the model, and yield where it is.
+    """Run ``parley up`` with the model, and yield where it is.
 
     Args:
         webs: web processes.

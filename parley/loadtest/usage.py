@@ -1,4 +1,4 @@
-"""What processes use of a machine, as Linux tells it; where there is no /proc, nothing is known."""
+"""Measure the resources that processes use, from Linux' /proc; without /proc there are no figures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
-# By the command line of a process that `parley up` has started; in the order they are shown.
+# By the command line of a process that ``parley up`` has started; in the order they are shown.
 _KINDS = {
     "web": re.compile(r"-m parley\.cli web$"),
     "ingest": re.compile(r"-A agents\.ingest "),
@@ -28,7 +28,7 @@ OF_THE_TEST: Final = ("model of the test", "generator")
 
 @dataclass(frozen=True)
 class Usage:
-    """What processes of one kind used.
+    """The resources used by processes of one kind.
 
     Attributes:
         processes: how many there are.

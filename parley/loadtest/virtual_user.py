@@ -1,4 +1,4 @@
-"""One session under test: its token, its socket, what it sends and what it is told."""
+"""Drive one session under test: its token, its socket, its messages and their answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WORDS = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod 
 
 
 class VirtualUser:
-    """A session that talks; `open`, `say` as often as wanted, then `read_history`, `settle` and `close`."""
+    """Drive a session: ``open``, any number of ``say``, then ``read_history``, ``settle`` and ``close``."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class VirtualUser:
         return not self.ledger.waiting
 
     async def read_history(self) -> None:
-        """Read what the session holds, for `settle`; when that fails, it is counted as unread there."""
+        """Read what the session holds, for ``settle``; when that fails, it is counted as unread there."""
         if self._token:
             # A service that is behind goes on answering: what is told from here on may be missing there.
             self._told = dict(self.ledger.answers)

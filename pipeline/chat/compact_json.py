@@ -1,4 +1,4 @@
-"""JSON that is kept for a while."""
+"""Encode JSON that stays in memory for a while."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["compact_json"]
 
 
 def compact_json(value: Any) -> bytes:
-    """Return a value as JSON, in no more memory than that takes.
+    """Return a value as JSON bytes without spare memory.
 
-    What `orjson.dumps` returns (3.13.0) holds on to the 4 KB it was written in, however short it is.
+    The bytes object of ``orjson.dumps`` (3.13.0) keeps its 4 KB write buffer, however short the text is.
     """
     return bytes(memoryview(orjson.dumps(value)))

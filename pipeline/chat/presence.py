@@ -1,11 +1,11 @@
-"""Which web nodes hold sockets of a session, and the way of a frame to those nodes.
+"""Record which web nodes hold sockets of a session, and send frames to those nodes.
 
-    presence:{<token>}   hash: node id → "1" if a socket there takes tokens, else "0"; lives 300 s, and a node
-                         that still has a socket renews it
-    web:<node>           stream for that node, one field `frames`: a JSON list of [token, frame]; the node
+    presence:{<token>}   hash: node id → "1" if a socket there takes tokens, else "0"; expires after 300 s
+                         unless a node with a socket renews it
+    web:<node>           stream of one node, one field ``frames``: a JSON list of [token, frame]; the node
                          creates it and keeps it alive
 
-A node that died leaves its presence behind; the first frame for it finds no stream and removes it.
+A node that died leaves its presence behind; the first frame for it finds no stream and removes the entry.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from redis.asyncio import Redis
 from pipeline.chat.records import Frame
 from pipeline.redis.client import execute_many, retry_until_available
 
-# Seconds that a session's presence lives after the node renewed it last.
+#: Seconds that a session's presence lives after its last renewal.
 PRESENCE_TTL = 300
 
-# Entries kept per node: a node that reads no more must not fill Redis. The sessions hold what is lost.
+#: Entries kept per node, so that a node that stopped reading can't fill Redis. Sessions hold the lost frames.
 STREAM_LIMIT = 10_000
 
-# What nobody sees who only takes finished answers.
+# Frames that sockets for finished answers do not get.
 _NOTICES = ("accepted", "start", "token", "thought", "thought_end")
 
 
 @dataclass(frozen=True)
 class SubscriberNodes:
-    """The nodes that hold sockets of a session.
+    """The web nodes that hold sockets of a session.
 
     Attributes:
-        all: every one of them.
-        streaming: those with a socket that takes tokens.
+        all: the ids of all of these nodes.
+        streaming: the ids of the nodes with a socket that takes tokens.
     """
 
     all: tuple[str, ...] = ()
@@ -45,50 +45,50 @@ class SubscriberNodes:
 
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> SubscriberNodes:
-        """Read what Redis replies to HGETALL."""
+        """Decode a reply of HGETALL."""
         names = [name.decode() for name in reply[::2]]
         streaming = (name for name, kind in zip(names, reply[1::2], strict=True) if kind == b"1")
         return cls(tuple(names), tuple(streaming))
 
     def of_frame(self, frame: Frame) -> tuple[str, ...]:
-        """Return the nodes that a frame concerns."""
+        """Return the nodes that need a frame."""
         return self.streaming if frame["type"] in _NOTICES else self.all
 
 
-# What one entry of a node's stream holds.
+#: The frames of one entry of a node's stream, as (token, frame).
 Batch = list[tuple[str, Frame]]
 
 
 def presence_key(token: str) -> str:
-    """Return the key of the nodes that hold sockets of a session."""
+    """Return the key of a session's presence."""
     return f"presence:{{{token}}}"
 
 
 def node_stream(node: str) -> str:
-    """Return the key of the stream that a web node reads."""
+    """Return the key of a web node's stream."""
     return f"web:{node}"
 
 
 def add_command(node: str, batch: Batch) -> tuple[Any, ...]:
-    """Return the command that hands frames to a node; its reply is None when the node is gone."""
+    """Return the command that appends frames to a node's stream; its reply is None when the node is gone."""
     limit = ("NOMKSTREAM", "MAXLEN", "~", STREAM_LIMIT)
     return ("XADD", node_stream(node), *limit, "*", "frames", orjson.dumps(batch))
 
 
 class Presence:
-    """Who is where; agents `publish`, web nodes do the rest."""
+    """Maintain the presence of sessions; agents call ``publish``, web nodes the other methods."""
 
     def __init__(self, redis: Redis, *, patience: float | None = None) -> None:
-        """Take the connection.
+        """Store the client.
 
         Args:
-            patience: seconds to wait for Redis before its error is raised; None waits without end.
+            patience: seconds to wait for Redis before its error is raised; None waits without limit.
         """
         self._redis = redis
         self._patience = patience
 
     async def hold(self, node: str, sessions: Mapping[str, bool]) -> None:
-        """Say, or say again, that a node has sockets of these sessions; True where one takes tokens."""
+        """Record or renew that a node has sockets of these sessions; True where one takes tokens."""
         commands: list[tuple[Any, ...]] = []
         for token, streaming in sessions.items():
             commands.append(("HSET", presence_key(token), node, int(streaming)))
@@ -96,14 +96,14 @@ class Presence:
         await self._pipeline(commands)
 
     async def release(self, node: str, tokens: Iterable[str]) -> None:
-        """Say that a node has no socket of these sessions any more."""
+        """Remove a node from the presence of these sessions."""
         await self._pipeline([("HDEL", presence_key(token), node) for token in tokens])
 
     async def publish(self, frames: Sequence[tuple[str, Frame]]) -> int:
         """Send frames, given as (token, frame), to every node that holds a socket of their session.
 
         Returns:
-            How many copies were handed to nodes; 0 when nobody listens.
+            The number of copies that reached a node's stream; 0 when no node holds a socket.
         """
         replies = await self._pipeline([("HGETALL", presence_key(token)) for token, _ in frames])
         subscribers = map(SubscriberNodes.of, replies)
@@ -111,7 +111,7 @@ class Presence:
         return await self.publish_to(known)
 
     async def publish_to(self, frames: Iterable[tuple[str, SubscriberNodes, Frame]]) -> int:
-        """Send frames, given as (token, nodes, frame), to nodes that are known; otherwise as `publish`."""
+        """Send frames, given as (token, nodes, frame), to the nodes named; otherwise like ``publish``."""
         batches: defaultdict[str, Batch] = defaultdict(list)
         for token, subscribers, frame in frames:
             for node in subscribers.of_frame(frame):
@@ -123,17 +123,17 @@ class Presence:
         return kept + (await self.forget(lost) if lost else 0)
 
     async def forget(self, lost: Mapping[str, Batch]) -> int:
-        """Remove nodes whose stream is gone from presence; return how many copies went out after all.
+        """Remove nodes without a stream from presence; return the number of copies delivered after all.
 
-        A node that was only paused creates its stream, then holds its sessions again. Our removal may come
-        after that, so whoever has a stream by then is put back.
+        A node that was only paused creates its stream, then records its presence. This removal may come
+        after that, so nodes that have a stream by then are restored.
         """
         tokens = {node: {token for token, _ in batch} for node, batch in lost.items()}
         await self._pipeline([("HDEL", presence_key(token), node) for node, token in _pairs(tokens)])
         nodes = list(lost)
         alive = await self._pipeline([("EXISTS", node_stream(node)) for node in nodes])
         back = [node for node, exists in zip(nodes, alive, strict=True) if exists]
-        # As a node that takes tokens: one too many is dropped there, one too few would be missed.
+        # Restored as nodes that take tokens: the node drops surplus tokens, but missing ones would be lost.
         await self._pipeline(
             [
                 command
@@ -149,7 +149,7 @@ class Presence:
         return sum(len(lost[node]) for node in back)
 
     async def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Run commands in one round trip, again from the first one when Redis goes away."""
+        """Run commands in one round trip; repeat all of them after an outage of Redis."""
         if not commands:
             return []
 

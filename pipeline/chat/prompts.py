@@ -1,4 +1,4 @@
-"""The prompt of a text-generation model."""
+"""Build the prompt of a text-generation model."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pipeline.chat.records import BOT
 
 
 def build_prompt(context: Sequence[str]) -> str:
-    """Return the last messages, each with its prefix, as a dialogue that the model continues as the bot."""
+    """Join the messages, each with its prefix, to a dialogue that the model continues as the bot."""
     return " ".join((*context, "Bot:"))
 
 
 def without_empty_answers(context: Sequence[str]) -> list[str]:
-    """Return the messages except for answers that were stopped before their first word."""
+    """Drop answers that were stopped before their first word."""
     return [message for message in context if message != BOT]

@@ -1,7 +1,7 @@
-"""What travels between the stages, and what reaches a client.
+"""Define the records that stages exchange, the frames that clients get, and the error codes.
 
-The records go through the topics as JSON, keyed by the session's token, so that one session's messages stay
-in order. The id of a turn is the id of the human message that opened it, or of the request to regenerate.
+Records travel through the topics as JSON, keyed by the session's token, which keeps one session's messages in
+order. The id of a turn is the id of the human message, or of the request to regenerate, that opened it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ INTERNAL_ERROR = "internal_error"
 
 
 class ErrorMeaning(NamedTuple):
-    """What an error code says to the person who waits, and whether the same request may succeed later."""
+    """The text of an error code for the user, and whether the same request may succeed later."""
 
     text: str
     retryable: bool
@@ -55,38 +55,38 @@ ERRORS: dict[str, ErrorMeaning] = {
     SESSION_FULL: ErrorMeaning("This chat is full. Start a new chat to go on.", False),
     MESSAGE_TOO_LARGE: ErrorMeaning("This message is too long.", False),
     BAD_MESSAGE: ErrorMeaning("This message could not be read.", False),
-    NOTHING_TO_REGENERATE: ErrorMeaning("There is no message yet that could be answered anew.", False),
+    NOTHING_TO_REGENERATE: ErrorMeaning("There is no message to answer again yet.", False),
     RESUME_FAILED: ErrorMeaning(
-        "The session cannot go on after that message; here are its last answers.", False
+        "This session does not hold that message any more; here are its last answers.", False
     ),
     RATE_LIMITED: ErrorMeaning("Too many messages. Wait a little, then send this again.", True),
     BUSY: ErrorMeaning("Too many messages are waiting for an answer. Try again later.", True),
     INTERNAL_ERROR: ErrorMeaning("Something went wrong on our side, so this message got no answer.", True),
-    # What a model's error says depends on the error, and comes with it.
+    # A model's error usually brings its own text, as ``TurnOutcome.detail``.
     **{code.value: ErrorMeaning(_MODEL_FAILED, code not in _FINAL) for code in ModelErrorCode},
 }
-"""Every error code that a client can get."""
+"""The meaning of every error code that a client can get."""
 
 
 class TokenUsage(TypedDict):
-    """The tokens of an answer, as the model counts them."""
+    """The token counts of an answer, as the model reports them."""
 
     input_tokens: int
     output_tokens: int
 
 
 class Frame(TypedDict, total=False):
-    """What the web nodes get for the sockets of a session; a protocol decides how a client is told.
+    """An event of a session for its sockets; the socket's protocol encodes it for the client.
 
-    `accepted`  id, position; for an id seen before duplicate, and the frame that ended it as `ending`
-    `start`     turn, run; regenerates
-    `token`     turn, run, at, text: what follows the first `at` characters of the answer
-    `thought`   turn, run, at, text: what follows the first `at` characters of the thoughts; not kept
-    `thought_end` turn, run, seconds: how long they took
-    `message`   turn, id, msg, timestamp; stopped, incomplete, shortened, usage, replaces
-    `error`     id (of this frame), msg, timestamp, error (the code), retryable; and either the turn that
-                ended with it, or in `refused` the message that was not taken; retry_after
-    `ended`     the session was removed: its sockets are to be closed
+    ``accepted``     id, position; for a repeated id: duplicate, and the frame that ended it as ``ending``
+    ``start``        turn, run; regenerates
+    ``token``        turn, run, at, text: the text after the first ``at`` characters of the answer
+    ``thought``      turn, run, at, text: the text after the first ``at`` characters of the thoughts; not kept
+    ``thought_end``  turn, run, seconds: the time spent on the thoughts
+    ``message``      turn, id, msg, timestamp; stopped, incomplete, shortened, usage, replaces
+    ``error``        id (of this frame), msg, timestamp, error (the code), retryable; retry_after (s); and
+                     either the ``turn`` that it ended or the id of the message that was ``refused``
+    ``ended``        no further field: the session was removed, so its sockets are closed
     """
 
     type: Required[
@@ -116,18 +116,18 @@ class Frame(TypedDict, total=False):
 
 
 ANY_LAST = "*"
-"""In `Inbound.edits`: whichever human message is the last of the history; no id looks like it."""
+"""Value of ``Inbound.edits`` for the last human message of the history; no message id equals it."""
 
 
 class Inbound(faust.Record, serializer="json", include_metadata=False):
-    """A message as a client sent it, an edit of the last one, or the wish for another answer; web → ingest.
+    """A client's message, edit of the last message, or request for another answer; web → ingest.
 
     Attributes:
-        id: the message's own, chosen by the client or by the web node.
-        text: empty when `regenerate` is set.
+        id: the id of this message, chosen by the client or the web node.
+        text: empty when ``regenerate`` is set.
         sent_at: Unix time in seconds at which the web node received it.
-        edits: the id of the message that this one replaces if that is still the last one, ANY_LAST for
-            whichever is the last; None for a message of its own.
+        edits: the id of the message to replace if that is still the last human message, ``ANY_LAST`` for
+            the last one whatever its id, None for a new message.
     """
 
     token: str
@@ -139,17 +139,17 @@ class Inbound(faust.Record, serializer="json", include_metadata=False):
 
 
 class Turn(faust.Record, serializer="json", include_metadata=False):
-    """A turn that is open now; ingest and deliver → enrich."""
+    """A turn that was opened; ingest and deliver → enrich."""
 
     token: str
     turn: str
 
 
 class Prompt(faust.Record, serializer="json", include_metadata=False):
-    """What the model is asked; enrich → infer.
+    """The input of the model for one turn; enrich → infer.
 
     Attributes:
-        context: the last messages with their prefixes, from which `prompt` was built.
+        context: the last messages with their prefixes, from which ``prompt`` was built.
     """
 
     token: str
@@ -159,19 +159,19 @@ class Prompt(faust.Record, serializer="json", include_metadata=False):
 
 
 class TurnOutcome(faust.Record, serializer="json", include_metadata=False):
-    """How a turn ended; infer → deliver.
+    """The result of a turn; infer → deliver.
 
     Attributes:
-        answer: the answer or what there is of it, None when there is an error.
-        stopped: the user stopped the answer, which may be empty then.
-        incomplete: the error code with which the model died in mid-answer.
-        shortened: the model has not seen the oldest messages of the context, which was too long for it.
-        usage: the tokens of the answer, None when the model does not report them.
-        refused: the model does not take the message; it is not to be sent again as context of a later one.
-        error: an error code, None when there is an answer.
-        detail: a line for the person who waits, None for the code's own text.
-        retryable: whether asking again may help, None for what the code says.
-        retry_after: seconds after which it may.
+        answer: the complete or partial answer, None for an error.
+        stopped: whether the user stopped the answer, which may then be empty.
+        incomplete: the error code of a model that failed in mid-answer.
+        shortened: whether the oldest messages were left out because the context was too long for the model.
+        usage: the token counts of the answer, None when the model reports none.
+        refused: whether the model refuses the message, which is then left out of later contexts.
+        error: an error code, None for an answer.
+        detail: a line for the user, None for the code's own text.
+        retryable: whether the same request may succeed later, None for the code's default.
+        retry_after: seconds after which a retry may succeed.
     """
 
     token: str
@@ -188,19 +188,19 @@ class TurnOutcome(faust.Record, serializer="json", include_metadata=False):
     retry_after: float | None = None
 
 
-# What `uuid.uuid5` would begin with for every answer.
+# The hash state with which ``uuid.uuid5`` would begin for every answer.
 _ANSWERS = hashlib.sha1(uuid.NAMESPACE_URL.bytes + b"parley:answer:", usedforsecurity=False)
 
 
 def answer_id(turn: str) -> str:
-    """Return the id of the one message that ends `turn`, the same however often the turn is repeated."""
+    """Return the id of the message that ends ``turn``, the same for every repeat of the turn."""
     digest = _ANSWERS.copy()
     digest.update(turn.encode())
     return str(uuid.UUID(bytes=digest.digest()[:16], version=5))
 
 
 def error_text(code: str) -> str:
-    """Return what an error code means, for the person who waits for the answer."""
+    """Return the text of an error code for the user."""
     return ERRORS[code].text if code in ERRORS else _MODEL_FAILED
 
 
@@ -210,7 +210,7 @@ def is_retryable(code: str) -> bool:
 
 
 def error_frame(turn: str, code: str) -> Frame:
-    """Return the frame that ends a turn with an error, where no session can make it."""
+    """Build the frame that ends a turn with an error, for a session that is gone."""
     return {
         "type": "error",
         "turn": turn,
@@ -223,7 +223,7 @@ def error_frame(turn: str, code: str) -> Frame:
 
 
 def refusal_frame(message_id: str, code: str) -> Frame:
-    """Return the frame that refuses a message, where no session can make it."""
+    """Build the frame that refuses a message, for a session that is gone."""
     frame = error_frame(message_id, code)
     del frame["turn"]
     frame["refused"] = message_id
@@ -231,12 +231,12 @@ def refusal_frame(message_id: str, code: str) -> Frame:
 
 
 def timestamp() -> str:
-    """Return the time as the sessions write it: ISO 8601 in UTC, with microseconds."""
+    """Return the current time in the format of sessions: ISO 8601 in UTC, with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def clean_text(text: str) -> str:
-    """Return `text` without lone surrogates, which JSON can spell but no UTF-8 nor RedisJSON can hold."""
+    """Replace lone surrogates, which JSON can express but neither UTF-8 nor RedisJSON can store."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -245,5 +245,5 @@ def clean_text(text: str) -> str:
 
 
 def json_text(text: str) -> str:
-    """Return `text` as a JSON string that RedisJSON accepts."""
+    """Encode ``text`` as a JSON string that RedisJSON accepts."""
     return json.dumps(clean_text(text), ensure_ascii=False)

@@ -1,8 +1,9 @@
-"""What the operations on a session find or did: values without any behaviour."""
+"""Define the results of operations on a session: values without behaviour."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NotRequired, TypedDict
 
 from pipeline.chat.presence import SubscriberNodes
@@ -10,14 +11,14 @@ from pipeline.chat.records import Frame, TokenUsage
 
 
 class HistoryMessage(TypedDict):
-    """One message of the history; `msg` carries its prefix, `timestamp` is ISO 8601 in UTC.
+    """One message of the history; ``msg`` includes its prefix, ``timestamp`` is ISO 8601 in UTC.
 
     Attributes:
-        stopped, incomplete, shortened, usage: as in the frame `message`.
-        turn: of an answer that replaced another: the request that asked for it.
-        alternatives: the answers that it replaced, oldest first.
-        branches: of a human message that is an edit: what it replaced, oldest first; each a human message,
-            then its answer if it had one.
+        stopped, incomplete, shortened, usage: as in the frame ``message``.
+        turn: for an answer that replaced another: the id of the request that asked for it.
+        alternatives: the answers that this answer replaced, oldest first.
+        branches: the messages that this edit replaced, oldest first; each is a list of a human message and
+            its answer, if it had one.
     """
 
     id: str
@@ -33,7 +34,7 @@ class HistoryMessage(TypedDict):
 
 
 class Document(TypedDict):
-    """A session as clients see it."""
+    """The part of a session that clients see."""
 
     token: str
     messages: list[HistoryMessage]
@@ -43,11 +44,11 @@ class Document(TypedDict):
 
 @dataclass(frozen=True)
 class Page:
-    """A part of a session's history.
+    """One page of a session's history.
 
     Attributes:
-        document: the session, with the messages of this page alone.
-        earlier: how many messages of the history come before them.
+        document: the session with only the messages of this page.
+        earlier: the number of messages before this page.
     """
 
     document: Document
@@ -56,7 +57,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Opened:
-    """The message has its turn now, or had got it from this very entry."""
+    """The message has opened its turn, now or when the same stream entry was handled before."""
 
     turn: str
     subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
@@ -64,7 +65,7 @@ class Opened:
 
 @dataclass(frozen=True)
 class Queued:
-    """The message waits for its turn; `place` is 1 for the next one."""
+    """The message waits for its turn; ``place`` is 1 for the next one."""
 
     place: int
     duplicate: bool = False
@@ -73,7 +74,7 @@ class Queued:
 
 @dataclass(frozen=True)
 class TurnRunning:
-    """The message was accepted before, and its turn is open; whoever accepted it sees to it."""
+    """The message was accepted with another stream entry, and its turn is open."""
 
     subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
@@ -83,8 +84,8 @@ class Ended:
     """The message was accepted before, and its turn is over.
 
     Attributes:
-        frame: what ended it; None for an error that was too long ago.
-        duplicate: another entry than the first brought the message.
+        frame: the frame that ended the turn; None for an error that the session no longer keeps.
+        duplicate: whether a second stream entry brought the same message.
     """
 
     frame: Frame | None
@@ -94,7 +95,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Refused:
-    """The message was not accepted, now or before; the frame says why."""
+    """The message was refused, now or before; ``frame`` holds the reason."""
 
     frame: Frame
     subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
@@ -102,7 +103,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Closed:
-    """The turn is closed, now or by this very entry before; `next_turn` is the one opened in its place."""
+    """The turn was closed, now or when the same entry was handled before; ``next_turn`` was opened next."""
 
     frame: Frame
     next_turn: str | None
@@ -111,14 +112,14 @@ class Closed:
 
 @dataclass(frozen=True)
 class Stale:
-    """The turn is not open: it was closed by another entry, or never opened."""
+    """The turn is not open: another entry closed it, or it was never opened."""
 
     subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
 
 @dataclass(frozen=True)
 class Gone:
-    """The session expired or never existed."""
+    """The session has expired or never existed."""
 
     subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
@@ -128,7 +129,7 @@ class Stopped:
     """The turn is marked as stopped.
 
     Attributes:
-        running: a worker has begun to answer it.
+        running: whether a worker has begun to answer it.
     """
 
     turn: str
@@ -137,11 +138,11 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Context:
-    """What the model gets to see of a session.
+    """The part of a session that the model gets.
 
     Attributes:
-        messages: the `msg` of the last messages, oldest first.
-        stopped: the turn was stopped before it came to the model.
+        messages: the ``msg`` of the last messages, oldest first.
+        stopped: whether the turn was stopped before it reached the model.
     """
 
     messages: list[str]
@@ -150,7 +151,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Partial:
-    """What there is of a running answer; `regenerates` the answer with that id, if any."""
+    """The text of a running answer so far; ``regenerates`` is the id of the answer that it replaces."""
 
     turn: str
     run: int
@@ -160,16 +161,17 @@ class Partial:
 
 @dataclass(frozen=True)
 class SessionSnapshot:
-    """A session as of one moment, for a socket that comes to it.
+    """The state of a session at one moment, for a socket that connects.
 
     Attributes:
         unsent: the frames that no socket has taken yet, oldest first.
-        finished: what ended since the moment asked for, oldest first; None if none was asked for.
-        earlier: the ids of frames in `unsent` that the client said to have.
-        resumed: whether `finished` is all that ended since the message asked for. If not, that was not found,
-            or more ended than one look brings, and `finished` holds the latest.
-        partial: the running answer, if there is any.
-        time: of the moment, by the clock of the server.
+        finished: the frames that ended turns since the moment asked for, oldest first; None if the caller
+            named no moment.
+        earlier: the ids of frames in ``unsent`` that the client already has.
+        resumed: whether ``finished`` is complete. If not, the message asked for was not found or too much
+            has ended since, and ``finished`` holds the latest frames.
+        partial: the running answer, None when there is none.
+        time: the timestamp of the moment, by the clock of Redis.
     """
 
     unsent: list[Frame]
@@ -178,3 +180,12 @@ class SessionSnapshot:
     resumed: bool = True
     partial: Partial | None = None
     time: str = ""
+
+
+class Revival(Enum):
+    """How a message that ended with an error can be tried again."""
+
+    OPEN = "its turn is open"
+    FORGOTTEN = "its refusal was removed, so it can be sent again"
+    UNANSWERED = "it is the last message of the history, without an answer"
+    PAST = "the session has later messages, or has expired"

@@ -1,4 +1,4 @@
-"""The end of a session: everything of it is removed, its sockets close, its running answer stops."""
+"""End a session: remove its data, close its sockets and stop its running answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from pipeline.chat.answer_runs import partial_key
 from pipeline.chat.presence import Presence, SubscriberNodes, presence_key
-from pipeline.chat.sessions import session_key
+from pipeline.chat.session_scripts import session_key
 from pipeline.chat.stop_signals import announce_stop
 from pipeline.redis.client import execute_many, retry_until_available
 from pipeline.redis.scripts import Code, Script
@@ -18,19 +18,19 @@ _END: Final = Script(__package__, "end_session", keys=3, arguments=())
 
 
 async def end_session(redis: Redis, token: str, *, patience: float | None = None) -> bool:
-    """Remove a session, have its sockets closed and its running answer stopped; safe to repeat.
+    """Remove a session, close its sockets and stop its running answer; safe to repeat.
 
-    What is on its way to the session finds it gone and writes nothing: the scripts change a session only if
-    it is there, and add to a running answer only if that is.
+    Messages still on their way write nothing, because scripts change a session only if it exists, and append
+    to a partial answer only if that exists.
 
     Args:
-        patience: seconds to wait for Redis before its error is raised; None waits without end.
+        patience: seconds to wait for Redis before its error is raised; None waits without limit.
 
     Returns:
-        Whether there was one.
+        Whether the session existed.
     """
     keys = [session_key(token), partial_key(token), presence_key(token)]
-    # The reply of the removal may be lost in an outage, and its repeat finds nothing: so look before.
+    # Read first, because an outage may lose the reply of the removal, and its repeat finds nothing.
     look = [("HGETALL", keys[2]), ("JSON.GET", keys[0], "$._turn.id")]
     nodes, open_turn = await retry_until_available(lambda: execute_many(redis, look), patience=patience)
     reply = await retry_until_available(lambda: _END(redis, keys), patience=patience)

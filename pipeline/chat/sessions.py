@@ -1,58 +1,53 @@
-"""Sessions: one RedisJSON document each, changed only by scripts that can be run twice with one effect.
+"""Store each session as one RedisJSON document, changed only by idempotent scripts.
 
     session:{<token>}       RedisJSON, lives SESSION_TTL seconds
         token, name, session_start, messages [{id, msg, timestamp}]      what clients see
-        _turn    {id, entry} | null         the open turn, and the stream entry that opened it; `regenerates`
-                                            the answer with that id; `stopped` by the user
+        _turn    {id, entry} | null         the open turn, and the entry that opened it; ``regenerates``:
+                                            the id of the answer to replace; ``stopped``: true once stopped
         _last    {turn, entry, frame} | null        the turn closed last, and the entry that closed it
-        _inbox   [{id, msg, timestamp}]     messages that wait for their turn, as the history will hold them,
-                                            those that one `edits`, and requests to `regenerate`
-        _stops   {message id: true}         those of them that the user has stopped
+        _inbox   [{id, msg, timestamp}]     messages that wait for their turn, in the history's format, with
+                                            ``edits`` for an edit and ``regenerate`` for another answer
+        _stops   {message id: true}         waiting messages that the user has stopped
         _ids     {message id: stream entry that brought it}
-        _places  {message or answer id: its index in `messages`}, so that a repeat searches for nothing
-        _bytes   what `messages` and `_inbox` take, as JSON
-        _refused [message id]               messages that the model does not take, so that they are no context
-        _errors  [frame]                    the last errors, which no history holds
+        _places  {message or answer id: its index in ``messages``}, which spares a search for repeats
+        _bytes   the size of ``messages`` and ``_inbox`` as JSON
+        _refused [message id]               messages that the model refuses, left out of contexts
+        _errors  [frame]                    the latest errors, which are not part of the history
         _unsent  [frame]                    answers and errors that no socket has taken yet
 
-A worker that dies between a script and the messages that follow from it gets its stream entry again. The
-script then replies as it did before, but only to that entry: a second entry with the same content (a client's
-repeat, a turn that was asked twice) is told so and sends nothing, or every later turn would be asked twice.
+When a worker dies between a script and the messages that follow from it, its stream entry is delivered again.
+The script then repeats its first reply, but only for that entry. Another entry with the same content (a
+client's repeat, a turn that was sent twice) gets a different reply and sends nothing; otherwise every later
+turn would be answered twice.
 
-No operation but `document` and a catch-up reads the history beyond its last few messages; those two wait for
-each other, see `pipeline.chat.shared_reads`. A session has bounds: SESSION_MAX_MESSAGES, SESSION_MAX_BYTES,
-and the limits in `shared.lua`.
+Only ``document`` and a catch-up read more than the last few messages of the history; reads of one session run
+one after the other, see ``pipeline.chat.shared_reads``. The size of a session is bounded by
+SESSION_MAX_MESSAGES, SESSION_MAX_BYTES and the limits in ``shared.lua``.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any, Final, TypeVar, cast
 
 import orjson
 from redis.asyncio import Redis
 
-from pipeline.chat.answer_runs import parse_partial, partial_key
-from pipeline.chat.catch_up import Recent, frame_of, oldest_within, resume, resume_lost, resume_since
-from pipeline.chat.presence import SubscriberNodes, presence_key
+from pipeline.chat import session_scripts as scripts
+from pipeline.chat.answer_runs import partial_key
+from pipeline.chat.catch_up import Recent, oldest_within, resume, resume_lost, resume_since
+from pipeline.chat.presence import presence_key
 from pipeline.chat.records import (
-    ANY_LAST,
     BOT,
     HUMAN,
-    NOTHING_TO_REGENERATE,
-    SESSION_BUSY,
-    SESSION_FULL,
     Frame,
     Inbound,
     TurnOutcome,
     answer_id,
     error_text,
-    is_retryable,
     json_text,
 )
 from pipeline.chat.results import (
@@ -63,117 +58,47 @@ from pipeline.chat.results import (
     Gone,
     Opened,
     Page,
-    Partial,
     Queued,
     Refused,
+    Revival,
     SessionSnapshot,
     Stale,
     Stopped,
     TurnRunning,
 )
+from pipeline.chat.session_scripts import is_message_id, session_key
 from pipeline.chat.shared_reads import SharedReads
 from pipeline.chat.tokens import Tokens
 from pipeline.errors import SessionGone
 from pipeline.redis.client import execute, retry_until_available
-from pipeline.redis.scripts import Code, Script, load_scripts, run_scripts
+from pipeline.redis.scripts import Code, load_scripts, run_scripts
 from pipeline.settings import Settings
 
 T = TypeVar("T")
 
-_CREATE = Script(__package__, "create_session", keys=1, arguments=("token", "name", "ttl"))
-_ACCEPT = Script(
-    __package__,
-    "accept_message",
-    keys=2,
-    arguments=(
-        "id",
-        "id_path",
-        "entry",
-        "msg",
-        "inbox_limit",
-        "ttl",
-        "max_messages",
-        "max_bytes",
-        "max_ids",
-        "frame_id",
-        "frame_path",
-        "busy_msg",
-        "busy",
-        "nothing_msg",
-        "nothing",
-        "full_msg",
-        "full",
-        "tried_msg",
-        "edits",
-    ),
-)
-_CLOSE = Script(
-    __package__,
-    "close_turn",
-    keys=3,
-    arguments=("turn", "turn_path", "entry", "msg", "marks", "frame_id", "frame_msg", "failure", "refused"),
-)
-_STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
-_MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
-_REVIVE = Script(__package__, "revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
-_READ = Script(__package__, "read_session", keys=2, arguments=("tail", "after_path", "answer_path"))
-_PAGE = Script(__package__, "read_page", keys=1, arguments=("before_path", "limit"))
-_SCRIPTS: Final = (_CREATE, _ACCEPT, _CLOSE, _STOP, _MARK_SENT, _REVIVE, _READ, _PAGE)
-
-# All messages: no history is longer.
+# Reads all messages, because no history is longer.
 _ALL = 1_000_000_000
-# Messages that are read for a client that comes back: most were away for a moment. More only when these do
-# not reach back to what it has.
+# Numbers of messages to read for a reconnecting client, smallest first, because most were away for a moment.
+# The next number is read only if the messages do not reach back to the client's last one.
 _TAILS: Final = (64, 512, _ALL)
 
-# Ids that a session remembers, by message that its history may hold: every turn has one, those that were
-# refused as well, and requests to answer anew.
+# Ids that a session remembers, per message that its history may hold: refused messages and requests to
+# regenerate need an id without adding to the history.
 _IDS_PER_MESSAGE = 2
 
-#: Characters of an error's text; a model's server decides how long its own is.
+# Characters of an error's text, because a model server decides how long its text is.
 _DETAIL_CHARACTERS = 1000
-
-# What a message id may hold: it becomes part of a JSON path, where a quote would end it.
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-
-
-def session_key(token: str) -> str:
-    """Return the key of a session's document."""
-    return f"session:{{{token}}}"
-
-
-def is_message_id(text: str) -> bool:
-    """Return whether `text` may be the id of a message: 1 to 128 letters, digits, `_`, `.`, `:` and `-`."""
-    return _ID.fullmatch(text) is not None
-
-
-class Revival(Enum):
-    """What can be done about a message that ended with an error, and is to be tried again."""
-
-    OPEN = "its turn is open"
-    FORGOTTEN = "it was refused, and may be sent again now"
-    UNANSWERED = "it is the last of the history, without an answer"
-    PAST = "the session has gone on, or is gone"
-
-
-_REVIVALS = {
-    Code.RUNNING: Revival.OPEN,
-    Code.REFUSED: Revival.FORGOTTEN,
-    Code.ENDED: Revival.UNANSWERED,
-    Code.STALE: Revival.PAST,
-    Code.GONE: Revival.PAST,
-}
 
 
 class Sessions:
-    """Every operation on sessions; each waits for Redis to be back when it is away, and is safe to repeat."""
+    """Run the operations on sessions; each waits while Redis is unavailable, and is safe to repeat."""
 
     def __init__(self, redis: Redis, settings: Settings, *, patience: float | None = None) -> None:
-        """Take the connection.
+        """Store the client.
 
         Args:
-            patience: seconds to wait for Redis before its error is raised; None, right for an agent, waits
-                without end.
+            patience: seconds to wait for Redis before its error is raised; None, for agents, waits without
+                limit.
         """
         self._redis = redis
         self._settings = settings
@@ -182,28 +107,29 @@ class Sessions:
         self._reads = SharedReads()
 
     async def prepare(self) -> None:
-        """Connect, and have Redis know the scripts, so that the first operation waits for neither."""
-        await self._run(lambda: load_scripts(self._redis, _SCRIPTS))
+        """Connect and load the scripts, so that the first operation waits for neither."""
+        await self._run(lambda: load_scripts(self._redis, scripts.SCRIPTS))
 
     async def aclose(self) -> None:
-        """End reads that go on although nobody waits for them any more; the connection stays open."""
+        """Cancel the reads that still run; the client stays open."""
         await self._reads.aclose()
 
     async def create(self, name: str) -> Document:
-        """Store and return a new session, which lives SESSION_TTL seconds."""
+        """Create a session, which lives SESSION_TTL seconds."""
         token = self._tokens.draw()
         ttl = self._settings.session_ttl
         started = await self._run(
-            lambda: _CREATE(self._redis, [session_key(token)], token=token, name=json_text(name), ttl=ttl)
+            lambda: scripts.CREATE(
+                self._redis, [session_key(token)], token=token, name=json_text(name), ttl=ttl
+            )
         )
         session_start = json.loads(started)[0]
         return {"token": token, "messages": [], "name": name, "session_start": session_start}
 
     async def document(self, token: str) -> bytes | None:
-        """Return the whole session as clients see it, as JSON; None when there is none.
+        """Return the complete session for clients, as JSON; None when it has expired.
 
-        Callers that ask for one session at the same time share one read: cancelling one of them, or a client
-        that hangs up, starts no other.
+        Concurrent callers for one session share one read; cancelling a caller does not cancel the read.
         """
         fields = ("token", "name", "session_start", "messages")
 
@@ -216,24 +142,24 @@ class Sessions:
         return await self._reads.run(token, "document", read)
 
     async def get(self, token: str) -> Document | None:
-        """Return the whole session without what is internal, None when there is none."""
+        """Return the complete session without its internal fields; None when it has expired."""
         raw = await self.document(token)
         return None if raw is None else cast(Document, orjson.loads(raw))
 
     async def page(self, token: str, limit: int, before: str | None = None) -> Page | None:
-        """Return the last `limit` messages of a session, or the last before one; None when that is gone.
+        """Return the last ``limit`` messages, or the last ones before a message; None for no session.
 
         Args:
-            before: the id of a message or of an answer.
+            before: the id of a message or an answer.
 
         Raises:
-            LookupError: the history does not hold `before`.
+            LookupError: the history does not hold ``before``.
         """
         if before is not None and not is_message_id(before):
             raise LookupError(before)
-        path = "" if before is None else _place_path(before)
+        path = "" if before is None else scripts.place_path(before)
         reply = await self._run(
-            lambda: _PAGE(self._redis, [session_key(token)], before_path=path, limit=limit)
+            lambda: scripts.PAGE(self._redis, [session_key(token)], before_path=path, limit=limit)
         )
         match Code(reply[0]):
             case Code.GONE:
@@ -249,33 +175,33 @@ class Sessions:
                 raise AssertionError(f"read_page replied {other!r}")
 
     async def exists(self, token: str) -> bool:
-        """Return whether the session is there, without reading it."""
+        """Return whether the session exists, without reading it."""
         return bool(await self._run(lambda: execute(self._redis, "EXISTS", session_key(token))))
 
     async def expires_at(self, token: str) -> datetime | None:
-        """Return when a session ends unless it is renewed, in UTC; None when it is gone."""
+        """Return the time in UTC at which a session expires unless renewed; None when it has expired."""
         at = await self._run(lambda: execute(self._redis, "PEXPIRETIME", session_key(token)))
         return datetime.fromtimestamp(at / 1000, UTC) if at > 0 else None
 
     async def accept(
         self, inbound: Inbound, entry: str = ""
     ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone:
-        """Take a message, an edit or the wish for another answer: it gets its turn now, waits or is refused.
+        """Accept a message, an edit or a request for another answer: open its turn, queue it or refuse it.
 
-        An edit replaces the last human message and its answer, which stay beside it in the history. When the
-        message that it names is not the last one any more, it is a message as any other.
+        An edit replaces the last human message and its answer, which stay in the history as a branch. If the
+        message to replace is not the last human message any more, the edit counts as a new message.
 
         Args:
-            inbound: its id decides what is a repeat.
-            entry: names the stream entry that brought it.
+            inbound: the message; one with the same id is a repeat.
+            entry: the name of the stream entry that brought it.
 
         Raises:
-            ValueError: the id, or that of the message to replace, is none; see `is_message_id`.
+            ValueError: the id, or the id of the message to replace, fails ``is_message_id``.
         """
         token, settings = inbound.token, self._settings
-        path = _id_path(inbound.id)
+        path = scripts.id_path(inbound.id)
         reply = await self._run(
-            lambda: _ACCEPT(
+            lambda: scripts.ACCEPT(
                 self._redis,
                 [session_key(token), presence_key(token)],
                 id=inbound.id,
@@ -288,35 +214,20 @@ class Sessions:
                 max_bytes=settings.session_max_bytes,
                 max_ids=settings.session_max_messages * _IDS_PER_MESSAGE,
                 frame_id=answer_id(inbound.id),
-                frame_path=_place_path(answer_id(inbound.id)),
-                edits=_edited(inbound.edits),
-                **_REFUSALS,
+                frame_path=scripts.place_path(answer_id(inbound.id)),
+                edits=scripts.edited_id(inbound.edits),
+                **scripts.REFUSALS,
             )
         )
-        subscribers = SubscriberNodes.of(reply[1])
-        match Code(reply[0]):
-            case Code.OPENED:
-                return Opened(inbound.id, subscribers)
-            case Code.QUEUED:
-                return Queued(reply[2], bool(reply[3]), subscribers)
-            case Code.RUNNING:
-                return TurnRunning(subscribers)
-            case Code.ENDED:
-                return Ended(_ending(inbound.id, reply[2]), bool(reply[3]), subscribers)
-            case Code.REFUSED:
-                return Refused(orjson.loads(reply[2]), subscribers)
-            case Code.GONE:
-                return Gone(subscribers)
-            case other:
-                raise AssertionError(f"accept_message replied {other!r}")
+        return scripts.accept_result(inbound.id, reply)
 
     async def context(self, token: str, turn: str, count: int) -> Context | None:
-        """Return the last `count` messages that the model is to see, or None when `turn` is not the open one.
+        """Return the last ``count`` messages for the model; None when ``turn`` is not open.
 
         Raises:
-            SessionGone: the session expired.
+            SessionGone: the session has expired.
         """
-        # One more, as an answer that is to be replaced is not shown.
+        # One more, because the answer to replace is left out.
         messages, ids = f"$.messages[-{count + 1}:].msg", f"$.messages[-{count + 1}:].id"
         found = await self._json(token, "$._turn", messages, ids, "$._refused[*]")
         if found is None:
@@ -327,99 +238,82 @@ class Sessions:
         recent = list(zip(found[ids], found[messages], strict=True))
         shown = (recent[:-1] if "regenerates" in open_turn else recent)[-count:]
         refused = set(found["$._refused[*]"])
-        # The last is the message to be answered, which may be tried again.
+        # The last message is the one to answer, which may be tried again although the model refused it.
         context = [text for message_id, text in shown[:-1] if message_id not in refused]
         return Context([*context, *(text for _, text in shown[-1:])], "stopped" in open_turn)
 
     async def close(self, outcome: TurnOutcome, entry: str = "") -> Closed | Stale | Gone:
-        """End a turn with its outcome, and open the next one that waits.
+        """Close a turn with its outcome, and open the turn of the next waiting message.
 
-        An error for a message that the session does not know refuses it, so that its sender is told.
+        An error for a message that the session has not accepted refuses the message, so that its sender gets
+        an error frame.
 
         Args:
-            outcome: `answer` goes into the history, an error only to the client.
-            entry: names the stream entry that brought it.
+            outcome: its answer goes into the history, its error only to clients.
+            entry: the name of the stream entry that brought it.
 
         Raises:
-            ValueError: the turn's id is none, see `is_message_id`; or the outcome has no answer and no error.
+            ValueError: the turn's id fails ``is_message_id``, or there is neither an answer nor an error.
         """
-        path = _id_path(outcome.turn)
+        path = scripts.id_path(outcome.turn)
         if outcome.error is None and outcome.answer is None:
             raise ValueError("an outcome needs an answer or an error")
         answer = outcome.answer if outcome.error is None else None
         error = str(outcome.error)
         words = answer if answer is not None else (outcome.detail or error_text(error))[:_DETAIL_CHARACTERS]
+        failure = ""
+        if answer is None:
+            failure = scripts.failure_fields(error, outcome.retryable, outcome.retry_after)
         token = outcome.token
         reply = await self._run(
-            lambda: _CLOSE(
+            lambda: scripts.CLOSE(
                 self._redis,
                 [session_key(token), partial_key(token), presence_key(token)],
                 turn=outcome.turn,
                 turn_path=path,
                 entry=entry,
                 msg="" if answer is None else json_text(BOT + answer),
-                marks=_marks(outcome),
+                marks=scripts.answer_fields(outcome),
                 frame_id=answer_id(outcome.turn),
                 frame_msg=json_text(words),
-                failure="" if answer is not None else _failure(error, outcome.retryable, outcome.retry_after),
+                failure=failure,
                 refused=int(outcome.refused),
             )
         )
-        subscribers = SubscriberNodes.of(reply[1])
-        match Code(reply[0]):
-            case Code.CLOSED:
-                return Closed(
-                    orjson.loads(reply[2]), reply[3].decode() if len(reply) > 3 else None, subscribers
-                )
-            case Code.STALE:
-                return Stale(subscribers)
-            case Code.GONE:
-                return Gone(subscribers)
-            case other:
-                raise AssertionError(f"close_turn replied {other!r}")
+        return scripts.close_result(reply)
 
     async def stop(self, token: str, turn: str | None = None) -> Stopped | Queued | Stale | Gone:
-        """Mark the open turn as stopped, or only the turn given, which may still wait; harmless to repeat.
+        """Mark a turn as stopped: the open one, or the one named, which may still wait.
 
         Returns:
-            `Stale` when there is nothing to stop, `Queued` for a turn that will be stopped when it begins.
+            ``Stale`` when there is nothing to stop, ``Queued`` for a turn that will be stopped once it opens.
         """
         if turn is not None:
-            _checked(turn)
+            scripts.checked_id(turn)
         keys = [session_key(token), partial_key(token)]
-        reply = await self._run(lambda: _STOP(self._redis, keys, turn=turn or ""))
-        match Code(reply[0]):
-            case Code.STOPPED:
-                return Stopped(reply[1].decode(), bool(reply[2]))
-            case Code.QUEUED:
-                return Queued(reply[1])
-            case Code.STALE:
-                return Stale()
-            case Code.GONE:
-                return Gone()
-            case other:
-                raise AssertionError(f"stop_turn replied {other!r}")
+        reply = await self._run(lambda: scripts.STOP(self._redis, keys, turn=turn or ""))
+        return scripts.stop_result(reply)
 
     async def revive(self, token: str, turn: str) -> Revival:
-        """Make way for a message that ended with an error and is to be tried again."""
-        path = _id_path(turn)
+        """Prepare a message that ended with an error for another try."""
+        path = scripts.id_path(turn)
         reply = await self._run(
-            lambda: _REVIVE(
+            lambda: scripts.REVIVE(
                 self._redis, [session_key(token)], id=turn, id_path=path, frame_id=answer_id(turn)
             )
         )
-        return _REVIVALS[Code(reply[0])]
+        return scripts.REVIVALS[Code(reply[0])]
 
     async def snapshot(
         self, token: str, after: str | None = None, *, since: str | None = None
     ) -> SessionSnapshot | None:
-        """Return what a socket needs that comes to a session, as of one moment; None when that is gone.
+        """Return the state of a session for a socket that connects; None when the session has expired.
 
-        One look at a session runs at a time, and those that ask for the same meanwhile share the next.
+        Reads of one session run one after the other; callers with the same arguments share the next read.
 
         Args:
-            after: the id of a message; what ended since then comes too.
-            since: a time, as an earlier view told it: the same from there, if no id is given.
+            after: the id of a message; the snapshot includes the frames that ended turns since then.
+            since: the ``time`` of an earlier snapshot, used like ``after`` if that is None.
         """
         return await self._reads.run(token, (after, since), lambda: self._snapshot(token, after, since))
 
@@ -427,9 +321,12 @@ class Sessions:
         keys = [session_key(token), partial_key(token)]
         paths = {"after_path": "", "answer_path": ""}
         if after is not None and is_message_id(after):
-            paths = {"after_path": _place_path(after), "answer_path": _place_path(answer_id(after))}
+            paths = {
+                "after_path": scripts.place_path(after),
+                "answer_path": scripts.place_path(answer_id(after)),
+            }
         for tail in (0,) if after is None and since is None else _TAILS:
-            reply = await self._run(lambda tail=tail: _READ(self._redis, keys, tail=tail, **paths))  # type: ignore[misc]
+            reply = await self._run(lambda tail=tail: scripts.READ(self._redis, keys, tail=tail, **paths))  # type: ignore[misc]
             if Code(reply[0]) is Code.GONE:
                 return None
             found = orjson.loads(reply[1])
@@ -449,103 +346,33 @@ class Sessions:
                 if view is None and after is not None and not reply[4]:
                     view = resume_lost(session)
             if view is not None:
-                return replace(view, partial=_partial(reply[2], open_turn), time=reply[3].decode())
-        raise AssertionError("the whole history always gives a view")
+                return replace(
+                    view, partial=scripts.running_answer(reply[2], open_turn), time=reply[3].decode()
+                )
+        raise AssertionError("the complete history always gives a snapshot")
 
     async def unsent(self, token: str) -> list[Frame]:
-        """Return the frames that no socket has taken yet, oldest first; none when the session is gone."""
+        """Return the frames that no socket has taken yet, oldest first; empty for an expired session."""
         raw = await self._run(lambda: execute(self._redis, "JSON.GET", session_key(token), "$._unsent"))
         return [] if raw is None else cast("list[Frame]", json.loads(raw)[0])
 
     async def mark_sent(self, token: str, ids: Sequence[str]) -> None:
-        """Forget frames that a socket has taken."""
+        """Remove frames that a socket has taken from the unsent ones."""
         await self.mark_sent_many({token: ids})
 
     async def mark_sent_many(self, sent: Mapping[str, Sequence[str]]) -> None:
-        """Forget frames that sockets have taken, given as ids by token, in one round trip."""
+        """Remove frames that sockets have taken, given as ids by token, in one round trip."""
         commands = [
-            _MARK_SENT.command([session_key(token)], ids=" ".join(map(_checked, ids)))
+            scripts.MARK_SENT.command([session_key(token)], ids=" ".join(map(scripts.checked_id, ids)))
             for token, ids in sent.items()
         ]
         if commands:
-            await self._run(lambda: run_scripts(self._redis, commands, (_MARK_SENT,)))
+            await self._run(lambda: run_scripts(self._redis, commands, (scripts.MARK_SENT,)))
 
     async def _json(self, token: str, *paths: str) -> dict[str, list[Any]] | None:
-        """Read several paths of a session in one command; None when it is gone."""
+        """Read several paths of a session in one command; return None when it has expired."""
         raw = await self._run(lambda: execute(self._redis, "JSON.GET", session_key(token), *paths))
         return None if raw is None else cast("dict[str, list[Any]]", json.loads(raw))
 
     async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await retry_until_available(operation, patience=self._patience)
-
-
-def _checked(text: str) -> str:
-    if not is_message_id(text):
-        raise ValueError(f"not the id of a message: {text[:140]!r}")
-    return text
-
-
-def _edited(edits: str | None) -> str:
-    if edits is None:
-        return ""
-    return edits if edits == ANY_LAST else _checked(edits)
-
-
-def _id_path(message_id: str) -> str:
-    return f'$._ids["{_checked(message_id)}"]'
-
-
-def _place_path(message_id: str) -> str:
-    return f'$._places["{_checked(message_id)}"]'
-
-
-def _failure(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
-    """Return the fields of an error frame that say why, as JSON after a comma."""
-    fields: dict[str, Any] = {
-        "error": code,
-        "retryable": is_retryable(code) if retryable is None else retryable,
-    }
-    if retry_after is not None:
-        fields["retry_after"] = retry_after
-    return "," + orjson.dumps(fields).decode()[1:-1]
-
-
-_REFUSALS: Final = {
-    "busy_msg": json_text(error_text(SESSION_BUSY)),
-    "busy": _failure(SESSION_BUSY),
-    "nothing_msg": json_text(error_text(NOTHING_TO_REGENERATE)),
-    "nothing": _failure(NOTHING_TO_REGENERATE),
-    "full_msg": json_text(error_text(SESSION_FULL)),
-    "full": _failure(SESSION_FULL),
-    "tried_msg": json_text("This message has as many answers as it may have. Send another message."),
-}
-
-
-def _marks(outcome: TurnOutcome) -> str:
-    """Return the fields of an answer besides its text, as JSON after a comma."""
-    fields: dict[str, Any] = {}
-    if outcome.stopped:
-        fields["stopped"] = True
-    elif outcome.incomplete is not None:
-        fields["incomplete"] = outcome.incomplete
-    if outcome.shortened:
-        fields["shortened"] = True
-    if outcome.usage is not None:
-        fields["usage"] = outcome.usage
-    return "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
-
-
-def _partial(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
-    """Read a partial answer; None when there is none of the open turn."""
-    partial = parse_partial(raw)
-    if partial is None or partial.turn != open_turn.get("id"):
-        return None
-    return replace(partial, regenerates=open_turn.get("regenerates"))
-
-
-def _ending(turn: str, raw: bytes) -> Frame | None:
-    """Read what ended a turn: an error frame, or an answer as the history holds it."""
-    if not raw:
-        return None
-    found = orjson.loads(raw)
-    return cast(Frame, found) if "type" in found else frame_of(found, turn)

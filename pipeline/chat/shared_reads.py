@@ -1,4 +1,4 @@
-"""Long reads of sessions: one at a time for each session, few for a process, shared by those who ask."""
+"""Run long reads of sessions: one at a time per session, few per process, shared by concurrent callers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from faust_redis.redis import cancel_and_wait
 
 T = TypeVar("T")
 
-#: Reads of one process at the same time. Each may hold a whole session (SESSION_MAX_BYTES) a few times over,
-#: in the output buffer of Redis as well.
+#: Concurrent reads of one process. Each may hold several copies of a session (SESSION_MAX_BYTES) here and in
+#: the output buffer of Redis.
 AT_ONCE: Final = 8
 
 
 class SharedReads:
-    """Bounds what long reads can take of this process and of Redis, whoever asks for them how often.
+    """Bound the memory that long reads take in this process and in Redis, whatever clients request.
 
-    A read goes on when its caller is cancelled: those who come after would otherwise begin it again.
+    A read continues when its caller is cancelled, because later callers would otherwise start it again.
     """
 
     def __init__(self) -> None:
@@ -32,12 +32,12 @@ class SharedReads:
         """Return the result of a read that begins after this call.
 
         Args:
-            token: of the session; its reads run one after the other.
-            what: names the result; callers that ask for the same while a read waits for its turn share it.
-            read: runs at most once for all of them.
+            token: the session's token; reads of one session run one after the other.
+            what: the key of the result; callers with an equal key share a read that has not begun.
+            read: called at most once for all of these callers.
 
         Raises:
-            Exception: what the read raised, to each of those who share it.
+            Exception: the error of the read, raised in each caller that shares it.
         """
         waiting = self._waiting.get((token, what))
         if waiting is None:
@@ -53,14 +53,14 @@ class SharedReads:
             turn = self._turns[token] = asyncio.Lock()
         try:
             async with turn, self._slots:
-                # From here on it may miss what happens after; who comes now waits for the next one.
+                # A read that has begun may miss later changes, so new callers wait for the next read.
                 del self._waiting[token, what]
                 return await read()
         finally:
             self._forget(token, what)
 
     async def aclose(self) -> None:
-        """End the reads that still run; those who wait for them are cancelled too."""
+        """Cancel the reads that still run, and with them their callers."""
         await cancel_and_wait(list(self._running))
 
     def _forget(self, token: str, what: Hashable) -> None:
@@ -70,4 +70,4 @@ class SharedReads:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled():
-            task.exception()  # those who asked may all be gone
+            task.exception()  # retrieved here because every caller may have been cancelled

@@ -1,8 +1,8 @@
-"""Stopping a running answer, from any web node to whichever worker has it.
+"""Send stop signals for running answers from any web node to the worker that runs the answer.
 
-    stops   stream, fields `token` and `turn`: every infer worker reads all of it
+    stops   stream, fields ``token`` and ``turn``: every infer worker reads all entries
 
-The session holds that its turn is stopped; this only tells a worker that has begun already.
+The session records that its turn is stopped; the signal is only for a worker that has already begun.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from pipeline.redis.client import execute, retry_until_available
 logger = logging.getLogger(__name__)
 
 _STREAM = "stops"
-# Stops that a worker may have to catch up with after an outage; older ones concern answers long finished.
+# Entries kept for workers that catch up after an outage; older signals are for answers long finished.
 _LIMIT = 10_000
 _RETRY_SECONDS = 0.2
 
 
 async def announce_stop(redis: Redis, token: str, turn: str, *, patience: float | None = None) -> None:
-    """Tell all workers that a turn is stopped.
+    """Signal to all workers that a turn is stopped.
 
     Args:
-        patience: seconds to wait for Redis before its error is raised; None waits without end.
+        patience: seconds to wait for Redis before its error is raised; None waits without limit.
     """
     limit = ("MAXLEN", "~", _LIMIT)
     command = ("XADD", _STREAM, *limit, "*", "token", token, "turn", turn)
@@ -43,33 +43,37 @@ async def announce_stop(redis: Redis, token: str, turn: str, *, patience: float 
 
 
 class Stops:
-    """Reads the stops, on a connection of its own; `watch` a turn before asking whether it is stopped."""
+    """Read stop signals on a dedicated connection.
+
+    Call ``watch`` before reading from the session whether the turn is stopped, so that no signal falls
+    between.
+    """
 
     def __init__(self, redis_url: str) -> None:
-        """Take the address; nothing is connected yet."""
+        """Store the address; the first ``start`` or ``watch`` connects."""
         self._url = redis_url
         self._watched: dict[str, Callable[[], None]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
     def start(self) -> None:
-        """Begin to read, if not begun; `watch` does it, too."""
+        """Start the reading task unless it runs."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._read(), name="stops")
 
     async def watch(self, turn: str, on_stop: Callable[[], None]) -> None:
-        """Have `on_stop` called when the turn is stopped from now on; waits until the stream is read."""
+        """Register ``on_stop`` for a turn; returns once the stream is read, so that no signal is missed."""
         self._watched[turn] = on_stop
         self.start()
         await self._ready.wait()
 
     def forget(self, turn: str, on_stop: Callable[[], None]) -> None:
-        """Watch a turn no more, unless somebody else has begun to."""
+        """Remove the callback of a turn unless another caller has replaced it."""
         if self._watched.get(turn) == on_stop:
             del self._watched[turn]
 
     async def stop(self) -> None:
-        """Read no more."""
+        """Stop the reading task."""
         if self._reading is not None:
             await cancel_and_wait([self._reading])
             self._reading = None
@@ -77,7 +81,7 @@ class Stops:
     async def _read(self) -> None:
         connection = await retry_until_available(lambda: server_from_urls([self._url]).blocking(_STREAM))
         try:
-            # Where the stream ends now, as a place: `$` would mean another one after each outage.
+            # The id of the last entry instead of ``$``, which would skip the entries of every outage.
             last: bytes | str = await retry_until_available(lambda: _end_of(connection))
             self._ready.set()
             while True:
@@ -85,7 +89,7 @@ class Stops:
                     last = await self._read_once(connection, last)
                 except Exception as error:
                     if not is_unavailable(error):
-                        logger.exception("the stops could not be read; trying again")
+                        logger.exception("reading stop signals failed; trying again")
                     await asyncio.sleep(_RETRY_SECONDS)
         finally:
             await connection.close()

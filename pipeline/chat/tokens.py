@@ -1,4 +1,4 @@
-"""Tokens of new sessions, dealt so that every partition, and with it every worker, gets as many of them."""
+"""Draw the tokens of new sessions so that every partition, and thus every worker, gets equally many."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Final
 
 from faust_redis import partition_for_key
 
-#: Tokens drawn for one session at the most. With 8 partitions 3 are drawn as a rule.
+#: Maximum tokens drawn for one session; with 8 partitions 3 are usually enough.
 DRAWS: Final = 32
 
 
 class Tokens:
-    """Draws random tokens, and keeps the one whose partition has the fewest so far.
+    """Draw random tokens, and keep the one whose partition has the fewest so far.
 
-    By chance alone, 64 sessions on 4 workers are 16 on each, and 23 on one of them: that one decides how fast
-    all are. A web process knows only of the tokens it gave out itself, which comes to the same.
+    By chance alone, one of 4 workers gets 23 of 64 sessions instead of 16, and the slowest worker limits the
+    load. A web process counts only its own tokens; the tokens of balanced processes add up to a balanced
+    whole.
     """
 
     def __init__(self, partitions: int) -> None:
-        """Take the number of partitions of a topic."""
+        """Store the number of partitions of a topic."""
         self._dealt = [0] * partitions
 
     def draw(self) -> str:

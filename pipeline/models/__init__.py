@@ -1,7 +1,7 @@
-"""The models that can answer, and the choice among them.
+"""Define the models that can answer, and create the one that the settings select.
 
-`create_model` reads the settings; the rest of the service uses `ChatModel`, `ModelRequest`, the parts of an
-answer, and the errors.
+``create_model`` reads the settings; the rest of the service uses ``ChatModel``, ``ModelRequest``, the parts
+of an answer, and the errors.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ logger = logging.getLogger(__name__)
 
 
 def create_model(settings: Settings) -> ChatModel:
-    """Return the model that the settings ask for; no connection is made yet.
+    """Create the model that the settings select, without connecting to its server yet.
 
-    One with a server comes as a `PersistentModel`, which tries again by itself.
+    A model on a server is wrapped in a ``PersistentModel``, which retries failed calls.
 
     Raises:
-        SettingsError: a model server is asked for, but no address is given, or one that is none; or the
-            environment names a proxy that is none.
+        SettingsError: the address of the model server is missing or invalid, or the environment holds an
+            invalid proxy.
     """
     if settings.model_kind == "eliza":
-        # Imported here: nltk takes a third of a second, which no other model needs to spend.
+        # Imported here because nltk takes a third of a second, and no other model needs it.
         from pipeline.models.eliza import Eliza
 
         return Eliza()
@@ -74,7 +74,7 @@ def _client(settings: Settings, url: str) -> ChatModel:
     if token is None and settings.hf_token is not None:
         host = URL(url).host
         logger.warning(
-            "HF_TOKEN is not sent to %s, which is not Hugging Face's; set MODEL_TOKEN for it", host
+            "HF_TOKEN is not sent to %s, which does not belong to Hugging Face; set MODEL_TOKEN for it", host
         )
     proxy = _proxy(url)
     patience = Patience(first=settings.model_timeout, between=settings.model_stall_timeout)
@@ -106,4 +106,4 @@ def _proxy(url: str) -> URL | None:
     except ValueError as exc:
         variable = str(exc)
         held = os.environ.get(variable.lower()) or os.environ.get(variable) or ""
-        raise SettingsError(variable, mask_url(held), "a URL as http://proxy.example.com:3128") from None
+        raise SettingsError(variable, mask_url(held), "a URL such as http://proxy.example.com:3128") from None

@@ -1,10 +1,10 @@
-"""Which address a model server is reached at, and which one was probably meant; no I/O."""
+"""Derive the address of a model server, and the one that was probably meant; no I/O."""
 
 from __future__ import annotations
 
 from yarl import URL
 
-# Paths of servers that speak chat completions elsewhere: Ollama's own protocol, llama.cpp's, older ones.
+# Paths of other protocols on servers that also offer chat completions, such as Ollama and llama.cpp.
 _OTHER_PATHS = (
     "/api/chat",
     "/api/generate",
@@ -21,7 +21,7 @@ _OTHER_PATHS = (
 
 
 def completions_url(url: str) -> str:
-    """Return the address to post chat completions to, whichever part of it was given."""
+    """Complete the address for chat completions, whichever part of it was given."""
     parsed = URL(url)
     path = parsed.path.rstrip("/")
     if not path.endswith("/chat/completions"):
@@ -30,7 +30,7 @@ def completions_url(url: str) -> str:
 
 
 def probable_url(url: URL) -> str:
-    """Return the MODEL_URL with which a server of chat completions is most likely to work; no credentials."""
+    """Return the MODEL_URL that most likely works for chat completions, without credentials."""
     path = url.path.rstrip("/")
     if "/v1" in path:
         path = path[: path.index("/v1")]
@@ -40,5 +40,5 @@ def probable_url(url: URL) -> str:
 
 
 def is_of_ollama(url: URL) -> bool:
-    """Return whether an address is one of Ollama's own protocol, which this service does not speak."""
+    """Return whether an address belongs to Ollama's own protocol, which Parley does not support."""
     return url.path.rstrip("/").endswith(("/api/chat", "/api/generate"))

@@ -1,4 +1,4 @@
-"""Puts an answer together from what the readers find: text and thoughts in, the parts of the answer out."""
+"""Assemble an answer from the text and thoughts that a reader finds."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pipeline.models.thoughts import ThoughtFilter
 
 
 class Answer:
-    """One answer in the making.
+    """Collect text and thoughts, and return the parts of the answer.
 
     Args:
-        stop: where the answer ends, such as `Human:`; None for the end of the text.
+        stop: the text that ends the answer, such as ``Human:``; None for the end of the stream.
         unannounced_thoughts: whether the model's text begins within a thought without an opening tag.
     """
 
@@ -24,21 +24,21 @@ class Answer:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no text of an answer so far."""
+        """Whether the answer has no text so far."""
         return self._text.empty
 
     @property
     def stopped(self) -> bool:
-        """Whether `stop` came; more text changes nothing."""
+        """Whether ``stop`` came, so that more text changes nothing."""
         return self._text.stopped
 
     @property
     def found_unannounced_thoughts(self) -> bool | None:
-        """Whether a thought began without an opening tag; None while this is not known."""
+        """Whether a thought began without an opening tag; None while unknown."""
         return self._filter.found_unannounced
 
     def add_thought(self, thought: str) -> None:
-        """Add a thought that came outside of the text."""
+        """Add a thought from a separate field of the response."""
         self._filter.note_thought()
         self._append_thought(thought)
 
@@ -46,7 +46,7 @@ class Answer:
         """Add a piece of the text.
 
         Raises:
-            ModelError: the answer has no end.
+            ModelError: the answer is longer than any model's.
         """
         shown = self._filter.push(piece)
         if self._filter.thoughts or self._filter.retracted is not None:
@@ -55,7 +55,7 @@ class Answer:
             self._append_text(text)
 
     def finish(self, *, cut_short: bool = False) -> None:
-        """Add what was held back, after the last piece; `cut_short` when the model was not done."""
+        """Add the text that was held back, after the last piece; ``cut_short`` if the model was not done."""
         rest = self._filter.finish(cut_short=cut_short)
         self._collect()
         for text in (self._text.push(rest), self._text.finish()):
@@ -63,14 +63,14 @@ class Answer:
                 self._append_text(text)
 
     def take(self) -> list[AnswerPart]:
-        """Return the parts that are new since the last call; neighbours of one kind are joined."""
+        """Return the parts since the last call, with neighbours of one kind joined."""
         parts, self._parts = self._parts, []
         if parts and not self._taken:
             self._taken = any(isinstance(part, str) for part in parts)
         return parts
 
     def _collect(self) -> None:
-        """Take over the filter's thoughts, and a retraction before them."""
+        """Collect the filter's thoughts, and a retraction before them."""
         retracted, self._filter.retracted = self._filter.retracted, None
         if retracted is not None:
             self._parts = [part for part in self._parts if not isinstance(part, str)]

@@ -1,23 +1,23 @@
-"""From what a model generates, piece by piece, to the answer: no space around it, nothing after its end."""
+"""Trim a model's output to the answer, piece by piece: no space around it, no text after its end."""
 
 from __future__ import annotations
 
 from pipeline.models.failures import endless
 
-# Characters of an answer, and of white space within it. More than any model generates; a server that never
-# stops is stopped here, before its answer fills the history.
+#: Maximum characters of an answer, and of white space within it: more than any model generates, so that a
+#: server that never stops can't fill the history.
 MAX_ANSWER_CHARS = 1_000_000
 MAX_BLANK_CHARS = 10_000
 
 
 class AnswerText:
-    """Turns raw pieces into clean ones, which add up to the answer: what might still be cut is held back.
+    """Turn raw pieces into clean ones that add up to the answer; text that may still be cut is held back.
 
     Args:
-        stop: where the answer ends, such as `Human:`; None for the end of the text.
+        stop: the text that ends the answer, such as ``Human:``; None for the end of the stream.
 
     Attributes:
-        stopped: whether `stop` came; more pieces change nothing.
+        stopped: whether ``stop`` came, so that more pieces change nothing.
     """
 
     def __init__(self, *, stop: str | None = None) -> None:
@@ -28,10 +28,10 @@ class AnswerText:
         self._begun = False
 
     def push(self, piece: str) -> str:
-        """Return what is certain to be part of the answer now; it may be empty.
+        """Return the text that now certainly belongs to the answer; it may be empty.
 
         Raises:
-            ModelError: the answer has no end.
+            ModelError: the answer is longer than any model's.
         """
         if self.stopped or not piece:
             return ""
@@ -44,7 +44,7 @@ class AnswerText:
         return self._release(self._certain())
 
     def finish(self) -> str:
-        """Return the rest of the answer, after the last piece."""
+        """Return the rest of the answer after the last piece."""
         if self.stopped:
             return ""
         text = self._held if self._begun else self._held.lstrip()
@@ -53,11 +53,11 @@ class AnswerText:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing of an answer was returned so far."""
+        """Whether no text of the answer was returned so far."""
         return not self._begun
 
     def _certain(self) -> int:
-        """Return how many of the held characters can't be cut any more."""
+        """Return the number of held characters that can't be cut any more."""
         end = len(self._held)
         if self._stop is not None:
             for length in range(min(len(self._stop) - 1, end), 0, -1):
@@ -79,7 +79,7 @@ class AnswerText:
 
 
 def mended(text: str) -> str:
-    """Return `text` with halves of characters put together; one without its other half becomes U+FFFD."""
+    """Join the halves of surrogate pairs; a half without its counterpart becomes U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:

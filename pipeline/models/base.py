@@ -1,4 +1,4 @@
-"""The interface of a model: one request in, the parts of its answer out."""
+"""Define the interface of a model: one request in, the parts of its answer out."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ class ModelRequest:
     """One request to a model.
 
     Attributes:
-        prompt: the text to continue, for text generation; made of `context` by `pipeline.prompts`.
-        context: the last messages, oldest first, each `Human: …` or `Bot: …`; the new one is the last.
+        prompt: the text to continue, for text generation; ``pipeline.chat.prompts`` builds it from
+            ``context``.
+        context: the last messages, oldest first, each ``Human: …`` or ``Bot: …``; the new one is the last.
     """
 
     prompt: str
@@ -26,17 +27,17 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A piece of a reasoning model's thoughts, which are no part of the answer; never empty."""
+    """A piece of a reasoning model's thoughts, which are not part of the answer; never empty."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Retraction:
-    """All text so far was a thought, as only its closing tag revealed; the answer begins after this part.
+    """All text so far was a thought, revealed only by its closing tag; the answer begins after this part.
 
     Attributes:
-        thought: that text.
+        thought: the retracted text.
     """
 
     thought: str
@@ -44,10 +45,10 @@ class Retraction:
 
 @dataclass(frozen=True, slots=True)
 class Shortened:
-    """The request was too long for the model and was sent again without its oldest messages.
+    """The request was too long for the model, and was sent again without its oldest messages.
 
     Attributes:
-        dropped: how many messages were left out.
+        dropped: the number of messages left out.
     """
 
     dropped: int
@@ -55,14 +56,14 @@ class Shortened:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The tokens of one call, as the model server counts them; comes at most once, last."""
+    """The token counts of one call, as the model server reports them; at most once, as the last part."""
 
     input_tokens: int
     output_tokens: int
 
 
 AnswerPart = str | Thought | Retraction | Shortened | Usage
-"""One part of an answer: a `str` is a piece of its text."""
+"""One part of an answer; a ``str`` is a piece of its text."""
 
 
 class ChatModel(Protocol):
@@ -70,21 +71,21 @@ class ChatModel(Protocol):
 
     @property
     def name(self) -> str:
-        """The name for logs, metrics and the UI."""
+        """The name of the model in logs, metrics and the UI."""
 
     @property
     def kind(self) -> str:
-        """The value of MODEL_KIND that selects it."""
+        """The value of MODEL_KIND that selects this model."""
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
-        """Yield the answer's parts as they come; the texts since the last `Retraction` add up to the answer.
+        """Yield the answer's parts as they come; the texts since the last ``Retraction`` make up the answer.
 
-        No text is empty; the whole answer has no white space around it and is never empty. Iterate within
-        `contextlib.aclosing`: closing the generator, like cancelling the task that iterates, closes the call
-        to the server at once.
+        No text is empty; the complete answer has no white space around it and is never empty. Iterate within
+        ``contextlib.aclosing``: closing the generator, or cancelling the task that iterates, ends the call to
+        the server at once.
 
         Raises:
-            ModelError: there is no answer, or the rest of it is missing (`partial`).
+            ModelError: there is no answer, or the rest of it is missing (``partial``).
         """
 
     async def close(self) -> None:
@@ -92,10 +93,10 @@ class ChatModel(Protocol):
 
 
 async def whole_answer(model: ChatModel, request: ModelRequest) -> str:
-    """Return the whole answer, without thoughts.
+    """Return the complete answer without thoughts.
 
     Raises:
-        ModelError: there is no whole answer.
+        ModelError: there is no complete answer.
     """
     pieces: list[str] = []
     async with aclosing(model.stream(request)) as parts:

@@ -1,4 +1,4 @@
-"""A circuit breaker: after a row of failures a server is left alone for a while; no I/O and no clock.
+"""Stop calling a server for a while after consecutive failures (a circuit breaker); no I/O and no clock.
 
 CLOSED ──failures in a row──▶ OPEN ──pause over──▶ HALF_OPEN ──the probe succeeds──▶ CLOSED
                                ▲                      │
@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-# Seconds after which to ask again when another call is just trying whether the server is back.
+#: Seconds after which to ask again while a probe is under way.
 PROBE_WAIT = 1.0
 
 
 class State(StrEnum):
-    """Whether calls are made."""
+    """The state of a circuit breaker."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -22,15 +22,15 @@ class State(StrEnum):
 
 
 class Breaker:
-    """Counts the failures of a dead server; `now` is in seconds, of any monotonic clock.
+    """Count the consecutive failures of a server; ``now`` is the time of any monotonic clock, in seconds.
 
     Args:
-        threshold: how many in a row open it.
-        pause: seconds without a call after that; each probe that fails doubles them.
-        longest_pause: up to this.
+        threshold: consecutive failures that open the breaker.
+        pause: seconds without calls after that; each failed probe doubles them.
+        longest_pause: the maximum of these seconds.
 
     Attributes:
-        state: whether calls are made; it changes when somebody calls a method.
+        state: whether calls are allowed; it changes only within methods.
     """
 
     def __init__(self, threshold: int = 5, pause: float = 2.0, longest_pause: float = 60.0) -> None:
@@ -45,7 +45,7 @@ class Breaker:
         self._probe: int | None = None
 
     def wait(self, now: float) -> float:
-        """Return the seconds until a call is welcome, 0 for now."""
+        """Return the seconds until the next call is allowed, 0 for now."""
         if self.state is State.CLOSED:
             return 0.0
         if self.state is State.OPEN:
@@ -53,7 +53,7 @@ class Breaker:
         return PROBE_WAIT if self._probe is not None else 0.0
 
     def begin(self) -> int:
-        """Start a call for which `wait` was 0; return its period, an argument of `failed` and `ended`."""
+        """Start a call after ``wait`` returned 0; return its period, for ``failed`` and ``ended``."""
         if self.state is not State.CLOSED:
             self.state = State.HALF_OPEN
             self._period += 1
@@ -61,17 +61,17 @@ class Breaker:
         return self._period
 
     def succeeded(self) -> None:
-        """Take note that the server works: it answered, or refused in its own words."""
+        """Record that the server works: it answered or gave a reason for a refusal."""
         self.state = State.CLOSED
         self._failures = 0
         self._pause = self._first_pause
         self._probe = None
 
     def failed(self, call: int, now: float, *, at_least: float = 0.0) -> None:
-        """Take note that the server seems dead.
+        """Record that the server seems dead.
 
         Args:
-            at_least: seconds for which it asked to be left alone.
+            at_least: the seconds that the server asked to wait.
         """
         if self.state is State.CLOSED:
             self._failures += 1
@@ -80,10 +80,10 @@ class Breaker:
         elif call == self._probe:
             self._pause = min(2 * self._pause, self._longest_pause)
             self._open(now, at_least)
-        # Else the call began before the breaker opened, so its failure is no news.
+        # Otherwise the call began before the breaker opened, so its failure is already counted.
 
     def ended(self, call: int) -> None:
-        """Take note that a call is over; a probe that was given up untold makes room for another."""
+        """Record the end of a call; a probe without a result makes room for another probe."""
         if call == self._probe:
             self._probe = None
 

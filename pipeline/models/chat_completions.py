@@ -1,4 +1,4 @@
-"""A model behind the chat completions protocol: the Hugging Face router, or any OpenAI-compatible server."""
+"""Call a model by the chat completions protocol: Hugging Face's router or any OpenAI-compatible server."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from pipeline.models.silence import Patience
 
 logger = logging.getLogger(__name__)
 
-# Resends of one request for all reasons together: two names of the limit and no limit, no usage, no system
-# role, a shorter context.
+# Maximum resends of one request for all reasons together: two names of the limit and no limit, no usage, no
+# system role, a shorter context.
 _MAX_RESENDS = 5
 
 
 class ChatCompletions:
-    """Sends the conversation as a list of messages; the server applies the model's own template.
+    """Send the conversation as a list of messages, to which the server applies the model's own template.
 
     Args:
-        url: the server's address, ending in `/v1`, `/chat/completions`, or before both.
-        model: the model's name there, None for a server that has only one. It is passed on as it is, with
-            the provider that the router is to choose behind a colon, if there is one.
-        token: the bearer token, None for a server that needs none.
-        patience: how long the server may be silent.
-        max_tokens: how long an answer may get, in the model's tokens; a reasoning model thinks from them too.
-        system_prompt: the system's message before the conversation; None for none.
-        proxy: the proxy to go through, None for none.
+        url: the server's address, ending in ``/v1``, ``/chat/completions``, or before both.
+        model: the model's name on the server, None for a server with only one model. It is sent unchanged,
+            including a provider for the router after a colon.
+        token: the bearer token, None for a server without authentication.
+        patience: the limits on the server's silence.
+        max_tokens: the maximum tokens of an answer, including a reasoning model's thoughts.
+        system_prompt: the system message before the conversation; None for no message.
+        proxy: the proxy to use, None for a direct connection.
     """
 
     kind = "chat-completions"
@@ -59,13 +59,13 @@ class ChatCompletions:
         self._model = model
         self._max_tokens = max_tokens
         self._system_prompt = system_prompt
-        # Both are learned from the server, which is one model at one address.
+        # Both are learned from the responses, because they depend on the server and its model.
         self._memory = ShapeMemory()
         self._unannounced_thoughts = False
         self.name = model or str(self._endpoint.url.host)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
-        """Yield the message that the server adds to the conversation, as it comes.
+        """Yield the parts of the server's answer as they come.
 
         Raises:
             ModelError: the server gave no usable answer, or only a part of one.
@@ -104,7 +104,7 @@ class ChatCompletions:
         await self._endpoint.close()
 
     def _after(self, plan: _Plan, failure: ModelError) -> _Plan | None:
-        """Return how to send a request that was refused, None when that would not help."""
+        """Return the plan for resending a refused request, None when a resend would not help."""
         if plan.resends == _MAX_RESENDS:
             return None
         if failure.refusal is MessageRefusal.TOO_LONG:
@@ -136,11 +136,11 @@ class ChatCompletions:
 
 @dataclass(frozen=True)
 class _Plan:
-    """How to send a request.
+    """The shape and context of one try of a request.
 
     Attributes:
-        resends: how often it was refused before.
-        shortened: whether the context is shorter than it was.
+        resends: the number of earlier refusals.
+        shortened: whether the oldest messages were left out.
     """
 
     context: Sequence[str]

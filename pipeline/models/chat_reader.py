@@ -1,4 +1,4 @@
-"""Finds the answer in the payloads of the chat completions protocol; no I/O."""
+"""Read the answer from the payloads of the chat completions protocol; no I/O."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from pipeline.models.server_text import clean_server_text
 _OTHER_KIND = "; is it a text generation server? Then set MODEL_KIND=text-generation"
 _OLLAMA = "; for Ollama, MODEL_URL ends in /v1, not in /api/chat or /api/generate"
 
-# Where servers put a reasoning model's thoughts, beside the content.
+# The fields in which servers send a reasoning model's thoughts.
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "thoughts")
 _RARE_FIELDS = frozenset((*_THOUGHTS, "tool_calls", "function_call"))
 _FAILED = frozenset({"content_filter", "error"})
-# Reasons that are none: some servers write the absence of a reason as a word.
+# Values that mean no reason: some servers write its absence as a word.
 _NO_REASONS = frozenset({"", "null", "none", "None", "undefined"})
 
 
 class ChatReader:
-    """Reads the chunks of a completion, or a whole one; see `endpoint.Reader`.
+    """Read the chunks of a completion, or a complete one; see ``endpoint.Reader``.
 
     Args:
-        url: the address of the server, for the hint of a refusal.
+        url: the address of the server, for hints after a refusal.
     """
 
     def __init__(self, url: URL | None = None) -> None:
@@ -65,15 +65,15 @@ class ChatReader:
         choices = payload.get("choices")
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             return self._read_choice(choices[0])
-        # Chunks without a choice hold the usage, or what a filter found in the question.
+        # Chunks without a choice hold the usage, or a content filter's verdict on the question.
         return "" if "choices" in payload else self._foreign(payload)
 
     def done(self) -> None:
-        """Note the stream's end."""
+        """Record the end of the stream."""
         self._known = self.complete = self.ended = True
 
     def check(self, *, empty: bool) -> None:
-        """Raise unless what came is an answer."""
+        """Raise unless the payloads make up a complete answer."""
         if not self._known:
             raise bad_response(
                 "The model server's response has no choices; is it a chat completions server "
@@ -92,7 +92,7 @@ class ChatReader:
         if not empty:
             return
         if self.cut_short:
-            # A reasoning model thinks first, from the same budget.
+            # A reasoning model's thoughts come first, from the same budget.
             raise bad_response(
                 "The model used up its tokens before it answered (MAX_NEW_TOKENS is too small)"
             )
@@ -101,7 +101,7 @@ class ChatReader:
         raise empty_answer()
 
     def hint(self, status: int, said: str) -> str:
-        """Return the words on MODEL_URL or MODEL_KIND if a refusal looks as if one were wrong."""
+        """Return a hint on MODEL_URL or MODEL_KIND if a refusal suggests that one is wrong."""
         if self._url is not None and is_of_ollama(self._url):
             return _OLLAMA
         unknown_address = status in (404, 405) and "model" not in said.lower()
@@ -123,7 +123,7 @@ class ChatReader:
         if not isinstance(message, dict):
             if not isinstance(reason, str) and not isinstance(choice.get("text"), str):
                 return ""
-            # `text` is that of the older protocol without messages.
+            # ``text`` belongs to the older protocol without messages.
             message, whole = {"content": choice.get("text")}, False
         self._known = True
         text = self._read_text(message, whole=whole)
@@ -141,7 +141,7 @@ class ChatReader:
         if not text and "refusal" in message:
             text = _text(message["refusal"])
         if whole and self._has_text:
-            # The whole message once more, after its pieces.
+            # The complete message repeats the pieces before it.
             text = ""
         if not _RARE_FIELDS.isdisjoint(message) or isinstance(content, list):
             self.thought = _thought(message)
@@ -153,15 +153,15 @@ class ChatReader:
         if text or self.thought:
             self._begun = True
             self._has_text = self._has_text or bool(text)
-            # Reading goes on after a reason: some servers give one with every chunk.
+            # Text after a reason still counts, because some servers send a reason with every chunk.
             self.contradicted = self.contradicted or self.complete
-        # After the first of them an empty piece is a sign too: a token that is only half a character.
+        # After the first text an empty piece is a sign too: a token may be only half a character.
         self.alive = self._begun
         self.complete = self.complete or whole or bool(self._finish)
 
 
 def _text(content: object) -> str:
-    """Return a message's text, which some servers send in parts."""
+    """Return the text of a message's content, a string or a list of parts."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -176,12 +176,12 @@ _TEXT_PARTS = ("text", "output_text", "refusal")
 
 
 def _thought(message: Mapping[str, Any]) -> str:
-    """Return the thoughts in a message: a text, or parts whose text has one of several names."""
+    """Return the thoughts in a message: a string, or parts with a text under one of several names."""
     for field in _THOUGHTS:
         if (value := message.get(field)) and (thought := _thought_text(value)):
             return thought
     content = message.get("content")
-    if isinstance(content, list):  # Mistral's and Anthropic's shape: thoughts are parts of the content
+    if isinstance(content, list):  # Mistral and Anthropic send thoughts as parts of the content
         return "".join(
             _thought_text(part)
             for part in content
@@ -204,7 +204,7 @@ def _thought_text(value: object) -> str:
 
 
 def _usage(payload: Mapping[str, Any]) -> Usage | None:
-    """Return the tokens that a chunk counts; the last count of a stream holds for all of it."""
+    """Return the token counts of a chunk; the last counts of a stream cover all of it."""
     groq = payload.get("x_groq")
     found = payload.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
     match found:

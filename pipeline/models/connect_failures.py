@@ -1,6 +1,6 @@
-"""Why no response came: from the errors of aiohttp and of the system to `ModelError`.
+"""Turn the connection errors of aiohttp and of the operating system into ``ModelError``.
 
-The detail names the cause without a host or an address; the report has the error in full.
+The detail names the cause without a host or an address; the report holds the complete error.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pipeline.errors import ModelError
 from pipeline.models.failures import bad_response, unreachable
 from pipeline.models.server_text import clean_server_text
 
-# Seconds to open a connection, TLS included. A server that is up accepts at once, so waiting as long as for
-# an answer would only hide that it is down. With the probe after it, 10 s are the most.
+#: Seconds to open a connection, including TLS. A server that is up accepts at once, so a longer wait would
+#: only hide that it is down. With the probe after it, a failure takes at most 10 s.
 CONNECT_TIMEOUT = 9.0
 PROBE_TIMEOUT = 1.0
 
@@ -33,7 +33,7 @@ _TLS_EXPECTED = "The model server expects TLS; is it https:// instead of http://
 
 
 def failure_of_http(error: Exception, url: URL) -> ModelError:
-    """Return an error of aiohttp, or of the system, as one of ours."""
+    """Convert an error of aiohttp or of the operating system."""
     report = clean_server_text(f"{type(error).__name__}: {error}; {url.scheme}://{url.host}:{url.port}")
     match error:
         case aiohttp.ConnectionTimeoutError():
@@ -59,18 +59,16 @@ def failure_of_http(error: Exception, url: URL) -> ModelError:
         case aiohttp.ClientResponseError():
             if re.search(r"\\x15\\+x03", str(error)):  # a TLS server's answer to plain text: an alert
                 return bad_response(_TLS_EXPECTED, report=report)
-            return bad_response(
-                "The model server answered with something that is not proper HTTP", report=report
-            )
+            return bad_response("The model server answered with invalid HTTP", report=report)
     if url.scheme == "https" and "handshake" in str(error).lower():
         return unreachable(_NO_TLS, retryable=False, report=report)
     return unreachable("The connection to the model server broke before it had answered", report=report)
 
 
 async def explained(failure: ModelError, error: Exception, url: URL) -> ModelError:
-    """Return the error for a connection to `url` that was not opened in time; the cause may be TLS.
+    """Refine the error for a connection to ``url`` that was not opened in time, because TLS may be the cause.
 
-    A port that accepts connections and sends nothing is up, but speaks no TLS: trying again would not help.
+    A port that accepts connections but sends nothing is up without TLS, so trying again would not help.
     """
     if url.scheme != "https" or not isinstance(error, aiohttp.ConnectionTimeoutError):
         return failure
@@ -90,7 +88,7 @@ def _reason(error: aiohttp.ClientConnectorCertificateError) -> str:
     return "see the log"
 
 
-# By OpenSSL's X509_V_ERR_… numbers.
+# Reasons by OpenSSL's X509_V_ERR_… numbers.
 _REASONS = {
     10: "it has expired",
     9: "it is not valid yet",

@@ -1,6 +1,6 @@
-"""From the last messages of a session to what a model is sent: roles, and less of it when it is too long.
+"""Turn the last messages of a session into a model's messages with roles, shortened when too long.
 
-Pure functions. A message of the history is `Human: …` or `Bot: …`.
+Pure functions. A message of the history is ``Human: …`` or ``Bot: …``.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from pipeline.models.refusals import sizes_of
 
 ChatMessage = dict[str, str]
 
-# The share of the model's context that a shortened request may fill: tokens are not spread evenly over the
-# characters, and the answer needs room, too.
+# The share of the model's context that a shortened request may fill, because tokens are not spread evenly
+# over characters and the answer needs room.
 _FILLED = 0.7
 
 
 def chat_messages(
     context: Sequence[str], system_prompt: str | None, *, fold_system: bool
 ) -> list[ChatMessage]:
-    """Return a context as messages that every chat template takes: user, assistant, user, …
+    """Convert a context to messages that every chat template accepts: user, assistant, user, …
 
-    Messages without text are left out. Equal neighbours become one, joined by a blank line: a turn that
-    failed leaves two of the user's in a row. Answers before the user's first message are left out, too: a
-    window of the history may begin with one.
+    Messages without text are left out. Neighbours of one role are joined by a blank line, because a failed
+    turn leaves two user messages in a row. Answers before the first user message are left out, because a
+    window of the history may begin with an answer.
 
     Args:
-        system_prompt: put before the conversation, None for nothing.
-        fold_system: put it at the head of the user's first message instead, for templates without that role.
+        system_prompt: the system message before the conversation, None for no message.
+        fold_system: whether to put the system prompt at the start of the first user message instead, for
+            templates without a system role.
     """
     messages: list[ChatMessage] = []
     for message in context:
@@ -51,11 +52,11 @@ def without_oldest(context: Sequence[str], said: str) -> tuple[str, ...] | None:
     """Return the newest messages of a context that was refused as too long.
 
     Args:
-        said: the server's refusal. When it names the sizes, as many messages are kept as should fit; else
+        said: the server's refusal. If it names the sizes, as many messages are kept as should fit; otherwise
             only the last one.
 
     Returns:
-        None when nothing can be left out: the last message alone is too long.
+        The messages, or None when the last message alone is too long.
     """
     first = next((at for at, message in enumerate(context) if message.startswith(HUMAN_PREFIX)), len(context))
     candidates = context[first:]
@@ -69,7 +70,7 @@ def without_oldest(context: Sequence[str], said: str) -> tuple[str, ...] | None:
             filled += len(candidates[-1 - kept])
             kept += 1
     while kept > 1 and not candidates[-kept].startswith(HUMAN_PREFIX):
-        kept -= 1  # an answer is of little use without its question
+        kept -= 1  # an answer without its question is of little use
     return tuple(candidates[-kept:])
 
 

@@ -1,4 +1,4 @@
-"""The model that needs no account and no network: ELIZA, the therapist of 1966, from nltk."""
+"""Answer without an account or a network: ELIZA, the therapist of 1966, from nltk."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from nltk.chat.eliza import eliza_chatbot
 
 from pipeline.models.base import HUMAN_PREFIX, AnswerPart, ModelRequest
 
-# Characters that ELIZA reads. Her patterns take longer than linear time on long text, and she answers on the
-# event loop; at this length an answer takes about a millisecond at worst.
+#: Maximum characters of a message that ELIZA reads. Its patterns take more than linear time, on the event
+#: loop; at this length an answer takes about a millisecond at worst.
 MAX_TEXT = 500
 FALLBACK = "Please tell me more."
 
-# ELIZA puts the user's words into a template by replacing `%1`; a percent sign among those words would be
-# replaced in turn, for ever if a digit follows. A character of the private use area stands in for it.
+# ELIZA inserts the user's words into a template by replacing ``%1``. A percent sign among those words would
+# be replaced in turn, endlessly if a digit follows, so a character of the private use area replaces it
+# meanwhile.
 _PERCENT = "\ue025"
 
 
 class Eliza:
-    """Answers anything at once, from the last message alone."""
+    """Answer any message at once, from the last message alone."""
 
     kind = "eliza"
     name = "ELIZA"
@@ -32,17 +33,17 @@ class Eliza:
             yield word
 
     async def close(self) -> None:
-        """Do nothing: she holds nothing open."""
+        """Do nothing, because there is no connection."""
 
 
 def respond(text: str) -> str:
-    """Return ELIZA's answer to `text`, whatever it holds."""
+    """Return ELIZA's answer to any ``text``."""
     line = " ".join(text[:MAX_TEXT].split()).rstrip("!.").replace("%", _PERCENT)
     if not line:
         return FALLBACK
     try:
         answer = eliza_chatbot.respond(line)
     except (LookupError, ValueError, TimeoutError):
-        # Her table of reflections misses letters that only match it when case is ignored, such as a long s.
+        # The table of reflections lacks letters that match only without case, such as a long s.
         return FALLBACK
     return (answer or "").replace(_PERCENT, "%").strip() or FALLBACK

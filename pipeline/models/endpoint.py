@@ -1,7 +1,7 @@
-"""One HTTP endpoint that takes JSON and answers with a stream of JSON, or with one JSON document.
+"""Post JSON to an HTTP endpoint that answers with a stream of JSON or with one JSON document.
 
-Connections are kept and reused. A `Reader` finds the answer in the payloads; every failure of HTTP ends here,
-as a `ModelError`.
+Connections are reused. A ``Reader`` finds the answer in the payloads; every HTTP failure becomes a
+``ModelError`` here.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from pipeline.models.response_body import ErrorEvent, Mark, ResponseBody, decode
 from pipeline.models.server_text import clean_server_text
 from pipeline.models.silence import Patience, SilenceTimer
 
-# Seconds to go on reading once a server has given the reason for the answer's end. Text may follow it; the
-# true end is `[DONE]`, or the connection's end, and servers that keep both back cost no more than this.
+#: Seconds to read on after a server has sent the reason for the answer's end, because text may follow. The
+#: true end is ``[DONE]`` or the end of the connection; servers that send neither cost no more than this.
 LINGER = 1.0
-# Bytes of a line or field of the response's head; gateways add cookies, policies and traces of many KB.
+#: Maximum bytes of a line or field of the response's head; gateways add cookies, policies and traces of many
+#: KB.
 MAX_HEADER_BYTES = 128 * 1024
 
 
 class Reader(Protocol):
-    """Finds the answer's text in the payloads of one response, in the shapes of one protocol.
+    """Read the answer's text from the payloads of one response, in the shapes of one protocol.
 
     Attributes:
-        alive: whether the last payload shows that the model works, though it may hold no text to show.
-        thought: the thought in the last payload, in most cases empty.
-        complete: whether a reason for the answer's end has come; text may follow all the same.
-        contradicted: whether text did follow, so that the reason means nothing.
+        alive: whether the last payload shows that the model works, even without text.
+        thought: the thought in the last payload, mostly empty.
+        complete: whether a reason for the answer's end has come; text may still follow.
+        contradicted: whether text did follow, which makes the reason meaningless.
         ended: whether the stream is done.
-        cut_short: whether the model had to end before it was done.
-        usage: the tokens of the call, None while they are not known.
+        cut_short: whether the model reached its token limit before it was done.
+        usage: the token counts of the call, None while unknown.
     """
 
     alive: bool
@@ -56,37 +57,37 @@ class Reader(Protocol):
     def cut_short(self) -> bool: ...
 
     def read(self, payload: object) -> str:
-        """Return the text in the next payload, in most cases a piece of the answer; it may be empty.
+        """Return the text in the next payload, mostly a piece of the answer; it may be empty.
 
         Raises:
             ModelError: the payload is an error, or belongs to another protocol.
         """
 
     def done(self) -> None:
-        """Note that the stream is done: its end has come, or the rest is not needed."""
+        """Record that the stream is done: its end has come, or the rest is not needed."""
 
     def check(self, *, empty: bool) -> None:
-        """Check that what came is an answer, after the last payload; `empty` when there was no text.
+        """Check after the last payload that there is a complete answer; ``empty`` if there was no text.
 
         Raises:
-            ModelError: it is none, or only the beginning of one.
+            ModelError: there is no answer, or only its beginning.
         """
 
     def hint(self, status: int, said: str) -> str:
-        """Return the setting to look at when a request is refused with `status` and a body of `said`."""
+        """Return a hint on the setting to check after a refusal with ``status`` and the text ``said``."""
 
 
 class Endpoint:
-    """The address of a model.
+    """Call the HTTP address of a model.
 
     Args:
-        url: where to post.
-        token: sent as bearer token if given; never shown in an error.
-        patience: how long the server may be silent.
-        proxy: the proxy to go through, None for none.
+        url: the URL to post to.
+        token: the bearer token, None for a server without authentication; errors never include it.
+        patience: the limits on the server's silence.
+        proxy: the proxy to use, None for a direct connection.
 
     Raises:
-        ValueError: `url` is none.
+        ValueError: ``url`` is not a URL.
     """
 
     def __init__(self, url: str, *, token: str | None, patience: Patience, proxy: URL | None = None) -> None:
@@ -98,7 +99,7 @@ class Endpoint:
         self._headers = {"Accept": "text/event-stream, application/json", "Content-Type": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
-            # aiohttp refuses a request with two sorts of credentials; the token is the one set on purpose.
+            # aiohttp refuses requests with two kinds of credentials; the explicit token takes precedence.
             self.url = self.url.with_user(None)
 
     async def stream(
@@ -108,15 +109,15 @@ class Endpoint:
         answer: Answer,
         on_taken: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[AnswerPart]:
-        """Send `payload` and yield the answer's parts as they come: what came together is one.
+        """Send ``payload`` and yield the answer's parts as they come, joined if they came together.
 
-        `on_taken` is called when the server does not refuse the request.
+        ``on_taken`` is called when the server accepts the request.
 
         Closing the generator, or cancelling a step of it, closes the connection unless the response has
         ended.
 
         Raises:
-            ModelError: the answer failed, before its first piece or after some.
+            ModelError: the answer failed, before or after its first piece.
         """
         silence = SilenceTimer(self._patience)
         response: aiohttp.ClientResponse | None = None
@@ -152,7 +153,7 @@ class Endpoint:
         finally:
             silence.close()
             if response is not None:
-                # Does nothing when the response has ended: its connection is in the pool again by then.
+                # Without effect after the end of the response, whose connection is in the pool again.
                 response.close()
 
     async def _read_next(
@@ -163,7 +164,7 @@ class Endpoint:
         answer: Answer,
         silence: SilenceTimer,
     ) -> ModelError | None:
-        """Read the values that came together; return the error that ends the answer, if there is one."""
+        """Read the values that came together; return the error that ends the answer, None for no error."""
         try:
             for value in await body.next():
                 self._read(value, response, reader, answer)
@@ -176,21 +177,21 @@ class Endpoint:
         return None
 
     async def close(self) -> None:
-        """Close the connections; a later `stream` opens new ones."""
+        """Close the connections; a later ``stream`` opens new ones."""
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     def _client(self) -> aiohttp.ClientSession:
-        # Made at the first request because it belongs to the running loop.
+        # Created at the first request because it belongs to the running loop.
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                # The caller bounds how many run at once; a second bound here would queue inside the timeout.
+                # The caller limits concurrency; a second limit here would count queueing as server time.
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=self._headers,
                 timeout=aiohttp.ClientTimeout(
-                    # A little less than the wait for the whole response, so that the cause is named.
+                    # Slightly shorter than the wait for the response, so that the error names the cause.
                     total=None,
                     sock_connect=min(CONNECT_TIMEOUT, 0.9 * self._patience.first),
                 ),
@@ -201,8 +202,8 @@ class Endpoint:
         return self._session
 
     async def _open(self, payload: Mapping[str, object], silence: SilenceTimer) -> aiohttp.ClientResponse:
-        # A redirected POST would lose its body (301, 302), or carry the token to another host, so a redirect
-        # is reported, not followed.
+        # Redirects are reported, not followed, because a redirected POST would lose its body (301, 302) or
+        # send the token to another host.
         request = self._client().post(
             self.url, data=_encoded(payload), allow_redirects=False, proxy=self._proxy
         )
@@ -228,7 +229,7 @@ class Endpoint:
         return self._error(meaning_of(response.status, content), content, response, hint, note)
 
     def _note(self, words: str) -> str:
-        """Return the address that probably works, for the log, when our words name the setting."""
+        """Return the address that probably works, for the log, if ``words`` name the setting."""
         probable = probable_url(self.url)
         return (
             f"; MODEL_URL={probable} may work" if "MODEL_URL" in words and probable != str(self.url) else ""
@@ -269,23 +270,23 @@ def _needs_no_more(reader: Reader, answer: Answer) -> bool:
 
 
 def _is_only_the_end(failure: ModelError, reader: Reader) -> bool:
-    """Return whether the connection broke or fell silent when the reason for the end had come."""
+    """Return whether the connection failed only after the reason for the answer's end had come."""
     return reader.complete and failure.code in (ModelErrorCode.UNREACHABLE, ModelErrorCode.TIMEOUT)
 
 
 def _encoded(payload: Mapping[str, object]) -> bytes:
-    """Return a request as JSON."""
+    """Encode a request as JSON."""
     try:
         return orjson.dumps(payload)
     except orjson.JSONEncodeError:
-        return json.dumps(payload).encode()  # which can write half a surrogate pair
+        return json.dumps(payload).encode()  # orjson refuses half a surrogate pair
 
 
 def _check_end(reader: Reader, answer: Answer, body: ResponseBody) -> None:
-    """Check an answer that has ended.
+    """Check an answer after its end.
 
     Raises:
-        ModelError: It is not whole; the report names the lines that were ignored.
+        ModelError: the answer is not complete; the report holds the ignored lines.
     """
     try:
         reader.check(empty=answer.empty)

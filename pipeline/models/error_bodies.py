@@ -1,4 +1,4 @@
-"""Reads the errors that model servers send, in the shapes in use; no I/O."""
+"""Read the errors of model servers, in all shapes in use; no I/O."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any, Final, TypeGuard
 
 import orjson
 
-# Codes and types of errors, in snake case, as the statuses that they stand for. Servers send them where an
-# error has no status of its own (within a stream), or beside one that is less precise.
+# The statuses for codes and types of errors, in snake case. Servers send codes where an error has no status
+# of its own (within a stream), or next to a less precise status.
 _STATUS_OF_CODE: Final = {
     **dict.fromkeys(
         (
@@ -81,15 +81,15 @@ _STATUS_OF_CODE: Final = {
     ),
     **dict.fromkeys(("deadline_exceeded", "gateway_timeout"), 504),
 }
-# Where servers quote the request that they refuse.
+# Fields in which servers quote the refused request.
 _QUOTES = frozenset({"input", "inputs", "messages", "prompt", "body", "request"})
-#: Stands between an error's message and the whole body in `whole_text`.
+#: The separator between an error's message and the complete body in ``whole_text``.
 WHOLE_BODY: Final = "; body: "
 _FIELDS_OF_CODE = ("code", "http_status_code", "status_code", "status", "error_type", "type")
 
 
 def is_error(payload: object) -> TypeGuard[dict[str, Any]]:
-    """Return whether a body, or an event of a stream, is an error in spite of its successful status."""
+    """Return whether a body, or an event of a stream, is an error despite its successful status."""
     if not isinstance(payload, dict):
         return False
     if "choices" in payload:
@@ -100,7 +100,7 @@ def is_error(payload: object) -> TypeGuard[dict[str, Any]]:
 
 
 def status_inside(payload: object, default: int = 500) -> int:
-    """Return the status that an error's body names, by number or code; `default` when it names none."""
+    """Return the status that an error's body names by number or code, else ``default``."""
     best = default
     for value in _codes(payload):
         status = _status_of(value)
@@ -113,9 +113,9 @@ def status_inside(payload: object, default: int = 500) -> int:
 
 
 def server_message(body: object) -> str:
-    """Return an error's own words from its body, decoded JSON or text; empty when it has none.
+    """Return the message of an error's body, decoded JSON or text; empty when it has no message.
 
-    The parameter and the code that it names follow in brackets.
+    The parameter and the code of the error follow in brackets.
     """
     match body:
         case {"error": {"message": str(text), **about}}:
@@ -134,7 +134,7 @@ def server_message(body: object) -> str:
 
 
 def whole_text(body: object) -> str:
-    """Return an error's message and its whole body, except for the parts of the request that it quotes."""
+    """Return an error's message and its complete body, without quoted parts of the request."""
     message = server_message(body)
     if isinstance(body, str):
         return message
@@ -160,7 +160,7 @@ def _problem(problem: object) -> str:
 
 
 def _without_request(value: object) -> object:
-    """Return a body without the parts of the request that some servers send back: people wrote them."""
+    """Remove quoted parts of the request from a body, because people wrote them."""
     if isinstance(value, dict):
         return {name: _without_request(part) for name, part in value.items() if name not in _QUOTES}
     if isinstance(value, list):
@@ -169,7 +169,7 @@ def _without_request(value: object) -> object:
 
 
 def asked_wait(body: object, header: str | None) -> float | None:
-    """Return the seconds that an error asks to wait, by its body or by its `Retry-After` header."""
+    """Return the seconds that an error asks to wait, from its body or its ``Retry-After`` header."""
     if isinstance(body, dict):
         inner = body.get("error")
         for source in (body, inner if isinstance(inner, dict) else {}):
@@ -179,7 +179,7 @@ def asked_wait(body: object, header: str | None) -> float | None:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Return the seconds that a `Retry-After` header asks to wait, given as a number or as a date."""
+    """Parse a ``Retry-After`` header, a number or a date, as seconds to wait."""
     if header is None:
         return None
     wait = seconds(header)
@@ -192,7 +192,7 @@ def retry_after(header: str | None) -> float | None:
 
 
 def seconds(value: object) -> float | None:
-    """Return a time to wait, or None if `value` is none."""
+    """Return a time to wait in seconds, None if ``value`` is not a time."""
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
     try:
@@ -211,7 +211,7 @@ def _codes(payload: object) -> Iterator[object]:
 
 
 def _status_of(value: object) -> int | None:
-    """Return the status that a code stands for; None for a code that is not known."""
+    """Return the status for an error code, None for an unknown code."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value if 400 <= value < 600 else None
     if not isinstance(value, str):

@@ -1,8 +1,8 @@
-"""The errors of the model clients: from statuses and bodies to `ModelError`, no I/O.
+"""Turn the statuses and bodies of model servers into ``ModelError``; no I/O.
 
-A server's failure of any kind (no answer, half an answer, HTML, an error in any of the shapes in use) ends as
-a `ModelError`. Its `detail` is a line of our own for the person who asked; the server's words stand in its
-`report`, for the operators' log alone: they may hold keys, hosts, or characters that steer a terminal.
+Every failure of a server (no answer, half an answer, HTML, an error in any shape) becomes a ``ModelError``.
+Its ``detail`` is a line for the user, in Parley's own words. The server's words go into its ``report``, only
+for the operator's log, because they may hold keys, hosts or control characters.
 """
 
 from __future__ import annotations
@@ -14,19 +14,23 @@ from pipeline.models.error_bodies import asked_wait, server_message, status_insi
 from pipeline.models.refusals import is_filtered, is_too_long, refuses_answer_length
 from pipeline.models.server_text import clean_server_text
 
-# Bytes of one response that is no stream, and of one event of a stream. Far above any answer; without it a
-# server that never ends fills our memory.
+#: Maximum bytes of a response that is not a stream, and of one event of a stream: far above any answer, so
+#: that a server that never ends can't fill the memory.
 MAX_RESPONSE_BYTES = 8 * 1024 * 1024
 
-# The meaning of a status: the code, whether the same request may succeed later, and the words for the user.
+# The meaning of a status: the code, whether the same request may succeed later, and the text for the user.
 _BY_STATUS: dict[int, tuple[ModelErrorCode, bool, str]] = {
     401: (ModelErrorCode.UNAUTHORIZED, False, "The model server does not accept this service's access token"),
     402: (ModelErrorCode.PAYMENT_REQUIRED, False, "The credit for the model is used up"),
-    403: (ModelErrorCode.UNAUTHORIZED, False, "The model server does not let this service use the model"),
+    403: (
+        ModelErrorCode.UNAUTHORIZED,
+        False,
+        "The model server does not allow this service to use the model",
+    ),
     404: (ModelErrorCode.NOT_FOUND, False, "The model server does not know this model or address"),
     408: (ModelErrorCode.TIMEOUT, True, "The model server did not finish in time"),
     410: (ModelErrorCode.NOT_FOUND, False, "The model is no longer served at this address"),
-    # 424: text-generation-inference failed while it generated; the request itself is right.
+    # 424: text-generation-inference failed while it generated; the request itself is valid.
     424: (ModelErrorCode.ERROR, True, "The model failed while it generated the answer"),
     429: (ModelErrorCode.RATE_LIMITED, True, "The model server has too many requests"),
     503: (ModelErrorCode.LOADING, True, "The model is loading or not available right now"),
@@ -57,17 +61,17 @@ def endless() -> ModelError:
 
 
 def empty_answer() -> ModelError:
-    """Return the error for an answer without text, which may have some next time."""
+    """Return the error for an answer without text, which a retry may have."""
     return bad_response("The model gave an empty answer", retryable=True)
 
 
 def broke_off() -> ModelError:
-    """Return the error for an answer whose end is missing, though the connection closed in order."""
+    """Return the error for an answer whose end is missing although the connection closed in order."""
     return unreachable("The model server closed the connection before the answer was complete")
 
 
 def unreachable(detail: str, *, retryable: bool = True, report: str = "") -> ModelError:
-    """Return the error for a server that is not there, or is gone."""
+    """Return the error for a server that can't be reached or has closed the connection."""
     return ModelError(ModelErrorCode.UNREACHABLE, detail, retryable, report=report)
 
 
@@ -86,15 +90,15 @@ def error_of(
     hint: str = "",
     note: str = "",
 ) -> ModelError:
-    """Return the error that a response stands for.
+    """Return the error for a response.
 
     Args:
-        meaning: the status that stands for the cause; `status` is the one that the response had.
-        body: the response's body, or an event's payload: decoded JSON or text.
-        retry_after: the header of that name.
-        secret: the token of the request, which must not appear in the report.
-        hint: what to look at, put at the end of the detail.
-        note: what only operators may see, put at the end of the report.
+        meaning: the status of the cause; ``status`` is the status of the response.
+        body: the response's body or an event's payload, decoded JSON or text.
+        retry_after: the header ``Retry-After``.
+        secret: the token of the request, which is removed from the report.
+        hint: the setting to check, appended to the detail.
+        note: facts for operators only, appended to the report.
     """
     message, said = server_message(body), whole_text(body)
     code, retryable, text = _meaning(meaning)
@@ -129,11 +133,12 @@ def _refusal(meaning: int, said: str) -> MessageRefusal | None:
 
 
 def meaning_of(status: int, body: object) -> int:
-    """Return the status that stands for the cause of a refusal; a code in its body may be more precise."""
+    """Return the status of a refusal's cause, from a code in its body if that is more precise."""
     inside = status_inside(body, status)
     if status < 400 or inside < 400:
         return status
-    # The same family, or a cause that needs its own words: used up credit as 429, a refused key as 400.
+    # The same class of status, or a cause with a text of its own: used-up credit as 429, a refused key as
+    # 400.
     if inside // 100 == status // 100 or inside in (401, 402, 404, 429):
         return inside
     return status

@@ -1,4 +1,4 @@
-"""Finds the answer in the payloads of the text generation protocol; no I/O."""
+"""Read the answer from the payloads of the text generation protocol; no I/O."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _OLLAMA = "; for Ollama, MODEL_URL ends in /v1, not in /api/chat or /api/generat
 
 
 class GenerationReader:
-    """Reads the events of a generation, or a whole one; see `endpoint.Reader`.
+    """Read the events of a generation, or a complete one; see ``endpoint.Reader``.
 
     Args:
-        prompt: sent again before the answer by servers that ignore `return_full_text`.
-        url: the address of the server, for the hint of a refusal.
+        prompt: the prompt, which servers that ignore ``return_full_text`` repeat before the answer.
+        url: the address of the server, for hints after a refusal.
     """
 
     thought = ""
-    #: Servers of this protocol count the generated tokens, most of them not the prompt's.
+    #: Always None, because most servers of this protocol count only the generated tokens.
     usage: Usage | None = None
 
     def __init__(self, prompt: str = "", url: URL | None = None) -> None:
@@ -40,7 +40,7 @@ class GenerationReader:
         self._known = False
         self._sections = False
         self._shown: list[str] = []
-        # The beginning of the text, while it may still be the prompt.
+        # The text so far, while it may still be a repeated prompt.
         self._echo: str | None = "" if prompt else None
 
     def read(self, payload: object) -> str:
@@ -59,11 +59,11 @@ class GenerationReader:
         return ""
 
     def done(self) -> None:
-        """Note the end: `[DONE]`, which some servers of this protocol send too, or our own."""
+        """Record the end: ``[DONE]``, which some servers of this protocol send, or the reader's own stop."""
         self._known = self.complete = self.ended = True
 
     def check(self, *, empty: bool) -> None:
-        """Raise unless what came is an answer."""
+        """Raise unless the payloads make up a complete answer."""
         if not self._known:
             raise bad_response(
                 "The model server's response has no generated_text; is it a text generation server "
@@ -75,7 +75,7 @@ class GenerationReader:
             raise empty_answer()
 
     def hint(self, status: int, said: str) -> str:
-        """Return the words on MODEL_URL or MODEL_KIND if a refusal looks as if one were wrong."""
+        """Return a hint on MODEL_URL or MODEL_KIND if a refusal suggests that one is wrong."""
         if self._url is not None and is_of_ollama(self._url):
             return _OLLAMA
         unknown_address = status in (404, 405) and "model" not in said.lower()
@@ -86,8 +86,8 @@ class GenerationReader:
         text = token.get("text")
         shown = text if isinstance(text, str) else ""
         if shown and token.get("special"):
-            # Special tokens, such as the one that ends the text, are not for people. Those around thoughts
-            # are needed to separate them from the answer.
+            # Special tokens, such as the end of the text, are not part of the answer, except for the marks
+            # that separate thoughts from it.
             mark = shown.strip().lower()
             self._sections = self._sections or mark in ("<|channel|>", "<|start|>")
             shown = shown if self._sections or mark in MARKERS else ""
@@ -103,25 +103,25 @@ class GenerationReader:
         return shown
 
     def _note_reason(self, event: dict[Any, Any]) -> None:
-        """Take the reason for the end from the details that come last."""
+        """Record the reason for the end from the details of the last event."""
         match event.get("details"):
             case {"finish_reason": str(reason)}:
                 self.cut_short = reason == "length"
 
     def _rest(self, whole: str) -> str:
-        """Return what the whole text at the end has beyond the tokens; mostly nothing."""
+        """Return the part of the final complete text that the tokens lack, mostly empty."""
         self._known = self.complete = True
         shown = "".join(self._shown)
         self._shown = [whole]
         if whole.startswith(shown):
             return whole[len(shown) :]
-        # Some leave out the space at its start, or put the prompt before it. In other cases the tokens are
-        # what the user has seen, so they are the answer.
+        # Some servers drop the space at its start, or put the prompt before it. For any other difference the
+        # tokens count, because the user has seen them.
         whole, shown = whole.removeprefix(self._prompt).lstrip(), shown.lstrip()
         return whole[len(shown) :] if whole.startswith(shown) else ""
 
     def _without_prompt(self, text: str, *, last: bool = False) -> str:
-        """Return `text` unless it is the prompt, or may be; what is held back comes with the next piece."""
+        """Return ``text`` without a repeated prompt; hold it back while it may be one."""
         if self._echo is None:
             return text
         text = self._echo + text

@@ -1,6 +1,6 @@
-"""Measures and traces a model's calls, by OpenTelemetry's conventions for generative AI (`gen_ai.*`).
+"""Measure and trace a model's calls by OpenTelemetry's conventions for generative AI (``gen_ai.*``).
 
-No figure and no span holds a question or an answer.
+No metric and no span holds a question or an answer.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from pipeline.telemetry import tracing
 from pipeline.telemetry.histogram import GEN_AI_BOUNDS, Histogram
 from pipeline.telemetry.metrics import OTHER_ERROR, histogram
 
-#: How a call ended that its caller gave up: the user stopped the answer, or the time was up.
+#: The outcome of a call that its caller cancelled: the user stopped the answer, or the deadline passed.
 CANCELLED: Final = "cancelled"
 
 
 class MeasuredModel:
-    """Wraps a model, and is one."""
+    """Wrap a model to measure and trace its calls."""
 
     def __init__(self, model: ChatModel, on_piece: Callable[[], None]) -> None:
-        """Take the model; `on_piece` is called for each text or thought, as a sign of progress."""
+        """Store the model; ``on_piece`` is called for each text or thought, as a sign of progress."""
         self._model = model
         self._on_piece = on_piece
         self._attributes = {
@@ -44,12 +44,12 @@ class MeasuredModel:
 
     @property
     def name(self) -> str:
-        """The name for logs, metrics and the UI."""
+        """The name of the model in logs, metrics and the UI."""
         return self._model.name
 
     @property
     def kind(self) -> str:
-        """The value of MODEL_KIND that selects it."""
+        """The value of MODEL_KIND that selects this model."""
         return self._model.kind
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
@@ -98,17 +98,17 @@ class MeasuredModel:
             span.set_attribute("gen_ai.usage.output_tokens", usage.output_tokens)
 
     def figures(self) -> Iterator[Metric]:
-        """Yield what was measured, for Prometheus."""
+        """Yield the metrics for Prometheus."""
         labels = {name.replace(".", "_"): value for name, value in self._attributes.items()}
         yield histogram(
             "gen_ai_client_operation_duration_seconds",
-            "How long a call to the model took, by how it ended.",
+            "Duration of a call to the model, by its outcome.",
             [({**labels, "error_type": error}, seen) for error, seen in sorted(self._durations.items())],
             GEN_AI_BOUNDS,
         )
         for name, about, seen in (
-            ("time_to_first_chunk", "How long the first piece of an answer took.", self._first_chunk),
-            ("time_per_output_chunk", "How long each further piece took.", self._chunks),
+            ("time_to_first_chunk", "Time to the first piece of an answer.", self._first_chunk),
+            ("time_per_output_chunk", "Time between two pieces of an answer.", self._chunks),
         ):
             yield histogram(f"gen_ai_client_{name}_seconds", about, [(labels, seen)], GEN_AI_BOUNDS)
         yield token_usage(

@@ -1,8 +1,8 @@
-"""Which proxy a request to the model server goes through: the usual environment variables, no I/O.
+"""Choose the proxy for requests to the model server from the usual environment variables; no I/O.
 
-`HTTPS_PROXY` and `HTTP_PROXY` by the scheme of MODEL_URL, else `ALL_PROXY`; `NO_PROXY` names the hosts that
-are reached directly. Each may be written in lower case, which comes first. A loopback address never goes
-through a proxy: it would be another machine's loopback.
+``HTTPS_PROXY`` or ``HTTP_PROXY`` by the scheme of MODEL_URL, else ``ALL_PROXY``; ``NO_PROXY`` lists the hosts
+for direct connections. A name in lower case takes precedence. Loopback addresses never use a proxy, because
+that would reach the loopback of another machine.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from yarl import URL
 
 
 def proxy_for(url: URL, environment: Mapping[str, str]) -> URL | None:
-    """Return the proxy for requests to `url`, None for none.
+    """Return the proxy for requests to ``url``, None for a direct connection.
 
     Raises:
-        ValueError: the variable that applies holds no URL of an HTTP proxy; its text names the variable.
+        ValueError: the variable that applies does not hold the URL of an HTTP proxy; the text names it.
     """
     host = (url.host or "").lower().rstrip(".")
     if _is_loopback(host):
@@ -54,7 +54,7 @@ def _is_excluded(host: str, port: int | None, excluded: str) -> bool:
 
 
 def _matches(host: str, port: int | None, entry: str) -> bool:
-    """Return whether a host is meant by an entry of NO_PROXY: `*`, a domain, an address or a network."""
+    """Return whether an entry of NO_PROXY (``*``, a domain, an address or a network) covers a host."""
     if entry in ("", "*"):
         return entry == "*"
     try:

@@ -1,8 +1,8 @@
-"""Recognises why a model server refused a request, from its own words; no I/O.
+"""Recognise the reason for a model server's refusal from its words; no I/O.
 
-Servers agree on no code for these cases. The patterns are made of the words that refusals have in common:
-those of llama.cpp, vLLM, SGLang, text-generation-inference, Ollama, LM Studio, LiteLLM, OpenAI, Azure,
-Anthropic, Google, Mistral, Cohere, Groq, xAI and Bedrock. So a new wording of them is likely to match, too.
+Servers share no codes for these cases. The patterns use the words that refusals have in common: those of
+llama.cpp, vLLM, SGLang, text-generation-inference, Ollama, LM Studio, LiteLLM, OpenAI, Azure, Anthropic,
+Google, Mistral, Cohere, Groq, xAI and Bedrock. A new wording is therefore likely to match, too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _EXCESS = (
 _TOO_LONG = re.compile(
     rf"\b{_SUBJECT}\b.{{0,120}}?{_EXCESS}|{_EXCESS}.{{0,120}}?\b{_SUBJECT}\b", re.IGNORECASE
 )
-# Other refusals that mention tokens and a limit: rates and money.
+# Other refusals that mention tokens and a limit: those about rates and credit.
 _NOT_TOO_LONG = re.compile(
     r"rate[ _-]?limit|per (?:minute|day|hour|second)|\b[tr]p[md]\b|quota|billing|credit|api[ _-]?key"
     r"|token.{0,20}expired",
@@ -44,7 +44,7 @@ _LIMIT = re.compile(
     re.IGNORECASE,
 )
 _SIZES = (
-    # limit before size, then size before limit.
+    # The first pattern expects the limit before the size, the second the size before the limit.
     re.compile(
         r"(?:maximum|max|limit|window|context|less than|must be <=|cannot exceed)\D{0,60}?(?P<limit>\d+)\b"
         r".{0,80}?(?:given|requested|resulted|received|contains|has|your|but|input)\D{0,60}?(?P<size>\d+)",
@@ -81,7 +81,7 @@ _FILTERED = re.compile(
 
 
 class Sizes(NamedTuple):
-    """How many tokens a refused request had, and how many the model takes."""
+    """The number of tokens in a refused request, and the model's limit."""
 
     size: int
     limit: int
@@ -95,7 +95,7 @@ def is_too_long(said: str) -> bool:
 
 
 def refuses_answer_length(said: str) -> bool:
-    """Return whether a refusal is about the tokens asked for as answer: the messages alone would fit."""
+    """Return whether a refusal is about the tokens reserved for the answer: the messages alone would fit."""
     plain = _ungrouped(said)
     prompt, limit = _number(_PROMPT_SIZE, plain), _number(_LIMIT, plain)
     if prompt is not None and limit is not None:
@@ -104,17 +104,17 @@ def refuses_answer_length(said: str) -> bool:
 
 
 def room_for_answer(said: str) -> int | None:
-    """Return how many tokens of answer a refusal for which `refuses_answer_length` holds leaves room for."""
+    """Return the tokens left for an answer by a refusal that ``refuses_answer_length`` recognises."""
     plain = _ungrouped(said)
     prompt, limit = _number(_PROMPT_SIZE, plain), _number(_LIMIT, plain)
     return limit - prompt if prompt is not None and limit is not None and limit > prompt else None
 
 
 def sizes_of(said: str) -> Sizes | None:
-    """Return the numbers of a refusal for which `is_too_long` holds; None when it has none.
+    """Return the sizes in a refusal that ``is_too_long`` recognises; None when it has no numbers.
 
     Args:
-        said: the message, and the rest of the body for servers that have the numbers there.
+        said: the message, then the rest of the body, where some servers put the numbers.
     """
     plain = _ungrouped(said)
     fields = dict(re.findall(r"\"?(n_prompt_tokens|n_ctx)\"?\s*:\s*(\d+)", plain))
@@ -133,7 +133,7 @@ def sizes_of(said: str) -> Sizes | None:
 
 
 def _ungrouped(said: str) -> str:
-    """Return a text whose numbers have no commas between their digits."""
+    """Remove the commas between the digits of numbers."""
     return re.sub(r"(?<=\d),(?=\d{3}\b)", "", said)
 
 
@@ -148,7 +148,7 @@ def refuses_system_role(said: str) -> bool:
 
 
 def refuses_parameter(said: str, name: str) -> bool:
-    """Return whether a request was refused because of a parameter, its name or its value."""
+    """Return whether a request was refused because of a parameter's name or value."""
     return bool(re.search(rf"\b{re.escape(name)}\b", said)) and bool(_REFUSED_PARAMETER.search(said))
 
 

@@ -1,8 +1,8 @@
-"""The parameters that a chat completions server takes: learned from its refusals, one resend each.
+"""Learn the parameters that a chat completions server accepts from its refusals, with one resend each.
 
-`max_tokens` is `max_completion_tokens` for newer models, `stream_options` is not known to older servers, and
-some chat templates have no system role. No server lists this, so the usual shape is tried first, and the
-refusal decides on the next one.
+``max_tokens`` is ``max_completion_tokens`` for newer models, older servers reject ``stream_options``, and
+some chat templates have no system role. No server lists its parameters, so the usual shape is tried first,
+and a refusal determines the next one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import NamedTuple
 from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.models.refusals import refuses_answer_length, refuses_parameter, refuses_system_role
 
-# Seconds that requests wait for the first one of all to be taken or refused. Servers refuse at once; one that
-# takes longer is busy with the request, so waiting on would only delay the others.
+# Seconds that requests wait until the first one is accepted or refused. Servers refuse at once; a server that
+# takes longer is working on the request, so a longer wait would only delay the others.
 _FIRST_WAIT = 1.0
 
 _REFUSING = frozenset({ModelErrorCode.REJECTED, ModelErrorCode.ERROR, ModelErrorCode.BAD_RESPONSE})
@@ -26,9 +26,9 @@ class RequestShape:
     """The parameters of a request.
 
     Attributes:
-        limit: the name of the answer's limit in tokens; None sends no limit.
-        usage: whether the tokens used are asked for.
-        system_role: whether there are messages of the role `system`.
+        limit: the name of the parameter that limits the answer's tokens; None sends no limit.
+        usage: whether to request token counts.
+        system_role: whether to send messages of the role ``system``.
     """
 
     limit: str | None = "max_tokens"
@@ -37,13 +37,13 @@ class RequestShape:
 
 
 class ShapeMemory:
-    """The shape that one server takes, as far as it is known.
+    """Remember the shape that a server accepts.
 
-    While it is not known, one request goes ahead of those that come at the same time: they would all be
-    refused for the same reason.
+    While it is unknown, one request goes ahead of concurrent ones, which would all be refused for the same
+    reason.
 
     Attributes:
-        shape: what to try first.
+        shape: the shape to try first.
     """
 
     def __init__(self) -> None:
@@ -53,10 +53,10 @@ class ShapeMemory:
         self._leader: object = None
 
     async def enter(self, request: object) -> None:
-        """Wait, for a moment at most, while another request finds out; `leave` must follow.
+        """Wait briefly while another request finds out the shape; ``leave`` must follow.
 
         Args:
-            request: identifies the caller.
+            request: an object that identifies the caller.
         """
         if self._known:
             return
@@ -68,7 +68,7 @@ class ShapeMemory:
         self._lead(request)
 
     def leave(self, request: object, *, taken: bool = False) -> None:
-        """Let the next request go; with `taken`, all of them. Harmless to repeat."""
+        """Release the next request, or all of them if ``taken``; safe to repeat."""
         self._known = self._known or taken
         if self._leader is request:
             self._leader = None
@@ -85,7 +85,7 @@ class Adaptation(NamedTuple):
     """The shape to try next.
 
     Attributes:
-        named: whether the refusal named the reason; else the shape is worth remembering only if it is taken.
+        named: whether the refusal named the reason; otherwise only an accepted shape is remembered.
     """
 
     shape: RequestShape
@@ -93,10 +93,10 @@ class Adaptation(NamedTuple):
 
 
 def adaptation(shape: RequestShape, failure: ModelError, *, has_system: bool) -> Adaptation | None:
-    """Return the shape to try after a refusal, None when it has nothing to do with the shape.
+    """Return the shape to try after a refusal, None when the shape is not the reason.
 
     Args:
-        shape: that of the request that was refused.
+        shape: the shape of the refused request.
         has_system: whether there is a system prompt.
     """
     if not _may_be_about_shape(failure):
@@ -112,7 +112,7 @@ def adaptation(shape: RequestShape, failure: ModelError, *, has_system: bool) ->
         return Adaptation(replace(shape, system_role=False), named=True)
     if failure.code is not ModelErrorCode.REJECTED or failure.status not in (400, 422):
         return None
-    # A refusal that names nothing: what servers refuse most, one after the other.
+    # A refusal without a reason: drop the most often refused parameters one after the other.
     if shape.usage:
         return Adaptation(replace(shape, usage=False), named=False)
     return Adaptation(replace(shape, system_role=False), named=False) if fold else None

@@ -1,4 +1,4 @@
-"""The body of a model server's response, as the JSON values in it."""
+"""Read the JSON values in the body of a model server's response."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from pipeline.models.server_text import evidence
 from pipeline.models.silence import SilenceTimer
 from pipeline.models.sse import Event, EventParser
 
-# Seconds to wait for the end of a response whose answer is complete. The connection can be used again only
-# after it; a server that holds it open costs the person who waits no longer than this.
+#: Seconds to wait for the end of a response whose answer is complete, because only then the connection can be
+#: reused; a server that keeps it open delays the answer by no more than this.
 END_TIMEOUT = 0.2
 
-# The beginnings of a stream of events, against a document; the Content-Type is often wrong.
+# The beginnings that distinguish a stream of events from a document, because the Content-Type is often wrong.
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":")
 _LONGEST_FIELD = max(map(len, _FIELDS))
-# Bytes of white space before a body that is still looked at.
+# Maximum bytes of white space before the body.
 _MAX_BLANK_BYTES = 4096
 
 _DONE_WORDS = frozenset({b"[DONE]", b"DONE", b'"[DONE]"', b"'[DONE]'"})
-# Keep-alive signals of servers and proxies, as an event's name or as its data.
+# Keep-alive signals of servers and proxies, as the name or the data of an event.
 _ALIVE = re.compile(
     rb":?\s*(?:\[?(?:keep[-_ ]?alive|ping|pong|heartbeat|processing|waiting|noop)\b[\s\].:!-]*"
     rb"(?:\d[\d.:TZ+-]*)?)?",
@@ -40,7 +40,7 @@ _PLAIN_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,40}")
 
 
 class Mark(Enum):
-    """An event that is no JSON value."""
+    """An event without a JSON value."""
 
     DONE = "the stream is done"
     ALIVE = "the server is alive"
@@ -48,17 +48,17 @@ class Mark(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ErrorEvent:
-    """An event that is marked as an error; `body` is decoded JSON or text."""
+    """An event that is marked as an error; ``body`` is decoded JSON or text."""
 
     body: object
 
 
 class ResponseBody:
-    """Reads one response.
+    """Read one response.
 
     Args:
-        silence: bounds how long the server may be silent.
-        secret: the token of the request, which no error may show.
+        silence: the timer that limits the server's silence.
+        secret: the token of the request, which is removed from errors.
 
     Attributes:
         over: whether all values were returned.
@@ -75,12 +75,12 @@ class ResponseBody:
         self._parser: EventParser | None = None
 
     async def next(self) -> Iterator[object]:
-        """Return the values that came next, maybe none: JSON values, `ErrorEvent`s and `Mark`s.
+        """Return the next values, possibly empty: JSON values, ``ErrorEvent`` and ``Mark``.
 
-        One that is no JSON raises when its turn comes.
+        A value that is not JSON raises when the iterator reaches it.
 
         Raises:
-            ModelError: the connection broke, or the body is no JSON.
+            ModelError: the connection broke, or the body is not JSON.
         """
         piece = await self._piece()
         self.over = not piece
@@ -103,14 +103,14 @@ class ResponseBody:
 
     @property
     def ignored(self) -> str:
-        """The beginning of what was no event in a stream, for the log; mostly empty."""
+        """The beginning of the lines that belong to no event, for the log; mostly empty."""
         return evidence(self._parser.ignored, secret=self._secret) if self._parser else ""
 
     async def whole(self) -> bytes:
-        """Return the rest of the body at once.
+        """Return the complete rest of the body.
 
         Raises:
-            ModelError: the connection broke, or the body has no end.
+            ModelError: the connection broke, or the body is longer than any answer.
         """
         body = bytearray(self._head)
         self._head = b""
@@ -121,14 +121,14 @@ class ResponseBody:
         return bytes(body)
 
     async def drain(self) -> None:
-        """Wait for the body's end, for a moment, so that the connection can be used again."""
+        """Wait briefly for the body's end, so that the connection can be reused."""
         try:
             begun = run_until_blocked(self._skip())
             if not isinstance(begun, tuple):
                 async with asyncio.timeout(END_TIMEOUT):
                     await begun
         except (aiohttp.ClientError, OSError):
-            pass  # TimeoutError is one of OSError; the answer is complete in each case
+            pass  # the answer is complete in each case; TimeoutError is an OSError
 
     async def _skip(self) -> None:
         while await self._response.content.readany():
@@ -137,7 +137,7 @@ class ResponseBody:
     async def _piece(self) -> bytes:
         content = self._response.content
         try:
-            # Most pieces have to be waited for; a long one comes in parts, of which the others are there.
+            # Most pieces have to be awaited, but the later parts of a long piece are already here.
             piece = content.read_nowait() or await self._silence.bounded(content.readany())
         except (aiohttp.ClientError, OSError) as exc:
             raise failure_of_http(exc, self._response.url) from exc
@@ -148,7 +148,7 @@ class ResponseBody:
         value = decoded_json(body)
         if value is not None:
             return value
-        # A value on each line: a stream without the dress of events.
+        # One value per line is a stream without the event format.
         lines = [decoded_json(line) for line in body.splitlines() if line.strip()]
         if lines and lines[0] is not None:
             return tuple(line[0] for line in lines if line is not None)
@@ -164,7 +164,7 @@ class ResponseBody:
 
     def _value(self, event: Event) -> object:
         if event.data[:1] == b"{" and event.name == "message":
-            # By far the most; nothing below applies to an object.
+            # By far the most common value; the checks below don't apply to an object.
             try:
                 return orjson.loads(event.data)
             except orjson.JSONDecodeError:
@@ -188,26 +188,26 @@ class ResponseBody:
 
 
 def decoded_json(data: bytes) -> tuple[object] | None:
-    """Return the JSON value that `data` is, in a tuple; None when it is none."""
+    """Decode JSON, and return the value in a tuple; None when ``data`` is not JSON."""
     try:
         return (orjson.loads(data),)
     except orjson.JSONDecodeError:
         pass
     try:
-        # More lenient: half a surrogate pair, whose other half may come with the next piece, and bytes that
-        # are no UTF-8.
+        # More lenient than orjson: accepts half a surrogate pair, whose other half may come with the next
+        # piece, and bytes that are not UTF-8.
         return (json.loads(data.decode("utf-8", "replace")),)
     except (ValueError, RecursionError):
         return None
 
 
 def _is_whole(event: Event) -> bool:
-    """Return whether an event at the end of a stream, without the blank line after it, is not cut short."""
+    """Return whether the last event of a stream is complete although its blank line is missing."""
     return event.data.strip() in _DONE_WORDS or event.name == "error" or decoded_json(event.data) is not None
 
 
 def _is_stream(head: bytes, content_type: str, *, ended: bool) -> bool | None:
-    """Return whether a body that begins with `head` is a stream of events; None when more must be seen."""
+    """Return whether a body that begins with ``head`` is a stream of events; None while unclear."""
     begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if begin.startswith((b"{", b"[", b"<", b'"')):
         return False

@@ -1,14 +1,14 @@
-"""Retries: a failed call is repeated while nothing of its answer was shown, within a deadline per turn.
+"""Retry failed calls while no part of the answer was shown, within a deadline per turn.
 
     call ──fails, nothing shown, may succeed later, attempts and time left──▶ pause ──▶ next call
        │
        └── fails otherwise ──▶ ModelError
 
-A breaker that is open when a turn begins ends it at once; one that opens later counts as a failed attempt. A
-server that loads its model uses up no attempts: the turn waits for it until the deadline, unless only one
-call is allowed.
+A breaker that is open when a turn begins ends the turn at once; a breaker that opens later counts as a failed
+attempt. A server that loads its model uses up no attempts: the turn waits for it until the deadline, unless
+only one call is allowed.
 
-How long one call may be silent is its client's part (`silence.Patience`).
+The client of each model limits the silence of one call (``silence.Patience``).
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ logger = logging.getLogger(__name__)
 
 _UNAVAILABLE = "The model server has failed several times in a row, so it gets no requests for a moment"
 
-# Seconds between two calls of one turn to a server that loads its model, at most, unless it named a time.
-# Longer: the person waits on after it is ready. Shorter: the waiting turns of a busy service slow its start.
+# Maximum seconds between two calls of one turn to a server that loads its model, unless the server named a
+# time. A longer pause delays the answer once the server is ready; a shorter one slows its start with many
+# calls.
 _LOADING_PAUSE = 2.0
 
-# These failures show that the server is dead, for every turn; one that refuses with a reason, or that loads
-# its model, is alive.
+# Failures that show a dead server, for every turn; a server that refuses with a reason is alive.
 _DEAD = frozenset({ModelErrorCode.UNREACHABLE, ModelErrorCode.TIMEOUT, ModelErrorCode.LOADING})
 
 
 @dataclass(frozen=True)
 class Persistence:
-    """How often to try, and for how long.
+    """The limits of retries.
 
     Attributes:
-        attempts: calls for one turn, at most.
+        attempts: maximum calls for one turn.
         deadline: seconds for one turn, from the first call to the last piece, pauses included.
-        pause: seconds before the second call, at most; doubled with each. How long it is in fact is chosen
-            at random, so that the turns that failed together don't come back together.
-        longest_pause: seconds, at most, unless the server asks for more.
+        pause: maximum seconds before the second call, doubled before each further one. The actual pause is
+            random, so that turns that failed together do not retry together.
+        longest_pause: maximum seconds of any pause, unless the server asks for more.
     """
 
     attempts: int
@@ -57,27 +57,28 @@ class Persistence:
     longest_pause: float = 10.0
 
     def pause_after(self, attempt: int, asked: float | None) -> float:
-        """Return the seconds to wait after the failed `attempt`, counted from 1.
+        """Return the seconds to wait after the failed ``attempt``, counted from 1.
 
         Args:
-            asked: the seconds that the server asked for; they are never cut short, for nothing would be won.
+            asked: the seconds that the server asked to wait, which are the minimum because an earlier call
+                would fail.
         """
         span = min(self.pause * 2 ** min(attempt - 1, 32), self.longest_pause)
         return (asked or 0.0) + random.uniform(0, span)
 
     def pause_while_loading(self, calls: int, asked: float | None) -> float:
-        """Return the seconds to wait after so many calls to a server that loads its model."""
+        """Return the seconds to wait after this many calls to a server that loads its model."""
         span = min(self.pause * 2 ** min(calls - 1, 32), _LOADING_PAUSE)
         return (asked or 0.0) + random.uniform(span / 2, span)
 
 
 class PersistentModel:
-    """Wraps a model and repeats its failed calls.
+    """Wrap a model and retry its failed calls.
 
     Args:
-        model: the model to ask; closed with this one.
-        persistence: how often to try, and for how long.
-        breaker: shared by all turns, so that a dead server costs each of them no time.
+        model: the model to call; ``close`` closes it.
+        persistence: the limits of retries.
+        breaker: the breaker that all turns share, so that a dead server does not delay each of them.
     """
 
     def __init__(self, model: ChatModel, persistence: Persistence, breaker: Breaker | None = None) -> None:
@@ -88,11 +89,11 @@ class PersistentModel:
         self._breaker = breaker or Breaker()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
-        """Yield the answer's parts; thoughts of a call that failed come before those of the next.
+        """Yield the answer's parts; thoughts of a failed call come before those of the next call.
 
         Raises:
-            ModelError: no attempt succeeded; with `partial` set when some of the answer came before. With
-                `retry_after` set when the server, or the breaker, says when to come back.
+            ModelError: no attempt succeeded. ``partial`` is set if a part of the answer came before,
+                ``retry_after`` if the server or the breaker names a time.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + self._persistence.deadline
@@ -133,7 +134,7 @@ class PersistentModel:
         await self._model.close()
 
     async def _attempt(self, request: ModelRequest, until: float) -> AsyncGenerator[AnswerPart]:
-        """Yield the parts of one call, and report its result to the breaker."""
+        """Yield the parts of one call, and report its outcome to the breaker."""
         loop = asyncio.get_running_loop()
         call = self._breaker.begin()
         timer = DeadlineTimer(loop)
@@ -161,15 +162,15 @@ class PersistentModel:
         except StopAsyncIteration:
             return None
         except DeadlineExceeded as exc:
-            detail = f"The model gave no whole answer within {self._persistence.deadline:g} s"
+            detail = f"The model gave no complete answer within {self._persistence.deadline:g} s"
             raise too_slow(detail) from exc
 
 
 def _left_alone(failure: ModelError | None, wait: float) -> ModelError:
-    """Return the error for a turn that finds the breaker open, to wait for that many seconds.
+    """Return the error of a turn that must wait ``wait`` seconds for an open breaker.
 
     Raises:
-        ModelError: the turn has not begun yet. It had better not: turns that wait fill the pipeline.
+        ModelError: the turn has made no call yet; it ends at once, because waiting turns fill the pipeline.
     """
     if failure is None:
         raise ModelError(ModelErrorCode.UNAVAILABLE, _UNAVAILABLE, retryable=True, retry_after=wait)
@@ -178,7 +179,7 @@ def _left_alone(failure: ModelError | None, wait: float) -> ModelError:
 
 
 def _broken_off(failure: ModelError) -> ModelError:
-    """Return `failure` as that of an answer of which some came."""
+    """Return ``failure`` as the error of an answer of which a part came."""
     return ModelError(
         failure.code,
         f"The answer broke off: {failure.detail}",

@@ -1,20 +1,20 @@
-"""Makes text that a model server sent fit for the operators' log; it is never shown to end users."""
+"""Clean text from a model server for the operator's log; users never see it."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-#: Characters of a server's text that go into the log. Enough for a stack of wrapped errors; a whole page of
-#: HTML, or a prompt that is quoted, would bury the lines around it.
+#: Maximum characters of a server's text in the log: enough for a stack of wrapped errors, while a complete
+#: HTML page or a quoted prompt would bury the lines around it.
 MAX_LOGGED_CHARS = 4_000
 
-#: Characters of bytes that are shown as evidence, such as the beginning of an event that is not JSON.
+#: Maximum characters of unreadable bytes in the log, such as the beginning of an event that is not JSON.
 MAX_EVIDENCE_CHARS = 200
 
 _SECRETS = (
-    # The credentials in a URL, a header, a query or JSON; and keys whose makers gave them a known beginning.
-    # Every repetition in front of a fixed word is bounded, or a hostile text would take quadratic time.
+    # Credentials in a URL, a header, a query or JSON, and keys with a known prefix. Every repetition before a
+    # fixed word is bounded, because a hostile text would otherwise take quadratic time.
     re.compile(r"(?P<keep>\b\w{1,16}://)[^\s/@\"']{1,300}(?=@)"),
     re.compile(r"(?i)(?P<keep>\b(?:bearer|basic|token|api[-_ ]?key)[\"']?\s?[:=]?\s?[\"']?)[\w.~+/=*-]{8,}"),
     re.compile(
@@ -30,14 +30,14 @@ _SECRETS = (
 
 
 def clean_server_text(text: str, *, secret: str | None = None, limit: int = MAX_LOGGED_CHARS) -> str:
-    """Return a server's text on one line, without secrets and characters that steer a terminal.
+    """Return a server's text on one line, without secrets and control characters.
 
     Args:
-        text: whatever the server sent.
+        text: the server's text.
         secret: the token of the request, which some servers quote when they refuse it.
-        limit: characters that are kept; a longer text ends with the number of those left out.
+        limit: maximum characters to keep; a longer text ends with the number of characters left out.
     """
-    # Cut generously first: a hostile body must not cost more than a bounded time.
+    # Cut generously first, so that a hostile body costs a bounded time.
     head = text[: 4 * limit]
     if secret:
         head = head.replace(secret, "…")
@@ -52,12 +52,12 @@ def clean_server_text(text: str, *, secret: str | None = None, limit: int = MAX_
 
 
 def evidence(data: bytes, *, secret: str | None = None) -> str:
-    """Return the first bytes of something unreadable, fit for the log."""
+    """Return the first bytes of an unreadable value as text for the log."""
     head = data[: 4 * MAX_EVIDENCE_CHARS].decode("utf-8", "replace")
     return clean_server_text(head, secret=secret, limit=MAX_EVIDENCE_CHARS)
 
 
 def _is_harmless(character: str) -> bool:
-    # Control (Cc) and format (Cf: bidirectional, zero-width) characters, halves of pairs (Cs), and what has
-    # no meaning of its own (Co, Cn).
+    # Category C: control (Cc), format (Cf: bidirectional, zero-width), surrogate (Cs), private (Co) and
+    # unassigned (Cn) characters.
     return (character.isascii() and character.isprintable()) or unicodedata.category(character)[0] != "C"

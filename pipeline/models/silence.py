@@ -1,4 +1,4 @@
-"""Measures how long a model server is silent."""
+"""Limit the silence of a model server."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a server may be silent, in seconds.
+    """The limits of a server's silence.
 
     Attributes:
-        first: before the first sign of an answer; of a server that doesn't stream, the whole answer.
-        between: between two signs of a stream. Once the answer has begun, any byte is a sign.
+        first: seconds before the first sign of an answer; for a server that does not stream, before the
+            complete answer.
+        between: seconds between two signs of a stream. Once the answer has begun, any byte is a sign.
     """
 
     first: float
@@ -27,9 +28,9 @@ class Patience:
 
 
 class SilenceTimer:
-    """Bounds the time that we wait for the server; the time in which we don't read is not its fault.
+    """Limit the waits for the server; time between waits does not count, because the server may have sent.
 
-    Close it after the last wait.
+    Call ``close`` after the last wait.
     """
 
     def __init__(self, patience: Patience) -> None:
@@ -42,27 +43,27 @@ class SilenceTimer:
         self._timer = DeadlineTimer(loop)
 
     def restart(self) -> None:
-        """Start again, because the model has generated something."""
+        """Restart the timer, because the model has generated something."""
         self._begun = True
         self._lingering = False
         self._left = self._patience.between
 
     def hear(self) -> None:
-        """Start again if the answer has begun, because the server has sent something, whatever it was."""
+        """Restart the timer if the answer has begun, because the server has sent any bytes."""
         if self._begun and not self._lingering:
             self._left = self._patience.between
 
     def linger(self, seconds: float) -> None:
-        """Wait for so many seconds at most from now on, because the answer seems to be complete."""
+        """Limit further waits to this many seconds in all, because the answer seems to be complete."""
         if not self._lingering:
             self._lingering = True
             self._left = min(self._left, seconds)
 
     async def bounded(self, step: Awaitable[T]) -> T:
-        """Wait for `step`, as long as the server may be silent.
+        """Wait for ``step`` within the limits.
 
         Raises:
-            ModelError: it was silent for too long.
+            ModelError: the server was silent for too long.
         """
         since = self._clock()
         try:
@@ -73,7 +74,7 @@ class SilenceTimer:
             self._left -= self._clock() - since
 
     def close(self) -> None:
-        """Measure no more."""
+        """Stop the timer."""
         self._timer.close()
 
     def _complaint(self) -> str:

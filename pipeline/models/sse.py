@@ -1,12 +1,12 @@
-"""Server-sent events: bytes in, events out, no I/O.
+"""Parse server-sent events: bytes in, events out; no I/O.
 
-The format is that of the HTML standard (lines end with CRLF, LF or CR; several `data` lines are one text; a
+The format is that of the HTML standard (lines end with CRLF, LF or CR; several ``data`` lines are one text; a
 line that starts with a colon is a comment), with three additions for what model servers send:
 
 - an event without the blank line after it counts at the end of a stream;
-- a field `error` is an event of that name (llama.cpp);
-- a line that begins with `{` is an event of its own: an error that a server, or a proxy before it, put into
-  the stream without the format's dress.
+- a field ``error`` is an event of that name (llama.cpp);
+- a line that begins with ``{`` is an event of its own: an error that a server or a proxy inserted without the
+  event format.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from pipeline.models.failures import MAX_RESPONSE_BYTES, endless
 
-# Fields, and comments, that need not be read.
+# Fields without use here, and comments.
 _OTHER_FIELDS = (b"", b"id", b"retry")
 _MAX_IGNORED = 200
 
@@ -26,8 +26,8 @@ class Event(NamedTuple):
     """One event.
 
     Attributes:
-        name: the value of the field `event`, `message` if there was none, `error` for a field `error`.
-        data: the `data` lines, joined by line feeds; empty when their values are.
+        name: the value of the field ``event``, by default ``message``; ``error`` for a field ``error``.
+        data: the ``data`` lines, joined by line feeds.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Event(NamedTuple):
 
 
 class EventParser:
-    """Cuts a stream of bytes into events, wherever the pieces were split.
+    """Split a stream of bytes into events, independent of the boundaries of its pieces.
 
     Args:
-        max_bytes: how long one event may get.
+        max_bytes: the maximum size of one event.
     """
 
     def __init__(self, max_bytes: int = MAX_RESPONSE_BYTES) -> None:
@@ -50,19 +50,19 @@ class EventParser:
         self._size = 0
         self._after_cr = False
         self._at_start = True
-        #: The beginning of lines that belong to no event, such as a proxy's page in the stream.
+        #: The beginning of the lines that belong to no event, such as a proxy's page in the stream.
         self.ignored = b""
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Return the events that `piece` completes.
+        """Return the events that ``piece`` completes.
 
         Raises:
-            ModelError: an event is longer than `max_bytes`.
+            ModelError: an event is longer than ``max_bytes``.
         """
         if not piece:
             return []
         if self._after_cr and piece.startswith(b"\n"):
-            # The second half of a CRLF that was split; its CR has ended the line already.
+            # The LF of a split CRLF, whose CR has already ended the line.
             piece = piece[1:]
             self._after_cr = False
             if not piece:
@@ -83,7 +83,7 @@ class EventParser:
         return self._read(lines)
 
     def end(self) -> list[Event]:
-        """Return the events left without their blank line at the end; the last may be cut short."""
+        """Return the last event, which may lack its blank line and be cut short."""
         events = self._read([bytes(self._line), b""])
         self._line.clear()
         return events
@@ -104,7 +104,7 @@ class EventParser:
                     self._data, self._size = [], 0
                 self._bare = True
                 self._add(line)
-                # A document of one line is complete; one that is laid out ends with its outermost brace.
+                # A one-line document is complete; an indented one ends with its outermost brace.
                 if line[-1:] == b"}" and (len(self._data) == 1 or line == b"}"):
                     events.append(self._event())
                     self._data, self._size, self._bare = [], 0, False

@@ -1,4 +1,4 @@
-"""A model behind the text generation protocol: a dedicated endpoint, or any server of its shape."""
+"""Call a model by the text generation protocol: a dedicated endpoint or any compatible server."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ logger = logging.getLogger(__name__)
 
 
 class TextGeneration:
-    """Lets the server continue the prompt.
+    """Send the prompt, which the server continues.
 
     Args:
-        url: the address to post to.
-        name: what to call the model; None means the address itself.
-        token: the bearer token, None for a server that needs none.
-        patience: how long the server may be silent.
-        max_new_tokens: how long an answer may get, in the model's tokens.
-        system_prompt: what comes before the prompt, on a line of its own; None for nothing.
-        proxy: the proxy to go through, None for none.
+        url: the URL to post to.
+        name: the name of the model; None for the address itself.
+        token: the bearer token, None for a server without authentication.
+        patience: the limits on the server's silence.
+        max_new_tokens: the maximum tokens of an answer.
+        system_prompt: a line before the prompt, None for no line.
+        proxy: the proxy to use, None for a direct connection.
     """
 
     kind = "text-generation"
@@ -51,18 +51,18 @@ class TextGeneration:
         self._max_new_tokens = max_new_tokens
         self._preamble = f"{system_prompt}\n" if system_prompt else ""
         self._unannounced_thoughts = False
-        # Up to where credentials may stand: no user, no query.
+        # Without the user and the query, which may hold credentials.
         self.name = name or f"{self._endpoint.url.host}{self._endpoint.url.path}".rstrip("/")
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
-        """Yield the generated text up to the first `Human:`, as it comes.
+        """Yield the generated text up to the first ``Human:``, as it comes.
 
         Raises:
             ModelError: the server gave no usable answer, or only a part of one.
         """
         prompt, tokens = request.prompt, self._max_new_tokens
         while True:
-            # `Human:` is where the model starts to speak for the user.
+            # At ``Human:`` the model starts to write the user's next message.
             answer = Answer(stop=HUMAN_PREFIX, unannounced_thoughts=self._unannounced_thoughts)
             begun = False
             try:

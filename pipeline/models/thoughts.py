@@ -1,13 +1,12 @@
-"""Separates a reasoning model's thoughts from its answer where both come as one text; no I/O.
+"""Separate a reasoning model's thoughts from its answer when both come as one text; no I/O.
 
     START ──opening tag──▶ THOUGHT ──closing tag──▶ START
       │                                               │
       └──any other text──▶ ANSWER ◀──any other text───┘
 
-Tags count only before the answer's first text: an answer that shows `<think>` later on is left as it is. One
-case is known only afterwards: chat templates that open the thought in the prompt make the model send the
-closing tag alone. Then the text before that tag is retracted, unless it stands in code or an opening tag
-stands before it.
+Tags count only before the answer's first text: an answer that contains ``<think>`` later stays unchanged. One
+case shows only afterwards: a chat template that opens the thought in the prompt makes the model send only the
+closing tag. The text before that tag is then retracted, unless the tag is in code or follows an opening tag.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ _TAGS = (
     _Tag("<|channel>thought", "<channel|>"),
     _Tag("◁think▷", "◁/think▷"),
 )
-# Tags around an answer that follows thoughts of the same format.
+# Tags around the answer in the formats that also tag thoughts.
 _ANSWER_TAGS = (
     _Tag("<|begin_of_solution|>", "<|end_of_solution|>"),
     _Tag("<|start_response|>", "<|end_response|>"),
 )
-# The raw format of gpt-oss: `<|start|>assistant<|channel|>NAME<|message|>TEXT<|end|>`, where the channel
-# `final` holds the answer.
+# The raw format of gpt-oss: ``<|start|>assistant<|channel|>NAME<|message|>TEXT<|end|>``, with the answer in
+# the channel ``final``.
 _HEADERS = ("<|start|>", "<|channel|>")
 _HEADER_END = "<|message|>"
 _MAX_HEADER_CHARS = 200
@@ -49,10 +48,10 @@ _OPENINGS = (*(tag.opening for tag in _TAGS), *_HEADERS)
 _CLOSINGS = tuple(tag.closing for tag in _TAGS)
 _LONGEST_OPENING = max(map(len, (*_OPENINGS, *(tag.opening for tag in _ANSWER_TAGS))))
 _ANY_OPENING = re.compile("|".join(re.escape(tag.opening) for tag in _TAGS), re.IGNORECASE)
-# White space before an answer that is held back; more of it is passed on.
+# Maximum white space before an answer that is held back.
 _MAX_BLANK_CHARS = 10_000
 
-#: Special tokens that must reach the filter, though special tokens are no part of an answer otherwise.
+#: Special tokens that must reach the filter, although special tokens are otherwise not part of an answer.
 MARKERS = frozenset((*_OPENINGS, *_CLOSINGS, _HEADER_END, *_SECTION_ENDS)) - {"<|end|>", "<|return|>"}
 
 
@@ -64,16 +63,15 @@ class _Mode(Enum):
 
 
 class ThoughtFilter:
-    """Takes a model's text in pieces and returns the answer's; thoughts are collected beside it.
+    """Take a model's text in pieces, return the answer's text and collect the thoughts.
 
     Args:
         unannounced: whether the text begins within a thought without an opening tag.
 
     Attributes:
-        thoughts: pieces of thoughts; the caller takes them out.
-        retracted: the text returned so far, and more, when it turned out to be a thought; the caller resets
-            it to None.
-        found_unannounced: whether a thought began without an opening tag; None while this is not known.
+        thoughts: pieces of thoughts, which the caller removes.
+        retracted: the complete text so far if it turned out to be a thought; the caller resets it to None.
+        found_unannounced: whether a thought began without an opening tag; None while unknown.
     """
 
     def __init__(self, *, unannounced: bool = False) -> None:
@@ -87,17 +85,17 @@ class ThoughtFilter:
         self._had_thought = False
         self._thought_begun = False
         self._unannounced_text: list[str] = []
-        # Of the answer: text that a closing tag may still retract, and the marks that end its section.
+        # The answer's text that a closing tag may still retract, and the marks that end the answer's section.
         self._returned: list[str] = []
         self._watched: tuple[str, ...] = ()
         self._section = False
 
     def push(self, piece: str) -> str:
-        """Return the answer's text that `piece` adds for certain; it may be empty."""
+        """Return the text that ``piece`` certainly adds to the answer; it may be empty."""
         if self._mode is _Mode.ANSWER and not self._held:
             if not self._watched:
                 return piece
-            # The first characters of all closing tags; most pieces have neither.
+            # Most pieces contain none of the first characters of closing tags.
             if "<" not in piece and "[" not in piece and "◁" not in piece:
                 self._returned.append(piece)
                 return piece
@@ -117,23 +115,23 @@ class ThoughtFilter:
         return shown
 
     def finish(self, *, cut_short: bool = False) -> str:
-        """Return the rest of the answer, after the last piece: what is held back, if it is no thought.
+        """Return the rest of the answer after the last piece: the held text, unless it is a thought.
 
         Args:
-            cut_short: whether the model had to end before it was done.
+            cut_short: whether the model reached its token limit before it was done.
         """
         held, self._held = self._held, ""
         if self._mode is _Mode.THOUGHT:
             self._add_thought(held)
             if self._unannounced and not cut_short:
-                # No closing tag came: this time the model did not think, and all of it was the answer.
+                # Without a closing tag the model had no thoughts this time, and all text is the answer.
                 self.found_unannounced = False
                 return "".join(self._unannounced_text)
             return ""
         return "" if self._mode is _Mode.HEADER else held
 
     def note_thought(self) -> None:
-        """Note that thoughts came outside of the text, so that a closing tag within it is only text."""
+        """Record that thoughts came in a separate field, so that a closing tag is plain text."""
         self._had_thought = True
         if self._mode is _Mode.ANSWER and not self._section:
             self._watched = ()
@@ -205,7 +203,7 @@ class ThoughtFilter:
                 self._unannounced_text.append(text)
 
     def _answer(self, text: str) -> tuple[str, str]:
-        """Return what of `text` is the answer's, and what follows it in another mode."""
+        """Split ``text`` into the answer's part and the rest, which belongs to another mode."""
         if not self._watched:
             return text, ""
         at, mark = _first(text, self._watched)
@@ -219,7 +217,7 @@ class ThoughtFilter:
             return text[:at], text[at:] if mark in _HEADERS else text[at + len(mark) :]
         before = "".join(self._returned) + text[:at]
         if _ANY_OPENING.search(before):
-            # The answer is about such tags.
+            # An opening tag within the answer shows that the answer is about such tags.
             self._watched = ()
             return text, ""
         end = at + len(mark)
@@ -234,22 +232,22 @@ class ThoughtFilter:
 
 
 def _first(text: str, marks: tuple[str, ...]) -> tuple[int, str]:
-    """Return where the first of some marks stands and which it is, -1 and "" when there is none."""
+    """Return the position of the first mark in ``text`` and the mark, -1 and "" without a mark."""
     low = _lower(text)
     places = [(at, mark) for mark in marks if (at := low.find(mark)) >= 0]
     return min(places, default=(-1, ""))
 
 
 def _lower(text: str) -> str:
-    """Return `text` in lower case; every character keeps its place."""
+    """Return ``text`` in lower case with every character at its position."""
     if text.isascii():
         return text.lower()
-    # Some letters have a lower case of two characters, which would move all that follows.
+    # Some letters have a lower case of two characters, which would shift the rest of the text.
     return "".join(low if len(low := character.lower()) == 1 else character for character in text)
 
 
 def _undecided(text: str, marks: tuple[str, ...]) -> int:
-    """Return how many characters at the end of `text` may be the beginning of a mark."""
+    """Return the number of characters at the end of ``text`` that may begin a mark."""
     tail = _lower(text[1 - max(map(len, marks)) :])
     for start, character in enumerate(tail):
         if character in "<[◁" and any(mark.startswith(tail[start:]) for mark in marks):
@@ -258,7 +256,7 @@ def _undecided(text: str, marks: tuple[str, ...]) -> int:
 
 
 def _in_code(before: str) -> bool:
-    """Return whether what follows `before` stands in a code span or block of Markdown."""
+    """Return whether the text after ``before`` is in a code span or code block of Markdown."""
     if len(re.findall(r"^[ >]*(?:```|~~~)", before, re.MULTILINE)) % 2:
         return True
     line = before.rpartition("\n")[2]

@@ -1,4 +1,4 @@
-"""How many tokens calls take, as the histogram `gen_ai.client.token.usage` of OpenTelemetry's conventions."""
+"""Count the tokens of calls, as OpenTelemetry's histogram ``gen_ai.client.token.usage``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 
 from pipeline.telemetry.metrics import Labels
 
-#: Upper bounds of the buckets, in tokens, as the conventions ask for.
+#: Upper bounds of the buckets in OpenTelemetry's conventions, in tokens.
 TOKEN_BOUNDS: Final = tuple(4**power for power in range(14))
 
 
 class TokenCounts:
-    """Counts the tokens of calls.
+    """Count the tokens of calls.
 
     Attributes:
         total: the sum of all calls.
@@ -32,17 +32,17 @@ class TokenCounts:
         self.total += tokens
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Return for each bound how many calls took at most as many tokens, as Prometheus writes it."""
+        """Return the number of calls up to each bound, in Prometheus' notation."""
         bounds = (*map(str, map(float, TOKEN_BOUNDS)), "+Inf")
         return list(zip(bounds, map(float, accumulate(self._counts)), strict=True))
 
 
 def token_usage(values: Iterable[tuple[Labels, TokenCounts]]) -> Metric:
-    """Return the family of figures; all have the same label names."""
+    """Return the metric of these counts by labels; all rows have the same label names."""
     rows = list(values)
     family = HistogramMetricFamily(
         "gen_ai_client_token_usage",
-        "Tokens of a call to the model, as the model counts them.",
+        "Tokens of a call to the model, as the model server counts them.",
         labels=list(rows[0][0]) if rows else [],
     )
     for labels, counts in rows:

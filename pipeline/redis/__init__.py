@@ -1,1 +1,1 @@
-"""Redis for the service: clients, scripts and rates."""
+"""Connect to Redis, run Lua scripts on it, and count rates in it."""

@@ -1,4 +1,4 @@
-"""Connections to Redis: one pool per process, and operations that outlive an outage."""
+"""Connect to Redis with one pool per process, and repeat operations until an outage is over."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds. Longer than the slowest fsync of an append-only file that we want to sit out; shorter, and a busy
-# disk would look like an outage.
+#: Seconds that a reply may take: longer than a slow fsync of the append-only file, or a busy disk would count
+#: as an outage.
 SOCKET_TIMEOUT = 10.0
+#: Seconds that opening a connection may take.
 CONNECT_TIMEOUT = 5.0
 
-# Seconds without traffic after which a connection is tried before it is used: a firewall may have lost it.
+#: Idle seconds after which a connection is checked before use, because a firewall may have dropped it.
 HEALTH_CHECK_INTERVAL = 30
 
-# Quick tries for a connection that just broke; what takes longer is left to `retry_until_available`.
+# Quick retries on a connection that just broke; ``retry_until_available`` handles longer outages.
 _RETRIES = 2
 
-# Seconds between tries during an outage: short enough to be back at once, long enough not to hammer a server
-# that is loading its data.
+# Seconds between tries during an outage: short enough to continue at once, long enough to spare a server that
+# is loading its data.
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 
 
 class Client(Redis):
-    """A client whose commands mostly take the short way: `execute` and `execute_many` of this module.
+    """A client with a second, shared connection for ``execute`` and ``execute_many`` of this module.
 
-    They share one connection, and what several tasks ask for at the same time goes out and comes back
-    together. redis-py's own methods still use the pool.
+    Commands that several tasks send at the same time share one round trip on it. The methods of redis-py
+    still use the pool.
     """
 
     stream: StreamConnection
@@ -52,11 +53,11 @@ class Client(Redis):
 
 
 def connect(url: str, *, max_connections: int = 64) -> Client:
-    """Return a client with a pool of its own; `aclose` closes both.
+    """Return a client with a pool of its own; ``aclose`` closes both.
 
     Args:
-        url: `redis://…`, `rediss://…` or `unix:///…`.
-        max_connections: callers beyond that wait for one to be free.
+        url: ``redis://…``, ``rediss://…`` or ``unix:///…``.
+        max_connections: the size of the pool; further callers wait for a free connection.
     """
     options = {**_options(url), "decode_responses": False}
     pool = BlockingConnectionPool.from_url(
@@ -68,16 +69,17 @@ def connect(url: str, *, max_connections: int = 64) -> Client:
         **options,
     )
     client = cast(Client, Client.from_pool(pool))
-    # RESP2: a reply is a list here as in Lua, so both are read alike. `retry_until_available` repeats calls.
+    # RESP2, because its replies are lists as in Lua. No retries, because ``retry_until_available`` repeats
+    # calls.
     no_retries = Retry(NoBackoff(), 0)
     client.stream = StreamConnection(ConnectionPool.from_url(url, protocol=2, retry=no_retries, **options))
     return client
 
 
 def connect_reader(url: str) -> Client:
-    """Return a client for a loop of reads that block, through `execute`, for less than `SOCKET_TIMEOUT`.
+    """Return a client for blocking reads through ``execute``, each shorter than ``SOCKET_TIMEOUT``.
 
-    It makes no retries, which would hide an outage.
+    It does not retry, because a retry would hide an outage.
     """
     options: dict[str, Any] = {**_options(url), "retry": Retry(NoBackoff(), 0), "protocol": 2}
     client = cast(Client, Client.from_url(url, max_connections=1, **options))
@@ -90,25 +92,25 @@ def _options(url: str) -> dict[str, Any]:
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": CONNECT_TIMEOUT,
     }
-    # A Unix socket knows nothing of it.
+    # Unix sockets have no keep-alive.
     return options if url.startswith("unix:") else {**options, "socket_keepalive": True}
 
 
 async def execute(redis: Redis, *command: str | bytes | int) -> Any:
-    """Send one command and return its reply as it is, unless a client of another kind dresses it up."""
+    """Send one command and return its reply, unparsed if ``redis`` was made by ``connect``."""
     if isinstance(redis, Client):
         return await redis.stream.execute(*command)
     return await redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 async def execute_many(redis: Redis, commands: Sequence[Command]) -> list[Any]:
-    """Send commands in one go and return their replies as they are.
+    """Send commands in one round trip and return their unparsed replies.
 
     Args:
-        redis: made by `connect`.
+        redis: a client made by ``connect``.
 
     Raises:
-        redis.exceptions.RedisError: Redis is away, or refused one of them; the others were executed.
+        redis.exceptions.RedisError: Redis is unavailable, or a command failed; the others were executed.
     """
     if not isinstance(redis, Client):
         raise TypeError(f"{redis!r} was not made by connect()")
@@ -120,11 +122,11 @@ async def execute_many(redis: Redis, commands: Sequence[Command]) -> list[Any]:
 
 
 async def retry_until_available(operation: Callable[[], Awaitable[T]], *, patience: float | None = None) -> T:
-    """Run an operation until Redis is there to do it: not gone, starting, failing over or out of memory.
+    """Repeat an operation while Redis is unreachable, loading, failing over or out of memory.
 
     Args:
-        operation: safe to run twice, as nobody knows whether the first reached Redis.
-        patience: seconds after which the outage is raised; None waits for as long as it takes.
+        operation: an operation that is safe to run twice, because a failed try may have reached Redis.
+        patience: seconds after which the error is raised; None waits without limit.
     """
     started = time.monotonic()
     failures = 0
@@ -138,7 +140,7 @@ async def retry_until_available(operation: Callable[[], Awaitable[T]], *, patien
             if patience is not None and waited >= patience:
                 raise
             if failures == 0:
-                logger.warning("Redis is not available, trying until it is: %s", exc)
+                logger.warning("redis is unavailable; retrying until it is back: %s", exc)
             pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(failures, 16)) * random.uniform(0.5, 1.0)
             if patience is not None:
                 pause = min(pause, patience - waited)
@@ -146,5 +148,5 @@ async def retry_until_available(operation: Callable[[], Awaitable[T]], *, patien
             await asyncio.sleep(pause)
         else:
             if failures:
-                logger.info("Redis is back after %.1f s", time.monotonic() - started)
+                logger.info("redis is back after %.1f s", time.monotonic() - started)
             return result

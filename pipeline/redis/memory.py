@@ -1,4 +1,4 @@
-"""The memory of Redis: whether what is left is kept for the sessions that there are."""
+"""Reserve the last memory of Redis for existing sessions."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from redis.asyncio import Redis
 
 from pipeline.redis.client import execute
 
-#: Parts of `maxmemory` from which on new sessions are refused, and new messages. Between the two, those who
-#: talk go on: their histories still grow, each to its bound. Above the second only answers are written.
+#: The shares of ``maxmemory`` from which new sessions and new messages are refused. Between the two, existing
+#: sessions continue and their histories grow up to their bounds. Above the second only answers are written.
 SESSIONS_UNTIL: Final = 0.85
 MESSAGES_UNTIL: Final = 0.97
-#: Once refused, taken again below this part of the bound, lest it flip with every look.
+#: Requests are accepted again below this share of the bound, so that the state does not flip with each
+#: sample.
 RESUME_AT: Final = 0.95
 
 
 @dataclass
 class MemoryReserve:
-    """Judges the looks at the memory of Redis; no I/O.
+    """Decide from samples of Redis' memory which requests to refuse; no I/O.
 
     Attributes:
-        used: the part of `maxmemory` that is used; 0.0 when Redis has no bound.
+        used: the used share of ``maxmemory``; 0.0 when Redis has no limit.
         refuses_sessions: whether new sessions are refused.
-        refuses_messages: whether new messages are, too.
+        refuses_messages: whether new messages are refused.
     """
 
     used: float = 0.0
@@ -32,17 +33,17 @@ class MemoryReserve:
     refuses_messages: bool = False
 
     def update(self, used_bytes: int, maxmemory_bytes: int) -> None:
-        """Take what Redis uses, and its bound, 0 for none."""
+        """Take a sample: the bytes used, and the limit in bytes, 0 for no limit."""
         self.used = used_bytes / maxmemory_bytes if maxmemory_bytes else 0.0
         self.refuses_sessions = self.used >= SESSIONS_UNTIL * (RESUME_AT if self.refuses_sessions else 1)
         self.refuses_messages = self.used >= MESSAGES_UNTIL * (RESUME_AT if self.refuses_messages else 1)
 
 
 async def memory_of(redis: Redis) -> tuple[int, int]:
-    """Return the bytes that Redis uses, and its `maxmemory`, 0 for no bound.
+    """Return the bytes that Redis uses and its ``maxmemory`` in bytes, 0 for no limit.
 
     Raises:
-        redis.exceptions.RedisError: Redis is away.
+        redis.exceptions.RedisError: Redis is unavailable.
     """
     raw = await execute(redis, "INFO", "memory")
     if isinstance(raw, dict):
@@ -52,12 +53,12 @@ async def memory_of(redis: Redis) -> tuple[int, int]:
 
 
 async def probe_writing(redis: Redis, name: str) -> None:
-    """Write something, so that a server that only answers PING is found out.
+    """Write a short-lived key, because a server that answers PING may still refuse writes.
 
     Args:
-        name: of the process.
+        name: the name of the process, part of the key.
 
     Raises:
-        redis.exceptions.RedisError: Redis is away, full, a replica, or does not let this user write.
+        redis.exceptions.RedisError: Redis is unavailable, full, a replica, or denies writes to this user.
     """
     await execute(redis, "SET", f"probe:{{{name}}}", "1", "PX", 1000)

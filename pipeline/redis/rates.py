@@ -1,7 +1,7 @@
-"""Rate limits, kept in Redis, so that all web processes count together.
+"""Count rates in Redis, so that all web processes share the counts.
 
-rate:{<what>}   string, the theoretical arrival time of the generic cell rate algorithm (ITU-T I.371) in
-                µs of the server's clock; expires by itself once the limit is at rest
+rate:{<what>}   string: the theoretical arrival time of the generic cell rate algorithm (ITU-T I.371) in
+                µs of the server's clock; expires once no event counts against the limit any more
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _RATE = re.compile(r"(\d{1,7})/([smhd])(?:\+(\d{1,7}))?")
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How often something may happen.
+    """A maximum number of events per period.
 
     Attributes:
-        count: times per `period`.
-        period: seconds.
-        burst: how many times it may happen at once.
+        count: events per ``period``.
+        period: the length of the period in seconds.
+        burst: the number of events that may happen at once.
     """
 
     count: int
@@ -36,38 +36,38 @@ class Rate:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Read `5/s`, `30/m` or, with a burst of its own, `5/s+50`; `0` means no limit, None.
+        """Parse ``5/s``, ``30/m`` or, with a burst, ``5/s+50``; ``0`` means no limit and gives None.
 
-        Without one the burst is `count`.
+        The default burst is ``count``.
 
         Raises:
-            ValueError: it is none of these.
+            ValueError: ``text`` is not a rate.
         """
         text = text.strip().lower()
         if text == "0":
             return None
         found = _RATE.fullmatch(text)
         if not found or not int(found[1]):
-            raise ValueError(f"{text!r} is no rate such as 5/s, 30/m or 5/s+50")
+            raise ValueError(f"{text!r} is not a rate such as 5/s, 30/m or 5/s+50")
         count = int(found[1])
         return cls(count, _PERIODS[found[2]], max(1, int(found[3] or count)))
 
 
 class Rates:
-    """Counts against rates."""
+    """Count events against rates."""
 
     def __init__(self, redis: Redis) -> None:
-        """Take the connection."""
+        """Store the client."""
         self._redis = redis
 
     async def take(self, what: str, rate: Rate) -> float:
-        """Count one more of `what`, if `rate` allows it now.
+        """Count one event of ``what`` if ``rate`` allows it now.
 
         Returns:
-            0.0 when it was counted, else the seconds after which it would be; nothing was counted then.
+            0.0 if the event was counted; otherwise the seconds to wait, and nothing was counted.
 
         Raises:
-            redis.exceptions.RedisError: Redis is away.
+            redis.exceptions.RedisError: Redis is unavailable.
         """
         interval = rate.period * 1_000_000 // rate.count
         tolerance = interval * (rate.burst - 1)

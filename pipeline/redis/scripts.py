@@ -1,6 +1,6 @@
-"""Parley's Lua scripts: their return codes, and calls by Parley's own client.
+"""Define the return codes of Parley's Lua scripts, and call the scripts.
 
-How a script is found, named and loaded is described at `faust_redis.redis.Script`.
+``faust_redis.redis.Script`` describes how a script is found, named and loaded.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.redis.client import execute, execute_many
 
 
 class Code(IntEnum):
-    """What a script did: the first element of its reply, under the same name in Lua."""
+    """The result of a script: the first element of its reply, under the same name in Lua."""
 
     GONE = 0
     OPENED = 1
@@ -34,19 +34,19 @@ class Code(IntEnum):
 
 
 class Script(faust_redis.redis.Script):
-    """One script of Parley, ready to be called on any connection: its Lua knows the codes above by name."""
+    """A script of Parley that any client can call; its Lua uses the names of ``Code`` as constants."""
 
     def __init__(self, package: str, operation: str, *, keys: int, arguments: Sequence[str]) -> None:
-        """Read the script from the folder `lua` of a package.
+        """Read the script from the folder ``lua`` of a package.
 
         Raises:
-            ValueError: an argument is declared that the script never uses.
+            ValueError: the script does not use a declared argument.
         """
         codes = {code.name: code.value for code in Code}
         super().__init__(package, operation, keys=keys, arguments=arguments, constants=codes)
 
     async def __call__(self, redis: Redis, keys: Sequence[str], **arguments: str | int | bytes) -> Any:
-        """Run the script; Redis is sent its text only when it does not have it.
+        """Run the script, sending its text only when Redis does not have it.
 
         Raises:
             TypeError: a key or an argument is missing or unknown.
@@ -60,8 +60,8 @@ async def run_scripts(
     """Run commands in one round trip, in order.
 
     Args:
-        commands: all safe to run twice, among them those of scripts.
-        scripts: those of which Redis may have to be told the text.
+        commands: commands that are all safe to run twice, including script calls.
+        scripts: the scripts that these commands call, to load when Redis lacks them.
 
     Raises:
         redis.exceptions.RedisError: the first error among the replies.
@@ -77,9 +77,9 @@ async def run_scripts(
 
 
 async def load_scripts(redis: Redis, scripts: Iterable[Script]) -> None:
-    """Have Redis know scripts before they are called, on the connection that will call them.
+    """Load scripts into Redis before they are called, on the connection that will call them.
 
     Raises:
-        redis.exceptions.RedisError: Redis is away, or does not allow it.
+        redis.exceptions.RedisError: Redis is unavailable, or denies SCRIPT LOAD to this user.
     """
     await execute_many(redis, [("SCRIPT", "LOAD", script.text) for script in scripts])

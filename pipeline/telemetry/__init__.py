@@ -1,1 +1,1 @@
-"""Figures, traces and logs of the stages."""
+"""Measure, trace and log the work of the stages."""

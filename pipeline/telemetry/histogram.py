@@ -1,4 +1,4 @@
-"""Durations, counted in buckets: cheap to add to, and to subtract, merge and read percentiles from."""
+"""Count durations in buckets: cheap to add to, subtract, merge and read percentiles from."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-#: What the conventions of OpenTelemetry ask of `messaging.*` durations, in seconds.
+#: The bucket bounds of OpenTelemetry's conventions for ``messaging.*`` durations, in seconds.
 MESSAGING_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-#: The same for `gen_ai.client.operation.duration`.
+#: The bucket bounds of OpenTelemetry's conventions for ``gen_ai.client.operation.duration``, in seconds.
 GEN_AI_BOUNDS: Final = tuple(0.01 * 2.0**power for power in range(14))
 
-# Buckets grow by a fifth (2 to the power of a quarter), from 0.1 ms to 14 minutes: percentiles are off by
-# less than that, and one histogram is a hundred numbers. The bounds above are among them, so that the same
-# counts serve Prometheus exactly.
+# Each bucket is a fifth larger (by 2 to the power of a quarter) than the one before, from 0.1 ms to 14
+# minutes: the error of percentiles stays below a fifth, and a histogram has a hundred numbers. The bounds
+# above are among these, so that the same counts are exact for Prometheus.
 _FINE = tuple(0.0001 * 2.0 ** (quarter / 4.0) for quarter in range(93))
 
-#: Upper bounds of the buckets, in seconds; one more bucket holds what is longer.
+#: Upper bounds of the buckets, in seconds; one more bucket holds longer durations.
 BOUNDS: Final[tuple[float, ...]] = tuple(
     sorted({round(bound, 9) for bound in (*_FINE, *MESSAGING_BOUNDS, *GEN_AI_BOUNDS)})
 )
 
 Counts = Mapping[int, int]
-"""Bucket → how many durations fell into it; empty buckets are left out."""
+"""The number of durations by bucket; empty buckets are left out."""
 
 
 class Histogram:
-    """Counts durations since it was made.
+    """Count durations since the instance was created.
 
     Attributes:
         total: the sum of all durations, in seconds.
@@ -37,7 +37,7 @@ class Histogram:
         self.total = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one duration; a negative one (clocks differ) as none at all."""
+        """Count one duration in seconds; a negative one, from differing clocks, counts as 0."""
         if seconds < 0:
             seconds = 0.0
         self._counts[bisect_left(BOUNDS, seconds)] += 1
@@ -49,12 +49,12 @@ class Histogram:
 
 
 def difference(newer: Counts, older: Counts) -> dict[int, int]:
-    """Return what was counted between two looks at one histogram."""
+    """Return the counts added between two readings of one histogram."""
     return {bucket: more for bucket, count in newer.items() if (more := count - older.get(bucket, 0)) > 0}
 
 
 def merged(parts: Iterable[Counts]) -> dict[int, int]:
-    """Return the counts of several histograms as one."""
+    """Add up the counts of several histograms."""
     sums: dict[int, int] = {}
     for part in parts:
         for bucket, count in part.items():
@@ -63,9 +63,9 @@ def merged(parts: Iterable[Counts]) -> dict[int, int]:
 
 
 def percentile(counts: Counts, share: float) -> float | None:
-    """Return the duration that `share` (0…1) of all did not exceed, in seconds; None when there are none.
+    """Return the duration in seconds that ``share`` (0…1) of all did not exceed; None without durations.
 
-    Within a bucket durations are taken to be spread evenly.
+    Durations are assumed to be spread evenly within a bucket.
     """
     total = sum(counts.values())
     if not total:
@@ -83,10 +83,10 @@ def percentile(counts: Counts, share: float) -> float | None:
 
 
 def cumulative(counts: Counts, bounds: Iterable[float]) -> list[tuple[float, int]]:
-    """Return for each of these bounds how many durations are not longer.
+    """Return the number of durations up to each bound.
 
     Args:
-        bounds: some of `BOUNDS`, ascending.
+        bounds: some of ``BOUNDS``, ascending.
     """
     result, seen, ordered = [], 0, sorted(counts)
     at = 0

@@ -1,7 +1,7 @@
-"""Logging: short lines to read in development, one JSON object per line in production.
+"""Configure logging: short readable lines in development, one JSON object per line in production.
 
-Everything goes through the standard library's logging, so that the lines of Faust, aiohttp and Redis look
-like our own. Session tokens are masked on the way out, by a processor rather than by each caller.
+Everything goes through the standard library's logging, so that lines of Faust, aiohttp and redis-py have the
+same format as Parley's. A processor masks session tokens, so that no caller has to.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ AppEnv = Literal["development", "production"]
 
 # Fields that keep their line breaks.
 _TRACES = ("exception", "stack")
-# The id of a message, which is no secret though it looks like a token.
+# The id of a message looks like a token but is not secret.
 _PUBLIC_ID = "message_id"
-# Levels of lists and mappings in a field that are read; what lies deeper is shown as text.
+# Levels of lists and mappings in a field that are searched; deeper values are converted to text.
 _DEPTH = 4
 
 
@@ -44,13 +44,13 @@ def setup_logging(app_env: AppEnv, level: str = "INFO") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    # An error that nobody caught is a line of the log, too: Python would print it with every secret in it.
+    # Uncaught errors are logged, because Python itself would print them with every secret.
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
 
 
 def logging_config(app_env: AppEnv, level: str = "INFO") -> dict[str, Any]:
-    """Return the dictConfig of `setup_logging`; hand it to Faust, which configures logging by itself."""
+    """Return the dictConfig of ``setup_logging``, for Faust, which configures logging by itself."""
     rendering: list[Any]
     filters: list[str] = []
     if app_env == "production":
@@ -96,17 +96,17 @@ def logging_config(app_env: AppEnv, level: str = "INFO") -> dict[str, Any]:
 
 
 class ServiceChatter(logging.Filter):
-    """Drops what Faust's dozens of services say of their own starting and stopping, but for "Ready"."""
+    """Drop the start and stop lines of Faust's dozens of services, except "Ready"."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is to be shown."""
-        # Mode starts every line of a service so: "[^--Consumer]: Starting...".
+        """Return whether to keep the record."""
+        # mode prefixes every line of a service, as in "[^--Consumer]: Starting...".
         text = str(record.msg)
         return record.levelno > logging.INFO or not text.startswith("[^") or text.endswith(": Ready")
 
 
 class SafeFormatter(structlog.stdlib.ProcessorFormatter):
-    """Never raises, and lets no secret of the settings through, whatever the steps before have made of it."""
+    """Format records without raising, and mask the secrets of the settings in the finished line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""
@@ -114,11 +114,11 @@ class SafeFormatter(structlog.stdlib.ProcessorFormatter):
             return mask_known(super().format(record))
         except Exception as exc:  # arguments that do not fit the message, an object whose repr fails
             place = f"{record.name}, {record.pathname}:{record.lineno}"
-            return f"a line of the log could not be made: {type(exc).__name__} ({place})"
+            return f"formatting a log line failed: {type(exc).__name__} ({place})"
 
 
 def make_safe(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask the secrets in every string of a line, and spell out what would act on a terminal."""
+    """Mask the secrets in every string of a line, and escape control characters."""
     for name, value in event.items():
         if name in _TRACES and isinstance(value, str):
             event[name] = clean(mask_secrets(value))
@@ -145,7 +145,7 @@ def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Traceb
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    logging.getLogger("parley").critical("an error that nobody caught", exc_info=(kind, error, trace))
+    logging.getLogger("parley").critical("uncaught error", exc_info=(kind, error, trace))
 
 
 def _log_uncaught_in_thread(failed: threading.ExceptHookArgs) -> None:
@@ -154,14 +154,14 @@ def _log_uncaught_in_thread(failed: threading.ExceptHookArgs) -> None:
 
 
 def add_message(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Add the id of the message that is worked on, and of its trace."""
+    """Add the ids of the current message and of its trace."""
     for name, value in log_fields().items():
         event.setdefault(name, value)
     return event
 
 
 def _shared_processors() -> list[Any]:
-    """Return the steps that our own lines and those of libraries both go through."""
+    """Return the processors for the lines of Parley and of libraries alike."""
     return [
         structlog.contextvars.merge_contextvars,
         add_message,

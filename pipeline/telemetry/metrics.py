@@ -1,7 +1,7 @@
-"""Figures for Prometheus, put together when they are asked for: a message costs a few additions.
+"""Export metrics to Prometheus, assembled at each scrape: a message costs only a few additions.
 
-Names, units and attributes follow the conventions of OpenTelemetry (`messaging.*`, `gen_ai.client.*`); what
-they have no name for begins with `parley_`. No label holds a token or anything that people wrote.
+Names, units and attributes follow OpenTelemetry's conventions (``messaging.*``, ``gen_ai.client.*``); metrics
+outside them begin with ``parley_``. No label holds a token or text that people wrote.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 #: Messages sent by this process, by topic.
 SENT: Final[Counter[str]] = Counter()
 
-#: The convention has no value of its own for Redis: names that it does not list may be used as they are.
+#: OpenTelemetry lists no value for Redis, and allows the plain name of an unlisted system.
 SYSTEM: Final = {"messaging_system": "redis"}
 
-# The convention's word for "an error of a kind that is not told apart".
+#: OpenTelemetry's value for an error without a more precise type.
 OTHER_ERROR: Final = "_OTHER"
 
 Labels = Mapping[str, str]
 
 
 def exposition(*parts: Iterable[Metric]) -> bytes:
-    """Return families of figures, and those of the process itself, as Prometheus reads them."""
+    """Encode metrics, together with those of the process itself, in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
         registry.register(collector)
@@ -51,18 +51,18 @@ def exposition(*parts: Iterable[Metric]) -> bytes:
 
 
 class _Parts:
-    """A collector of figures that are there already."""
+    """A collector of finished metrics."""
 
     def __init__(self, parts: Iterable[Iterable[Metric]]) -> None:
         self._metrics = [metric for part in parts for metric in part]
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures."""
+        """Yield the metrics."""
         yield from self._metrics
 
 
 def counter(name: str, about: str, values: Iterable[tuple[Labels, float]]) -> Metric:
-    """Return a counter with these labels and values; all have the same label names."""
+    """Return a counter with these values by labels; all rows have the same label names."""
     rows = list(values)
     family = CounterMetricFamily(name, about, labels=_names(rows))
     for labels, value in rows:
@@ -71,7 +71,7 @@ def counter(name: str, about: str, values: Iterable[tuple[Labels, float]]) -> Me
 
 
 def gauge(name: str, about: str, values: Iterable[tuple[Labels, float]]) -> Metric:
-    """Return a gauge, as `counter` does."""
+    """Return a gauge; its arguments are those of ``counter``."""
     rows = list(values)
     family = GaugeMetricFamily(name, about, labels=_names(rows))
     for labels, value in rows:
@@ -85,7 +85,7 @@ def histogram(
     values: Iterable[tuple[Labels, Histogram]],
     bounds: tuple[float, ...] = MESSAGING_BOUNDS,
 ) -> Metric:
-    """Return a histogram of seconds, as `counter` does; `bounds` are some of those that were counted by."""
+    """Return a histogram of seconds; its arguments are those of ``counter``, and some of ``BOUNDS``."""
     rows = list(values)
     family = HistogramMetricFamily(name, about, labels=_names(rows))
     for labels, measured in rows:
@@ -97,7 +97,7 @@ def histogram(
 
 
 def sent() -> Iterator[Metric]:
-    """Yield how many messages this process has sent."""
+    """Yield the number of messages that this process has sent."""
     operation = {**SYSTEM, "messaging_operation_name": "send"}
     yield counter(
         "messaging_client_sent_messages",

@@ -1,4 +1,4 @@
-"""Refusals: counted for Prometheus, and logged once for each attack, however many there are."""
+"""Count refusals for Prometheus, and log repeated ones as one line per attack."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pipeline.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-#: Seconds without a refusal for a reason after which the next one is news.
+#: Seconds without a refusal for a reason after which the next one is logged at once.
 QUIET_SECONDS: Final = 60.0
-#: Seconds between two lines on one reason while it goes on; each line holds the number since the one before.
+#: Seconds between two log lines for one reason while refusals go on; each line has the number since the last.
 LOG_EVERY: Final = 600.0
 
 #: Refusals of this process since it started, by reason.
@@ -27,7 +27,7 @@ REFUSED: Final[Counter[str]] = Counter()
 
 @dataclass
 class _Spell:
-    """When a reason was met last, and logged last, and how many refusals there were by then."""
+    """The last refusal for a reason, its last log line, and the number of refusals at that line."""
 
     last: float = -math.inf
     logged: float = -math.inf
@@ -41,8 +41,8 @@ def refused(reason: str, **facts: Any) -> None:
     """Count a refusal, and log it unless it is one of many.
 
     Args:
-        reason: one of a fixed few, in snake case; a label of the metric.
-        facts: of this refusal, for the log: the setting, the address, the session.
+        reason: one of a few fixed names in snake case, the label of the metric.
+        facts: fields for the log line, such as the setting, the address or the session.
     """
     REFUSED[reason] += 1
     now = time.monotonic()
@@ -55,9 +55,9 @@ def refused(reason: str, **facts: Any) -> None:
 
 
 def figures() -> Iterator[Metric]:
-    """Yield how much was refused, by reason."""
+    """Yield the number of refusals by reason."""
     yield metrics.counter(
         "parley_refusals",
-        "Messages, sessions, reads and connections that were refused, by the limit they met.",
+        "Messages, sessions, reads and connections that were refused, by the limit that applied.",
         [({"reason": reason}, count) for reason, count in sorted(REFUSED.items())],
     )

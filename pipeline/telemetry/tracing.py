@@ -1,11 +1,11 @@
-"""Traces: one per message, from socket to socket through all stages; off unless OTEL_* variables ask for it.
+"""Trace each message from socket to socket through all stages, if OTEL_* variables turn it on.
 
     web: send ingest ──▶ process ingest ──▶ process enrich ──▶ process infer ──▶ process deliver
             └ web: receive web                                     └ chat <model>
 
-The id of a trace is computed from the id of its message. So a message that waited in its session's inbox, and
-is sent on by the turn before it, goes on in its own trace; and who knows a message's id finds its trace. The
-header `traceparent` (W3C) carries the context from stage to stage.
+The id of a trace is computed from the id of its message. A message that waited in its session's inbox, and
+was sent on by the turn before it, therefore stays in its own trace, and the id of a message leads to its
+trace. The header ``traceparent`` (W3C) carries the context from stage to stage.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ logger = logging.getLogger(__name__)
 
 HEADER: Final = "traceparent"
 
-# Failed attempts of which the next one is to be linked to; those of a worker that died are not known here.
+# Failed attempts to which the next attempt is linked; a worker holds only its own.
 _REMEMBERED_ATTEMPTS: Final = 1000
 
-#: The message that is worked on, for the log.
+#: The id of the current message, for the log.
 MESSAGE: Final[ContextVar[str | None]] = ContextVar("message", default=None)
 
 _ROOT: ContextVar[tuple[int, int] | None] = ContextVar("root", default=None)
 
 
 class _Tracing:
-    """The tracing of this process; `tracer` is None while it is off."""
+    """The tracing of this process; ``tracer`` is None while it is off."""
 
     def __init__(self) -> None:
         self.tracer: trace.Tracer | None = None
@@ -65,11 +65,11 @@ _tracing = _Tracing()
 def setup(process: str) -> bool:
     """Turn tracing on if the environment asks for it; return whether it is on.
 
-    `OTEL_TRACES_EXPORTER` names the exporter (`otlp`, `console`, or any that is installed), which reads its
-    own variables; `OTEL_EXPORTER_OTLP_ENDPOINT` alone means `otlp`.
+    ``OTEL_TRACES_EXPORTER`` names the exporter (``otlp``, ``console``, or any that is installed), which reads
+    its own variables; ``OTEL_EXPORTER_OTLP_ENDPOINT`` alone means ``otlp``.
 
     Args:
-        process: `web` or a stage; the service is called `parley-<process>`, or as OTEL_SERVICE_NAME says.
+        process: ``web`` or a stage; the service name is ``parley-<process>`` unless OTEL_SERVICE_NAME is set.
     """
     names = _wanted_exporters(os.environ)
     if not names or _tracing.tracer is not None:
@@ -77,7 +77,7 @@ def setup(process: str) -> bool:
     try:
         provider = _provider(process, names)
     except (ImportError, LookupError) as exc:
-        logger.error("tracing is off (%s); it needs: pip install 'parley[tracing]'", exc)
+        logger.error("tracing is off (%s); run: pip install 'parley[tracing]'", exc)
         return False
     use(provider)
     logger.info("traces go to %s", ", ".join(names))
@@ -85,14 +85,14 @@ def setup(process: str) -> bool:
 
 
 def use(provider: TracerProvider | None) -> None:
-    """Trace with a provider of the SDK; None turns tracing off."""
+    """Trace with a provider of the SDK; None disables tracing."""
     _tracing.provider = provider
     _tracing.tracer = None if provider is None else provider.get_tracer("parley")
     _tracing.attempts.clear()
 
 
 def flush() -> None:
-    """Hand over what is not exported yet; waits for the exporter, a few seconds at the most."""
+    """Export the remaining spans; blocks for a few seconds at most."""
     if _tracing.provider is not None:
         _tracing.provider.force_flush(3000)
 
@@ -108,7 +108,7 @@ def trace_id_of(message_id: str) -> int:
 
 
 def headers(message_id: str) -> dict[str, bytes]:
-    """Return the headers that continue a message's trace, after the current span if that is part of it."""
+    """Return the headers that continue a message's trace, below the current span if that belongs to it."""
     current = trace.get_current_span().get_span_context()
     if current.trace_id != trace_id_of(message_id):
         current = _root_context(message_id)
@@ -118,7 +118,7 @@ def headers(message_id: str) -> dict[str, bytes]:
 
 @contextmanager
 def received(message_id: str, topic: str) -> Iterator[Span]:
-    """Begin a message's trace, where a socket has sent it; the caller ends the span."""
+    """Begin the trace of a message from a socket; the caller ends the span."""
     tracer = cast(trace.Tracer, _tracing.tracer)
     root = _ROOT.set(_ids(message_id))
     try:
@@ -136,7 +136,7 @@ def received(message_id: str, topic: str) -> Iterator[Span]:
 
 @contextmanager
 def processing(message_id: str, event: Any, attempt: int) -> Iterator[Span]:
-    """Trace one attempt of a stage at a message; the attempt before it is linked."""
+    """Trace one attempt of a stage at a message, linked to the attempt before it."""
     message = event.message
     entry = f"{message.topic}:{message.partition}:{message.offset}"
     before = _tracing.attempts.pop(entry, None)
@@ -159,7 +159,7 @@ def processing(message_id: str, event: Any, attempt: int) -> Iterator[Span]:
 
 
 def answered(message_id: str, sockets: int) -> None:
-    """Note that what ends a message has come to a web process, and for how many sockets."""
+    """Record that the frame that ends a message has reached a web process, for this many sockets."""
     span = cast(trace.Tracer, _tracing.tracer).start_span(
         "receive web",
         trace.set_span_in_context(NonRecordingSpan(_root_context(message_id))),
@@ -170,14 +170,14 @@ def answered(message_id: str, sockets: int) -> None:
 
 
 def calling(name: str, attributes: Mapping[str, str]) -> Span | None:
-    """Begin a span for a call that the current one makes; the caller ends it. None while tracing is off."""
+    """Begin a span for a call within the current span; the caller ends it. None while tracing is off."""
     if _tracing.tracer is None:
         return None
     return _tracing.tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
 
 def failed(span: Span, entry: str, error: BaseException) -> None:
-    """Note that a span's attempt failed, and how; not the error's text, as that may quote a message."""
+    """Record a failed attempt with the type of its error, without its text, which may quote a message."""
     span.set_attribute("error.type", type(error).__qualname__)
     span.set_status(Status(StatusCode.ERROR))
     _tracing.attempts[entry] = span.get_span_context()
@@ -186,7 +186,7 @@ def failed(span: Span, entry: str, error: BaseException) -> None:
 
 
 def log_fields() -> dict[str, str]:
-    """Return what a line of the log says of the message that is worked on."""
+    """Return the log fields of the current message and its trace."""
     fields = {}
     message_id = MESSAGE.get()
     if message_id is not None:
@@ -233,7 +233,7 @@ def _exporter(name: str) -> Any:
 
 
 def id_generator() -> Any:
-    """Return the SDK's generator of ids, but for the first span of a message, whose ids are computed."""
+    """Return an id generator of the SDK that computes the ids of a message's first span."""
     generator = import_module("opentelemetry.sdk.trace.id_generator")
 
     class MessageIds(generator.RandomIdGenerator):  # type: ignore[misc, name-defined]
@@ -255,7 +255,7 @@ def _ids(message_id: str) -> tuple[int, int]:
 
 
 def _root_context(message_id: str) -> SpanContext:
-    """Return the context of the first span of a message, wherever that was made."""
+    """Return the context of a message's first span, in whichever process that began."""
     trace_id, span_id = _ids(message_id)
     sampler = cast("TracerProvider", _tracing.provider).sampler
     decision = sampler.should_sample(None, trace_id, "send ingest").decision
@@ -264,7 +264,7 @@ def _root_context(message_id: str) -> SpanContext:
 
 
 def _parent(message_id: str, carried: Mapping[str, Any]) -> SpanContext:
-    """Return what a message's headers say of its own trace; the root of that, if they say nothing of it."""
+    """Return the context of a message's own trace from its headers, else the context of its first span."""
     header = carried.get(HEADER)
     text = header.decode("latin-1") if isinstance(header, bytes) else str(header or "")
     parts = text.split("-")

@@ -1,1 +1,1 @@
-"""A stage as a Faust worker: its app, its topics and how it handles an event."""
+"""Run a stage as a Faust worker: its app, its topics and its handling of events."""

@@ -1,4 +1,4 @@
-"""Many sessions at the same time, each of them in order."""
+"""Handle many sessions at once, and the events of each in order."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from asyncio import Lock
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-#: Events that a stage works on at once. Most of the time of each is a wait for Redis, and what several ask
-#: of it in the same moment goes out together. Fewer leave the processor idle, more make each wait longer.
+#: Events that a stage handles at once. Each mostly waits for Redis, and concurrent commands share a round
+#: trip. Fewer events leave the processor idle, more make each of them wait longer.
 AT_ONCE: Final = 32
 
-# A lock lives as long as somebody holds it or waits for it.
+# A lock lives as long as a task holds it or waits for it.
 _locks: WeakValueDictionary[Any, Lock] = WeakValueDictionary()
 
 
 def in_order(event: Any) -> Lock:
-    """Return what lets events of one key through one at a time, in the order in which they asked.
+    """Return a lock that admits the events of one key one at a time, in the order of the calls.
 
         async for event in stream.events():
             async with in_order(event):
                 …
 
-    The concurrent copies of an agent get their events in the order of the stream. So does each key, if
-    nothing is awaited between getting an event and asking here. Cancelling who waits lets the next one
-    through in its turn.
+    The concurrent copies of an agent get events in the order of the stream. The order of each key is kept if
+    nothing is awaited between getting an event and calling this function. Cancelling a waiting task admits
+    the next one.
     """
     lock = _locks.get(event.key)
     if lock is None:

@@ -1,4 +1,4 @@
-"""The pages of an agent: other host names are refused, and strangers when PUBLIC_PAGES=false."""
+"""Guard an agent's pages against other host names and, with PUBLIC_PAGES=false, other machines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def page_guard(settings: Settings) -> Middleware:
-    """Return the middleware of an agent's pages; /healthz and /readyz stay open to whoever probes them."""
+    """Return the middleware of an agent's pages; /healthz and /readyz stay open to every client."""
     hosts = Hosts(settings)
 
     @web.middleware

@@ -1,8 +1,8 @@
-"""Dead letters that come back: a message that ended with an error is tried again, if its session still waits.
+"""Handle replayed dead letters: try a message again if its session still lacks the answer.
 
-A replayed message finds its turn closed, as its sender has got an error. If nothing was said since, the turn
-is opened anew, as when the user asks for another answer; else the session has gone on, and an answer now
-would stand in the wrong place.
+The turn of a replayed message is closed, because its sender has got an error. Unless later messages follow,
+the message gets a new turn, as for a request to regenerate; otherwise an answer would stand in the wrong
+place of the history.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import time
 import uuid
 
 from pipeline.chat.records import Inbound, Prompt, Turn, TurnOutcome
-from pipeline.chat.sessions import Revival, Sessions
+from pipeline.chat.results import Revival
+from pipeline.chat.sessions import Sessions
 from pipeline.worker.topics import Sender, message_id, send
 
 logger = logging.getLogger(__name__)
 
 REPLAYED_HEADER = "replayed"
-"""Header of a message that was a dead letter; the transport sets it."""
+"""Header that the transport adds to a replayed dead letter."""
 
 
 async def revive(sessions: Sessions, ingest: Sender, message: Inbound | Turn | Prompt | TurnOutcome) -> bool:
-    """Make way for a replayed message; return whether its stage should handle it as it is."""
+    """Prepare a replayed message for another try; return whether its stage should handle it unchanged."""
     turn = message_id(message)
     match await sessions.revive(message.token, turn):
         case Revival.OPEN | Revival.FORGOTTEN:
@@ -33,5 +34,5 @@ async def revive(sessions: Sessions, ingest: Sender, message: Inbound | Turn | P
             )
             await send(ingest, again)
         case Revival.PAST:
-            logger.warning("turn %s is not tried again: its session has gone on, or is gone", turn)
+            logger.warning("turn %s is not tried again: its session has later messages or has expired", turn)
     return False

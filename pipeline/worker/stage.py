@@ -1,7 +1,7 @@
-"""Faust apps: one per stage, and one that only sends, for the web process.
+"""Create the Faust app of each stage, and the sending app of the web process.
 
 stage = Stage.load("ingest")
-app = stage.app            # what `faust -A agents.ingest worker -l info` looks for
+app = stage.app            # the name that ``faust -A agents.ingest worker -l info`` expects
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from pipeline.worker.topics import Sender, Topics, message_id, send
 
 logger = logging.getLogger(__name__)
 
-# Seconds that the page /readyz waits for Redis to take a write.
+# Seconds that /readyz waits for Redis to accept a write.
 _PROBE_SECONDS = 2.0
 
 M = TypeVar("M", Inbound, Turn, Prompt, TurnOutcome)
@@ -67,26 +67,27 @@ class StageTopics(Protocol):
 
     @property
     def enrich(self) -> Sender:
-        """Takes turns that were opened."""
+        """The topic for opened turns."""
 
     @property
     def infer(self) -> Sender:
-        """Takes prompts."""
+        """The topic for prompts."""
 
     @property
     def deliver(self) -> Sender:
-        """Takes outcomes."""
+        """The topic for outcomes."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage's app and what its agent works with.
+    """The app of one stage and the objects that its agent uses.
 
     Attributes:
-        redis: the pool that `sessions` and `presence` share; closed when the worker stops.
-        topics: where it sends to. `inputs` are the same topics, to read from.
-        work: measures what its agent does.
-        figures: what else its page /metrics shows.
+        redis: the client that ``sessions`` and ``presence`` share; closed when the worker stops.
+        inputs: the topics to read from.
+        topics: the same topics, to send to.
+        work: the sensor that measures the agent.
+        figures: functions that yield the metrics of /metrics.
     """
 
     app: faust.App
@@ -101,7 +102,7 @@ class Stage:
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """Make a stage from the environment, or end the process with one line when a setting is wrong."""
+        """Create a stage from the environment; exit with one line when a setting is invalid."""
         try:
             settings = Settings.load()
             raise_open_files()
@@ -112,7 +113,7 @@ class Stage:
 
     @classmethod
     def create(cls, name: str, settings: Settings) -> Self:
-        """Make a stage; nothing is connected yet."""
+        """Create a stage without connecting to Redis yet."""
         app = create_app(name, settings)
         redis = connect(settings.redis_url)
         _add_pages(app, redis)
@@ -147,7 +148,7 @@ class Stage:
 
 
 def create_app(stage: str, settings: Settings) -> faust.App:
-    """Return the Faust app of a stage.
+    """Create the Faust app of a stage.
 
     Args:
         stage: the app's id, which is also the name of its consumer group.
@@ -158,10 +159,10 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         broker=settings.redis_url,
         topic_partitions=settings.partitions,
         topic_replication_factor=1,
-        # A dead worker's partitions wait this long for their next owner (s).
+        # Seconds until the partitions of a dead worker get another owner.
         broker_session_timeout=SESSION_TIMEOUT,
         broker_heartbeat_interval=1.0,
-        # A model call that outlasts this (s) no longer holds up the other workers of its stage.
+        # Seconds for which a model call may delay a rebalance of the other workers of its stage.
         broker_rebalance_timeout=10.0,
         broker_commit_interval=0.2,
         web_bind=settings.host,
@@ -170,15 +171,15 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         logging_config=logging_config(settings.app_env),
         web_router_enabled=False,
         web_tables_enabled=False,
-        # What a stage has begun it finishes before it stops, instead of leaving it to be done again.
+        # A stage that stops finishes the events at work, which another worker would have to repeat.
         stream_wait_empty=True,
     )
 
-    # One app is all that its process runs, so the collector may be tuned for it.
+    # The process runs only this app, so tuning the garbage collector affects nothing else.
     configure(app, Options(freeze_gc=True))
 
     def make_folder(*_args: Any, **_kwargs: Any) -> None:
-        # Faust makes the last part of the path and expects the others; only a worker that starts needs any.
+        # Faust creates only the last folder of the path; commands other than the worker need no folder.
         folder.parent.mkdir(parents=True, exist_ok=True)
 
     app.on_worker_init.connect(make_folder)
@@ -187,9 +188,9 @@ def create_app(stage: str, settings: Settings) -> faust.App:
 
 
 def create_producer(settings: Settings) -> faust.App:
-    """Return an app that only sends; it runs no worker, and its group reads nothing.
+    """Create an app that only sends messages.
 
-    Call `faust_redis.prepare` before the first `send`, `await app.producer.stop()` at the end.
+    Call ``faust_redis.prepare`` before the first ``send``, and ``await app.producer.stop()`` at the end.
     """
     return faust.App(
         "web", broker=settings.redis_url, topic_partitions=settings.partitions, topic_replication_factor=1
@@ -202,15 +203,15 @@ async def run_with_retries(
     handle: Callable[[M, str], Awaitable[None]],
     give_up: Callable[[M, str], Awaitable[None]],
 ) -> None:
-    """Handle one event; on the last of its attempts, give it up so that nobody waits for it.
+    """Handle one event; give it up after its last failed attempt, so that its client gets an error.
 
-    Either way the transport is told: it repeats the event, or moves it to the dead letters. The agent itself
-    goes on, as Faust would restart an agent that raises too often only after a pause.
+    A failure is reported to the transport, which repeats the event or moves it to the dead letters. It is not
+    raised, because Faust restarts an agent that raises too often only after a pause.
 
     Args:
-        stage: whose event it is.
-        handle: gets the message, and the name of its stream entry, which is the same each time.
-        give_up: gets the same, and tells the session that this message failed.
+        stage: the stage that got the event.
+        handle: called with the message and the name of its stream entry, which is the same for each attempt.
+        give_up: called with the same arguments; ends the message's turn with an error.
     """
     message = event.message
     entry = f"{message.topic}:{message.partition}:{message.offset}"
@@ -224,11 +225,11 @@ async def run_with_retries(
 
 
 def give_up_killers(stage: Stage, topic: TopicT, give_up: Callable[[Any, str], Awaitable[None]]) -> None:
-    """Give up a message whose workers died of it, as :func:`run_with_retries` does after its last attempt.
+    """Give up a message that repeatedly killed its worker, like ``run_with_retries`` after its last attempt.
 
     Args:
         topic: the agent's topic.
-        give_up: gets the message and the name of its entry.
+        give_up: called with the message and the name of its stream entry.
     """
 
     async def called(message: Message, error: BaseException) -> None:
@@ -268,7 +269,7 @@ async def _attempt(
 
 
 async def fail_turn(stage: Stage, token: str, turn: str) -> None:
-    """Have deliver end a turn with an internal error."""
+    """Send an outcome that ends a turn with an internal error."""
     logger.error("giving up turn %s of session %.8s…", turn, token)
     await send(stage.topics.deliver, TurnOutcome(token=token, turn=turn, error=INTERNAL_ERROR))
 
@@ -276,7 +277,7 @@ async def fail_turn(stage: Stage, token: str, turn: str) -> None:
 def _add_metrics(app: faust.App, figures: list[Callable[[], Iterable[Metric]]]) -> None:
     @app.page("/metrics")
     async def metrics(view: View, request: Request) -> Response:
-        """Tell the figures of this worker to Prometheus."""
+        """Return the metrics of this worker in Prometheus' format."""
         body = exposition(*(yielding() for yielding in figures))
         return view.bytes(body, headers={"Content-Type": CONTENT_TYPE})
 
@@ -284,12 +285,12 @@ def _add_metrics(app: faust.App, figures: list[Callable[[], Iterable[Metric]]]) 
 def _add_pages(app: faust.App, redis: Redis) -> None:
     @app.page("/healthz")
     async def healthz(view: View, request: Request) -> Response:
-        """Say that the process and its event loop are alive."""
+        """Return 200 while the process and its event loop are alive."""
         return view.json({"status": "ok"})
 
     @app.page("/readyz")
     async def readyz(view: View, request: Request) -> Response:
-        """Say whether the stage takes messages, and if not, why."""
+        """Return 200 while the stage takes messages, else 503 with the reason."""
         reason = unready(app) or await _refuses_writes(redis, app.conf.id)
         if reason is None:
             return view.json({"status": "ready"})
@@ -297,12 +298,12 @@ def _add_pages(app: faust.App, redis: Redis) -> None:
 
 
 async def _refuses_writes(redis: Redis, stage: str) -> str | None:
-    """Return why Redis takes no writes, None when it does."""
+    """Return the reason why Redis accepts no writes, None when it does."""
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
             await probe_writing(redis, stage)
     except OutOfMemoryError:
         return "Redis is full: used memory is above maxmemory"
     except (RedisError, OSError) as exc:
-        return f"Redis takes no writes: {type(exc).__name__}"
+        return f"Redis accepts no writes: {type(exc).__name__}"
     return None

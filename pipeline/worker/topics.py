@@ -1,4 +1,4 @@
-"""The four topics, declared in one place for every app that sends to them or reads them."""
+"""Declare the four topics for every app that sends to them or reads them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _TOPICS = {Inbound: "ingest", Turn: "enrich", Prompt: "infer", TurnOutcome: "del
 
 
 class Sender(Protocol):
-    """What the stages use of a topic; `send` returns an awaitable that is done when Redis has the message."""
+    """The part of a topic that the stages use."""
 
     async def send(self, *, key: Any = ..., value: Any = ..., headers: Any = ...) -> Any:
-        """Hand a message to the producer."""
+        """Hand a message to the producer; return an awaitable that completes when Redis has the message."""
 
 
 class Topics:
     """The topics of one app.
 
     Attributes:
-        ingest: `Inbound`, from the web nodes.
-        enrich: `Turn`, from ingest and deliver.
-        infer: `Prompt`, from enrich.
-        deliver: `TurnOutcome`, from infer, and from any stage that gives a message up.
+        ingest: carries ``Inbound`` from the web nodes.
+        enrich: carries ``Turn`` from ingest and deliver.
+        infer: carries ``Prompt`` from enrich.
+        deliver: carries ``TurnOutcome`` from infer and from stages that give a message up.
     """
 
     def __init__(self, app: faust.App) -> None:
@@ -38,11 +38,11 @@ class Topics:
 
 
 async def send(topic: Sender, message: Inbound | Turn | Prompt | TurnOutcome) -> Any:
-    """Send a message with its session's token as key, so that one session stays on one partition.
+    """Send a message with its session's token as key, which keeps a session on one partition.
 
     Returns:
-        An awaitable, done when Redis has confirmed the message. An agent need not wait for it: its event is
-        acked only after everything that it sent was confirmed.
+        An awaitable that completes when Redis has confirmed the message. An agent need not wait for it,
+        because its event is acked only after all messages sent for it are confirmed.
     """
     SENT[_TOPICS[type(message)]] += 1
     key = message.token.encode()
@@ -52,5 +52,5 @@ async def send(topic: Sender, message: Inbound | Turn | Prompt | TurnOutcome) ->
 
 
 def message_id(message: Inbound | Turn | Prompt | TurnOutcome) -> str:
-    """Return the id of the human message that a record is about."""
+    """Return the id of the human message to which a record belongs."""
     return message.id if isinstance(message, Inbound) else message.turn

@@ -200,5 +200,5 @@ async def test_a_client_that_knows_only_the_replaced_branch_gets_the_new_answer(
 
 
 async def test_the_id_of_the_replaced_message_must_be_one(talk: Talk) -> None:
-    with pytest.raises(ValueError, match="not the id of a message"):
+    with pytest.raises(ValueError, match="not a message id"):
         await talk.edit("e1", "b", '"]')

@@ -110,7 +110,7 @@ async def test_guesses_of_the_admin_token_are_limited_and_logged(
             assert int(response.headers["Retry-After"]) <= admin.ATTEMPT_SECONDS
         assert node.app[keys.INCIDENTS].counts["admin_token"] == admin.ATTEMPTS
     text = capsys.readouterr().out
-    assert text.count("a wrong admin token was refused") == 1
+    assert text.count("wrong admin token refused") == 1
     assert "guess-" not in text
 
 
@@ -130,7 +130,7 @@ async def test_what_an_admin_does_is_in_the_log(serve: ServeNode, capsys: pytest
                 assert response.status == 404
             assert await status(node, path, "POST") == 403
     text = capsys.readouterr().out
-    assert text.count("an admin acted") == 2
+    assert text.count("admin action") == 2
     assert "a request for an admin was refused" in text
 
 

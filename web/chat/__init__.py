@@ -1,1 +1,1 @@
-"""The chat socket: protocols, sockets, frames."""
+"""Serve the chat socket: its protocols, sockets and frames."""

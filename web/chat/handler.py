@@ -1,4 +1,4 @@
-"""`GET /chat`: one WebSocket, from the handshake to its end."""
+"""Serve ``GET /chat``: one WebSocket, from the handshake to its end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
-    """Refuse the handshake with a `detail` in JSON, or serve the socket until it is closed."""
+    """Serve the socket until it is closed, or refuse the handshake with a ``detail`` in JSON."""
     token = token_of(request)
     refused = await _refusal(request, token)
     if refused is not None or token is None:
@@ -42,15 +42,16 @@ async def chat(request: web.Request) -> web.StreamResponse:
     socket = web.WebSocketResponse(
         heartbeat=limits.HEARTBEAT_SECONDS,
         timeout=limits.CLOSE_SECONDS,
-        # One more than the connection lets through, so that it is the connection that refuses.
+        # One more than the connection's limit, so that the connection refuses a larger message.
         max_msg_size=request.app[keys.EDGE].read_limit + 1,
-        # Pongs are read by the outbox; compression would let a few bytes ask for megabytes of memory.
+        # No autoping, because the outbox reads pongs; no compression, because a few bytes could expand to
+        # megabytes of memory.
         autoping=False,
         compress=False,
         protocols=tuple(PROTOCOLS),
     )
     if not socket.can_prepare(request):
-        return failure(426, "This address speaks WebSocket")
+        return failure(426, "This address requires a WebSocket")
     address = client_address(request)
     with (
         request.app[keys.EDGE].socket_place(address) as has_place,
@@ -76,7 +77,7 @@ async def _refusal(request: web.Request, token: str | None) -> web.Response | No
         async with asyncio.timeout(limits.REQUEST_SECONDS):
             known = token is not None and await request.app[keys.SESSIONS].exists(token)
     except (RedisError, OSError) as exc:
-        log.warning("a socket was refused without Redis", error=repr(exc))
+        log.warning("socket refused: redis is unavailable", error=repr(exc))
         return failure(503, "The store of the sessions does not answer; try again")
     return None if known else failure(403, GONE)
 
@@ -98,7 +99,7 @@ async def _serve(request: web.Request, socket: web.WebSocketResponse, token: str
 
     outbox = Outbox(token, socket, request.transport, protocol, hub.outbox_arrived, stop_late, after)
     app[keys.OPEN].add(outbox)
-    # Reading starts at once, whatever Redis does: a socket that nobody reads can neither ping nor close.
+    # Reading starts at once, also without Redis, because an unread socket can neither ping nor close.
     start(outbox.run())
     start(_join(app, outbox))
     try:
@@ -114,8 +115,10 @@ async def _join(app: web.Application, outbox: Outbox) -> None:
     try:
         await app[keys.HUB].join(outbox)
     except Exception:
-        # The outbox is open all the same; the hub's next look at the session brings what is missing.
-        log.exception("a socket may miss earlier answers for a while", token=outbox.token)
+        # The outbox is open nevertheless; the hub fetches the missing frames at its next refresh.
+        log.exception(
+            "joining failed; the socket gets earlier answers at the next refresh", token=outbox.token
+        )
 
 
 async def _receive(
@@ -143,13 +146,13 @@ async def _receive(
         elif received.type is WSMsgType.PONG:
             outbox.pong(bytes(received.data))
             continue
-        else:  # closed, by the peer, by us or by a frame that breaks the protocol
+        else:  # closed by the peer, by this process or after a frame that violates the protocol
             return
         match result:
             case ClientMessage(id=outbox.token):
-                # It would stand in the log and in the history, where the token must not.
+                # The id would reveal the token in the log and in the history.
                 await outbox.room()
-                outbox.tell(refusal_as_frame(Refusal(BAD_MESSAGE, "The token is no id of a message.")))
+                outbox.tell(refusal_as_frame(Refusal(BAD_MESSAGE, "The token can't be the id of a message.")))
             case ClientMessage():
                 denial = await gate.message(outbox.token, address)
                 if denial is None:
@@ -159,7 +162,7 @@ async def _receive(
                     continue
                 await asyncio.sleep(limits.REFUSAL_SECONDS)
                 if outbox.expects(result.id):
-                    # A repeat too many. An error would be a second end of a message that has one.
+                    # A surplus repeat is dropped, because an error would end its message a second time.
                     continue
                 await outbox.room()
                 outbox.tell(

@@ -1,11 +1,11 @@
-"""From the node's stream in Redis to the sockets of this process.
+"""Pass frames from the node's stream in Redis to the sockets of this process.
 
-    web:<node>   stream, field `frames` (JSON: [[token, frame], …]); agents add to it while it exists. It
-                 expires with its node: that is how agents learn that the node is dead.
+    web:<node>   stream, field ``frames`` (JSON: [[token, frame], …]); agents append to it while it exists. It
+                 expires with its node, which shows agents that the node is dead.
 
-One task reads the stream, on a connection of its own, and hands each frame to the outboxes of its session.
-What the stream cannot bring is fetched from the session itself (`look`): on connect, after an outage of
-Redis, when the stream was lost, when pieces of an answer are missing, and now and then to be safe.
+One task reads the stream on a dedicated connection, and passes each frame to the outboxes of its session.
+Frames that the stream lacks are read from the session itself: on connect, after an outage of Redis, after a
+loss of the stream, when pieces of an answer are missing, and periodically.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from web.limits.in_flight import InFlight
 
 log = structlog.get_logger(__name__)
 
-# Seconds that the node's stream lives when it is not renewed. Shorter: a node that was paused a moment loses
-# frames. Longer: agents write for longer to a node that is dead.
+#: Seconds that the node's stream lives without renewal. With fewer, a briefly paused node loses frames; with
+#: more, agents write to a dead node for longer.
 NODE_TTL = 30
 
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
@@ -62,11 +62,11 @@ class Hub:
         self._last_id: bytes | str = "0-0"
 
     def outboxes(self, token: str) -> Sequence[Outbox]:
-        """Return the outboxes of the sockets that a session has here."""
+        """Return the outboxes of a session's sockets in this process."""
         return tuple(self._outboxes.get(token, ()))
 
     def stuck_for(self) -> float | None:
-        """Return for how many seconds the read loop has not turned; None if it never did."""
+        """Return the seconds since the read loop's last turn, None before the first."""
         return None if self._turned is None else asyncio.get_running_loop().time() - self._turned
 
     async def start(self) -> None:
@@ -75,7 +75,7 @@ class Hub:
         self._tasks = [asyncio.create_task(loop(), name=f"hub{loop.__name__}") for loop in loops]
 
     async def stop(self) -> None:
-        """Stop, and take the node out of Redis; call when all sockets are closed."""
+        """Stop the tasks, and remove the node from Redis; call this after all sockets are closed."""
         await cancel_and_wait([*self._tasks, *self._catching_up])
         try:
             async with asyncio.timeout(1):
@@ -83,24 +83,24 @@ class Hub:
                 await self._presences.release_all()
                 await self._reader.delete(node_stream(self.node))
         except (RedisError, OSError, TimeoutError) as exc:
-            log.warning("the node stays in Redis until it expires", node=self.node, error=repr(exc))
+            log.warning("removing the node failed; it expires by itself", node=self.node, error=repr(exc))
         await self._sessions.aclose()
         await self._reader.aclose()
 
     def outbox_arrived(self, token: str, ids: Sequence[str]) -> None:
-        """Take note that frames reached a client; to be given to each `Outbox`."""
+        """Record that frames reached a client; each ``Outbox`` calls this."""
         self._arrived[token] += ids
         self._arrival.set()
 
     async def join(self, outbox: Outbox) -> None:
-        """Serve a socket from now on; returns when it misses nothing any more."""
+        """Serve a socket from now on; returns when it has all earlier frames."""
         self._outboxes[outbox.token].add(outbox)
         if not await self._attach(outbox):
-            # It ended between the check of its token and the presence: nobody sends to this socket.
+            # The session ended after the check of its token, so no agent sends to this socket.
             outbox.end()
 
     def leave(self, outbox: Outbox) -> None:
-        """Serve a socket no more; harmless if it never joined."""
+        """Stop serving a socket; without effect if it never joined."""
         outboxes = self._outboxes.get(outbox.token)
         if outboxes is None:
             return
@@ -110,13 +110,13 @@ class Hub:
             self._presences.touch(outbox.token)
 
     async def _attach(self, outbox: Outbox, *, thorough: bool = False) -> bool:
-        """Bring a socket up to date; return whether its session is there.
+        """Bring a socket up to date; return whether its session exists.
 
         Args:
-            thorough: also with frames that another socket of the session has taken, on another node perhaps.
+            thorough: whether to include frames that another socket of the session has already taken.
         """
-        # In this order: once the presence is written, the stream brings every later frame (held back by the
-        # outbox); what was before is in the session. Both bring a frame between the two.
+        # In this order, because after the presence is written the stream delivers every later frame, which
+        # the outbox holds back, and the session holds every earlier one. The outbox drops duplicates.
         outbox.hold_back()
         view: SessionSnapshot | None = None
         try:
@@ -143,16 +143,16 @@ class Hub:
                 await self._read_until_renewal()
             except (RedisError, OSError, TimeoutError) as exc:
                 if not failures:
-                    log.warning("Redis does not answer; sockets wait", error=repr(exc))
+                    log.warning("redis is unavailable; sockets wait", error=repr(exc))
                     self._hold_back_all()
                 await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1
             except Exception:
-                log.exception("the read loop failed; it goes on")
+                log.exception("reading the node's stream failed; trying again")
                 await asyncio.sleep(_RETRY_SECONDS[-1])
 
     async def _renew(self) -> bool:
-        """Prolong the life of the stream; create it if it is not there, and return True then."""
+        """Renew the stream; create it if it is gone, and return whether it was created."""
         key = node_stream(self.node)
         if await self._reader.expire(key, NODE_TTL):
             return False
@@ -181,7 +181,7 @@ class Hub:
         try:
             frames = decode_frames(raw)
         except ValueError:
-            log.exception("frames that cannot be read were dropped")
+            log.exception("unreadable frames dropped")
             return
         for token, frame in frames:
             self._in_flight.decided(token, frame)
@@ -197,7 +197,7 @@ class Hub:
                     self._catch_up(outbox)
 
     def _catch_up(self, outbox: Outbox) -> None:
-        """Attach a socket anew that misses pieces of the running answer."""
+        """Attach a socket again that lacks pieces of the running answer."""
         outbox.hold_back()
         task = asyncio.create_task(self._attach(outbox, thorough=True), name="hub catch up")
         self._catching_up.add(task)
@@ -217,7 +217,7 @@ class Hub:
         self._resync.set()
 
     async def _resynchronise(self) -> None:
-        """Attach every socket anew whenever the stream may have missed something."""
+        """Attach all sockets again whenever the stream may have lost frames."""
         while True:
             await self._resync.wait()
             self._resync.clear()
@@ -226,7 +226,7 @@ class Hub:
             failures = [result for result in results if isinstance(result, Exception)]
             if failures:
                 first = repr(failures[0])
-                log.error("sockets may miss frames until the next look", sockets=len(failures), error=first)
+                log.error("attaching sockets failed; trying again later", sockets=len(failures), error=first)
 
     async def _attach_all(self, thorough: bool) -> list[BaseException | None]:
         places = asyncio.Semaphore(limits.ATTACH_CONCURRENCY)
@@ -238,21 +238,21 @@ class Hub:
         return await asyncio.gather(*map(attach, self._all()), return_exceptions=True)
 
     async def _refresh(self) -> None:
-        """Renew all presences before they expire, and look for missed frames on the way."""
+        """Renew all presences before they expire, and fetch missed frames at the same time."""
         while True:
             await asyncio.sleep(PRESENCE_TTL / 3)
             self._resync.set()
 
     async def _mark(self) -> None:
-        """Tell the sessions, in batches, which frames arrived."""
+        """Record in the sessions which frames arrived, in batches."""
         while True:
             await self._arrival.wait()
             self._arrival.clear()
             try:
                 await self._flush_arrived()
             except Exception:
-                # They stay unsent and go to the next connection once more; a client knows them by their id.
-                log.exception("arrived frames could not be marked as sent")
+                # The frames stay unsent and go to the next connection again; the client drops them by id.
+                log.exception("marking frames as sent failed; the next socket gets them again")
 
     async def _flush_arrived(self) -> None:
         arrived, self._arrived = self._arrived, defaultdict(list)

@@ -1,4 +1,4 @@
-"""Sockets that nobody uses are closed, so that a forgotten page does not hold its place for ever."""
+"""Close idle sockets, so that a forgotten page does not occupy its place without limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faust_redis.redis import cancel_and_wait
 from web import keys
 from web.chat.outbox import IDLE
 
-# The part of SOCKET_IDLE_TIMEOUT by which a socket may be closed too late.
+# The share of SOCKET_IDLE_TIMEOUT by which a socket may be closed late.
 _TOLERANCE = 0.05
 _LONGEST_PAUSE_SECONDS = 60.0
 

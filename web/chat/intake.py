@@ -1,4 +1,4 @@
-"""The way in: messages of one socket go to the topic `ingest`, in order, a bounded number at a time."""
+"""Send the messages of one socket to the topic ``ingest``, in order, a bounded number at a time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ log = structlog.get_logger(__name__)
 
 
 class Producer(Protocol):
-    """The way into the stages."""
+    """The sender of messages to the stages."""
 
     async def send(self, token: str, message: ClientMessage) -> asyncio.Future[Any]:
-        """Hand over a message of a session; the future is done when Redis has it."""
+        """Send a message of a session; the future completes when Redis has it."""
         ...
 
     async def end_stopped(self, token: str, turn: str) -> asyncio.Future[Any]:
-        """Have a turn ended that was stopped before a worker began to answer it."""
+        """End a turn that was stopped before a worker began to answer it."""
         ...
 
 
@@ -32,12 +32,12 @@ _NOT_SENT = "The message could not be sent; send it again."
 
 
 class Intake:
-    """Sends what one socket received.
+    """Send the messages of one socket.
 
-    Messages are handed over one after the other but not awaited one by one: `put` returns as soon as fewer
-    than `limits.UNCONFIRMED_PER_SOCKET` wait for Redis. `on_lost` is called once for each message that the
-    producer gave up. A message that Redis has not confirmed is not refused, however long that takes: it may
-    be in the stream already, and would be answered after its error.
+    Messages are sent in order without waiting for each: ``put`` returns as soon as fewer than
+    ``limits.UNCONFIRMED_PER_SOCKET`` messages wait for Redis. ``on_lost`` is called once for each message
+    that the producer gave up. An unconfirmed message is never refused, because it may already be in the
+    stream and would then be answered after its error.
     """
 
     __slots__ = ("_on_lost", "_producer", "_slots", "_token")
@@ -49,12 +49,12 @@ class Intake:
         self._slots = asyncio.Semaphore(limits.UNCONFIRMED_PER_SOCKET)
 
     async def put(self, message: ClientMessage) -> None:
-        """Send a message; waits while too many are unconfirmed. Not to be called concurrently."""
+        """Send a message; waits while too many are unconfirmed. Concurrent calls are not allowed."""
         await self._slots.acquire()
         try:
             confirmation = await self._producer.send(self._token, message)
         except Exception:
-            log.exception("a message could not be sent", token=self._token)
+            log.exception("sending a message failed; its client gets an error", token=self._token)
             self._settle(message.id, failed=True)
             return
         confirmation.add_done_callback(partial(self._confirmed, message.id))

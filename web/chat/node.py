@@ -1,4 +1,4 @@
-"""What this web process tells of itself to whoever looks at the stages."""
+"""Report the sockets and messages of this web process for the stages page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from web.chat.protocol import ClientMessage
 
 
 class _Counting:
-    """Counts the messages that are sent on."""
+    """Wrap a producer to count its messages."""
 
     def __init__(self, producer: Producer) -> None:
         self.count = 0
@@ -45,7 +45,7 @@ class _Counting:
 
 
 async def reporting(app: web.Application) -> AsyncIterator[None]:
-    """Report sockets and messages of this process while it runs; then take the report back."""
+    """Report sockets and messages of this process while it runs, and remove the report at the end."""
     redis, started = app[keys.REDIS], time.monotonic()
     node = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
     app[keys.PRODUCER] = counting = _Counting(app[keys.PRODUCER])
@@ -55,7 +55,7 @@ async def reporting(app: web.Application) -> AsyncIterator[None]:
             taken = Report(
                 uptime=time.monotonic() - started, handled=counting.count, working=len(app[keys.OPEN])
             )
-            # Without Redis nobody could read it either: the next one will do.
+            # Skipped without Redis, because the next report replaces it.
             with suppress(RedisError, OSError):
                 await _tell(redis, node, taken)
             await asyncio.sleep(INTERVAL)

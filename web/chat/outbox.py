@@ -1,4 +1,4 @@
-"""What goes out on one socket: a bounded queue, the task that writes it, and what of it has arrived."""
+"""Write frames to one socket through a bounded queue, and record which have arrived."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from web import limits
 from web.chat.protocol import ChatProtocol, ClientMessage, Out, Refusal, Token, refusal_as_frame
 from web.chat.wake_event import WakeEvent
 
-#: Close code of a socket whose session was removed: coming back is of no use.
+#: Close code of a socket whose session was removed, so that its client does not reconnect.
 SESSION_ENDED: Final = 4001
 
-#: Close code of a socket that nobody used for SOCKET_IDLE_TIMEOUT.
+#: Close code of a socket that was idle for SOCKET_IDLE_TIMEOUT.
 IDLE: Final = 4002
 _PONG: Final = b'{"type":"pong"}'
 
 
 class Outbox:
-    """The frames on their way to one socket.
+    """Queue the frames for one socket, and write them.
 
-    `offer`, `tell` and the like never wait, so one slow reader cannot hold up the others; a reader that lets
-    the queue run over, or a single write stall, is cut off with close code 1013.
+    ``offer``, ``tell`` and similar methods never wait, so a slow reader can't delay other sockets; a reader
+    whose queue overflows, or who stalls a single write, is closed with code 1013.
 
-    A frame counts as arrived once the client answered the ping written right before it: a write alone only
-    fills a buffer, and the answer would be lost to the session if the peer were gone. Before, not after: a
-    client that closes as soon as it has its answer never gets to a ping behind it.
+    A frame counts as arrived once the client has answered the ping written right before it. A write alone
+    only fills a buffer, and the session would lose the answer if the peer were gone. The ping comes before
+    the frame, because a client that closes right after its answer would not reply to a ping behind it.
     """
 
     __slots__ = (
@@ -80,9 +80,9 @@ class Outbox:
         """Take the socket.
 
         Args:
-            on_arrived: is told the token and the ids of frames that arrived.
-            on_stop: is told of a turn that is to be stopped; see `stop_when_accepted`.
-            after: the id of the last message that the client has; it gets all that ended since.
+            on_arrived: called with the token and the ids of frames that arrived.
+            on_stop: called with a turn to stop; see ``stop_when_accepted``.
+            after: the id of the client's last message; the client gets all frames that ended turns since.
         """
         self.token = token
         self.streaming = protocol.streaming
@@ -111,24 +111,24 @@ class Outbox:
 
     @property
     def holding(self) -> bool:
-        """Whether offered frames wait for `release`."""
+        """Whether offered frames wait for ``release``."""
         return self._held is not None
 
     @property
     def lost(self) -> bool:
-        """Whether pieces of the running answer are missing, so that the session has to be looked at again."""
+        """Whether pieces of the running answer are missing, so that the session must be read again."""
         return self._held is None and self._view.lost
 
     def hold_back(self) -> None:
-        """Keep offered frames until `release`, as older ones may be missing."""
+        """Keep offered frames until ``release``, because older ones may be missing."""
         if self._held is None:
             self._held = []
 
     def release(self, view: SessionSnapshot | None) -> None:
-        """Queue what was missed, then the frames held back, each once.
+        """Queue the missed frames, then the frames held back, each once.
 
         Args:
-            view: the session as of a moment since `hold_back`; None when it could not be seen.
+            view: the session at a moment after ``hold_back``; None when it could not be read.
         """
         held, self._held = self._held or [], None
         partial = None
@@ -137,7 +137,7 @@ class Outbox:
             partial = view.partial
         self._view.looked()
         for frame in held:
-            # What is told of the running answer before stands in the partial one already.
+            # The partial answer already contains earlier frames of the running one.
             if partial is not None and frame.get("run") is not None and frame["turn"] == partial.turn:
                 self._show_partial(partial)
                 partial = None
@@ -151,7 +151,7 @@ class Outbox:
         if after is not None:
             self._seen[after] = None
         if view.earlier:
-            # The client says that it has them.
+            # The client already has these frames.
             self._seen.update(dict.fromkeys(view.earlier))
             self._on_arrived(self.token, list(view.earlier))
         if after is not None and not view.resumed:
@@ -165,18 +165,18 @@ class Outbox:
                 self._put(None, out)
 
     def expect(self, message: ClientMessage) -> None:
-        """Note that this socket waits for the end of a message."""
+        """Record that this socket waits for the end of a message."""
         self.used = asyncio.get_running_loop().time()
         self._expected[answer_id(message.id)] = message.id
         self._view.asked(message.id)
 
     def expects(self, message_id: str) -> bool:
-        """Return whether this socket sent a message that has not ended, or knows how it did."""
+        """Return whether this socket sent a message that has not ended or whose end it has queued."""
         frame_id = answer_id(message_id)
         return frame_id in self._expected or frame_id in self._seen
 
     def offer(self, frame: Frame) -> None:
-        """Queue a frame of the session, unless this socket had it already."""
+        """Queue a frame of the session, unless this socket already had it."""
         if self._held is not None:
             if len(self._held) >= limits.HELD_FRAMES:
                 self._overrun()
@@ -211,7 +211,7 @@ class Outbox:
         self._put(frame_id, last)
         self._expected.pop(frame_id, None)
         if frame.get("error") == SESSION_EXPIRED:
-            # Messages that waited for their turn are gone with the session: nobody else can answer for them.
+            # Waiting messages were removed with the session, so their errors can only come from here.
             waiting, self._expected = self._expected, {}
             unaccepted = set(self._view.unaccepted())
             for message_id in waiting.values():
@@ -219,15 +219,15 @@ class Outbox:
                 self.offer(tell(message_id, SESSION_EXPIRED))
 
     def end(self) -> None:
-        """Close the socket, as its session was removed; frames that wait are dropped."""
+        """Close the socket because its session was removed; waiting frames are dropped."""
         self.ended = True
         self._overrun()
 
     def stop_when_accepted(self, turn: str | None) -> None:
-        """Stop a message that this socket sent a moment ago, so that the session does not know it yet.
+        """Stop a message of this socket that the session has not accepted yet.
 
         Args:
-            turn: the message; None for the first of them, which is answered first.
+            turn: the id of the message; None for the first unaccepted one, which is answered first.
         """
         unaccepted = self._view.unaccepted()
         if turn is None:
@@ -236,26 +236,26 @@ class Outbox:
             self._to_stop |= {turn}
 
     def tell(self, frame: Frame) -> None:
-        """Queue a frame that concerns this socket alone, at once even while others are held back."""
+        """Queue a frame for this socket only, at once even while others are held back."""
         for out in self._view.show(frame):
             self._put(None, out)
 
     def answer_ping(self) -> None:
-        """Queue the answer to a client's question whether we are there."""
+        """Queue the answer to a client's ping frame."""
         self._put(None, _PONG)
 
     async def room(self) -> None:
-        """Wait until the queue is less than half full; for the frames that a client causes by itself."""
+        """Wait until the queue is less than half full, before answering a frame of the client."""
         while len(self._queue) >= limits.OUTBOX_FRAMES // 2:
             await self._emptied.wait()
 
     def pong(self, payload: bytes) -> None:
-        """Take the answer to a ping: the frame behind it has arrived, and all before."""
-        if payload.isdigit():  # else it answers a ping of the heartbeat
+        """Take the answer to a ping, after which the next frame and all before have arrived."""
+        if payload.isdigit():  # otherwise it answers a ping of the heartbeat
             self._arrived(int(payload[:20]))
 
     async def close(self, code: int, reason: bytes) -> None:
-        """Close the socket; drop the connection if the peer does not answer in `limits.CLOSE_SECONDS`."""
+        """Close the socket; drop the connection without a reply within ``limits.CLOSE_SECONDS``."""
         try:
             async with asyncio.timeout(limits.CLOSE_SECONDS):
                 await self._socket.close(code=code, message=reason)
@@ -266,7 +266,7 @@ class Outbox:
                 self._transport.abort()
 
     async def run(self) -> None:
-        """Write until the socket is closed or cut off; never raises but when cancelled."""
+        """Write until the socket is closed or cut off; raises only when cancelled."""
         try:
             while not self._cut:
                 if not self._queue:

@@ -1,4 +1,4 @@
-"""`parley.v1`, the WebSocket protocol of `/chat` with tokens: docs/protocol.md says what a client sees."""
+"""Implement ``parley.v1``, the WebSocket protocol of ``/chat`` with tokens, described in docs/protocol.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 from pipeline.chat.compact_json import compact_json
 from pipeline.chat.records import ANY_LAST, BAD_MESSAGE, Frame
 from pipeline.chat.results import Partial
-from pipeline.chat.sessions import is_message_id
+from pipeline.chat.session_scripts import is_message_id
 from web import limits
 from web.chat.protocol import (
     PLAIN,
@@ -43,7 +43,7 @@ _FIELDS_OF_MESSAGE = (
 
 
 class ParleyV1:
-    """JSON both ways: messages, edits, stops, regenerations and pings in; what the sessions tell out.
+    """The protocol with JSON both ways: messages, edits, stops, regenerations and pings in; frames out.
 
     Args:
         thoughts: whether the client has asked for the model's thoughts.
@@ -55,11 +55,11 @@ class ParleyV1:
         self._thoughts = thoughts
 
     def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Ping | Refusal:
-        """Read a text frame: a JSON object with a `type`."""
+        """Parse a text frame: a JSON object with a ``type``."""
         try:
             frame = orjson.loads(text.encode(errors="surrogatepass"))
         except orjson.JSONDecodeError:
-            return Refusal(BAD_MESSAGE, "A frame must be JSON; this one could not be read.")
+            return Refusal(BAD_MESSAGE, "A frame must be JSON; this one could not be parsed.")
         if not isinstance(frame, dict):
             return Refusal(BAD_MESSAGE, "A frame must be a JSON object.")
         match frame.get("type"):
@@ -88,7 +88,7 @@ class ParleyV1:
                 )
 
     def read_binary(self) -> ClientMessage | Stop | Refusal:
-        """Refuse: a frame is text."""
+        """Refuse, because frames are text."""
         return Refusal(BAD_MESSAGE, "A frame must be text; this one was binary.")
 
     def view(self) -> SocketView:
@@ -113,10 +113,10 @@ def _is_id(value: object) -> bool:
 
 
 class StreamView:
-    """What one socket of `parley.v1` is told.
+    """The view of one socket of ``parley.v1``.
 
-    Whatever happens to frames on their way, a client sees `accepted` before anything else of its message,
-    tokens without a gap after each `start`, and an answer to which they add up.
+    Whatever frames are lost or doubled on the way, a client gets ``accepted`` before all other frames of its
+    message, tokens without a gap after each ``start``, and an answer that equals the sum of its tokens.
     """
 
     __slots__ = ("_accepted", "_asked", "_awaited", "_ended", "_lost", "_missing", "_running", "_thoughts")
@@ -128,30 +128,30 @@ class StreamView:
         self._accepted: dict[str, None] = {}
         self._ended: dict[str, None] = {}
         self._running: RunningAnswer | None = None
-        # Turn and run of which a piece is missing, and whether it is worth while to look for it.
+        # The turn and run with a missing piece, and whether reading the session may bring it.
         self._missing: tuple[str, int] | None = None
         self._lost = False
 
     @property
     def lost(self) -> bool:
-        """Whether pieces of the running answer are missing, so that the session should be looked at."""
+        """Whether pieces of the running answer are missing, so that the session should be read."""
         return self._lost
 
     def looked(self) -> None:
-        """Take note that the session was looked at: what is missing still comes with the whole answer."""
+        """Record that the session was read; pieces still missing come with the complete answer."""
         self._lost = False
 
     def unaccepted(self) -> list[str]:
-        """Return the ids of messages that this socket sent and that are not known to be accepted."""
+        """Return the ids of this socket's messages that are not accepted yet."""
         return [message_id for message_id in self._asked if message_id not in self._accepted]
 
     def asked(self, message_id: str) -> None:
-        """Note that this socket sent a message."""
+        """Record that this socket sent a message."""
         _remember(self._asked, message_id, self._asked.get(message_id, 0) + 1)
         _remember(self._awaited, message_id, None)
 
     def show(self, frame: Frame) -> list[Out]:
-        """Return what tells the client of a frame."""
+        """Return the texts for a frame."""
         match frame["type"]:
             case "token":
                 return self._token(frame)
@@ -172,7 +172,7 @@ class StreamView:
                 return []
 
     def show_partial(self, partial: Partial) -> list[Out]:
-        """Return what brings the client up to date with the running answer."""
+        """Return the texts that bring the client up to date with the running answer."""
         outs = self._start(partial.turn, partial.run, partial.regenerates)
         running = self._running
         if running is None or (running.turn, running.run) != (partial.turn, partial.run):
@@ -185,7 +185,7 @@ class StreamView:
         if turn in self._ended or (running is not None and running.turn == turn and running.run >= run):
             return []
         _remember(self._awaited, turn, None)
-        # An answer that has not ended here, although the next one begins: its end was lost on the way.
+        # The end of the previous answer was lost if the next one begins without it.
         self._lost = running is not None and running.turn != turn
         self._running, self._missing = RunningAnswer(turn, run), None
         return [*self._accept_silently(turn), _start_frame(turn, regenerates)]
@@ -204,7 +204,7 @@ class StreamView:
         return self._text(frame["text"][begin:])
 
     def _thought(self, frame: Frame) -> list[Out]:
-        """Return a thought of the running answer; a gap before it stays, as no session keeps thoughts."""
+        """Return a thought of the running answer; gaps remain, because thoughts are not stored."""
         turn, run, running = frame["turn"], frame["run"], self._running
         if not self._thoughts or self._missing == (turn, run) or turn in self._ended:
             return []
@@ -245,7 +245,7 @@ class StreamView:
         if shown is not None and msg.startswith("".join(shown.parts)):
             outs += self._text(msg[shown.length :])
         elif turn in self._awaited and (msg or shown is not None):
-            # Another worker's answer than the one shown came first; or it began before we were served.
+            # Another run's answer than the shown one came first, or the run began before this socket joined.
             outs += _begun_anew(turn, msg, frame.get("replaces"))
         self._end(turn)
         told: dict[str, Any] = {field: frame[field] for field in _FIELDS_OF_MESSAGE if field in frame}  # type: ignore[literal-required]
@@ -282,7 +282,7 @@ class StreamView:
         if message_id in self._asked:
             self._forget_asking(message_id)
         elif duplicate or message_id in self._accepted:
-            return []  # said before, or the answer to another socket
+            return []  # already accepted, or accepted for another socket
         _remember(self._accepted, message_id, None)
         told: dict[str, Any] = {"type": "accepted", "id": message_id, "position": frame["position"]}
         if duplicate:
@@ -292,7 +292,7 @@ class StreamView:
         return [compact_json(told)]
 
     def _accept_silently(self, turn: str) -> list[Out]:
-        """Tell that a message is accepted whose turn was quicker than the news, or when that was lost."""
+        """Return ``accepted`` for a message whose turn began before that frame, or whose frame was lost."""
         if turn not in self._asked or turn in self._accepted:
             return []
         return self._accept({"type": "accepted", "id": turn, "position": 0})
@@ -311,7 +311,7 @@ def _start_frame(turn: str, regenerates: str | None) -> bytes:
 
 
 def _begun_anew(turn: str, msg: str, regenerates: str | None) -> list[Out]:
-    """Return what tells a whole answer at once, whatever was told of it before."""
+    """Return the texts that replace all earlier text of an answer by the complete one."""
     start = _start_frame(turn, regenerates)
     return [start, Token(RunningAnswer(turn, 0), msg)] if msg else [start]
 
@@ -323,13 +323,13 @@ def _remember(known: dict[str, Any], key: str, value: Any) -> None:
 
 
 PROTOCOLS: Mapping[str, ChatProtocol] = {"parley.v1": ParleyV1()}
-"""The protocols that a client can ask for by name."""
+"""The protocols by the name that a client can request."""
 
 _WITH_THOUGHTS: Mapping[str, ChatProtocol] = {"parley.v1": ParleyV1(thoughts=True)}
 
 
 def negotiated(name: str | None, *, thoughts: bool = False) -> ChatProtocol:
-    """Return the protocol agreed on with a client; None is the plain one.
+    """Return the protocol by its negotiated name, the plain one for None.
 
     Args:
         thoughts: whether the client has asked for the model's thoughts.

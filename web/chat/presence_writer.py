@@ -1,4 +1,4 @@
-"""Keeps what Redis knows of this node's sessions in step with the sockets that are open here."""
+"""Keep the presences in Redis in step with the open sockets of this node."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from pipeline.chat.presence import Presence
 
 log = structlog.get_logger(__name__)
 
-# Seconds between tries while Redis is away.
+# Seconds between tries while Redis is unavailable.
 _RETRY_SECONDS = 0.5
 
 
 class PresenceWriter:
-    """One task that writes all presences of a node.
+    """Write all presences of a node in one task.
 
-    Two writers could reorder: a socket that leaves would take away the presence of one that has just come. So
-    callers only name sessions whose state may have changed; the task looks at what is true when it writes.
+    Two concurrent writers could reorder: a leaving socket would remove the presence of one that has just
+    joined. Callers therefore only name sessions whose state may have changed, and the task reads the state
+    when it writes.
     """
 
     def __init__(self, node: str, store: Presence, is_streaming: Callable[[str], bool | None]) -> None:
-        """Take what tells of a session whether a socket here takes tokens; None when it has none here."""
+        """Store the arguments; ``is_streaming`` returns whether a socket takes tokens, None without one."""
         self._node = node
         self._store = store
         self._is_streaming = is_streaming
@@ -32,19 +33,19 @@ class PresenceWriter:
         self._wake = asyncio.Event()
 
     def touch(self, token: str) -> None:
-        """Have the presence of a session written anew."""
+        """Schedule a write of a session's presence."""
         self._dirty.setdefault(token, [])
         self._wake.set()
 
     async def written(self, token: str) -> None:
-        """Have the presence of a session written anew, and wait until it is."""
+        """Schedule a write of a session's presence, and wait for it."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._dirty.setdefault(token, []).append(done)
         self._wake.set()
         await done
 
     async def run(self) -> None:
-        """Write until cancelled; what could not be written is tried again."""
+        """Write until cancelled; failed writes are repeated."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -52,14 +53,14 @@ class PresenceWriter:
             try:
                 await self._write(batch)
             except Exception:
-                log.exception("presences could not be written; trying again", sessions=len(batch))
+                log.exception("writing presences failed; trying again", sessions=len(batch))
                 for token, waiting in batch.items():
                     self._dirty.setdefault(token, []).extend(waiting)
                 await asyncio.sleep(_RETRY_SECONDS)
                 self._wake.set()
 
     async def release_all(self) -> None:
-        """Take every presence of the node away; for the end, when `run` does not run any more."""
+        """Remove every presence of the node; call this after ``run`` has ended."""
         held, self._held = self._held, set()
         if held:
             await self._store.release(self._node, held)

@@ -1,4 +1,4 @@
-"""The producer of the topics `ingest` and `deliver`; it starts beside the server, which cannot wait."""
+"""Produce to the topics ``ingest`` and ``deliver``; starts concurrently with the server, which can't wait."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RETRY_SECONDS = 1.0
 
 
 class StageProducer:
-    """Sends messages to `ingest`, and the end of turns that were stopped early to `deliver`."""
+    """Send messages to ``ingest``, and the end of turns that were stopped early to ``deliver``."""
 
     def __init__(self, settings: Settings) -> None:
         self._app = create_producer(settings)
@@ -32,11 +32,11 @@ class StageProducer:
         self._starting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to start; `send` waits until it is done."""
+        """Start the producer in a task; ``send`` waits for it."""
         self._starting = asyncio.create_task(self._start(), name="producer start")
 
     async def send(self, token: str, message: ClientMessage) -> asyncio.Future[Any]:
-        """Hand over a message, in the order of the calls; the future is done when Redis has it."""
+        """Send a message, in the order of the calls; the future completes when Redis has it."""
         await self._started.wait()
         inbound = Inbound(
             token=token,
@@ -50,14 +50,14 @@ class StageProducer:
         return confirmed
 
     async def end_stopped(self, token: str, turn: str) -> asyncio.Future[Any]:
-        """Have a turn ended that was stopped before a worker began to answer it."""
+        """End a turn that was stopped before a worker began to answer it."""
         await self._started.wait()
         outcome = TurnOutcome(token=token, turn=turn, answer="", stopped=True)
         confirmed: asyncio.Future[Any] = await send(self._topics.deliver, outcome)
         return confirmed
 
     async def stop(self) -> None:
-        """Wait a moment for messages on their way, then stop."""
+        """Wait briefly for unconfirmed messages, then stop."""
         if self._starting is not None:
             await cancel_and_wait([self._starting])
         if not self._started.is_set():
@@ -67,14 +67,14 @@ class StageProducer:
                 await self._app.producer.flush()
                 await self._app.producer.stop()
         except TimeoutError:
-            log.warning("messages that Redis did not confirm were given up")
+            log.warning("unconfirmed messages given up at shutdown")
 
     async def _start(self) -> None:
         while True:
             try:
                 await prepare(self._app, (self._topics.ingest, self._topics.deliver))
             except Exception:
-                log.exception("the producer could not start; trying again")
+                log.exception("starting the producer failed; trying again")
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self._started.set()

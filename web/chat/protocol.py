@@ -1,8 +1,8 @@
-"""The WebSocket protocols of `/chat` as pure functions: no I/O, values in and values out.
+"""Define the WebSocket protocols of ``/chat`` as pure functions without I/O.
 
-A protocol parses a client's text into a `ClientMessage`, a `Stop` or a `Refusal`. Its view, one for each
-socket, turns the frames of the pipeline into the texts that go out. `PLAIN` is the protocol without a name;
-the one that is negotiated by Sec-WebSocket-Protocol is in `web.chat.parley_v1`.
+A protocol parses a client's text into a ``ClientMessage``, a ``Stop`` or a ``Refusal``. Its view, one per
+socket, turns the frames of the pipeline into texts for the client. ``PLAIN`` is the protocol without a name;
+``web.chat.parley_v1`` holds the one that Sec-WebSocket-Protocol negotiates.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import orjson
 from pipeline.chat.compact_json import compact_json
 from pipeline.chat.records import BAD_MESSAGE, MESSAGE_TOO_LARGE, Frame, is_retryable, timestamp
 from pipeline.chat.results import Partial
-from pipeline.chat.sessions import is_message_id
+from pipeline.chat.session_scripts import is_message_id
 from pipeline.masking import is_invisible
 
-# Characters of a text that is looked at closely: whoever sends more of what shows nothing may have it.
+# Characters up to which a text is checked for visible characters; a longer text is accepted unchecked.
 _SHORT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ClientMessage:
-    """A message to be answered; or with `regenerate` the wish for another answer to the last one.
+    """A message to answer or, with ``regenerate``, a request for another answer to the last one.
 
     Attributes:
-        edits: the id of the message that this one replaces, see `pipeline.chat.records.Inbound`.
+        edits: the id of the message to replace, see ``pipeline.chat.records.Inbound``.
     """
 
     id: str
@@ -39,25 +39,25 @@ class ClientMessage:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The question whether we are there."""
+    """A ping frame of the client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The wish to stop the answer that is being made; with `turn` only that one."""
+    """A request to stop the running answer or, with ``turn``, only that turn."""
 
     turn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something that cannot be taken.
+    """A refused frame of a client.
 
     Attributes:
         code: the error code of the contract.
-        reason: the same for a human reader.
-        id: of the message that is refused, None when there is none that could be named.
-        retry_after: seconds after which it may be taken.
+        reason: the reason for a human reader.
+        id: the id of the refused message, None when the frame has no valid id.
+        retry_after: seconds after which the message may be accepted.
     """
 
     code: str
@@ -67,12 +67,13 @@ class Refusal:
 
 
 class RunningAnswer:
-    """The answer that a socket is being told.
+    """The running answer on one socket.
 
     Attributes:
-        parts: the text that it was told so far, or will be; `length` characters of it.
-        index: of the next token to be written.
-        thought_length: characters of its thoughts so far; `thought_index` is that of the next to be written.
+        parts: the text written or queued so far, with ``length`` characters.
+        index: the index of the next token to write.
+        thought_length: the characters of its thoughts so far.
+        thought_index: the index of the next thought to write.
     """
 
     __slots__ = ("index", "length", "parts", "run", "thought_index", "thought_length", "turn")
@@ -88,7 +89,7 @@ class RunningAnswer:
 
 
 class Token:
-    """A piece of a running answer on its way out; what follows joins it until it is written."""
+    """A queued piece of a running answer; later pieces join it until it is written."""
 
     __slots__ = ("answer", "parts")
 
@@ -97,14 +98,14 @@ class Token:
         self.parts = [text]
 
     def join(self, following: Token) -> bool:
-        """Take over what follows; return whether it is of the same kind and answer."""
+        """Append a later piece; return False if it has another kind or belongs to another answer."""
         if following.answer is not self.answer or type(following) is not type(self):
             return False
         self.parts += following.parts
         return True
 
     def encode(self) -> bytes:
-        """Return the text that goes out, with the next index of its answer; to be called once."""
+        """Encode the text with the next index of its answer; call this once."""
         answer = self.answer
         index, answer.index = answer.index, answer.index + 1
         told = {"type": "token", "turn": answer.turn, "index": index, "text": "".join(self.parts)}
@@ -112,12 +113,12 @@ class Token:
 
 
 class ThoughtToken(Token):
-    """A piece of the thoughts before a running answer, likewise."""
+    """A queued piece of the thoughts before a running answer."""
 
     __slots__ = ()
 
     def encode(self) -> bytes:
-        """Return the text that goes out, with the next index of the thoughts; to be called once."""
+        """Encode the text with the next index of the thoughts; call this once."""
         answer = self.answer
         index, answer.thought_index = answer.thought_index, answer.thought_index + 1
         frame = {"type": "thought", "turn": answer.turn, "index": index, "text": "".join(self.parts)}
@@ -125,48 +126,48 @@ class ThoughtToken(Token):
 
 
 Out = bytes | Token
-"""One text for a client: complete, or one that may still grow."""
+"""One text for a client: complete, or a piece that may still grow."""
 
 
 class SocketView(Protocol):
-    """What one socket is told; remembers what it was told so far."""
+    """Turn frames into texts for one socket, depending on the texts before."""
 
     def asked(self, message_id: str) -> None:
         """Note that this socket sent a message."""
         ...
 
     def show(self, frame: Frame) -> list[Out]:
-        """Return what tells the client of a frame, nothing if it does not concern it."""
+        """Return the texts for a frame, empty if it does not concern the client."""
         ...
 
     def show_partial(self, partial: Partial) -> list[Out]:
-        """Return what brings the client up to date with the running answer."""
+        """Return the texts that bring the client up to date with the running answer."""
         ...
 
     def looked(self) -> None:
-        """Take note that the session was looked at: what is missing still will not be found."""
+        """Record that the session was read; pieces still missing will not be found."""
         ...
 
     def unaccepted(self) -> list[str]:
-        """Return the ids of messages that this socket sent and that are not known to be accepted."""
+        """Return the ids of this socket's messages that are not accepted yet."""
         ...
 
     @property
     def lost(self) -> bool:
-        """Whether pieces of the running answer are missing, so that the session should be looked at."""
+        """Whether pieces of the running answer are missing, so that the session should be read."""
         ...
 
 
 class ChatProtocol(Protocol):
-    """How one socket speaks."""
+    """The protocol of one socket."""
 
     @property
     def streaming(self) -> bool:
-        """Whether it tells more than finished answers."""
+        """Whether the protocol sends more than finished answers."""
         ...
 
     def read_text(self, text: str, max_bytes: int) -> ClientMessage | Stop | Ping | Refusal:
-        """Read a text frame; `max_bytes` is what a message may have in UTF-8."""
+        """Parse a text frame; ``max_bytes`` limits a message in UTF-8."""
         ...
 
     def read_binary(self) -> ClientMessage | Stop | Refusal:
@@ -179,16 +180,16 @@ class ChatProtocol(Protocol):
 
 
 class Plain:
-    """Raw text in, one JSON object per answer out: what the tutorial's client speaks."""
+    """The protocol of the tutorial's client: raw text in, one JSON object per answer out."""
 
     streaming = False
 
     def read_text(self, text: str, max_bytes: int) -> ClientMessage | Refusal:
-        """Read a text frame: all of it is the message, whatever it looks like."""
+        """Return the complete text as a message."""
         return unfit(text, max_bytes) or ClientMessage(str(uuid.uuid4()), text)
 
     def read_binary(self) -> ClientMessage | Refusal:
-        """Refuse: a message is text."""
+        """Refuse, because messages are text."""
         return Refusal(BAD_MESSAGE, "A message must be a text frame; this one was binary.")
 
     def view(self) -> SocketView:
@@ -197,33 +198,33 @@ class Plain:
 
 
 class PlainView:
-    """Tells of answers and errors, with the fields of the contract and no others."""
+    """The view of a plain socket: answers and errors, with only the fields of the contract."""
 
     lost = False
 
     def asked(self, message_id: str) -> None:
-        """Do nothing: a plain client does not know its messages' ids."""
+        """Do nothing, because a plain client gets no ids of its messages."""
 
     def show(self, frame: Frame) -> list[Out]:
         """Return an answer or error as JSON."""
         if frame["type"] not in ("message", "error"):
             return []
         fields = {"id": frame["id"], "msg": frame["msg"], "timestamp": frame["timestamp"]}
-        # An answer of which the model owes the rest is both: the text there is, and why there is no more.
+        # An incomplete answer has both a text and the error that ended it.
         error = frame.get("error") or frame.get("incomplete")
         if error is not None:
             fields["error"] = error
         return [compact_json(fields)]
 
     def show_partial(self, partial: Partial) -> list[Out]:
-        """Return nothing: it is not finished."""
+        """Return no text, because the answer is not finished."""
         return []
 
     def looked(self) -> None:
-        """Do nothing: what is missing comes with the whole answer."""
+        """Do nothing, because the complete answer brings every missing piece."""
 
     def unaccepted(self) -> list[str]:
-        """Return nothing: a plain client cannot stop."""
+        """Return no ids, because a plain client can't stop a message."""
         return []
 
 
@@ -233,8 +234,8 @@ PLAIN: ChatProtocol = Plain()
 
 
 def unfit(text: str, max_bytes: int, message_id: str | None = None) -> Refusal | None:
-    """Return why a text cannot be a message, None when it can."""
-    # A character has at least one byte, so a huge text need not be encoded to be refused.
+    """Return the refusal of a text that can't be a message, None for a valid one."""
+    # Each character has at least one byte, so a huge text is refused without encoding it.
     if len(text) > max_bytes or len(text.encode(errors="surrogatepass")) > max_bytes:
         return Refusal(MESSAGE_TOO_LARGE, f"A message may have {max_bytes} bytes at most.", message_id)
     if not text.strip() or (len(text) <= _SHORT and is_invisible(text)):
@@ -243,7 +244,7 @@ def unfit(text: str, max_bytes: int, message_id: str | None = None) -> Refusal |
 
 
 def refusal_as_frame(refusal: Refusal) -> Frame:
-    """Return the frame that tells a client of a refusal."""
+    """Return the error frame of a refusal."""
     frame: Frame = {
         "type": "error",
         "id": str(uuid.uuid4()),
@@ -260,10 +261,10 @@ def refusal_as_frame(refusal: Refusal) -> Frame:
 
 
 def decode_frames(raw: bytes) -> list[tuple[str, Frame]]:
-    """Read the frames of one entry of a node's stream, with their tokens; broken ones are left out.
+    """Decode the frames of one entry of a node's stream, with their tokens; skip malformed ones.
 
     Raises:
-        ValueError: it is no list of frames.
+        ValueError: the entry is not a list of frames.
     """
     pairs = orjson.loads(raw)
     if not isinstance(pairs, list):

@@ -1,4 +1,4 @@
-"""Stopping an answer: from any socket of its session, wherever its turn is."""
+"""Stop an answer from any socket of its session, in whichever stage its turn is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FAILED = "The answer could not be stopped; try again."
 
 
 async def stop(app: web.Application, outbox: Outbox, turn: str | None) -> None:
-    """Stop the running turn of a session, or only the turn given; the client is told only of a failure."""
+    """Stop the running turn of a session, or only the turn named; the client gets a frame only on failure."""
     token = outbox.token
     try:
         stopped = await app[keys.SESSIONS].stop(token, turn)
@@ -27,9 +27,9 @@ async def stop(app: web.Application, outbox: Outbox, turn: str | None) -> None:
             outbox.stop_when_accepted(turn)
         if isinstance(stopped, Stopped):
             if not stopped.running:
-                # It is on its way between the stages, and may be for long: no worker has to come to it first.
+                # The turn may wait long for a worker, so it is ended directly.
                 await app[keys.PRODUCER].end_stopped(token, stopped.turn)
             await announce_stop(app[keys.REDIS], token, stopped.turn, patience=limits.REDIS_PATIENCE_SECONDS)
     except (RedisError, OSError) as exc:
-        log.warning("an answer could not be stopped", error=repr(exc))
+        log.warning("stopping an answer failed; its client gets an error", error=repr(exc))
         outbox.tell(refusal_as_frame(Refusal(INTERNAL_ERROR, _FAILED)))

@@ -1,4 +1,4 @@
-"""A bell for one sleeper: an `asyncio.Event` in a tenth of its memory, for what every idle socket has."""
+"""Wake one task: a replacement of ``asyncio.Event`` with a tenth of its memory, for idle sockets."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 
 
 class WakeEvent:
-    """Wakes the one task that waits.
+    """Wake the one task that waits.
 
-    Nothing is remembered: look at what you wait for, and wait only if it is not there. `wait` may be
+    A ring without a waiting task is lost, so check the condition before calling ``wait``. ``wait`` may be
     cancelled.
     """
 
@@ -18,7 +18,7 @@ class WakeEvent:
         self._sleeper: asyncio.Future[None] | None = None
 
     async def wait(self) -> None:
-        """Wait for the next ring."""
+        """Wait for the next ``ring``."""
         self._sleeper = asyncio.get_running_loop().create_future()
         try:
             await self._sleeper
@@ -26,6 +26,6 @@ class WakeEvent:
             self._sleeper = None
 
     def ring(self) -> None:
-        """Wake whoever waits now."""
+        """Wake the waiting task, if there is one."""
         if self._sleeper is not None and not self._sleeper.done():
             self._sleeper.set_result(None)

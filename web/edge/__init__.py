@@ -1,1 +1,1 @@
-"""Connections from strangers: how many there may be, how long they may be silent, what they may send."""
+"""Limit the number, the silence and the data of client connections."""

@@ -1,4 +1,4 @@
-"""One connection: aiohttp's protocol, with bounds on what a stranger may do before a request is a request."""
+"""Handle one connection: aiohttp's protocol with limits for clients that send no valid request."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ _Handler = Callable[[BaseRequest], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Edge:
-    """What all connections of a process share.
+    """The state that all connections of a process share.
 
     Attributes:
-        read_limit: bytes that a message may have to be read at all.
-        sockets_of: how many sockets each address has.
+        read_limit: maximum bytes of a message that is read to its end.
+        sockets_of: the number of sockets by address.
     """
 
     connections: Connections
@@ -52,10 +52,11 @@ class Edge:
 
     @contextmanager
     def socket_place(self, address: str) -> Iterator[bool]:
-        """Hold a place for a socket of an address; the value is False when there is none for it.
+        """Reserve a place for a socket of an address; the value is False when no place is free for it.
 
-        Some places stay for requests. Once half of the others are taken, an address with a quarter gets no
-        more: one client cannot keep all others out. The loopback may, as a proxy or a load test is there.
+        Some places are reserved for requests. Once half of the others are taken, an address with a quarter of
+        them gets no more, so that one client can't lock out all others. Loopback addresses are exempt,
+        because a proxy or a load test connects from there.
         """
         open_sockets, room = self.connections.sockets, self.connections.socket_room
         greedy = self.sockets_of[address] >= room // 4 and not is_loopback(address)
@@ -77,13 +78,13 @@ EDGE = web.AppKey("edge", Edge)
 
 
 class Connection(RequestHandler):
-    """A connection of the web process, bounded by `Connections`.
+    """A connection of the web process, bounded by ``Connections``.
 
     Attributes:
-        state: see `Connections`.
+        state: the state, described in ``web.edge.connections``.
         client: the address of the peer, as the limits count it.
-        groups: what it is counted by; empty for a trusted proxy and for a socket.
-        since: when it came to its state, in seconds of the event loop's clock.
+        groups: the groups that limit it; empty for a trusted proxy and for a socket.
+        since: the time of its last change of state, in seconds of the event loop's clock.
         held: bytes of an unfinished message.
     """
 
@@ -101,7 +102,7 @@ class Connection(RequestHandler):
     )
 
     def __init__(self, manager: Server, edge: Edge, loop: asyncio.AbstractEventLoop) -> None:
-        """Take what all connections share."""
+        """Store the state that all connections share."""
         super().__init__(
             manager,
             loop=loop,
@@ -123,7 +124,7 @@ class Connection(RequestHandler):
     # -- what the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection, or refuse it when there is no place."""
+        """Accept the connection, or refuse it when no place is free."""
         self._link = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         host = peer[0] if isinstance(peer, tuple) else None
@@ -137,7 +138,7 @@ class Connection(RequestHandler):
         self._link.close()
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, once it is known to be harmless."""
+        """Check the data, then pass it to the parser."""
         if self._refused:
             return
         if self._frames is not None and data:
@@ -151,7 +152,7 @@ class Connection(RequestHandler):
             self._edge.connections.owes(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Give the place back."""
+        """Release the place."""
         if self._admitted:
             self._admitted = False
             self._edge.connections.gone(self)
@@ -159,19 +160,19 @@ class Connection(RequestHandler):
         self._link = None
 
     def pause_writing(self) -> None:
-        """Wait for the peer to read, for so long."""
+        """Start the limit for a peer that does not read."""
         super().pause_writing()
         self._edge.connections.stalled(self)
 
     def resume_writing(self) -> None:
-        """Go on, as the peer has read."""
+        """Stop the limit, because the peer has read."""
         super().resume_writing()
         self._edge.connections.flowing(self)
 
     # -- what aiohttp calls
 
     def set_parser(self, parser: WebSocketReader, data_received_cb: Callable[[], None] | None = None) -> None:
-        """Become a socket; what came behind the request is its first data."""
+        """Become a socket, whose first data is the rest behind the request."""
         self._frames = FrameGuard(self._edge.read_limit)
         self._edge.connections.upgraded(self)
         first, self._message_tail = self._message_tail, b""
@@ -197,9 +198,9 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Return the answer to what is no request, or to a fault of ours; the connection ends with it."""
+        """Return the response to an invalid request or an internal error; the connection then closes."""
         if isinstance(exc, HttpProcessingError):
-            # Not its text, which quotes what came.
+            # Without the error's text, which quotes the request.
             self._note_bad_request(type(exc).__name__)
             return _failure(status, "The request could not be read")
         self.logger.error("a request failed", exc_info=exc)
@@ -207,10 +208,10 @@ class Connection(RequestHandler):
             raise ConnectionError("the response has begun, so it cannot become an error")
         return _failure(status, "Internal error" if status == 500 else "The request took too long")
 
-    # -- what `Connections` calls
+    # -- what ``Connections`` calls
 
     def drop(self) -> None:
-        """Close at once, whatever is unsent."""
+        """Close at once, without sending the rest."""
         if self._link is not None:
             self._link.abort()
 
@@ -219,18 +220,18 @@ class Connection(RequestHandler):
         return self._link is not None and self._link.get_write_buffer_size() > 0
 
     def reading_is_paused(self) -> bool:
-        """Return whether it is us who do not read."""
+        """Return whether this process has paused reading."""
         return bool(self._reading_paused or self._buffer_paused)
 
     def refuse_message(self, code: WSCloseCode, reason: str) -> None:
-        """Close the socket with a code; what the peer still sends is dropped for a while."""
+        """Close the socket with a code; drop further data of the peer for ``limits.CLOSE_SECONDS``."""
         if self._refused or self._link is None:
             return
         self._refused = True
         payload = struct.pack("!H", code) + reason.encode()
         if not self._link.is_closing():
             self._link.write(bytes((_CLOSE_FRAME, len(payload))) + payload)
-        # Closing at once would reset the connection under what is unread here, and the code would be lost.
+        # Closing at once with unread data would reset the connection, and the peer would miss the code.
         self._loop.call_later(limits.CLOSE_SECONDS, self.drop)
 
     def _receive_frames(self, frames: FrameGuard, data: bytes) -> None:
@@ -239,7 +240,7 @@ class Connection(RequestHandler):
             frames.feed(data)
         except FrameViolation as violation:
             reason = "unmasked_frame" if violation.code is WSCloseCode.PROTOCOL_ERROR else "frame_too_large"
-            self._edge.incidents.note(reason, f"a socket was closed: {violation.reason}", self.client)
+            self._edge.incidents.note(reason, f"socket closed: {violation.reason}", self.client)
             self._edge.connections.hold(self, 0, renewed=False)
             self.refuse_message(violation.code, violation.reason)
             return
@@ -253,17 +254,15 @@ class Connection(RequestHandler):
         return _failure(400, "The request could not be read")
 
     def _note_bad_request(self, kind: str) -> None:
-        self._edge.incidents.note(
-            "bad_request", "a request was refused that is no HTTP", self.client, kind=kind
-        )
+        self._edge.incidents.note("bad_request", "request refused: not valid HTTP", self.client, kind=kind)
 
 
 class EdgeRunner(web.AppRunner):
-    """Runs an application behind connections of ours."""
+    """Run an application behind instances of ``Connection``."""
 
     @property
     def server(self) -> Server | None:
-        """What makes the protocol of a new connection."""
+        """The factory of the protocol of a new connection."""
         manager = super().server
         if manager is None:
             return None
@@ -273,12 +272,12 @@ class EdgeRunner(web.AppRunner):
 
 
 def _is_readable(request: BaseRequest) -> bool:
-    """Return whether all headers are text, and none expects what we do not do."""
+    """Return whether all headers are valid text, and no unsupported expectation is among them."""
     for value in request.headers.values():
         if not value.isascii():
             try:
                 value.encode()
-            except UnicodeEncodeError:  # bytes that are no UTF-8
+            except UnicodeEncodeError:  # bytes that are not UTF-8
                 return False
     return request.headers.get(hdrs.EXPECT, "100-continue").lower() == "100-continue"
 

@@ -1,8 +1,8 @@
-"""All connections of this process: how many of an address, how many at all, which have been silent too long.
+"""Limit the connections of this process per address and in all, and close silent ones.
 
-A connection is *silent* while a request head is owed, *busy* while a request is answered, *idle* between two
-requests, and *upgraded* once it is a WebSocket. Silent and idle ones make way for others: so an address, or
-all of them together, can take every place only with connections that are at work.
+A connection is *silent* while its request head is incomplete, *busy* while its request is answered, *idle*
+between two requests, and *upgraded* once it is a WebSocket. Silent and idle connections are closed in favour
+of new ones, so clients can occupy all places only with working connections.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from web.edge.incidents import Incidents
 
 Network = IPv4Network | IPv6Network
 
-# Seconds in which a new connection is not closed for its address having many: its request is on the way.
+# Seconds for which a new connection is not closed for the number of its address, because its request is
+# coming.
 _GRACE_SECONDS: Final = 1.0
-# Open files for all else: Redis, the log, static files, and the listening socket.
+# Open files for other purposes: Redis, the log, static files, and the listening socket.
 _FILES_RESERVED: Final = 512
-# Connections that stay free for requests when sockets have taken all other places: /readyz is one of them.
+# Places that sockets can't take, so that requests such as /readyz succeed.
 _REQUESTS_RESERVED: Final = 256
-# A network that one customer may have holds up to 65,536 of the networks that are counted as one client.
+#: The factor on the limit of a wide network, in which one customer may own 65,536 networks that count as a
+#: client.
 WIDE_FACTOR: Final = 16
 
 
 class State(Enum):
-    """What a connection is at."""
+    """The state of a connection."""
 
     SILENT = "silent"
     BUSY = "busy"
@@ -39,7 +41,7 @@ class State(Enum):
 
 
 class Guarded(Protocol):
-    """A connection as it is seen here."""
+    """The part of a connection that ``Connections`` uses."""
 
     state: State
     groups: tuple[str, ...]
@@ -56,7 +58,7 @@ class Guarded(Protocol):
         ...
 
     def reading_is_paused(self) -> bool:
-        """Return whether it is us who do not read."""
+        """Return whether this process has paused reading."""
         ...
 
     def refuse_message(self, code: WSCloseCode, reason: str) -> None:
@@ -65,15 +67,15 @@ class Guarded(Protocol):
 
 
 class Connections:
-    """Counts and bounds connections; all methods are called in the event loop and none waits."""
+    """Count and limit connections; all methods run in the event loop and return at once."""
 
     def __init__(self, incidents: Incidents, *, per_address: int, files: int, unfinished_bytes: int) -> None:
-        """Take the bounds.
+        """Store the limits.
 
         Args:
-            per_address: connections of one address that are no sockets yet; 0 for no bound.
-            files: that the process may have open.
-            unfinished_bytes: of unfinished messages, on all sockets together.
+            per_address: maximum connections of one address that are not sockets; 0 for no limit.
+            files: maximum open files of the process.
+            unfinished_bytes: maximum bytes of unfinished messages on all sockets together.
         """
         self._incidents = incidents
         self._per_address = per_address
@@ -83,7 +85,7 @@ class Connections:
         self.count = 0
         self.sockets = 0
         self.unfinished_bytes = 0
-        # In the order of their deadlines, as each has one length of time.
+        # In the order of their deadlines, because each state has one duration.
         self._silent: dict[Guarded, None] = {}
         self._idle: dict[Guarded, None] = {}
         self._stalled: dict[Guarded, float] = {}
@@ -94,11 +96,11 @@ class Connections:
     # -- what connections report
 
     def admit(self, connection: Guarded) -> bool:
-        """Take a new connection, if need be in place of an idle one; False when no place is left."""
+        """Admit a new connection, if necessary in place of an idle one; False when no place is left."""
         if self.count >= self.room and not self._make_way():
             self._incidents.note(
                 "process_full",
-                "a connection was refused: no open files are left; raise `nofile` or run more web processes",
+                "connection refused: no open files are left; raise `nofile` or run more web processes",
                 connection.client,
                 connections=self.count,
             )
@@ -115,7 +117,7 @@ class Connections:
         return True
 
     def gone(self, connection: Guarded) -> None:
-        """Forget a connection that is closed."""
+        """Remove a closed connection."""
         self.count -= 1
         if connection.state is State.UPGRADED:
             self.sockets -= 1
@@ -126,26 +128,26 @@ class Connections:
         self._leave_groups(connection)
 
     def busy(self, connection: Guarded) -> None:
-        """Note that a whole request head has come."""
+        """Record that a complete request head has come."""
         self._silent.pop(connection, None)
         self._idle.pop(connection, None)
         connection.state = State.BUSY
 
     def idle(self, connection: Guarded) -> None:
-        """Note that a request was answered, and the next one may come."""
+        """Record that a request was answered and the next one may come."""
         connection.state, connection.since = State.IDLE, _now()
         self._idle[connection] = None
         if connection.unsent():
             self.stalled(connection)
 
     def owes(self, connection: Guarded) -> None:
-        """Note that the first byte of the next request came, so that the rest of its head is owed."""
+        """Record the first byte of the next request, whose head is now due."""
         self._idle.pop(connection, None)
         connection.state, connection.since = State.SILENT, _now()
         self._silent[connection] = None
 
     def upgraded(self, connection: Guarded) -> None:
-        """Note that a connection is a socket now; other bounds hold for those."""
+        """Record that a connection is now a socket, to which other limits apply."""
         self.busy(connection)
         connection.state = State.UPGRADED
         self.sockets += 1
@@ -153,20 +155,20 @@ class Connections:
         self._leave_groups(connection)
 
     def stalled(self, connection: Guarded) -> None:
-        """Note that the peer reads slower than we write."""
+        """Record that the peer reads slower than this process writes."""
         if connection.state is not State.UPGRADED:
             self._stalled.setdefault(connection, _now())
 
     def flowing(self, connection: Guarded) -> None:
-        """Note that the peer has caught up."""
+        """Record that the peer has caught up."""
         self._stalled.pop(connection, None)
 
     def hold(self, connection: Guarded, size: int, *, renewed: bool) -> None:
-        """Note how much of an unfinished message a socket holds.
+        """Record the size of a socket's unfinished message.
 
         Args:
-            size: in bytes, 0 for none.
-            renewed: whether it is another message than before.
+            size: bytes held, 0 without an unfinished message.
+            renewed: whether a new message has begun.
         """
         self.unfinished_bytes += size - connection.held
         connection.held = size
@@ -178,7 +180,7 @@ class Connections:
             oldest = next(iter(self._unfinished))
             self._incidents.note(
                 "unfinished_memory",
-                "a socket was closed with the oldest of too many unfinished messages",
+                "socket closed: it held the oldest of too many unfinished messages",
                 oldest.client,
                 bytes=self.unfinished_bytes,
             )
@@ -188,17 +190,17 @@ class Connections:
     # -- what time does
 
     async def watch(self) -> None:
-        """Close what is late, once a second, until cancelled."""
+        """Close overdue connections once a second until cancelled."""
         while True:
             await asyncio.sleep(1.0)
             self.sweep()
 
     def sweep(self) -> None:
-        """Close what is late now."""
+        """Close overdue connections."""
         now = _now()
         for connection in _late(self._silent, now - limits.HEAD_SECONDS):
             self._incidents.note(
-                "silent", "a connection was closed that sent no whole request in time", connection.client
+                "silent", "connection closed: it sent no complete request in time", connection.client
             )
             self._drop(connection)
         for connection, since in list(self._stalled.items()):
@@ -208,7 +210,7 @@ class Connections:
             if connection.unsent():
                 self._incidents.note(
                     "slow_reader",
-                    "a connection was closed whose peer does not read its answer",
+                    "connection closed: its peer does not read the response",
                     connection.client,
                 )
                 connection.drop()
@@ -220,12 +222,12 @@ class Connections:
         for connection, since in list(self._unfinished.items()):
             if since > now - limits.MESSAGE_SECONDS:
                 break
-            if connection.reading_is_paused():  # it would send if we took it
+            if connection.reading_is_paused():  # the peer can't be blamed for a pause of this process
                 self.hold(connection, connection.held, renewed=True)
                 continue
             self._incidents.note(
                 "unfinished_message",
-                "a socket was closed that did not end its message in time",
+                "socket closed: it did not finish its message in time",
                 connection.client,
             )
             self.hold(connection, 0, renewed=False)
@@ -239,7 +241,7 @@ class Connections:
             if oldest is not None:
                 self._incidents.note(
                     "process_crowded",
-                    "connections without a request were closed: this process has hardly any open files left",
+                    "idle connections closed: hardly any open files left; raise `nofile`",
                     oldest.client,
                     connections=self.count,
                 )
@@ -248,7 +250,7 @@ class Connections:
         return False
 
     def _excess(self, group: str) -> int:
-        """Return how many connections a group has too many."""
+        """Return the number of connections by which a group exceeds its limit."""
         bound = self._per_address * (WIDE_FACTOR if group.startswith("wide ") else 1)
         return len(self._of_group.get(group, ())) - bound if bound else 0
 
@@ -258,7 +260,7 @@ class Connections:
             self._crowded.discard(group)
             return
         before = _now() - _GRACE_SECONDS
-        # The oldest first; those at work are left alone.
+        # The oldest first; working connections stay.
         late = [
             each
             for each in self._of_group[group]
@@ -267,13 +269,13 @@ class Connections:
         for connection in late:
             self._incidents.note(
                 "address_crowded",
-                "connections without a request were closed: CONNECTIONS_PER_ADDRESS is reached",
+                "idle connections closed: CONNECTIONS_PER_ADDRESS is reached",
                 connection.client,
             )
             self._drop(connection)
 
     def _drop(self, connection: Guarded) -> None:
-        # It reports that it is gone a moment later; until then nothing else may choose it.
+        # Removed here, because the connection reports its end only later and must not be chosen again.
         self._silent.pop(connection, None)
         self._idle.pop(connection, None)
         self._leave_groups(connection)

@@ -1,7 +1,7 @@
-"""The frames of one WebSocket, seen from outside the parser: masks, sizes, and what is unfinished.
+"""Check the frames of one WebSocket before the parser: masks, sizes and unfinished messages.
 
-aiohttp's parser takes unmasked frames and holds an unfinished message for as long as it lasts, without
-showing how much it holds. This reads the headers alone and skips the payloads; it sends and closes nothing.
+aiohttp's parser accepts unmasked frames, and holds an unfinished message without limit and without exposing
+its size. This guard reads only the frame headers; it sends and closes nothing.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from typing import Final
 
 from aiohttp import WSCloseCode
 
-# Bytes that each piece of an unfinished frame costs besides its own: one object of the parser.
+# Extra bytes for each piece of an unfinished frame: one object of the parser.
 _PIECE_BYTES: Final = 64
 # A header has 2 bytes, up to 8 of length and 4 of mask.
 _HEADER_BYTES: Final = 14
 
 
 class FrameViolation(Exception):
-    """A frame that is not to be read.
+    """A frame that violates the protocol or a limit.
 
     Attributes:
-        code: what the socket is to be closed with.
-        reason: the same in words, fit for a metric and a close frame.
+        code: the code to close the socket with.
+        reason: the reason in words, for a metric and the close frame.
     """
 
     def __init__(self, code: WSCloseCode, reason: str) -> None:
@@ -31,11 +31,11 @@ class FrameViolation(Exception):
 
 
 class FrameGuard:
-    """Reads the frame headers of one socket.
+    """Read the frame headers of one socket.
 
     Attributes:
-        begun: how many messages have begun so far.
-        held: bytes that the parser holds of an unfinished message, its own objects included; 0 for none.
+        begun: the number of messages begun so far.
+        held: bytes that the parser holds for an unfinished message, including its objects; 0 without one.
     """
 
     __slots__ = (
@@ -52,7 +52,7 @@ class FrameGuard:
     )
 
     def __init__(self, limit: int) -> None:
-        """Take the bytes that a message may have."""
+        """Store the maximum bytes of a message."""
         self._limit = limit
         self._header = b""
         self._left = 0  # bytes of the current payload that are still to come
@@ -66,17 +66,17 @@ class FrameGuard:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun that has not ended."""
+        """Whether a message has begun but not ended."""
         return not self._final or self._left > 0 or bool(self._header)
 
     def feed(self, data: bytes) -> None:
-        """Read what has come.
+        """Read a piece of data.
 
         Raises:
             FrameViolation: a frame without a mask, or a message above the limit.
         """
         size = len(data)
-        # Most of what comes is one short frame.
+        # Most pieces are one short frame.
         if (
             not self.held
             and size >= 6
@@ -102,7 +102,7 @@ class FrameGuard:
         self._count(size)
 
     def _read_header(self, data: bytes, position: int) -> int:
-        """Read a header, or what there is of it; return where its payload begins."""
+        """Read a complete or partial header; return the position of its payload."""
         known = len(self._header)
         header = self._header + data[position : position + _HEADER_BYTES - known]
         if len(header) < 2:

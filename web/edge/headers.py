@@ -1,4 +1,4 @@
-"""What every answer carries, also those that no handler of ours makes."""
+"""Define the headers of every response, including those without a handler of Parley."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ HEADERS: Final = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "font-src 'self'; worker-src 'self'; "
         "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
-        # Nothing may become markup or code by assignment: our pages build elements, they never write HTML.
-        # The one policy allows the address of the page's worker and refuses any other.
+        # No string may become markup or code by assignment, because the pages build elements and write no
+        # HTML. The policy allows the address of the page's worker and no other.
         "require-trusted-types-for 'script'; trusted-types parley-worker"
     ),
     "X-Content-Type-Options": "nosniff",

@@ -1,4 +1,4 @@
-"""Attacks and mistakes of strangers: each is counted, and logged as one line a minute for each kind."""
+"""Count attacks and client errors, and log one line a minute for each kind."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from pipeline.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-#: Seconds between the first line of a kind and the one that says how many followed.
+#: Seconds between the first line of a kind and the line with the number that followed.
 INTERVAL: Final = 60.0
-# Addresses that are told apart in one interval; a botnet must not fill the memory.
+# Maximum addresses counted in one interval, so that a botnet can't fill the memory.
 _ADDRESSES = 1_000
 
 
 @dataclass
 class _Window:
-    """What happened since the line that was logged last."""
+    """The incidents of one kind since the last log line."""
 
     more: int = 0
     addresses: set[str] = field(default_factory=set)
 
 
 class Incidents:
-    """Counts what is refused; `note` never waits and never raises."""
+    """Count incidents; ``note`` never waits and never raises."""
 
     def __init__(self, interval: float = INTERVAL) -> None:
-        """Take the seconds between two lines of one kind."""
+        """Store the seconds between two lines of one kind."""
         self._interval = interval
         self._windows: dict[str, _Window] = {}
         self.counts: Counter[str] = Counter()
 
     def note(self, reason: str, text: str, address: str = "", **fields: Any) -> None:
-        """Count something that was refused; log it unless it was logged within the last minute.
+        """Count an incident; log it unless the same kind was logged within the last minute.
 
         Args:
-            reason: names the kind, in the metric too; one of few, never a stranger's text.
-            text: the line of the log, with what an operator can do about it.
-            address: of the client, as the limits count it.
+            reason: the name of the kind, also in the metric; one of a few, never text of a client.
+            text: the log line, with the operator's next step.
+            address: the address of the client, as the limits count it.
         """
         self.counts[reason] += 1
         window = self._windows.get(reason)
@@ -58,9 +58,13 @@ class Incidents:
         asyncio.get_running_loop().call_later(self._interval, self._summarise, reason)
 
     def metrics(self) -> Iterator[Metric]:
-        """Yield how often each kind was refused."""
+        """Yield the number of incidents by kind."""
         rows = [({"reason": reason}, count) for reason, count in sorted(self.counts.items())]
-        yield metrics.counter("parley_edge_refusals", "What the edge refused, by reason.", rows)
+        yield metrics.counter(
+            "parley_edge_refusals",
+            "Connections and requests that were refused before a handler ran, by reason.",
+            rows,
+        )
 
     def _summarise(self, reason: str) -> None:
         window = self._windows.pop(reason)
@@ -68,12 +72,12 @@ class Incidents:
             return
         known = len(window.addresses)
         log.warning(
-            "more of the same were refused",
+            "more incidents of the same kind",
             reason=reason,
             count=window.more,
             addresses=f"{known} or more" if known == _ADDRESSES else known,
             seconds=self._interval,
         )
-        # It goes on: the next line is a sum, too.
+        # The kind continues, so its next line is a sum as well.
         self._windows[reason] = _Window()
         asyncio.get_running_loop().call_later(self._interval, self._summarise, reason)

@@ -1,1 +1,1 @@
-"""HTTP endpoints and what they share."""
+"""Serve the HTTP endpoints, with their middlewares."""

@@ -1,8 +1,8 @@
-"""The operator's way in: who has ADMIN_TOKEN sees what people wrote, and sends dead letters again.
+"""Authenticate operators by ADMIN_TOKEN, which allows reading messages and replaying dead letters.
 
-The token comes in the header `Authorization: Bearer …`, never in a cookie: no browser adds it by itself, so
-another site's page can't make a visitor's browser do anything here. Attempts are limited for each address,
-and logged; so is each thing that an admin does.
+The token comes in the header ``Authorization: Bearer …``, never in a cookie: browsers do not add it by
+themselves, so another site's page can't act with it. Attempts are limited per address; attempts and the
+actions of admins are logged.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from web.limits.client_address import client_address
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that a wrong token is answered later: guessing is slow, and costs us nothing.
+#: Seconds by which the response to a wrong token is delayed, so that guessing is slow.
 WRONG_TOKEN_DELAY: Final = 1.0
 
-#: Wrong tokens that an address has, and seconds after which it gets another one.
+#: Wrong tokens allowed per address at once, and seconds after which one more is allowed.
 ATTEMPTS: Final = 10
 ATTEMPT_SECONDS: Final = 60.0
 
-# Addresses that are remembered; the one that tried longest ago is forgotten first.
+# Maximum addresses remembered; the one with the oldest attempt is dropped first.
 _ADDRESSES: Final = 10_000
 
-#: What PUBLIC_PAGES=false closes to strangers, and all below.
+#: The paths, with all below, that PUBLIC_PAGES=false closes to other machines.
 PRIVATE: Final = ("/metrics", "/stages", "/api")
 
 
 class Attempts:
-    """The wrong admin tokens of each address: ten at once, then one a minute."""
+    """Limit wrong admin tokens per address: ten at once, then one a minute."""
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Start without attempts."""
         self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()  # (attempts, as of when)
 
     def wait(self, address: str) -> float:
@@ -50,7 +50,7 @@ class Attempts:
         return 0.0 if spent <= ATTEMPTS - 1 else (spent - (ATTEMPTS - 1)) * ATTEMPT_SECONDS
 
     def failed(self, address: str) -> None:
-        """Note a wrong token."""
+        """Record a wrong token."""
         self._spent[address] = (self._left(address) + 1, asyncio.get_running_loop().time())
         self._spent.move_to_end(address)
         if len(self._spent) > _ADDRESSES:
@@ -68,9 +68,9 @@ async def is_admin(request: web.Request) -> bool:
     """Return whether a request carries the admin token.
 
     Raises:
-        web.HTTPForbidden: it carries a wrong one, or none is set.
-        web.HTTPTooManyRequests: its address has tried too many.
-        web.HTTPBadRequest: what it carries cannot be a token.
+        web.HTTPForbidden: the token is wrong, or ADMIN_TOKEN is not set.
+        web.HTTPTooManyRequests: the address has sent too many wrong tokens.
+        web.HTTPBadRequest: the header holds no valid token.
     """
     given = request.headers.get(hdrs.AUTHORIZATION)
     if given is None:
@@ -83,39 +83,39 @@ async def is_admin(request: web.Request) -> bool:
         raise web.HTTPBadRequest(reason="An admin token is ASCII")
     attempts, address = request.app[ATTEMPTS_KEY], client_address(request)
     if wait := attempts.wait(address):
-        request.app[keys.INCIDENTS].note("admin_rate", "too many wrong admin tokens of an address", address)
+        request.app[keys.INCIDENTS].note("admin_rate", "too many wrong admin tokens from an address", address)
         raise web.HTTPTooManyRequests(reason="Too many attempts", headers={"Retry-After": f"{wait:.0f}"})
     right = hmac.compare_digest(secret.strip().encode(), token.get_secret_value().encode())
     if scheme.lower() == "bearer" and right:
         return True
     attempts.failed(address)
-    request.app[keys.INCIDENTS].note("admin_token", "a wrong admin token was refused", address)
+    request.app[keys.INCIDENTS].note("admin_token", "wrong admin token refused", address)
     await asyncio.sleep(WRONG_TOKEN_DELAY)
     raise web.HTTPForbidden(reason="Wrong admin token")
 
 
 async def require_admin(request: web.Request) -> None:
-    """Let a request pass that carries the admin token.
+    """Require the admin token in a request.
 
     Raises:
-        web.HTTPForbidden: it carries none, a wrong one, or none is set.
+        web.HTTPForbidden: the token is missing or wrong, or ADMIN_TOKEN is not set.
     """
     if not await is_admin(request):
         request.app[keys.INCIDENTS].note(
-            "admin_missing", "a request for an admin was refused: it has no token", client_address(request)
+            "admin_missing", "admin request refused: it has no token", client_address(request)
         )
         raise web.HTTPForbidden(reason="The admin token is needed")
 
 
 def audit(request: web.Request, action: str, **fields: Any) -> None:
-    """Log what an admin has done."""
-    log.info("an admin acted", action=action, address=client_address(request), **fields)
+    """Log an action of an admin."""
+    log.info("admin action", action=action, address=client_address(request), **fields)
 
 
 def private_pages(public: bool) -> Middleware:
-    """Return the middleware that closes the operator's pages to strangers, unless they are public.
+    """Return the middleware that protects the operator's pages, unless they are public.
 
-    Let in are this machine itself, trusted networks, and the admin token.
+    It admits this machine, trusted networks, and requests with the admin token.
     """
 
     @web.middleware
@@ -125,7 +125,7 @@ def private_pages(public: bool) -> Middleware:
         if await is_admin(request):
             return await handler(request)
         address = client_address(request)
-        text = "an operator's page was refused to a stranger"
+        text = "operator page refused to another machine; see PUBLIC_PAGES"
         request.app[keys.INCIDENTS].note("private_page", text, address)
         raise web.HTTPForbidden(reason="This page is not public")
 
@@ -133,7 +133,7 @@ def private_pages(public: bool) -> Middleware:
 
 
 def _is_private(path: str) -> bool:
-    # Anywhere in it, as the service may be below a path.
+    # Anywhere in the path, because the service may be below a base path.
     return any(f"{each}/" in f"{path}/" for each in PRIVATE)
 
 

@@ -1,4 +1,4 @@
-"""The service below a path, behind a proxy that keeps that path in the requests that it passes on."""
+"""Serve below a base path, behind a proxy that keeps the path in its requests."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from aiohttp import web
 
 
 def add_below(app: web.Application, routes: web.UrlDispatcher, path: str) -> None:
-    """Have an application answer below a path as well.
+    """Add the routes of an application below a path.
 
-    Its own routes stay: health checks, other services and a proxy that strips the path use them.
+    The routes without the path stay, for health checks, other services and proxies that strip the path.
 
     Args:
-        routes: a second set of the routes of `app`, not in use elsewhere.
-        path: as `/parley`.
+        routes: a second set of the routes of ``app``, not in use elsewhere.
+        path: a path such as ``/parley``.
     """
     for resource in routes.resources():
         resource.add_prefix(path)
@@ -21,5 +21,5 @@ def add_below(app: web.Application, routes: web.UrlDispatcher, path: str) -> Non
 
 
 async def _to_slash(request: web.Request) -> web.StreamResponse:
-    """Lead to the page: its addresses are relative, so that of the page has to end with a slash."""
+    """Redirect to the page with a slash at its end, because its links are relative."""
     raise web.HTTPPermanentRedirect(f"{request.path}/")

@@ -1,4 +1,4 @@
-"""Answers in JSON, also when a request fails."""
+"""Build JSON responses, and turn errors into them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = structlog.get_logger(__name__)
 
 
 def json_response(body: Any, status: int = 200) -> web.Response:
-    """Return a body as JSON, not to be kept by any cache: most hold a token."""
+    """Return a response with a JSON body that caches must not store, because most bodies hold a token."""
     return raw_json_response(compact_json(body), status)
 
 
 def raw_json_response(body: bytes, status: int = 200) -> web.Response:
-    """Return a body that is JSON already, as `json_response` does."""
+    """Return a response with an encoded JSON body; otherwise like ``json_response``."""
     return web.Response(
         body=body,
         status=status,
@@ -32,19 +32,19 @@ def raw_json_response(body: bytes, status: int = 200) -> web.Response:
 
 
 def failure(status: int, detail: Any) -> web.Response:
-    """Return the body that all failures share."""
+    """Return a failure with its ``detail``, in the format of all failures."""
     return json_response({"detail": detail}, status)
 
 
 def unavailable(detail: str, retry_after: int) -> web.Response:
-    """Return the response of a service that is full, with the seconds after which to ask again."""
+    """Return the response of a full service, with the seconds after which to retry."""
     response = failure(503, detail)
     response.headers["Retry-After"] = str(retry_after)
     return response
 
 
 def too_many(detail: str, retry_after: int | None = None) -> web.Response:
-    """Return what says that a client asks for too much, and when to ask again (seconds)."""
+    """Return the response to too many requests, with the seconds after which to retry."""
     response = failure(429, detail)
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
@@ -53,7 +53,7 @@ def too_many(detail: str, retry_after: int | None = None) -> web.Response:
 
 @web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what a handler raises into a failure in JSON; wait for Redis only so long."""
+    """Turn the errors of a handler into JSON failures, and limit its wait for Redis."""
     try:
         if request.path.endswith("/chat"):  # lasts as long as its socket
             return await handler(request)
@@ -69,18 +69,18 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return response
     except TimeoutError:
         if request.content.is_eof():
-            log.warning("a request could not be answered in time", path=request.path)
+            log.warning("request timed out", path=request.path)
             return failure(503, "The store of the sessions does not answer; try again")
         request.app[keys.INCIDENTS].note(
-            "silent_body", "a request was refused whose body did not come in time", request.remote or ""
+            "silent_body", "request refused: its body did not arrive in time", request.remote or ""
         )
         response = failure(408, "The request did not arrive in time")
         response.force_close()
         return response
     except (RedisError, OSError) as exc:
-        log.warning("a request could not be answered without Redis", path=request.path, error=repr(exc))
+        log.warning("request failed: redis is unavailable", path=request.path, error=repr(exc))
         return failure(503, "The store of the sessions does not answer; try again")
     except Exception:
-        # Not the exception's text: it may hold what the client sent.
-        log.exception("a request failed", path=request.path)
+        # The response omits the exception's text, which may hold data of the client.
+        log.exception("request failed", path=request.path)
         return failure(500, "Internal error")

@@ -1,4 +1,4 @@
-"""Whether this process is alive, and whether it can serve."""
+"""Report whether this process is alive and can serve."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def add_routes(app: web.Application) -> None:
 
 
 async def online(_request: web.Request) -> web.Response:
-    """Answer `GET /test` as the tutorial does."""
+    """Answer ``GET /test`` as the tutorial does."""
     return json_response({"msg": "API is Online"})
 
 
 async def alive(_request: web.Request) -> web.Response:
-    """Answer `GET /healthz`: an answer at all is the news."""
+    """Answer ``GET /healthz``; any answer shows that the process is alive."""
     return json_response({"status": "alive"})
 
 
 async def ready(request: web.Request) -> web.Response:
-    """Answer `GET /readyz`: 200, or 503 with what is missing."""
+    """Answer ``GET /readyz``: 200, or 503 with the problems."""
     problems = {
         name: problem
         for name, problem in (("redis", await _redis(request.app)), ("hub", _hub(request.app)))
@@ -55,7 +55,7 @@ async def _redis(app: web.Application) -> str | None:
     except (RedisConnectionError, RedisTimeoutError, OSError) as exc:
         return f"no answer to PING: {type(exc).__name__}"
     except RedisError as exc:
-        return f"takes no writes: {type(exc).__name__}"
+        return f"accepts no writes: {type(exc).__name__}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""The Host check: a page of a stranger's site must not reach this service by a name of its own."""
+"""Check the Host header, so that a foreign site's page can't reach this service by its own name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def hosts_middleware(hosts: Hosts) -> Middleware:
             return await handler(request)
         request.app[keys.INCIDENTS].note(
             "host",
-            "a request for another host was refused; if the name is yours, add it to ALLOWED_HOSTS",
+            "request for another host refused; if the name is yours, add it to ALLOWED_HOSTS",
             request.remote or "",
             host=request.host,
         )

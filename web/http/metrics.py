@@ -1,4 +1,4 @@
-"""`GET /metrics`: this web process, and all stages as seen from here, for Prometheus."""
+"""Serve ``GET /metrics``: the metrics of this process and of all stages, for Prometheus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipeline.telemetry.stages.sample import Observer
 from web import keys
 from web.http.origins import Handler
 
-#: Seconds that a scrape waits for Redis; without it the figures of the process come alone.
+#: Seconds that a scrape waits for Redis; after them it returns only the metrics of the process.
 LOOK_SECONDS: Final = 3.0
 
 _Request = tuple[str, str, str]
@@ -35,7 +35,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def scrape(request: web.Request) -> web.Response:
-    """Answer `GET /metrics`."""
+    """Answer ``GET /metrics``."""
     app = request.app
     parts = [
         _of_requests(app),
@@ -58,7 +58,7 @@ async def scrape(request: web.Request) -> web.Response:
 
 @web.middleware
 async def measure(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Count a request and its duration; of a socket nothing, as that lasts as long as it likes."""
+    """Count a request and its duration; skip sockets, which last as long as the client stays."""
     begun, status = time.perf_counter(), 500
     try:
         response = await handler(request)

@@ -1,4 +1,4 @@
-"""Which pages may call: the Origin check of sockets and of what changes something, and the CORS headers."""
+"""Check the Origin of sockets and of requests that change something, and add CORS headers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _HARMLESS_METHODS = (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS)
 
 
 def own_origins(settings: Settings) -> Collection[str]:
-    """Return the origins of our own page besides that of the Host header, and those of CORS_ORIGINS."""
+    """Return the allowed origins besides the Host header's: PUBLIC_URL's and those of CORS_ORIGINS."""
     return frozenset(settings.cors_origins) | public_origin(settings)
 
 
 def public_origin(settings: Settings) -> frozenset[str]:
-    """Return the origin of PUBLIC_URL, if that is set."""
+    """Return the origin of PUBLIC_URL, empty when that is not set."""
     if settings.public_url is None:
         return frozenset()
     parts = urlsplit(settings.public_url)
@@ -34,12 +34,12 @@ def public_origin(settings: Settings) -> frozenset[str]:
 
 
 def is_allowed(origins: Collection[str], host: str, allowed: Collection[str]) -> bool:
-    """Return whether a page may open a WebSocket, or change something.
+    """Return whether a page may open a WebSocket or change something.
 
     Args:
-        origins: the Origin headers of the request; none = the client is not a browser.
-        host: its Host header.
-        allowed: origins let in besides the host's own.
+        origins: the Origin headers of the request; empty for clients other than browsers.
+        host: the Host header of the request.
+        allowed: the allowed origins besides the host's own.
     """
     if not origins:
         return True
@@ -50,9 +50,9 @@ def is_allowed(origins: Collection[str], host: str, allowed: Collection[str]) ->
 
 
 def _is_same(origin: str, host: str) -> bool:
-    """Return whether an origin is the host that was called.
+    """Return whether an origin equals the requested host.
 
-    The scheme is not compared: behind a proxy that ends TLS we are called by http, the page came by https.
+    The scheme is not compared, because behind a proxy that ends TLS the request is http and the page https.
     """
     try:
         ours, theirs = urlsplit(f"//{host}"), urlsplit(origin)
@@ -61,7 +61,7 @@ def _is_same(origin: str, host: str) -> bool:
             theirs.hostname,
             theirs.port or default,
         )
-    except (KeyError, ValueError):  # another scheme, "null", a port that is no number
+    except (KeyError, ValueError):  # another scheme, "null", an invalid port
         return False
 
 
@@ -71,10 +71,10 @@ def note_refusal(request: web.Request) -> None:
     same_name = _name_of(origin) == _name_of(f"http://{host}") is not None
     request.app[keys.INCIDENTS].note(
         "origin",
-        "a request was refused for its Origin: the proxy in front does not pass on the Host with its port; "
+        "request refused for its Origin: the proxy in front does not pass on the Host with its port; "
         "set PUBLIC_URL to the address that browsers use"
         if same_name
-        else "a request was refused for its Origin; if the page is yours, name it in CORS_ORIGINS, "
+        else "request refused for its Origin; if the page is yours, name it in CORS_ORIGINS, "
         "and behind a proxy set PUBLIC_URL",
         request.remote or "",
         origin=origin,
@@ -92,7 +92,7 @@ def _name_of(origin: str) -> str | None:
 
 @web.middleware
 async def origins_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what a foreign page sends to change something: it cannot read the answer, but needs none."""
+    """Refuse changes by foreign pages, which need not be able to read the response."""
     origins = request.headers.getall(hdrs.ORIGIN, [])
     allowed = request.app[keys.ORIGINS]
     if request.method not in _HARMLESS_METHODS and not is_allowed(origins, request.host, allowed):
@@ -102,7 +102,7 @@ async def origins_middleware(request: web.Request, handler: Handler) -> web.Stre
 
 
 def cors_middleware(allowed: Collection[str]) -> Middleware:
-    """Return the middleware that lets pages of the `allowed` origins read our answers."""
+    """Return the middleware that allows pages of the ``allowed`` origins to read responses."""
 
     @web.middleware
     async def cors(request: web.Request, handler: Handler) -> web.StreamResponse:

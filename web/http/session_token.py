@@ -1,4 +1,4 @@
-"""The token of a session: in a header, where the log of no proxy shows it, or in the query."""
+"""Read the session's token from a header, which proxies do not log, or from the query."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _SUBPROTOCOL: Final = "token."
 
 
 def is_token(text: str | None) -> TypeGuard[str]:
-    """Return whether `text` looks like a token; what does not is not even looked up, as it becomes a key."""
+    """Return whether ``text`` has the format of a token; other text must not become part of a key."""
     return text is not None and _TOKEN.fullmatch(text) is not None
 
 
 def token_of(request: web.Request) -> str | None:
-    """Return the token that a request carries, None if it has none that looks like one.
+    """Return the token of a request, None without a valid one.
 
-    `Authorization: Bearer <token>` goes first, then `Sec-WebSocket-Protocol: …, token.<token>`, which is
-    how a page can send it with a WebSocket, then `?token=` of the tutorial's client.
+    ``Authorization: Bearer <token>`` takes precedence, then ``Sec-WebSocket-Protocol: …, token.<token>``,
+    with which pages can send it for a WebSocket, then ``?token=`` of the tutorial's client.
     """
     scheme, _, secret = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() == "bearer" and is_token(token := secret.strip()):

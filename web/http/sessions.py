@@ -1,4 +1,4 @@
-"""Routes of a session: `POST /token`, `GET` and `POST /refresh_token`, `DELETE /session`, `POST /logout`."""
+"""Serve ``POST /token``, ``GET`` and ``POST /refresh_token``, ``DELETE /session`` and ``POST /logout``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def create_session(request: web.Request) -> web.Response:
-    """Answer `POST /token`: a new session for `name`, given in the query or as a form."""
+    """Answer ``POST /token``: a new session for ``name``, given in the query or as a form."""
     name = valid_name(await _field(request, "name"))
     if name is None:
         return failure(400, _BAD_NAME)
@@ -46,10 +46,10 @@ async def create_session(request: web.Request) -> web.Response:
 
 
 async def read_session(request: web.Request) -> web.Response:
-    """Answer `/refresh_token`: the session's document as it is now.
+    """Answer ``/refresh_token``: the session's document.
 
-    With `limit` the last messages alone, with `before` those before a message; `earlier` is how many come
-    before them.
+    ``limit`` selects the last messages, ``before`` those before a message; ``earlier`` in the response counts
+    the messages before them.
     """
     token = token_of(request) or await _field(request, "token")
     denial = await request.app[keys.GATE].reading(client_address(request))
@@ -79,7 +79,7 @@ async def _read_page(request: web.Request, token: str) -> web.Response:
 
 
 async def end(request: web.Request) -> web.Response:
-    """Answer `DELETE /session` and `POST /logout`: 204 once nothing of the session is left."""
+    """Answer ``DELETE /session`` and ``POST /logout``: 204 once the session is removed."""
     token = token_of(request) or await _field(request, "token")
     if not is_token(token):
         return failure(400, GONE)
@@ -88,22 +88,22 @@ async def end(request: web.Request) -> web.Response:
 
 
 def valid_name(name: str | None) -> str | None:
-    """Return a name as it is stored, or None if it is none.
+    """Return the name to store, or None for an invalid name.
 
-    Characters that act on a terminal or turn the direction of text are left out; an invisible name is none.
+    Control and bidirectional characters are removed; a name without visible characters is invalid.
     """
     if name is None or len(name) > limits.NAME_READ_CHARS:
         return None
     try:
         name.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which no JSON can carry
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can't carry
         return None
     name = without_controls(name)
     return None if is_invisible(name) or len(name) > limits.NAME_MAX_CHARS else name
 
 
 async def _with_expiry(request: web.Request, token: str, response: web.Response) -> web.Response:
-    """Add the header that says when the session ends, ISO 8601 in UTC; the documents have no place for it."""
+    """Add the header with the session's expiry, ISO 8601 in UTC, for which documents have no field."""
     expires_at = await request.app[keys.SESSIONS].expires_at(token)
     if expires_at is not None:
         response.headers[EXPIRES_HEADER] = expires_at.isoformat(timespec="milliseconds").replace(
@@ -113,7 +113,7 @@ async def _with_expiry(request: web.Request, token: str, response: web.Response)
 
 
 async def _field(request: web.Request, field: str) -> str | None:
-    """Return a field of the query, else of the form that was posted."""
+    """Return a field of the query, or else of the posted form."""
     if field in request.query or request.method != "POST":
         return request.query.get(field)
     try:

@@ -1,4 +1,4 @@
-"""What a web process holds at most, and how long it waits; each with what breaks when it is changed."""
+"""Define the limits and time-outs of a web process, each with the effect of a smaller or larger value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose request it is: the address of a client, seen through the proxies that we trust."""
+"""Determine the address of a client, also behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -6,32 +6,31 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 UNKNOWN = "unknown"
-"""The address of a client that has none, as on a Unix socket."""
+"""The address of a client without one, as on a Unix socket."""
 
 _Network = IPv4Network | IPv6Network
-# Bits of an IPv6 address that one customer of a provider usually has for himself: counting each of his
-# addresses alone would count nothing.
+# Bits of the IPv6 network that one customer of a provider usually owns; limits per address would be useless.
 _IPV6_PREFIX = 64
-# Bits of the largest allotments to one customer: 65,536 of the networks above, bounded together, too.
+# Bits of the largest allotments to one customer: 65,536 of the networks above, which have a common limit.
 _IPV6_WIDE_PREFIX = 48
 
 
 class Addresses:
-    """Tells clients apart."""
+    """Determine the addresses by which limits count clients."""
 
     def __init__(self, trusted_proxies: Sequence[str]) -> None:
-        """Take the networks whose X-Forwarded-For is believed."""
+        """Store the networks whose X-Forwarded-For is trusted."""
         self._trusted: list[_Network] = [ip_network(network) for network in trusted_proxies]
 
     def client(self, peer: str | None, forwarded_for: Sequence[str]) -> str:
-        """Return the address that counts for a request's limits.
+        """Return the address by which a request's limits count.
 
-        That is the peer; or, when it is a trusted proxy, the last address in front of it that is none. What
-        stands before that one anybody could have written.
+        That is the peer or, behind trusted proxies, the last address that is not a trusted proxy. Clients can
+        forge the addresses before that one.
 
         Args:
             peer: the address at the other end of the connection.
-            forwarded_for: the values of all headers X-Forwarded-For, in their order.
+            forwarded_for: the values of all X-Forwarded-For headers, in order.
         """
         hops = [hop.strip() for header in forwarded_for for hop in header.split(",")]
         current = _address(peer or "")
@@ -43,9 +42,9 @@ class Addresses:
         return UNKNOWN if current is None else _counted(current)
 
     def counted(self, peer: str | None) -> tuple[str, tuple[str, ...]]:
-        """Return the address that counts for a connection, and the groups that bound its number.
+        """Return the address by which a connection counts, and the groups that limit it.
 
-        A trusted proxy has no bound, as everybody's connections are its own; nor has a Unix socket.
+        Trusted proxies and Unix sockets have no limit, because they carry the connections of all clients.
         """
         address = _address(peer or "")
         if address is None:
@@ -57,7 +56,7 @@ class Addresses:
         return client, (client,) if wide is None else (client, wide)
 
     def trusts(self, peer: str | None) -> bool:
-        """Return whether a peer is a trusted proxy, or of a trusted network."""
+        """Return whether a peer is a trusted proxy or in a trusted network."""
         address = _address(peer or "")
         return address is not None and self.is_trusted(address)
 

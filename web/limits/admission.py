@@ -1,6 +1,6 @@
-"""What is let in: rates, the number of sockets, and whether the stages and Redis can take more at all.
+"""Admit or reject requests by rates, the number of sockets, and the load of the stages and of Redis.
 
-A client's own share comes first, then what all share: the one who floods is refused, and nobody for his sake.
+A client's own limits are checked before shared ones, so that a flooding client is rejected before others.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from web.limits.in_flight import InFlight
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that a rate may take to be counted, and for which none is counted after one could not be: without
-#: Redis nothing is refused for its rate, and no message waits for that.
+#: Seconds that counting a rate may take, and for which counting is skipped after a failure: without Redis no
+#: request is rejected for its rate, and no message waits.
 COUNT_SECONDS: Final = 1.0
 
-#: Refusals that are remembered until they end; of others Redis is asked again.
+#: Maximum rejections remembered until they end; further ones are counted in Redis again.
 DENIED_AT_MOST: Final = 10_000
 
-#: Seconds until a client may ask again where no figure says more.
+# Seconds after which a client may retry when no better estimate exists.
 _RETRY_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why something is not let in.
+    """The reason for rejecting a request.
 
     Attributes:
         code: the error code of the contract.
-        detail: the same for a human reader.
-        retry_after: whole seconds after which it may be.
+        detail: the reason for a human reader.
+        retry_after: whole seconds after which a retry may succeed.
     """
 
     code: str
@@ -55,29 +55,29 @@ class Rejection:
 
 
 class AdmissionControl:
-    """Lets in or denies; the rates are counted in Redis, sockets in this process."""
+    """Admit or reject requests; Redis counts the rates, this process the sockets."""
 
     def __init__(
         self, settings: Settings, rates: Rates, pressure: Pressure, memory: MemoryReserve | None = None
     ) -> None:
-        """Take the limits from the settings, and what is known of the stages and of Redis from the others."""
+        """Store the limits of the settings, and the watches on the stages and on Redis."""
         self._settings = settings
         self._rates = rates
         self._pressure = pressure
         self._memory = memory or MemoryReserve()
         self._uncounted_until = 0.0
         self._denied: dict[str, float] = {}  # what was refused → until when it will be
-        # Not below what its inbox takes: of a plain socket a message is decided only by its answer.
+        # At least the inbox, because a message of a plain socket counts until its answer comes.
         self.in_flight = InFlight(max(limits.IN_FLIGHT_PER_SESSION, settings.inbox_limit + 1))
         self._sockets: Counter[str] = Counter()
 
     @property
     def full(self) -> bool:
-        """Whether messages are denied because a stage is full."""
+        """Whether messages are rejected because a stage is full."""
         return self._pressure.retry_after is not None
 
     async def message(self, token: str, address: str) -> Rejection | None:
-        """Decide on a message; None lets it in, and counts it."""
+        """Decide on a message; None admits and counts it."""
         if self.in_flight.is_full(token):
             refused("session_in_flight", address=address, session=token)
             return Rejection(SESSION_BUSY, error_text(SESSION_BUSY), 1)
@@ -100,7 +100,7 @@ class AdmissionControl:
         return None
 
     async def new_token(self, address: str) -> Rejection | None:
-        """Decide on a new session; None lets it in, and counts it."""
+        """Decide on a new session; None admits and counts it."""
         rate = self._settings.address_token_rate
         denial = await self._request("address_token_rate", "token", rate, address, "new sessions")
         if denial is None and self._memory.refuses_sessions:
@@ -109,12 +109,12 @@ class AdmissionControl:
         return denial
 
     async def connection(self, address: str) -> Rejection | None:
-        """Decide on a new socket before anything is looked up for it; None lets it in, and counts it."""
+        """Decide on a new socket before any lookup; None admits and counts it."""
         rate = self._settings.address_connect_rate
         return await self._request("address_connect_rate", "connect", rate, address, "connections")
 
     async def reading(self, address: str) -> Rejection | None:
-        """Decide on a read of a session's history; None lets it in, and counts it."""
+        """Decide on a read of a session's history; None admits and counts it."""
         rate = self._settings.address_read_rate
         return await self._request("address_read_rate", "read", rate, address, "reads of a session")
 
@@ -128,7 +128,7 @@ class AdmissionControl:
 
     @contextmanager
     def socket(self, token: str, address: str) -> Iterator[bool]:
-        """Count a socket while it is open; the value is False when it is one too many."""
+        """Count a socket while it is open; the value is False when it exceeds a limit."""
         counted = [
             (f"{what}:{who}", limit)
             for what, who, limit in (
@@ -152,10 +152,10 @@ class AdmissionControl:
                     del self._sockets[who]
 
     async def _count(self, what: str, rate: Rate) -> int:
-        """Return the seconds to wait, 0 when it was counted. Without Redis nothing is denied for its rate."""
+        """Count an event; return the seconds to wait, 0 if it was counted or Redis is unavailable."""
         now = time.monotonic()
         if (until := self._denied.get(what, 0.0)) > now:
-            # Nobody's event can bring that moment nearer: a flood need not ask Redis each time.
+            # No event can make the wait shorter, so a flood does not reach Redis each time.
             return math.ceil(until - now)
         if now < self._uncounted_until:
             return 0
@@ -164,7 +164,7 @@ class AdmissionControl:
                 wait = await self._rates.take(what, rate)
         except (RedisError, OSError) as exc:
             self._uncounted_until = time.monotonic() + COUNT_SECONDS
-            log.debug("a rate could not be counted", error=repr(exc))
+            log.debug("counting a rate failed", error=repr(exc))
             return 0
         if wait:
             self._deny(what, time.monotonic() + wait)

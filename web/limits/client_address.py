@@ -1,4 +1,4 @@
-"""Who asks: what the limits count a request by."""
+"""Determine the client's address of a request."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from web import keys
 
 
 def client_address(request: web.Request) -> str:
-    """Return the address that counts for a request's limits."""
+    """Return the address by which a request's limits count."""
     return request.app[keys.ADDRESSES].client(request.remote, request.headers.getall("X-Forwarded-For", []))

@@ -1,4 +1,4 @@
-"""Messages that were sent to `ingest` and that no frame has answered yet, by session."""
+"""Limit the messages of a session that were sent to ``ingest`` and have no frame yet."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Final
 
 from pipeline.chat.records import Frame
 
-#: Seconds after which a session with nothing decided counts as having nothing on its way: frames may be lost.
+#: Seconds without a frame after which a session's messages no longer count, because frames may be lost.
 FORGET_SECONDS: Final = 60.0
 #: Seconds between sweeps.
 SWEEP_SECONDS: Final = 30.0
 
 
 class InFlight:
-    """Bounds what one session can have on its way, so that it fills no stage by itself."""
+    """Limit the messages of each session on their way, so that no session can fill a stage."""
 
     def __init__(self, limit: int) -> None:
-        """Let each session have `limit` messages on their way from this process."""
+        """Store the maximum messages of a session on their way from this process."""
         self._limit = limit
         self._sessions: dict[str, _Share] = {}
         self._swept = time.monotonic()
 
     def is_full(self, token: str) -> bool:
-        """Return whether a session has as many on their way as it may."""
+        """Return whether a session has reached the limit."""
         share = self._sessions.get(token)
         if share is None or share.total < self._limit:
             return False
@@ -34,7 +34,7 @@ class InFlight:
         return True
 
     def sent(self, token: str, message_id: str) -> None:
-        """Note that a message goes to `ingest`."""
+        """Record that a message goes to ``ingest``."""
         now = time.monotonic()
         if now - self._swept > SWEEP_SECONDS:
             self._sweep(now)
@@ -46,7 +46,7 @@ class InFlight:
         share.changed = now
 
     def decided(self, token: str, frame: Frame) -> None:
-        """Take a frame of a session: that its message was accepted, refused, or ended."""
+        """Take a frame of a session, which may accept, refuse or end a message."""
         share = self._sessions.get(token)
         if share is None:
             return
@@ -66,7 +66,7 @@ class InFlight:
 
 
 class _Share:
-    """What one session has on its way: how often each id was sent."""
+    """The messages of one session on their way, counted by id."""
 
     __slots__ = ("changed", "ids", "total")
 

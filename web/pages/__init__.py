@@ -1,1 +1,1 @@
-"""The pages: the chat and the stages."""
+"""Serve the pages: the chat and the stages."""

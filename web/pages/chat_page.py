@@ -1,4 +1,4 @@
-"""The page at `/`: the chat, built from `web/ui` into `web/static`."""
+"""Serve the chat page at ``/``, built from ``web/ui`` into ``web/static``."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def add_routes(app: web.Application) -> None:
 
 
 async def index(_request: web.Request) -> web.FileResponse:
-    """Answer `GET /`."""
+    """Answer ``GET /``."""
     return web.FileResponse(_STATIC / "index.html")
 
 
 async def favicon(_request: web.Request) -> web.FileResponse:
-    """Answer the address that browsers ask for by themselves."""
+    """Answer ``GET /favicon.ico``, which browsers request by themselves."""
     return web.FileResponse(_STATIC / "icon.svg")
 
 
 async def model(request: web.Request) -> web.Response:
-    """Answer `GET /model`: the model's name, and the limits that the page has to respect."""
+    """Answer ``GET /model``: the model's name, and the limits for the page."""
     settings = request.app[keys.SETTINGS]
     name = "ELIZA" if settings.model_kind == "eliza" else settings.model
     limits = {

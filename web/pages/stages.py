@@ -1,4 +1,4 @@
-"""The stages at a glance: the page `/stages`, and what it shows as JSON under `/api/stages`."""
+"""Serve the page ``/stages``, and its data as JSON under ``/api/stages``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def watch(app: web.Application) -> AsyncIterator[None]:
-    """Make the watch of this process."""
+    """Create the watch of this process, and stop it at the end."""
     app[_WATCH] = StageWatch(app[keys.REDIS], STAGES)
     app[_WATCH].start()
     yield
@@ -46,17 +46,17 @@ async def watch(app: web.Application) -> AsyncIterator[None]:
 
 
 async def page(_request: web.Request) -> web.FileResponse:
-    """Answer `GET /stages`."""
+    """Answer ``GET /stages``."""
     return web.FileResponse(_PAGE / "index.html")
 
 
 async def stages(request: web.Request) -> web.Response:
-    """Answer `GET /api/stages`: the figures of now; see docs/api-stages.md."""
+    """Answer ``GET /api/stages``: the current figures; see docs/api-stages.md."""
     return json_response(await request.app[_WATCH].snapshot())
 
 
 async def history(request: web.Request) -> web.Response:
-    """Answer `GET /api/stages/history`: what this process has seen of the last minutes, as columns."""
+    """Answer ``GET /api/stages/history``: the figures of the last minutes, as columns."""
     await request.app[_WATCH].snapshot()
     names = [field.name for field in fields(Point)]
     return json_response(
@@ -68,13 +68,13 @@ async def history(request: web.Request) -> web.Response:
 
 
 async def access(request: web.Request) -> web.Response:
-    """Answer `GET /api/stages/access`: whether an admin token is set, and whether the request has it."""
+    """Answer ``GET /api/stages/access``: whether an admin token is set, and whether the request has it."""
     settings = request.app[keys.SETTINGS]
     return json_response({"admin_token": settings.admin_token is not None, "admin": await is_admin(request)})
 
 
 async def entries(request: web.Request) -> web.Response:
-    """Answer with a page of a partition's entries; what people wrote only to an admin."""
+    """Answer with a page of a partition's entries; only admins see the texts that people wrote."""
     private = await is_admin(request)
     stage, partition = _stage(request), int(request.match_info["partition"])
     inspector, place = Inspector(request.app[keys.REDIS]), (stage, partition, stage)
@@ -102,7 +102,7 @@ async def dead_letters(request: web.Request) -> web.Response:
 
 
 async def act_on_dead_letter(request: web.Request) -> web.Response:
-    """Answer `POST /api/stages/dead/replay` and `…/drop`, `{"id": "<dead letter>"}`; for admins."""
+    """Answer ``POST /api/stages/dead/replay`` and ``…/drop``, ``{"id": "<dead letter>"}``; for admins."""
     await require_admin(request)
     try:
         letter_id = orjson.loads(await request.read())["id"]
@@ -125,7 +125,7 @@ async def act_on_dead_letter(request: web.Request) -> web.Response:
 
 
 def _is_letter_id(text: Any) -> TypeGuard[str]:
-    """Return whether Redis could hold a dead letter of this id; it refuses others with an error."""
+    """Return whether ``text`` is a valid id of a dead letter; Redis raises an error for others."""
     found = _LETTER_ID.fullmatch(text) if isinstance(text, str) else None
     return found is not None and all(int(number) < 2**64 for number in found.groups())
 

@@ -1,30 +1,30 @@
--- Take a message, or the wish for another answer, into a session: open its turn, or let it wait, or refuse it.
+-- Accept a message or a request for another answer: open its turn, queue it or refuse it.
 --
 -- KEYS[1]  the session (RedisJSON)
 -- KEYS[2]  the session's presence (hash)
--- ARGV     id             of the message, plain; also that of its turn
---          id_path        where `_ids` holds it
---          entry          the stream entry that brought it: only its repeat is no duplicate
---          msg            of the message as the history holds it, JSON; '' to answer the last one anew
---          inbox_limit    messages that may wait
---          ttl            seconds to renew the session for, 0 to leave it alone
---          max_messages   that the history may hold
---          max_bytes      that the history and the inbox may take, as JSON
---          max_ids        that the session may remember, those of refused messages included
---          frame_id       of its answer and of an error frame, plain
---          frame_path     where `_places` holds that
---          busy_msg       what the error frame says when the inbox is full, JSON
+-- ARGV     id             the id of the message and of its turn, plain
+--          id_path        JSON path of the id in `_ids`
+--          entry          the stream entry that brought the message; any other entry makes it a duplicate
+--          msg            the text for the history, JSON; '' for a request to answer the last message again
+--          inbox_limit    maximum messages in the inbox
+--          ttl            seconds for which to renew the session, 0 to keep its expiry
+--          max_messages   maximum messages in the history
+--          max_bytes      maximum bytes of the history and the inbox, as JSON
+--          max_ids        maximum ids that the session remembers, those of refused messages included
+--          frame_id       the id of its answer and of an error frame, plain
+--          frame_path     JSON path of `frame_id` in `_places`
+--          busy_msg       text of the error frame when the inbox is full, JSON
 --          busy           further fields of that frame, JSON
---          nothing_msg    the same when there is no message to answer anew
---          nothing
---          full_msg       the same when the session is full
---          full
---          tried_msg      the same when the message has as many answers as it may have
---          edits          the id of the message that it is to replace, '*' for whichever is the last; '' for no edit
--- Output   {GONE, holders} | {OPENED, holders} | {RUNNING, holders}
+--          nothing_msg    text when there is no message to answer again, JSON
+--          nothing        further fields of that frame, JSON
+--          full_msg       text when the session is full, JSON
+--          full           further fields of that frame, JSON
+--          tried_msg      text when the message has the maximum number of answers, JSON
+--          edits          the id of the message to replace, '*' for the last one; '' for no edit
+-- Result   {GONE, holders} | {OPENED, holders} | {RUNNING, holders}
 --          {QUEUED, holders, place in the queue, 1 for a duplicate}
 --          {REFUSED, holders, error frame}
---          {ENDED, holders, error frame or answer of the history that ended its turn or '', 1 for a duplicate}
+--          {ENDED, holders, the error frame or answer that ended the turn or '', 1 for a duplicate}
 local key = KEYS[1]
 local nodes = holders(KEYS[2])
 local found = redis.call('JSON.GET', key, id_path, '$._turn.id', '$._turn.entry', frame_path, '$._bytes')
@@ -36,7 +36,8 @@ local seen, open, opened_by = found[id_path][1], found['$._turn.id'][1], found['
 
 if seen then
     if open == id then
-        -- The worker may have died before it told the next stage; another entry has no such duty.
+        -- The worker may have died before it sent the turn on, so the same entry must send it again; another
+        -- entry must not.
         return {opened_by == entry and OPENED or RUNNING, nodes}
     end
     local duplicate = seen ~= entry and 1 or 0
@@ -70,7 +71,7 @@ local ids = redis.call('JSON.OBJLEN', key, '$._ids')[1]
 
 local function refuse(text, fields)
     local frame = item(frame_id, text, timestamp, ',"type":"error","refused":"' .. id .. '"' .. fields)
-    -- A session whose ids are full refuses every new message from now on, so this one need not be remembered.
+    -- A session with max_ids ids refuses every new message from now on, so this one need not be remembered.
     if ids < tonumber(max_ids) then
         redis.call('JSON.SET', key, id_path, '"' .. entry .. '"')
     end
@@ -78,7 +79,7 @@ local function refuse(text, fields)
     return {REFUSED, nodes, frame, 0}
 end
 
--- The messages that there will be once every turn is answered, this one too.
+-- The number of messages once every turn is answered, including this one.
 local messages = redis.call('JSON.ARRLEN', key, '$.messages')[1] + (open and 1 or 0) + 2 * waiting
     + (msg == '' and 0 or 2)
 if ids >= tonumber(max_ids) or messages > tonumber(max_messages)

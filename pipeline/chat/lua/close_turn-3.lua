@@ -1,20 +1,20 @@
--- End a turn with an answer or an error, and open the next one that waits.
+-- Close a turn with an answer or an error, and open the turn of the next waiting message.
 --
 -- KEYS[1]  the session (RedisJSON)
--- KEYS[2]  what there is of the running answer (string)
+-- KEYS[2]  the partial answer (string)
 -- KEYS[3]  the session's presence (hash)
--- ARGV     turn       plain
---          turn_path  where `_ids` holds it
---          entry      the stream entry that brought the outcome: only its repeat gets the first reply again
---          msg        of the bot's message as the history holds it, JSON; '' for an error
---          marks      further fields of that message and its frame, JSON
---          frame_id   of the bot's message and of the frame, plain
---          frame_msg  what the frame says, JSON
---          failure    further fields of an error's frame, JSON; '' for an answer
---          refused    1 when the model does not take the turn's message, which is no context any more
--- Output   {GONE, holders} | {STALE, holders} | {CLOSED, holders, frame} | {CLOSED, holders, frame, next turn}
+-- ARGV     turn       the id of the turn, plain
+--          turn_path  JSON path of the turn in `_ids`
+--          entry      the stream entry that brought the outcome; only a repeat of it gets the first reply again
+--          msg        the bot's text for the history, JSON; '' for an error
+--          marks      further fields of the bot's message and its frame, JSON
+--          frame_id   the id of the bot's message and of the frame, plain
+--          frame_msg  text of the frame, JSON
+--          failure    further fields of an error frame, JSON; '' for an answer
+--          refused    1 when the model refuses the turn's message, which is left out of later contexts
+-- Result   {GONE, holders} | {STALE, holders} | {CLOSED, holders, frame} | {CLOSED, holders, frame, next turn}
 
--- Remember that the last message of the history is no context for later ones.
+-- Leave the last message of the history out of later contexts.
 local function refuse_as_context(key)
     local id = redis.call('JSON.GET', key, '$.messages[-1].id'):sub(2, -2)
     if id == '' then
@@ -45,7 +45,7 @@ if open ~= turn then
     if failure == '' then
         return {STALE, nodes}
     end
-    -- A message that ingest gave up before the session knew it: nobody else will tell the client.
+    -- Ingest gave up this message before the session accepted it, so this error is the client's only reply.
     if not seen then
         check_rights(key)
         local frame = item(frame_id, frame_msg, now(), ',"type":"error","refused":"' .. turn .. '"' .. failure)
@@ -68,7 +68,7 @@ local timestamp = now()
 local frame
 if failure ~= '' then
     frame = item(frame_id, frame_msg, timestamp, ',"type":"error","turn":"' .. turn .. '"' .. failure)
-    -- A message that has an answer was taken before.
+    -- The model has answered a message that is being regenerated, so it does not refuse the message itself.
     if refused == '1' and not found['$._turn.regenerates'][1] then
         refuse_as_context(key)
     end
@@ -76,7 +76,7 @@ else
     local replaced = found['$._turn.regenerates'][1]
     local fields = ',"type":"message","turn":"' .. turn .. '"' .. marks
     if replaced then
-        -- The older answers stay beside the new one, as they were: text that is not taken apart.
+        -- The older answers are copied as JSON text, because decoding and encoding could change them.
         local older = redis.call('JSON.GET', key, '$.messages[-1].alternatives'):sub(3, -3)
         redis.call('JSON.DEL', key, '$.messages[-1].alternatives')
         local old = redis.call('JSON.GET', key, '$.messages[-1]'):sub(2, -2)

@@ -1,10 +1,10 @@
--- Store a new session; a repeat finds the first and changes nothing.
+-- Create a session; a repeat finds it and changes nothing.
 --
--- KEYS[1]  the session (RedisJSON), absent or created by an earlier run of the same call
--- ARGV     token     plain
---          name      JSON
---          ttl       seconds
--- Output   the session's `session_start` inside a JSON array
+-- KEYS[1]  the session (RedisJSON), absent unless this is a repeat
+-- ARGV     token     the session's token, plain
+--          name      the user's name, JSON
+--          ttl       seconds that the session lives
+-- Result   the session's `session_start` inside a JSON array
 check_rights(KEYS[1])
 local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"' .. now() .. '","messages":[],'
     .. '"_turn":null,"_last":null,"_inbox":[],"_stops":{},"_ids":{},"_errors":[],"_unsent":[],'

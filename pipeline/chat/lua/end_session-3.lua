@@ -1,10 +1,10 @@
 -- Remove a session and all that belongs to it; a repeat finds nothing and changes nothing.
 --
 -- KEYS[1]  the session (RedisJSON)
--- KEYS[2]  what there is of the running answer (string)
+-- KEYS[2]  the partial answer (string)
 -- KEYS[3]  the session's presence (hash)
--- ARGV     none
--- Output   {GONE | ENDED, holders, id of the open turn or ''}
+-- ARGV     no arguments
+-- Result   {GONE | ENDED, holders, id of the open turn or ''}
 local nodes = holders(KEYS[3])
 local found = redis.call('JSON.GET', KEYS[1], '$._turn.id')
 local turn = found and cjson.decode(found)[1] or ''

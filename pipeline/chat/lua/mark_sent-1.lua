@@ -1,8 +1,8 @@
--- Forget frames that a socket has taken.
+-- Remove frames that a socket has taken from the unsent ones.
 --
 -- KEYS[1]  the session (RedisJSON)
--- ARGV     ids  of the frames, plain, with spaces between them
--- Output   how many were forgotten
+-- ARGV     ids  the ids of the frames, plain, separated by spaces
+-- Result   the number of frames removed
 local key = KEYS[1]
 local waiting = redis.call('JSON.GET', key, '$._unsent[*].id')
 if not waiting then
@@ -13,7 +13,7 @@ local taken = {}
 for id in ids:gmatch('%S+') do
     taken[id] = true
 end
--- As a rule the oldest ones: those go with one command.
+-- Usually the oldest frames were taken; one command removes them.
 local first = 1
 while waiting[first] and taken[waiting[first]] do
     first = first + 1

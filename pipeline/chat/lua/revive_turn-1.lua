@@ -1,11 +1,11 @@
--- Make way for a message that ended with an error and is to be tried again.
+-- Prepare a message that ended with an error for another try.
 --
 -- KEYS[1]  the session (RedisJSON)
--- ARGV     id        of the message and its turn, plain
---          id_path   where `_ids` holds it
---          frame_id  of its error frame, plain
--- Output   {GONE} | {RUNNING}, its turn is open | {REFUSED}, it was refused, and that is forgotten now
---          {ENDED}, it is the last of the history, without an answer | {STALE}, the session has gone on
+-- ARGV     id        the id of the message and its turn, plain
+--          id_path   JSON path of the id in `_ids`
+--          frame_id  the id of its error frame, plain
+-- Result   {GONE} | {RUNNING} if its turn is open | {REFUSED} if its refusal was removed
+--          {ENDED} if it is the last message, without an answer | {STALE} if later messages follow
 local key = KEYS[1]
 local found = redis.call('JSON.GET', key, id_path, '$._turn.id', '$.messages[-1].id')
 if not found then

@@ -1,13 +1,13 @@
--- Shared by every script. JSON is put together as text and handed to RedisJSON as it is: cjson writes an empty
--- array as an object, so nothing that it decoded is encoded again.
+-- Functions for every script. JSON is assembled as text, because cjson encodes an empty array as an object, so
+-- decoded values must not be encoded again.
 
--- Frames that wait for a socket, per session; the oldest go first, and answers stay in the history.
+-- Unsent frames per session; beyond it the oldest are dropped, and answers stay in the history.
 local UNSENT_LIMIT = 1000
--- Messages that the model does not take, per session: no fewer than a context may have (CONTEXT_MESSAGES).
+-- Refused messages that a session remembers: at least as many as a context may have (CONTEXT_MESSAGES).
 local REFUSED_LIMIT = 1000
--- Errors that a session remembers for a client that comes back, or sends the same message again.
+-- Errors that a session remembers for a client that reconnects or repeats a message.
 local ERRORS_LIMIT = 100
--- Answers to one message, and edits of it: each further one makes a script copy all before it.
+-- Maximum answers to one message and edits of it, because each new one makes a script copy the earlier ones.
 local ALTERNATIVES_LIMIT = 32
 
 -- Return the time of the server as ISO 8601 in UTC with microseconds. os.date does not exist here, so the date
@@ -30,14 +30,14 @@ local function now()
         floor(rest / 3600), floor(rest % 3600 / 60), rest % 60, tonumber(time[2]))
 end
 
--- Return a message or frame as JSON. id: plain, needs no escaping; msg: JSON; fields: further ones as JSON, each
--- after a comma, or ''.
+-- Return a message or frame as JSON. id: plain, needs no escaping; msg: JSON; fields: further fields as JSON,
+-- each after a comma, or ''.
 local function item(id, msg, timestamp, fields)
     return '{"id":"' .. id .. '","msg":' .. msg .. ',"timestamp":"' .. timestamp .. '"' .. fields .. '}'
 end
 
--- Raise unless the user may run all the commands that the scripts change a session with. A right withdrawn for a
--- moment must not stop a script halfway: what it had done by then would be done twice, or never.
+-- Raise unless the Redis user may run every command that changes a session. Without this check, a right that
+-- was withdrawn for a moment could stop a script halfway, and a repeat would apply its first half twice.
 local function check_rights(key)
     if not redis.acl_check_cmd then
         return
@@ -53,12 +53,12 @@ local function check_rights(key)
     end
 end
 
--- Count what the history and the inbox take, in bytes of JSON.
+-- Add to the size of the history and the inbox, in bytes of JSON.
 local function grow(key, bytes)
     redis.call('JSON.NUMINCRBY', key, '$._bytes', bytes)
 end
 
--- Note where in the history a message or an answer stands, so that nothing has to search for it.
+-- Record the index of a message or answer in the history, so that no script has to search for it.
 local function place(key, id, index)
     redis.call('JSON.SET', key, '$._places["' .. id .. '"]', index)
 end
@@ -68,7 +68,7 @@ local function append(key, id, message)
     place(key, id, redis.call('JSON.ARRAPPEND', key, '$.messages', message)[1] - 1)
 end
 
--- Give a session that was created before its size and places were kept both of them. Reads its whole history, once.
+-- Add `_places` and `_bytes` to a session from before they existed. Reads the complete history, once.
 local function upgrade(key)
     local ids = cjson.decode(redis.call('JSON.GET', key, '$.messages[*].id'))
     local places = {}
@@ -80,9 +80,9 @@ local function upgrade(key)
         + #redis.call('JSON.GET', key, '$._inbox'))
 end
 
--- Return the answer with an id as JSON in an array, which is empty when it is not there.
--- index: where it was put into the history. One that was replaced stands beside what took its place: among the
--- alternatives there, or, when its message was edited, in the branches of the message before.
+-- Return the answer with an id as JSON in an array, which is empty when there is no such answer.
+-- index: the index at which it was stored. A replaced answer is among the alternatives of the answer there or,
+-- if its message was edited, in the branches of the message before.
 local function find_answer(key, index, id)
     local path = '$.messages[' .. index .. ']'
     if cjson.decode(redis.call('JSON.GET', key, path .. '.id'))[1] == id then
@@ -107,7 +107,7 @@ local function push(key, path, frame, limit)
     end
 end
 
--- Keep a frame until a socket has it; an error also for those who ask later, as no history holds it.
+-- Keep a frame until a socket has taken it; keep an error longer, because the history does not hold it.
 local function keep(key, frame, is_error)
     push(key, '$._unsent', frame, UNSENT_LIMIT)
     if is_error then
@@ -115,19 +115,19 @@ local function keep(key, frame, is_error)
     end
 end
 
--- Return the nodes that hold sockets of the session, each followed by '1' if one of them takes tokens.
+-- Return the nodes that hold sockets of the session, each followed by '1' if a socket there takes tokens.
 local function holders(presence)
     return redis.call('HGETALL', presence)
 end
 
--- Open a turn. stopped: whether the user has stopped it while it waited.
+-- Open a turn. stopped: whether the user stopped it while it waited.
 local function open_turn(key, id, entry, regenerates, stopped)
     redis.call('JSON.SET', key, '$._turn', '{"id":"' .. id .. '","entry":"' .. entry .. '"'
         .. (regenerates and ',"regenerates":"' .. regenerates .. '"' or '')
         .. (stopped and ',"stopped":true' or '') .. '}')
 end
 
--- Return whether the last human message was edited as often as it may be.
+-- Return whether the last human message has the maximum number of edits.
 local function has_all_branches(key)
     for _, count in ipairs(redis.call('JSON.ARRLEN', key, '$.messages[-2:].branches')) do
         if count and count >= ALTERNATIVES_LIMIT then
@@ -138,9 +138,9 @@ local function has_all_branches(key)
 end
 
 -- Take the last human message and its answer out of the history, to make room for an edit of that message.
--- edits: the id of the message to replace, '*' for whichever is the last.
--- Return the `branches` of the message that comes instead, as JSON: those that the last one had, then the last one
--- itself with its answer. Return nil and change nothing when the message is not the last one any more.
+-- edits: the id of the message to replace, '*' for the last one.
+-- Return the `branches` of the new message as JSON: those of the replaced message, then the replaced message
+-- with its answer. Return nil and change nothing when the message is not the last one any more.
 local function branch_off(key, edits)
     local last = cjson.decode(redis.call('JSON.GET', key, '$.messages[-2:].id', '$.messages[-2:].msg'))
     local ids, texts = last['$.messages[-2:].id'], last['$.messages[-2:].msg']
@@ -159,7 +159,7 @@ local function branch_off(key, edits)
     return '[' .. older .. (older == '' and '[' or ',[') .. branch .. ']]'
 end
 
--- Return whether the history has a message to answer anew, and the id of the answer that it has got, if any.
+-- Return whether the history has a message to answer again, and the id of its answer or nil.
 local function last_answer(key)
     local last = cjson.decode(redis.call('JSON.GET', key, '$.messages[-1].id', '$.messages[-1].msg'))
     local id, msg = last['$.messages[-1].id'][1], last['$.messages[-1].msg'][1]

@@ -1,9 +1,9 @@
--- Mark the open turn of a session as stopped, wherever it is, or one that waits.
+-- Mark the open turn of a session, or a waiting one, as stopped.
 --
 -- KEYS[1]  the session (RedisJSON)
--- KEYS[2]  what there is of the running answer (string): a line with run and turn, then the text
--- ARGV     turn  the one to stop, plain; '' for the one that is open
--- Output   {GONE} | {STALE} nothing to stop | {QUEUED, place} it will be stopped when it begins
+-- KEYS[2]  the partial answer (string): a line with run and turn, then the text
+-- ARGV     turn  the id of the turn to stop, plain; '' for the open one
+-- Result   {GONE} | {STALE} if there is nothing to stop | {QUEUED, place} if it will be stopped when it opens
 --          {STOPPED, turn, 1 if a worker has begun to answer it}
 local key = KEYS[1]
 local found = redis.call('JSON.GET', key, '$._turn.id', '$._inbox[*].id')

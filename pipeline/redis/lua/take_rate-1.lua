@@ -1,9 +1,9 @@
--- Count one event against a rate, if the rate allows it now.
+-- Count one event if a rate allows it now.
 --
 -- KEYS[1]  the theoretical arrival time of the next event, µs of the server's clock
 -- ARGV     interval   µs between events at the steady rate
---          tolerance  µs that an event may come too early: interval × (burst − 1)
--- Output   0 when it was counted, else µs to wait
+--          tolerance  µs that an event may come early: interval × (burst − 1)
+-- Result   0 when the event was counted, else µs to wait
 local time = redis.call('TIME')
 local clock = time[1] * 1000000 + time[2]
 
@@ -12,8 +12,8 @@ local function store(due)
 end
 
 local due = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), clock)
--- No event that was counted leaves a later time than this. A later one was written before the clock was set back, and
--- would refuse everybody until the clock is there again.
+-- A counted event never stores a later time than this. A later one was stored before the clock was set back, and
+-- would refuse all events until the clock catches up.
 local latest = clock + tolerance + interval
 if due > latest then
     due = latest

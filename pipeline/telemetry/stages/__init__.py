@@ -1,1 +1,1 @@
-"""What can be seen of the stages from outside, through Redis alone."""
+"""Observe the stages from outside, through Redis alone."""

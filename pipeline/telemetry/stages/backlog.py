@@ -1,6 +1,6 @@
-"""How much is waiting in each stage, and whether a new message should be taken at all.
+"""Measure the backlog of each stage, and decide whether to accept new messages.
 
-The streams of the stages are emptied as their entries are acked, so their length is what is left to do.
+Acked entries leave a stage's streams, so the length of the streams is the backlog.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ from pipeline.redis.memory import MemoryReserve, memory_of
 
 logger = logging.getLogger(__name__)
 
-# Seconds between looks. A stage at its limit takes in at most what arrives in that time.
+#: Seconds between samples; a full stage accepts the messages that arrive in that time.
 INTERVAL = 1.0
-# A stage that was full takes messages again below this part of its limit, lest it flip with every look.
+#: A full stage accepts messages again below this share of its limit, so that it does not flip with each
+#: sample.
 RESUME_AT = 0.8
-# Seconds that a client is told to wait, at least and at most.
+#: The minimum and maximum ``Retry-After`` for clients, in seconds.
 SHORTEST_WAIT, LONGEST_WAIT = 1, 60
 
 
 @dataclass
 class Pressure:
-    """Judges the looks at the backlog; no I/O.
+    """Decide from samples of the backlog whether to accept messages; no I/O.
 
     Attributes:
-        limits: the most that may wait, by stage; 0 for no bound.
-        retry_after: seconds after which to try again, None while messages are taken.
+        limits: the maximum number of waiting entries by stage; 0 for no limit.
+        retry_after: seconds after which a client should try again, None while messages are accepted.
         full: the stages that are full.
     """
 
@@ -44,10 +45,10 @@ class Pressure:
     _last: tuple[float, Mapping[str, int]] | None = field(default=None, repr=False)
 
     def update(self, now: float, waiting: Mapping[str, int]) -> None:
-        """Take what waits in each stage.
+        """Take a sample: the number of waiting entries by stage.
 
         Args:
-            now: of a monotonic clock, in seconds.
+            now: the time of a monotonic clock, in seconds.
         """
         self.full = frozenset(
             stage
@@ -58,7 +59,7 @@ class Pressure:
         self._last = now, waiting
 
     def _wait(self, stage: str, now: float, waiting: Mapping[str, int]) -> int:
-        """Return how long the stage needs, at the speed it had since the last look."""
+        """Estimate the seconds until the stage has room, from its speed since the last sample."""
         excess = waiting[stage] - self.limits[stage] * RESUME_AT
         if self._last is None or now <= self._last[0]:
             return SHORTEST_WAIT
@@ -69,23 +70,23 @@ class Pressure:
 
 
 class BacklogWatch:
-    """Looks at the backlog and at the memory of Redis once a second, for a whole process."""
+    """Sample the backlog and the memory of Redis once a second for a whole process."""
 
     def __init__(self, redis: Redis, limits: Mapping[str, int], partitions: int) -> None:
-        """Take the connection; `limits` as in `Pressure`."""
+        """Store the client; ``limits`` as in ``Pressure``."""
         self.pressure = Pressure(limits)
         self.memory = MemoryReserve()
         self._redis = redis
         self._partitions = partitions
 
     async def run(self) -> None:
-        """Sample until cancelled. While Redis is away the last sample counts."""
+        """Sample until cancelled; during an outage of Redis the last sample stays in force."""
         while True:
             try:
                 waiting = await waiting_in(self._redis, self.pressure.limits, self._partitions)
                 await self._look_at_memory()
             except (RedisError, OSError) as exc:
-                logger.debug("the backlog can't be seen: %r", exc)
+                logger.debug("sampling the backlog failed: %r", exc)
             else:
                 before = self.pressure.full
                 self.pressure.update(time.monotonic(), waiting)
@@ -100,7 +101,7 @@ class BacklogWatch:
         if after != before:
             sessions, messages = ("refused" if refuses else "taken" for refuses in after)
             logger.warning(
-                "Redis uses %.0f %% of maxmemory: new sessions are %s, new messages are %s",
+                "redis uses %.0f %% of maxmemory: new sessions are %s, new messages are %s",
                 100 * self.memory.used,
                 sessions,
                 messages,
@@ -108,10 +109,10 @@ class BacklogWatch:
 
 
 async def waiting_in(redis: Redis, stages: Mapping[str, int], partitions: int) -> dict[str, int]:
-    """Return how many entries each stage has left to do, those at work included.
+    """Return the number of unfinished entries by stage, including those at work.
 
     Raises:
-        redis.exceptions.RedisError: Redis is away.
+        redis.exceptions.RedisError: Redis is unavailable.
     """
     return await Inspector(redis).lengths(dict.fromkeys(stages, partitions))
 
@@ -119,6 +120,6 @@ async def waiting_in(redis: Redis, stages: Mapping[str, int], partitions: int) -
 def _tell(pressure: Pressure, waiting: Mapping[str, int]) -> None:
     if pressure.full:
         stages = ", ".join(f"{stage} ({waiting[stage]} waiting)" for stage in sorted(pressure.full))
-        logger.warning("new messages are refused, these stages are full: %s", stages)
+        logger.warning("stages are full, new messages are refused; add workers: %s", stages)
     else:
-        logger.info("new messages are taken again")
+        logger.info("stages have room, new messages are accepted again")

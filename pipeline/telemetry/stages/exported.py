@@ -1,4 +1,4 @@
-"""The figures of the stages for Prometheus: of one worker, from inside; of all stages, from a sample."""
+"""Export the metrics of one worker, and of all stages from a sample, to Prometheus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.telemetry.stages.work import WorkSensor
 
 
 def of_worker(work: WorkSensor) -> Iterator[Metric]:
-    """Yield what a worker has measured of its own work."""
+    """Yield the metrics that a worker has measured itself."""
     group = {
         **SYSTEM,
         "messaging_operation_name": "process",
@@ -23,41 +23,45 @@ def of_worker(work: WorkSensor) -> Iterator[Metric]:
         "messaging_consumer_group_name": work.topic,
     }
     stage = {"stage": work.topic}
-    yield histogram("messaging_process_duration_seconds", "How long the agent took.", [(group, work.works)])
+    yield histogram(
+        "messaging_process_duration_seconds",
+        "Duration of the agent's work on a message.",
+        [(group, work.works)],
+    )
     yield counter(
         "messaging_client_consumed_messages",
-        "Attempts at a message that ended, by how.",
+        "Finished attempts at a message, by outcome.",
         [
             ({**group, "error_type": ""}, work.handled - work.failed),
             ({**group, "error_type": OTHER_ERROR}, work.failed),
         ],
     )
-    about = "How long messages were on their way to the agent, since they were sent."
+    about = "Time from the sending of a message to the agent's start on it."
     yield histogram("parley_stage_wait_duration_seconds", about, [(stage, work.waits)])
     yield gauge("parley_stage_working", "Messages at work now.", [(stage, work.working)])
     yield counter("parley_stage_retries", "Attempts that were not the first.", [(stage, work.retried)])
 
 
 def of_faust(app: faust.App) -> Iterator[Metric]:
-    """Yield what Faust's own monitor has counted."""
+    """Yield the counts of Faust's own monitor."""
     monitor = app.monitor
     stage = {"stage": app.conf.id}
     for name, about, value in (
         ("faust_messages_received", "Messages read from topics.", monitor.messages_received_total),
         ("faust_events", "Events that streams have yielded.", monitor.events_total),
-        ("faust_rebalances", "Rebalances of the group this worker went through.", monitor.rebalances or 0),
-        ("faust_topic_buffer_full", "Times a buffer was full.", sum(monitor.topic_buffer_full.values())),
+        ("faust_rebalances", "Rebalances of the group that this worker saw.", monitor.rebalances or 0),
+        ("faust_topic_buffer_full", "Times that a buffer was full.", sum(monitor.topic_buffer_full.values())),
     ):
         yield counter(name, about, [(stage, value)])
     yield gauge(
         "faust_events_active",
-        "Events that streams have yielded and not acked.",
+        "Events that streams have yielded but not acked.",
         [(stage, monitor.events_active)],
     )
 
 
 def of_stages(sample: PipelineSample) -> Iterator[Metric]:
-    """Yield what can be seen of all stages from outside; the same from every web process."""
+    """Yield the metrics of all stages, equal in every web process."""
     for name, about, of in _COUNTERS:
         yield counter(name, about, _of_partitions(sample, of))
     for name, about, of in _GAUGES:
@@ -66,10 +70,10 @@ def of_stages(sample: PipelineSample) -> Iterator[Metric]:
         stage: sum(sample.at - worker.beat < SESSION_TIMEOUT for worker in seen.workers)
         for stage, seen in sample.stages.items()
     }
-    yield gauge("parley_stage_workers", "Workers that live.", [({"stage": s}, n) for s, n in alive.items()])
+    yield gauge("parley_stage_workers", "Live workers.", [({"stage": s}, n) for s, n in alive.items()])
     yield gauge(
         "parley_stage_settled",
-        "1 while the partitions are shared out, 0 during a rebalance.",
+        "1 while the partitions are assigned, 0 during a rebalance.",
         [({"stage": stage}, seen.settled) for stage, seen in sample.stages.items()],
     )
     nodes = [
@@ -77,7 +81,7 @@ def of_stages(sample: PipelineSample) -> Iterator[Metric]:
         for node in sample.web
         if node.report is not None and sample.at - node.beat < SESSION_TIMEOUT
     ]
-    yield gauge("parley_web_nodes", "Web processes that live.", [({}, len(nodes))])
+    yield gauge("parley_web_nodes", "Live web processes.", [({}, len(nodes))])
     sockets = [(labels, report.working) for labels, report in nodes]
     yield gauge("parley_web_sockets", "Open sockets.", sockets)
     taken = [(labels, report.handled) for labels, report in nodes]
@@ -87,18 +91,18 @@ def of_stages(sample: PipelineSample) -> Iterator[Metric]:
 _Of = Callable[[PipelineSample, PartitionSample], float]
 
 _COUNTERS: tuple[tuple[str, str, _Of], ...] = (
-    ("parley_stage_added", "Messages that ever came to a partition.", lambda _, seen: seen.added),
-    ("parley_stage_done", "Messages that were done.", lambda _, seen: seen.done),
+    ("parley_stage_added", "Messages that were sent to a partition.", lambda _, seen: seen.added),
+    ("parley_stage_done", "Messages that were finished.", lambda _, seen: seen.done),
 )
 _GAUGES: tuple[tuple[str, str, _Of], ...] = (
     ("parley_stage_lag", "Messages that no worker has read.", lambda _, seen: seen.lag),
-    ("parley_stage_pending", "Messages read and not done.", lambda _, seen: seen.pending),
+    ("parley_stage_pending", "Messages read but not finished.", lambda _, seen: seen.pending),
     ("parley_stage_entries", "Entries in the stream.", lambda _, seen: seen.length),
     ("parley_stage_retrying", "Messages that failed and will be tried again.", lambda _, seen: seen.failing),
     ("parley_stage_dead_letters", "Messages that were given up.", lambda _, seen: seen.dead),
     (
         "parley_stage_oldest_age_seconds",
-        "Since when the oldest message that is not done was sent, 0 when there is none.",
+        "Time at which the oldest unfinished message was sent, 0 when there is no such message.",
         lambda sample, seen: 0.0 if seen.oldest_sent is None else max(0.0, sample.at - seen.oldest_sent),
     ),
 )

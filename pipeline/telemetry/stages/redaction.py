@@ -1,4 +1,4 @@
-"""What may be shown of a message: all of it, or only what carries nothing that people wrote."""
+"""Redact messages for operators: hide everything that people wrote unless they allow it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from pipeline.errors import mask
 from pipeline.masking import clean, clean_line, mask_secrets
 
-# Fields whose strings say nothing of what people wrote. All other strings are hidden, so that a field that is
-# added later is hidden until somebody thinks about it.
+# Fields whose strings hold nothing that people wrote. All other strings are hidden, so that a new field is
+# hidden until it is listed here.
 _HARMLESS = frozenset({"id", "turn", "error", "incomplete", "timestamp"})
 _WORD = re.compile(r"[\w.:+-]{1,64}", re.ASCII)
 
 
 def shown_message(value: bytes | None, *, private: bool) -> Any:
-    """Return a message decoded from JSON, its token masked.
+    """Decode a message from JSON, mask its token, and hide its texts.
 
     Args:
-        private: show also what people wrote, and what was written to them.
+        private: whether to include the texts that people wrote and received.
     """
     if value is None:
         return None
@@ -27,16 +27,16 @@ def shown_message(value: bytes | None, *, private: bool) -> Any:
         decoded = json.loads(value)
     except ValueError:
         text = value.decode("utf-8", "backslashreplace")
-        return clean(mask_secrets(text)) if private else f"… ({len(value)} bytes that are no JSON)"
+        return clean(mask_secrets(text)) if private else f"… ({len(value)} bytes that are not JSON)"
     if not isinstance(decoded, dict):
         return decoded if private else _hidden(decoded)
     return {name: _shown(name, content, private) for name, content in decoded.items()}
 
 
 def shown_error(error: str, *, private: bool) -> str:
-    """Return an error as `Type: text`; only its type unless `private`, as the text may quote a message.
+    """Return an error as ``Type: text``, without ``private`` only its type: the text may quote a message.
 
-    What it quotes of a model's server may hold keys, and characters that act on a terminal.
+    Its secrets and control characters are masked, because it may quote a model server as well.
     """
     error = clean_line(mask_secrets(error))
     kind, _, text = error.partition(":")

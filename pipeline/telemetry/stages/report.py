@@ -1,9 +1,9 @@
-"""What a worker tells of its own work: one small document in Redis, renewed every second.
+"""Report a worker's own measurements in one small Redis document, renewed every second.
 
-    stage:{<stage>}:<worker>    string, JSON of a `Report`; expires by itself when the worker is gone
+    stage:{<stage>}:<worker>    string, JSON of a ``Report``; expires when the worker is gone
     stage:{web}:nodes           zset, web node → last sign of life (ms, server time)
 
-What can be seen from outside (lag, pending, owners) is not in it: the streams tell that, and don't lie.
+A report leaves out lag, pending entries and owners, because the streams hold their exact values.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from pipeline.telemetry.histogram import Counts
 
 logger = logging.getLogger(__name__)
 
-#: Seconds whose durations a report holds: a p99 needs a few hundred of them.
+#: Seconds that the durations of a report cover: a 99th percentile needs a few hundred durations.
 WINDOW: Final = 30.0
-#: Seconds between reports: the page is at most this much behind.
+#: Seconds between reports, and thus the maximum delay of the page.
 INTERVAL: Final = 1.0
-#: Milliseconds a report outlives its worker: long enough for a few that were late.
+#: Milliseconds that a report lives: long enough for a few late renewals.
 TTL_MS: Final = 5_000
 
-# Readers skip reports of another layout, as while a new version is rolled out.
+# Readers skip reports of another layout, which occur while a new version is rolled out.
 _LAYOUT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one worker has done since it started.
+    """The work of one worker since its start.
 
     Attributes:
-        uptime: seconds since it started.
-        handled: attempts that ended, the failed ones included.
-        failed: attempts that failed.
-        working: messages that are worked on now.
-        progress: grows with every sign that work goes on, as a token that the model sent.
-        usual: how long the work takes at most, as a rule: the 99th percentile since the start, in seconds.
-        wait: how long messages had been on their way to the agent, since they were sent; those of the last
-            `WINDOW` seconds.
-        work: how long the agent took, of the same.
+        uptime: seconds since the start.
+        handled: finished attempts, including failed ones.
+        failed: failed attempts.
+        working: messages at work now.
+        progress: a counter that grows with every sign of progress, such as a token from the model.
+        usual: the 99th percentile of the work's duration since the start, in seconds.
+        wait: the times from the sending of a message to the agent's start on it, over the last ``WINDOW``
+            seconds.
+        work: the durations of the agent's work on the same messages.
     """
 
     uptime: float
@@ -65,12 +65,12 @@ def report_key(stage: str, worker: str) -> str:
 
 
 def encode(report: Report) -> bytes:
-    """Return a report as it stands in Redis."""
+    """Encode a report for Redis."""
     return orjson.dumps({"v": _LAYOUT, **asdict(report)}, option=orjson.OPT_NON_STR_KEYS)
 
 
 def decode(document: bytes | None) -> Report | None:
-    """Return the report, None when there is none, or none of our layout."""
+    """Decode a report; return None for a missing one or another layout."""
     if document is None:
         return None
     try:
@@ -85,7 +85,7 @@ def decode(document: bytes | None) -> Report | None:
 
 
 async def keep_reporting(redis: Redis, stage: str, worker: str, take: Callable[[], Report]) -> None:
-    """Report until cancelled. While Redis is away reports are left out: they are for now, not for later."""
+    """Report until cancelled; skip reports during an outage of Redis, because late ones are useless."""
     key, away = report_key(stage, worker), False
     while True:
         try:
@@ -93,6 +93,6 @@ async def keep_reporting(redis: Redis, stage: str, worker: str, take: Callable[[
             away = False
         except (RedisError, OSError) as exc:
             if not away:
-                logger.debug("the figures of this worker can't be reported: %r", exc)
+                logger.debug("reporting this worker's figures failed: %r", exc)
             away = True
         await asyncio.sleep(INTERVAL)

@@ -1,6 +1,6 @@
-"""One look at all stages: what Redis knows of them at one moment, in one round trip.
+"""Sample the state of all stages from Redis in one round trip.
 
-The number of commands depends on stages, partitions and workers, never on the number of entries.
+The number of commands depends on the stages, partitions and workers, never on the number of entries.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from redis.exceptions import NoScriptError
 from faust_redis import GroupSample, GroupSampler, PartitionSample
 from pipeline.telemetry.stages.report import Report, decode, report_key
 
-#: The web nodes that live, by their last sign of life (ms, server time).
+#: Key of the live web nodes, by their last sign of life (ms, server time).
 WEB_NODES: Final = "stage:{web}:nodes"
 
 
@@ -24,8 +24,8 @@ class WorkerSample:
     """One worker at one moment.
 
     Attributes:
-        beat: its last heartbeat, Unix time of the server in seconds.
-        report: what it tells of itself; None when it has not yet, or does not.
+        beat: the server's Unix time of its last heartbeat, in seconds.
+        report: its report, None when there is none.
     """
 
     id: str
@@ -38,8 +38,9 @@ class StageSample:
     """One stage at one moment.
 
     Attributes:
-        generation: of its group; it grows whenever a worker comes or goes, 0 before the first.
-        settled: the group has shared out its partitions.
+        generation: the generation of its group, which grows whenever a worker joins or leaves; 0 before the
+            first worker.
+        settled: whether the group has assigned its partitions.
     """
 
     partitions: tuple[PartitionSample, ...] = ()
@@ -54,7 +55,7 @@ class PipelineSample:
 
     Attributes:
         at: the server's time in seconds.
-        web: the web nodes that live.
+        web: the live web nodes.
     """
 
     at: float
@@ -63,20 +64,20 @@ class PipelineSample:
 
 
 class Observer:
-    """Looks at the stages; keeps of one sample only what the next has to ask for."""
+    """Sample the stages; an instance keeps only the names that the next sample has to query."""
 
     def __init__(self, redis: Redis, stages: Sequence[str]) -> None:
-        """Take a client that does not decode responses."""
+        """Store a client that does not decode responses."""
         self._redis = redis
         self._samplers = {stage: GroupSampler(stage) for stage in stages}
         self._workers: dict[str, list[str]] = {stage: [] for stage in (*self._samplers, "web")}
         self._missed = False
 
     async def sample(self) -> PipelineSample:
-        """Sample once, in one round trip; in two when a worker or a partition is new.
+        """Sample once: one round trip, or two when a worker or a partition is new.
 
         Raises:
-            redis.exceptions.RedisError: Redis is away.
+            redis.exceptions.RedisError: Redis is unavailable.
         """
         sample = await self._ask()
         return await self._ask() if self._missed else sample
@@ -121,7 +122,7 @@ class Observer:
     def _workers_of(
         self, stage: str, beats: Mapping[str, float], replies: Iterator[Any]
     ) -> tuple[WorkerSample, ...]:
-        """Return those with a heartbeat, and the reports that were asked for with it."""
+        """Return the workers with a heartbeat, with their reports."""
         reports = {worker: decode(next(replies)) for worker in self._workers[stage]}
         self._missed |= not beats.keys() <= reports.keys()
         self._workers[stage] = list(beats)

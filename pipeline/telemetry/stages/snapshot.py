@@ -1,10 +1,10 @@
-"""Figures of the stages, from looks that follow each other; no I/O.
+"""Compute the figures of the stages from consecutive samples; no I/O.
 
     course = Course()
     snapshot = course.update(sample)     # once a second or so
 
-Rates are differences of offsets over the last `RATE_WINDOW` seconds, so they are exact, whatever happened
-between the looks; durations are what the workers measured of late (`report.WINDOW`).
+Rates are differences of offsets over the last ``RATE_WINDOW`` seconds, so they are exact, whatever happened
+between the samples; durations come from the workers' reports over the last ``report.WINDOW`` seconds.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pipeline.telemetry.histogram import Counts, merged, percentile
 from pipeline.telemetry.stages.sample import PipelineSample, StageSample, WorkerSample
 from pipeline.telemetry.stages.state import Judge, Moment, StageState
 
-#: Seconds over which rates are taken. Shorter: they flicker. Longer: they lag behind.
+#: Seconds over which rates are averaged. A shorter window makes them flicker, a longer one lag behind.
 RATE_WINDOW: Final = 5.0
-#: Seconds without a heartbeat after which a worker is put out of its group.
+#: Seconds without a heartbeat after which a worker is evicted from its group.
 SESSION_TIMEOUT: Final = 5.0
-#: Seconds without a heartbeat after which something may be wrong with a worker; it beats every second.
+#: Seconds without a heartbeat after which a worker counts as silent; it sends one every second.
 SILENT_AFTER: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True)
 class Durations:
-    """Percentiles in seconds; None when nothing was measured of late."""
+    """Percentiles in seconds; None without recent measurements."""
 
     p50: float | None = None
     p99: float | None = None
@@ -37,7 +37,7 @@ class Durations:
 
 @dataclass(frozen=True, slots=True)
 class PartitionSnapshot:
-    """One partition of a stage. Rates are per second, ages in seconds; None when not known (yet)."""
+    """One partition of a stage; rates per second, ages in seconds, None while unknown."""
 
     number: int
     state: StageState
@@ -58,12 +58,12 @@ class WorkerSnapshot:
     """One worker of a stage, or a web node.
 
     Attributes:
-        alive: it is in the group; else it was silent for longer than the session time-out.
-        silent: its heartbeat is late.
+        alive: whether it is in the group; if not, it was silent for longer than the session time-out.
+        silent: whether its heartbeat is late.
         heartbeat_age: seconds since its last heartbeat.
-        uptime: seconds; None, as the rest, when it does not report.
-        handled: attempts that ended since it started.
-        working: messages at work now; of a web node, open sockets.
+        uptime: seconds since its start; None, like the fields below, without a report.
+        handled: finished attempts since its start.
+        working: messages at work now; for a web node, open sockets.
     """
 
     id: str
@@ -80,13 +80,13 @@ class WorkerSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class StageSnapshot:
-    """One stage; sums over its partitions.
+    """One stage, with sums over its partitions.
 
     Attributes:
-        why: the state in words.
-        wait: how long messages were on their way to the agent, since they were sent.
-        work: how long the agent took.
-        failures: attempts that failed, per second.
+        why: the reason for the state, in words.
+        wait: the times from the sending of a message to the agent's start on it.
+        work: the durations of the agent's work on a message.
+        failures: failed attempts per second.
     """
 
     name: str
@@ -122,16 +122,16 @@ class Snapshot:
 
 
 class Course:
-    """Follows the stages from sample to sample."""
+    """Compute a snapshot from each sample and the ones before it."""
 
     def __init__(self) -> None:
         self._samples: deque[PipelineSample] = deque()
         self._judges: dict[tuple[str, int | None], Judge] = {}
 
     def update(self, sample: PipelineSample) -> Snapshot:
-        """Take the next sample and return the figures as of then."""
+        """Take the next sample and return its snapshot."""
         if self._samples and _begins_anew(self._samples[-1], sample):
-            # Redis lost its data: what was before says nothing about what is now.
+            # Redis lost its data, so earlier samples are not comparable.
             self._samples.clear()
             self._judges.clear()
         self._samples.append(sample)
@@ -142,7 +142,7 @@ class Course:
         )
 
     def _before(self, seconds: float) -> PipelineSample:
-        """Return the sample of `seconds` ago, or the oldest one."""
+        """Return the sample from ``seconds`` ago, or the oldest one."""
         limit = self._samples[-1].at - seconds
         return next((sample for sample in reversed(self._samples) if sample.at <= limit), self._samples[0])
 
@@ -201,7 +201,7 @@ class Course:
     ) -> PartitionSnapshot:
         seen = sample.stages[name].partitions[number]
         owner = next((worker for worker in sample.stages[name].workers if worker.id == seen.owner), None)
-        # What the owner has read lies in its own queue, and counts as moving while the owner works at all.
+        # Entries that the owner has read wait in its own queue; they count as moving while the owner works.
         moves = _moves_of(owner) if owner is not None and seen.pending else ()
         state = self._judges.setdefault((name, number), Judge()).classify(
             Moment(
@@ -240,7 +240,7 @@ class Course:
 
 
 def _begins_anew(before: PipelineSample, now: PipelineSample) -> bool:
-    """Whether offsets went back: the streams are not those of the last sample."""
+    """Return whether offsets went back, because the streams were created again since the last sample."""
     return any(
         newer.added < older.added
         for name, stage in now.stages.items()
@@ -251,7 +251,7 @@ def _begins_anew(before: PipelineSample, now: PipelineSample) -> bool:
 def _rates(
     now: Sequence[PartitionSample], then: Sequence[PartitionSample], elapsed: float
 ) -> list[tuple[float | None, float | None]]:
-    """Return what came in and what was done per second, for each partition."""
+    """Return the messages added and finished per second, by partition."""
     if elapsed <= 0:
         return [(None, None)] * len(now)
     known = [*then, *[PartitionSample()] * (len(now) - len(then))]
@@ -264,7 +264,7 @@ def _rates(
 def _moment(
     at: float, now: StageSample, partitions: Sequence[PartitionSnapshot], wait: Durations, work: Durations
 ) -> Moment:
-    """Return one moment of a stage, as its state is judged by."""
+    """Return the figures that decide a stage's state."""
     moves = tuple(sum(column) for column in zip(*map(_moves_of, now.workers), strict=True)) or (0,)
     return Moment(
         at,
@@ -307,7 +307,7 @@ def _durations(parts: Iterable[Counts]) -> Durations:
 def _rate(
     worker: WorkerSample, then: Sequence[WorkerSample], counter: Literal["handled", "failed"]
 ) -> float | None:
-    """Return how fast a counter of a worker grows, between the reports that two looks have seen."""
+    """Return the growth per second of a worker's counter between the reports of two samples."""
     before = next((other.report for other in then if other.id == worker.id), None)
     if worker.report is None or before is None or worker.report.uptime <= before.uptime:
         return None
@@ -339,9 +339,11 @@ def _worker(
 
 
 def _reason(stage: StageSnapshot, still: float) -> str:
-    """Return the state of a stage in words, for people."""
+    """Return the reason for a stage's state as a sentence for operators."""
     left = stage.lag + stage.pending
-    waiting = "nothing waits" if not left else f"{left:,} {'message waits' if left == 1 else 'messages wait'}"
+    waiting = (
+        "no message waits" if not left else f"{left:,} {'message waits' if left == 1 else 'messages wait'}"
+    )
     match stage.state:
         case StageState.STOPPED:
             return f"no worker; {waiting}"
@@ -355,8 +357,8 @@ def _reason(stage: StageSnapshot, still: float) -> str:
             return f"nothing has moved for {still:.0f} s{where}; {waiting}"
         case StageState.SLOW:
             age = f", the oldest for {stage.oldest_age:.0f} s" if stage.oldest_age is not None else ""
-            return f"{waiting}{age}, and it does not get less"
+            return f"{waiting}{age}; the backlog is not shrinking"
         case StageState.WORKING:
-            return "messages come and go" if not left else f"{left:,} on the way"
+            return "messages are flowing" if not left else f"{left:,} on the way"
         case StageState.IDLE:
             return "nothing to do"

@@ -1,14 +1,14 @@
-"""How a stage, or one of its partitions, is doing: judged by its course, never by a threshold.
+"""Classify the state of a stage or partition by its trend, never by a threshold.
 
     stopped    no worker
-    stalled    there is work and a worker, and nothing has moved for longer than the work ever takes
-    slow       things move, but more waits, and longer, than before; or all the time messages wait longer than
-               the work on them takes at its slowest; until it gets less
-    working    things move
-    idle       nothing to do
+    stalled    there is work and a worker, but nothing has moved for longer than the work ever takes
+    slow       work moves, but the backlog and its age grow, or messages constantly wait longer than the
+               slowest work on them takes; until the backlog shrinks
+    working    work moves
+    idle       no work
 
-A figure that is large says little (a batch of 10,000 may be fine, a single message may be stuck); what it
-does over a window of time says it all.
+One large figure proves little (a batch of 10,000 may be fine, a single message may be stuck), so the state
+depends on the change over a window of time.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-#: Seconds that are judged. Shorter: a hiccup is called a stall. Longer: a stall is told later.
+#: Seconds of the window. A shorter one reports a hiccup as a stall, a longer one reports a stall later.
 WINDOW: Final = 10.0
-#: Seconds without anything coming after which a stage is called idle; not shorter than rates are taken over,
-#: or an idle stage would show some.
+#: Seconds without a new message after which a stage is idle; at least the window of rates, or an idle stage
+#: would show a rate.
 QUIET: Final = 5.0
 
 
 class StageState(StrEnum):
-    """How something is doing; the order is that of urgency."""
+    """The state of a stage or partition, in order of urgency."""
 
     STOPPED = "stopped"
     STALLED = "stalled"
@@ -38,16 +38,16 @@ class StageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is judged, at one moment.
+    """The figures of one moment that decide the state.
 
     Attributes:
-        at: seconds of any clock.
-        left: messages not done.
-        lag: those of them that no worker has read.
-        wait: how long messages of late had waited when their work began, in seconds; None if not known.
-        moves: anything that differs from the last moment's when work goes on.
-        added: messages that ever came.
-        waits_long: messages of late had waited longer than twice what the work takes even at its slowest.
+        at: the time of any clock, in seconds.
+        left: unfinished messages.
+        lag: unfinished messages that no worker has read.
+        wait: seconds that recent messages had waited when the work on them began, None while unknown.
+        moves: a value that differs from the last moment's when work goes on.
+        added: all messages ever sent to it.
+        waits_long: whether recent messages had waited more than twice as long as the slowest work takes.
     """
 
     at: float
@@ -60,11 +60,11 @@ class Moment:
 
 
 class Judge:
-    """Follows one stage or partition; no I/O.
+    """Classify one stage or partition from moment to moment; no I/O.
 
     Attributes:
-        state: as of the last moment.
-        still: seconds for which nothing has moved though there is work.
+        state: the state at the last moment.
+        still: seconds for which no work has moved although there is some.
     """
 
     def __init__(self) -> None:
@@ -77,8 +77,8 @@ class Judge:
         """Take the next moment and return the state.
 
         Args:
-            alive: whether there is a worker for it.
-            patience: seconds that the work is known to take; nothing is called stalled before.
+            alive: whether there is a worker.
+            patience: seconds that the work usually takes; the state is not ``stalled`` before.
         """
         last = self._window[-1] if self._window else None
         if last is None or last.left == 0 or last.moves != moment.moves:
@@ -108,12 +108,12 @@ class Judge:
         return waits and not self._shrinks()
 
     def _is_full(self) -> bool:
-        """Whether there were enough moments to judge by."""
+        """Return whether the moments cover the window."""
         span = self._window[-1].at - self._window[0].at
         return span >= WINDOW * 0.8 and len(self._halves()[0]) >= 3
 
     def _waits_long(self) -> bool:
-        """Whether all through the window something was left, and waited long."""
+        """Return whether messages were left and waited long throughout the window."""
         return self._is_full() and all(moment.left and moment.waits_long for moment in self._window)
 
     def _halves(self) -> tuple[list[Moment], list[Moment]]:
@@ -122,7 +122,7 @@ class Judge:
         return older, [moment for moment in self._window if moment.at >= middle]
 
     def _grows(self) -> bool:
-        """Whether all through the later half more waited, and longer, than ever in the earlier half."""
+        """Return whether backlog and age in all of the later half exceed the earlier half's maximum."""
         older, newer = self._halves()
         if not self._is_full():
             return False
@@ -132,7 +132,7 @@ class Judge:
             return False
         if min(moment.lag for moment in newer) > max(moment.lag for moment in older):
             return True
-        # A worker may hold entries it has read in a queue of its own: they show in how long they wait.
+        # A worker may queue entries that it has read; they do not show in the lag, only in the waiting time.
         before, after = _waits(older), _waits(newer)
         return bool(before and after) and after[-1] > max(before)
 

@@ -1,4 +1,4 @@
-"""The stages as one process watches them: a look each second for all who ask, few while nobody does."""
+"""Watch the stages from one process: one sample per second for all callers, fewer without callers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from faust_redis.redis import cancel_and_wait
 from pipeline.telemetry.stages.sample import Observer
 from pipeline.telemetry.stages.snapshot import Course, Snapshot, StageSnapshot
 
-#: Seconds between looks.
+#: Seconds between samples.
 INTERVAL: Final = 1.0
-#: Seconds between the first two looks: rates need two, and somebody waits.
+#: Seconds between the first two samples, because rates need two and a caller waits for them.
 FIRST_INTERVAL: Final = 0.5
-#: Seconds without a question after which nobody seems to look: a page asks every second.
+#: Seconds without a call after which the watch counts as unused; a page calls every second.
 LINGER: Final = 15.0
-#: Seconds between looks while nobody does: enough for who comes after an incident to find its course in the
-#: charts. One round trip in that time is all that an unwatched service pays.
+#: Seconds between samples while the watch is unused: often enough to find a past incident in the charts, at
+#: the cost of one round trip each.
 IDLE_INTERVAL: Final = 10.0
 #: Seconds of the past that are kept for the charts.
 HISTORY: Final = 300.0
@@ -32,7 +32,7 @@ HISTORY: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One stage at one moment of the charts; rates per second, durations in seconds, None for unknown."""
+    """One stage at one moment in the charts; rates per second, durations in seconds, None while unknown."""
 
     at: float
     rate_in: float | None
@@ -45,17 +45,17 @@ class Point:
 
     @classmethod
     def of(cls, at: float, stage: StageSnapshot) -> Point:
-        """Return what the charts show of a stage."""
+        """Return the charts' figures of a stage."""
         left = stage.lag + stage.pending
         durations = (stage.wait.p50, stage.wait.p99, stage.work.p50, stage.work.p99)
         return cls(at, stage.rate_in, stage.rate_out, left, *durations)
 
 
 class StageWatch:
-    """Looks at the stages for a whole process."""
+    """Sample the stages for all callers of a process."""
 
     def __init__(self, redis: Redis, stages: Sequence[str]) -> None:
-        """Take a client that does not decode responses; nothing is asked yet."""
+        """Store a client that does not decode responses; nothing is sampled yet."""
         self.history: dict[str, deque[Point]] = {stage: deque() for stage in stages}
         self._redis = redis
         self._stages = tuple(stages)
@@ -66,20 +66,20 @@ class StageWatch:
         self._seen: Snapshot | Exception | None = None
 
     def start(self) -> None:
-        """Begin to look now and then, until `stop`."""
+        """Start the sampling task, which runs until ``stop``."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._watch(), name="stage watch")
 
     async def stop(self) -> None:
-        """End the watch."""
+        """Stop the sampling task."""
         if self._task is not None:
             await cancel_and_wait([self._task])
 
     async def snapshot(self) -> Snapshot:
-        """Return the latest figures, a second old at most; starts the watch if nobody has.
+        """Return the latest snapshot, at most a second old; starts the watch if necessary.
 
         Raises:
-            redis.exceptions.RedisError, OSError: Redis was away at the last look.
+            redis.exceptions.RedisError, OSError: Redis was unavailable at the last sample.
         """
         self._asked = time.monotonic()
         self.start()
@@ -102,7 +102,7 @@ class StageWatch:
             except (RedisError, OSError) as exc:
                 self._tell(exc)
             else:
-                # Rates need two looks.
+                # Rates need two samples.
                 if not first:
                     self._tell(snapshot)
                     pause = INTERVAL

@@ -1,4 +1,4 @@
-"""Measures a worker's own work, from inside: how long messages waited, and how long the agent took."""
+"""Measure in a worker how long messages waited and how long the agent worked on them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipeline.telemetry.stages.report import WINDOW, Report
 
 
 class WorkSensor(faust.Sensor):
-    """A sensor of Faust that counts the events of one topic, at a microsecond or so per event.
+    """A Faust sensor that measures the events of one topic, at about a microsecond per event.
 
     Attributes:
-        failed: attempts that failed; counted by who handles the failure.
-        retried: attempts that were not the first.
-        progress: signs that work which takes long goes on.
+        failed: failed attempts, counted by the code that handles the failure.
+        retried: attempts after the first.
+        progress: the number of signs that long work goes on.
     """
 
     def __init__(self, topic: str) -> None:
@@ -33,13 +33,13 @@ class WorkSensor(faust.Sensor):
         self.handled = self.failed = self.retried = self.working = self.progress = 0
 
     def went_on(self) -> None:
-        """Note that work which takes long goes on; an agent calls it."""
+        """Count a sign that long work goes on; agents call this."""
         self.progress += 1
 
     def on_stream_event_in(
         self, tp: TP, offset: int, stream: StreamT[Any], event: EventT[Any]
     ) -> dict[str, Any] | None:
-        """Called by a stream right before its agent gets an event; what is returned comes back at the end."""
+        """Start measuring an event; a stream calls this, and passes the result to ``on_stream_event_out``."""
         if tp.topic != self.topic:
             return None
         if REDELIVERY_HEADER in event.headers:
@@ -57,14 +57,14 @@ class WorkSensor(faust.Sensor):
         event: EventT[Any],
         state: dict[str, Any] | None = None,
     ) -> None:
-        """Called when the agent asks for the next event, or is torn away from this one."""
+        """Stop measuring an event, when its agent takes the next one or is cancelled."""
         if state is not None:
             self.working -= 1
             self.handled += 1
             self.works.add(time.perf_counter() - state["begun"])
 
     def report(self) -> Report:
-        """Return the figures as of now; to be called every second or so."""
+        """Return the current figures; call this about once a second."""
         now, wait, work = time.monotonic(), self.waits.counts(), self.works.counts()
         self._past.append((now, wait, work))
         while len(self._past) > 1 and self._past[1][0] <= now - WINDOW:

@@ -15,7 +15,8 @@ from redis.exceptions import NoPermissionError
 from pipeline.chat.catch_up import CATCH_UP_CHARACTERS
 from pipeline.chat.records import SESSION_FULL, Inbound, TurnOutcome, answer_id
 from pipeline.chat.results import Closed, Ended, Opened, Queued, Refused
-from pipeline.chat.sessions import Sessions, session_key
+from pipeline.chat.session_scripts import session_key
+from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect, execute
 from pipeline.settings import Settings
 from tests.pipeline.chat.test_sessions import answer, failure, inbound, stored
@@ -119,7 +120,7 @@ async def test_one_message_has_so_many_answers_and_no_more(redis: Redis) -> None
         await sessions.close(answer(token, again.id, "other"))
 
     assert isinstance(result, Refused)
-    assert "as many answers" in result.frame["msg"]
+    assert "the maximum number of answers" in result.frame["msg"]
     assert isinstance(await sessions.accept(inbound(token, "on")), Opened)
 
 

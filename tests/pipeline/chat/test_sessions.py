@@ -23,7 +23,8 @@ from pipeline.chat.results import (
     Stale,
     TurnRunning,
 )
-from pipeline.chat.sessions import Sessions, session_key
+from pipeline.chat.session_scripts import session_key
+from pipeline.chat.sessions import Sessions
 from pipeline.errors import SessionGone
 from pipeline.redis.client import connect, execute
 from pipeline.settings import Settings

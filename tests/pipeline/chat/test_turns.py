@@ -27,7 +27,8 @@ from pipeline.chat.results import (
     Stopped,
     TurnRunning,
 )
-from pipeline.chat.sessions import Sessions, session_key
+from pipeline.chat.session_scripts import session_key
+from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect, execute
 from pipeline.settings import Settings
 

@@ -156,7 +156,7 @@ async def test_an_answer_that_outlasts_the_deadline_is_cut_off(question: ModelRe
     script = Script(["Hi", *[0.02] * 1000])
     error, shown = await failure_of(PersistentModel(script, Persistence(3, deadline=0.1)), question)
     assert (error.code, error.partial, shown, script.closed) == ("model_timeout", True, "Hi", 1)
-    assert error.detail.endswith("The model gave no whole answer within 0.1 s")
+    assert error.detail.endswith("The model gave no complete answer within 0.1 s")
 
 
 async def test_while_the_breaker_is_open_a_new_turn_ends_at_once(question: ModelRequest) -> None:

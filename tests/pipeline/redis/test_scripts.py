@@ -16,7 +16,7 @@ def test_every_script_has_a_header_that_tells_its_keys_arguments_and_output() ->
     assert scripts
     for path in scripts:
         header = path.read_text(encoding="utf-8").partition("\nlocal ")[0]
-        for section in ("-- KEYS[1] ", "-- ARGV ", "-- Output "):
+        for section in ("-- KEYS[1] ", "-- ARGV ", "-- Result "):
             assert section in header, f"{path.name} lacks {section}"
 
 

@@ -123,5 +123,5 @@ def test_an_error_that_nobody_catches_is_masked_too(capsys: pytest.CaptureFixtur
     except RuntimeError as exc:
         sys.excepthook(RuntimeError, exc, exc.__traceback__)
     text = capsys.readouterr().err
-    assert "an error that nobody caught" in text
+    assert "uncaught error" in text
     assert TOKEN[9:] not in text

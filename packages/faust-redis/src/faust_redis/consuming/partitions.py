@@ -1,9 +1,9 @@
-"""Reading partitions: what was left pending first, then what is new.
+"""Read partitions: first their pending entries, then new ones.
 
-A partition that acks (a *queue* to its group) is read through the consumer group; entries come first from
-``take_over.lua``, page by page until nothing pending is left, then from one blocking ``XREADGROUP`` over all
-partitions. A partition whose topic does not ack (changelogs, reply topics) is a *log*: read by position with
-``XREAD``, which leaves no trace in Redis.
+A partition with acks (a *queue*) is read through the consumer group: first with ``take_over.lua``, page by
+page until no pending entry is left, then with one blocking ``XREADGROUP`` over all partitions. A partition
+without acks (changelogs, reply topics) is a *log*: it is read by position with ``XREAD``, which leaves no
+trace in Redis.
 """
 
 from __future__ import annotations
@@ -32,32 +32,33 @@ __all__ = ["PartitionReader", "QueuePartition"]
 logger = get_logger(__name__)
 _Read = Callable[[BlockingRead, Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
 
-#: Seconds between tries while Redis is away.
+#: Seconds between tries while Redis is unavailable.
 RETRY_DELAY: Final = 0.5
-#: Bytes that one read may bring, as far as the size of entries can be foretold. Redis puts the whole reply
-#: together before it looks at another client.
+#: Target for the bytes of one read, from the size of recent entries, because Redis serves no other client
+#: while it assembles a reply.
 READ_BYTES: Final = 32 * 1024 * 1024
-#: Size that entries are taken to have before any was seen.
+#: Assumed bytes of an entry before the first one is read.
 FIRST_ENTRY_BYTES: Final = 64 * 1024
-#: Seconds between tries to claim a partition that Redis refuses: reading the others stops for each.
+#: Seconds between tries to claim a partition that Redis refuses, because each try interrupts the other reads.
 REFUSED_DELAY: Final = 2.0
 
 
 @dataclass
 class QueuePartition:
-    """What the owner of a partition knows about it.
+    """The state of a partition at its owner.
 
     Attributes:
-        claim_cursor: Where the next page of pending entries starts; ``None`` once all were claimed.
-        rewound: It was put back to the start, by a page of pending entries that is under way for one.
-        died: The owner before this one died, as the first page of pending entries has found.
-        refused_until: It is left alone until then, as Redis refused to claim it (its key is no stream, say).
-        lost: A later generation holds the lease; nothing is read until the group has told us more.
-        known: The group was seen in Redis; if it has to be made after that, Redis lost data.
-        in_flight: What was handed to the streams and is not yet acked in Redis, by offset. Only these very
-            messages can be acked: one that is left from before the partition had another owner, or from
-            before Redis lost its data, may not ack the entry that has its offset now.
-        again: The channels that failed an entry, by offset, where others have finished with it.
+        claim_cursor: the start of the next page of pending entries; None once all are claimed.
+        rewound: whether claiming starts again, which a page under way must not overwrite.
+        died: whether the previous owner died, as the first page of pending entries has found.
+        refused_until: the time until which the partition is skipped, because Redis refused to claim it (for
+            example because its key is not a stream).
+        lost: whether a later generation holds the lease; nothing is read until the next assignment.
+        known: whether the group existed in Redis; if it must be created after that, Redis has lost data.
+        in_flight: the delivered messages that are not acked in Redis, by offset. Only these message objects
+            can be acked: a message from before another owner, or from before Redis lost its data, must not
+            ack the entry that has its offset now.
+        again: the channels that failed an entry, by offset, where the others have finished with it.
     """
 
     claim_cursor: str | None = FIRST_PAGE
@@ -81,19 +82,19 @@ class QueuePartition:
 
 
 class PartitionReader:
-    """Reads the partitions that this member owns.
+    """Read the partitions that this member owns.
 
-    Cancelling :meth:`read` loses nothing: the blocking command runs in a task of its own, and what it
-    brings is kept for the next call.
+    Cancelling ``read`` loses nothing: the blocking command runs in its own task, and the next call returns
+    its entries.
 
     Attributes:
-        on_unreadable: Called with each entry of a queue that can't be read; it is pending.
-        sift: Called with claimed entries, returns those to hand on together.
+        on_unreadable: called with each unreadable entry of a queue, which stays pending.
+        sift: called with claimed entries; returns those to deliver together.
 
     Args:
-        start: Where a consumer group begins that has to be made: ``0`` or ``$``.
-        read_count: Entries per partition and read at the most.
-        room: Entries per read of all partitions together, if that leaves one for each.
+        start: the position of a new consumer group: ``0`` or ``$``.
+        read_count: maximum entries per partition and read.
+        room: maximum entries per read of all partitions, but at least one for each.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class PartitionReader:
 
     @property
     def lease(self) -> str:
-        """What a lease reads while this member owns it."""
+        """The value of a lease that this member owns."""
         return f"{self.generation}:{self.member_id}"
 
     def assign(self, queues: Iterable[TP], logs: Iterable[TP], generation: int) -> None:
@@ -143,25 +144,25 @@ class PartitionReader:
         self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
 
     def is_in_flight(self, message: Message) -> bool:
-        """Tell whether a message is the one that was handed on for its entry, and this is still its owner."""
+        """Return whether a message is the latest delivery of its entry, by the current owner."""
         partition = self.queues.get(message.tp)
         return partition is not None and partition.in_flight.get(message.offset) is message
 
     def forfeit(self) -> None:
-        """Have nothing in flight: what was handed on is not ours to ack any more, and comes again."""
+        """Clear the messages in flight, which can't be acked any more and will be delivered again."""
         for tp, partition in self.queues.items():
             partition.forfeit()
             self.rewind(tp)
 
     def rewind(self, tp: TP) -> None:
-        """Claim what is pending in a partition once more; entries in flight stay out of it."""
+        """Claim the pending entries of a partition again, except those in flight."""
         if tp in self.queues:
             self.queues[tp].claim_cursor = FIRST_PAGE
             self.queues[tp].rewound = True
             self._plan = None
 
     def put_back(self, tp: TP, record: Record) -> None:
-        """Have a record read again that could not be handed on."""
+        """Read a record again that could not be delivered."""
         if tp in self.queues:
             self.queues[tp].in_flight.pop(record.offset, None)
             self.rewind(tp)
@@ -169,7 +170,7 @@ class PartitionReader:
             self.logs[tp] = min(self.logs[tp], record.offset)
 
     def lease_keys(self, tp: TP) -> list[str]:
-        """Return stream, lease and attempts of a partition, as the scripts want them."""
+        """Return the stream, lease and attempts keys of a partition, in the scripts' order."""
         return [
             self.context.keys.stream(tp),
             self.context.keys.lease(tp, self.group),
@@ -177,13 +178,13 @@ class PartitionReader:
         ]
 
     async def read(self, active: set[TP], timeout: float) -> dict[TP, list[Record]]:
-        """Return the next records of these partitions; empty once the time is up.
+        """Return the next records of these partitions; empty after the time-out.
 
         Args:
-            timeout: Seconds.
+            timeout: seconds to wait.
 
         Raises:
-            redis.exceptions.RedisError: Redis is away, or something is wrong with a log.
+            redis.exceptions.RedisError: Redis is unavailable, or a log can't be read.
         """
         plan = self._planned(active)
         if plan.claiming:
@@ -195,7 +196,7 @@ class PartitionReader:
         return self._results(self._reads())
 
     def _planned(self, active: set[TP]) -> ReadPlan:
-        """Return what there is to do, from memory while nothing changes: partitions may be many."""
+        """Return the plan of reads, cached because partitions may be many."""
         if self._plan is not None and self._plan.active == active:
             return self._plan
         claiming = [tp for tp in active if self._is_claimed(tp)]
@@ -207,14 +208,14 @@ class PartitionReader:
         plan = ReadPlan(
             active, [], read_groups(queues, stream_of, read_of), read_groups(logs, stream_of, read_of)
         )
-        # One that Redis refused to claim is tried again in time.
+        # A partition that Redis refused to claim is tried again later.
         owned = [self.queues[tp] for tp in active if tp in self.queues]
         if all(partition.claim_cursor is None or partition.lost for partition in owned):
             self._plan = plan
         return plan
 
     async def _wait(self, timeout: float) -> None:
-        """Wait until a read is over, there is more to read, or the time is up."""
+        """Wait until a read ends, there is more to read, or the time-out passes."""
         loop = asyncio.get_running_loop()
         self._wakeup = loop.create_future()
         timer = loop.call_later(timeout, self._wake)
@@ -240,9 +241,9 @@ class PartitionReader:
         return records
 
     async def _finish_queue_reads(self) -> dict[TP, list[Record]]:
-        """End the blocking reads that are under way and return their records.
+        """End the running blocking reads and return their records.
 
-        Records of partitions that are about to be claimed are left out: claiming brings them again.
+        Records of partitions that are about to be claimed are left out, because claiming returns them again.
         """
         for read in self._queue_reads.values():
             await read.finish()
@@ -287,8 +288,8 @@ class PartitionReader:
     async def settle(self) -> None:
         """End the blocking reads and wait for them; records they still bring stay pending for the next owner.
 
-        Must come before partitions are given up: a read that the server still holds would take entries
-        of a partition that has another owner by then.
+        Call this before giving up partitions, because a read that still blocks in the server would take
+        entries of a partition that then has another owner.
         """
         await asyncio.gather(*(read.finish() for read in self._reads()))
         await asyncio.gather(*self._tasks(), return_exceptions=True)
@@ -319,12 +320,12 @@ class PartitionReader:
 
     async def _claim(self, tp: TP, partition: QueuePartition) -> list[Record]:
         """Claim a page of pending entries, leaving out those in flight here."""
-        # What is acked, on another connection, while this page is under way may still be on it.
+        # Entries acked on another connection while this page is under way may still be on it.
         handed_on = set(partition.in_flight)
         partition.rewound = False
         page = await claim_page(self, tp, partition.claim_cursor or FIRST_PAGE, died=partition.died)
         if self.queues.get(tp) is not partition:
-            return []  # given out anew in the meantime
+            return []  # reassigned in the meantime
         if page is None:
             logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
             partition.lost = True
@@ -372,13 +373,13 @@ class PartitionReader:
         except ResponseError as error:
             if is_unavailable(error):
                 raise
-            # NOGROUP: Redis lost the group or the stream (restart without data, FLUSHALL, DEL). Claiming
-            # comes next; it makes the group again and says so.
+            # NOGROUP: Redis lost the group or the stream (restart without data, FLUSHALL, DEL). The next
+            # claim creates the group again and logs it.
             logger.warning("reading: %s", error)
             await asyncio.sleep(RETRY_DELAY)
             reply = None
         finally:
-            # The reply may have been lost on its way: what it held is pending here, and claimed again.
+            # The reply may have been lost; its entries are pending for this member, and are claimed again.
             if lost:
                 for tp in streams.values():
                     self.rewind(tp)
@@ -421,11 +422,11 @@ class PartitionReader:
         return records
 
     def _fitting(self, streams: int) -> int:
-        """Return how many entries of each stream one reply may bring, by the size of those seen lately."""
+        """Return the maximum entries of each stream in one reply, from the size of recent ones."""
         return max(1, min(self.read_count, READ_BYTES // (self._entry_bytes * streams)))
 
     def _weigh(self, entry: Entry) -> None:
-        """Take note of an entry's size; a large one counts for some reads."""
+        """Record the size of an entry; a large one affects the next few reads."""
         size = sum(map(len, entry[1] or ()))
         self._entry_bytes = max(1, size, self._entry_bytes * 3 // 4)
 

@@ -1,4 +1,4 @@
-"""Membership of a consumer group: heartbeats, generations, and the leader's plan.
+"""Take part in a consumer group: heartbeats, generations, and the leader's plan.
 
 A generation goes through three states, seen from one member::
 
@@ -6,10 +6,10 @@ A generation goes through three states, seen from one member::
        ▲  the others joined, died or left   │
        └────────────────────────────────────┘
 
-*joining*: a generation began; partitions of the last one are being given up. *released*: they are, and the
-group waits for everybody to say so. Then the leader (the member with the smallest id) computes the plan with
-Faust's assignor, and each member is *assigned* its part. No member is waited for longer than the rebalance
-time-out: it is put out and enters again when it is done, and its acks are refused by then (``ack.lua``).
+*joining*: a generation began, and the member gives up the partitions of the last one. *released*: it has, and
+waits until all members have. Then the leader (the member with the smallest id) computes the plan with Faust's
+assignor, and each member is *assigned* its part. A member that takes longer than the rebalance time-out is
+evicted; it joins again when it is done, and its acks are refused until then (``ack.lua``).
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.scripts import NOT_MEMBER
 from faust_redis.tasks import cancel_and_wait
 
-#: Seconds for saying goodbye to a Redis that may be gone.
+#: Seconds that leaving the group may take, because Redis may be unavailable.
 LEAVE_TIMEOUT: Final = 2.0
 
 __all__ = ["GroupMember", "MemberState"]
 
 logger = get_logger(__name__)
 
-#: Seconds between tries while Redis is away.
+#: Seconds between tries while Redis is unavailable.
 RETRY_DELAY: Final = 0.5
-#: Seconds between heartbeats while a rebalance is under way: the rebalance time-out is only looked at
-#: when somebody beats, and all other steps are told by the signal stream.
+#: Seconds between heartbeats during a rebalance, because only heartbeats check the rebalance time-out. The
+#: signal stream announces all other steps.
 REBALANCE_BEAT: Final = 0.5
-#: Part of the session time-out between heartbeats, at the most. A handler may block the loop for the rest
-#: without its worker being taken for dead.
+#: Maximum time between heartbeats, as a share of the session time-out. A handler may block the loop for the
+#: rest before its worker counts as dead.
 LONGEST_SILENCE: Final = 0.05
 
 
 class MemberState(enum.Enum):
-    """Where a member stands within its generation."""
+    """The state of a member within its generation."""
 
     OUT = "out"
     JOINING = "joining"
@@ -63,12 +63,12 @@ class MemberState(enum.Enum):
 
 
 class GroupMember:
-    """One worker's membership.
+    """Maintain one worker's membership.
 
     Args:
-        on_revoked: Give up all partitions; the member says it has done so once this returns.
-        on_assigned: Take these partitions, owned from now on under this generation.
-        on_reset: Redis has lost the group; called before it is entered anew.
+        on_revoked: called to give up all partitions; the member reports the release when it returns.
+        on_assigned: called with the assigned partitions and their generation.
+        on_reset: called after Redis has lost the group, before the member joins again.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class GroupMember:
         self._outage = Outage(f"group {app.conf.id}")
 
     def subscribe(self, topics: Iterable[str]) -> bool:
-        """Set what this member reads; tells whether that changed (the group is then entered again)."""
+        """Set the topics of this member; return whether they changed, which makes it join again."""
         subscription = frozenset(topics)
         if subscription == self.subscription:
             return False
@@ -124,14 +124,14 @@ class GroupMember:
 
     @property
     def may_read(self) -> bool:
-        """The group still counts on this member for longer than a blocking read can take.
+        """Whether the membership is certain for longer than a blocking read takes.
 
-        A worker that was frozen, or cut off from Redis, asks the group first and reads afterwards.
+        A worker that was frozen or cut off from Redis sends a heartbeat before it reads again.
         """
         return self.state is MemberState.ASSIGNED and self.beat_age < self.session_timeout / 2
 
     def start(self) -> None:
-        """Begin to take part; survives everything Redis does, until :meth:`leave`."""
+        """Start heartbeats, which continue through every outage of Redis until ``leave``."""
         self._tasks = [asyncio.create_task(self._take_part()), asyncio.create_task(self._read_signals())]
 
     async def _take_part(self) -> None:
@@ -158,7 +158,7 @@ class GroupMember:
                 await asyncio.sleep(RETRY_DELAY)
 
     async def leave(self) -> None:
-        """Leave the group so that the others take over at once. Never raises for an absent Redis."""
+        """Leave the group, so that others take over at once; never raises when Redis is unavailable."""
         await cancel_and_wait(self._tasks)
         await self._settle_transition()
         self.state = MemberState.OUT
@@ -185,7 +185,7 @@ class GroupMember:
             self.state = MemberState.JOINING
 
     async def _beat(self) -> float:
-        """Beat once, take the next step, and return the seconds until the next beat is due."""
+        """Send a heartbeat, take the next step, and return the seconds until the next heartbeat."""
         sent = monotonic()
         answer = await self._scripts.call(
             "group_heartbeat",
@@ -221,7 +221,7 @@ class GroupMember:
             elif not released:
                 await self._tell_release(generation)  # again, as Redis may have lost it
             return REBALANCE_BEAT
-        # From when it was sent: after a handler that blocked the loop the next one is due at once.
+        # Counted from the sending, so that after a handler that blocked the loop the next one is due at once.
         return max(0.0, self.heartbeat_interval - (monotonic() - sent))
 
     async def _release(self, generation: int) -> None:
@@ -276,7 +276,7 @@ class GroupMember:
         self._transition.add_done_callback(lambda _: self._wake.set())
 
     async def _read_signals(self) -> None:
-        """Wake the heartbeat whenever a script has told the group that something changed."""
+        """Wake the heartbeat for each entry of the signal stream."""
         last: bytes | str = "$"
         while True:
             try:
@@ -303,7 +303,7 @@ class GroupMember:
 
 
 class _Cluster:
-    """The little that Faust's assignor asks of aiokafka's ``ClusterMetadata``."""
+    """The part of aiokafka's ``ClusterMetadata`` that Faust's assignor uses."""
 
     def __init__(self) -> None:
         self.partitions: dict[str, set[int]] = {}

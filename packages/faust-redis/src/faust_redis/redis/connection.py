@@ -1,8 +1,9 @@
-"""A connection for the commands of every message: packed and parsed by hiredis, many in one round trip.
+"""Send the commands of every message on one connection, many in one round trip, parsed by hiredis.
 
-redis-py makes the connection and logs in, so addresses, TLS and credentials mean the same as everywhere else.
-Its own reading and writing would cost more than all the rest of the transport: a time-out, a lock and some
-accounting for every single reply. Here a reply costs what hiredis needs to parse it.
+redis-py opens the connection and logs in, so addresses, TLS and credentials work as everywhere. Its reads and
+writes would cost more than the rest of the transport: a time-out, a lock and accounting for each reply. Here
+    a
+reply costs only its parsing by hiredis.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ class _Exchange(NamedTuple):
 
 
 class StreamConnection:
-    """One connection to Redis, made at first use and again after it broke.
+    """One connection to Redis, opened at first use and again after a failure.
 
-    Any number of tasks may use it at the same time: commands are executed in the order of the calls.
-    Cancelling a call leaves its commands with Redis; their replies are dropped.
+    Any number of tasks may use it concurrently; commands are executed in the order of the calls. Cancelling a
+    call does not withdraw its commands; their replies are dropped.
     """
 
     def __init__(self, pool: ConnectionPool) -> None:
-        """Take a pool that knows how to connect; it keeps its own connections."""
+        """Store a pool, which is used only to open the connection."""
         self._pool = pool
         self._protocol: _Protocol | None = None
         self._connecting = asyncio.Lock()
@@ -52,7 +53,7 @@ class StreamConnection:
         """Send a command and return its reply.
 
         Raises:
-            redis.exceptions.RedisError: Redis is away, or refuses the command.
+            redis.exceptions.RedisError: Redis is unavailable, or refuses the command.
         """
         (reply,) = await self.execute_many((command,))
         if isinstance(reply, Exception):
@@ -60,31 +61,31 @@ class StreamConnection:
         return reply
 
     async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands in one go and return their replies, among them the errors of single commands.
+        """Send commands in one round trip and return their replies, including the errors of single commands.
 
-        Where the connection broke after some replies, each of the others is its error; whether those commands
-        were executed is not known.
+        If the connection breaks after some replies, the error replaces each missing reply; those commands may
+        or may not have been executed.
 
         Raises:
-            redis.exceptions.ConnectionError: The connection broke before any reply.
-            redis.exceptions.TimeoutError: The same, as Redis was silent for too long.
+            redis.exceptions.ConnectionError: the connection broke before any reply.
+            redis.exceptions.TimeoutError: Redis was silent for too long, before any reply.
         """
         protocol = self._protocol
         if protocol is None or protocol.lost:
             protocol = await self._connect()
         replies = await protocol.exchange(commands)
         if any(isinstance(reply, exceptions.ReadOnlyError) for reply in replies):
-            # A replica by now: whoever is the primary may answer at the same address.
-            protocol.break_off(exceptions.ConnectionError("this server is no primary any more"))
+            # The server became a replica; a new connection to the same address may reach the primary.
+            protocol.break_off(exceptions.ConnectionError("this server is not the primary any more"))
         return replies
 
     def abort(self) -> None:
-        """Break the connection: what waits for a reply gets an error."""
+        """Break the connection; callers that wait for a reply get an error."""
         if self._protocol is not None:
             self._protocol.break_off(exceptions.ConnectionError("the connection was given up"))
 
     async def close(self) -> None:
-        """Close the connection; what waits for a reply gets an error."""
+        """Close the connection; callers that wait for a reply get an error."""
         protocol, self._protocol = self._protocol, None
         if protocol is not None:
             await protocol.close()
@@ -99,7 +100,7 @@ class StreamConnection:
 
 
 class _Protocol(asyncio.Protocol):
-    """Takes over the socket of a connection that redis-py has made."""
+    """Take over the socket of a connection that redis-py has opened."""
 
     def __init__(self, connection: Any) -> None:
         self.lost = False
@@ -115,18 +116,18 @@ class _Protocol(asyncio.Protocol):
         self._heard_at = 0.0
         self._unwritten = 0
         self._closed = self._loop.create_future()
-        # Kept, as a stream writer that is collected closes its socket.
+        # Kept, because a stream writer closes its socket when it is garbage-collected.
         self._writer = take_writer(connection)
         self._transport: asyncio.Transport = self._writer.transport
         self._transport.set_protocol(self)
 
     def exchange(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
-        """Send commands; the future gets their replies."""
+        """Send commands; the future resolves to their replies."""
         done: asyncio.Future[list[Any]] = self._loop.create_future()
         if not commands:
             done.set_result([])
             return done
-        # First of all, as it fails for what is no string: nobody would ask Redis for the replies then.
+        # First, because packing fails for invalid arguments, which must not leave a future without replies.
         packed = [_pack(command) for command in commands]
         now = self._loop.time()
         is_idle = not self._waiting
@@ -142,17 +143,17 @@ class _Protocol(asyncio.Protocol):
         return done
 
     def _flush(self) -> None:
-        """Write what all tasks have asked for in this turn of the event loop, in one system call.
+        """Write the commands of all tasks in this turn of the event loop, in one system call.
 
-        What comes while Redis has nothing to do does not wait for that: a turn is most of what a lone command
-        would cost here.
+        Commands for an idle Redis are written at once, because waiting for the end of the turn would be most
+        of the cost of a single command.
         """
         packed, self._unsent = b"".join(self._unsent), []
         if not self.lost:
             self._transport.write(packed)
 
     def data_received(self, data: bytes) -> None:
-        """Hand replies out to those who wait, in order."""
+        """Pass replies to the waiting callers, in order."""
         self._heard_at = self._loop.time()
         self._reader.feed(data)
         gets = self._reader.gets
@@ -171,18 +172,18 @@ class _Protocol(asyncio.Protocol):
             self.break_off(exceptions.ConnectionError(f"Redis sent no valid reply: {error}"))
 
     def eof_received(self) -> bool:
-        """Close our side too."""
+        """Close this side as well."""
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell those who wait."""
+        """Fail the waiting callers."""
         why = error or "end of stream"
         self.break_off(exceptions.ConnectionError(f"Redis closed the connection ({why})"))
         if not self._closed.done():
             self._closed.set_result(None)
 
     def break_off(self, error: Exception) -> None:
-        """Give the connection up at once."""
+        """Close the connection at once."""
         self.lost = True
         if self._watchdog is not None:
             self._watchdog.cancel()
@@ -198,14 +199,14 @@ class _Protocol(asyncio.Protocol):
         self._transport.abort()
 
     async def close(self) -> None:
-        """Give the connection up and wait until the socket is closed."""
+        """Close the connection and wait until its socket is closed."""
         self.break_off(exceptions.ConnectionError("the connection is closed"))
         await asyncio.wait([self._closed], timeout=CLOSE_TIMEOUT)
 
     def _look(self) -> None:
-        """Break the connection when Redis has been silent for too long; else look again later.
+        """Break the connection if Redis has been silent for too long; otherwise check again later.
 
-        What still goes out or comes in, however slowly, is no silence.
+        A slow transfer in either direction does not count as silence.
         """
         self._watchdog = None
         if not self._waiting:

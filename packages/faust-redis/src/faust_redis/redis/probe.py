@@ -1,4 +1,4 @@
-"""What this Redis is and what it can do: tried once at start, told in two lines, refused if it won't do."""
+"""Check at start which server this is and which features it has; refuse an unsuitable one."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ logger = get_logger(__name__)
 
 #: The first version whose ``XADD key 0-*`` counts entries without gaps.
 OLDEST: Final = (7, 0)
-#: What the transport can't do without, by what it is for.
+#: The required commands by their purpose.
 NEEDED: Final = {
     "offsets": "XADD 0-*",
     "takeovers": "XCLAIM",
     "acks and trimming": "EVALSHA",
 }
-#: What newer servers have for the same and the transport does not need. It deletes in mid-stream, where Redis
-#: loses count of how far other groups are behind, and in batches it costs no less.
+#: Commands of newer servers that the transport does not use: XACKDEL deletes within a stream, after which
+#: Redis can't compute the lag of other groups, and it is no cheaper in batches.
 SPARED: Final = ("XACKDEL",)
 _SETTINGS: Final = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "save")
 
 
 class ServerFacts(NamedTuple):
-    """What a server says of itself.
+    """The properties of a server.
 
     Attributes:
-        name: ``Redis``, or that of a server that speaks its protocol.
+        name: ``Redis``, or the name of a compatible server.
         mode: ``standalone``, ``sentinel`` or ``cluster``.
-        settings: Those that durability hangs on, by name; empty where ``CONFIG`` is not allowed.
-        can: Whether it can do each of what was tried; left out is what it did not let us try.
+        settings: the settings that affect durability, by name; empty where ``CONFIG`` is denied.
+        can: whether the server has each feature; a feature that could not be tried is left out.
     """
 
     name: str
@@ -49,24 +49,25 @@ class ServerFacts(NamedTuple):
 
     @property
     def release(self) -> tuple[int, int]:
-        """Major and minor version."""
+        """The major and minor version."""
         major, minor, *_ = [*self.version.split("."), "0"]
         return int(major), int(minor)
 
 
 async def probe(server: Server, key: str) -> ServerFacts:
-    """Look at the server that holds a key, and log what it is and how it is used.
+    """Check the server that holds a key, and log its properties.
 
     Raises:
-        UnsupportedServerError: It is too old, lacks something, or is a cluster not addressed as one.
-        redis.exceptions.RedisError: Redis is away.
+        UnsupportedServerError: the server is too old, lacks a feature, or is a node of a cluster without a
+            cluster address.
+        redis.exceptions.RedisError: Redis is unavailable.
     """
     connection = await server.blocking(key)
     try:
         info = _pairs(await connection.execute("INFO", "server"))
         try:
             settings = _pairs(await connection.execute("CONFIG", "GET", *_SETTINGS))
-        except ResponseError:  # not allowed, as with many who rent Redis out, or renamed
+        except ResponseError:  # denied or renamed, as by many managed services
             settings = {}
         can = await _tried(connection, f"{key}:probe")
     finally:
@@ -88,7 +89,7 @@ async def probe(server: Server, key: str) -> ServerFacts:
 
 
 def _refusal(facts: ServerFacts, shares_reads: bool) -> str | None:
-    """Return why a server won't do, None if it will."""
+    """Return the reason why a server is unsuitable, None for a suitable one."""
     if facts.name == "Redis" and facts.release < OLDEST:
         return "is too old: XADD with ids such as 0-* came with Redis 7.0"
     if lacking := [name for name in NEEDED.values() if not facts.can.get(name, True)]:
@@ -106,7 +107,7 @@ def describe(facts: ServerFacts) -> str:
 
 
 def uses(facts: ServerFacts) -> str:
-    """Return one line about what the transport does with a server."""
+    """Return one line about the features that the transport uses."""
     used = ", ".join(f"{purpose} by {name}" for purpose, name in NEEDED.items())
     spared = [name for name in SPARED if facts.can.get(name)]
     untried = [name for name in NEEDED.values() if name not in facts.can]
@@ -118,7 +119,7 @@ def uses(facts: ServerFacts) -> str:
 
 
 def complaints(facts: ServerFacts) -> list[str]:
-    """Return what about a server may cost messages, a line each."""
+    """Return a line for each setting that may lose messages."""
     settings, found = facts.settings, []
     policy = settings.get("maxmemory-policy", "noeviction")
     if policy != "noeviction" and settings.get("maxmemory", "0") != "0":
@@ -130,26 +131,26 @@ def complaints(facts: ServerFacts) -> list[str]:
 
 
 async def _tried(connection: StreamConnection, absent: str) -> dict[str, bool]:
-    """Return what a server can do; leaves nothing behind in it.
+    """Return the features of a server, without leaving data in it.
 
     Args:
-        absent: A key that no one uses.
+        absent: an unused key.
     """
     names = [name for name in (*NEEDED.values(), *SPARED) if " " not in name]
     known, added = await connection.execute_many(
         [("COMMAND", "INFO", *names), ("XADD", absent, "NOMKSTREAM", "0-*", "v", "")]
     )
-    # A command that is not known is None in its place.
+    # The reply has ``None`` for an unknown command.
     can = {} if isinstance(known, Exception) else dict(zip(names, map(bool, known), strict=True))
     if added is None:
         can["XADD 0-*"] = True
-    elif "stream ID" in str(added):  # any other error, such as OOM, says nothing about ids
+    elif "stream ID" in str(added):  # any other error, such as OOM, has nothing to do with ids
         can["XADD 0-*"] = False
     return can
 
 
 def _pairs(reply: Any) -> dict[str, str]:
-    """Return INFO's lines or CONFIG's pairs, whatever the client made of them."""
+    """Return the reply of INFO or CONFIG as a mapping, whether the client has parsed it or not."""
     if isinstance(reply, dict):
         return {_text(name): _text(value) for name, value in reply.items()}
     if isinstance(reply, bytes):

@@ -1,4 +1,4 @@
-"""Where the streams live: one Redis, one found by Sentinel, or the nodes of a Redis Cluster.
+"""Connect to the server of the streams: one Redis, a primary found by Sentinel, or a Redis Cluster.
 
 ============================================  ===============================================================
 address                                       means
@@ -8,8 +8,8 @@ address                                       means
 ``redis+cluster://host:6379``                 a cluster; more nodes to ask first after a ``;``
 ============================================  ===============================================================
 
-The latter two take ``rediss+…`` for TLS. What redis-py reads from the query of an address is read here too
-(``?ssl_ca_certs=…``), for Sentinels themselves ``sentinel_username`` and ``sentinel_password``.
+The last two use ``rediss+…`` for TLS. The query of an address may hold all options of redis-py
+(``?ssl_ca_certs=…``), and ``sentinel_username`` and ``sentinel_password`` for the sentinels themselves.
 """
 
 from __future__ import annotations
@@ -37,44 +37,43 @@ __all__ = ["Server", "server_at"]
 _Client = TypeVar("_Client", Redis, RedisCluster)
 
 _KINDS: Final = {"cluster", "sentinel"}
-#: Commands whose replies are taken as they come: redis-py would build a dict per entry, only for us to take
-#: it apart again.
+#: Commands whose replies stay unparsed, because redis-py would build a dict per entry.
 _RAW: Final = ("XREADGROUP", "XREAD", "XRANGE", "XREVRANGE")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
 
 class CommandStream(Protocol):
-    """Sends many commands at once."""
+    """A sender of many commands in one round trip."""
 
     async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one go and return their replies, among them the errors of single commands."""
 
     async def close(self) -> None:
-        """Give up the connections; they are made again at next use."""
+        """Close the connections; the next use opens new ones."""
 
 
 class Server(Protocol):
-    """What the transport asks of it.
+    """The interface of a server or cluster.
 
     Attributes:
-        commands: A pool for everything that does not block.
-        stream: For what every message needs: adding entries and acking them.
+        commands: a pool for commands that do not block.
+        stream: a sender for the commands of every message: adding and acking entries.
     """
 
     commands: Redis
     stream: CommandStream
 
     def read_of(self, key: str) -> str:
-        """Return the name of the blocking read that brings a key; keys of one name share one read."""
+        """Return the name of a key's blocking read; keys with the same name share one read."""
 
     async def blocking(self, key: str) -> StreamConnection:
-        """Return a new connection of its own to whoever holds a key, for a blocking read."""
+        """Open a connection to the node that holds a key, for a blocking read."""
 
     async def unblock(self, key: str, client_id: int) -> None:
-        """End what a connection made by :meth:`blocking` for this key waits for."""
+        """End the blocking read of a connection that ``blocking`` opened for this key."""
 
     async def refresh_topology(self) -> None:
-        """Find out anew who holds what, after an error. Never raises for an absent Redis."""
+        """Refresh the map of keys to nodes after an error; never raises when Redis is unavailable."""
 
     async def aclose(self) -> None:
         """Give up the pool."""
@@ -109,7 +108,7 @@ class SingleServer:
 
 
 class SentinelServer(SingleServer):
-    """The primary that Sentinel names; asked again with each new connection."""
+    """The primary that Sentinel names; each new connection queries Sentinel again."""
 
     def __init__(
         self,
@@ -123,7 +122,7 @@ class SentinelServer(SingleServer):
         sentinel = Sentinel(  # type: ignore[no-untyped-call]
             list(sentinels), sentinel_kwargs={**_common(), **asking}
         )
-        # Connections of the pool's own class: they ask Sentinel, and go when their server turns replica.
+        # The pool's own connection class queries Sentinel, and closes when its server becomes a replica.
         given = {name: value for name, value in options.items() if name not in ("host", "port")}
         secure = given.pop("connection_class", None) is not None
         pool = SentinelConnectionPool(service, sentinel, ssl=secure, **given)  # type: ignore[no-untyped-call]
@@ -143,9 +142,10 @@ class ClusterServer:
         self._cluster = AskingCluster(
             startup_nodes=[ClusterNode(host, port) for host, port in nodes],
             ssl="connection_class" in self._options,
-            # What to repeat is decided by those who call; a repeated XADD would be a second entry.
+            # Callers decide on retries, because a repeated XADD would add a second entry.
             retry=Retry(NoBackoff(), 0),
-            # After so many MOVED it would close all connections, even those in use; see `refresh_topology`.
+            # Otherwise redis-py closes all connections, even used ones, after this many MOVED errors; see
+            # ``refresh_topology``.
             reinitialize_steps=0,
             **given,
         )
@@ -167,7 +167,7 @@ class ClusterServer:
         await self._cluster.execute_command("CLIENT UNBLOCK", client_id, target_nodes=node)
 
     async def refresh_topology(self) -> None:
-        """Ask the nodes for the map of slots."""
+        """Read the map of slots from the nodes."""
         try:
             await self._cluster.nodes_manager.initialize()
         except Exception as error:
@@ -187,7 +187,7 @@ class ClusterServer:
 
 
 class _ClusterStream:
-    """Many commands at once to a cluster: redis-py knows which of them go to which node."""
+    """Send many commands to a cluster; redis-py routes each to its node."""
 
     def __init__(self, cluster: RedisCluster) -> None:
         self._cluster = cluster
@@ -201,7 +201,7 @@ class _ClusterStream:
             return await pipeline.execute(raise_on_error=False)
 
     async def close(self) -> None:
-        """Nothing to do: the connections are the cluster's."""
+        """Do nothing, because the connections belong to the cluster."""
 
 
 def server_at(
@@ -211,15 +211,15 @@ def server_at(
     password: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> Server:
-    """Return the server behind these addresses; it connects at first use.
+    """Return the server at these addresses; it connects at first use.
 
     Args:
-        addresses: Of one deployment. Several are sentinels or nodes to ask first.
-        username, password: Where the address has none.
-        ssl_context: For TLS, in place of what the address says about it.
+        addresses: the addresses of one deployment: one server, or several sentinels or cluster nodes.
+        username, password: credentials for addresses without any.
+        ssl_context: the context for TLS, which replaces the options of the address.
 
     Raises:
-        BrokerAddressError: The addresses make no sense.
+        BrokerAddressError: the addresses are invalid.
     """
     address = addresses[0]
     scheme, kind = _scheme(addresses)
@@ -249,7 +249,7 @@ def _scheme(addresses: Sequence[str]) -> tuple[str, str]:
     """Return the scheme of one deployment's addresses, and its kind: "", "sentinel" or "cluster".
 
     Raises:
-        BrokerAddressError: The scheme is unknown, or several addresses are given for one server.
+        BrokerAddressError: the scheme is unknown, or several addresses are given for one server.
     """
     scheme, _, kind = urlsplit(addresses[0]).scheme.partition("+")
     if scheme not in ("redis", "rediss", "unix") or (kind and kind not in _KINDS):
@@ -262,7 +262,7 @@ def _scheme(addresses: Sequence[str]) -> tuple[str, str]:
 
 
 class _GivenContext(SSLConnection):
-    """TLS with a context made by the app."""
+    """A TLS connection with the app's own context."""
 
     context: ssl.SSLContext
 
@@ -309,7 +309,7 @@ def _service(address: str) -> tuple[str, str]:
 
 
 def _options(address: str, kind: str, database: str) -> dict[str, Any]:
-    """Return what redis-py reads from an address, which knows nothing of our kinds."""
+    """Return the options that redis-py reads from an address without the kind of deployment."""
     parts = urlsplit(address)
     path = f"/{database}" if kind == "sentinel" else parts.path
     plain = parts._replace(scheme=parts.scheme.partition("+")[0], path=path)

@@ -1,13 +1,13 @@
--- Ack entries if the lease is still ours, then trim what no group needs any more.
+-- Ack entries if the caller still holds the lease, then trim the entries that no group needs any more.
 --
 -- KEYS[1]  stream  the partition     KEYS[3]  hash  attempts
 -- KEYS[2]  string  its lease
 -- ARGV[1]  consumer group
--- ARGV[2]  <generation>:<member id>, as the lease must read
+-- ARGV[2]  <generation>:<member id>, the required value of the lease
 -- ARGV[3]  0 or 1  trim
 -- ARGV[4…] entry ids
 --
--- Result: how many were pending and are acked now; -1 if the lease is not ours. A stream that is gone has
+-- Result: the number of entries acked; -1 if another member holds the lease. A stream that is gone has
 -- nothing to ack.
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then
   return -1

@@ -2,11 +2,11 @@
 --
 -- KEYS[1]  stream  the partition
 -- KEYS[2]  hash    of a compacted partition: key → id of its last entry
--- ARGV[1]  entry id   the last one to drop
--- ARGV[2]  bytes      its timestamp as the entry holds it: a stream that begins anew has another
+-- ARGV[1]  entry id   the last entry to drop
+-- ARGV[2]  bytes      its timestamp in the entry, which differs in a stream that was created again
 -- ARGV[3…] of a compacted partition: key, entry id, key, … of the entries to drop
 --
--- Result: how many were dropped. The caller looks at the entries, outside of Lua: values are of any size.
+-- Result: the number of entries dropped. The caller selects them outside of Lua, because values may be large.
 local last = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not last then
   return 0

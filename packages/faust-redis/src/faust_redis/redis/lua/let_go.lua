@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Let go of a partition in order: its next owner need not suspect what is pending.
+-- Release a partition in order, so that its next owner does not suspect the pending entries.
 --
 -- KEYS[1]  hash  suspects
 -- ARGV[1]  member id

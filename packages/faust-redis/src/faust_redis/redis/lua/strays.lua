@@ -1,11 +1,11 @@
--- Are entries of a partition pending at anyone but its owner? A worker that froze between deciding to
--- read and reading leaves such strays behind; the owner then claims the partition's pending entries again.
+-- Count the entries of a partition that are pending for members other than its owner. A worker that froze
+-- between deciding to read and reading leaves such strays; the owner then claims the pending entries again.
 --
 -- KEYS[1]  stream  the partition
 -- ARGV[1]  consumer group
 -- ARGV[2]  member id of the owner
 --
--- Result: how many; -1 if the stream or the group is gone.
+-- Result: the number of strays; -1 if the stream or the group is gone.
 local consumers = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])
 if consumers['err'] then
   return -1

@@ -1,0 +1,237 @@
+"""Declare the Lua scripts of a session, build their arguments and decode their replies; no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, cast
+
+import orjson
+
+from pipeline.chat.answer_runs import parse_partial
+from pipeline.chat.catch_up import frame_of
+from pipeline.chat.presence import SubscriberNodes
+from pipeline.chat.records import (
+    ANY_LAST,
+    NOTHING_TO_REGENERATE,
+    SESSION_BUSY,
+    SESSION_FULL,
+    Frame,
+    TurnOutcome,
+    error_text,
+    is_retryable,
+    json_text,
+)
+from pipeline.chat.results import (
+    Closed,
+    Ended,
+    Gone,
+    Opened,
+    Partial,
+    Queued,
+    Refused,
+    Revival,
+    Stale,
+    Stopped,
+    TurnRunning,
+)
+from pipeline.redis.scripts import Code, Script
+
+CREATE = Script(__package__, "create_session", keys=1, arguments=("token", "name", "ttl"))
+ACCEPT = Script(
+    __package__,
+    "accept_message",
+    keys=2,
+    arguments=(
+        "id",
+        "id_path",
+        "entry",
+        "msg",
+        "inbox_limit",
+        "ttl",
+        "max_messages",
+        "max_bytes",
+        "max_ids",
+        "frame_id",
+        "frame_path",
+        "busy_msg",
+        "busy",
+        "nothing_msg",
+        "nothing",
+        "full_msg",
+        "full",
+        "tried_msg",
+        "edits",
+    ),
+)
+CLOSE = Script(
+    __package__,
+    "close_turn",
+    keys=3,
+    arguments=("turn", "turn_path", "entry", "msg", "marks", "frame_id", "frame_msg", "failure", "refused"),
+)
+STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
+MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
+REVIVE = Script(__package__, "revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
+READ = Script(__package__, "read_session", keys=2, arguments=("tail", "after_path", "answer_path"))
+PAGE = Script(__package__, "read_page", keys=1, arguments=("before_path", "limit"))
+SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE)
+
+#: Each return code of ``REVIVE`` as the result it stands for.
+REVIVALS: Final = {
+    Code.RUNNING: Revival.OPEN,
+    Code.REFUSED: Revival.FORGOTTEN,
+    Code.ENDED: Revival.UNANSWERED,
+    Code.STALE: Revival.PAST,
+    Code.GONE: Revival.PAST,
+}
+
+# The characters of a message id: the id becomes part of a JSON path, where a quote would end it.
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+
+def session_key(token: str) -> str:
+    """Return the key of a session's document."""
+    return f"session:{{{token}}}"
+
+
+def is_message_id(text: str) -> bool:
+    """Return whether ``text`` is a valid message id: 1 to 128 letters, digits, ``_``, ``.``, ``:``, ``-``."""
+    return _ID.fullmatch(text) is not None
+
+
+def checked_id(text: str) -> str:
+    """Return a message id unchanged.
+
+    Raises:
+        ValueError: ``text`` is not a valid message id.
+    """
+    if not is_message_id(text):
+        raise ValueError(f"not a message id: {text[:140]!r}")
+    return text
+
+
+def edited_id(edits: str | None) -> str:
+    """Return ``Inbound.edits`` as the script's argument, empty for None.
+
+    Raises:
+        ValueError: ``edits`` is not a valid message id.
+    """
+    if edits is None:
+        return ""
+    return edits if edits == ANY_LAST else checked_id(edits)
+
+
+def id_path(message_id: str) -> str:
+    """Return the JSON path of the stream entry that brought a message."""
+    return f'$._ids["{checked_id(message_id)}"]'
+
+
+def place_path(message_id: str) -> str:
+    """Return the JSON path of the index of a message or answer in the history."""
+    return f'$._places["{checked_id(message_id)}"]'
+
+
+def failure_fields(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
+    """Return the code, retryability and waiting time of an error frame, as JSON after a comma."""
+    fields: dict[str, Any] = {
+        "error": code,
+        "retryable": is_retryable(code) if retryable is None else retryable,
+    }
+    if retry_after is not None:
+        fields["retry_after"] = retry_after
+    return "," + orjson.dumps(fields).decode()[1:-1]
+
+
+#: The arguments of ``ACCEPT`` with the text and fields of each refusal.
+REFUSALS: Final = {
+    "busy_msg": json_text(error_text(SESSION_BUSY)),
+    "busy": failure_fields(SESSION_BUSY),
+    "nothing_msg": json_text(error_text(NOTHING_TO_REGENERATE)),
+    "nothing": failure_fields(NOTHING_TO_REGENERATE),
+    "full_msg": json_text(error_text(SESSION_FULL)),
+    "full": failure_fields(SESSION_FULL),
+    "tried_msg": json_text("This message has the maximum number of answers. Send another message."),
+}
+
+
+def answer_fields(outcome: TurnOutcome) -> str:
+    """Return the fields of an answer other than its text, as JSON after a comma."""
+    fields: dict[str, Any] = {}
+    if outcome.stopped:
+        fields["stopped"] = True
+    elif outcome.incomplete is not None:
+        fields["incomplete"] = outcome.incomplete
+    if outcome.shortened:
+        fields["shortened"] = True
+    if outcome.usage is not None:
+        fields["usage"] = outcome.usage
+    return "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
+
+
+def running_answer(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
+    """Decode a partial answer; return None unless it belongs to the open turn."""
+    partial = parse_partial(raw)
+    if partial is None or partial.turn != open_turn.get("id"):
+        return None
+    return replace(partial, regenerates=open_turn.get("regenerates"))
+
+
+def ending_frame(turn: str, raw: bytes) -> Frame | None:
+    """Decode the end of a turn, an error frame or a message of the history, as a frame."""
+    if not raw:
+        return None
+    found = orjson.loads(raw)
+    return cast(Frame, found) if "type" in found else frame_of(found, turn)
+
+
+def accept_result(
+    message_id: str, reply: Sequence[Any]
+) -> Opened | Queued | TurnRunning | Ended | Refused | Gone:
+    """Decode the reply of ``ACCEPT``."""
+    subscribers = SubscriberNodes.of(reply[1])
+    match Code(reply[0]):
+        case Code.OPENED:
+            return Opened(message_id, subscribers)
+        case Code.QUEUED:
+            return Queued(reply[2], bool(reply[3]), subscribers)
+        case Code.RUNNING:
+            return TurnRunning(subscribers)
+        case Code.ENDED:
+            return Ended(ending_frame(message_id, reply[2]), bool(reply[3]), subscribers)
+        case Code.REFUSED:
+            return Refused(orjson.loads(reply[2]), subscribers)
+        case Code.GONE:
+            return Gone(subscribers)
+        case other:
+            raise AssertionError(f"accept_message replied {other!r}")
+
+
+def close_result(reply: Sequence[Any]) -> Closed | Stale | Gone:
+    """Decode the reply of ``CLOSE``."""
+    subscribers = SubscriberNodes.of(reply[1])
+    match Code(reply[0]):
+        case Code.CLOSED:
+            return Closed(orjson.loads(reply[2]), reply[3].decode() if len(reply) > 3 else None, subscribers)
+        case Code.STALE:
+            return Stale(subscribers)
+        case Code.GONE:
+            return Gone(subscribers)
+        case other:
+            raise AssertionError(f"close_turn replied {other!r}")
+
+
+def stop_result(reply: Sequence[Any]) -> Stopped | Queued | Stale | Gone:
+    """Decode the reply of ``STOP``."""
+    match Code(reply[0]):
+        case Code.STOPPED:
+            return Stopped(reply[1].decode(), bool(reply[2]))
+        case Code.QUEUED:
+            return Queued(reply[1])
+        case Code.STALE:
+            return Stale()
+        case Code.GONE:
+            return Gone()
+        case other:
+            raise AssertionError(f"stop_turn replied {other!r}")
