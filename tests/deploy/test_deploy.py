@@ -132,7 +132,20 @@ def test_compose_takes_its_file_with_and_without_the_profile(profile: tuple[str,
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-@pytest.mark.parametrize("file", ["namespace.yaml", "settings.yaml", "web.yaml", "agents.yaml"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        *(
+            "namespace.yaml",
+            "settings.yaml",
+            "networkpolicies.yaml",
+            "web.yaml",
+            "ingress.yaml",
+            "agents.yaml",
+        ),
+        "redis/redis.yaml",
+    ],
+)
 def test_kubernetes_own_schemas_take_every_manifest(file: str, version: str) -> None:
     documents = load_all(f"kubernetes/{file}")
     assert documents

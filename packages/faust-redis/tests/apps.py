@@ -13,6 +13,8 @@ from faust_redis.testing import eventually
 
 #: What the fixture ``make_app`` returns.
 MakeApp = Callable[..., faust.App]
+#: The type of numbers in topics, which Faust's own annotations leave out.
+INT: Any = int
 
 
 @asynccontextmanager
@@ -37,3 +39,9 @@ def is_empty(streams: Redis, name: str) -> Callable[[], Awaitable[bool]]:
         return await streams.xlen(f"{{{name}:0}}") == 0
 
     return look
+
+
+def subscribe_anew(app: faust.App) -> None:
+    """Have a worker read one more topic, which begins a new generation of its group after some seconds."""
+    topic: Any = app.topic("another").clone(is_iterator=True)
+    app.topics.add(topic)

@@ -17,7 +17,7 @@ from faust_redis import TopicMismatchError, TopicNameError
 from faust_redis.driver import Transport
 from faust_redis.log.topics import TopicFacts, TopicRegistry, check_name
 from faust_redis.testing import eventually
-from tests.apps import running, send_all
+from tests.apps import MakeApp, running, send_all
 
 Declaration = dict[str, Any]
 
@@ -152,3 +152,70 @@ async def test_a_send_to_a_topic_with_a_wrong_name_raises_with_the_name(redis_ur
             await app.topic("a/b").send(value=1)
     finally:
         await app.producer.stop()
+
+
+def with_tables(app: faust.App, *tables: int | None) -> tuple[Any, Any]:
+    """Add tables with these partitions, and an agent that adds to the first; return topic and table."""
+    readings = app.topic("readings", value_type=cast(Any, int))
+    made = [app.Table(f"table{at}", default=int, partitions=count) for at, count in enumerate(tables)]
+
+    @app.agent(readings)
+    async def add(stream: StreamT[int]) -> None:
+        async for number in stream:
+            made[0]["all"] += number
+
+    return readings, made[0]
+
+
+async def test_a_topic_that_declares_no_partitions_has_those_of_the_tables(
+    make_app: MakeApp, streams: Redis
+) -> None:
+    app = make_app(topic_partitions=8)
+    readings, totals = with_tables(app, 3, 3)
+    app.GlobalTable("everywhere", partitions=1)
+
+    async with running(app):
+        await send_all(readings, 1, 2)
+        await eventually(lambda: totals["all"] == 3, "the sum")
+    assert await streams.hget("faust:topic:readings", "partitions") == b"3"
+
+
+async def test_tables_that_differ_from_a_topic_are_named_before_its_first_event(
+    make_app: MakeApp, streams: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(topic_partitions=4)
+    with_tables(app, 1, None)
+
+    async with running(app):
+        assert "topic readings has 4 partitions and declares none, table table0 has 1" in caplog.text
+    assert "table1" not in caplog.text
+    assert await streams.hget("faust:topic:readings", "partitions") == b"4"
+
+
+async def test_a_topic_that_a_sender_has_made_keeps_its_partitions_and_the_table_is_named(
+    make_app: MakeApp, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sender = faust.App("sender", broker=redis_url, topic_partitions=4)
+    await sender.maybe_start_producer()
+    await send_all(sender.topic("readings"), 1)
+    await sender.producer.stop()
+
+    app = make_app(topic_partitions=4)
+    with_tables(app, 1)
+    async with running(app):
+        assert "topic readings has 4 partitions and declares none, table table0 has 1" in caplog.text
+
+
+async def test_the_topic_of_an_agent_without_one_keeps_the_default_of_the_app(
+    make_app: MakeApp, streams: Redis
+) -> None:
+    app = make_app(topic_partitions=4)
+    app.Table("totals", default=int, partitions=1)
+
+    @app.agent(name="inner")
+    async def work(stream: StreamT[int]) -> None:
+        async for _ in stream:
+            pass
+
+    async with running(app):
+        assert await streams.hget("faust:topic:streams-inner", "partitions") == b"4"

@@ -15,6 +15,7 @@ import faust
 import pytest
 from faust.stores.memory import Store as MemoryStore
 from faust.stores.rocksdb import Store as RocksDBStore
+from mode.supervisors import OneForOneSupervisor
 from redis.asyncio.connection import Connection
 
 import faust_redis
@@ -36,6 +37,7 @@ def made(app: Any) -> dict[str, Callable[[], Any]]:
     async def nothing(stream: Any) -> None: ...
 
     return {
+        "actor": lambda: app.agent(topic, name="actor")(nothing)(),
         "agent": lambda: app.agent(topic)(nothing),
         "app": lambda: app,
         "assignor": lambda: app.assignor,
@@ -52,6 +54,8 @@ def made(app: Any) -> dict[str, Callable[[], Any]]:
         "settings": lambda: app.conf,
         "signal": lambda: app.on_produce_message,
         "stream": lambda: topic.stream(),
+        "supervisor": OneForOneSupervisor,
+        "table": lambda: app.Table("c"),
         "tables": lambda: app.tables,
     }
 

@@ -237,7 +237,7 @@ async def test_a_worker_that_disagrees_on_partitions_stops_with_an_error(
     worker = start_worker(redis_url, partitions="6", ready=False)
 
     assert worker.process.wait(30) != 0
-    assert "topic 'numbers' has 4 partitions in Redis, this worker wants 6" in worker.printed()
+    assert "topic 'numbers' has partitions=4 in Redis, this worker wants 6" in worker.printed()
 
 
 def test_exactly_once_is_refused_by_name(redis_url: str, start_worker: StartWorker) -> None:

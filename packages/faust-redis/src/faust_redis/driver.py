@@ -16,6 +16,7 @@ from faust.types.transports import ConductorT, ConsumerCallback, ConsumerT, Prod
 from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.consumer import Consumer
 from faust_redis.consuming.replies import use_reply_consumer
+from faust_redis.consuming.streams import install_streams
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnsupportedSettingError
 from faust_redis.fastpath.conductor import FastConductor
@@ -74,6 +75,7 @@ class Transport(base.Transport):
                 "Redis has no transaction over several streams; delivery is at least once",
             )
         self.options, self.addresses = read_options(self.app, [str(url) for url in self.url])
+        install_streams(self.app)
         if self.options.fast_path:
             install_fast_path(self.app)
         self._login = _login(self.app.conf.broker_credentials, self.app.conf.ssl_context)

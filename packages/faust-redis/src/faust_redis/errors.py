@@ -7,6 +7,7 @@ TransportError
 ├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
 ├── NotOwnerError            a table was changed whose partition another worker owns
 ├── OptionError              an option of the transport is unknown or holds a wrong value
+├── SeekError                a partition whose position can't be moved
 ├── TopicMismatchError       a topic is recorded with another number of partitions, or compacted
 ├── TopicNameError           a topic has a name that no broker takes
 ├── UnreadableEntryError     an entry of another writer that can't be read
@@ -27,6 +28,7 @@ __all__ = [
     "NoSuchDeadLetterError",
     "NotOwnerError",
     "OptionError",
+    "SeekError",
     "TopicMismatchError",
     "TopicNameError",
     "TransportError",
@@ -130,6 +132,25 @@ class OptionError(TransportError):
 
     def __str__(self) -> str:
         return f"option {self.option}={self.value!r}: {self.reason}"
+
+
+class SeekError(TransportError):
+    """The position of a partition can't be moved.
+
+    Attributes:
+        topic: Its topic.
+        partition: Its number.
+        reason: The reason, as the rest of a sentence.
+    """
+
+    def __init__(self, topic: str, partition: int, reason: str) -> None:
+        super().__init__(topic, partition, reason)
+        self.topic = topic
+        self.partition = partition
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition} can't be sought in: {self.reason}"
 
 
 class TopicMismatchError(TransportError):

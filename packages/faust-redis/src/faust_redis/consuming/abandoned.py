@@ -20,7 +20,7 @@ __all__ = ["AbandonedEvents"]
 
 
 class AbandonedEvents(InternalSensor):
-    """Undoes the acks of events whose agent was cancelled or whose stream was closed."""
+    """Undoes the acks of events that an agent did not finish, or that another one failed."""
 
     def __init__(self, failures: Failures) -> None:
         super().__init__()
@@ -36,4 +36,6 @@ class AbandonedEvents(InternalSensor):
     ) -> None:
         """Called by the stream right after its ack, with nothing awaited in between."""
         if isinstance(sys.exc_info()[1], (asyncio.CancelledError, GeneratorExit)):
-            self._failures.take_back(event.message)
+            self._failures.take_back(event.message, stream.channel)
+        else:
+            self._failures.end(event.message, stream.channel)

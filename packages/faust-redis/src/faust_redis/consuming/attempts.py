@@ -135,7 +135,7 @@ class Attempts:
             return  # as above
         place = (*tp, offset)
         if dead or attempts == 0:
-            queue.in_flight.pop(offset, None)
+            queue.finish(offset)
             if dead:
                 self._worker.dead(tp, offset)
                 logger.error("%s-%s offset %d is a dead letter after %d attempts: %s", *place, attempts, text)
@@ -156,7 +156,7 @@ class AgentErrors:
     """
 
     def __init__(
-        self, fail: Callable[[Message, BaseException], None], is_stopping: Callable[[], bool]
+        self, fail: Callable[[Message, BaseException, AgentT[Any]], None], is_stopping: Callable[[], bool]
     ) -> None:
         self._fail = fail
         self._is_stopping = is_stopping
@@ -176,7 +176,7 @@ class AgentErrors:
         async def failed(agent: AgentT[Any], error: BaseException) -> None:
             event = current_event()
             if event is not None:
-                self._fail(event.message, error)
+                self._fail(event.message, error, agent)
             if on_error is not None:
                 await on_error(agent, error)
             if self._is_stopping():

@@ -109,9 +109,8 @@ async def ack(
             reader.rewind(tp)
     for tp, found in acked.items():
         if tp in reader.queues:  # it may have been revoked in the meantime
-            in_flight = reader.queues[tp].in_flight
             for offset in found:
-                in_flight.pop(offset, None)
+                reader.queues[tp].finish(offset)
     return {tp: found[-1] + 1 for tp, found in acked.items()}
 
 

@@ -22,20 +22,23 @@ import gc
 import socket
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
+from weakref import WeakSet
 
+from faust.agents import current_agent
 from faust.exceptions import DecodeError
 from faust.transport import base
-from faust.types import TP, ConsumerMessage, Message
+from faust.types import TP, AgentT, ConsumerMessage, Message
 from mode import Service, get_logger
 
 from faust_redis.consuming.abandoned import AbandonedEvents
 from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.attempts import AgentErrors, Attempts
 from faust_redis.consuming.commits import Committer, ack
+from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.delivery import Deliverer, message_of
 from faust_redis.consuming.failures import Failures
 from faust_redis.consuming.housekeeping import Housekeeper
@@ -43,9 +46,11 @@ from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.rebalancer import Rebalancer
+from faust_redis.consuming.shares import Shares
 from faust_redis.consuming.suspects import Suspects
 from faust_redis.context import context_of
 from faust_redis.errors import TransportError, UnreadableEntryError
+from faust_redis.faust_hooks.agents import channels_of
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record, offset_of
@@ -67,11 +72,19 @@ RETRY_DELAY: Final = 0.5
 IDLE_DELAY: Final = 0.05
 
 
+class Batching(Protocol):
+    """A stream that gathers events before it gives them to its agent."""
+
+    def let_go(self) -> list[Message]:
+        """Forget the events that the agent has not been given, and return their messages."""
+
+
 class Consumer(base.Consumer):
     """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished.
 
     Attributes:
         member_id: Names this worker in its consumer group, ``<host name>-<12 hex digits>``.
+        batching: The streams that gather events for their agents.
     """
 
     logger = logger
@@ -90,7 +103,12 @@ class Consumer(base.Consumer):
         self._attempts = Attempts(self, context, self.reader, conf.id, partial(call_before_dead_letter, app))
         self.acks = AckLog(app, self.reader, self)
         self.failures = Failures(
-            self.acks, self._attempts, self._outputs, is_acked=self._is_acked, is_stopping=self._is_stopping
+            self.acks,
+            self._attempts,
+            self._outputs,
+            shares=Shares(self.reader, self._channels_of),
+            is_acked=self._is_acked,
+            is_stopping=self._is_stopping,
         )
         self._committer = Committer(
             app,
@@ -112,6 +130,7 @@ class Consumer(base.Consumer):
             offsets=self.offsets,
             attempts=self._attempts,
             suspects=self._suspects,
+            shares=self.failures.shares,
             persist=self.persist,
             is_acked=self._is_acked,
             watch_agents=AgentErrors(self.fail, self._is_stopping).watch,
@@ -129,6 +148,7 @@ class Consumer(base.Consumer):
         self._reading = Outage("reading")
         self._last_turn = monotonic()
         self._probed = False
+        self.batching: WeakSet[Batching] = WeakSet()
         app.sensors.add(AbandonedEvents(self.failures))
 
     def _new_reader(self) -> PartitionReader:
@@ -298,13 +318,26 @@ class Consumer(base.Consumer):
             return False
         return self.acks.ack(message)
 
-    def fail(self, message: Message, error: BaseException) -> None:
-        """Count a message as failed: it comes again after a while, or ends as a dead letter."""
-        self.failures.fail(message, error)
+    def fail(self, message: Message, error: BaseException, agent: AgentT[Any] | None = None) -> None:
+        """Count a message as failed: it comes again after a while, or ends as a dead letter.
+
+        Args:
+            agent: The one that failed, if not the one that runs.
+        """
+        self.failures.fail(message, error, self._channel_of(message, agent or current_agent()))
 
     def reject(self, message: Message, error: BaseException) -> None:
-        """Make a message a dead letter at once."""
-        self.failures.reject(message, error)
+        """Make a message a dead letter, at once unless another agent still works on it."""
+        self.failures.reject(message, error, self._channel_of(message, current_agent()))
+
+    def _channels_of(self, tp: TP) -> Collection[Any]:
+        return cast(Conductor, self.app.topics).channels_of(tp)
+
+    def _channel_of(self, message: Message, agent: AgentT[Any] | None) -> Any:
+        """Return the channel an agent reads a message from; ``None`` if it is the only one, or unknown."""
+        reading = self._channels_of(message.tp)
+        found = channels_of(agent).intersection(reading) if agent is not None and len(reading) > 1 else ()
+        return next(iter(found)) if len(found) == 1 else None
 
     def _bury_unreadable(self, tp: TP, error: UnreadableEntryError) -> None:
         offset = offset_of(error.entry_id.encode())
@@ -333,7 +366,11 @@ class Consumer(base.Consumer):
         What is not done by then stays pending and is worked on again.
         """
         deadline = monotonic() + self.member.rebalance_timeout * DRAIN_FRACTION
-        while not self.should_stop and (begun := self._rebalancer.begun()):
+        while not self.should_stop:
+            self._let_go_of_batches()
+            begun = self._rebalancer.begun()
+            if not begun:
+                break
             if monotonic() > deadline:
                 self.log.warning("%d events take too long, they will be worked on again", len(begun))
                 break
@@ -342,6 +379,12 @@ class Consumer(base.Consumer):
             self._clean_unacked_messages()
             gc.collect()  # an agent that ended acks its event when its stream is collected
         await self.commit()
+
+    def _let_go_of_batches(self) -> None:
+        """Leave events pending that wait for their batch: no agent has been given them."""
+        for stream in list(self.batching):
+            for message in stream.let_go():
+                self.acks.settle(message)
 
     def _is_acked(self, topic: str) -> bool:
         # Entries of reply topics are not acked, though Faust asks for it: Faust also puts each reply into the
@@ -372,12 +415,13 @@ class Consumer(base.Consumer):
         return {}
 
     async def _seek(self, partition: TP, offset: int) -> None:
-        self.offsets.seek(partition, offset)
+        await self.commit()  # an ack that comes after it would be taken for that of the next delivery
+        await self.offsets.seek(partition, offset)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Seek logs (changelogs, reply topics) to offsets; queues keep what is pending."""
         for tp, offset in partitions.items():
-            self.offsets.seek(tp, offset)
+            self.offsets.seek_log(tp, offset)
 
     async def position(self, tp: TP) -> int | None:
         """Return the offset that is read next."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Protocol, cast
 
 from faust.types import TP, AppT, ConsumerMessage, Message
@@ -24,6 +24,8 @@ class Flow(Protocol):
 
 class _Conductor(Protocol):
     def deliver(self, message: Message) -> bool: ...
+
+    async def deliver_to(self, message: Message, channels: Set[Any]) -> None: ...
 
 
 class Deliverer:
@@ -55,7 +57,8 @@ class Deliverer:
         Records that can't be delivered (their partition was paused, the flow stopped) stay pending and are
         claimed again; so are the rest when this is cancelled.
         """
-        deliver_now = cast(_Conductor, self._app.topics).deliver
+        conductor = cast(_Conductor, self._app.topics)
+        deliver_now = conductor.deliver
         generation = self._app.consumer_generation_id
         for tp in records:
             self._app.monitor.track_tp_end_offset(tp, self._reader.ends.get(tp, 0))
@@ -75,6 +78,9 @@ class Deliverer:
                 queue = self._reader.queues.get(tp)
                 if queue is not None:
                     queue.in_flight[record.offset] = message
+                    if queue.again and record.offset in queue.again:
+                        await conductor.deliver_to(message, queue.again[record.offset])
+                        continue
                 if not deliver_now(message):
                     await self._callback(message)
         finally:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-from faust.types import TP, Message
+from faust.types import TP, EventT, Message
 
 from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.outputs import Outputs
+from faust_redis.consuming.shares import FailedShare, Shares
 from faust_redis.errors import AbandonedError
 
 __all__ = ["AttemptCounter", "Failures"]
@@ -33,6 +34,7 @@ class Failures:
         attempts: AttemptCounter,
         outputs: Outputs,
         *,
+        shares: Shares,
         is_acked: Callable[[str], bool],
         is_stopping: Callable[[], bool],
     ) -> None:
@@ -44,37 +46,66 @@ class Failures:
         self._acks = acks
         self._attempts = attempts
         self._outputs = outputs
+        self.shares = shares
         self._is_acked = is_acked
         self._is_stopping = is_stopping
 
-    def fail(self, message: Message, error: BaseException) -> None:
-        """Count a message as failed: it comes again after a while, or ends as a dead letter."""
-        if self._give_up(message):
-            self._attempts.fail(message, error)
+    def fail(self, message: Message, error: BaseException, channel: Any = None) -> None:
+        """Count a message as failed: it comes again after a while, or ends as a dead letter.
 
-    def reject(self, message: Message, error: BaseException) -> None:
-        """Make a message a dead letter at once."""
-        if self._give_up(message):
-            self._attempts.reject(message, error)
+        Args:
+            channel: The one whose agent failed, which alone gets it again; ``None`` if it is not known.
+        """
+        self._fail(message, channel, FailedShare(error, is_final=False, is_ended=False))
 
-    def _give_up(self, message: Message) -> bool:
-        if message.acked or not self._is_acked(message.topic):
-            return False
+    def reject(self, message: Message, error: BaseException, channel: Any = None) -> None:
+        """Make a message a dead letter, once all other agents have finished with it."""
+        self._fail(message, channel, FailedShare(error, is_final=True, is_ended=False))
+
+    def _fail(self, message: Message, channel: Any, share: FailedShare) -> None:
+        if not message.acked and self._is_acked(message.topic):
+            self._give_up(message, self.shares.add(message, channel, share))
+
+    def _give_up(self, message: Message, failed: list[FailedShare] | None) -> None:
+        if failed is None:
+            return  # other agents still work on the message
         self._acks.settle(message)
         self._forget_refusals(message)
-        return True
+        final = next((share for share in failed if share.is_final), None)
+        if final is not None:
+            self._attempts.reject(message, final.error)
+        else:
+            self._attempts.fail(message, failed[0].error)
 
-    def take_back(self, message: Message) -> None:
+    def ack(self, event: EventT[Any], channel: Any) -> bool:
+        """Ack an event as one of its streams; return whether it was the last, and none has failed."""
+        message = event.message
+        if message not in self.shares.failed:
+            return bool(event.ack())
+        message.refcount = max(message.refcount - 1, 0)
+        self._give_up(message, self.shares.end(message, channel))
+        return False
+
+    def take_back(self, message: Message, channel: Any) -> None:
         """Undo an ack that is not committed yet: the agent did not finish with the message.
 
         While the app runs on, that is a failure like any other. Otherwise the message stays pending for its
         next owner.
         """
-        if self._acks.take_back(message) and not self._stays_pending(message):
-            self._forget_refusals(message)
-            self._attempts.fail(message, AbandonedError())
+        was_last = self._acks.take_back(message)
+        if self._stays_pending(message):
+            self._acks.settle(message)
+        elif was_last or (not message.acked and self._is_acked(message.topic)):
+            share = FailedShare(AbandonedError(), is_final=False, is_ended=True)
+            self._give_up(message, self.shares.add(message, channel, share))
 
-    def abandon(self, message: Message) -> None:
+    def end(self, message: Message, channel: Any) -> None:
+        """Look at a message that Faust's own code has acked for a stream: another one may have failed."""
+        if message in self.shares.failed:
+            self._acks.take_back(message)
+            self._give_up(message, self.shares.end(message, channel))
+
+    def abandon(self, message: Message, channel: Any) -> None:
         """Take a message as not finished because its agent was torn away from it.
 
         It fails or stays pending, as in :meth:`take_back`. One that the agent has acked itself stays acked.
@@ -82,7 +113,7 @@ class Failures:
         if not message.acked and self._stays_pending(message):
             self._acks.settle(message)
         else:
-            self.fail(message, AbandonedError())
+            self.fail(message, AbandonedError(), channel)
 
     def _stays_pending(self, message: Message) -> bool:
         return self._is_stopping() or self._acks.is_stale(message)

@@ -12,8 +12,10 @@ from redis.exceptions import ResponseError
 
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
+from faust_redis.errors import SeekError
 from faust_redis.log.entries import decode_all, offset_of
 from faust_redis.redis.commands import execute
+from faust_redis.redis.scripts import NOT_OWNER
 
 __all__ = ["Offsets", "Persist"]
 
@@ -29,7 +31,7 @@ class Persist(Protocol):
 
 
 class Offsets:
-    """Looks offsets up, and moves only the positions of logs."""
+    """Looks offsets up, and moves positions."""
 
     def __init__(self, context: TransportContext, reader: PartitionReader, persist: Persist) -> None:
         self._context = context
@@ -42,10 +44,32 @@ class Offsets:
         for tp in self._reader.queues:
             self._reader.rewind(tp)
 
-    def seek(self, tp: TP, offset: int) -> None:
-        """Set the position of a log; a queue keeps what is pending."""
+    def seek_log(self, tp: TP, offset: int) -> None:
+        """Set the position of a log; a partition read by the group keeps its own."""
         if tp in self._reader.logs:
             self._reader.logs[tp] = offset
+
+    async def seek(self, tp: TP, offset: int) -> None:
+        """Set the offset that is read next; entries before it that are pending still come.
+
+        Raises:
+            SeekError: The partition is not owned here, or its topic does not keep its entries.
+        """
+        if tp in self._reader.logs:
+            self._reader.logs[tp] = offset
+            return
+        if tp not in self._reader.queues:
+            raise SeekError(*tp, "it is not assigned to this worker")
+        if (await self._persist(partial(self._context.topics.facts, tp.topic))).is_queue:
+            reason = "its topic keeps no entry that is acked; declare it with a retention or compacting"
+            raise SeekError(*tp, reason)
+        reader = self._reader
+        keys = reader.lease_keys(tp)[:2]
+        before = f"0-{max(offset - 1, 0)}"
+        seek = partial(self._context.scripts.call, "seek", keys, reader.group, reader.lease, before)
+        if await self._persist(seek) == NOT_OWNER:
+            raise SeekError(*tp, "another worker owns it by now")
+        reader.restart(tp)
 
     def position(self, tp: TP) -> int | None:
         """Return the offset that is read next."""

@@ -58,6 +58,7 @@ class QueuePartition:
         in_flight: the delivered messages that are not acked in Redis, by offset. Only these message objects
             can be acked: a message from before another owner, or from before Redis lost its data, must not
             ack the entry that has its offset now.
+        again: the channels that failed an entry, by offset, where the others have finished with it.
     """
 
     claim_cursor: str | None = FIRST_PAGE
@@ -67,6 +68,17 @@ class QueuePartition:
     lost: bool = False
     known: bool = False
     in_flight: dict[int, Message] = field(default_factory=dict)
+    again: dict[int, frozenset[Any]] = field(default_factory=dict)
+
+    def finish(self, offset: int) -> None:
+        """Forget an entry that is acked in Redis."""
+        self.in_flight.pop(offset, None)
+        self.again.pop(offset, None)
+
+    def forfeit(self) -> None:
+        """Forget all entries: they are not ours to ack any more, or gone."""
+        self.in_flight.clear()
+        self.again.clear()
 
 
 class PartitionReader:
@@ -126,7 +138,8 @@ class PartitionReader:
         nothing = QueuePartition()
         before = {tp: self.queues.get(tp, nothing) for tp in queues}
         self.queues = {
-            tp: QueuePartition(known=old.known, in_flight=dict(old.in_flight)) for tp, old in before.items()
+            tp: QueuePartition(known=old.known, in_flight=dict(old.in_flight), again=dict(old.again))
+            for tp, old in before.items()
         }
         self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
 
@@ -138,7 +151,7 @@ class PartitionReader:
     def forfeit(self) -> None:
         """Clear the messages in flight, which can't be acked any more and will be delivered again."""
         for tp, partition in self.queues.items():
-            partition.in_flight.clear()
+            partition.forfeit()
             self.rewind(tp)
 
     def rewind(self, tp: TP) -> None:
@@ -266,6 +279,12 @@ class PartitionReader:
         for read in too_small:
             read.interrupt()
 
+    def restart(self, tp: TP) -> None:
+        """End the blocking read of a partition whose position has moved; the next one begins there."""
+        for read in self._reads():
+            if read.task is not None and tp in read.tps:
+                read.interrupt()
+
     async def settle(self) -> None:
         """End the blocking reads and wait for them; records they still bring stay pending for the next owner.
 
@@ -312,7 +331,7 @@ class PartitionReader:
             partition.lost = True
             return []
         if page.made:
-            partition.in_flight.clear()
+            partition.forfeit()
             if partition.known:
                 logger.error(
                     "%s-%s: group %s is gone in Redis, made anew; what was pending is lost", *tp, self.group

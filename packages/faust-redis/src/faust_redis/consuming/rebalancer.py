@@ -6,7 +6,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from faust.types import TP, AgentT, AppT, Message
 
@@ -14,7 +14,10 @@ from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.commits import Committer
 from faust_redis.consuming.offsets import Offsets, Persist
 from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.consuming.shares import Shares
+from faust_redis.consuming.windows import Windows
 from faust_redis.context import TransportContext
+from faust_redis.faust_hooks.agents import find_isolated_actors
 from faust_redis.redis.commands import REDIS_ERRORS
 
 __all__ = ["Attempts", "FaustConsumer", "Rebalancer", "Suspects"]
@@ -70,6 +73,7 @@ class Rebalancer:
         offsets: Offsets,
         attempts: Attempts,
         suspects: Suspects,
+        shares: Shares,
         persist: Persist,
         is_acked: Callable[[str], bool],
         watch_agents: Callable[[Iterable[AgentT[Any]]], None],
@@ -90,9 +94,11 @@ class Rebalancer:
         self._offsets = offsets
         self._attempts = attempts
         self._suspects = suspects
+        self._shares = shares
         self._persist = persist
         self._is_acked = is_acked
         self._watch_agents = watch_agents
+        self._windows = Windows(app)
         self.assigned: set[TP] = set()
 
     async def revoke(self) -> None:
@@ -120,6 +126,7 @@ class Rebalancer:
                 offset: message for offset, message in partition.in_flight.items() if offset in unacked
             }
         self._attempts.forget()
+        self._shares.forget()
         self._suspects.forget()
         with contextlib.suppress(*REDIS_ERRORS):  # what is pending then only looks suspicious
             await self._suspects.let_go()
@@ -153,7 +160,12 @@ class Rebalancer:
                 if tp.topic != self._app.conf.reply_to:  # an answer may have come before its reader
                     self._reader.logs[tp] = await self._offsets.end_of(tp)
         await self._offsets.restart_shortened_logs()
-        self._watch_agents(self._app.agents.values())
+        self._windows.watch(self._app.tables.values())
+        agents = list(self._app.agents.values())
+        self._watch_agents(agents)
+        for agent in agents:
+            if cast(Any, agent).isolated_partitions:
+                find_isolated_actors(agent)
         await self._consumer.on_partitions_assigned(set(assigned), generation)
 
     def assign_replies(self, topics: Iterable[str]) -> set[TP]:

@@ -89,6 +89,8 @@ class EventSteps:
         self._acking_topics = app.topics.acking_topics
         self._track = consumer.acks.unacked.add
         self._record = consumer.acks.record
+        self._ack = consumer.failures.ack
+        self._failed = consumer.failures.shares.failed
         self._abandon = consumer.failures.abandon
         self._set_current = streams.current_event_variable().set
 
@@ -111,11 +113,11 @@ class EventSteps:
     def finish(self, event: EventT[Any], state: Any) -> None:
         """Ack an event."""
         message: Message = event.message
-        if message.refcount == 1:
+        if message.refcount == 1 and not self._failed:
             message.refcount = 0
             last = self._record(message)
         else:
-            last = event.ack()
+            last = self._ack(event, self._stream.channel)
         tp, offset = message.tp, message.offset
         self._sensors.events.on_stream_event_out(tp, offset, self._stream, event, state)
         if last:
@@ -125,4 +127,4 @@ class EventSteps:
         """End an event that its agent did not finish."""
         message = event.message
         self._sensors.events.on_stream_event_out(message.tp, message.offset, self._stream, event, state)
-        self._abandon(message)
+        self._abandon(message, self._stream.channel)

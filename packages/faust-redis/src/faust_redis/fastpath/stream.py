@@ -17,6 +17,7 @@ from faust.types import ChannelT, EventT
 from mode.utils.futures import maybe_async
 
 from faust_redis.consuming.consumer import Consumer
+from faust_redis.consuming.streams import BatchingStream
 from faust_redis.fastpath.event_steps import STALE, EventSteps, QueueReader
 from faust_redis.fastpath.sensors import ActiveSensors
 
@@ -29,12 +30,11 @@ IDLE_DELAY: Final = 0.05
 _ENDED: Final = object()
 
 
-class Stream(faust.Stream[_T]):
+class Stream(BatchingStream[_T]):
     """Faust's stream, with a fast path for what iterates over a topic."""
 
-    #: The task that fills the buffer of ``take()`` or a method like it, and the processor that it feeds.
+    #: The task that fills the buffer of ``take()`` or a method like it.
     _filling: asyncio.Task[Any] | None = None
-    _filler: Any = None
 
     def __aiter__(self) -> AsyncIterator[Any]:
         """Iterate over values."""
@@ -53,11 +53,6 @@ class Stream(faust.Stream[_T]):
         # When the stream stops, Faust closes the iterators in this set that an agent has left unfinished.
         self._active_agens.add(iterator)
         return iterator
-
-    def _enable_passive(self, channel: ChannelT[Any], *, declare: bool = False) -> None:
-        if not declare:  # called by take() and methods like it, which have just added their processor
-            self._filler = self._processors[-1]
-        super()._enable_passive(channel, declare=declare)
 
     async def _passive_drainer(self, channel: ChannelT[Any], declare: bool = False) -> None:
         if not declare:

@@ -69,15 +69,21 @@ METHODS: Final = (
         "_global_table_standby_assignments",
         "(self, assignments, partitions_by_topic)",
     ),
+    Method("faust.tables.base:Collection", "_del_old_keys", "(self)"),
+    Method("faust.tables.base:Collection", "_maybe_set_key_ttl", "(self, key, partition)"),
+    Method("faust.tables.base:Collection", "_to_key", "(self, k)"),
+    Method("faust.stores.base:Store", "_decode_key", "(self, key)"),
+    Method("faust.stores.rocksdb:Store", "_visible_keys", "(self, db)"),
     Method("asyncio.queues:Queue", "_wakeup_next", "(self, waiters)"),
 )
 
 #: Private attributes of objects, by the kind of object; ``test_faust_contract`` makes one of each kind.
 ATTRIBUTES: Final = {
-    "agent": ("_on_error",),
+    "actor": ("_stopped",),
+    "agent": ("_actor_by_partition", "_actors", "_on_error"),
     "app": ("_attachments", "_reply_consumer"),
     "assignor": ("_table_manager",),
-    "conductor": ("_tp_to_callback_lock", "_resubscribe_sleep_lock_seconds"),
+    "conductor": ("_tp_index", "_tp_to_callback_lock", "_resubscribe_sleep_lock_seconds"),
     "consumer": (
         "_acked",
         "_acked_index",
@@ -97,6 +103,8 @@ ATTRIBUTES: Final = {
     "settings": ("_Stream",),
     "signal": ("_filter_receivers", "_receivers"),
     "stream": ("_active_agens", "_finalized", "_processors"),
+    "supervisor": ("_services",),
+    "table": ("_partition_latest_timestamp", "_partition_timestamp_keys", "_partition_timestamps"),
     "tables": ("_changelogs", "_pending_persisted_offsets"),
 }
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from faust import streams
-from faust.types import AgentT
+from faust.types import AgentT, EventT
 
-__all__ = ["current_event_variable", "on_error_of", "set_on_error"]
+__all__ = ["BatchBuffer", "batch_buffer", "current_event_variable", "on_error_of", "set_on_error"]
 
 OnError = Callable[[AgentT[Any], BaseException], Awaitable[None]]
 
@@ -29,3 +30,23 @@ def on_error_of(agent: Any) -> OnError | None:
 def set_on_error(agent: Any, on_error: OnError) -> None:
     """Replace the function that an agent calls with each of its errors."""
     agent._on_error = on_error
+
+
+class BatchBuffer(NamedTuple):
+    """The buffer of ``take()`` or a method like it.
+
+    Attributes:
+        values: The values, or events, that are yielded as a batch.
+        events: The events that they belong to.
+        is_complete: Returns whether the batch has its full size, and is about to be yielded.
+    """
+
+    values: list[Any]
+    events: list[EventT[Any]]
+    is_complete: Callable[[], bool]
+
+
+def batch_buffer(processor: Any) -> BatchBuffer:
+    """Return the buffer that a processor fills."""
+    free = inspect.getclosurevars(processor).nonlocals
+    return BatchBuffer(free["buffer_add"].__self__, free["event_add"].__self__, free["buffer_full"].is_set)

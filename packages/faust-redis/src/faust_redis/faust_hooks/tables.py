@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any
 
+from faust.stores.memory import Store as MemoryStore
+from faust.stores.rocksdb import Store as RocksDBStore
+from faust.tables.objects import ChangeloggedObjectManager
 from faust.types import TP
 
 __all__ = [
     "assign_global_tables",
+    "cleaning_of",
     "compress",
     "decompress",
+    "fed_by_events",
     "forget_memory_keys",
     "forget_rocksdb_partition",
+    "has_closing_windows",
+    "note_windows",
+    "noted_windows",
     "pending_persisted_offsets",
+    "set_cleaning",
+    "stored_windows",
     "table_manager_of",
     "tables_by_changelog",
+    "time_kept",
 ]
 
 
@@ -62,3 +73,75 @@ def decompress(assignor: Any, data: bytes) -> bytes:
     """Return metadata that another member has sent."""
     plain: bytes = assignor._decompress(data)
     return plain
+
+
+def has_closing_windows(table: Any) -> bool:
+    """Return whether a table has windows that expire, and a store that holds them by their keys."""
+    return bool(table.window and table.window.expires) and not isinstance(
+        table.data, ChangeloggedObjectManager
+    )
+
+
+def cleaning_of(table: Any) -> Callable[[], Awaitable[None]]:
+    """Return the function by which a table closes and removes its old windows."""
+    clean: Callable[[], Awaitable[None]] = table._del_old_keys
+    return clean
+
+
+def set_cleaning(table: Any, clean: Callable[[], Awaitable[None]]) -> None:
+    """Replace the function by which a table closes and removes its old windows."""
+    table._del_old_keys = clean
+
+
+def noted_windows(table: Any) -> dict[Any, int]:
+    """Return the windows whose ends a table has noted, with their partitions."""
+    noted = table._partition_timestamp_keys.items()
+    return {key: partition for (partition, _), keys in noted for key in keys}
+
+
+def stored_windows(table: Any) -> dict[Any, int]:
+    """Return the windows that a table's store has recovered, with their partitions."""
+    store = table.data
+    if isinstance(store, MemoryStore):
+        return {key: at for key, at in store._key_partition.items() if key in store.data}
+    if isinstance(store, RocksDBStore):
+        return {
+            table._to_key(store._decode_key(key)): partition
+            for partition, database in store._dbs.items()
+            for key in store._visible_keys(database)
+        }
+    return {}
+
+
+def note_windows(table: Any, windows: Mapping[Any, int], owned: Collection[int] | None) -> None:
+    """Have a table note the ends of these windows and of no others.
+
+    Args:
+        owned: The partitions whose windows stay in a store in memory; ``None`` for all.
+    """
+    before = noted_windows(table)
+    table._partition_timestamp_keys.clear()
+    table._partition_timestamps.clear()
+    for key, partition in windows.items():
+        table._maybe_set_key_ttl(key, partition)
+    if owned is None:
+        return
+    for partition in table._partition_latest_timestamp.keys() - set(owned):
+        del table._partition_latest_timestamp[partition]
+    if isinstance(table.data, MemoryStore):
+        for key in before.keys() - windows.keys():
+            table.data.data.pop(key, None)
+
+
+def time_kept(table: Any) -> float:
+    """Return for how long a change may belong to a window that has not expired (seconds, 0 for no end)."""
+    window = table.window
+    if window is None or not window.expires:
+        return 0.0
+    size = window.size if hasattr(window, "size") else window.before + window.after
+    return float(size + window.expires)
+
+
+def fed_by_events(found: Any) -> list[Any]:
+    """Return the tables of an app whose changes belong to the partition of the event that makes them."""
+    return [table for table in found.values() if not (table.is_global or table.use_partitioner)]

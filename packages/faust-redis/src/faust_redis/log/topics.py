@@ -19,6 +19,7 @@ from faust.types import AppT
 from mode import get_logger
 
 from faust_redis.errors import TopicMismatchError, TopicNameError
+from faust_redis.faust_hooks import tables
 from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import AT_ONCE, execute
 from faust_redis.redis.scripts import Scripts
@@ -94,6 +95,7 @@ class TopicRegistry:
             TopicNameError: The name is none for a topic.
             redis.exceptions.RedisError: Redis is away.
         """
+        retention = self._kept_by_table(topic, retention)
         facts = await self._record(topic, _Wanted(partitions, retention, compacting))
         if facts.partitions != partitions:
             raise TopicMismatchError(topic, facts.partitions, partitions)
@@ -123,9 +125,27 @@ class TopicRegistry:
             TopicMismatchError, TopicNameError: As :meth:`declare`.
         """
         wanted = self._wanted(topic)
-        return await self.declare(
-            topic, wanted.partitions, retention=wanted.retention, compacting=wanted.compacting
-        )
+        partitions = wanted.partitions
+        declared = self._declared(topic)
+        if declared is not None and not (declared.partitions or declared.internal):
+            recorded = await execute(self.scripts.redis, "HGET", self._keys.topic(topic), "partitions")
+            if recorded is not None and int(recorded) == self.app.conf.topic_partitions:
+                partitions = int(recorded)  # a program without tables, or with others, was the first
+            self._warn_of_mismatch(topic, partitions)
+        return await self.declare(topic, partitions, retention=wanted.retention, compacting=wanted.compacting)
+
+    def _warn_of_mismatch(self, topic: str, partitions: int) -> None:
+        default = self.app.conf.topic_partitions
+        for table in tables.fed_by_events(self.app.tables):
+            if (table.partitions or default) != partitions:
+                logger.warning(
+                    "topic %s has %d partitions and declares none, table %s has %d: an event of this topic "
+                    "that changes this table will fail; declare the same partitions= for both",
+                    topic,
+                    partitions,
+                    table.name,
+                    table.partitions or default,
+                )
 
     def _wanted(self, topic: str) -> _Wanted:
         conf = self.app.conf
@@ -135,11 +155,29 @@ class TopicRegistry:
         declared = self._declared(topic)
         if declared is None:
             return _Wanted(conf.topic_partitions, 0, None)
-        return _Wanted(
-            declared.partitions or conf.topic_partitions,
-            retention_ms(declared.retention),
-            declared.compacting,
-        )
+        retention = self._kept_by_table(topic, retention_ms(declared.retention))
+        return _Wanted(declared.partitions or self._default(declared), retention, declared.compacting)
+
+    def _default(self, declared: Any) -> int:
+        """Return the number of partitions for a topic that declares none.
+
+        A table is changed by events of topics with as many partitions as it has. Where all tables of an app
+        agree on a number, a source topic has it as well: on Kafka the operator makes such topics, while
+        Faust itself makes internal ones with the app's default.
+        """
+        default = int(self.app.conf.topic_partitions)
+        if declared.internal:
+            return default
+        numbers = {table.partitions or default for table in tables.fed_by_events(self.app.tables)}
+        return numbers.pop() if len(numbers) == 1 else default
+
+    def _kept_by_table(self, topic: str, retention: int) -> int:
+        """Return a retention that keeps each change of a table's windows until they have expired.
+
+        Faust declares the windows' ``expires``, and would forget what was counted in a window that is open.
+        """
+        table = tables.tables_by_changelog(self.app.tables).get(topic)
+        return max(retention, int(tables.time_kept(table) * 1000)) if table is not None else retention
 
     def tombstones_kept(self, topic: str) -> int:
         """Return for how many milliseconds a compacted topic keeps its tombstones.

@@ -38,6 +38,7 @@ _NAMES: Final = (
     "mark_suspect",
     "replay",
     "sample_partition",
+    "seek",
     "server_time",
     "strays",
     "take_lease",

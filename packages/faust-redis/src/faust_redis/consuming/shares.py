@@ -1,0 +1,79 @@
+"""Messages that several agents read: an agent that fails one gets it again, the others do not.
+
+Each channel that a message is delivered to has a share in it. While shares are open, other agents still work
+on the message, and its failure waits: its entry can be acked or counted as failed only as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from faust.types import TP, Message
+
+from faust_redis.consuming.partitions import PartitionReader
+
+__all__ = ["FailedShare", "Shares"]
+
+
+@dataclass
+class FailedShare:
+    """The failure of one channel.
+
+    Attributes:
+        is_final: The message is to become a dead letter at once.
+        is_ended: Its stream has given up its reference to the message, too.
+    """
+
+    error: BaseException
+    is_final: bool
+    is_ended: bool
+
+
+class Shares:
+    """The failed shares of messages that other agents still work on.
+
+    Attributes:
+        failed: The shares by message and channel. Empty most of the time, as the fast path counts on.
+    """
+
+    def __init__(self, reader: PartitionReader, channels_of: Callable[[TP], Collection[Any]]) -> None:
+        """Take a function that returns the channels that read a partition."""
+        self._reader = reader
+        self._channels_of = channels_of
+        self.failed: dict[Message, dict[Any, FailedShare]] = {}
+
+    def add(self, message: Message, channel: Any, share: FailedShare) -> list[FailedShare] | None:
+        """Add a failed share; return all of the message once no other is open, else ``None``.
+
+        Args:
+            channel: ``None`` if it is not known; then the whole message has failed.
+        """
+        if channel is None:
+            return [*self.failed.pop(message, {}).values(), share]
+        shares = self.failed.setdefault(message, {})
+        known = shares.setdefault(channel, share)
+        known.is_ended |= share.is_ended
+        return self._closed(message)
+
+    def end(self, message: Message, channel: Any) -> list[FailedShare] | None:
+        """Note that a stream has given up its reference; return as :meth:`add`."""
+        share = self.failed[message].get(channel)
+        if share is not None:
+            share.is_ended = True
+        return self._closed(message)
+
+    def _closed(self, message: Message) -> list[FailedShare] | None:
+        shares = self.failed[message]
+        if message.refcount > sum(not share.is_ended for share in shares.values()):
+            return None
+        del self.failed[message]
+        queue = self._reader.queues.get(message.tp)
+        if queue is not None and len(self._channels_of(message.tp)) > 1:
+            queue.again[message.offset] = frozenset(shares)
+        return list(shares.values())
+
+    def forget(self) -> None:
+        """Forget all messages: they stay pending for the next owners of their partitions."""
+        self.failed.clear()
