@@ -62,15 +62,18 @@ $(REDIS_8_STAMP): | $(STAMP)
 # Most tests wait for processes rather than for a core. A module stays on one worker, as its tests share servers.
 TEST_WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 PYTEST := -m pytest -n $(TEST_WORKERS) --dist loadscope
+# What failed beside other tests runs once more by itself, where a core is free for it: a time-out of a crowded
+# machine passes then, a fault fails again, and both are shown.
+ALONE := -m pytest --last-failed --last-failed-no-failures none
 
 test: test-faust-redis test-parley ## Run the whole suite, in parallel
 
 test-parley: setup ## Run the tests of the service; ARGS="tests/web -k name" runs some of them
-	@exec .venv/bin/python $(PYTEST) $(ARGS)
+	@.venv/bin/python $(PYTEST) $(ARGS) || .venv/bin/python $(ALONE) $(ARGS)
 
 test-faust-redis: setup $(REDIS_8_STAMP) ## Run the tests of the transport; ARGS="tests/test_workers.py" runs some of them
 	@cd packages/faust-redis
-	exec ../../.venv/bin/python $(PYTEST) $(ARGS)
+	../../.venv/bin/python $(PYTEST) $(ARGS) || ../../.venv/bin/python $(ALONE) $(ARGS)
 
 test-fast: setup ## Run the tests that start no further processes, in a minute
 	@.venv/bin/python $(PYTEST) -m "not processes" $(ARGS)
