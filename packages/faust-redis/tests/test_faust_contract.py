@@ -78,6 +78,8 @@ def test_a_private_method_has_the_parameters_that_the_transport_expects(method: 
 @pytest.mark.parametrize("kind", ATTRIBUTES)
 async def test_an_object_has_the_private_attributes_that_hooks_read(app: Any, kind: str) -> None:
     found = made(app)[kind]()
+    if kind == "actor":
+        found.it.close()  # nobody is going to run it
 
     assert [name for name in ATTRIBUTES[kind] if not hasattr(found, name)] == []
 

@@ -11,6 +11,7 @@ from faust.sensors.monitor import Monitor
 from redis.asyncio import Redis
 
 from faust_redis import Options, configure
+from faust_redis.consuming.streams import BatchingStream
 from faust_redis.testing import eventually
 
 
@@ -76,6 +77,8 @@ async def test_without_the_fast_path_an_app_runs_on_streams_and_topics_of_faust(
     async with Redis.from_url(redis_url) as streams:
         await forwarded(app, streams)
 
-    assert app.conf.Stream is faust.Stream
+    # Faust's stream, but for batches that outlive an event which cannot be decoded.
+    assert app.conf.Stream is BatchingStream
+    assert BatchingStream.__base__ is faust.Stream
     assert type(app.topics).__name__ == "Conductor"
     assert {type(topic) for topic in app.topics} == {faust.Topic}

@@ -146,12 +146,12 @@ class Suspects:
             await self._mark(alone, "")
             self._alone = None
             return
-        if suspect.begun_at is None and suspect.message is not None and suspect.message.tracked:
-            suspect.begun_at = monotonic()
-        waited = monotonic() - suspect.begun_at if suspect.begun_at is not None else 0.0
-        if waited >= GRACE and not suspect.is_strict:
-            await self._mark(suspect, RUNNING)
-            self._running.append(suspect)
+        if alone.begun_at is None and alone.message is not None and alone.message.tracked:
+            alone.begun_at = monotonic()
+        waited = monotonic() - alone.begun_at if alone.begun_at is not None else 0.0
+        if waited >= GRACE and not alone.is_strict:
+            await self._mark(alone, RUNNING)
+            self._running.append(alone)
             self._alone = None
 
     def _is_done(self, suspect: _Suspect) -> bool:
