@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -23,6 +24,13 @@ from tests.conftest import StartWorker, Worker
 PROGRAM = "tests.programs.poisoned"
 
 
+#: Five or six workers die one after the other, and each death is noticed after its session time-out.
+kills_many_workers = pytest.mark.skipif(
+    not os.environ.get("POISON_SLOW"), reason="takes minutes: make poison"
+)
+pytestmark = pytest.mark.timeout(400)
+
+
 async def send(url: str, *values: str, partitions: int = 2) -> None:
     app = faust.App("sender", broker=url, topic_partitions=partitions)
     topic = app.topic("orders", value_serializer="raw")
@@ -38,7 +46,7 @@ async def letters(url: str) -> list[DeadLetter]:
         return await DeadLetters(client).page(["orders"], count=1000)
 
 
-def supervise(start: Callable[[], Worker], is_over: Callable[[], bool], timeout: float = 120) -> int:
+def supervise(start: Callable[[], Worker], is_over: Callable[[], bool], timeout: float = 300) -> int:
     """Start a worker again whenever it died, as an orchestrator does; return how often it did."""
     worker, deaths = start(), 0
     deadline = time.monotonic() + timeout
@@ -51,6 +59,7 @@ def supervise(start: Callable[[], Worker], is_over: Callable[[], bool], timeout:
     return deaths
 
 
+@kills_many_workers
 @pytest.mark.parametrize("poison", ["kills at once", "kills late"])
 async def test_an_event_that_kills_its_process_is_a_dead_letter_and_the_others_are_done(
     start_worker: StartWorker, redis_url: str, notes: redis.Redis, poison: str
@@ -140,6 +149,7 @@ async def test_the_option_says_how_many_workers_may_die(
     assert notes.llen("killed") == 2
 
 
+@kills_many_workers
 async def test_an_operator_who_kills_workers_in_a_loop_makes_no_dead_letters(
     start_worker: StartWorker, redis_url: str, notes: redis.Redis
 ) -> None:
@@ -184,11 +194,11 @@ async def test_nothing_is_left_of_suspects_that_are_done(
     await send(redis_url, *[f"order {number}" for number in range(20)])
     for _ in range(3):
         worker = start_worker(redis_url, program=PROGRAM, work="600")
-        wait_until(lambda: notes.xpending("{orders:0}", "poisoned")["pending"] == 10, "ten orders at work")
+        wait_until(lambda: notes.xpending("{orders:0}", "poisoned")["pending"] == 10, "ten orders at work", 90)
         worker.signal(signal.SIGKILL)
         worker.process.wait()
 
     start_worker(redis_url, program=PROGRAM)
 
-    wait_until(lambda: notes.llen("done") == 20, "all orders")
+    wait_until(lambda: notes.llen("done") == 20, "all orders", 90)
     wait_until(lambda: notes.hkeys("{orders:0}:suspects:poisoned") == ["owner"], "no suspects")
