@@ -1,4 +1,4 @@
-"""The whole service, once for all tests of this folder, and the model server that answers it.
+"""The whole service, once for the tests of a module, and the model server that answers it.
 
 Everything lives in one event loop, that of the session: the tests say so with `pytestmark`.
 """
@@ -48,7 +48,7 @@ async def slow_model(model: ModelServer) -> AsyncIterator[ModelServer]:
     model.token_delay = 0.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def up(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service, as it runs in production."""
     folder = tmp_path_factory.mktemp("up")
@@ -57,7 +57,7 @@ def up(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> I
         yield service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hasty(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service as `make up` runs it for a developer, but with little patience."""
     folder = tmp_path_factory.mktemp("hasty")
@@ -77,7 +77,7 @@ async def collector() -> AsyncIterator[Collector]:
         yield collector
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def watched(
     model_server: ModelServer, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Up]:

@@ -21,7 +21,7 @@ CHROMIUM = "/usr/bin/chromium"
 OUTAGES = ("WebSocket connection to", "Failed to load resource", "net::ERR_")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def talker(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service, with two web processes; each test begins chats of its own, all from one address."""
     settings = {"WEB_PROCESSES": "2", "ADDRESS_TOKEN_RATE": "1000/s", "MODEL_ATTEMPTS": "1"}
