@@ -194,7 +194,9 @@ async def test_nothing_is_left_of_suspects_that_are_done(
     await send(redis_url, *[f"order {number}" for number in range(20)])
     for _ in range(3):
         worker = start_worker(redis_url, program=PROGRAM, work="600")
-        wait_until(lambda: notes.xpending("{orders:0}", "poisoned")["pending"] == 10, "ten orders at work", 90)
+        wait_until(
+            lambda: notes.xpending("{orders:0}", "poisoned")["pending"] == 10, "ten orders at work", 90
+        )
         worker.signal(signal.SIGKILL)
         worker.process.wait()
 

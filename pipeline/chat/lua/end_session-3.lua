@@ -8,5 +8,8 @@
 local nodes = holders(KEYS[3])
 local found = redis.call('JSON.GET', KEYS[1], '$._turn.id')
 local turn = found and cjson.decode(found)[1] or ''
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+-- One by one: a Redis user has rights on each kind of key, which no single command may combine.
+for _, key in ipairs(KEYS) do
+    redis.call('DEL', key)
+end
 return {found and ENDED or GONE, nodes, turn}

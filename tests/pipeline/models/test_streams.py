@@ -61,7 +61,7 @@ async def told(model: ChatModel, question: ModelRequest) -> tuple[list[str], Mod
 async def test_the_answer_comes_word_by_word(
     server: ModelServer, model: ChatModel, question: ModelRequest
 ) -> None:
-    server.token_delay = 0.2  # tokens that come together are passed on together
+    server.token_delay = 0.1  # tokens that come together are passed on together
     async with aclosing(model.stream(question)) as stream:
         parts = [part async for part in stream]
     assert [part for part in parts if isinstance(part, str)] == ["You", " said:", " How", " are", " you?"]
