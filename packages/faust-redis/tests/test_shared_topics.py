@@ -190,6 +190,7 @@ async def test_a_failed_event_of_an_isolated_partition_ends_as_a_dead_letter_ove
     assert got == {1: 1, 2: 3, 3: 1, 4: 1, 11: 1, 12: 1, 13: 1, 14: 1}
 
 
+@pytest.mark.timeout(300)
 async def test_isolated_partitions_move_to_another_worker_and_back_after_their_agent_has_raised(
     make_app: MakeApp, broker: str, streams: Redis
 ) -> None:
@@ -218,17 +219,17 @@ async def test_isolated_partitions_move_to_another_worker_and_back_after_their_a
     first, numbers = make()
     async with running(first):
         await send(numbers, 1, 2)
-        await eventually(all_acked, "both to be acked", 60)
+        await eventually(all_acked, "both to be acked", 110)
         second, _ = make()
         async with running(second):
             await eventually(
                 lambda: len(numbers_of(first)) == len(numbers_of(second)) == 1, "a share each", 60
             )
             await send(numbers, 3, 4, 11, 12)
-            await eventually(all_acked, "all to be acked", 60)
+            await eventually(all_acked, "all to be acked", 110)
         await eventually(lambda: len(numbers_of(first)) == 2, "the partition to come back", 60)
         await send(numbers, 5, 6, 13, 14)
-        await eventually(all_acked, "all to be acked", 60)
+        await eventually(all_acked, "all to be acked", 110)
     assert got == {**dict.fromkeys(range(1, 7), 2), **dict.fromkeys(range(11, 15), 1)}
 
 
