@@ -34,9 +34,10 @@ async def send_all(topic: Any, *values: Any) -> None:
         await (await topic.send(value=value))
 
 
-def is_empty(streams: Redis, name: str) -> Callable[[], Awaitable[bool]]:
+def is_empty(streams: Redis, name: str, partitions: int = 1) -> Callable[[], Awaitable[bool]]:
     async def look() -> bool:
-        return await streams.xlen(f"{{{name}:0}}") == 0
+        lengths = [await streams.xlen(f"{{{name}:{partition}}}") for partition in range(partitions)]
+        return not any(lengths)
 
     return look
 

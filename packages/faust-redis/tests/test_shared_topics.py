@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -190,7 +191,33 @@ async def test_a_failed_event_of_an_isolated_partition_ends_as_a_dead_letter_ove
     assert got == {1: 1, 2: 3, 3: 1, 4: 1, 11: 1, 12: 1, 13: 1, 14: 1}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.parametrize("sharing", [{"concurrency": 4}, {"isolated_partitions": True}], ids=str)
+async def test_actors_that_raise_at_the_same_moment_all_go_on(
+    make_app: MakeApp, broker: str, streams: Redis, sharing: dict[str, Any]
+) -> None:
+    app = make_app(broker=broker, topic_partitions=4)
+    numbers = app.topic("numbers", value_type=INT)
+    got: Counter[int] = Counter()
+    all_at_work = asyncio.Event()
+
+    @app.agent(numbers, **sharing)
+    async def work(stream: StreamT[int]) -> None:
+        async for number in stream:
+            got[number] += 1
+            if len(got) == 4:
+                all_at_work.set()
+            await all_at_work.wait()
+            if got[number] == 1:
+                raise ValueError("at first")
+
+    async with running(app):
+        for number in range(4):
+            await (await numbers.send(value=number, partition=number))
+        await eventually(is_empty(streams, "numbers", 4), "all to be acked")
+    assert got == dict.fromkeys(range(4), 2)
+
+
+@pytest.mark.timeout(180)
 async def test_isolated_partitions_move_to_another_worker_and_back_after_their_agent_has_raised(
     make_app: MakeApp, broker: str, streams: Redis
 ) -> None:
@@ -213,23 +240,22 @@ async def test_isolated_partitions_move_to_another_worker_and_back_after_their_a
         for value in values:
             await (await topic.send(value=value, partition=value % 2))
 
-    async def all_acked() -> bool:
-        return not await streams.xlen("{numbers:0}") and not await streams.xlen("{numbers:1}")
+    all_acked = is_empty(streams, "numbers", 2)
 
     first, numbers = make()
     async with running(first):
         await send(numbers, 1, 2)
-        await eventually(all_acked, "both to be acked", 110)
+        await eventually(all_acked, "both to be acked", 60)
         second, _ = make()
         async with running(second):
             await eventually(
                 lambda: len(numbers_of(first)) == len(numbers_of(second)) == 1, "a share each", 60
             )
             await send(numbers, 3, 4, 11, 12)
-            await eventually(all_acked, "all to be acked", 110)
+            await eventually(all_acked, "all to be acked", 60)
         await eventually(lambda: len(numbers_of(first)) == 2, "the partition to come back", 60)
         await send(numbers, 5, 6, 13, 14)
-        await eventually(all_acked, "all to be acked", 110)
+        await eventually(all_acked, "all to be acked", 60)
     assert got == {**dict.fromkeys(range(1, 7), 2), **dict.fromkeys(range(11, 15), 1)}
 
 

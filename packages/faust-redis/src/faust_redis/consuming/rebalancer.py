@@ -17,7 +17,7 @@ from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.shares import Shares
 from faust_redis.consuming.windows import Windows
 from faust_redis.context import TransportContext
-from faust_redis.faust_hooks.agents import find_isolated_actors
+from faust_redis.faust_hooks.agents import allow_crashes_at_once, find_isolated_actors
 from faust_redis.redis.commands import REDIS_ERRORS
 
 __all__ = ["Attempts", "FaustConsumer", "Rebalancer", "Suspects"]
@@ -164,6 +164,7 @@ class Rebalancer:
         agents = list(self._app.agents.values())
         self._watch_agents(agents)
         for agent in agents:
+            allow_crashes_at_once(agent)
             if cast(Any, agent).isolated_partitions:
                 find_isolated_actors(agent)
         await self._consumer.on_partitions_assigned(set(assigned), generation)

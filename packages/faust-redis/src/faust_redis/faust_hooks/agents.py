@@ -7,7 +7,7 @@ from typing import Any
 
 from faust.types import TP
 
-__all__ = ["channels_of", "find_isolated_actors", "isolated_channels"]
+__all__ = ["allow_crashes_at_once", "channels_of", "find_isolated_actors", "isolated_channels"]
 
 
 def find_isolated_actors(agent: Any) -> None:
@@ -18,6 +18,16 @@ def find_isolated_actors(agent: Any) -> None:
     """
     for actor in _running_actors(agent):
         agent._actor_by_partition.update(dict.fromkeys(actor.active_partitions or (), actor))
+
+
+def allow_crashes_at_once(agent: Any) -> None:
+    """Let actors of an agent that raise at the same moment all be replaced.
+
+    Faust permits 100 restarts a second, but counts them in a bucket that holds one: the second of two actors that
+    raise within 10 ms ends their supervisor, and with it the worker.
+    """
+    if agent.supervisor:
+        agent.supervisor._bucket.capacity = agent.supervisor.max_restarts
 
 
 def isolated_channels(agents: Iterable[Any]) -> dict[TP, Any]:

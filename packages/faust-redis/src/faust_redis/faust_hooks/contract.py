@@ -103,7 +103,7 @@ ATTRIBUTES: Final = {
     "settings": ("_Stream",),
     "signal": ("_filter_receivers", "_receivers"),
     "stream": ("_active_agens", "_finalized", "_processors"),
-    "supervisor": ("_services",),
+    "supervisor": ("_bucket", "_services"),
     "table": ("_partition_latest_timestamp", "_partition_timestamp_keys", "_partition_timestamps"),
     "tables": ("_changelogs", "_pending_persisted_offsets"),
 }
