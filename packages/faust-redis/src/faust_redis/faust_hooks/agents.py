@@ -23,8 +23,8 @@ def find_isolated_actors(agent: Any) -> None:
 def allow_crashes_at_once(agent: Any) -> None:
     """Let actors of an agent that raise at the same moment all be replaced.
 
-    Faust permits 100 restarts a second, but counts them in a bucket that holds one: the second of two actors that
-    raise within 10 ms ends their supervisor, and with it the worker.
+    Faust permits 100 restarts a second, but counts them in a bucket that holds one: the second of two actors
+    that raise within 10 ms ends their supervisor, and with it the worker.
     """
     if agent.supervisor:
         agent.supervisor._bucket.capacity = agent.supervisor.max_restarts
