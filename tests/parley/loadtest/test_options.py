@@ -14,14 +14,14 @@ from parley.cli.load_options import load
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("--url localhost:3500", "an address is http://host:port"),
-        ("--url ws://127.0.0.1/chat", "an address is http://host:port"),
+        ("--url localhost:3500", "expected http://host:port"),
+        ("--url ws://127.0.0.1/chat", "expected http://host:port"),
         ("--url http://127.0.0.1:99999", "Port out of range"),
         ("--url http://me:secret@127.0.0.1", "no query or password"),
         ("--url http://127.0.0.1:1 --tokens 4", "--tokens is of the service that is started here"),
         ("--rate 0", "'--rate': 0.0 is not in the range x>0"),
         ("--rate nan", "nan is no number"),
-        ("--arrivals poisson", "say --rate, too"),
+        ("--arrivals poisson", "add --rate"),
         ("--max-lost -1", "'--max-lost': -1"),
         ("--max-p99 1ks", "the units are us, ms, s, m, h"),
         ("--min-goodput inf", "inf is no number"),
