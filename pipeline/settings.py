@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pipeline import settings_checks as checks
 from pipeline.errors import SettingsError
 from pipeline.masking import mask_url, remember_secrets, secrets_of_url
-from pipeline.redis.rates import Rate
+from pipeline.redis.rate import Rate
 from pipeline.settings_errors import first_error
 
 ModelKind = Literal["chat-completions", "text-generation", "eliza"]

@@ -24,7 +24,10 @@ _OTHERS_CORES = 0.2
 _HIDDEN = 2.0
 
 # The checks that remain when answers do not repeat the marks of their messages.
-_UNATTRIBUTED = "the model does not repeat the messages (see --echo), so the text of answers was not checked; checked were "
+_UNATTRIBUTED = (
+    "the model does not repeat the messages (see --echo), so the texts of answers were not checked; "
+    "checked were "
+)
 _CHECKED_INSTEAD = {
     "streaming": "their turns, their order, and their place in the history",
     "plain": "their number, and that the history has them in the order received, each behind its message",
