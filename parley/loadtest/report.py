@@ -24,7 +24,7 @@ from parley.loadtest.usage import Usage
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
 
 #: The row with the durations of answers and of messages that a closed loop held back.
-HELD_BACK = "answer, with those held back"
+HELD_BACK = "answer, incl. held back"
 
 #: The columns of ``used_rows``.
 USED = ("process", "number", "cores", "per answer", "memory")
