@@ -14,13 +14,6 @@ from web import reload
 from web.reload import changed
 
 
-@pytest.fixture
-def code(tmp_path: Path) -> Path:
-    """A folder with one module."""
-    (tmp_path / "module.py").write_text("value = 1\n")
-    return tmp_path
-
-
 async def watch(folder: Path) -> asyncio.Task[Path]:
     """Start watching, and return when the folder has been looked at."""
     looked = asyncio.Event()
