@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import signal
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Page, expect
 from redis.asyncio import Redis
 
 from faust_redis.testing import Keys, encode, eventually
-from pipeline.redis.client import connect, execute
+from pipeline.redis.client import execute
 from pipeline.settings import STAGES
 from tests.behaviours.conftest import ADMIN
 from tests.support.chat_client import ChatClient
@@ -25,53 +22,10 @@ from tests.support.service import Up
 
 KEYS = Keys()
 
-CHROMIUM = "/usr/bin/chromium"
 # Looks like markup in every place it could end up in.
 NASTY = "<img src=x onerror=\"document.title='owned'\"></script><b>bold</b>"
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.skipif(shutil.which(CHROMIUM) is None, reason="there is no Chromium"),
-]
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Chromium without a window."""
-    async with async_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        await browser.close()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def page(browser: Browser, watched: Up) -> AsyncIterator[Page]:
-    """The stage page, open; nothing may go wrong on it."""
-    page = await browser.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    await page.goto(f"{watched.url}/stages")
-    await expect(page.locator("#flow .node")).to_have_count(len(STAGES) + 2)
-    yield page
-    await page.close()
-    assert wrong == []
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def chat(watched: Up) -> AsyncIterator[ChatClient]:
-    """A client of that service."""
-    async with ChatClient(watched.url) as client:
-        yield client
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def store(watched: Up) -> AsyncIterator[Redis]:
-    """The Redis of that service."""
-    redis = connect(watched.redis_url, max_connections=4)
-    yield redis
-    await redis.aclose()
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def card(page: Page, stage: str) -> str:

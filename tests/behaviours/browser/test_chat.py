@@ -7,11 +7,10 @@ import time
 
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
-from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
-from pipeline.redis.client import connect, execute
-from tests.behaviours.browser.conftest import answered, answers, download, enter, say
+from pipeline.redis.client import connect
+from tests.behaviours.browser.conftest import answered, answers, download, enter, put_history, say
 from tests.behaviours.conftest import SESSION_TTL
 from tests.support.model_server import ModelServer
 from tests.support.service import Up
@@ -315,16 +314,6 @@ async def test_ten_thousand_messages_are_no_burden(context: BrowserContext, talk
     assert time.monotonic() - begun < 5
     await page.evaluate("document.querySelector('.scroll').scrollTop = 0")
     await expect(page.locator(".bubble").first).to_have_text("Question 4940")
-
-
-async def put_history(store: Redis, token: str, count: int) -> None:
-    stamp = "2026-11-01T10:00:00.000000Z"
-    messages = [
-        {"id": f"m{number}", "msg": f"{said} {number // 2}", "timestamp": stamp}
-        for number in range(count)
-        for said in (("Human: Question", "Bot: Answer")[number % 2],)
-    ]
-    await execute(store, "JSON.SET", f"session:{{{token}}}", "$.messages", json.dumps(messages))
 
 
 async def longer(page: Page, paragraphs: int) -> bool:

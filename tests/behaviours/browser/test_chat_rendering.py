@@ -11,19 +11,13 @@ from playwright.async_api import BrowserContext, Locator, Page, ViewportSize, ex
 from tests.behaviours.browser.conftest import answered, enter, say
 from tests.support.model_server import ModelServer
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words", "at_once")]
 
 DESK: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SHOTS = os.environ.get("SCREENSHOTS")  # a folder for pictures of the pages, to be looked at
 
 ANSWERS = Path(__file__).parent / "conversations"
-
-
-@pytest.fixture(autouse=True)
-def at_once(words: ModelServer) -> None:
-    """The model writes as fast as it can."""
-    words.token_delay = 0
 
 
 async def _shown(context: BrowserContext, words: ModelServer, name: str) -> Page:

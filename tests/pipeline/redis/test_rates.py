@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
-from pipeline.redis.client import connect
 from pipeline.redis.rates import Rate, Rates
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.aclose()
 
 
 def test_a_rate_is_written_as_people_say_it() -> None:
