@@ -126,7 +126,7 @@ async def browser() -> AsyncIterator[Browser]:
     """Chromium without a window; where there is none the tests are skipped, but in CI they fail."""
     if shutil.which(CHROMIUM) is None and os.environ.get("CI") != "true":
         pytest.skip(f"there is no {CHROMIUM}")
-    expect.set_options(timeout=15_000)  # other tests may keep the machine busy
+    expect.set_options(timeout=30_000)  # other tests may keep the machine busy
     async with async_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)

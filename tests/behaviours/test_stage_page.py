@@ -78,7 +78,7 @@ async def test_a_stage_whose_worker_is_gone_shows_and_its_return_too(
     try:
         socket = await chat.open(token)
         await socket.send("Is anybody there?")
-        await expect(page.locator(card(page, "enrich"))).to_contain_text("stopped", timeout=15_000)
+        await expect(page.locator(card(page, "enrich"))).to_contain_text("stopped", timeout=45_000)
         await expect(page.locator("#verdict")).to_have_text("enrich is stopped")
         await expect(page.locator(card(page, "enrich"))).to_contain_text("1 left")
         await page.click(card(page, "enrich"))
@@ -87,7 +87,7 @@ async def test_a_stage_whose_worker_is_gone_shows_and_its_return_too(
     finally:
         os.kill(pid, signal.SIGCONT)
     assert (await socket.answer(30))["msg"] == "You said: Is anybody there?"
-    await expect(page.locator("#verdict")).to_have_text(re.compile("All stages"), timeout=15_000)
+    await expect(page.locator("#verdict")).to_have_text(re.compile("All stages"), timeout=45_000)
 
 
 async def test_a_model_that_hangs_makes_its_stage_stalled_and_no_other(
@@ -97,11 +97,11 @@ async def test_a_model_that_hangs_makes_its_stage_stalled_and_no_other(
     try:
         socket = await chat.open(await chat.token())
         await socket.send("Take your time")
-        await expect(page.locator("#verdict")).to_have_text("infer is stalled", timeout=20_000)
+        await expect(page.locator("#verdict")).to_have_text("infer is stalled", timeout=45_000)
     finally:
         model.latency = 0.0
     await socket.answer(30)
-    await expect(page.locator("#verdict")).to_have_text(re.compile("All stages"), timeout=20_000)
+    await expect(page.locator("#verdict")).to_have_text(re.compile("All stages"), timeout=45_000)
 
 
 async def test_what_people_wrote_is_text_to_the_admin_and_nothing_to_others(

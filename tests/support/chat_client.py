@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-_SECONDS = 15.0
+_SECONDS = 30.0
 """How long an answer may take by default."""
 
 

@@ -131,7 +131,7 @@ async def say(page: Page, text: str) -> None:
 
 async def answered(page: Page, count: int) -> None:
     """Wait until so many answers are there and none is being made."""
-    await expect(page.locator(".bot:not(.running)")).to_have_count(count, timeout=20_000)
+    await expect(page.locator(".bot:not(.running)")).to_have_count(count, timeout=30_000)
     await expect(page.locator(".running")).to_have_count(0)
 
 

@@ -109,12 +109,12 @@ def untrusted_certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 @pytest.fixture
 async def hub(server: ModelServer) -> AsyncIterator[AsyncInferenceClient]:
     """The official client of Hugging Face."""
-    async with AsyncInferenceClient(server.url, token="hf_x", timeout=5) as client:
+    async with AsyncInferenceClient(server.url, token="hf_x", timeout=30) as client:
         yield client
 
 
 @pytest.fixture
 async def openai(server: ModelServer) -> AsyncIterator[AsyncOpenAI]:
     """The official client of OpenAI."""
-    async with AsyncOpenAI(base_url=server.chat_url, api_key="sk-x", timeout=5, max_retries=0) as client:
+    async with AsyncOpenAI(base_url=server.chat_url, api_key="sk-x", timeout=30, max_retries=0) as client:
         yield client

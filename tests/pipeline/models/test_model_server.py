@@ -62,7 +62,7 @@ async def test_the_official_client_streams_a_chat(hub: AsyncInferenceClient) -> 
 
 async def test_the_official_blocking_client_is_served_too(server: ModelServer) -> None:
     def ask() -> list[str]:
-        with InferenceClient(server.url, token="hf_x", timeout=5) as client:
+        with InferenceClient(server.url, token="hf_x", timeout=30) as client:
             completion = client.chat_completion([{"role": "user", "content": "How are you?"}])
             return [
                 client.text_generation(PROMPT),
@@ -192,7 +192,7 @@ async def test_as_a_command_it_prints_its_address_serves_and_stops(hub: AsyncInf
         assert answer.startswith(ANSWER)
         assert len(answer.split()) == 40
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 5) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
     finally:
         if process.returncode is None:
             process.kill()
