@@ -8,7 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
-from pipeline.redis.rates import Rate, Rates
+from pipeline.redis.rate import Rate
+from pipeline.redis.rates import Rates
 
 
 def test_a_rate_is_written_as_people_say_it() -> None:
