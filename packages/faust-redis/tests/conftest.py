@@ -53,7 +53,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: Fixtures of tests that start workers or several servers, which takes seconds.
-_PROCESSES = {"start_worker", "lab", "own_redis", "shared_cluster"}
+_PROCESSES = {"start_worker", "lab", "tables", "own_redis", "shared_cluster"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,6 +7,8 @@ import signal
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from faust_redis.testing import eventually
 from tests.soak.course import Soak
 from tests.soak.growth import WINDOWS, growths
