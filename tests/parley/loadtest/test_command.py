@@ -88,7 +88,7 @@ def test_a_test_that_is_interrupted_reports_what_it_measured(tmp_path: Path, pro
         (["--duration", "soon"], 2, "no span of time"),
         (["--duration", "0s"], 2, "the test has no end"),
         (["--sessions", "0"], 2, "--sessions"),
-        (["--size", "large"], 2, "no size such as 200 or 20-2000"),
+        (["--size", "large"], 2, "not a size such as 200 or 20-2000"),
         (["--size", "200-20"], 2, "the smaller first"),
     ],
 )

@@ -158,7 +158,7 @@ async def test_a_handshake_that_is_never_answered_does_not_hold_up_the_test(
     measures = await asyncio.wait_for(measured(take_all), 60)
 
     assert (measures.sent, measures.unopened) == (0, 1)
-    assert measures.why == "nothing came within 0.5 s"
+    assert measures.why == "no answer within 0.5 s"
 
 
 async def test_frames_of_no_protocol_are_errors_and_none_ends_the_session() -> None:
