@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from faust_redis.testing import wait_until
-from tests.parley.cli.test_commands import parley
+from tests.support.command import parley
 
 
 def test_the_command_reports_and_its_status_tells_of_a_broken_bound(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,19 +14,6 @@ import redis
 from parley.local import server_binaries
 from parley.local.embedded import EmbeddedRedis, ServerBinary, find_server, folder_of, running, running_of
 from pipeline.errors import EmbeddedRedisError
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder that no server has used, with a space in its name."""
-    return tmp_path / "of ada" / "redis"
-
-
-@pytest.fixture
-def server(folder: Path) -> Iterator[EmbeddedRedis]:
-    """Start a server."""
-    with EmbeddedRedis(folder) as started:
-        yield started
 
 
 def client(server: EmbeddedRedis) -> redis.Redis:
