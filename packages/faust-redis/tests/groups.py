@@ -90,7 +90,7 @@ class Groups(RuleBasedStateMachine):
         """A group has done some of what it was given, in any order."""
         if self.read[group]:
             done = choice.draw(st.lists(st.sampled_from(self.read[group]), min_size=1, unique=True))
-            self.script(ACK, group, *(f"0-{offset}" for offset in done), lease=LEASE, trim=1)
+            self.script(ACK, group, *(f"0-{offset}" for offset in done), lease=LEASE, trimming=1)
             self.forget(group, done)
 
     @rule(group=groups, choice=st.data())
@@ -116,7 +116,7 @@ class Groups(RuleBasedStateMachine):
         """A worker that has lost the partition acks everything it was given: nothing happens."""
         if self.read[group]:
             late = [f"0-{offset}" for offset in self.read[group]]
-            assert self.script(ACK, group, *late, lease="0:another", trim=1) == -1
+            assert self.script(ACK, group, *late, lease="0:another", trimming=1) == -1
 
     @invariant()
     def nothing_that_is_needed_is_gone(self) -> None:
@@ -132,7 +132,7 @@ class Groups(RuleBasedStateMachine):
         for group, needed in self.needed.items():
             self.client.xreadgroup(group, "worker", {STREAM: ">"}, count=10_000)
             if needed:
-                self.script(ACK, group, *(f"0-{offset}" for offset in needed), lease=LEASE, trim=1)
+                self.script(ACK, group, *(f"0-{offset}" for offset in needed), lease=LEASE, trimming=1)
         if any(self.needed.values()):
             assert self.kept() == set()
 

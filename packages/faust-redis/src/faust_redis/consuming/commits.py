@@ -101,7 +101,9 @@ async def ack(
         trimming = int((await context.topics.facts(tp.topic)).is_queue)
         for at in range(0, len(found), per_call):
             ids = [f"0-{offset}" for offset in found[at : at + per_call]]
-            command = ACK.command(reader.lease_keys(tp), *ids, group=group, lease=reader.lease, trim=trimming)
+            command = ACK.command(
+                reader.lease_keys(tp), *ids, group=group, lease=reader.lease, trimming=trimming
+            )
             calls.append((tp, command))
     results = await context.scripts.run(ACK, [command for _, command in calls], context.server.stream)
     for (tp, _), result in zip(calls, results, strict=True):

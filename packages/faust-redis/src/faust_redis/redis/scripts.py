@@ -50,7 +50,7 @@ _script = partial(Script, __package__)
 _leased = partial(_script, constants={"NOT_OWNER": NOT_OWNER})
 
 # For the owners of partitions.
-ACK: Final = _leased("ack", keys=3, arguments=("group", "lease", "trim"), rest=True)
+ACK: Final = _leased("ack", keys=3, arguments=("group", "lease", "trimming"), rest=True)
 FAIL: Final = _leased(
     "fail",
     keys=5,

@@ -2,9 +2,9 @@
 --
 -- KEYS[1]  stream  the partition     KEYS[3]  hash  attempts
 -- KEYS[2]  string  its lease
--- ARGV     group   the consumer group
---          lease   <generation>:<member id>, the required value of the lease
---          trim    1 to trim, 0 to keep the entries
+-- ARGV     group     the consumer group
+--          lease     <generation>:<member id>, the required value of the lease
+--          trimming  1 to trim, 0 to keep the entries
 --          then the entry ids
 -- Result   the number of entries acked, 0 if the stream is gone; NOT_OWNER if another member holds the lease
 if redis.call('GET', KEYS[2]) ~= lease then
@@ -14,7 +14,7 @@ local acked = redis.call('XACK', KEYS[1], group, unpack(ARGV, REST))
 if redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('HDEL', KEYS[3], unpack(ARGV, REST))
 end
-if trim == '0' or redis.call('EXISTS', KEYS[1]) == 0 then
+if trimming == '0' or redis.call('EXISTS', KEYS[1]) == 0 then
   return acked
 end
 local needed = nil
