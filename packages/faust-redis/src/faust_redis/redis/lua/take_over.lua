@@ -15,9 +15,9 @@
 --          {NOT_OWNER} if a member of a later generation holds the lease
 --
 -- The delivery count of an entry is 1 plus the number of owners that died while it was pending: an owner that releases
--- the partition in order (`let_go.lua`) does not add to it. The hash of suspects holds the `owner`, and for each suspect
--- its state and the number of owners that died of it, such as `a2`: w (waiting), s (strict: it waits to be handled
--- alone), a (alone), r (running with others).
+-- the partition in order (`let_go.lua`) does not add to it. The hash of suspects holds the `owner`, and per suspect its
+-- state and the number of owners that died of it, such as `a2`: w (waiting), s (strict: it waits to be handled alone),
+-- a (alone), r (running with others).
 local holder = redis.call('GET', KEYS[2])
 if holder and tonumber(string.match(holder, '^%d+')) > tonumber(generation) then
   return {NOT_OWNER}
