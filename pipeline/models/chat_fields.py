@@ -15,8 +15,8 @@ from pipeline.models.base import Usage
 PLAIN_FIELDS = frozenset({"role", "content", "refusal", "name", "function_call", "tool_calls", "index"})
 _TEXT_PARTS = ("text", "output_text", "refusal")
 _THOUGHT_PARTS = ("thinking", "reasoning", "thought", "reasoning_text", "summary_text", "analysis")
-# Names such as ``reasoning_content``, ``thinking_blocks`` and ``thoughts``, but not the signatures and settings
-# beside them.
+# Names such as ``reasoning_content``, ``thinking_blocks`` and ``thoughts``, but not the signatures and
+# settings beside them.
 _THOUGHT_FIELD = re.compile(r"reason|think|thought|^(?:cot|analysis)(?:_|$)", re.IGNORECASE)
 _OTHER_FIELD = re.compile(
     r"finish|stop|signature|encrypted|opaque|effort|budget|tokens?$|^reason$"
@@ -54,14 +54,8 @@ def thought_of(message: Mapping[str, Any]) -> str:
     The same thought may stand in several fields; the first one counts.
     """
     for field, value in message.items():
-        if (
-            value
-            and field not in PLAIN_FIELDS
-            and _THOUGHT_FIELD.search(field)
-            and not _OTHER_FIELD.search(field)
-        ):
-            if thought := _thought_text(value):
-                return thought
+        if value and _holds_thoughts(field) and (thought := _thought_text(value)):
+            return thought
     for field in _WRAPPERS:
         if isinstance(wrapped := message.get(field), dict) and (thought := thought_of(wrapped)):
             return thought
@@ -73,6 +67,10 @@ def thought_of(message: Mapping[str, Any]) -> str:
             if isinstance(part, dict) and (part.get("type") in _THOUGHT_PARTS or _marks_thought(part))
         )
     return ""
+
+
+def _holds_thoughts(field: str) -> bool:
+    return bool(field not in PLAIN_FIELDS and _THOUGHT_FIELD.search(field) and not _OTHER_FIELD.search(field))
 
 
 def is_thought(message: Mapping[str, Any]) -> bool:
@@ -96,7 +94,7 @@ def usage_of(payload: Mapping[str, Any]) -> Usage | None:
 
 
 def timings_of(payload: Mapping[str, Any]) -> Usage | None:
-    """Return the token counts in the timings of llama.cpp, which comes without a usage unless asked for it."""
+    """Return the token counts in the timings that llama.cpp sends without being asked for the usage."""
     timings = payload.get("timings")
     if not isinstance(timings, dict):
         return None
@@ -158,7 +156,7 @@ def _usage(counts: Mapping[str, Any]) -> Usage | None:
     return Usage(sent, received)
 
 
-def count_of(counts: Mapping[str, Any], *names: str) -> int | None:
+def count_of(counts: Mapping[Any, Any], *names: str) -> int | None:
     """Return the first plausible count under one of several names, None without one."""
     for name in names:
         value = counts.get(name)

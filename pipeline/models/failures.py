@@ -52,8 +52,9 @@ _LOADING = re.compile(
 # The same with other statuses than 503, which takes clearer words.
 _MODEL_LOADING = re.compile(
     r"\b(?:model|server|engine|worker|endpoint|container|replica|instance)s?\b.{0,80}"
-    r"\b(?:loading|warming|initiali[sz]ing|starting|booting|spinning up|scaling (?:up|from)|not (?:yet )?(?:ready"
-    r"|loaded))\b|\b(?:loading|warming up|starting|initiali[sz]ing) (?:the |this )?(?:model|server|engine)",
+    r"\b(?:loading|warming|initiali[sz]ing|starting|booting|spinning up|scaling (?:up|from)"
+    r"|not (?:yet )?(?:ready|loaded))\b"
+    r"|\b(?:loading|warming up|starting|initiali[sz]ing) (?:the |this )?(?:model|server|engine)",
     re.IGNORECASE,
 )
 _LOADING_STATUSES = frozenset({409, 425, 429, 500, 502, 503, 504})

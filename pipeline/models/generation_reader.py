@@ -137,7 +137,7 @@ class GenerationReader:
         return text.removeprefix(self._prompt)
 
 
-def _usage(details: Mapping[str, Any]) -> Usage | None:
+def _usage(details: Mapping[Any, Any]) -> Usage | None:
     """Return the token counts in the details of an answer, None unless both are there."""
     received, sent = count_of(details, "generated_tokens"), count_of(details, "input_length", "prompt_tokens")
     prefill = details.get("prefill")

@@ -1,17 +1,17 @@
 """Decide whether a model's text is likely to begin within a thought; no I/O.
 
-Chat templates of some reasoning models open the thought in the prompt, so their text begins in the middle of it
-and holds only the closing tag. A model's first answers show whether it is one of them; until then its name is
-the best hint.
+Chat templates of some reasoning models open the thought in the prompt, so their text begins within it and has
+only the closing tag. A model's first answers show whether it is one of them; until then its name is the best
+hint.
 """
 
 from __future__ import annotations
 
 import re
 
-# DeepSeek R1 and its distilled and merged models, QwQ, Qwen's and other models called "thinking", MiniMax M1 and
-# M2, EXAONE Deep, reasoning models by their name. Models that open the thought themselves may be among them: an
-# opening tag, or thoughts in a field of their own, show that at once.
+# DeepSeek R1 and its distilled and merged models, QwQ, MiniMax M1 and M2, EXAONE Deep, and models that are
+# called "thinking" or "reasoning". Models that open the thought themselves may be among them: an opening tag,
+# or thoughts in a field of their own, show that at once.
 _NAME = re.compile(
     r"(?<![a-z0-9])(?:r1|qwq|qvq|exaone-deep|minimax-m[12]|or1)(?![a-z0-9])|thinking|reasoner|reasoning",
     re.IGNORECASE,

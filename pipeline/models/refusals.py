@@ -22,10 +22,10 @@ _SUBJECT = (
     r"(?:context|prompts?|inputs?|input_ids|sequence|messages?|conversation|chat|history|tokens?|request)"
 )
 _EXCESS = (
-    r"(?:too (?:long|large|big|many tokens)|exceed(?:s|ed|ing)?\b|longer than|larger than|greater than|more than"
+    r"(?:too (?:long|large|big|many tokens)|exceed(?:s|ed|ing)?\b|(?:longer|larger|greater|more) than"
     r"|over the (?:limit|maximum)|does(?: not|n't) fit|overflow\w*|not enough|truncat\w+|only supports? up to"
-    r"|must (?:have (?:less|fewer|at most)|not exceed|be (?:<=|less|at most|shorter|smaller|under|within|below))"
-    r"|(?:reduce|shorten|decrease|trim) (?:the |your )?(?:\w+ ){0,3}?(?:length|size|count|number|prompt|messages?)"
+    r"|must (?:have (?:less|fewer|at most)|not exceed|be (?:<=|less|at most|shorter|smaller|under|within))"
+    r"|(?:reduce|shorten|decrease|trim) (?:the |your )?(?:\w+ ){0,3}?(?:length|size|count|prompt|messages?)"
     r"|maximum (?:context|model|input|prompt|sequence|allowed|length)|(?:length|size) (?:limit|should be)"
     r"|max_?(?:model|seq\w*|input|position\w*|context)?_?len\w*)"
 )
@@ -68,8 +68,8 @@ _SIZES = (
     ),
 )
 _COMPLETION_TOO_LONG = re.compile(
-    r"max_(?:completion_|new_)?tokens.{0,60}(?:too (?:large|high|big)|must be|should be|at most|exceeds|less than"
-    r"|up to|range|between|above|greater than)"
+    r"max_(?:completion_|new_)?tokens.{0,60}(?:too (?:large|high|big)|must be|should be|at most|exceeds"
+    r"|less than|up to|range|between|above|greater than)"
     r"|maximum (?:tokens you requested|number of (?:output|completion) tokens).{0,40}(?:exceeds|is)",
     re.IGNORECASE,
 )
@@ -86,11 +86,11 @@ _NO_SYSTEM_ROLE = re.compile(
     re.IGNORECASE,
 )
 _REFUSED_PARAMETER = re.compile(
-    r"unsupported|(?:not|n't) (?:be )?(?:supported?|permitted|allowed?|recogni[sz]ed?|accepte?d?|compatible|known"
-    r"|defined|available|implemented|used?|set|specified|verified)"
+    r"unsupported|(?:not|n't) (?:be )?(?:supported?|permitted|allowed?|recogni[sz]ed?|accepte?d?|compatible"
+    r"|known|defined|available|implemented|used?|set|specified|verified)"
     r"|unrecogni[sz]ed|unknown|unexpected|extra|additional|invalid|illegal|forbidden|instead|deprecated|removed"
-    r"|renamed|replaced|disabled|no such|got an|too (?:large|high|big)|must (?:not )?be|should (?:not )?be|at most"
-    r"|exceeds|only|不支持|未知|无效|range",
+    r"|renamed|replaced|disabled|no such|got an|too (?:large|high|big)|must (?:not )?be|should (?:not )?be"
+    r"|at most|exceeds|only|不支持|未知|无效|range",
     re.IGNORECASE,
 )
 _NO = r"(?:not (?:be )?(?:support|allow|available|enabled|permit|implement)|n't support|unsupported|disabled)"

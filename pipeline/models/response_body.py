@@ -31,8 +31,8 @@ _DONE_WORDS = frozenset({b"[done]", b"done", b'"[done]"', b"'[done]'", b"<done>"
 # Names of events without a JSON value that end a stream.
 _DONE_NAMES = frozenset({"done", "end", "close", "complete", "completed", "finish", "stream_end", "eos"})
 _ANSWER_FIELDS = frozenset({"choices", "token", "generated_text", "error"})
-# Keep-alive signals of servers and proxies, as the name or the data of an event. A colon begins a comment that
-# a server has put into an event; no JSON value begins with one.
+# Keep-alive signals of servers and proxies, as the name or the data of an event. A colon begins a comment
+# that a server has put into an event; no JSON value begins with one.
 _ALIVE = re.compile(
     rb":.*|(?:[\[<(\"'*]*(?:keep[-_ ]?alive|ping|pong|heart[-_ ]?beat|processing|waiting|no[-_ ]?op|connected"
     rb"|open|alive|still alive)\b[\s\])>\"'*.:!-]*(?:\d[\d.:TZ+-]*)?)?|[.\-_*\s\x00]+",
@@ -189,7 +189,7 @@ class ResponseBody:
                 return orjson.loads(event.data)
             except orjson.JSONDecodeError:
                 pass
-        data = event.data.strip()
+        data = event.data.removeprefix(_BOM).strip()
         decoded = decoded_json(data)
         value = decoded[0] if decoded else None
         if event.name == "error":

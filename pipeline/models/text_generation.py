@@ -15,8 +15,8 @@ from pipeline.models.base import HUMAN_PREFIX, AnswerPart, ModelRequest, Shorten
 from pipeline.models.conversation import without_oldest
 from pipeline.models.endpoint import Endpoint
 from pipeline.models.generation_reader import GenerationReader
-from pipeline.models.refusals import room_for_answer
 from pipeline.models.reasoners import ThoughtMemory
+from pipeline.models.refusals import room_for_answer
 from pipeline.models.silence import Patience
 
 logger = logging.getLogger(__name__)
@@ -52,8 +52,8 @@ class TextGeneration:
         self._max_new_tokens = max_new_tokens
         self._preamble = f"{system_prompt}\n" if system_prompt else ""
         self._thoughts = ThoughtMemory(name)
-        # Whether to request the details, which hold the token counts: not before an answer shows that the server
-        # is text-generation-inference, as others refuse the parameter; and not again after a refusal.
+        # Whether to request the details, which hold the token counts: not before an answer shows that the
+        # server is text-generation-inference, as others refuse the parameter; not again after a refusal.
         self._details: bool | None = None
         # Without the user and the query, which may hold credentials.
         self.name = name or f"{self._endpoint.url.host}{self._endpoint.url.path}".rstrip("/")

@@ -7,8 +7,8 @@
 Tags count only before the answer's first text: an answer that contains ``<think>`` later stays unchanged.
 
 A chat template that opens the thought in the prompt makes the model send only the closing tag. If that is
-expected (``unannounced``), the text counts as a thought until the tag comes. Otherwise it shows only afterwards:
-the text before that tag is then retracted, unless the tag is in code or follows an opening tag.
+expected (``unannounced``), the text counts as a thought until the tag comes. Otherwise it shows only
+afterwards: the text before that tag is then retracted, unless the tag is in code or follows an opening tag.
 """
 
 from __future__ import annotations
