@@ -66,7 +66,19 @@ export const Composer = forwardRef<ComposerHandle, Props>(function Composer(
 
   return (
     <form className="composer" onSubmit={field.submit}>
-      {field.excess !== null && <SizeNote id="size" bytes={field.excess} maxBytes={maxBytes ?? 0} />}
+      {field.excess !== null && (
+        <SizeNote
+          id="size"
+          bytes={field.excess}
+          maxBytes={maxBytes ?? 0}
+          isHuge={field.isHuge}
+          onShorten={field.shorten}
+          onRemove={() => {
+            put("");
+            ref.current?.focus();
+          }}
+        />
+      )}
       <div className="composer-box">
         <label className="unseen" htmlFor="text">
           Message
@@ -79,6 +91,7 @@ export const Composer = forwardRef<ComposerHandle, Props>(function Composer(
           enterKeyHint={field.isTouch ? "enter" : "send"}
           onInput={field.onInput}
           onKeyDown={field.onKeyDown}
+          onPaste={field.onPaste}
           aria-describedby={field.excess !== null ? "size" : field.isTouch ? undefined : "keys"}
           aria-invalid={field.excess !== null}
         />
