@@ -24,7 +24,7 @@ export function EditBox({ text, maxBytes, onSend, onCancel }: Props) {
           id="edit-size"
           bytes={field.excess}
           maxBytes={maxBytes ?? 0}
-          isHuge={field.isHuge}
+          isHeld={field.isHeld}
           onShorten={field.shorten}
           onRemove={onCancel}
         />

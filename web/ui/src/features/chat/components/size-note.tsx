@@ -5,22 +5,22 @@ type Props = {
   id: string;
   bytes: number;
   maxBytes: number;
-  /** Whether the text is too long to be shown in its field. */
-  isHuge: boolean;
+  /** Whether the text is kept beside its field, which does not show it. */
+  isHeld: boolean;
   onShorten: () => void;
   onRemove: () => void;
 };
 
 /** Why a text cannot be sent; it stays where it is, to be shortened. The size changes with each key: it is not read. */
-export function SizeNote({ id, bytes, maxBytes, isHuge, onShorten, onRemove }: Props) {
+export function SizeNote({ id, bytes, maxBytes, isHeld, onShorten, onRemove }: Props) {
   return (
     <div className="size-note">
       <Icon name="alert" />
       <p id={id} role="alert">
         Too long to send<span aria-hidden="true">: {sizeText(bytes)}</span>. The limit is {sizeText(maxBytes)};{" "}
-        {isHuge ? "so long a text is kept, but not shown." : "shorten the message, or send it in parts."}
+        {isHeld ? "so long a text is kept, but not shown." : "shorten the message, or send it in parts."}
       </p>
-      {isHuge && (
+      {isHeld && (
         <span className="size-actions">
           <button type="button" onClick={onShorten}>
             Keep the first {sizeText(maxBytes)}
