@@ -16,7 +16,8 @@ from pathlib import Path
 
 from playwright.async_api import Page, async_playwright, expect
 
-from tests.behaviours.browser.conftest import CHROMIUM, answered, answers, say
+from tests.behaviours.browser.conftest import answered, answers, say
+from tests.behaviours.conftest import CHROMIUM
 from tests.support.model_server import ModelServer
 from tests.support.service import Up, started
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from tests.behaviours.browser.conftest import CHROMIUM, answered, answers, enter, new_context, say
+from tests.behaviours.browser.conftest import answered, answers, enter, new_context, say
+from tests.behaviours.conftest import CHROMIUM
 from tests.support.model_server import ModelServer
 from tests.support.relays import PathProxy, Relay
 from tests.support.service import CLONE, Up
