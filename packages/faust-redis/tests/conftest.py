@@ -24,7 +24,7 @@ from faust_redis.driver import Transport
 from faust_redis.log.topics import TopicRegistry
 from faust_redis.redis import server_from_urls
 from faust_redis.redis.connection import StreamConnection
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import GROUP_JOIN, ScriptRunner
 from faust_redis.testing import SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
 from tests.apps import MakeApp, command
 from tests.compacted_log import CompactedLog
@@ -230,11 +230,11 @@ async def registries(redis_url: str) -> AsyncIterator[list[TopicRegistry]]:
 
 
 @pytest.fixture
-async def two_members(streams: Redis) -> Scripts:
+async def two_members(streams: Redis) -> ScriptRunner:
     """The scripts, with which two members have joined a group."""
-    scripts = Scripts(streams)
+    scripts = ScriptRunner(streams)
     for member in ("one", "two"):
-        await scripts.call("group_join", KEYS.group("group"), member, b"", 0)
+        await scripts.call(GROUP_JOIN, KEYS.group("group"), member_id=member, metadata=b"", last_generation=0)
     return scripts
 
 
