@@ -36,6 +36,21 @@ def functions(room: str) -> Iterator[tuple[str, Function]]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node
 
 
+def test_fixtures_live_in_conftest() -> None:
+    suites = (ROOT / "tests", ROOT / "packages/faust-redis/tests")
+    modules = [path for suite in suites for path in suite.rglob("test_*.py")]
+    fixtures = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in modules
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, Function)
+        and any(ast.unparse(each).partition("(")[0].endswith(".fixture") for each in node.decorator_list)
+    ]
+
+    assert len(modules) > 100
+    assert fixtures == []
+
+
 def complexity(function: Function) -> int:
     """Return one more than the number of decisions, those within expressions included."""
     decisions = 0

