@@ -11,7 +11,7 @@ from faust.sensors.monitor import Monitor
 from redis.asyncio import Redis
 
 from faust_redis import Options, configure
-from faust_redis.consuming.streams import BatchingStream
+from faust_redis.joins.streams import JoiningStream
 from faust_redis.testing import eventually
 
 
@@ -78,7 +78,7 @@ async def test_without_the_fast_path_an_app_runs_on_streams_and_topics_of_faust(
         await forwarded(app, streams)
 
     # Faust's stream, but for batches that outlive an event which cannot be decoded.
-    assert app.conf.Stream is BatchingStream
+    assert app.conf.Stream is JoiningStream
     assert BatchingStream.__base__ is faust.Stream
     assert type(app.topics).__name__ == "Conductor"
     assert {type(topic) for topic in app.topics} == {faust.Topic}

@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 from faust import streams
 from faust.types import AgentT, EventT
 
-__all__ = ["BatchBuffer", "batch_buffer", "current_event_variable", "on_error_of", "set_on_error"]
+__all__ = [
+    "BatchBuffer",
+    "batch_buffer",
+    "channel_of",
+    "channels_of",
+    "current_event_variable",
+    "on_error_of",
+    "set_on_error",
+]
 
 OnError = Callable[[AgentT[Any], BaseException], Awaitable[None]]
 
@@ -19,6 +27,18 @@ def current_event_variable() -> ContextVar[Any]:
     """Return the variable behind ``faust.current_event``."""
     variable: ContextVar[Any] = streams._current_event
     return variable
+
+
+def channels_of(stream: Any) -> list[Any]:
+    """Return the channels that a stream reads: one, unless it is one of ours that merges several."""
+    channels: list[Any] = getattr(stream, "channels", None) or [stream.channel]
+    return channels
+
+
+def channel_of(stream: Any, event: EventT[Any]) -> Any:
+    """Return the channel by which an event has come to a stream."""
+    find = getattr(stream, "channel_of", None)
+    return stream.channel if find is None else find(event)
 
 
 def on_error_of(agent: Any) -> OnError | None:

@@ -1,0 +1,210 @@
+"""Streams that can be merged and joined.
+
+The driver has an app make these, or those of the fast path, where it would make Faust's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
+
+import faust
+from faust.exceptions import ImproperlyConfigured
+from faust.types import AppT, ChannelT, EventT, FieldDescriptorT
+from faust.types.streams import StreamT
+from faust.types.tables import CollectionT
+from faust.types.windows import WindowT
+from mode import Seconds
+
+from faust_redis.consuming.streams import BatchingStream
+from faust_redis.errors import JoinError
+from faust_redis.faust_hooks import apps
+from faust_redis.joins.joined import JoinedStream, join_stream_with_table, join_streams
+from faust_redis.joins.keys import KeyOf
+from faust_redis.joins.merging import Source, adopt, processor_of
+from faust_redis.joins.sides import JoinKind
+from faust_redis.joins.windows import window_of
+
+__all__ = ["JoiningStream", "install_streams"]
+
+_T = TypeVar("_T")
+_Field = FieldDescriptorT[Any] | KeyOf
+
+
+class JoiningStream(BatchingStream[_T]):
+    """A stream that ``&`` merges with others, and whose ``join`` methods work."""
+
+    #: The streams that this one merges; none if it is not merged.
+    sources: Sequence[Source] = ()
+    #: The table that it is combined with.
+    joined_table: Any = None
+    _joined: JoinedStream | None = None
+
+    @property
+    def channels(self) -> list[Any]:
+        """The channels whose events this stream yields."""
+        return [source.channel for source in self.sources] or [self.channel]
+
+    def combine(self, *nodes: Any, **_: Any) -> StreamT[Any]:
+        """Return a stream that yields the values of this one and of others, or that joins a table.
+
+        An agent that is started again gets the stream that it had before.
+
+        Raises:
+            ImproperlyConfigured: The agent has concurrency or isolated partitions, or a stream is no topic's.
+            JoinError: Two of the streams read the same topic, or there is more than one table.
+        """
+        others: list[Any] = [node for node in nodes if node is not self]
+        active: Any = self.get_active_stream()
+        if _combines(active, others):
+            _discard(self.app, others)
+            return cast(StreamT[Any], active)
+        tables = [node for node in others if isinstance(node, CollectionT)]
+        streams = [node for node in others if not isinstance(node, CollectionT)]
+        self._check_combined(streams, tables)
+        own = self.sources or [Source(self.channel, list(self._processors))]
+        merged: Any = self._chain(combined=[*self.combined, *others], prefix=self.prefix)
+        merged.joined_table = tables[0] if tables else self.joined_table
+        if streams or self.sources:
+            queue = merged.channel.queue
+            added = [
+                Source(adopt(self.app, stream.channel, queue), list(stream._processors)) for stream in streams
+            ]
+            merged.sources = [*own, *added]
+            # Each stream's own processors are applied to its own events.
+            merged._processors[:] = [processor_of(merged.sources, lambda: merged.current_event)]
+        return cast(StreamT[Any], merged)
+
+    def _check_combined(self, streams: Sequence[Any], tables: Sequence[Any]) -> None:
+        if self.concurrency_index is not None or self.active_partitions is not None:
+            raise ImproperlyConfigured(
+                "an agent with concurrency or isolated partitions can't combine streams"
+            )
+        if len(tables) + (self.joined_table is not None) > 1:
+            raise JoinError(str(tables), "a stream can be combined with one table")
+        channels = [*self.channels, *(stream.channel for stream in streams)]
+        if not all(isinstance(channel, faust.Topic) for channel in channels):
+            raise ImproperlyConfigured(f"only streams of topics can be combined: {channels}")
+        names = [name for channel in channels for name in channel.topics]
+        if len(set(names)) < len(names):
+            raise JoinError(" & ".join(names), "its sides have to be different topics")
+
+    async def on_start(self) -> None:
+        """Start the streams that this one is made of, as one of them may be a group_by of another."""
+        await super().on_start()
+        for node in self.combined:
+            if isinstance(node, faust.Stream):
+                await node.maybe_start()
+
+    def channel_of(self, event: EventT[Any]) -> ChannelT[Any]:
+        """Return the channel that an event has come by."""
+        topic = event.message.topic
+        found = (channel for channel in self.channels if topic in channel.topics)
+        return cast(ChannelT[Any], next(found, self.channel))
+
+    def inner_join(
+        self,
+        *fields: _Field,
+        within: Seconds | WindowT | None = None,
+        grace: Seconds | None = None,
+        name: str | None = None,
+    ) -> Any:
+        """Join two combined streams, or a stream with a table: yield the pairs.
+
+        Must be called before the worker has started, as first thing in an agent: tables can't be made later.
+
+        Args:
+            fields: The field, or a function of the value, to join by: one for both sides, or one for each.
+                Without any, events with the same key are joined. Partners have to be in partitions of the
+                same number: send a stream through ``group_by`` if its key is another one.
+            within: Seconds between two events that make a pair, by their timestamps; 300 by default. Or a
+                ``SlidingWindow``: it begins ``before`` the left event and ends ``after`` it. A join with a
+                table has no window.
+            grace: Seconds for which an event is kept after its window, for partners that come late; 1 by
+                default, or the ``expires`` of the window.
+            name: Part of the name of the changelog; by default the agent's and those of the topics.
+
+        Returns:
+            What to iterate over: tuples of the left and the right value.
+
+        Raises:
+            JoinError: The streams can't be joined in this way.
+        """
+        return self._join_as(JoinKind.INNER, fields, within, grace, name)
+
+    def left_join(
+        self,
+        *fields: _Field,
+        within: Seconds | WindowT | None = None,
+        grace: Seconds | None = None,
+        name: str | None = None,
+    ) -> Any:
+        """Join as :meth:`inner_join`, and yield ``(value, None)`` for each left event without a partner."""
+        return self._join_as(JoinKind.LEFT, fields, within, grace, name)
+
+    def join(
+        self,
+        *fields: _Field,
+        within: Seconds | WindowT | None = None,
+        grace: Seconds | None = None,
+        name: str | None = None,
+    ) -> Any:
+        """Join as :meth:`inner_join`, and yield ``(None, value)`` for each right event without a partner.
+
+        Faust's documents call this the right join.
+        """
+        return self._join_as(JoinKind.RIGHT, fields, within, grace, name)
+
+    def outer_join(
+        self,
+        *fields: _Field,
+        within: Seconds | WindowT | None = None,
+        grace: Seconds | None = None,
+        name: str | None = None,
+    ) -> Any:
+        """Join as :meth:`inner_join`, and yield each event of either side that finds no partner."""
+        return self._join_as(JoinKind.OUTER, fields, within, grace, name)
+
+    def _join_as(
+        self,
+        kind: JoinKind,
+        fields: Sequence[_Field],
+        within: Seconds | WindowT | None,
+        grace: Seconds | None,
+        name: str | None,
+    ) -> JoinedStream:
+        if self._joined is not None:
+            return self._joined  # the agent has been started again
+        if self.joined_table is not None:
+            if within is not None or grace is not None:
+                raise JoinError("within", "a join with a table has no window")
+            self._joined = join_stream_with_table(self, kind, fields, name)
+        else:
+            self._joined = join_streams(self, kind, fields, window_of(within, grace), name)
+        return self._joined
+
+
+def install_streams(app: AppT) -> None:
+    """Give an app these streams, where the program has not replaced Faust's."""
+    if apps.stream_class(app) is faust.Stream:
+        apps.set_stream_class(app, JoiningStream)
+
+
+def _combines(active: Any, others: Sequence[Any]) -> bool:
+    """Return whether a stream combines these streams and tables already: its agent was started again."""
+    if not (active.sources or active.joined_table is not None):
+        return False
+    names = {name for channel in active.channels for name in channel.topics}
+    return all(
+        other is active.joined_table
+        if isinstance(other, CollectionT)
+        else names.issuperset(other.channel.topics)
+        for other in others
+    )
+
+
+def _discard(app: AppT, nodes: Sequence[Any]) -> None:
+    """Forget streams that an agent has made once more."""
+    for node in nodes:
+        if not isinstance(node, CollectionT):
+            app.topics.discard(node.channel)
