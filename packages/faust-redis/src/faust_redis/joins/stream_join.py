@@ -85,7 +85,12 @@ class StreamJoin:
         self.notices: Any = None
         if kind is not JoinKind.INNER:
             self.notices = app.topic(
-                f"{app.conf.id}-{name}-unmatched", key_type=bytes, value_type=bytes, internal=True
+                f"{app.conf.id}-{name}-unmatched",
+                key_type=bytes,
+                value_type=bytes,
+                key_serializer="raw",
+                value_serializer="raw",
+                internal=True,
             )
 
     async def _resolve_partitions(self) -> int:
