@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import faust
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientConnectionError, ClientSession
 from faust.contrib.asgi import faust_lifespan, serve_asgi
 from faust.contrib.opentelemetry import setup_opentelemetry
 from faust.sensors.metrics import performance_metrics
@@ -19,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from redis.asyncio import Redis
 
 from faust_redis import Options, configure
-from faust_redis.testing import eventually
+from faust_redis.testing import eventually, free_port
 from tests.apps import INT, MakeApp, is_empty, running, send_all
 
 
@@ -51,6 +50,42 @@ async def test_a_lifespan_runs_the_app_within_an_asgi_server(make_app: MakeApp, 
         await send_all(numbers, 1)
         await eventually(lambda: got == [2], "the result")
     assert await streams.hlen("faust:group:streams:members") == 0
+
+
+class SendingPage:
+    """An ASGI application that sends a number at each request."""
+
+    def __init__(self, numbers: Any) -> None:
+        self.numbers = numbers
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for event in ("startup", "shutdown"):
+                assert (await receive())["type"] == f"lifespan.{event}"
+                await send({"type": f"lifespan.{event}.complete"})
+            return
+        await send_all(self.numbers, 5)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+async def test_a_worker_serves_an_asgi_application(make_app: MakeApp) -> None:
+    app = make_app(web_enabled=True)
+    numbers, got = doubling(app)
+    port = free_port()
+    serve_asgi(app, SendingPage(numbers), host="127.0.0.1", port=port)
+
+    async with running(app), ClientSession() as client:
+
+        async def is_served() -> bool:
+            try:
+                async with client.get(f"http://127.0.0.1:{port}/five") as response:
+                    return await response.text() == "/five"
+            except ClientConnectionError:
+                return False
+
+        await eventually(is_served, "the page")
+        await eventually(lambda: got[:1] == [10], "the result")
 
 
 async def test_the_figures_hold_committed_offsets_and_lag(make_app: MakeApp, streams: Redis) -> None:
