@@ -58,7 +58,7 @@ class Joined:
         app.agent(self.left, name=name)(work)
 
     async def send(self, side: str, key: str, value: Any, at: float | None = 0.0) -> None:
-        """Send a value with a timestamp, ``at`` seconds after the start of the tests' time; ``None`` is now."""
+        """Send a value with a timestamp, ``at`` seconds after the tests' time began; ``None`` is now."""
         topic = self.left if side == "left" else self.right
         await (await topic.send(key=key, value=value, timestamp=None if at is None else START + at))
 
@@ -95,6 +95,7 @@ class Joins:
         self.table: Any = app.Table("prices", key_type=TEXT, value_type=TEXT, default=lambda: "free")
         self.priced = add("priced", lambda a, b: (a & self.table).inner_join())
         self.maybe_priced = add("maybe-priced", lambda a, b: (a & self.table).left_join(lambda v: v[:1]))
+        self.row_first = add("row-first", lambda a, b: (self.table & a).join())
         prices = app.topic("prices", key_type=TEXT, value_type=TEXT)
 
         @app.agent(prices)
@@ -112,7 +113,8 @@ class Joins:
         left, right = joined.left.topics[0], joined.right.topics[0]
         name = left.removesuffix("-left")
         stream = f"{{{self.app.conf.id}-{name}-{left}-{right}-join-changelog:0}}"
-        return sum(b"v" in fields for _, fields in await self.redis.xrange(stream))
+        entries: Any = await self.redis.xrange(stream)
+        return sum(b"v" in fields for _, fields in entries)
 
 
 def shouting(stream: Any) -> Any:
@@ -287,3 +289,6 @@ async def test_a_stream_is_joined_with_what_a_table_has_at_that_moment(joins: Jo
     await joins.maybe_priced.send("left", "x", "apple")
     await joins.maybe_priced.send("left", "x", "banana")
     await joins.maybe_priced.has(("apple", "5"), ("banana", None))
+    await joins.row_first.send("left", "a", "tea")
+    await joins.row_first.send("left", "b", "unknown")
+    await joins.row_first.has(("5", "tea"), (None, "unknown"))

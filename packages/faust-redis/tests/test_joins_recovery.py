@@ -73,7 +73,9 @@ async def test_an_event_is_yielded_alone_by_the_worker_that_comes_after_its_own(
     wait_until(lambda: len(pairs(notes)) >= len(expected), "the results")
     assert pairs(notes) == expected
     left = "{joining-joining.pair-left-right-join-changelog:0}"
-    wait_until(lambda: not [e for _, e in cast(Any, notes.xrange(left)) if "v" in e], "the buffer to be empty")
+    wait_until(
+        lambda: not [e for _, e in cast(Any, notes.xrange(left)) if "v" in e], "the buffer to be empty"
+    )
 
 
 def test_topics_with_different_numbers_of_partitions_are_refused_by_name(

@@ -24,11 +24,13 @@ left = app.topic("left", key_type=TEXT, value_type=TEXT)
 right = app.topic(
     "right", key_type=TEXT, value_type=TEXT, partitions=int(os.environ.get("TEST_RIGHT_PARTITIONS", 4))
 )
-notes = Redis.from_url(URL, decode_responses=True)
+notes = Redis.from_url(URL.partition("?")[0], decode_responses=True)
 
 
 @app.agent(left)
 async def pair(stream: StreamT[Any]) -> None:
-    merged: Any = stream & right.stream()  # type: ignore[operator]
-    async for one, other in merged.left_join(within=float(os.environ.get("TEST_WITHIN", 60))):
+    merged: Any = stream & right.stream()
+    async for one, other in getattr(merged, os.environ.get("TEST_JOIN", "left_join"))(
+        within=float(os.environ.get("TEST_WITHIN", 60))
+    ):
         await notes.rpush("pairs", f"{one} {other}")

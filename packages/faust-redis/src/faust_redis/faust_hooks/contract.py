@@ -54,6 +54,10 @@ METHODS: Final = (
     Method("faust.streams:Stream", "_enable_passive", "(self, channel, *, declare=False)"),
     Method("faust.streams:Stream", "_passive_drainer", "(self, channel, declare=False)"),
     Method("faust.streams:Stream", "_channel_stop_iteration", "(self, channel)"),
+    # called by joins.streams.JoiningStream
+    Method("faust.streams:Stream", "_chain", "(self, **kwargs)"),
+    # overridden by joins.table_join.JoinableTable
+    Method("faust.tables.base:Collection", "_join", "(self, join_strategy)"),
     # called by fastpath.topic.Topic
     Method("faust.topics:Topic", "_on_published", "(self, fut, message, producer, state)"),
     Method("faust.topics:Topic", "_topic_name_or_default", "(self, obj)"),
@@ -100,7 +104,7 @@ ATTRIBUTES: Final = {
     "reply consumer": ("_waiting",),
     "rocksdb store": ("_dbs", "_key_index"),
     "sensors": ("_sensors",),
-    "settings": ("_Stream",),
+    "settings": ("_Stream", "_Table"),
     "signal": ("_filter_receivers", "_receivers"),
     "stream": ("_active_agens", "_finalized", "_processors"),
     "supervisor": ("_bucket", "_services"),

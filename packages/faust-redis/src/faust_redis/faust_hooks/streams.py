@@ -17,6 +17,7 @@ __all__ = [
     "channels_of",
     "current_event_variable",
     "on_error_of",
+    "processors_of",
     "set_on_error",
 ]
 
@@ -39,6 +40,12 @@ def channel_of(stream: Any, event: EventT[Any]) -> Any:
     """Return the channel by which an event has come to a stream."""
     find = getattr(stream, "channel_of", None)
     return stream.channel if find is None else find(event)
+
+
+def processors_of(stream: Any) -> list[Any]:
+    """Return the processors of a stream, the list that it reads itself."""
+    processors: list[Any] = stream._processors
+    return processors
 
 
 def on_error_of(agent: Any) -> OnError | None:

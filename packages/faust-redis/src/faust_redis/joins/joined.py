@@ -9,16 +9,16 @@ from typing import Any, Protocol, cast
 
 from faust.types import EventT
 
-from faust_redis.errors import CopartitionError, JoinError
+from faust_redis.errors import JoinError
 from faust_redis.joins.keys import JoinKeys, key_functions
 from faust_redis.joins.merging import Source
 from faust_redis.joins.partitions import Partitions
-from faust_redis.joins.sides import JoinKind, Side
-from faust_redis.joins.stream_join import Pair, StreamJoin
+from faust_redis.joins.sides import JoinKind, Pair
+from faust_redis.joins.stream_join import StreamJoin
 from faust_redis.joins.windows import JoinWindow
 from faust_redis.tasks import cancel_and_wait
 
-__all__ = ["JoinedStream", "join_stream_with_table", "join_streams"]
+__all__ = ["JoinedStream", "join_streams"]
 
 
 class _Join(Protocol):
@@ -110,56 +110,3 @@ def join_streams(
     if join.notices is not None:
         app.topics.add(join.notices.clone_using_queue(stream.channel.queue))
     return JoinedStream(stream, join, watch=join.watch)
-
-
-def join_stream_with_table(
-    stream: Any, kind: JoinKind, fields: Sequence[Any], name: str | None
-) -> JoinedStream:
-    """Join the events of a stream with the values that a table has for their keys at that moment.
-
-    Raises:
-        JoinError: The join is none that a stream and a table can make.
-    """
-    table = stream.joined_table
-    name = name or "-".join([*stream.channel.topics, table.name, "join"])
-    if len(stream.channels) > 1:
-        raise JoinError(name, "a table can be joined with one stream")
-    if kind not in (JoinKind.INNER, JoinKind.LEFT):
-        raise JoinError(
-            name, "a stream and a table have an inner or a left join: a change of a table is no event"
-        )
-    partitions = Partitions(stream.app)
-    functions = key_functions(name, fields, [stream.channel.value_type, None])
-    keys = JoinKeys(stream.app, name, functions, partitions.partition_for)
-
-    async def check() -> None:
-        if table.is_global:
-            return
-        counts = {topic: await partitions.count(topic) for topic in stream.channel.topics}
-        counts[table.name] = table.partitions or stream.app.conf.topic_partitions
-        if len(set(counts.values())) > 1:
-            raise CopartitionError(name, counts)
-
-    return JoinedStream(stream, TableJoin(stream, table, kind, keys), check=check)
-
-
-class TableJoin:
-    """The join of a stream with a table."""
-
-    def __init__(self, stream: Any, table: Any, kind: JoinKind, keys: JoinKeys) -> None:
-        self._stream = stream
-        self._table = table
-        self._kind = kind
-        self._keys = keys
-
-    async def pairs(self, event: EventT[Any], value: Any) -> AsyncGenerator[Pair, None]:
-        """Yield the event's value with the table's; one without makes a result in a left join alone.
-
-        Raises:
-            JoinError: The event is in another partition than its row of the table.
-        """
-        key = self._keys.plain(Side.LEFT, self._stream.channel, event, value)
-        # A table with a default has a value for every key; here it has one only for those it was given.
-        found = key is not None and key in self._table
-        if found or self._kind is JoinKind.LEFT:
-            yield value, (self._table[key] if found else None)

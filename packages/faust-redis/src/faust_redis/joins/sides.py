@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum
+from typing import Any
 
-__all__ = ["JoinKind", "Side"]
+__all__ = ["JoinKind", "Pair", "Side", "pair_of"]
+
+#: The values of the left and of the right event; ``None`` for one that did not come.
+Pair = tuple[Any, Any]
 
 
 class Side(IntEnum):
@@ -30,3 +34,8 @@ class JoinKind(Enum):
     def keeps(self, side: Side) -> bool:
         """Return whether an event of a side makes a result without a partner."""
         return side in self.value
+
+
+def pair_of(side: Side, value: Any, other: Any) -> Pair:
+    """Return a pair of a value of a side, and one of the other side."""
+    return (value, other) if side is Side.LEFT else (other, value)

@@ -34,15 +34,12 @@ from faust_redis.joins.merging import Source
 from faust_redis.joins.partitions import Partitions
 from faust_redis.joins.progress import Progress
 from faust_redis.joins.rows import NO_PAIR, Row, RowId, row_id, row_key
-from faust_redis.joins.sides import JoinKind, Side
+from faust_redis.joins.sides import JoinKind, Pair, Side, pair_of
 from faust_redis.joins.windows import JoinWindow
 
-__all__ = ["Pair", "StreamJoin"]
+__all__ = ["StreamJoin"]
 
 logger = get_logger(__name__)
-
-#: The values of the left and of the right event; ``None`` for one that did not come.
-Pair = tuple[Any, Any]
 
 #: Seconds between looks for windows that are over, for a window that is longer than ten times that.
 LOOK_INTERVAL: Final = 1.0
@@ -124,7 +121,7 @@ class StreamJoin:
         key = self._keys.serialized(side, channel, event, value)
         if key is None:
             if self._kind.keeps(side):
-                yield _pair(side, value, None)
+                yield pair_of(side, value, None)
             return
         rows = self._buffer.partitions[message.partition]
         row = rows.get(RowId(message.partition, message.topic, message.offset))
@@ -134,7 +131,7 @@ class StreamJoin:
             row = _new_row(side, message, rows.next_number(), key, raw)
         partners = [other for other in rows.partners(row) if self._holds(row, other)]
         for other in partners:
-            yield _pair(side, value, await self._load(other))
+            yield pair_of(side, value, await self._load(other))
             if self._buffer.partitions.get(message.partition) is not rows:
                 return  # the partition has been given out again, and the event with it
             self._note_match(other)
@@ -175,7 +172,7 @@ class StreamJoin:
         if self._partitions.is_last_attempt(event.message):
             # The notice becomes a dead letter if this fails. No other notice shall follow it.
             self._buffer.remove(row)
-        yield _pair(row.side, await self._load(row), None)
+        yield pair_of(row.side, await self._load(row), None)
         if self._buffer.partitions.get(noticed.partition) is rows:
             self._buffer.remove(row)
 
@@ -259,7 +256,3 @@ def _new_row(side: Side, message: Any, number: int, key: bytes, value: bytes | N
         key=key,
         value=value,
     )
-
-
-def _pair(side: Side, value: Any, other: Any) -> Pair:
-    return (value, other) if side is Side.LEFT else (other, value)

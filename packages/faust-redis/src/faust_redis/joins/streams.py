@@ -19,10 +19,12 @@ from mode import Seconds
 from faust_redis.consuming.streams import BatchingStream
 from faust_redis.errors import JoinError
 from faust_redis.faust_hooks import apps
-from faust_redis.joins.joined import JoinedStream, join_stream_with_table, join_streams
+from faust_redis.faust_hooks.streams import processors_of
+from faust_redis.joins.joined import JoinedStream, join_streams
 from faust_redis.joins.keys import KeyOf
 from faust_redis.joins.merging import Source, adopt, processor_of
-from faust_redis.joins.sides import JoinKind
+from faust_redis.joins.sides import JoinKind, Side
+from faust_redis.joins.table_join import install_tables, join_with_table
 from faust_redis.joins.windows import window_of
 
 __all__ = ["JoiningStream", "install_streams"]
@@ -38,6 +40,7 @@ class JoiningStream(BatchingStream[_T]):
     sources: Sequence[Source] = ()
     #: The table that it is combined with.
     joined_table: Any = None
+    table_side = Side.RIGHT
     _joined: JoinedStream | None = None
 
     @property
@@ -45,10 +48,13 @@ class JoiningStream(BatchingStream[_T]):
         """The channels whose events this stream yields."""
         return [source.channel for source in self.sources] or [self.channel]
 
-    def combine(self, *nodes: Any, **_: Any) -> StreamT[Any]:
+    def combine(self, *nodes: Any, table_side: Side = Side.RIGHT, **_: Any) -> StreamT[Any]:
         """Return a stream that yields the values of this one and of others, or that joins a table.
 
         An agent that is started again gets the stream that it had before.
+
+        Args:
+            table_side: The side of a table in the pairs of a join.
 
         Raises:
             ImproperlyConfigured: The agent has concurrency or isolated partitions, or a stream is no topic's.
@@ -65,14 +71,16 @@ class JoiningStream(BatchingStream[_T]):
         own = self.sources or [Source(self.channel, list(self._processors))]
         merged: Any = self._chain(combined=[*self.combined, *others], prefix=self.prefix)
         merged.joined_table = tables[0] if tables else self.joined_table
+        merged.table_side = table_side if tables else self.table_side
         if streams or self.sources:
             queue = merged.channel.queue
             added = [
-                Source(adopt(self.app, stream.channel, queue), list(stream._processors)) for stream in streams
+                Source(adopt(self.app, stream.channel, queue), list(processors_of(stream)))
+                for stream in streams
             ]
             merged.sources = [*own, *added]
             # Each stream's own processors are applied to its own events.
-            merged._processors[:] = [processor_of(merged.sources, lambda: merged.current_event)]
+            processors_of(merged)[:] = [processor_of(merged.sources, lambda: merged.current_event)]
         return cast(StreamT[Any], merged)
 
     def _check_combined(self, streams: Sequence[Any], tables: Sequence[Any]) -> None:
@@ -178,16 +186,17 @@ class JoiningStream(BatchingStream[_T]):
         if self.joined_table is not None:
             if within is not None or grace is not None:
                 raise JoinError("within", "a join with a table has no window")
-            self._joined = join_stream_with_table(self, kind, fields, name)
+            self._joined = join_with_table(self, self.joined_table, self.table_side, kind, fields, name)
         else:
             self._joined = join_streams(self, kind, fields, window_of(within, grace), name)
         return self._joined
 
 
 def install_streams(app: AppT) -> None:
-    """Give an app these streams, where the program has not replaced Faust's."""
+    """Give an app these streams, and tables for them, where the program has not replaced Faust's."""
     if apps.stream_class(app) is faust.Stream:
         apps.set_stream_class(app, JoiningStream)
+        install_tables(app)
 
 
 def _combines(active: Any, others: Sequence[Any]) -> bool:
