@@ -280,6 +280,18 @@ async def test_streams_are_joined_by_fields_after_a_group_by(joins: Joins) -> No
     assert (order.customer, payment.number) == ("Ada", "7")
 
 
+async def test_streams_of_a_group_by_go_on_after_the_agent_has_raised(joins: Joins) -> None:
+    joins.fields.results.clear()
+    order, payment = Order(id="y", customer="Bob"), Payment(number="8", order="y")
+    joins.fields.failing.append((order, payment))
+    await joins.fields.send("right", "8", payment, at=None)
+    await joins.fields.send("left", "y", order, at=None)
+    await joins.fields.has((order, payment))
+    again = Payment(number="9", order="y")
+    await joins.fields.send("right", "9", again, at=None)
+    await joins.fields.has((order, payment), (order, again))
+
+
 async def test_a_stream_is_joined_with_what_a_table_has_at_that_moment(joins: Joins) -> None:
     await (await joins.prices.send(key="a", value="5"))
     await eventually(lambda: "a" in joins.table, "the price")

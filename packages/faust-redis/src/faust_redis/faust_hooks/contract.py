@@ -56,6 +56,7 @@ METHODS: Final = (
     Method("faust.streams:Stream", "_channel_stop_iteration", "(self, channel)"),
     # called by joins.streams.JoiningStream
     Method("faust.streams:Stream", "_chain", "(self, **kwargs)"),
+    Method("faust.streams:Stream", "_iter_ll_backwards", "(self)"),
     # overridden by joins.table_join.JoinableTable
     Method("faust.tables.base:Collection", "_join", "(self, join_strategy)"),
     # called by fastpath.topic.Topic
@@ -87,6 +88,7 @@ ATTRIBUTES: Final = {
     "agent": ("_actor_by_partition", "_actors", "_on_error"),
     "app": ("_attachments", "_reply_consumer"),
     "assignor": ("_table_manager",),
+    "channel": ("_queue",),
     "conductor": ("_tp_index", "_tp_to_callback_lock", "_resubscribe_sleep_lock_seconds"),
     "consumer": (
         "_acked",
@@ -106,7 +108,7 @@ ATTRIBUTES: Final = {
     "sensors": ("_sensors",),
     "settings": ("_Stream", "_Table"),
     "signal": ("_filter_receivers", "_receivers"),
-    "stream": ("_active_agens", "_finalized", "_processors"),
+    "stream": ("_active_agens", "_finalized", "_next", "_passive", "_processors"),
     "supervisor": ("_bucket", "_services"),
     "table": ("_partition_latest_timestamp", "_partition_timestamp_keys", "_partition_timestamps"),
     "tables": ("_changelogs", "_pending_persisted_offsets"),

@@ -13,11 +13,13 @@ from faust.types import AgentT, EventT
 __all__ = [
     "BatchBuffer",
     "batch_buffer",
+    "chain_of",
     "channel_of",
     "channels_of",
     "current_event_variable",
     "on_error_of",
     "processors_of",
+    "revive",
     "set_on_error",
 ]
 
@@ -40,6 +42,23 @@ def channel_of(stream: Any, event: EventT[Any]) -> Any:
     """Return the channel by which an event has come to a stream."""
     find = getattr(stream, "channel_of", None)
     return stream.channel if find is None else find(event)
+
+
+def chain_of(stream: Any) -> list[Any]:
+    """Return the streams that a stream was derived from by ``group_by`` and ``through``, and itself last."""
+    return list(stream._iter_ll_backwards())[::-1]
+
+
+def revive(stream: Any) -> None:
+    """Let the streams behind a stream start again, and those that forward to the next one do so again.
+
+    Faust stops all of them when an agent raises, and starts only the last one again.
+    """
+    for each in chain_of(stream)[:-1]:
+        if each.should_stop:
+            each.service_reset()
+        if each._next.channel is not each.channel and not each._passive:
+            each._enable_passive(each._next.channel, declare=True)
 
 
 def processors_of(stream: Any) -> list[Any]:

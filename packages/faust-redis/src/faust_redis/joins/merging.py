@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from faust.types import AppT
 from mode.utils.futures import maybe_async
 
-__all__ = ["Source", "adopt", "processor_of"]
+__all__ = ["Source", "processor_of"]
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,6 @@ class Source:
     def topics(self) -> list[str]:
         """The names of its topics."""
         return list(self.channel.topics)
-
-
-def adopt(app: AppT, channel: Any, queue: Any) -> Any:
-    """Have a topic fill another one's queue; return the channel that does."""
-    adopted: Any = channel.clone_using_queue(queue)
-    app.topics.discard(channel)
-    app.topics.add(adopted)
-    return adopted
 
 
 def processor_of(sources: Sequence[Source], current_event: Callable[[], Any]) -> Callable[[Any], Any]:

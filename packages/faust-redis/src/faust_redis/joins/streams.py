@@ -5,6 +5,7 @@ The driver has an app make these, or those of the fast path, where it would make
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
@@ -19,10 +20,11 @@ from mode import Seconds
 from faust_redis.consuming.streams import BatchingStream
 from faust_redis.errors import JoinError
 from faust_redis.faust_hooks import apps
-from faust_redis.faust_hooks.streams import processors_of
+from faust_redis.faust_hooks.queues import share_queue
+from faust_redis.faust_hooks.streams import chain_of, processors_of, revive
 from faust_redis.joins.joined import JoinedStream, join_streams
 from faust_redis.joins.keys import KeyOf
-from faust_redis.joins.merging import Source, adopt, processor_of
+from faust_redis.joins.merging import Source, processor_of
 from faust_redis.joins.sides import JoinKind, Side
 from faust_redis.joins.table_join import install_tables, join_with_table
 from faust_redis.joins.windows import window_of
@@ -42,6 +44,10 @@ class JoiningStream(BatchingStream[_T]):
     joined_table: Any = None
     table_side = Side.RIGHT
     _joined: JoinedStream | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._stopping: set[asyncio.Future[None]] = set()
 
     @property
     def channels(self) -> list[Any]:
@@ -63,7 +69,7 @@ class JoiningStream(BatchingStream[_T]):
         others: list[Any] = [node for node in nodes if node is not self]
         active: Any = self.get_active_stream()
         if _combines(active, others):
-            _discard(self.app, others)
+            self._discard(others)
             return cast(StreamT[Any], active)
         tables = [node for node in others if isinstance(node, CollectionT)]
         streams = [node for node in others if not isinstance(node, CollectionT)]
@@ -73,11 +79,9 @@ class JoiningStream(BatchingStream[_T]):
         merged.joined_table = tables[0] if tables else self.joined_table
         merged.table_side = table_side if tables else self.table_side
         if streams or self.sources:
-            queue = merged.channel.queue
-            added = [
-                Source(adopt(self.app, stream.channel, queue), list(processors_of(stream)))
-                for stream in streams
-            ]
+            added = [Source(stream.channel, list(processors_of(stream))) for stream in streams]
+            for source in added:
+                share_queue(source.channel, merged.channel.queue)
             merged.sources = [*own, *added]
             # Each stream's own processors are applied to its own events.
             processors_of(merged)[:] = [processor_of(merged.sources, lambda: merged.current_event)]
@@ -99,10 +103,25 @@ class JoiningStream(BatchingStream[_T]):
 
     async def on_start(self) -> None:
         """Start the streams that this one is made of, as one of them may be a group_by of another."""
+        if self.combined:
+            revive(self)
         await super().on_start()
         for node in self.combined:
             if isinstance(node, faust.Stream):
+                if node.should_stop:
+                    node.service_reset()
+                revive(node)
                 await node.maybe_start()
+
+    def _discard(self, nodes: Sequence[Any]) -> None:
+        """Forget streams that an agent has made once more, and what they were derived from."""
+        for node in nodes:
+            if not isinstance(node, CollectionT):
+                for stream in chain_of(node):
+                    self.app.topics.discard(stream.channel)
+                stopping = asyncio.ensure_future(node.stop())
+                self._stopping.add(stopping)
+                stopping.add_done_callback(self._stopping.discard)
 
     def channel_of(self, event: EventT[Any]) -> ChannelT[Any]:
         """Return the channel that an event has come by."""
@@ -210,10 +229,3 @@ def _combines(active: Any, others: Sequence[Any]) -> bool:
         else names.issuperset(other.channel.topics)
         for other in others
     )
-
-
-def _discard(app: AppT, nodes: Sequence[Any]) -> None:
-    """Forget streams that an agent has made once more."""
-    for node in nodes:
-        if not isinstance(node, CollectionT):
-            app.topics.discard(node.channel)
