@@ -114,7 +114,8 @@ def _survive_undecodable(channel: ChannelT[Any]) -> None:
     Faust throws them into the channel. An agent that reads it by itself is started again; the task that fills
     a batch, or forwards events for ``through``, would end for good. The event is a dead letter by then.
     """
-    if "throw" not in vars(channel):
+    if "survives_undecodable" not in vars(channel):
+        vars(channel)["survives_undecodable"] = True
         channel.throw = partial(_throw, channel, channel.throw)  # type: ignore[method-assign]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from mode.utils.futures import maybe_async
 
-__all__ = ["Source", "processor_of"]
+__all__ = ["Source", "outlive_restarts", "processor_of"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,21 @@ class Source:
     def topics(self) -> list[str]:
         """The names of its topics."""
         return list(self.channel.topics)
+
+
+def outlive_restarts(channel: Any) -> None:
+    """Have a channel keep cancellations from its stream.
+
+    Whatever ends the task that forwards events for ``group_by`` is thrown into the channel that they go to.
+    When an agent raises, that is a cancellation: it would end the agent once more after it has been started
+    again.
+    """
+    channel.throw = partial(_throw, channel.throw)
+
+
+async def _throw(throw: Callable[[BaseException], Awaitable[None]], error: BaseException) -> None:
+    if not isinstance(error, asyncio.CancelledError):
+        await throw(error)
 
 
 def processor_of(sources: Sequence[Source], current_event: Callable[[], Any]) -> Callable[[Any], Any]:

@@ -24,7 +24,7 @@ from faust_redis.faust_hooks.queues import share_queue
 from faust_redis.faust_hooks.streams import chain_of, processors_of, revive
 from faust_redis.joins.joined import JoinedStream, join_streams
 from faust_redis.joins.keys import KeyOf
-from faust_redis.joins.merging import Source, processor_of
+from faust_redis.joins.merging import Source, outlive_restarts, processor_of
 from faust_redis.joins.sides import JoinKind, Side
 from faust_redis.joins.table_join import install_tables, join_with_table
 from faust_redis.joins.windows import window_of
@@ -83,6 +83,8 @@ class JoiningStream(BatchingStream[_T]):
             for source in added:
                 share_queue(source.channel, merged.channel.queue)
             merged.sources = [*own, *added]
+            for source in merged.sources:
+                outlive_restarts(source.channel)
             # Each stream's own processors are applied to its own events.
             processors_of(merged)[:] = [processor_of(merged.sources, lambda: merged.current_event)]
         return cast(StreamT[Any], merged)
