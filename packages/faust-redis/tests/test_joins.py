@@ -63,7 +63,7 @@ class Joined:
         await (await topic.send(key=key, value=value, timestamp=None if at is None else START + at))
 
     async def has(self, *results: Any) -> None:
-        await eventually(lambda: self.results == list(results), f"{results}, there are {self.results}")
+        await eventually(lambda: self.results == list(results), f"{results}, there are {self.results}", 12)
 
 
 class Joins:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, TypeVar, cast
+from time import monotonic
+from typing import Any, Final, TypeVar, cast
 
 import faust
 from faust.exceptions import ImproperlyConfigured
@@ -32,6 +33,10 @@ from faust_redis.joins.windows import window_of
 __all__ = ["JoiningStream", "install_streams"]
 
 _T = TypeVar("_T")
+
+#: Seconds for which a stream that is started again waits for its stop before, and between looks at it.
+STOP_TIMEOUT: Final = 10.0
+STOP_DELAY: Final = 0.01
 _Field = FieldDescriptorT[Any] | KeyOf
 
 
@@ -102,6 +107,21 @@ class JoiningStream(BatchingStream[_T]):
         names = [name for channel in channels for name in channel.topics]
         if len(set(names)) < len(names):
             raise JoinError(" & ".join(names), "its sides have to be different topics")
+
+    async def maybe_start(self) -> bool:
+        """Start, unless it has started.
+
+        An agent that raised is started again while its streams still stop, which takes longer with several
+        of them. Without waiting it would find its stream stopped, and end for good.
+        """
+        deadline = monotonic() + STOP_TIMEOUT
+        # Faust has no event for the end of a stop.
+        while self._is_stopping() and monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(STOP_DELAY)
+        return bool(await super().maybe_start())
+
+    def _is_stopping(self) -> bool:
+        return bool(self.combined) and self.should_stop and not self.app.should_stop
 
     async def on_start(self) -> None:
         """Start the streams that this one is made of, as one of them may be a group_by of another."""
