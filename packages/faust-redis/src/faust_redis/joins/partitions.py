@@ -12,6 +12,7 @@ from faust_redis.consuming.attempts import attempts_before
 from faust_redis.context import context_of
 from faust_redis.errors import CopartitionError
 from faust_redis.joins.progress import Done
+from faust_redis.redis.scripts import SAMPLE_PARTITION
 
 __all__ = ["Partitions"]
 
@@ -64,18 +65,21 @@ class Partitions:
         Raises:
             redis.exceptions.RedisError: Redis is away.
         """
-        keys, scripts = self._context.keys, self._context.scripts
+        names = self._context.keys
         wanted = list(tps)
         calls = [
-            scripts.command(
-                "sample_partition",
-                [keys.stream(tp), keys.lease(tp, self._group), keys.attempts(tp, self._group), keys.dead(tp)],
-                self._group,
-                read_only=True,
+            SAMPLE_PARTITION.command(
+                [
+                    names.stream(tp),
+                    names.lease(tp, self._group),
+                    names.attempts(tp, self._group),
+                    names.dead(tp),
+                ],
+                group=self._group,
             )
             for tp in wanted
         ]
-        replies = await scripts.run("sample_partition", calls, self._context.server.stream)
+        replies = await self._context.scripts.run(SAMPLE_PARTITION, calls, self._context.server.stream)
         for reply in replies:
             if isinstance(reply, Exception):
                 raise reply
