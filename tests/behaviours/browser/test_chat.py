@@ -20,7 +20,10 @@ CODE = "Like this:\n\n```python\nprint('hello')\n```\n\nThat is **all**."
 LONG = "\n\n".join(f"Paragraph {number} has a few words in it." for number in range(1000))
 
 
-async def test_an_answer_appears_word_by_word_and_is_there_after_a_reload(context: BrowserContext) -> None:
+async def test_an_answer_appears_word_by_word_and_is_there_after_a_reload(
+    context: BrowserContext, words: ModelServer
+) -> None:
+    words.token_delay = 0.2  # so that a busy machine sees a part of it
     page = await enter(context)
     await say(page, "one two three four five six seven eight nine ten")
     running = page.locator(".running .prose")
