@@ -52,6 +52,10 @@ class Rate:
         count = int(found[1])
         return cls(count, _PERIODS[found[2]], max(1, int(found[3] or count)))
 
+    def times(self, factor: int) -> Rate:
+        """Return the rate of ``factor`` clients together."""
+        return Rate(self.count * factor, self.period, self.burst * factor)
+
 
 class Rates:
     """Count events against rates."""

@@ -50,7 +50,7 @@ from pipeline.telemetry.stages.exported import of_faust, of_worker
 from pipeline.telemetry.stages.report import keep_reporting
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
-from pipeline.worker.page_guard import page_guard
+from pipeline.worker.page_guard import guard_pages
 from pipeline.worker.replays import REPLAYED_HEADER, revive
 from pipeline.worker.topics import Sender, Topics, message_id, send
 
@@ -183,7 +183,7 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         folder.parent.mkdir(parents=True, exist_ok=True)
 
     app.on_worker_init.connect(make_folder)
-    app.web.web_app.middlewares.append(page_guard(settings))  # type: ignore[attr-defined]
+    guard_pages(app, settings)
     return app
 
 

@@ -19,6 +19,7 @@ from pipeline.chat.results import Closed, Opened
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect
 from pipeline.settings import RATES, Settings
+from pipeline.telemetry import refusals
 from tests.support.chat_client import ChatClient
 from web import keys
 from web.app import create_app
@@ -121,6 +122,13 @@ def frame(number: int | str, text: str = "Hello", **more: str) -> Frame:
     }
     result: Frame = fields
     return result
+
+
+@pytest.fixture(autouse=True)
+def no_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each test without refusals, which a process counts and logs for all its parts together."""
+    refusals.REFUSED.clear()
+    monkeypatch.setattr(refusals, "_spells", {})
 
 
 ServeNode = Callable[..., AbstractAsyncContextManager[Node]]

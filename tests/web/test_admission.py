@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 import pytest
 from redis.asyncio import Redis
 
 from pipeline.chat.records import BUSY, RATE_LIMITED, SESSION_BUSY, Frame
+from pipeline.edge.addresses import WIDE_FACTOR
 from pipeline.redis.client import connect
 from pipeline.redis.memory import MemoryReserve
 from pipeline.redis.rates import Rates
@@ -134,3 +136,42 @@ async def test_without_redis_a_rate_denies_nothing() -> None:
     unreachable: Redis = Redis(port=1)
 
     assert await gate(unreachable, message_rate="1/h").message("ada", "a") is None
+
+
+async def test_the_networks_of_one_customer_have_a_rate_together(redis: Redis) -> None:
+    door = gate(redis, address_token_rate="1/h+2")
+    customer = [f"2001:db8:0:{net:x}::/64" for net in range(100)]
+
+    admitted = [await door.new_token(address) is None for address in customer]
+
+    assert admitted == [True] * 2 * WIDE_FACTOR + [False] * (100 - 2 * WIDE_FACTOR)
+    assert await door.new_token("2001:db8:1::/64") is None
+    assert await door.new_token("203.0.113.9") is None
+
+
+async def test_a_network_that_is_refused_for_its_own_rate_costs_its_customer_nothing(redis: Redis) -> None:
+    door = gate(redis, address_connect_rate="1/h")
+
+    assert [await door.connection("2001:db8::/64") is None for _ in range(100)].count(True) == 1
+    others = [await door.connection(f"2001:db8:0:{net:x}::/64") is None for net in range(1, WIDE_FACTOR)]
+    assert all(others)
+
+
+async def test_no_key_of_a_rate_reveals_a_token(redis: Redis) -> None:
+    token = "6f1b2c3d-0000-4000-8000-00000000abcd"
+    door = gate(redis, message_rate="1/h+2", address_message_rate="1/h+2")
+    await door.message(token, "a")
+
+    found = [key async for key in redis.scan_iter("rate:*")]
+    assert len(found) == 2
+    assert not any(token.encode() in key for key in found)
+
+
+def test_sockets_of_the_networks_of_one_customer_have_a_limit_together(redis: Redis) -> None:
+    door = gate(redis, sockets_per_address=1, sockets_per_token=0)
+    with ExitStack() as stack:
+        opened = [
+            stack.enter_context(door.socket(f"t{net}", f"2001:db8:0:{net:x}::/64")) for net in range(40)
+        ]
+        assert opened == [True] * WIDE_FACTOR + [False] * (40 - WIDE_FACTOR)
+        assert stack.enter_context(door.socket("t", "2001:db8:1::/64"))

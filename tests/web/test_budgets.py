@@ -137,12 +137,10 @@ async def test_a_full_redis_refuses_new_sessions_and_is_not_ready_and_old_ones_r
 async def test_a_flood_leaves_one_line_in_the_log_and_a_figure(
     serve: ServeNode, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "_spells", {})
     lines: list[dict[str, Any]] = []
     monkeypatch.setattr(
         refusals.log, "warning", lambda event, **facts: lines.append({"event": event, **facts})
     )
-    counted = refusals.REFUSED["address_token_rate"]
     caplog.set_level(logging.WARNING)
     async with serve(address_token_rate="1/h") as node:
         for _ in range(50):
@@ -156,4 +154,4 @@ async def test_a_flood_leaves_one_line_in_the_log_and_a_figure(
     assert len(lines) == 1
     assert (lines[0]["setting"], lines[0]["address"]) == ("ADDRESS_TOKEN_RATE", "127.0.0.1")
     assert found is not None
-    assert float(found[1]) - counted == 49
+    assert float(found[1]) == 49
