@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError, Options
+from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError, Options, partition_for_key
 from faust_redis.log.entries import decode, encode
 from faust_redis.log.keys import Keys
 from faust_redis.redis.scripts import Scripts
@@ -130,3 +130,17 @@ async def test_dead_letters_expire_and_are_bounded(redis: Redis, dead: DeadLette
     assert (await dead.counts(["orders"]))["orders"] < 300
     assert (await dead.page(["orders"], count=1))[0].value == b"399"
     assert 0 < await redis.pttl(KEYS.dead(("orders", 0))) <= MAX_AGE * 1000
+
+
+async def test_the_dead_letters_of_a_key_can_be_dropped(redis: Redis, dead: DeadLetters) -> None:
+    partition = partition_for_key(b"key", 2)
+    for number in range(250):
+        await give_up(redis, "orders", partition, b"%d" % number)
+    await give_up(redis, "bills", 0, b"value")
+    kept = (await dead.counts(["orders"]))["orders"]
+
+    assert await dead.drop_key(["orders", "bills", "unknown"], b"other") == 0
+    assert await dead.drop_key(["orders"], b"key", at_most=100) == 100
+    assert await dead.drop_key(["orders", "bills", "unknown"], b"key") == kept - 100 + 1
+    assert await dead.drop_key(["orders", "bills", "unknown"], b"key") == 0
+    assert await dead.page(["orders", "bills"]) == []
