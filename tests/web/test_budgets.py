@@ -14,7 +14,7 @@ from faust_redis.testing import eventually
 from parley.local.embedded import EmbeddedRedis
 from pipeline.telemetry import refusals
 from tests.web.conftest import Node, ServeNode
-from web import keys, limits
+from web import keys
 
 
 async def get(node: Node, path: str, **params: Any) -> tuple[int, Any, str | None]:
@@ -95,8 +95,8 @@ async def test_thirty_reads_of_a_long_session_that_hang_up_cost_two(node: Node) 
 
 
 async def test_a_flood_of_repeats_is_refused_to_its_sender_alone(serve: ServeNode) -> None:
-    share = limits.IN_FLIGHT_PER_SESSION
     async with serve() as node:
+        share = node.settings.inbox_limit + 1
         token, other = await node.client.token(), await node.client.token()
         flooding, talking = await node.client.stream(token), await node.client.stream(other)
         await node.joined(token)

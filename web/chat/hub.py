@@ -94,6 +94,8 @@ class Hub:
 
     async def join(self, outbox: Outbox) -> None:
         """Serve a socket from now on; returns when it has all earlier frames."""
+        if outbox.token not in self._outboxes:
+            self._in_flight.restart(outbox.token)
         self._outboxes[outbox.token].add(outbox)
         if not await self._attach(outbox):
             # The session ended after the check of its token, so no agent sends to this socket.

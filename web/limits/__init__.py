@@ -37,12 +37,8 @@ BODY_MAX_BYTES = 16 * 1024
 # burst waits for more round trips. Larger: more may be lost unnoticed when the process dies.
 UNCONFIRMED_PER_SOCKET = 256
 
-# Messages of one session, sent from here, of which nothing was heard yet. Smaller: a burst is refused that
-# the session would have taken. Larger: one session makes those that share its partition wait.
-IN_FLIGHT_PER_SESSION = 256
-
-# Seconds for which a socket is not read after a message that was refused. Shorter: a flood of them keeps a
-# core busy with refusing. Longer: a client that is let in again waits for it.
+# Seconds between two refusals of one address, during which a refused socket is not read. Shorter: a flood of
+# refused messages keeps a core busy. Longer: a client that is let in again waits for it.
 REFUSAL_SECONDS = 0.001
 
 # Frames that wait for a slow reader before it is cut off. Above the frames that a session keeps as unsent

@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 from redis.exceptions import RedisError
 
-from pipeline.chat.records import BUSY, RATE_LIMITED, SESSION_BUSY, error_text
+from pipeline.chat.records import BUSY, RATE_LIMITED, error_text
 from pipeline.chat.tokens import token_digest
 from pipeline.edge.addresses import shares
 from pipeline.redis.memory import MemoryReserve
@@ -69,8 +70,9 @@ class AdmissionControl:
         self._memory = memory or MemoryReserve()
         self._uncounted_until = 0.0
         self._denied: dict[str, float] = {}  # what was refused → until when it will be
-        # At least the inbox, because a message of a plain socket counts until its answer comes.
-        self.in_flight = InFlight(max(limits.IN_FLIGHT_PER_SESSION, settings.inbox_limit + 1))
+        # As many as a session holds: one at work, and its inbox.
+        self.in_flight = InFlight(settings.inbox_limit + 1)
+        self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._sockets: Counter[str] = Counter()
 
     @property
@@ -80,9 +82,9 @@ class AdmissionControl:
 
     async def message(self, token: str, address: str) -> Rejection | None:
         """Decide on a message; None admits and counts it."""
-        if self.in_flight.is_full(token):
+        if (code := self.in_flight.denial(token)) is not None:
             refused("session_in_flight", address=address, session=token)
-            return Rejection(SESSION_BUSY, error_text(SESSION_BUSY), 1)
+            return Rejection(code, error_text(code), 1)
         rates = (
             ("message_rate", {f"message:{token_digest(token)}": self._settings.message_rate}),
             ("address_message_rate", _rates_of(address, "address", self._settings.address_message_rate)),
@@ -126,7 +128,19 @@ class AdmissionControl:
         if not (wait := await self._count_all(_rates_of(address, kind, rate))):
             return None
         refused(setting, setting=setting.upper(), address=address)
+        await self.pause(address)
         return Rejection(RATE_LIMITED, f"Too many {what} ({setting.upper()}). Try again in {wait} s.", wait)
+
+    async def pause(self, address: str) -> None:
+        """Wait before an address is told of a refusal: its refusals go one after the other.
+
+        So a flood from many connections costs no more than one from a single connection.
+        """
+        lane = self._lanes.get(address)
+        if lane is None:
+            lane = self._lanes[address] = asyncio.Lock()
+        async with lane:
+            await asyncio.sleep(limits.REFUSAL_SECONDS)
 
     @contextmanager
     def socket(self, token: str, address: str) -> Iterator[bool]:
