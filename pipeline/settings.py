@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.errors import SettingsError, mask
 from pipeline.masking import mask_secrets, mask_url, remember_secrets, secrets_of_url
-from pipeline.redis.rates import Rate
+from pipeline.redis.rate import Rate
 
 ModelKind = Literal["chat-completions", "text-generation", "eliza"]
 

@@ -25,12 +25,15 @@ def chosen_server() -> ServerBinary:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-#: Folders and modules whose tests start the service, its parts or servers, which takes seconds.
+#: Folders and modules whose tests start the service or servers, which takes seconds: the slowest first.
 _PROCESSES = (
-    "behaviours",
+    "deploy/test_redis_users.py",
+    "behaviours/attacks",
+    "behaviours/faults",
     "parley/cli",
-    "parley/local",
+    "behaviours",
     "parley/loadtest",
+    "parley/local",
     "web/test_reload.py",
     "pipeline/models/test_flat.py",
 )
@@ -38,11 +41,21 @@ _PROCESSES = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start processes, so that `-m "not processes"` leaves the quick ones."""
+    """Mark the tests that start processes, so that `-m "not processes"` leaves the quick ones.
+
+    They come first, as a run that ends with a slow module keeps one core idle.
+    """
     folder = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.relative_to(folder).as_posix()
+        ranks = (rank for rank, prefix in enumerate(_PROCESSES) if path.startswith(prefix))
+        return next(ranks, len(_PROCESSES))
+
     for item in items:
-        if item.path.relative_to(folder).as_posix().startswith(_PROCESSES):
+        if rank(item) < len(_PROCESSES):
             item.add_marker("processes")
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")

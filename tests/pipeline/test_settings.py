@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import SettingsError
 from pipeline.masking import mask_url
-from pipeline.redis.rates import Rate
+from pipeline.redis.rate import Rate
 from pipeline.settings import ROUTER_MODEL, ROUTER_URL, STAGES, Settings
 
 

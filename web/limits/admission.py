@@ -22,7 +22,8 @@ from pipeline.chat.records import BUSY, RATE_LIMITED, error_text
 from pipeline.chat.tokens import token_digest
 from pipeline.edge.addresses import shares
 from pipeline.redis.memory import MemoryReserve
-from pipeline.redis.rates import Rate, Rates
+from pipeline.redis.rate import Rate
+from pipeline.redis.rates import Rates
 from pipeline.settings import Settings
 from pipeline.telemetry.refusals import refused
 from pipeline.telemetry.stages.backlog import Pressure

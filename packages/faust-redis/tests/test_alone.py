@@ -29,6 +29,8 @@ import signal
 
 import faust
 from faust_redis import reject
+
+pytestmark = pytest.mark.processes
 {registering}
 
 assert importlib.util.find_spec("pipeline") is None, "this project can be imported"

@@ -17,6 +17,8 @@ from tests.soak.journal import Journal
 from tests.soak.load import KEYS, LENGTH
 from tests.soak.samples import PARTITIONS, Sample, resident_kib
 
+pytestmark = pytest.mark.processes
+
 #: Events sent before memory is looked at: by then caches, buffers and Faust's own histories are full.
 WARM = 10_000
 MEASURED = 40_000

@@ -100,3 +100,9 @@ def test_a_twin_of_an_agent_takes_a_health_port_of_its_own() -> None:
         assert health_port("infer", by_default) != port
         with pytest.raises(SettingsError, match=r"^INFER_PORT holds"):
             health_port("infer", chosen)
+
+
+def test_a_command_loads_neither_faust_nor_redis_before_it_runs() -> None:
+    look = "import sys, parley.cli; print({'faust', 'redis', 'aiohttp'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "set()\n"

@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
 from pipeline.redis.client import connect
-from pipeline.redis.rates import Rate, Rates
+from pipeline.redis.rate import Rate
+from pipeline.redis.rates import Rates
 
 
 @pytest.fixture
