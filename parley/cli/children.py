@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 # The first restart comes at once enough to go unnoticed; a child that dies again and again costs little.
 _FIRST_PAUSE_SECONDS = 0.2
@@ -59,6 +59,7 @@ class Child:
         command: Callable[[], Sequence[str]],
         environment: Callable[[], Mapping[str, str]],
         say: Callable[[str, str], None],
+        on_death: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         """Describe the process; ``keep_running`` starts it.
 
@@ -67,12 +68,14 @@ class Child:
             command: asked at each start for the command line.
             environment: asked at each start for the environment.
             say: called with the name and each line the process prints.
+            on_death: called with the process id before the process is started again.
         """
         self.name = name
         self.process: asyncio.subprocess.Process | None = None
         self._command = command
         self._environment = environment
         self._say = say
+        self._on_death = on_death
         self._stopping = False
 
     @property
@@ -95,6 +98,8 @@ class Child:
             if time.monotonic() - started > _RECOVERED_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
             self._say(self.name, f"{describe_exit(status)}; starting again in {pause:g} s")
+            if self._on_death is not None and self.process is not None:
+                await self._on_death(self.process.pid)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 

@@ -13,10 +13,13 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import aiohttp
+from redis.exceptions import RedisError
 
+from faust_redis import expel
 from parley.cli.agent import health_port
 from parley.cli.children import Child, describe_exit, die_with_our_parent, die_with_parent
 from parley.cli.console import Console
@@ -24,6 +27,7 @@ from parley.local.embedded import EmbeddedRedis, folder_of
 from parley.local.ports import bind_error, local_url
 from pipeline.errors import EmbeddedRedisError, SettingsError
 from pipeline.masking import mask_url
+from pipeline.redis.client import connect
 from pipeline.settings import STAGES, Settings
 
 # The three together stay below the 10 s in which ``up`` promises to be gone.
@@ -36,6 +40,8 @@ _ASK_TIMEOUT = aiohttp.ClientTimeout(total=2)
 _SAY_WAITING_EVERY_SECONDS = 15.0
 _LOOK_AT_REDIS_EVERY_SECONDS = 0.2
 _EXIT_WRONG_SETTING = 2
+# Seconds to tell a group that its worker died; without an answer its session times out.
+_PUT_OUT_SECONDS = 1.0
 
 
 def run(*, with_parent: bool) -> int:
@@ -126,7 +132,19 @@ class Supervisor:
         def command() -> list[str]:
             return [sys.executable, "-m", "parley.cli", *arguments]
 
-        return Child(name, command, lambda: self._environment(name), self._console.say)
+        on_death = partial(self._put_out, name) if name in STAGES else None
+        return Child(name, command, lambda: self._environment(name), self._console.say, on_death)
+
+    async def _put_out(self, stage: str, pid: int) -> None:
+        """Put an agent that died out of its group, so that nobody waits for its session to time out."""
+        redis = connect(self._settings.redis_url if self._redis is None else self._redis.url)
+        try:
+            async with asyncio.timeout(_PUT_OUT_SECONDS):
+                await expel(redis, stage, pid)
+        except (RedisError, OSError) as exc:
+            self._console.say(stage, f"its group waits for its session to time out: {exc!r}")
+        finally:
+            await redis.aclose()
 
     def _environment(self, name: str) -> Mapping[str, str]:
         """Return the environment of a part, made anew for each start: a port may have been taken."""

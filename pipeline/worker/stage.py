@@ -175,8 +175,10 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         stream_wait_empty=True,
     )
 
-    # The process runs only this app, so tuning the garbage collector affects nothing else.
-    configure(app, Options(freeze_gc=True))
+    # The process runs only this app, so tuning the garbage collector affects nothing else. A message that
+    # kills its worker is given up after the third death, the first at which it was at work alone, because
+    # all sessions of the stage wait for each restart.
+    configure(app, Options(freeze_gc=True, take_overs=3))
 
     def make_folder(*_args: Any, **_kwargs: Any) -> None:
         # Faust creates only the last folder of the path; commands other than the worker need no folder.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -263,9 +264,8 @@ async def test_a_session_that_was_ended_elsewhere_is_not_connected_to_again(
     again: list[str] = []
     page.on("websocket", lambda socket: again.append(socket.url))
     page.on("request", lambda request: again.append(request.url))
-    token = await page.evaluate(
-        "JSON.stringify({...localStorage, ...sessionStorage}).match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/)[0]"
-    )
+    kept = await page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
+    (token,) = set(re.findall("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", kept))
     response = await page.request.delete(f"/session?token={token}")
     assert response.status == 204
     await expect(page.get_by_role("heading", name="This chat has expired")).to_be_visible()

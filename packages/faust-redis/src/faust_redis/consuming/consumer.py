@@ -19,7 +19,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import socket
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
@@ -54,6 +53,7 @@ from faust_redis.faust_hooks.agents import channels_of
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record, offset_of
+from faust_redis.membership.expulsion import member_prefix
 from faust_redis.membership.member import GroupMember, MemberState
 from faust_redis.redis.commands import REDIS_ERRORS, Outage, retry_while_unavailable
 from faust_redis.redis.probe import probe
@@ -83,7 +83,7 @@ class Consumer(base.Consumer):
     """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished.
 
     Attributes:
-        member_id: Names this worker in its consumer group, ``<host name>-<12 hex digits>``.
+        member_id: Names this worker in its consumer group, ``<host name>-<process id>-<12 hex digits>``.
         batching: The streams that gather events for their agents.
     """
 
@@ -94,7 +94,7 @@ class Consumer(base.Consumer):
         super().__init__(*args, **kwargs)
         app, conf, context = self.app, self.app.conf, context_of(self.transport)
         self._context = context
-        self.member_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+        self.member_id = f"{member_prefix()}{uuid.uuid4().hex[:12]}"
         self.reader = self._new_reader()
         self._suspects = Suspects(context, self.reader, self._bury)
         self.reader.on_unreadable = self._bury_unreadable
