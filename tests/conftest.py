@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import redis
+from redis import Redis as BlockingRedis
+from redis.asyncio import Redis
 
 from parley.local.embedded import EmbeddedRedis, ServerBinary, find_server
+from pipeline.redis.client import connect
 
 
 def chosen_server() -> ServerBinary:
@@ -68,9 +70,17 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedR
 @pytest.fixture
 def redis_url(shared_redis: EmbeddedRedis) -> str:
     """The address of an empty Redis."""
-    with redis.Redis.from_url(shared_redis.url) as client:
+    with BlockingRedis.from_url(shared_redis.url) as client:
         client.flushall()
     return shared_redis.url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A client of the empty Redis."""
+    client = connect(redis_url)
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
 import pytest
@@ -11,20 +10,12 @@ from redis.asyncio import Redis
 
 from pipeline.chat.records import BUSY, RATE_LIMITED, SESSION_BUSY, SESSION_FULL, Frame
 from pipeline.edge.addresses import WIDE_FACTOR
-from pipeline.redis.client import connect
 from pipeline.redis.memory import MemoryReserve
 from pipeline.redis.rates import Rates
 from pipeline.settings import RATES, Settings
 from pipeline.telemetry.stages.backlog import Pressure
 from web.limits.admission import AdmissionControl
 from web.limits.in_flight import FUTILE_AT_ONCE, FUTILE_PER_SECOND, InFlight
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.aclose()
 
 
 def gate(redis: Redis, pressure: Pressure | None = None, **settings: object) -> AdmissionControl:

@@ -20,14 +20,6 @@ from tests.support.service import started
 STOPS_WITHIN_SECONDS = 10.0
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder with a space in its name."""
-    made = tmp_path / "my chat"
-    made.mkdir()
-    return made
-
-
 def _all_end(descriptors: list[int], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     # The descriptor of a process becomes readable when the process ends.

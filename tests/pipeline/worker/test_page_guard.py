@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestClient, TestServer
 from faust.web import Request, Response, View
+from pytest_aiohttp import AiohttpClient
 
 from parley.local.ports import free_port
 from pipeline.edge import limits
@@ -26,12 +26,13 @@ async def page(_request: web.Request) -> web.Response:
     return web.Response(text="ok")
 
 
-async def status(settings: Settings, path: str, **headers: str) -> int:
+async def status(aiohttp_client: AiohttpClient, settings: Settings, path: str, **headers: str) -> int:
     """Return the status of a request to an agent with these settings."""
     app = web.Application(middlewares=[guard.page_guard(settings)])
     for each in ("/metrics", "/healthz", "/readyz"):
         app.router.add_get(each, page)
-    async with TestClient(TestServer(app)) as client, client.get(path, headers=headers) as response:
+    client = await aiohttp_client(app)
+    async with client.get(path, headers=headers) as response:
         assert response.headers["Server"] == "parley"
         return response.status
 
@@ -46,8 +47,10 @@ async def status(settings: Settings, path: str, **headers: str) -> int:
         ("/readyz", "evil.example", 200),
     ],
 )
-async def test_other_names_are_refused(path: str, host: str, expected: int) -> None:
-    assert await status(Settings(allowed_hosts="infer"), path, Host=host) == expected
+async def test_other_names_are_refused(
+    aiohttp_client: AiohttpClient, path: str, host: str, expected: int
+) -> None:
+    assert await status(aiohttp_client, Settings(allowed_hosts="infer"), path, Host=host) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,28 +66,34 @@ async def test_other_names_are_refused(path: str, host: str, expected: int) -> N
     ],
 )
 async def test_strangers_are_refused_when_pages_are_not_public(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], headers: dict[str, str], expected: int
+    aiohttp_client: AiohttpClient,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    headers: dict[str, str],
+    expected: int,
 ) -> None:
     monkeypatch.setattr(web.Request, "remote", property(lambda _: "192.0.2.7"))
     made = Settings(**{"admin_token": ADMIN, **settings})
-    assert await status(made, "/metrics", **headers) == expected
-    assert await status(made, "/healthz") == 200
+    assert await status(aiohttp_client, made, "/metrics", **headers) == expected
+    assert await status(aiohttp_client, made, "/healthz") == 200
 
 
-async def test_a_guess_of_the_admin_token_leaves_few_more(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_guess_of_the_admin_token_leaves_few_more(
+    aiohttp_client: AiohttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(web.Request, "remote", property(lambda _: "192.0.2.7"))
     app = web.Application(middlewares=[guard.page_guard(Settings(admin_token=ADMIN))])
     app.router.add_get("/metrics", page)
-    async with TestClient(TestServer(app)) as client:
+    client = await aiohttp_client(app)
 
-        async def status_for(token: str) -> int:
-            async with client.get("/metrics", headers={"Authorization": f"Bearer {token}"}) as response:
-                return response.status
+    async def status_for(token: str) -> int:
+        async with client.get("/metrics", headers={"Authorization": f"Bearer {token}"}) as response:
+            return response.status
 
-        before = REFUSED["admin_token"]
-        for number in range(ATTEMPTS + 5):
-            assert await status_for(f"guess-{number}") == 403
-        assert await status_for(ADMIN) == 403
+    before = REFUSED["admin_token"]
+    for number in range(ATTEMPTS + 5):
+        assert await status_for(f"guess-{number}") == 403
+    assert await status_for(ADMIN) == 403
     assert REFUSED["admin_token"] - before == ATTEMPTS
 
 
