@@ -9,26 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from pathlib import Path
 
 import aiohttp
-from redis.exceptions import RedisError
 
-from faust_redis import expel
 from parley.cli.agent import health_port
-from parley.cli.children import Child, describe_exit, die_with_our_parent, die_with_parent
+from parley.cli.children import Child, Process, describe_exit
 from parley.cli.console import Console
 from parley.local.embedded import EmbeddedRedis, folder_of
+from parley.local.forks import ForkServer
+from parley.local.lifetimes import die_with_our_parent, die_with_parent
 from parley.local.ports import bind_error, local_url
 from pipeline.errors import EmbeddedRedisError, SettingsError
 from pipeline.masking import mask_url
-from pipeline.redis.client import connect
 from pipeline.settings import STAGES, Settings
 
 # Time to stop each kind of process; together below the 10 s after which ``up`` has ended.
@@ -98,6 +97,7 @@ class Supervisor:
         self._settings = settings
         self._redis = redis
         self._console = Console()
+        self._forks = ForkServer()
         self._stop = asyncio.Event()
         self._status = 0
         self._ready = False
@@ -126,18 +126,24 @@ class Supervisor:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._forks.close()
             self._console.close()
         return self._status
 
     def _child(self, name: str, *arguments: str) -> Child:
-        def command() -> list[str]:
-            return [sys.executable, "-m", "parley.cli", *arguments]
+        def start(output: int) -> Awaitable[Process]:
+            return self._forks.fork(arguments, self._environment(name), output)
 
         on_death = partial(self._put_out, name) if name in STAGES else None
-        return Child(name, command, lambda: self._environment(name), self._console.say, on_death)
+        return Child(name, start, self._console.say, on_death)
 
     async def _put_out(self, stage: str, pid: int) -> None:
         """Put an agent that died out of its group, so that nobody waits for its session to time out."""
+        from redis.exceptions import RedisError
+
+        from faust_redis import expel
+        from pipeline.redis.client import connect
+
         redis = connect(self._settings.redis_url if self._redis is None else self._redis.url)
         try:
             async with asyncio.timeout(_PUT_OUT_SECONDS):
@@ -198,6 +204,8 @@ class Supervisor:
             self._console.announce(f"Note: {advice}")
         self._console.announce(f"Model: {describe_model(settings)}")
         self._console.announce(f"Parley is ready: {local_url(settings.host, settings.port)}")
+        # Loaded now, off the start, so that the first death of an agent does not wait for it.
+        await asyncio.to_thread(importlib.import_module, "faust_redis")
 
     async def _not_ready(self, http: aiohttp.ClientSession) -> list[str]:
         """Return the names of the parts that are not ready, empty when all are."""

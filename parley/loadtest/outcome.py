@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from parley.loadtest.bounds import EXIT_BROKEN, EXIT_FAULT, EXIT_NOTHING, Verdict, told
+from parley.loadtest.bounds import EXIT_BROKEN, EXIT_FAULT, EXIT_NOTHING, Verdict, span_text
 from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.lifting import HOW, REFUSALS
 from parley.loadtest.measures import Measures
@@ -118,13 +118,13 @@ class LoadOutcome:
         lag, late = measures.lag.percentile(99), measures.late.percentile(99)
         if late > _LATE_SECONDS:
             found.append(
-                f"the generator sent messages late (p99 {told(late)}, "
-                f"longest {told(measures.late.longest)}), and latency counts from the time they were "
+                f"the generator sent messages late (p99 {span_text(late)}, "
+                f"longest {span_text(measures.late.longest)}), and latency counts from the time they were "
                 "due: give it more --processes, or a machine of its own"
             )
         elif lag > _LATE_SECONDS:
             found.append(
-                f"the generator itself was late (p99 {told(lag)}): give it more --processes, "
+                f"the generator itself was late (p99 {span_text(lag)}): give it more --processes, "
                 "or a machine of its own"
             )
         busy = measures.cpu / measures.elapsed / self.plan.processes if measures.elapsed else 0
@@ -147,7 +147,7 @@ class LoadOutcome:
         if held is not None and self.hides_a_stall:
             found.append(
                 "sessions sent no messages while they waited for slow answers; with the messages held back "
-                f"p99 is {told(held.percentile(99))}; an open loop (--rate) measures it"
+                f"p99 is {span_text(held.percentile(99))}; an open loop (--rate) measures it"
             )
         if not self.plan.echo:
             found.append(_UNATTRIBUTED + _CHECKED_INSTEAD[self.plan.protocol])

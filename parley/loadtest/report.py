@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from parley.loadtest.bounds import told
+from parley.loadtest.bounds import span_text
 from parley.loadtest.findings import findings, of_service
 from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.idle import Idle
@@ -139,7 +139,7 @@ def show(outcome: LoadOutcome, console: Console) -> None:
     console.print(_durations(outcome))
     line(
         f"{measures.answered} answers in {measures.elapsed:.1f} s, {measures.rate:.1f}/s; "
-        f"within {told(plan.slo)}: {measures.goodput:.1f}/s"
+        f"within {span_text(plan.slo)}: {measures.goodput:.1f}/s"
     )
     if measures.tokens:
         line(tokens(measures))
@@ -261,7 +261,7 @@ def _sum(kinds: dict[str, Usage]) -> Usage:
 
 
 def _short(histogram: LatencyHistogram, percent: float) -> str:
-    return told(histogram.percentile(percent)) if histogram.count else "-"
+    return span_text(histogram.percentile(percent)) if histogram.count else "-"
 
 
 def _mib(size: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from faust_redis.log.keys import Keys
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import APPEND_COMPACTED, EXPIRE_TOMBSTONES
 
 KEYS = Keys()
 
@@ -26,13 +26,13 @@ class CompactedLog:
         """Add an entry with a timestamp, ms, and return its id; None is a tombstone."""
         fields = ["t", str(at), *(() if value is None else ("v", value)), "k", key]
         keys = [STREAM, INDEX, KEYS.lease(("log", 0), "app"), TOMBSTONES]
-        entry_id: Any = self.client.eval(Scripts.text("append_compacted"), len(keys), *keys, key, "", *fields)
+        entry_id: Any = self.client.eval(APPEND_COMPACTED.text, len(keys), *keys, key, "", *fields)
         return str(entry_id)
 
     def expire(self, kept: int) -> Any:
         """Drop the tombstones that are older than so many milliseconds."""
         keys = [STREAM, INDEX, TOMBSTONES]
-        return self.client.eval(Scripts.text("expire_tombstones"), len(keys), *keys, kept, 100)
+        return self.client.eval(EXPIRE_TOMBSTONES.text, len(keys), *keys, kept, 100)
 
     def keys(self) -> list[str]:
         """Return the keys of all entries, in order."""

@@ -31,7 +31,7 @@ async def test_a_prompt_that_kills_infer_costs_the_others_a_moment(tmp_path: Pat
 
     def deadly(question: Question) -> str:
         if "poison" in question.last:
-            killed.append(up.child("agent infer"))
+            killed.append(up.agents("infer")[0])
             os.kill(killed[-1], signal.SIGKILL)
         return echo(question)
 

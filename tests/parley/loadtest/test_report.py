@@ -204,16 +204,16 @@ def test_what_was_full_is_named(monkeypatch: pytest.MonkeyPatch, spells: list[Sp
     measures = Measures(sent=1000, answered=1000, elapsed=10.0, cpu=1.0)
     found = replace(outcome(measures), spells=spells)
 
-    for text in (shown(found), page(found), to_json(found)["findings"]["What the limit was"]):
+    for text in (shown(found), page(found), to_json(found)["findings"]["Bottleneck"]):
         assert words in text
 
 
 @pytest.mark.parametrize(
     ("answered", "late", "words"),
     [
-        (500, 0.0, "None was reached: the service kept up, with 50.0 answers per second of 50.0"),
+        (500, 0.0, "No limit was reached: the service kept up, with 50.0 answers per second of 50.0"),
         (300, 0.0, "The service did not keep up: 30.0 answers per second of 50.0 messages asked for"),
-        (300, 1.0, "The generator: it could not send as fast as it was to"),
+        (300, 1.0, "The generator: it could not send at the requested rate"),
     ],
 )
 def test_an_open_loop_tells_whether_the_service_kept_up(answered: int, late: float, words: str) -> None:

@@ -15,7 +15,7 @@ from faust_redis.log.changelogs import Changelogs
 from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicRegistry
 from faust_redis.options import Options
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import ScriptRunner
 from faust_redis.redis.servers import Server
 
 __all__ = ["TransportContext", "context_of"]
@@ -33,7 +33,7 @@ class TransportContext:
 
     server: Server
     redis: Redis
-    scripts: Scripts
+    scripts: ScriptRunner
     keys: Keys
     topics: TopicRegistry
     changelogs: Changelogs
@@ -46,7 +46,7 @@ class TransportContext:
         contexts = _contexts.setdefault(app, {})
         if address not in contexts:
             server = connect()
-            scripts = Scripts(server.commands)
+            scripts = ScriptRunner(server.commands)
             keys = Keys(options.namespace)
             contexts[address] = cls(
                 server=server,

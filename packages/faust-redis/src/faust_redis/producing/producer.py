@@ -22,13 +22,13 @@ from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts, retention_ms
 from faust_redis.producing.buffer import Buffer
 from faust_redis.producing.send_queue import (
-    COMPACTED,
     OutgoingEntry,
     SendQueue,
     SendRefusal,
     SensorCallbacks,
 )
 from faust_redis.redis.commands import Command, retry_while_unavailable
+from faust_redis.redis.scripts import APPEND_COMPACTED
 
 __all__ = ["Producer"]
 
@@ -177,7 +177,7 @@ class Producer(base.Producer):
         keys = [names.stream(tp), names.index(tp), names.lease(tp, self.app.conf.id)]
         if not facts.retention:
             keys.append(names.tombstones(tp))
-        return self._context.scripts.command(COMPACTED, keys, key, lease, *fields)
+        return APPEND_COMPACTED.command(keys, *fields, key=key, lease=lease)
 
     async def send_and_wait(
         self,

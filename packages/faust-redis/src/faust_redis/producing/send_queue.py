@@ -20,9 +20,10 @@ from faust_redis.faust_hooks.connections import is_error_unseen
 from faust_redis.log.changelogs import FENCED
 from faust_redis.log.entries import offset_of
 from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable, pause_after
+from faust_redis.redis.scripts import APPEND_COMPACTED
 from faust_redis.tasks import cancel_and_wait
 
-__all__ = ["COMPACTED", "OutgoingEntry", "SendQueue", "SendRefusal", "SensorCallbacks"]
+__all__ = ["OutgoingEntry", "SendQueue", "SendRefusal", "SensorCallbacks"]
 
 logger = get_logger(__name__)
 
@@ -40,8 +41,6 @@ RENEWAL_INTERVAL: Final = 30.0
 CREATE_TIME: Final = 0
 #: Seconds between looks at whether the app is stopping, while a flush waits for an absent Redis.
 POLL_STOP: Final = 0.5
-#: The script that adds to a compacted topic.
-COMPACTED: Final = "append_compacted"
 
 
 #: The sensors that saw a message being sent, and the state they get back with its outcome.
@@ -275,7 +274,7 @@ class SendQueue:
 
     async def _load_script(self) -> None:
         try:
-            await self._context.scripts.load(COMPACTED)
+            await self._context.scripts.load(APPEND_COMPACTED)
         except REDIS_ERRORS as error:
             logger.warning("Redis does not load a script (%s), trying again", error)
 
