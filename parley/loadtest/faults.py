@@ -9,7 +9,7 @@ from typing import NamedTuple
 _MARK = re.compile(r"\[(s\d+)\.(\d+)\]")
 
 
-class Mark(NamedTuple):
+class MessageMark(NamedTuple):
     """The session and number of a message, written at its start."""
 
     session: str
@@ -20,7 +20,7 @@ class Mark(NamedTuple):
         return f"[{self.session}.{self.number}]"
 
     @classmethod
-    def of(cls, text: str) -> Mark | None:
+    def of(cls, text: str) -> MessageMark | None:
         """Return the last mark in a text, as a model may repeat several messages; None without a mark."""
         found = _MARK.findall(text)
         return cls(found[-1][0], int(found[-1][1])) if found else None
@@ -57,9 +57,9 @@ class Faults(_Counts):
     crossed: int = 0
     unattributed: int = 0
 
-    def check(self, text: str, wanted: Mark) -> None:
+    def check(self, text: str, wanted: MessageMark) -> None:
         """Count an answer whose mark is not that of its message, or that has no mark."""
-        found = Mark.of(text)
+        found = MessageMark.of(text)
         if found is None:
             self.unattributed += 1
         elif found.session != wanted.session:

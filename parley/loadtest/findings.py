@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from parley.loadtest.bounds import span_text
 from parley.loadtest.outcome import LoadOutcome
-from parley.loadtest.usage import OF_THE_TEST, Usage
+from parley.loadtest.usage import OF_THE_TEST, ProcessUsage
 
 # The share of a core, or of all cores, above which it counts as full.
 _FULL = 0.9
@@ -131,6 +131,6 @@ def _added(outcome: LoadOutcome) -> str:
     return text
 
 
-def of_service(processes: Mapping[str, Usage]) -> dict[str, Usage]:
+def of_service(processes: Mapping[str, ProcessUsage]) -> dict[str, ProcessUsage]:
     """Return those that a machine without the test would run, too."""
     return {kind: used for kind, used in processes.items() if kind not in OF_THE_TEST}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parley.loadtest.faults import Faults, Mark
+from parley.loadtest.faults import Faults, MessageMark
 
 _HUMAN, _BOT = "Human: ", "Bot: "
 
@@ -59,7 +59,7 @@ def read(messages: Sequence[Mapping[str, Any]], session: str, *, echo: bool) -> 
         if not text.startswith((_HUMAN, _BOT)):
             raise ValueError("neither a message nor an answer")
         if text.startswith(_HUMAN):
-            asked = Mark.of(text)
+            asked = MessageMark.of(text)
             if asked is None or asked.session != session:
                 faults.crossed += 1
                 asked = None

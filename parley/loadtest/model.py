@@ -1,8 +1,8 @@
 """A model server that costs next to nothing, so that a load test measures the service.
 
 It answers both protocols of Hugging Face, streamed or whole. An answer begins with the mark of its message
-(see ``faults.Mark``), and comes token by token at a set pace. One timer serves all answers: at 200 answers of
-50 tokens a second, a task per answer would cost more than the service under test.
+(see ``faults.MessageMark``), and comes token by token at a set pace. One timer serves all answers: at 200
+answers of 50 tokens a second, a task per answer would cost more than the service under test.
 
     python -m parley.loadtest.model --port 8901 --latency 0.05 --tokens 40 --rate 50
 """

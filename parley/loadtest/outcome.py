@@ -8,12 +8,12 @@ from datetime import datetime
 
 from parley.loadtest.bounds import EXIT_BROKEN, EXIT_FAULT, EXIT_NOTHING, Verdict, span_text
 from parley.loadtest.histogram import LatencyHistogram
-from parley.loadtest.lifting import HOW, REFUSALS
+from parley.loadtest.lifting import HOW, REFUSAL_CODES
 from parley.loadtest.measures import Measures
 from parley.loadtest.model import Pace
 from parley.loadtest.plan import LoadPlan
 from parley.loadtest.samples import Spell, together
-from parley.loadtest.usage import Usage
+from parley.loadtest.usage import ProcessUsage
 
 # Above these values the figures may be those of the generator instead of the service.
 _LATE_SECONDS = 0.02
@@ -77,7 +77,7 @@ class LoadOutcome:
         return together(self.spells)
 
     @property
-    def processes(self) -> Mapping[str, Usage]:
+    def processes(self) -> Mapping[str, ProcessUsage]:
         """The resources used by the service and the test; empty when the service runs elsewhere."""
         used = self.used.used
         return used if len(used) > 1 else {}
@@ -156,7 +156,7 @@ class LoadOutcome:
                 f"{measures.unshaped} answers did not have the shape {{id, msg, timestamp}}; "
                 "each was counted as the answer to the oldest open message"
             )
-        if refused := sum(measures.errors[code] for code in REFUSALS):
+        if refused := sum(measures.errors[code] for code in REFUSAL_CODES):
             found.append(f"the service refused {refused} messages because of its limits; {HOW}")
         if measures.unread:
             found.append(

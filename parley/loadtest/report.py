@@ -19,7 +19,7 @@ from parley.loadtest.machine import machine
 from parley.loadtest.measures import Measures
 from parley.loadtest.outcome import LoadOutcome
 from parley.loadtest.plan import LoadPlan
-from parley.loadtest.usage import Usage
+from parley.loadtest.usage import ProcessUsage
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
 
@@ -256,8 +256,8 @@ def described(plan: LoadPlan) -> str:
     return f"{plan.sessions} sessions, {plan.protocol}, {plan.mode} loop ({how}), {long}"
 
 
-def _sum(kinds: dict[str, Usage]) -> Usage:
-    return Usage(*(sum(column) for column in zip(*map(astuple, kinds.values()), strict=True)))
+def _sum(kinds: dict[str, ProcessUsage]) -> ProcessUsage:
+    return ProcessUsage(*(sum(column) for column in zip(*map(astuple, kinds.values()), strict=True)))
 
 
 def _short(histogram: LatencyHistogram, percent: float) -> str:

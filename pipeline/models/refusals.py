@@ -23,7 +23,8 @@ _SUBJECT = (
 )
 _EXCESS = (
     r"(?:too (?:long|large|big|many tokens)|exceed(?:s|ed|ing)?\b|(?:longer|larger|greater|more) than"
-    r"|over the (?:limit|maximum)|does(?: not|n't) fit|overflow\w*|not enough|(?:truncate|truncated|truncating|truncation)\b"
+    r"|over the (?:limit|maximum)|does(?: not|n't) fit|overflow\w*|not enough"
+    r"|(?:truncate|truncated|truncating|truncation)\b"
     r"|only supports? up to"
     r"|must (?:have (?:less|fewer|at most)|not exceed|be (?:<=|less|at most|shorter|smaller|under|within))"
     r"|(?:reduce|shorten|decrease|trim) (?:the |your )?(?:\w+ ){0,3}?(?:length|size|count|prompt|messages?)"
