@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import execute
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import GROUP_LEAVE, ScriptRunner
 
 __all__ = ["expel", "member_prefix"]
 
@@ -37,7 +37,7 @@ async def expel(redis: Redis, group: str, process: int, *, namespace: str = "") 
     Raises:
         redis.exceptions.RedisError: Redis is away.
     """
-    keys, scripts = Keys(namespace).group(group), Scripts(redis)
+    keys, scripts = Keys(namespace).group(group), ScriptRunner(redis)
     prefix = member_prefix(process).encode()
     members = [each for each in await execute(redis, "HKEYS", keys[0]) if each.startswith(prefix)]
-    return sum([int(await scripts.call("group_leave", keys, member)) for member in members])
+    return sum([int(await scripts.call(GROUP_LEAVE, keys, member_id=member)) for member in members])
