@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import cast
 
 import redis
 from redis.asyncio import Redis
@@ -39,4 +40,4 @@ async def test_the_partitions_of_a_dead_worker_have_an_owner_long_before_its_ses
 async def group_of(client: Redis) -> str:
     """Return the id of the workers' app."""
     (key,) = await client.keys("faust:{*}:members")
-    return str(key.decode().partition("{")[2].partition("}")[0])
+    return str(cast("bytes", key).decode().partition("{")[2].partition("}")[0])
