@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from pipeline.chat.sessions import Sessions
 from pipeline.settings import Settings
+from pipeline.telemetry.stages.staffing import Staffing
 from web.chat.hub import Hub
 from web.chat.intake import Producer
 from web.chat.outbox import Outbox
@@ -24,6 +25,7 @@ ADDRESSES = web.AppKey("addresses", Addresses)
 INCIDENTS = web.AppKey("incidents", Incidents)
 GATE = web.AppKey("gate", AdmissionControl)
 HUB = web.AppKey("hub", Hub)
+STAFFING = web.AppKey("staffing", Staffing)
 PRODUCER: web.AppKey[Producer] = web.AppKey("producer")
 ORIGINS: web.AppKey[Collection[str]] = web.AppKey("origins")
 """The allowed origins besides that of the Host header."""

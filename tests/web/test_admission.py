@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pipeline.chat.records import BUSY, RATE_LIMITED, SESSION_BUSY, Frame
+from pipeline.redis.client import connect
 from pipeline.redis.memory import MemoryReserve
 from pipeline.redis.rates import Rates
 from pipeline.settings import RATES, Settings
@@ -121,6 +122,6 @@ async def test_sockets_are_counted_while_they_are_open(redis: Redis) -> None:
 
 
 async def test_without_redis_a_rate_denies_nothing() -> None:
-    unreachable: Redis = Redis(port=1)
+    unreachable = connect("redis://127.0.0.1:1")
 
     assert await gate(unreachable, message_rate="1/h").message("ada", "a") is None
