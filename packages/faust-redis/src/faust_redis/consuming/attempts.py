@@ -25,7 +25,7 @@ from faust_redis.log.entries import DeliveryHeader, Record
 from faust_redis.redis.commands import AT_ONCE
 from faust_redis.redis.scripts import FAIL, NOT_OWNER
 
-__all__ = ["AgentErrors", "Attempts"]
+__all__ = ["AgentErrors", "Attempts", "attempts_before"]
 
 logger = get_logger(__name__)
 _T = TypeVar("_T")

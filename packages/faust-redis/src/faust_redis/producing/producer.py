@@ -27,6 +27,7 @@ from faust_redis.producing.send_queue import (
     SendRefusal,
     SensorCallbacks,
 )
+from faust_redis.producing.tracing import TraceHeaders
 from faust_redis.redis.commands import Command, retry_while_unavailable
 from faust_redis.redis.scripts import APPEND_COMPACTED
 
@@ -67,6 +68,7 @@ class Producer(base.Producer):
         self._queue_limit = self._context.options.send_queue
         self.buffer = self._buffer = Buffer(self._queue.changed, loop=self.loop, beacon=self.beacon)
         self.buffer.app = self.app
+        self._trace = TraceHeaders(self.app)
         self._produced: Any = self.app.on_produce_message
         self._receivers, self._filter_receivers = receivers_of(self._produced)
         self._new_future: Callable[[], asyncio.Future[RecordMetadata]] = _future
@@ -150,6 +152,7 @@ class Producer(base.Producer):
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
             )
         pairs = _own_headers(headers) if headers else []
+        self._trace.add_to(pairs)
         if self._receivers or self._filter_receivers:
             # Receivers, such as LiveCheck, may add headers.
             self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
