@@ -42,7 +42,7 @@ except SettingsError as error:
     raise SystemExit(str(error)) from None
 stage.figures.append(model.figures)
 runs = Runs(stage.redis, stage.presence)
-stops = Stops(stage.settings.redis_url)
+stops = Stops(stage.redis)
 
 
 @app.agent(stage.inputs.infer, concurrency=stage.settings.infer_concurrency)

@@ -2,6 +2,7 @@
 
     ParleyError
     ├── SettingsError         a variable of the environment or of .env holds an invalid value
+    │   └── PortTakenError    it holds a port on which another process listens
     ├── EmbeddedRedisError    the embedded Redis can't run, or another process uses it
     ├── MessageRejected       a message failed for good, and its client has got an error
     ├── SessionGone           the session has expired or never existed
@@ -37,6 +38,10 @@ class SettingsError(ParleyError):
     def __str__(self) -> str:
         held = "is not set" if self.value is None else f"holds {self.value!r}"
         return f"{self.variable} {held}; allowed: {self.allowed}"
+
+
+class PortTakenError(SettingsError):
+    """A setting holds a port on which another process listens at the moment."""
 
 
 class EmbeddedRedisError(ParleyError):

@@ -68,6 +68,10 @@ _INVISIBLE: Final = "\u200c\u200d\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe0
 _BREAKS: Final = re.compile("[\t\n]")
 
 
+# Between two URLs of REDIS_URL.
+_SEVERAL: Final = re.compile(r"\s*;\s*(?=[a-z+]+://)")
+
+
 class _Known:
     """The secrets of this process, in all their spellings."""
 
@@ -95,7 +99,12 @@ def remember_secrets(values: Iterable[str]) -> None:
 
 
 def secrets_of_url(url: str) -> list[str]:
-    """Return the secrets in a URL: its password, a user name without password, and keys in its query."""
+    """Return the secrets in a URL: its password, a user name without password, and keys in its query.
+
+    REDIS_URL may hold several URLs, separated by ``;``.
+    """
+    if _SEVERAL.search(url):
+        return [secret for each in _SEVERAL.split(url) for secret in secrets_of_url(each)]
     try:
         parts = urlsplit(url)
         found = [parts.password if parts.password is not None else parts.username]
@@ -127,7 +136,8 @@ def mask_secrets(text: str) -> str:
 def mask_url(url: str) -> str:
     """Mask the password and keys of a URL; mask all of an invalid URL."""
     try:
-        _ = urlsplit(url).port
+        for each in _SEVERAL.split(url):
+            _ = urlsplit(each).port
     except ValueError:
         return mask(url)
     return mask_secrets(url)

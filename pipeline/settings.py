@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pipeline import settings_checks as checks
 from pipeline.errors import SettingsError
 from pipeline.masking import mask_url, remember_secrets, secrets_of_url
+from pipeline.redis.addresses import REDIS_URL_HINT, checked_redis_url
 from pipeline.redis.rate import Rate
 from pipeline.settings_errors import first_error
 
@@ -108,7 +109,7 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         DEFAULT_REDIS_URL,
         repr=False,
-        description="a URL such as redis://user:password@host:6379/0, rediss://… for TLS, or unix:///path",
+        description=REDIS_URL_HINT,
     )
 
     hf_token: SecretStr | None = Field(
@@ -317,7 +318,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _check_redis_url(cls, url: str) -> str:
-        return checks.redis_url(url)
+        return checked_redis_url(url)
 
     @model_validator(mode="after")
     def _derive(self) -> Self:

@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, web
 
 from faust_redis import freeze_startup_objects
 from faust_redis.redis import cancel_and_wait
+from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import Presence
 from pipeline.chat.sessions import Sessions
 from pipeline.edge.addresses import Addresses
@@ -24,12 +25,13 @@ from pipeline.edge.headers import HEADERS
 from pipeline.errors import ParleyError
 from pipeline.hosts import Hosts, listens_beyond_loopback
 from pipeline.open_files import raise_open_files
-from pipeline.redis.client import connect, connect_reader
+from pipeline.redis.client import connect
 from pipeline.redis.rates import Rates
-from pipeline.settings import Settings
+from pipeline.settings import STAGES, Settings
 from pipeline.telemetry import tracing
 from pipeline.telemetry.logs import setup_logging
 from pipeline.telemetry.stages.backlog import BacklogWatch
+from pipeline.telemetry.stages.staffing import Staffing
 from web import keys, limits, reload
 from web.chat import handler as chat
 from web.chat import node
@@ -178,6 +180,7 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     app[keys.REDIS] = redis = connect(settings.redis_url)
     app[keys.SESSIONS] = Sessions(redis, settings, patience=limits.REDIS_PATIENCE_SECONDS)
+    app[keys.STAFFING] = Staffing(redis, STAGES)
     preparing = asyncio.create_task(Sessions(redis, settings).prepare(), name="prepare")
     yield
     await cancel_and_wait([preparing])
@@ -208,8 +211,8 @@ async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIt
 
 async def _hub(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
-    reader = connect_reader(settings.redis_url)
-    hub = Hub(uuid.uuid4().hex, reader, Presence(redis), Sessions(redis, settings), app[keys.GATE].in_flight)
+    stream = NodeStream(redis, uuid.uuid4().hex)
+    hub = Hub(stream, Presence(redis), Sessions(redis, settings), app[keys.GATE].in_flight)
     app[keys.HUB] = hub
     await hub.start()
     yield

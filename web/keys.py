@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from pipeline.chat.sessions import Sessions
 from pipeline.edge.addresses import Addresses
 from pipeline.settings import Settings
+from pipeline.telemetry.stages.staffing import Staffing
 from web.chat.hub import Hub
 from web.chat.intake import Producer
 from web.chat.outbox import Outbox
@@ -22,6 +23,7 @@ SESSIONS = web.AppKey("sessions", Sessions)
 ADDRESSES = web.AppKey("addresses", Addresses)
 GATE = web.AppKey("gate", AdmissionControl)
 HUB = web.AppKey("hub", Hub)
+STAFFING = web.AppKey("staffing", Staffing)
 PRODUCER: web.AppKey[Producer] = web.AppKey("producer")
 ORIGINS: web.AppKey[Collection[str]] = web.AppKey("origins")
 """The allowed origins besides that of the Host header."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parley.cli.load_options import load
-from pipeline.errors import ParleyError, SettingsError
+from pipeline.errors import ParleyError, PortTakenError, SettingsError
 from pipeline.settings import STAGES, Settings
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_WRONG_SETTING = 2
+EXIT_PORT_TAKEN = 3
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -165,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cli.main(args=arguments, prog_name="parley")
     except SettingsError as exc:
         click.echo(f"parley: {exc}", err=True)
-        sys.exit(EXIT_WRONG_SETTING)
+        sys.exit(EXIT_PORT_TAKEN if isinstance(exc, PortTakenError) else EXIT_WRONG_SETTING)
     except ParleyError as exc:
         click.echo(f"parley: {exc}", err=True)
         sys.exit(EXIT_FAILED)

@@ -7,7 +7,7 @@ import os
 import sys
 
 from parley.local.ports import free_port, is_free
-from pipeline.errors import SettingsError
+from pipeline.errors import PortTakenError
 from pipeline.settings import Settings
 
 
@@ -31,11 +31,11 @@ def health_port(stage: str, settings: Settings) -> int:
     """Return the port for the health page: the stage's own, or any free one when a twin has that.
 
     Raises:
-        SettingsError: the user chose the port and it is taken.
+        PortTakenError: the port was chosen by the user, or by ``parley up``, and it is taken.
     """
     port = settings.agent_port(stage)
     if is_free(settings.host, port):
         return port
     if f"{stage}_port" in settings.model_fields_set:
-        raise SettingsError(f"{stage.upper()}_PORT", str(port), "a free port; another process listens there")
+        raise PortTakenError(f"{stage.upper()}_PORT", str(port), "a free port; another process listens there")
     return free_port(settings.host)

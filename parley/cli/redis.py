@@ -8,9 +8,13 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from faust_redis.redis import addresses_of
 from parley.local.embedded import find_server, folder_of, running_of
 from pipeline.errors import EmbeddedRedisError
 from pipeline.settings import Settings
+
+#: The port of a Sentinel whose address names none.
+SENTINEL_PORT = 26379
 
 
 def run(settings: Settings, *, url_only: bool) -> None:
@@ -28,7 +32,8 @@ def run(settings: Settings, *, url_only: bool) -> None:
     elif settings.redis_configured:
         click.echo(f"server   configured by REDIS_URL or REDIS_HOST: {settings.masked_redis_url()}")
         click.echo("module   RedisJSON must be part of it, as in Redis 8")
-        click.echo(f"reach    redis-cli -u {shlex.quote(settings.masked_redis_url())}")
+        for command in commands_to_reach(settings.masked_redis_url()):
+            click.echo(f"reach    {command}")
     else:
         _tell_embedded(settings)
 
@@ -50,6 +55,27 @@ def _tell_embedded(settings: Settings) -> None:
     beside = server.binary.with_name("redis-cli")
     redis_cli = str(beside) if beside.is_file() else shutil.which("redis-cli") or "redis-cli"
     click.echo(f"reach    {shlex.quote(redis_cli)} {_how_to_reach(running.url)}")
+
+
+def commands_to_reach(url: str) -> list[str]:
+    """Return the commands by which an operator reaches a Redis from a shell.
+
+    Args:
+        url: REDIS_URL, its password masked.
+    """
+    address = addresses_of(url)[0]
+    parts = urlsplit(address)
+    scheme, _, kind = parts.scheme.partition("+")
+    if kind == "cluster":
+        return [f"redis-cli -c -u {shlex.quote(parts._replace(scheme=scheme).geturl())}"]
+    if kind == "sentinel":
+        service = parts.path.strip("/").partition("/")[0]
+        sentinel = f"redis-cli -h {parts.hostname} -p {parts.port or SENTINEL_PORT}"
+        return [
+            f"{sentinel} SENTINEL GET-MASTER-ADDR-BY-NAME {shlex.quote(service)}",
+            "redis-cli -h HOST -p PORT, with the host and port of that reply",
+        ]
+    return [f"redis-cli {_how_to_reach(address)}"]
 
 
 def _how_to_reach(url: str) -> str:

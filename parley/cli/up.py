@@ -39,7 +39,9 @@ _READINESS_INTERVAL_SECONDS = 0.1
 _READINESS_TIMEOUT = aiohttp.ClientTimeout(total=2)
 _WAITING_NOTE_INTERVAL_SECONDS = 15.0
 _REDIS_CHECK_INTERVAL_SECONDS = 0.2
+# Exit statuses of parts, as ``parley.cli`` defines them.
 _EXIT_WRONG_SETTING = 2
+_EXIT_PORT_TAKEN = 3
 # Seconds to tell a group that its worker died; without an answer its session times out.
 _PUT_OUT_SECONDS = 1.0
 
@@ -113,7 +115,10 @@ class Supervisor:
         for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(sig, self._stop.set)
         children = [*self._agents, *self._webs]
-        tasks = [asyncio.create_task(child.keep_running(self._may_restart)) for child in children]
+        tasks = [
+            asyncio.create_task(child.keep_running(partial(self._may_restart, child.name)))
+            for child in children
+        ]
         tasks.append(asyncio.create_task(self._announce_ready()))
         if self._redis is not None:
             tasks.append(asyncio.create_task(self._keep_redis(self._redis)))
@@ -163,10 +168,16 @@ class Supervisor:
             environment[f"{name.upper()}_PORT"] = str(self._agent_ports[name])
         return environment
 
-    def _may_restart(self, status: int) -> bool:
-        """Return whether to restart a part that ended; one that refused its settings is not restarted."""
-        if status == _EXIT_WRONG_SETTING and not self._ready:
-            self._status = status
+    def _may_restart(self, name: str, status: int) -> bool:
+        """Return whether to restart a part that ended; one that refused its settings is not restarted.
+
+        An agent whose port was taken after it had been found free gets another one, unless the user chose it.
+        """
+        refused = status == _EXIT_WRONG_SETTING or (
+            status == _EXIT_PORT_TAKEN and f"{name}_port" in self._settings.model_fields_set
+        )
+        if refused and not self._ready:
+            self._status = _EXIT_WRONG_SETTING
             self._stop.set()
             return False
         return True

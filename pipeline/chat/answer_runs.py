@@ -23,11 +23,12 @@ from typing import Any
 from redis.asyncio import Redis
 
 from faust_redis.redis import cancel_and_wait
-from pipeline.chat.presence import Batch, Presence, SubscriberNodes, add_command, presence_key
+from pipeline.chat.presence import Batch, Presence, SubscriberNodes, add_command
 from pipeline.chat.records import Frame
 from pipeline.chat.results import Gone, Partial, Stale
 from pipeline.redis.client import retry_until_available
-from pipeline.redis.scripts import Code, Script, load_scripts, run_scripts
+from pipeline.redis.keys import partial_key, presence_key, session_key
+from pipeline.redis.scripts import Code, Script, load_scripts, run_scripts_in_steps
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +37,6 @@ PARTIAL_TTL = 3600 + 60
 
 _BEGIN = Script(__package__, "begin_run", keys=3, arguments=("turn", "ttl"))
 _APPEND = Script(__package__, "append_partial", keys=2, arguments=("header", "offset", "text", "ttl"))
-
-
-def partial_key(token: str) -> str:
-    """Return the key of a session's partial answer."""
-    return f"partial:{{{token}}}"
 
 
 def parse_partial(raw: bytes) -> Partial | None:
@@ -211,7 +207,7 @@ class Runs:
             The run; the text so far if the user has stopped the turn; ``Stale`` if the turn is over;
             ``Gone`` if the session has expired.
         """
-        keys = [f"session:{{{token}}}", partial_key(token), presence_key(token)]
+        keys = [session_key(token), partial_key(token), presence_key(token)]
         reply = await retry_until_available(lambda: _BEGIN(self._redis, keys, turn=turn, ttl=PARTIAL_TTL))
         match Code(reply[0]):
             case Code.STARTED:
@@ -262,13 +258,16 @@ class Runs:
                 commands.append(command)
                 kept.append((run, frames))
         nodes = list(batches)
-        commands += [add_command(node, batches[node]) for node in nodes]
-        if not commands:
+        additions = [add_command(node, batches[node]) for node in nodes]
+        if not commands and not additions:
             return
-        replies = await retry_until_available(lambda: run_scripts(self._redis, commands, (_APPEND,)))
-        for (run, frames), reply in zip(kept, replies, strict=False):
+        # In steps, because a socket that joins reads the stored text and then only the frames that follow.
+        replies, added = await retry_until_available(
+            lambda: run_scripts_in_steps(self._redis, (commands, additions), (_APPEND,))
+        )
+        for (run, frames), reply in zip(kept, replies, strict=True):
             run.sent(reply, frames)
-        written = zip(nodes, replies[len(kept) :], strict=True)
+        written = zip(nodes, added, strict=True)
         lost = {node: batches[node] for node, entry in written if entry is None}
         if lost:
             await self._presence.forget(lost)

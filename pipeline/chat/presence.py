@@ -2,8 +2,8 @@
 
     presence:{<token>}   hash: node id → "1" if a socket there takes tokens, else "0"; expires after 300 s
                          unless a node with a socket renews it
-    web:<node>           stream of one node, one field ``frames``: a JSON list of [token, frame]; the node
-                         creates it and keeps it alive
+    web:<node>           stream of one node, one field ``frames``: a JSON list of [token, frame]; see
+                         ``pipeline.chat.node_stream``
 
 A node that died leaves its presence behind; the first frame for it finds no stream and removes the entry.
 """
@@ -20,12 +20,13 @@ from redis.asyncio import Redis
 
 from pipeline.chat.records import Frame
 from pipeline.redis.client import execute_many, retry_until_available
+from pipeline.redis.keys import node_stream, presence_key
 
 #: Seconds that a session's presence lives after its last renewal.
 PRESENCE_TTL = 300
 
-#: Entries kept per node, so that a node that stopped reading can't fill Redis. Sessions hold the lost frames.
-STREAM_LIMIT = 10_000
+#: The field of an entry of a node's stream that holds frames.
+FIELD_FRAMES = b"frames"
 
 # Frames that sockets for finished answers do not get.
 _NOTICES = ("accepted", "start", "token", "thought", "thought_end")
@@ -59,20 +60,10 @@ class SubscriberNodes:
 Batch = list[tuple[str, Frame]]
 
 
-def presence_key(token: str) -> str:
-    """Return the key of a session's presence."""
-    return f"presence:{{{token}}}"
-
-
-def node_stream(node: str) -> str:
-    """Return the key of a web node's stream."""
-    return f"web:{node}"
-
-
 def add_command(node: str, batch: Batch) -> tuple[Any, ...]:
     """Return the command that appends frames to a node's stream; its reply is None when the node is gone."""
-    limit = ("NOMKSTREAM", "MAXLEN", "~", STREAM_LIMIT)
-    return ("XADD", node_stream(node), *limit, "*", "frames", orjson.dumps(batch))
+    # Not bounded here: the node trims what it has read, and the stream of a node that stops reading expires.
+    return ("XADD", node_stream(node), "NOMKSTREAM", "*", FIELD_FRAMES, orjson.dumps(batch))
 
 
 class Presence:

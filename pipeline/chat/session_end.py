@@ -8,11 +8,10 @@ import orjson
 from redis.asyncio import Redis
 
 from faust_redis import DeadLetters
-from pipeline.chat.answer_runs import partial_key
-from pipeline.chat.presence import Presence, SubscriberNodes, presence_key
-from pipeline.chat.session_scripts import session_key
+from pipeline.chat.presence import Presence, SubscriberNodes
 from pipeline.chat.stop_signals import announce_stop
 from pipeline.redis.client import execute_many, retry_until_available
+from pipeline.redis.keys import partial_key, presence_key, session_key
 from pipeline.redis.scripts import Code, Script
 from pipeline.settings import STAGES
 

@@ -91,11 +91,6 @@ REVIVALS: Final = {
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
-def session_key(token: str) -> str:
-    """Return the key of a session's document."""
-    return f"session:{{{token}}}"
-
-
 def is_message_id(text: str) -> bool:
     """Return whether ``text`` is a valid message id: 1 to 128 letters, digits, ``_``, ``.``, ``:``, ``-``."""
     return _ID.fullmatch(text) is not None

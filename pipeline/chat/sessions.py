@@ -37,9 +37,7 @@ import orjson
 from redis.asyncio import Redis
 
 from pipeline.chat import session_scripts as scripts
-from pipeline.chat.answer_runs import partial_key
 from pipeline.chat.catch_up import Recent, oldest_within, resume, resume_lost, resume_since
-from pipeline.chat.presence import presence_key
 from pipeline.chat.records import (
     BOT,
     HUMAN,
@@ -66,11 +64,12 @@ from pipeline.chat.results import (
     Stopped,
     TurnRunning,
 )
-from pipeline.chat.session_scripts import is_message_id, session_key
+from pipeline.chat.session_scripts import is_message_id
 from pipeline.chat.shared_reads import SharedReads
 from pipeline.chat.tokens import Tokens
 from pipeline.errors import SessionGone
 from pipeline.redis.client import execute, retry_until_available
+from pipeline.redis.keys import partial_key, presence_key, session_key
 from pipeline.redis.scripts import Code, load_scripts, run_scripts
 from pipeline.settings import Settings
 

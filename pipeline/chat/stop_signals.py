@@ -16,19 +16,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from faust_redis.redis import (
-    BLOCK_MS,
-    StreamConnection,
-    cancel_and_wait,
-    is_unavailable,
-    server_from_urls,
-)
+from faust_redis.redis import BLOCK_MS, KeyConnection, cancel_and_wait, is_unavailable
 from pipeline.chat.tokens import token_digest
-from pipeline.redis.client import execute, retry_until_available
+from pipeline.redis.client import dedicated_connection, execute, retry_until_available
+from pipeline.redis.keys import STOPS
 
 logger = logging.getLogger(__name__)
 
-_STREAM = "stops"
 # Entries kept for workers that catch up after an outage; older signals are for answers long finished.
 _LIMIT = 10_000
 _RETRY_SECONDS = 0.2
@@ -41,7 +35,7 @@ async def announce_stop(redis: Redis, token: str, turn: str, *, patience: float 
         patience: seconds to wait for Redis before its error is raised; None waits without limit.
     """
     limit = ("MAXLEN", "~", _LIMIT)
-    command = ("XADD", _STREAM, *limit, "*", "session", token_digest(token), "turn", turn)
+    command = ("XADD", STOPS, *limit, "*", "session", token_digest(token), "turn", turn)
     await retry_until_available(lambda: execute(redis, *command), patience=patience)
 
 
@@ -52,9 +46,9 @@ class Stops:
     between.
     """
 
-    def __init__(self, redis_url: str) -> None:
-        """Store the address; the first ``start`` or ``watch`` connects."""
-        self._url = redis_url
+    def __init__(self, redis: Redis) -> None:
+        """Store the client; the first ``start`` or ``watch`` connects."""
+        self._redis = redis
         self._watched: dict[tuple[str, str], Callable[[], None]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -83,7 +77,7 @@ class Stops:
             self._reading = None
 
     async def _read(self) -> None:
-        connection = await retry_until_available(lambda: server_from_urls([self._url]).blocking(_STREAM))
+        connection = dedicated_connection(self._redis, STOPS)
         try:
             # The id of the last entry instead of ``$``, which would skip the entries of every outage.
             last: bytes | str = await retry_until_available(lambda: _end_of(connection))
@@ -98,8 +92,8 @@ class Stops:
         finally:
             await connection.close()
 
-    async def _read_once(self, connection: StreamConnection, last: bytes | str) -> bytes | str:
-        reply: Any = await connection.execute("XREAD", "BLOCK", BLOCK_MS, "STREAMS", _STREAM, last)
+    async def _read_once(self, connection: KeyConnection, last: bytes | str) -> bytes | str:
+        reply: Any = await connection.execute("XREAD", "BLOCK", BLOCK_MS, "STREAMS", STOPS, last)
         for _stream, entries in reply or ():
             for entry_id, fields in entries:
                 last = entry_id
@@ -109,6 +103,6 @@ class Stops:
         return last
 
 
-async def _end_of(connection: StreamConnection) -> bytes | str:
-    newest: Any = await connection.execute("XREVRANGE", _STREAM, "+", "-", "COUNT", 1)
+async def _end_of(connection: KeyConnection) -> bytes | str:
+    newest: Any = await connection.execute("XREVRANGE", STOPS, "+", "-", "COUNT", 1)
     return newest[0][0] if newest else "0-0"

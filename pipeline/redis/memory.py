@@ -7,7 +7,8 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from pipeline.redis.client import execute
+from pipeline.redis.client import execute, execute_on_primaries
+from pipeline.redis.keys import probe_key
 
 #: The shares of ``maxmemory`` from which new sessions and new messages are refused. Between the two, existing
 #: sessions continue and their histories grow up to their bounds. Above the second only answers are written.
@@ -42,12 +43,17 @@ class MemoryReserve:
 async def memory_of(redis: Redis) -> tuple[int, int]:
     """Return the bytes that Redis uses and its ``maxmemory`` in bytes, 0 for no limit.
 
+    Of a cluster these are the figures of the primary with the largest used share, because a session can grow
+    only where its slot is.
+
     Raises:
         redis.exceptions.RedisError: Redis is unavailable.
     """
-    raw = await execute(redis, "INFO", "memory")
-    if isinstance(raw, dict):
-        return int(raw["used_memory"]), int(raw["maxmemory"])
+    sizes = [_parse_memory(raw) for raw in await execute_on_primaries(redis, "INFO", "memory")]
+    return max(sizes, key=lambda size: size[0] / size[1] if size[1] else 0.0)
+
+
+def _parse_memory(raw: bytes) -> tuple[int, int]:
     lines = dict(line.split(b":", 1) for line in raw.split(b"\r\n") if b":" in line)
     return int(lines[b"used_memory"]), int(lines[b"maxmemory"])
 
@@ -61,4 +67,4 @@ async def probe_writing(redis: Redis, name: str) -> None:
     Raises:
         redis.exceptions.RedisError: Redis is unavailable, full, a replica, or denies writes to this user.
     """
-    await execute(redis, "SET", f"probe:{{{name}}}", "1", "PX", 1000)
+    await execute(redis, "SET", probe_key(name), "1", "PX", 1000)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
+from pipeline.redis.keys import rate_key
 from pipeline.redis.rate import Rate
 from pipeline.redis.scripts import Script
 
@@ -32,5 +33,5 @@ class Rates:
         """
         interval = rate.period * 1_000_000 // rate.count
         tolerance = interval * (rate.burst - 1)
-        wait = await _TAKE(self._redis, [f"rate:{{{what}}}"], interval=interval, tolerance=tolerance)
+        wait = await _TAKE(self._redis, [rate_key(what)], interval=interval, tolerance=tolerance)
         return int(wait) / 1_000_000

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 import faust_redis.redis
-from pipeline.redis.client import execute, execute_many
+from pipeline.redis.client import execute, execute_in_steps, execute_many
 
 
 class Code(IntEnum):
@@ -57,7 +57,7 @@ class Script(faust_redis.redis.Script):
 async def run_scripts(
     redis: Redis, commands: Sequence[tuple[Any, ...]], scripts: Iterable[Script]
 ) -> list[Any]:
-    """Run commands in one round trip, in order.
+    """Run commands in one round trip, those for one session in order.
 
     Args:
         commands: commands that are all safe to run twice, including script calls.
@@ -66,13 +66,26 @@ async def run_scripts(
     Raises:
         redis.exceptions.RedisError: the first error among the replies.
     """
+    (replies,) = await run_scripts_in_steps(redis, (commands,), scripts)
+    return replies
+
+
+async def run_scripts_in_steps(
+    redis: Redis, steps: Sequence[Sequence[tuple[Any, ...]]], scripts: Iterable[Script]
+) -> list[list[Any]]:
+    """Run steps of commands like ``run_scripts``, each after all commands of the steps before it.
+
+    A script that Redis lacks makes all steps run once more.
+    """
     for last_try in (False, True):
         loads = [("SCRIPT", "LOAD", script.text) for script in scripts] if last_try else []
         try:
-            return (await execute_many(redis, [*loads, *commands]))[len(loads) :]
+            replies = await execute_in_steps(redis, loads, *steps)
         except NoScriptError:
             if last_try:
                 raise
+        else:
+            return replies[1:]
     raise AssertionError("unreachable")
 
 

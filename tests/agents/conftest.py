@@ -13,11 +13,11 @@ import pytest
 
 from agents import infer
 from pipeline.chat.answer_runs import Runs
-from pipeline.chat.presence import node_stream
 from pipeline.chat.records import Prompt
 from pipeline.chat.stop_signals import Stops
 from pipeline.errors import MessageRejected
 from pipeline.models import AnswerPart, ModelRequest
+from pipeline.redis.keys import node_stream
 from pipeline.settings import Settings
 from pipeline.worker.stage import Stage
 
@@ -78,7 +78,7 @@ Infer = Callable[..., Awaitable[None]]
 @pytest.fixture
 async def run_infer(stage: Stage) -> AsyncIterator[Infer]:
     """What infer does to a prompt: `await run_infer(model, prompt)`."""
-    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.settings.redis_url)
+    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.redis)
 
     async def run(model: Parrot, prompt: Prompt) -> None:
         with suppress(MessageRejected):

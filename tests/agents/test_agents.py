@@ -15,12 +15,12 @@ from agents import deliver, enrich, infer, ingest
 from faust_redis import REDELIVERY_HEADER, Options
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Runs
-from pipeline.chat.presence import node_stream
 from pipeline.chat.records import Inbound, Prompt, Turn, TurnOutcome, answer_id
 from pipeline.chat.results import Closed, Opened, Partial, Stopped
 from pipeline.chat.stop_signals import Stops, announce_stop
 from pipeline.errors import MessageRefusal, ModelError, ModelErrorCode
 from pipeline.models import AnswerPart, ModelRequest, Retraction, Shortened, Thought, Usage
+from pipeline.redis.keys import node_stream
 from pipeline.worker.stage import Stage, run_with_retries
 from tests.agents.conftest import Infer, Parrot, SentTopics
 
@@ -170,7 +170,7 @@ async def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(
     patient = replace(stage, settings=stage.settings.model_copy(update={"model_timeout": 60.0}))
     prompt = await opened(stage, token)
     model = Parrot(silent=True)
-    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.settings.redis_url)
+    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.redis)
     running = asyncio.create_task(infer.handle(patient, model, runs, stops, prompt, "infer:0:1"))
 
     async def told() -> bool:
@@ -201,7 +201,7 @@ async def test_a_stop_ends_no_answer_of_another_session_whose_turn_has_the_same_
     prompts = [Prompt(token=each, turn="m-1", prompt="hi", context=["Human: hi"]) for each in tokens]
     for each in tokens:
         await stage.sessions.accept(Inbound(token=each, id="m-1", text="hi", sent_at=0.0))
-    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.settings.redis_url)
+    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.redis)
     models = [Parrot(silent=True), Parrot(silent=True)]
     running = [
         asyncio.create_task(infer.handle(patient, model, runs, stops, prompt, "infer:0:1"))
@@ -245,7 +245,7 @@ async def test_a_run_that_another_one_replaced_ends_without_an_outcome(
 ) -> None:
     patient = replace(stage, settings=stage.settings.model_copy(update={"model_timeout": 60.0}))
     prompt = await opened(stage, token)
-    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.settings.redis_url)
+    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.redis)
     gate = asyncio.Event()
 
     class Slow(Parrot):

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from faust_redis.testing import eventually
-from pipeline.chat.session_scripts import session_key
+from pipeline.redis.keys import session_key
 from tests.support.chat_client import ChatClient
 from tests.support.load_driver import timestamp_problem
 from tests.support.model_server import ModelServer

@@ -60,6 +60,14 @@ def test_a_dotenv_file_in_another_encoding_is_refused_in_one_line() -> None:
         ("REDIS_URL", "localhost:6379", "redis://"),
         ("REDIS_URL", "redis://host:port", "redis://"),
         ("REDIS_URL", "redis://host/db", "redis://"),
+        ("REDIS_URL", "redis://a;redis://b", "redis://"),
+        ("REDIS_URL", "redis+cluster://a;redis://b", "redis+cluster://"),
+        ("REDIS_URL", "redis+cluster://host/1", "redis+cluster://"),
+        ("REDIS_URL", "redis+cluster://host:port", "redis+cluster://"),
+        ("REDIS_URL", "redis+sentinel://host:26379", "redis+sentinel://"),
+        ("REDIS_URL", "redis+sentinel://host/service/db", "redis+sentinel://"),
+        ("REDIS_URL", "redis+other://host", "redis+sentinel://"),
+        ("REDIS_URL", ";", "redis://"),
         ("MODEL_URL", "example.com/v1", "http://"),
         ("MODEL_URL", "http://host:port", "http://"),
         ("MODEL_KIND", "gpt", "chat-completions, text-generation or eliza"),
@@ -118,7 +126,7 @@ def test_a_socket_is_an_address_of_redis(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("url", ["unix://", "unix:///", "unix://host/redis.sock", "unix:///redis.sock?db=a"])
 def test_a_socket_without_a_path_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    with pytest.raises(SettingsError, match=r"^REDIS_URL holds .*; allowed: .* or unix:///path"):
+    with pytest.raises(SettingsError, match=r"^REDIS_URL holds .*; allowed: .* unix:///path"):
         load(monkeypatch, REDIS_URL=url)
 
 
@@ -213,3 +221,28 @@ def test_rates_and_networks_are_read_from_text(monkeypatch: pytest.MonkeyPatch) 
 def test_a_wrong_limit_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{variable} holds '{value}'; allowed: "):
         load(monkeypatch, **{variable: value})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+cluster://a:7000;redis+cluster://b:7000",
+        "rediss+cluster://ada:secret@a:7000",
+        "redis+cluster://a/0",
+        "redis+sentinel://a:26379/service/2;redis+sentinel://b/service/2",
+        "rediss+sentinel://a/service?ssl_ca_certs=/ca.crt",
+    ],
+)
+def test_redis_may_be_a_cluster_or_behind_sentinel(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    settings = load(monkeypatch, REDIS_URL=url.replace(";", " ; "))
+
+    assert settings.redis_url == url
+    assert settings.redis_configured
+
+
+def test_the_password_of_each_address_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "redis+cluster://ada:opensesame@a:7000;redis+cluster://ada:othersecret@b:7000"
+    settings = load(monkeypatch, REDIS_URL=url)
+
+    assert settings.masked_redis_url() == "redis+cluster://ada:…@a:7000;redis+cluster://ada:…@b:7000"
+    assert {"opensesame", "othersecret"} <= set(settings.secrets())

@@ -27,8 +27,12 @@ class Up:
         lines: what it printed so far.
     """
 
-    def __init__(self, folder: Path, **variables: str) -> None:
-        """Start it, with its data below `folder` and these variables in its environment."""
+    def __init__(self, folder: Path, *, module: str = "parley.cli", **variables: str) -> None:
+        """Start it, with its data below `folder` and these variables in its environment.
+
+        Args:
+            module: what runs `up`; another one may disturb it.
+        """
         self.port = free_port()
         self.data_dir = str(folder / "data")
         self.environment = {
@@ -39,7 +43,7 @@ class Up:
             **variables,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "parley.cli", "up"],
+            [sys.executable, "-m", module, "up"],
             cwd=folder,
             env=self.environment,
             stdout=subprocess.PIPE,

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pytest_aiohttp import AiohttpClient
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from faust_redis.testing import Keys, encode, eventually
 from pipeline.chat.presence import Presence
@@ -24,7 +26,7 @@ from pipeline.chat.results import Closed, Opened
 from pipeline.chat.sessions import Sessions
 from pipeline.edge import limits as edge_limits
 from pipeline.redis.client import connect, execute
-from pipeline.settings import RATES, Settings
+from pipeline.settings import RATES, STAGES, Settings
 from pipeline.telemetry import refusals
 from tests.support.chat_client import ChatClient
 from web import keys, limits
@@ -156,6 +158,14 @@ def no_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(refusals, "_spells", {})
 
 
+async def staff(redis: Redis, *stages: str) -> None:
+    """Record a worker with partitions in each of these stages; its heartbeats never get old."""
+    for stage in stages:
+        group = KEYS.group(stage)
+        await redis.zadd(group.heartbeats, {"worker": 2**50})
+        await redis.hset(group.plan, "worker", b"all")
+
+
 ServeNode = Callable[..., Awaitable[Node]]
 
 
@@ -168,15 +178,21 @@ class EdgeServer(TestServer):
 
 @pytest.fixture
 async def serve(redis_url: str, aiohttp_client: AiohttpClient) -> AsyncIterator[ServeNode]:
-    """Run a web process, without rates, until the test ends: `node = await serve(message_max_bytes=10)`."""
+    """Run a web process, without rates, until the test ends: `node = await serve(message_max_bytes=10)`.
+
+    With `staffed`, Redis holds a worker of each stage, as `/readyz` wants.
+    """
     clients: list[Redis] = []
 
-    async def serve_node(*, url: str = redis_url, **settings: Any) -> Node:
+    async def serve_node(*, url: str = redis_url, staffed: bool = False, **settings: Any) -> Node:
         made = Settings.load(redis_url=url, **{**dict.fromkeys(RATES, "0"), **settings})
         intake = Intake()
         app = create_app(made, producer=intake)
         http: TestClient[web.Request, None] = await aiohttp_client(EdgeServer(app))
         clients.append(connect(url, max_connections=8))
+        if staffed:
+            with suppress(RedisError):
+                await staff(clients[-1], *STAGES)
         return Node(app, http, intake, clients[-1], made)
 
     yield serve_node

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from pipeline.chat.records import BUSY, RATE_LIMITED, SESSION_BUSY, SESSION_FULL, Frame
 from pipeline.edge.addresses import WIDE_FACTOR
+from pipeline.redis.client import connect
 from pipeline.redis.memory import MemoryReserve
 from pipeline.redis.rates import Rates
 from pipeline.settings import RATES, Settings
@@ -181,7 +182,7 @@ async def test_sockets_are_counted_while_they_are_open(redis: Redis) -> None:
 
 
 async def test_without_redis_a_rate_denies_nothing() -> None:
-    unreachable: Redis = Redis(port=1)
+    unreachable = connect("redis://127.0.0.1:1")
 
     assert await gate(unreachable, message_rate="1/h").message("ada", "a") is None
 

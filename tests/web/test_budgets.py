@@ -115,7 +115,7 @@ async def test_a_flood_of_repeats_is_refused_to_its_sender_alone(serve: ServeNod
 async def test_a_full_redis_refuses_new_sessions_and_is_not_ready_and_old_ones_read_on(
     own_redis: EmbeddedRedis, serve: ServeNode
 ) -> None:
-    node = await serve(url=own_redis.url)
+    node = await serve(url=own_redis.url, staffed=True)
     token = await node.client.token()
     used = (await node.redis.info("memory"))["used_memory"]
     await node.redis.config_set("maxmemory", int(used / 0.9))

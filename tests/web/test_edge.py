@@ -121,7 +121,8 @@ async def test_a_crowd_of_silent_connections_makes_way_for_a_client(serve: Serve
     await eventually(lambda: connections.count <= 1, "the places are free again")
 
 
-async def test_a_full_process_closes_the_oldest_silent_connection_first(node: Node) -> None:
+async def test_a_full_process_closes_the_oldest_silent_connection_first(serve: ServeNode) -> None:
+    node = await serve(staffed=True)
     connections = node.app[keys.EDGE].connections
     connections.room = 20
     async with peers(node, 60):
@@ -132,7 +133,8 @@ async def test_a_full_process_closes_the_oldest_silent_connection_first(node: No
     assert refusals()["process_crowded"] >= 40
 
 
-async def test_sockets_leave_places_for_requests(node: Node) -> None:
+async def test_sockets_leave_places_for_requests(serve: ServeNode) -> None:
+    node = await serve(staffed=True)
     node.app[keys.EDGE].connections.socket_room = 2
     token = await node.client.token()
     opened = [await node.client.open(token) for _ in range(2)]

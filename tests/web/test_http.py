@@ -6,15 +6,16 @@ import asyncio
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import aiohttp
 import pytest
 
 from faust_redis.redis import cancel_and_wait
-from faust_redis.testing import eventually
+from faust_redis.testing import Keys, eventually
 from pipeline.models.announcement import keep_announcing
 from pipeline.settings import Settings
-from tests.web.conftest import Node, ServeNode
+from tests.web.conftest import Node, ServeNode, staff
 
 BAD_NAME = {"detail": {"loc": "name", "msg": "Enter a valid name"}}
 GONE = {"detail": "Session expired or does not exist"}
@@ -251,7 +252,8 @@ async def test_behind_a_proxy_that_keeps_its_path_everything_answers_below_it(se
         assert await socket.receive_json() == {"type": "pong"}
 
 
-async def test_a_process_is_alive_at_once_and_ready_soon(node: Node) -> None:
+async def test_a_process_is_alive_at_once_and_ready_soon(serve: ServeNode) -> None:
+    node = await serve(staffed=True)
     async with node.http.get("/healthz") as response:
         assert response.status == 200
 
@@ -260,6 +262,44 @@ async def test_a_process_is_alive_at_once_and_ready_soon(node: Node) -> None:
             return response.status == 200 and await response.json() == {"status": "ready"}
 
     await eventually(ready, "/readyz says ready")
+
+
+async def test_a_process_is_ready_once_every_stage_has_a_worker_with_partitions(serve: ServeNode) -> None:
+    async def problems() -> Any:
+        async with node.client.http.get("/readyz") as response:
+            assert response.status == 503
+            return (await response.json())["problems"].get("stages")
+
+    node = await serve()
+    assert await problems() == "no worker: ingest, enrich, infer, deliver"
+    await staff(node.redis, "ingest", "enrich", "deliver")
+    await node.redis.zadd(Keys().group("infer").heartbeats, {"worker": 2**50})
+    assert await problems() == "no worker: infer", "it has no partitions yet"
+
+    await staff(node.redis, "infer")
+
+    await eventually(lambda: is_ready(node), "the process is ready")
+
+
+async def is_ready(node: Node) -> bool:
+    async with node.client.http.get("/readyz") as response:
+        return response.status == 200 and await response.json() == {"status": "ready"}
+
+
+async def test_a_ready_process_stays_ready_and_names_a_stage_whose_workers_are_gone(
+    serve: ServeNode,
+) -> None:
+    node = await serve(staffed=True)
+    await eventually(lambda: is_ready(node), "the process is ready")
+
+    await node.redis.delete(Keys().group("enrich").plan)  # as each rebalance does for a moment
+    async with node.client.http.get("/readyz") as response:
+        assert (response.status, await response.json()) == (200, {"status": "ready"})
+
+    await node.redis.delete(Keys().group("enrich").heartbeats)
+    async with node.client.http.get("/readyz") as response:
+        assert response.status == 200
+        assert await response.json() == {"status": "ready", "stages_without_workers": ["enrich"]}
 
 
 async def test_without_redis_a_process_is_alive_and_says_why_it_is_not_ready(serve: ServeNode) -> None:

@@ -30,7 +30,7 @@ async def status(node: Node) -> int:
 
 
 async def test_sockets_outlive_an_outage_and_miss_nothing(own_redis: EmbeddedRedis, serve: ServeNode) -> None:
-    node = await serve(url=own_redis.url)
+    node = await serve(url=own_redis.url, staffed=True)
     await node.redis.config_set("appendfsync", "always")  # a killed server keeps what it confirmed
     token = await node.client.token()
     socket = await node.client.open(token)
@@ -62,7 +62,7 @@ async def test_sockets_outlive_an_outage_and_miss_nothing(own_redis: EmbeddedRed
 async def test_an_emptied_redis_leaves_the_process_working(
     own_redis: EmbeddedRedis, serve: ServeNode
 ) -> None:
-    node = await serve(url=own_redis.url)
+    node = await serve(url=own_redis.url, staffed=True)
     lost = await node.client.token()
     socket = await node.client.open(lost)
     await node.joined(lost)
@@ -84,7 +84,7 @@ async def test_a_handshake_without_redis_is_refused_in_time(
     own_redis: EmbeddedRedis, serve: ServeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "REDIS_PATIENCE_SECONDS", 0.2)
-    node = await serve(url=own_redis.url)
+    node = await serve(url=own_redis.url, staffed=True)
     token = await node.client.token()
     stop(own_redis)
     async with node.http.get("/chat", params={"token": token}) as response:

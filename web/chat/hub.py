@@ -1,8 +1,5 @@
 """Pass frames from the node's stream in Redis to the sockets of this process.
 
-    web:<node>   stream, field ``frames`` (JSON: [[token, frame], …]); agents append to it while it exists. It
-                 expires with its node, which shows agents that the node is dead.
-
 One task reads the stream on a dedicated connection, and passes each frame to the outboxes of its session.
 Frames that the stream lacks are read from the session itself: on connect, after an outage of Redis, after a
 loss of the stream, when pieces of an answer are missing, and periodically.
@@ -15,14 +12,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from faust_redis.redis import cancel_and_wait
-from pipeline.chat.presence import PRESENCE_TTL, Presence, node_stream
+from pipeline.chat.node_stream import NodeStream
+from pipeline.chat.presence import PRESENCE_TTL, Presence
 from pipeline.chat.results import SessionSnapshot
 from pipeline.chat.sessions import Sessions
-from pipeline.redis.client import execute, execute_many
 from pipeline.telemetry import tracing
 from web import limits
 from web.chat.outbox import Outbox
@@ -32,26 +28,21 @@ from web.limits.in_flight import InFlight
 
 log = structlog.get_logger(__name__)
 
-#: Seconds that the node's stream lives without renewal. With fewer, a briefly paused node loses frames; with
-#: more, agents write to a dead node for longer.
-NODE_TTL = 30
-
 _RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0)
-_FIELD_FRAMES = b"frames"
 
 
 class Hub:
     """The sockets of this process, by session, and the tasks that serve them."""
 
     def __init__(
-        self, node: str, reader: Redis, presence: Presence, sessions: Sessions, in_flight: InFlight
+        self, stream: NodeStream, presence: Presence, sessions: Sessions, in_flight: InFlight
     ) -> None:
-        self.node = node
+        self.node = stream.node
         self._in_flight = in_flight
-        self._reader = reader
+        self._stream = stream
         self._sessions = sessions
         self._outboxes: defaultdict[str, set[Outbox]] = defaultdict(set)
-        self._presences = PresenceWriter(node, presence, self._is_streaming)
+        self._presences = PresenceWriter(self.node, presence, self._is_streaming)
         self._arrived: defaultdict[str, list[str]] = defaultdict(list)
         self._arrival = asyncio.Event()
         self._resync = asyncio.Event()
@@ -59,7 +50,6 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._catching_up: set[asyncio.Task[bool]] = set()
         self._turned: float | None = None
-        self._last_id = "0-0"
 
     def outboxes(self, token: str) -> Sequence[Outbox]:
         """Return the outboxes of a session's sockets in this process."""
@@ -81,11 +71,11 @@ class Hub:
             async with asyncio.timeout(1):
                 await self._flush_arrived()
                 await self._presences.release_all()
-                await self._reader.delete(node_stream(self.node))
+                await self._stream.remove()
         except (RedisError, OSError, TimeoutError) as exc:
             log.warning("removing the node failed; it expires by itself", node=self.node, error=repr(exc))
         await self._sessions.aclose()
-        await self._reader.aclose()
+        await self._stream.close()
 
     def outbox_arrived(self, token: str, ids: Sequence[str]) -> None:
         """Record that frames reached a client; each ``Outbox`` calls this."""
@@ -138,8 +128,7 @@ class Hub:
         failures = 0
         while True:
             try:
-                created = await self._renew()
-                if created or failures:
+                if await self._stream.renew() or failures:
                     self._resync_all()
                 failures = 0
                 await self._read_until_renewal()
@@ -153,35 +142,14 @@ class Hub:
                 log.exception("reading the node's stream failed; trying again")
                 await asyncio.sleep(_RETRY_SECONDS[-1])
 
-    async def _renew(self) -> bool:
-        """Renew the stream; create it if it is gone, and return whether it was created.
-
-        What was read is removed: frames hold tokens and texts, which must not outlive their session.
-        """
-        key = node_stream(self.node)
-        commands = [("EXPIRE", key, NODE_TTL), ("XTRIM", key, "MINID", _after(self._last_id))]
-        if (await execute_many(self._reader, commands))[0]:
-            return False
-        async with self._reader.pipeline(transaction=True) as pipe:
-            pipe.xadd(key, {"node": self.node})  # a stream cannot be created empty
-            pipe.expire(key, NODE_TTL)
-            await pipe.execute()
-        self._last_id = "0-0"
-        return True
-
     async def _read_until_renewal(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + limits.NODE_BLOCK_MS / 1000
         while loop.time() < until:
-            key = node_stream(self.node)
-            limit = ("COUNT", limits.NODE_READ_FRAMES, "BLOCK", limits.NODE_BLOCK_MS)
-            reply = await execute(self._reader, "XREAD", *limit, "STREAMS", key, self._last_id)
+            frames = await self._stream.read(count=limits.NODE_READ_FRAMES, block_ms=limits.NODE_BLOCK_MS)
             self._turned = loop.time()
-            for _key, entries in reply or ():
-                for entry_id, fields in entries:
-                    self._last_id = entry_id.decode()
-                    if fields[0] == _FIELD_FRAMES:
-                        self._dispatch(fields[1])
+            for each in frames:
+                self._dispatch(each)
 
     def _dispatch(self, raw: bytes) -> None:
         try:
@@ -266,9 +234,3 @@ class Hub:
 
     def _all(self) -> Iterable[Outbox]:
         return [outbox for outboxes in self._outboxes.values() for outbox in outboxes]
-
-
-def _after(entry_id: str) -> str:
-    """Return the id that follows an entry's."""
-    millis, _, number = entry_id.partition("-")
-    return f"{millis}-{int(number) + 1}"

@@ -14,10 +14,11 @@ from aiohttp import web
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from faust_redis.redis import cancel_and_wait
+from faust_redis.redis import Command, cancel_and_wait
+from pipeline.redis.client import execute, execute_many
+from pipeline.redis.keys import WEB_NODES, report_key
 from pipeline.telemetry import tracing
-from pipeline.telemetry.stages.report import INTERVAL, TTL_MS, Report, encode, report_key
-from pipeline.telemetry.stages.sample import WEB_NODES
+from pipeline.telemetry.stages.report import INTERVAL, TTL_MS, Report, encode
 from web import keys, limits
 from web.chat.intake import Producer
 from web.chat.protocol import ClientMessage
@@ -65,15 +66,16 @@ async def reporting(app: web.Application) -> AsyncIterator[None]:
     await cancel_and_wait([task])
     with suppress(RedisError, OSError, TimeoutError):
         async with asyncio.timeout(limits.LEAVE_SECONDS):
-            await redis.zrem(WEB_NODES, node)
+            await execute(redis, "ZREM", WEB_NODES, node)
 
 
 async def _tell(redis: Redis, node: str, report: Report) -> None:
-    seconds, micros = await redis.time()
+    seconds, micros = map(int, await execute(redis, "TIME"))
     now = seconds * 1000 + micros // 1000
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.set(report_key("web", node), encode(report), px=TTL_MS)
-        pipe.zadd(WEB_NODES, {node: now})
-        pipe.zremrangebyscore(WEB_NODES, "-inf", now - TTL_MS)
-        pipe.pexpire(WEB_NODES, TTL_MS)
-        await pipe.execute()
+    commands: list[Command] = [
+        ("SET", report_key("web", node), encode(report), "PX", TTL_MS),
+        ("ZADD", WEB_NODES, now, node),
+        ("ZREMRANGEBYSCORE", WEB_NODES, "-inf", now - TTL_MS),
+        ("PEXPIRE", WEB_NODES, TTL_MS),
+    ]
+    await execute_many(redis, commands)

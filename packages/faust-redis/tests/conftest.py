@@ -25,6 +25,7 @@ from faust_redis.log.topics import TopicRegistry
 from faust_redis.redis import server_from_urls
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.scripts import GROUP_JOIN, ScriptRunner
+from faust_redis.redis.servers import Server, leave_entries_unparsed
 from faust_redis.testing import SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
 from tests.apps import MakeApp, command
 from tests.compacted_log import CompactedLog
@@ -208,6 +209,7 @@ async def sender(redis_url: str) -> AsyncIterator[faust.App]:
 async def shop(redis_url: str) -> AsyncIterator[Redis]:
     """A Redis, as the transport reads it, with the topics ``orders`` and ``bills``."""
     client = server_from_urls([redis_url]).commands
+    leave_entries_unparsed(client)
     await client.hset(KEYS.topic("orders"), "partitions", "2")
     await client.hset(KEYS.topic("bills"), "partitions", "1")
     yield client
@@ -331,3 +333,19 @@ def redis_of_version(server_of_version: RedisServer) -> RedisServer:
     """A server of the version that a test asks for, which is empty."""
     server_of_version.call("FLUSHALL")
     return server_of_version
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three primaries."""
+    with cluster(tmp_path_factory.mktemp("cluster"), replicas=0) as running:
+        yield running
+
+
+@pytest.fixture
+async def sharded(shards: Cluster) -> AsyncIterator[Server]:
+    """A client's server on the empty cluster."""
+    shards.empty()
+    server = server_from_urls(shards.url.split(";"))
+    yield server
+    await server.aclose()

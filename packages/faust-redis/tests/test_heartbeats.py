@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis.asyncio import Redis
 
 from faust_redis.log.keys import Keys
-from faust_redis.redis.scripts import GROUP_HEARTBEAT, ScriptRunner
+from faust_redis.redis.scripts import (
+    GROUP_HEARTBEAT,
+    GROUP_JOIN,
+    GROUP_LEAVE,
+    GROUP_RELEASE,
+    GROUP_SYNC,
+    ScriptRunner,
+)
 
 KEYS = Keys()
+
+
+async def beat(scripts: ScriptRunner, member: str, *, wants_plan: bool = False) -> Any:
+    """Send a heartbeat of a member and return the reply."""
+    return await scripts.call(
+        GROUP_HEARTBEAT,
+        KEYS.group("group"),
+        member_id=member,
+        session_timeout_ms=3000,
+        rebalance_timeout_ms=60_000,
+        wants_plan=int(wants_plan),
+    )
+
+
+async def plan(scripts: ScriptRunner, streams: Redis, *assignments: str | bytes) -> int:
+    """Publish a plan, as a leader does; return its generation."""
+    keys = KEYS.group("group")
+    generation = int(await streams.hget(keys.state, "generation") or 0)
+    places = [keys.plan, keys.state, keys.signal]
+    await scripts.call(GROUP_SYNC, places, *assignments, generation=generation)
+    return generation
 
 
 async def members_after(two_members: ScriptRunner, streams: Redis, *beating: str) -> set[bytes | str]:
     """Return who is in the group after these members beat, one after the other."""
     for member in beating:
-        await two_members.call(
-            GROUP_HEARTBEAT,
-            KEYS.group("group"),
-            member_id=member,
-            session_timeout_ms=3000,
-            rebalance_timeout_ms=60_000,
-        )
+        await beat(two_members, member)
     return set(await streams.hkeys(KEYS.group("group").members))
 
 
@@ -61,3 +85,52 @@ async def test_a_member_without_a_heartbeat_is_given_time_and_put_out_after_it(
 
     await shift(streams, "two", milliseconds=-3001)
     assert await members_after(two_members, streams, "one") == {b"one"}
+
+
+async def test_a_heartbeat_of_a_settled_group_costs_the_same_however_many_members_there_are(
+    two_members: ScriptRunner, streams: Redis
+) -> None:
+    keys = KEYS.group("group")
+    for number in range(300):
+        await two_members.call(
+            GROUP_JOIN, keys, member_id=f"member-{number:03}", metadata=b"", last_generation=0
+        )
+    generation = await plan(two_members, streams, "one", b"plan")
+    await streams.config_resetstat()
+
+    for member in ("one", "member-000"):
+        assert await beat(two_members, member) == [generation, b"", 1, 1, 302]
+
+    called = await streams.info("commandstats")
+    assert not {"cmdstat_hkeys", "cmdstat_hgetall", "cmdstat_zrange"} & set(called)
+
+
+async def test_the_smallest_id_leads_also_after_a_leader_has_left(
+    two_members: ScriptRunner, streams: Redis
+) -> None:
+    keys = KEYS.group("group")
+
+    async def leader_after_release() -> bytes:
+        generation = int(await streams.hget(keys.state, "generation") or 0)
+        released = [keys.members, keys.released, keys.state, keys.signal]
+        for member in await streams.hkeys(keys.members):
+            await two_members.call(
+                GROUP_RELEASE, released, member_id=member, generation=generation, metadata=b""
+            )
+        (leader,) = {(await beat(two_members, "two", wants_plan=True))[1] for _ in range(2)}
+        return bytes(leader)
+
+    assert await leader_after_release() == b"one"
+    await two_members.call(GROUP_LEAVE, keys, member_id="one")
+    assert await leader_after_release() == b"two"
+    await two_members.call(GROUP_JOIN, keys, member_id="another", metadata=b"", last_generation=0)
+    assert await leader_after_release() == b"another"
+
+
+async def test_a_plan_is_returned_to_a_member_that_asks_for_it(
+    two_members: ScriptRunner, streams: Redis
+) -> None:
+    await plan(two_members, streams, "one", b"a", "two", b"b")
+
+    assert (await beat(two_members, "two", wants_plan=True))[3] == b"b"
+    assert (await beat(two_members, "two"))[3] == 1

@@ -18,6 +18,8 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from pipeline.redis.client import execute
+from pipeline.redis.keys import report_key
 from pipeline.telemetry.histogram import Counts
 
 logger = logging.getLogger(__name__)
@@ -59,11 +61,6 @@ class Report:
     work: Counts = field(default_factory=dict)
 
 
-def report_key(stage: str, worker: str) -> str:
-    """Return the key of a worker's report."""
-    return f"stage:{{{stage}}}:{worker}"
-
-
 def encode(report: Report) -> bytes:
     """Encode a report for Redis."""
     return orjson.dumps({"v": _LAYOUT, **asdict(report)}, option=orjson.OPT_NON_STR_KEYS)
@@ -89,7 +86,7 @@ async def keep_reporting(redis: Redis, stage: str, worker: str, take: Callable[[
     key, away = report_key(stage, worker), False
     while True:
         try:
-            await redis.set(key, encode(take()), px=TTL_MS)
+            await execute(redis, "SET", key, encode(take()), "PX", TTL_MS)
             away = False
         except (RedisError, OSError) as exc:
             if not away:

@@ -1,4 +1,4 @@
-"""Sample the state of all stages from Redis in one round trip.
+"""Sample the state of all stages from Redis in one round trip, on a cluster one to each node.
 
 The number of commands depends on the stages, partitions and workers, never on the number of entries.
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from faust_redis import GroupSample, GroupSampler, PartitionSample
-from pipeline.telemetry.stages.report import Report, decode, report_key
-
-#: Key of the live web nodes, by their last sign of life (ms, server time).
-WEB_NODES: Final = "stage:{web}:nodes"
+from faust_redis.redis import Command
+from pipeline.redis.client import execute_many
+from pipeline.redis.keys import WEB_NODES, report_key
+from pipeline.telemetry.stages.report import Report, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Observer:
     """Sample the stages; an instance keeps only the names that the next sample has to query."""
 
     def __init__(self, redis: Redis, stages: Sequence[str]) -> None:
-        """Store a client that does not decode responses."""
+        """Store a client made by ``connect``."""
         self._redis = redis
         self._samplers = {stage: GroupSampler(stage) for stage in stages}
         self._workers: dict[str, list[str]] = {stage: [] for stage in (*self._samplers, "web")}
@@ -91,22 +91,21 @@ class Observer:
         return self._read(iter(replies))
 
     async def _send(self) -> list[Any]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.time()
-            pipe.zrange(WEB_NODES, 0, -1, withscores=True)
-            for node in self._workers["web"]:
-                pipe.get(report_key("web", node))
-            for stage, sampler in self._samplers.items():
-                for command in sampler.commands():
-                    pipe.execute_command(*command)
-                for worker in self._workers[stage]:
-                    pipe.get(report_key(stage, worker))
-            return await pipe.execute()
+        commands: list[Command] = [("TIME",), ("ZRANGE", WEB_NODES, 0, -1, "WITHSCORES")]
+        commands += [("GET", report_key("web", node)) for node in self._workers["web"]]
+        for stage, sampler in self._samplers.items():
+            commands += sampler.commands()
+            commands += [("GET", report_key(stage, worker)) for worker in self._workers[stage]]
+        return await execute_many(self._redis, commands)
 
     def _read(self, replies: Iterator[Any]) -> PipelineSample:
         self._missed = False
-        seconds, micros = next(replies)
-        beats = {member.decode(): score / 1000 for member, score in next(replies)}
+        seconds, micros = map(int, next(replies))
+        nodes = next(replies)
+        beats = {
+            member.decode(): float(score) / 1000
+            for member, score in zip(nodes[::2], nodes[1::2], strict=True)
+        }
         web = self._workers_of("web", beats, replies)
         stages = {stage: self._read_stage(stage, replies) for stage in self._samplers}
         return PipelineSample(seconds + micros / 1e6, stages, web)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from parley.cli.agent import health_port
+from parley.cli.redis import commands_to_reach
 from parley.local.embedded import EmbeddedRedis, folder_of
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
@@ -74,6 +75,25 @@ def test_redis_shows_no_password_of_the_users_own(tmp_path: Path) -> None:
 
     assert "redis://ada:…@db:6379/0" in done.stdout
     assert "opensesame" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("url", "commands"),
+    [
+        ("rediss://ada:…@db:6379/2", ["redis-cli -u 'rediss://ada:…@db:6379/2'"]),
+        ("unix:///run/redis.sock?db=0", ["redis-cli -s /run/redis.sock"]),
+        ("redis+cluster://a:7000;redis+cluster://b:7000", ["redis-cli -c -u redis://a:7000"]),
+        (
+            "redis+sentinel://a/main/0",
+            [
+                "redis-cli -h a -p 26379 SENTINEL GET-MASTER-ADDR-BY-NAME main",
+                "redis-cli -h HOST -p PORT, with the host and port of that reply",
+            ],
+        ),
+    ],
+)
+def test_the_way_to_every_kind_of_redis_is_printed(url: str, commands: list[str]) -> None:
+    assert commands_to_reach(url) == commands
 
 
 def test_a_twin_of_an_agent_takes_a_health_port_of_its_own() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import time
 import urllib.request
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from parley.cli.up import describe_model
 from parley.local.embedded import folder_of, running
 from pipeline.settings import Settings
-from tests.support.service import started
+from tests.support.service import Up, started
 
 # What `up` promises.
 STOPS_WITHIN_SECONDS = 10.0
@@ -83,6 +84,26 @@ def test_two_copies_do_not_disturb_each_other(folder: Path, tmp_path: Path) -> N
         assert one_redis is not None
         assert two_redis is not None
         assert one_redis.url != two_redis.url
+
+
+def test_an_agent_whose_port_is_taken_at_its_start_gets_another(folder: Path) -> None:
+    up = Up(folder, module="tests.support.taken_port")
+    try:
+        up.wait_for("Parley is ready")
+
+        refused = [line for line in up.lines if "INFER_PORT holds" in line]
+        assert len(refused) == 1
+    finally:
+        up.close()
+
+
+def test_a_port_that_the_user_chose_and_that_is_taken_ends_it(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        up = Up(folder, INFER_PORT=str(taken.getsockname()[1]))
+        try:
+            assert up.process.wait(60) == 2
+        finally:
+            up.close()
 
 
 def test_several_web_processes_share_the_port(folder: Path) -> None:

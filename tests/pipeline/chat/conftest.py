@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pipeline.chat.answer_runs import Runs
+from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import Presence
 from pipeline.chat.sessions import Sessions
 from pipeline.settings import Settings
@@ -42,3 +43,12 @@ async def token(sessions: Sessions) -> str:
 def talk(sessions: Sessions, token: str) -> Talk:
     """A new session."""
     return Talk(sessions, token)
+
+
+@pytest.fixture
+async def reader(redis: Redis) -> AsyncIterator[NodeStream]:
+    """The stream of a web node, which exists."""
+    stream = NodeStream(redis, "n1")
+    assert await stream.renew()
+    yield stream
+    await stream.close()

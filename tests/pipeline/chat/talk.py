@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 
 from pipeline.chat.records import ANY_LAST, Frame, Inbound, TurnOutcome
 from pipeline.chat.results import Closed, Opened
-from pipeline.chat.session_scripts import session_key
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import execute
+from pipeline.redis.keys import session_key
 
 
 def inbound(token: str, text: str, message_id: str | None = None) -> Inbound:

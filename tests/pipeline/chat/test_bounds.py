@@ -14,9 +14,9 @@ from redis.exceptions import NoPermissionError
 from pipeline.chat.catch_up import CATCH_UP_CHARACTERS
 from pipeline.chat.records import SESSION_FULL, Inbound, TurnOutcome, answer_id
 from pipeline.chat.results import Closed, Ended, Opened, Queued, Refused
-from pipeline.chat.session_scripts import session_key
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect, execute
+from pipeline.redis.keys import session_key
 from pipeline.settings import Settings
 from tests.pipeline.chat.talk import answer, failure, inbound, stored
 

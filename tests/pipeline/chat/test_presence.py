@@ -8,8 +8,9 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from pipeline.chat.presence import PRESENCE_TTL, Presence, node_stream, presence_key
+from pipeline.chat.presence import PRESENCE_TTL, Presence
 from pipeline.chat.records import Frame
+from pipeline.redis.keys import node_stream, presence_key
 
 FRAME: Frame = {"type": "message", "id": "f1", "msg": "hällo", "timestamp": "2026-01-01T00:00:00Z"}
 NOTICE: Frame = {"type": "start", "turn": "t1", "run": 1}

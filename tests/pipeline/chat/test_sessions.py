@@ -21,10 +21,10 @@ from pipeline.chat.results import (
     Stale,
     TurnRunning,
 )
-from pipeline.chat.session_scripts import session_key
 from pipeline.chat.sessions import Sessions
 from pipeline.errors import SessionGone
 from pipeline.redis.client import execute
+from pipeline.redis.keys import session_key
 from pipeline.settings import Settings
 from tests.pipeline.chat.talk import answer, failure, inbound, stored
 

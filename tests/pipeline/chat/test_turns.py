@@ -9,7 +9,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
-from pipeline.chat.answer_runs import Run, Runs, partial_key
+from pipeline.chat.answer_runs import Run, Runs
 from pipeline.chat.records import NOTHING_TO_REGENERATE, answer_id
 from pipeline.chat.results import (
     Context,
@@ -23,9 +23,9 @@ from pipeline.chat.results import (
     Stopped,
     TurnRunning,
 )
-from pipeline.chat.session_scripts import session_key
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import execute
+from pipeline.redis.keys import partial_key, session_key
 from tests.pipeline.chat.talk import Talk
 
 

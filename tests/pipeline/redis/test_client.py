@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, ResponseError, TimeoutError  # noqa: A004
 
 from parley.local.embedded import EmbeddedRedis
-from pipeline.redis.client import connect, connect_reader, execute, retry_until_available
+from pipeline.redis.client import connect, dedicated_connection, execute, retry_until_available
 
 
 class Flaky:
@@ -71,12 +71,13 @@ async def test_a_pool_that_is_used_up_makes_callers_wait_rather_than_fail(redis_
 
 
 async def test_commands_and_blocking_reads_go_by_a_socket_too(own_redis: EmbeddedRedis) -> None:
-    client, reader = connect(own_redis.url), connect_reader(own_redis.url)
+    client = connect(own_redis.url)
+    reader = dedicated_connection(client, "nothing")
     assert own_redis.url.startswith("unix:")
     try:
         await execute(client, "SET", "name", "Ada")
         assert await client.get("name") == b"Ada"
-        assert await execute(reader, "XREAD", "BLOCK", 1, "STREAMS", "nothing", "$") is None
+        assert await reader.execute("XREAD", "BLOCK", 1, "STREAMS", "nothing", "$") is None
     finally:
+        await reader.close()
         await client.aclose()
-        await reader.aclose()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from redis.asyncio import Redis
 
 import pipeline
+from pipeline.redis.client import connect
 from pipeline.redis.scripts import Script
 
 
@@ -27,7 +27,7 @@ def test_an_argument_that_the_script_never_uses_is_an_error_at_import() -> None:
 
 async def test_a_call_with_other_arguments_never_reaches_redis() -> None:
     script = Script("pipeline.chat", "create_session", keys=1, arguments=("token", "name", "ttl"))
-    unreachable = Redis(port=1)
+    unreachable = connect("redis://127.0.0.1:1")
     with pytest.raises(TypeError, match="takes 1 keys and token, name, ttl"):
         await script(unreachable, ["session:{x}"], token="x", name='"Ada"')
     with pytest.raises(TypeError, match="takes 1 keys"):

@@ -8,7 +8,8 @@ import pytest
 
 from faust_redis import PartitionSample
 from pipeline.redis.client import connect, execute
-from pipeline.telemetry.stages.report import Report, encode, report_key
+from pipeline.redis.keys import report_key
+from pipeline.telemetry.stages.report import Report, encode
 from pipeline.telemetry.stages.sample import Observer, PipelineSample
 from pipeline.telemetry.stages.snapshot import Course, StageSnapshot
 from pipeline.telemetry.stages.state import StageState

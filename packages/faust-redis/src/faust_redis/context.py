@@ -16,7 +16,7 @@ from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicRegistry
 from faust_redis.options import Options
 from faust_redis.redis.scripts import ScriptRunner
-from faust_redis.redis.servers import Server
+from faust_redis.redis.servers import Server, leave_entries_unparsed
 
 __all__ = ["TransportContext", "context_of"]
 
@@ -46,6 +46,7 @@ class TransportContext:
         contexts = _contexts.setdefault(app, {})
         if address not in contexts:
             server = connect()
+            leave_entries_unparsed(server.commands)
             scripts = ScriptRunner(server.commands)
             keys = Keys(options.namespace)
             contexts[address] = cls(

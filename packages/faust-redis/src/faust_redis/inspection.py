@@ -22,6 +22,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from faust_redis.log.entries import Record, decode, offset_of
 from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts
+from faust_redis.redis.clients import execute_many
 from faust_redis.redis.commands import Command, execute
 from faust_redis.redis.scripts import SAMPLE_PARTITION
 from faust_redis.samples import GroupSample, Member, PartitionSample, StreamEntry
@@ -77,6 +78,16 @@ class GroupSampler:
             )
             commands.append(SAMPLE_PARTITION.command(names, group=self.group))
         return commands
+
+    def liveness_commands(self) -> list[Command]:
+        """Return the commands for ``read_liveness``, whose cost depends on neither partitions nor members."""
+        keys = self._keys.group(self.group)
+        return [("ZRANGE", keys.heartbeats, 0, 0, "REV", "WITHSCORES"), ("EXISTS", keys.plan)]
+
+    def read_liveness(self, replies: Iterator[Any]) -> tuple[Member | None, bool]:
+        """Return the member with the latest heartbeat, and whether partitions are assigned, from replies."""
+        heartbeats, planned = _checked(next(replies)), _checked(next(replies))
+        return next(iter(_members(heartbeats)), None), bool(planned)
 
     def read(self, replies: Iterator[Any]) -> GroupSample:
         """Take the replies to :meth:`commands` off an iterator and return what they hold.
@@ -180,11 +191,9 @@ class Inspector:
         Raises:
             redis.exceptions.RedisError: Redis is away.
         """
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for topic, partitions in topics.items():
-                for number in range(partitions):
-                    pipe.xlen(self._keys.stream((topic, number)))
-            lengths = iter(await pipe.execute())
+        places = [(topic, number) for topic, partitions in topics.items() for number in range(partitions)]
+        replies = await execute_many(self._redis, [("XLEN", self._keys.stream(place)) for place in places])
+        lengths = map(_checked, replies)
         return {topic: sum(next(lengths) for _ in range(partitions)) for topic, partitions in topics.items()}
 
     async def latest(
@@ -231,10 +240,8 @@ class Inspector:
         waits = await self._pending(stream, group, (after + 1, None), min(count, PAGE_LIMIT))
         if not waits:
             return []
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for offset in waits:
-                pipe.execute_command("XRANGE", stream, f"0-{offset}", f"0-{offset}")
-            found = await pipe.execute()
+        commands: list[Command] = [("XRANGE", stream, f"0-{offset}", f"0-{offset}") for offset in waits]
+        found = list(map(_checked, await execute_many(self._redis, commands)))
         failed = await self._attempts(topic, partition, group, list(waits))
         return [
             StreamEntry(offset, _record(*page[0]) if page else None, failed[offset], *waits[offset])

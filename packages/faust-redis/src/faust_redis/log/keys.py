@@ -15,7 +15,7 @@ key                                       type    meaning
 ``faust:{<group>}:heartbeats``            zset    member id → last heartbeat (ms, server time)
 ``faust:{<group>}:released``              hash    member id → generation for which it gave up its partitions
 ``faust:{<group>}:plan``                  hash    member id → assignment (aiokafka's member assignment)
-``faust:{<group>}:state``                 hash    ``generation``, ``since`` (ms, server time)
+``faust:{<group>}:state``                 hash    ``generation``, ``since`` (ms, server time), ``leader``
 ``faust:{<group>}:signal``                stream  wakes the members when anything above changed
 ========================================  ======  ==========================================================
 

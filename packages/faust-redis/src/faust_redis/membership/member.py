@@ -58,6 +58,10 @@ REBALANCE_BEAT: Final = 0.5
 #: Maximum time between heartbeats, as a share of the session time-out. A handler may block the loop for the
 #: rest before its worker counts as dead.
 LONGEST_SILENCE: Final = 0.05
+#: The same in a group of more than ``LARGE_GROUP`` members, whose heartbeats would take a tenth of a core of
+#: Redis.
+LONGEST_SILENCE_LARGE: Final = 0.1
+LARGE_GROUP: Final = 200
 
 
 class MemberState(enum.Enum):
@@ -95,9 +99,7 @@ class GroupMember:
         self.generation = 0
         self.subscription: frozenset[str] = frozenset()
         self.session_timeout: float = app.conf.broker_session_timeout
-        self.heartbeat_interval: float = min(
-            app.conf.broker_heartbeat_interval, self.session_timeout * LONGEST_SILENCE
-        )
+        self.members = 0
         self.rebalance_timeout: float = app.conf.broker_rebalance_timeout
         self._keys = context.keys.group(app.conf.id)
         self._redis = context.redis
@@ -123,6 +125,12 @@ class GroupMember:
         self.subscription = subscription
         self._wake.set()
         return True
+
+    @property
+    def heartbeat_interval(self) -> float:
+        """Seconds between heartbeats."""
+        silence = LONGEST_SILENCE_LARGE if self.members > LARGE_GROUP else LONGEST_SILENCE
+        return min(float(self.app.conf.broker_heartbeat_interval), self.session_timeout * silence)
 
     @property
     def beat_age(self) -> float:
@@ -212,6 +220,7 @@ class GroupMember:
             member_id=self.member_id,
             session_timeout_ms=int(self.session_timeout * 1000),
             rebalance_timeout_ms=int(self.rebalance_timeout * 1000),
+            wants_plan=int(self.state is MemberState.RELEASED),
         )
         if answer[0] == NOT_MEMBER:
             logger.warning("group %s no longer knows %s, joining again", self.app.conf.id, self.member_id)
@@ -219,7 +228,7 @@ class GroupMember:
             self.state = MemberState.OUT
             await self._on_reset()
             return 0
-        generation, leader, released, plan = answer
+        generation, leader, released, plan, self.members = answer
         self._last_beat = sent
         if released and not plan and leader.decode() == self.member_id:
             await self._plan(generation)

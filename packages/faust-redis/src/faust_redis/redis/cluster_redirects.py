@@ -16,6 +16,7 @@ from redis.asyncio.connection import ConnectionPool
 from redis.cluster import get_node_name
 from redis.exceptions import AskError, ClusterError, MovedError, ResponseError
 
+from faust_redis.redis.cluster_stream import cluster_errors
 from faust_redis.redis.connection import StreamConnection
 
 __all__ = ["AskingCluster", "AskingConnection", "closed_in_use"]
@@ -40,7 +41,23 @@ def closed_in_use() -> Iterator[None]:
 
 
 class AskingCluster(RedisCluster):
-    """redis-py's client, and what it gives up on."""
+    """redis-py's client, and what it gives up on.
+
+    Attributes:
+        server: What has made it; ``aclose`` closes its stream, too.
+    """
+
+    server: Any  # of the module that imports this one
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a command, as redis-py does; a cluster that is down is a lost connection."""
+        with cluster_errors():
+            return await super().execute_command(*args, **kwargs)
+
+    async def aclose(self) -> None:
+        """Close the stream and the pools of all nodes."""
+        await self.server.stream.close()
+        await super().aclose()
 
     async def _execute_command(self, target_node: ClusterNode, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -43,6 +43,9 @@ class StreamConnection:
     call does not withdraw its commands; their replies are dropped.
     """
 
+    #: Whether the commands of one call are executed in their order whatever their keys.
+    keeps_order: Final = True
+
     def __init__(self, pool: ConnectionPool) -> None:
         """Store a pool, which is used only to open the connection."""
         self._pool = pool
@@ -78,6 +81,23 @@ class StreamConnection:
             # The server became a replica; a new connection to the same address may reach the primary.
             protocol.break_off(exceptions.ConnectionError("this server is not the primary any more"))
         return replies
+
+    def submit(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
+        """Write commands at once if the connection is open, and return a future of their replies.
+
+        The replies and errors are those of ``execute_many``, whose coroutine writes only when it is awaited.
+        """
+        if self._protocol is None or self._protocol.lost:
+            return asyncio.ensure_future(self.execute_many(commands))
+        return self._protocol.exchange(commands)
+
+    async def execute_on_primaries(self, *command: str | bytes | int) -> list[Any]:
+        """Send one command to every primary, here the only one, and return the replies.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is unavailable, or refuses the command.
+        """
+        return [await self.execute(*command)]
 
     def abort(self) -> None:
         """Break the connection; callers that wait for a reply get an error."""

@@ -82,7 +82,9 @@ SERVER_TIME: Final = _script("server_time", keys=1)
 
 # Groups.
 GROUP_HEARTBEAT: Final = _script(
-    "group_heartbeat", keys=6, arguments=("member_id", "session_timeout_ms", "rebalance_timeout_ms")
+    "group_heartbeat",
+    keys=6,
+    arguments=("member_id", "session_timeout_ms", "rebalance_timeout_ms", "wants_plan"),
 )
 GROUP_JOIN: Final = _script("group_join", keys=6, arguments=("member_id", "metadata", "last_generation"))
 GROUP_LEAVE: Final = _script("group_leave", keys=6, arguments=("member_id",))

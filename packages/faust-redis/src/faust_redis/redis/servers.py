@@ -16,25 +16,24 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
-from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.connection import ConnectionPool, SSLConnection, parse_url
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import BlockingConnectionPool, ConnectionPool, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
 
 from faust_redis.errors import BrokerAddressError
-from faust_redis.redis.cluster_redirects import AskingCluster, AskingConnection, closed_in_use
+from faust_redis.redis.cluster_redirects import AskingCluster, AskingConnection
+from faust_redis.redis.cluster_stream import ClusterStream, cluster_errors
 from faust_redis.redis.commands import SOCKET_TIMEOUT, Command, is_unavailable
 from faust_redis.redis.connection import StreamConnection
 
-__all__ = ["Server", "server_at"]
-
-_Client = TypeVar("_Client", Redis, RedisCluster)
+__all__ = ["CommandStream", "Server", "StreamingRedis", "addresses_of", "leave_entries_unparsed", "server_at"]
 
 _KINDS: Final = {"cluster", "sentinel"}
 #: Commands whose replies stay unparsed, because redis-py would build a dict per entry.
@@ -45,8 +44,18 @@ _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 class CommandStream(Protocol):
     """A sender of many commands in one round trip."""
 
+    @property
+    def keeps_order(self) -> bool:
+        """Whether the commands of one call are executed in their order whatever their keys."""
+
+    async def execute(self, *command: str | bytes | int) -> Any:
+        """Send a command and return its reply; raises the error that it gets."""
+
     async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one go and return their replies, among them the errors of single commands."""
+
+    async def execute_on_primaries(self, *command: str | bytes | int) -> list[Any]:
+        """Send a command to every primary and return the replies; raises the first error."""
 
     async def close(self) -> None:
         """Close the connections; the next use opens new ones."""
@@ -60,7 +69,7 @@ class Server(Protocol):
         stream: a sender for the commands of every message: adding and acking entries.
     """
 
-    commands: Redis
+    commands: StreamingRedis
     stream: CommandStream
 
     def read_of(self, key: str) -> str:
@@ -79,12 +88,40 @@ class Server(Protocol):
         """Give up the pool."""
 
 
+class StreamingRedis(Redis):
+    """redis-py's client, with the server that made it.
+
+    Attributes:
+        server: That server; ``aclose`` closes its stream, too.
+        sentinels: The clients that ask for the address of the primary, closed as well.
+    """
+
+    server: Server
+    sentinels: Sequence[Redis] = ()
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Close the stream, the pool and the clients of the sentinels."""
+        await self.server.stream.close()
+        await super().aclose(close_connection_pool)
+        for each in self.sentinels:
+            await each.aclose()
+
+
 class SingleServer:
     """One Redis."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self.commands = _raw(Redis.from_pool(ConnectionPool(**options)))
-        self.stream: CommandStream = StreamConnection(self.commands.connection_pool)
+    def __init__(self, options: Mapping[str, Any], pool_size: int | None) -> None:
+        pool: ConnectionPool
+        if pool_size is None:
+            pool = ConnectionPool(**options)
+        else:
+            pool = BlockingConnectionPool(max_connections=pool_size, timeout=SOCKET_TIMEOUT, **options)
+        self._use(pool)
+
+    def _use(self, pool: ConnectionPool) -> None:
+        self.commands = cast(StreamingRedis, StreamingRedis.from_pool(pool))
+        self.stream: CommandStream = StreamConnection(pool)
+        self.commands.server = self
 
     def read_of(self, key: str) -> str:
         """Return one name, because one read brings all keys."""
@@ -103,7 +140,6 @@ class SingleServer:
 
     async def aclose(self) -> None:
         """Give up the pool."""
-        await self.stream.close()
         await self.commands.aclose()
 
 
@@ -126,8 +162,8 @@ class SentinelServer(SingleServer):
         given = {name: value for name, value in options.items() if name not in ("host", "port")}
         secure = given.pop("connection_class", None) is not None
         pool = SentinelConnectionPool(service, sentinel, ssl=secure, **given)  # type: ignore[no-untyped-call]
-        self.commands = _raw(Redis.from_pool(pool))
-        self.stream: CommandStream = StreamConnection(pool)
+        self._use(pool)
+        self.commands.sentinels = sentinel.sentinels
 
 
 class ClusterServer:
@@ -149,8 +185,10 @@ class ClusterServer:
             reinitialize_steps=0,
             **given,
         )
-        self.commands = cast(Redis, _raw(self._cluster))
-        self.stream: CommandStream = _ClusterStream(self._cluster)
+        self.stream: CommandStream = ClusterStream(self._cluster, self._pool_of)
+        self._cluster.server = self
+        # A cluster's client has the methods of a server's, but shares no class with it.
+        self.commands = cast(StreamingRedis, self._cluster)
 
     def read_of(self, key: str) -> str:
         """Return the key, because each key is read on its own."""
@@ -175,33 +213,21 @@ class ClusterServer:
                 raise
 
     async def aclose(self) -> None:
-        """Give up the pools of all nodes."""
+        """Give up the connections to all nodes."""
         await self._cluster.aclose()
 
     def _pool_of(self, host: str, port: int) -> ConnectionPool:
         return ConnectionPool(host=host, port=port, **self._options)
 
     async def _node(self, key: str) -> ClusterNode:
-        await self._cluster.initialize()
-        return cast(ClusterNode, self._cluster.get_node_from_key(key))
+        with cluster_errors():
+            await self._cluster.initialize()
+            return cast(ClusterNode, self._cluster.get_node_from_key(key))
 
 
-class _ClusterStream:
-    """Send many commands to a cluster; redis-py routes each to its node."""
-
-    def __init__(self, cluster: RedisCluster) -> None:
-        self._cluster = cluster
-
-    async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands and return their replies, among them the errors of single commands."""
-        pipeline = self._cluster.pipeline()
-        for command in commands:
-            pipeline.execute_command(*command)
-        with closed_in_use():
-            return await pipeline.execute(raise_on_error=False)
-
-    async def close(self) -> None:
-        """Do nothing, because the connections belong to the cluster."""
+def addresses_of(url: str) -> list[str]:
+    """Split the addresses of one deployment, which are separated by ``;``."""
+    return [address for part in url.split(";") if (address := part.strip())]
 
 
 def server_at(
@@ -210,6 +236,7 @@ def server_at(
     username: str | None = None,
     password: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
+    pool_size: int | None = None,
 ) -> Server:
     """Return the server at these addresses; it connects at first use.
 
@@ -217,6 +244,8 @@ def server_at(
         addresses: the addresses of one deployment: one server, or several sentinels or cluster nodes.
         username, password: credentials for addresses without any.
         ssl_context: the context for TLS, which replaces the options of the address.
+        pool_size: connections of one server's pool, for which further callers wait; None raises an error for
+            them. Other deployments have a pool for each node, without a bound.
 
     Raises:
         BrokerAddressError: the addresses are invalid.
@@ -242,7 +271,7 @@ def server_at(
         if options.pop("db", 0):
             raise BrokerAddressError(address, "a cluster has no database but 0")
         return ClusterServer(places, options)
-    return SingleServer(options)
+    return SingleServer(options, pool_size)
 
 
 def _scheme(addresses: Sequence[str]) -> tuple[str, str]:
@@ -285,10 +314,10 @@ def _common() -> dict[str, Any]:
     }
 
 
-def _raw(redis: _Client) -> _Client:
+def leave_entries_unparsed(redis: Redis) -> None:
+    """Have a client return the entries of streams as Redis sends them, without a dict for each."""
     for command in _RAW:
         redis.response_callbacks.pop(command, None)
-    return redis
 
 
 def _place(address: str, kind: str) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
@@ -209,16 +209,24 @@ class Cluster:
 
 
 @contextmanager
-def cluster(folder: Path, *, replicas: int = 1, binary: Path | None = None) -> Iterator[Cluster]:
-    """Run a cluster of three primaries, each with so many replicas."""
-    lines = ("cluster-enabled yes", f"cluster-node-timeout {NODE_TIMEOUT_MS}")
+def cluster(
+    folder: Path, *, replicas: int = 1, binary: Path | None = None, config: Sequence[str] = ()
+) -> Iterator[Cluster]:
+    """Run a cluster of three primaries, each with so many replicas.
+
+    Args:
+        folder: Where the folders of the nodes are made.
+        binary: The redis-server to run, by default that of ``find_redis_server``.
+        config: Further lines for each node, such as ``loadmodule /path/rejson.so``.
+    """
+    lines = ("cluster-enabled yes", f"cluster-node-timeout {NODE_TIMEOUT_MS}", *config)
     with ExitStack() as stack:
         nodes = []
         for number in range(3 + 3 * replicas):
             bus = f"cluster-port {free_port()}"
             node = RedisServer(folder / str(number), *lines, bus, binary=binary)
             nodes.append(stack.enter_context(node))
-        cli = find_redis_server().with_name("redis-cli")
+        cli = (binary or find_redis_server()).with_name("redis-cli")
         places = [f"{HOST}:{node.port}" for node in nodes]
         create = [str(cli), "--cluster", "create", *places, "--cluster-replicas", str(replicas)]
         create.append("--cluster-yes")
@@ -236,11 +244,19 @@ def _is_whole(node: RedisServer, replicas: int) -> bool:
 
 
 @contextmanager
-def sentinel(folder: Path, *, binary: Path | None = None) -> Iterator[tuple[str, list[RedisServer]]]:
-    """Run a primary, its replica and a quick Sentinel; yield the broker's address, and both."""
+def sentinel(
+    folder: Path, *, binary: Path | None = None, config: Sequence[str] = ()
+) -> Iterator[tuple[str, list[RedisServer]]]:
+    """Run a primary, its replica and a quick Sentinel; yield the broker's address, and both.
+
+    Args:
+        folder: Where the folders of the three servers are made.
+        binary: The redis-server to run, by default that of ``find_redis_server``.
+        config: Further lines for the primary and its replica.
+    """
     with ExitStack() as stack:
-        primary = stack.enter_context(RedisServer(folder / "primary", binary=binary))
-        replicating = (f"replicaof {HOST} {primary.port}", "repl-diskless-sync-delay 0")
+        primary = stack.enter_context(RedisServer(folder / "primary", *config, binary=binary))
+        replicating = (f"replicaof {HOST} {primary.port}", "repl-diskless-sync-delay 0", *config)
         replica = stack.enter_context(RedisServer(folder / "replica", *replicating, binary=binary))
         monitoring = (
             f"sentinel monitor streams {HOST} {primary.port} 1",

@@ -1,27 +1,63 @@
 #!lua flags=allow-oom
--- Say "I am alive", put out the members that are not, and tell how things stand.
+-- Record a heartbeat, evict members without one, and report the state of the group.
 --
 -- KEYS[1]  hash    members      KEYS[4]  hash    plan
 -- KEYS[2]  zset    heartbeats   KEYS[5]  hash    state
 -- KEYS[3]  hash    released     KEYS[6]  stream  signal
 -- ARGV[1]  member id
 -- ARGV[2]  ms      session time-out
--- ARGV[3]  ms      rebalance time-out: a member that has not let go by then, while others have, is put out
+-- ARGV[3]  ms      rebalance time-out: a member that has not released its partitions by then, while others have, is
+--                  evicted
+-- ARGV[4]  1 to get this member's part of the plan, 0 for whether there is a plan
 --
--- A member that was itself silent for longer than the session time-out puts nobody out, and everybody's time
--- begins anew: Redis was away, or its clock jumped, and the others were kept from their heartbeats as well. (Had
--- it alone been frozen, another would have put it out.) The same when its last heartbeat lies in the future.
+-- A member that was itself silent for longer than the session time-out evicts no member and restarts all session
+-- timers: Redis was unavailable, or its clock jumped, and the others could send no heartbeat either. (Had it alone been
+-- frozen, another would have evicted it.) The same holds when its last heartbeat lies in the future.
 --
--- Result: {generation, leader, released by all (0 or 1), plan of this member or false};
--- {-1} if this member is not, or no longer, in the group, or the group has lost its generation.
-local generation = tonumber(redis.call('HGET', KEYS[5], 'generation'))
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 or not generation then
+-- A beat costs O(log members) while the group has a plan. During a rebalance the leader is determined once a
+-- generation, in O(members), and recorded in `state`.
+--
+-- Result: {generation, leader or '' while it is not needed, released by all (0 or 1), plan of this member or false,
+-- number of members}; {-1} if this member is not, or no longer, in the group, or the group has lost its generation.
+
+-- Return the member with the smallest id.
+local function leader_of(generation, recorded)
+  local at, leader = string.match(recorded or '', '^(%d+):(.*)$')
+  if at == string.format('%.0f', generation) and redis.call('HEXISTS', KEYS[1], leader) == 1 then
+    return leader
+  end
+  leader = nil
+  for _, member in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if not leader or member < leader then
+      leader = member
+    end
+  end
+  redis.call('HSET', KEYS[5], 'leader', string.format('%.0f:%s', generation, leader))
+  return leader
+end
+
+-- Evict the members that have not released their partitions.
+local function evict_slow(generation)
+  for _, member in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if redis.call('HEXISTS', KEYS[3], member) == 0 then
+      redis.call('ZREM', KEYS[2], member)
+      redis.call('HDEL', KEYS[1], member)
+    end
+  end
+  redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'slow', generation)
+end
+
+local state = redis.call('HMGET', KEYS[5], 'generation', 'since', 'leader')
+local generation = tonumber(state[1] or '')
+local previous = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '')
+if not generation or (not previous and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0) then
   return {-1}
 end
+previous = previous or 0
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local since = tonumber(state[2] or '') or now
 local limit = now - tonumber(ARGV[2])
-local previous = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0)
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 
 if previous <= limit or previous > now then
@@ -29,6 +65,7 @@ if previous <= limit or previous > now then
     redis.call('ZADD', KEYS[2], now, member)
   end
   redis.call('HSET', KEYS[5], 'since', now)
+  since = now
 else
   local dead = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. limit)
   if #dead > 0 then
@@ -40,28 +77,30 @@ else
     redis.call('DEL', KEYS[3], KEYS[4])
     redis.call('HSET', KEYS[5], 'generation', generation, 'since', now)
     redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'expired', #dead)
+    since = now
   end
 end
 
-local members = redis.call('HKEYS', KEYS[1])
-local waited = now - tonumber(redis.call('HGET', KEYS[5], 'since') or now)
-local let_go = redis.call('HLEN', KEYS[3])
-if let_go > 0 and let_go < #members and waited > tonumber(ARGV[3]) then
-  for _, member in ipairs(members) do
-    if redis.call('HEXISTS', KEYS[3], member) == 0 then
-      redis.call('ZREM', KEYS[2], member)
-      redis.call('HDEL', KEYS[1], member)
-    end
-  end
-  members = redis.call('HKEYS', KEYS[1])
-  redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'slow', generation)
+local plan
+if ARGV[4] == '1' then
+  plan = redis.call('HGET', KEYS[4], ARGV[1])
+elseif redis.call('EXISTS', KEYS[4]) == 1 then
+  plan = 1
+end
+local count = redis.call('HLEN', KEYS[1])
+if plan then
+  return {generation, '', 1, plan, count}
+end
+
+local released = redis.call('HLEN', KEYS[3])
+if released > 0 and released < count and now - since > tonumber(ARGV[3]) then
+  evict_slow(generation)
   if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
     return {-1}
   end
+  count = redis.call('HLEN', KEYS[1])
 end
-table.sort(members)
-local released = 0
-if let_go >= #members then
-  released = 1
+if released < count then
+  return {generation, '', 0, false, count}
 end
-return {generation, members[1], released, redis.call('HGET', KEYS[4], ARGV[1])}
+return {generation, leader_of(generation, state[3]), 1, false, count}

@@ -11,6 +11,8 @@ if redis.call('HGET', KEYS[2], 'generation') ~= ARGV[1] then
   return 0
 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+for at = 2, #ARGV, 2 do -- one by one, because Lua unpacks at most 8,000 values
+  redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
+end
 redis.call('XADD', KEYS[3], 'MAXLEN', 1, '*', 'plan', ARGV[1])
 return 1
