@@ -29,7 +29,7 @@ logger = get_logger(__name__)
 
 #: The lease under which every process may write.
 UNFENCED: Final = ""
-#: How ``append_compacted.lua`` begins its refusal of another lease.
+#: How ``append.lua`` begins its refusal of another lease.
 FENCED: Final = "FENCED"
 
 

@@ -20,15 +20,10 @@ from faust_redis.faust_hooks.apps import receivers_of
 from faust_redis.log.entries import DeliveryHeader, encode
 from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts, retention_ms
+from faust_redis.producing.appends import OutgoingEntry, SensorCallbacks, Target
 from faust_redis.producing.buffer import Buffer
-from faust_redis.producing.send_queue import (
-    COMPACTED,
-    OutgoingEntry,
-    SendQueue,
-    SendRefusal,
-    SensorCallbacks,
-)
-from faust_redis.redis.commands import Command, retry_while_unavailable
+from faust_redis.producing.send_queue import SendQueue, SendRefusal
+from faust_redis.redis.commands import retry_while_unavailable
 
 __all__ = ["Producer"]
 
@@ -45,7 +40,7 @@ STOP_TIMEOUT: Final = 3.0
 class Producer(base.Producer):
     """Adds entries to partitions.
 
-    An entry whose confirmation was lost with the connection is sent again: delivery is at least once.
+    An entry whose confirmation was lost with the connection is sent again, and added once (``append.lua``).
     Order within a partition is the order of ``send``.
     """
 
@@ -153,31 +148,25 @@ class Producer(base.Producer):
         if self._receivers or self._filter_receivers:
             # Receivers, such as LiveCheck, may add headers.
             self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
-        tp, stream = self._target(topic, partition)
+        tp, target = self._target(topic, partition)
         fields = encode(key, value, pairs, timestamp)
         confirmed = self._new_future()
-        if facts.compacting and key is not None:
+        if facts.compacting:
             try:
-                command = self._append_compacted(tp, key, fields, facts)
+                target = self._compacted_target(tp, facts)
             except NotOwnerError as error:
                 logger.warning("%s", error)
-                refused = OutgoingEntry(0, tp, (), confirmed, callbacks, fields[1])
+                refused = OutgoingEntry(0, target, 0, fields, confirmed, callbacks)
                 self._queue.refuse(refused, ProducerSendError(str(error)))
                 return confirmed
-        else:
-            command = ("XADD", stream, "0-*", *fields)
         working_on = current_event()
         source = working_on.message if working_on is not None else None
-        self._queue.put(tp, command, confirmed, callbacks, fields[1], source)
+        self._queue.put(target, fields, confirmed, callbacks, source)
         return confirmed
 
-    def _append_compacted(self, tp: TP, key: bytes, fields: list[bytes], facts: TopicFacts) -> Command:
+    def _compacted_target(self, tp: TP, facts: TopicFacts) -> Target:
         lease = self._context.changelogs.lease_for(tp)
-        names = self._context.keys
-        keys = [names.stream(tp), names.index(tp), names.lease(tp, self.app.conf.id)]
-        if not facts.retention:
-            keys.append(names.tombstones(tp))
-        return self._context.scripts.command(COMPACTED, keys, key, lease, *fields)
+        return Target.of(self._context.keys, tp, facts, lease, self.app.conf.id)
 
     async def send_and_wait(
         self,
@@ -284,9 +273,9 @@ class Producer(base.Producer):
         self._crashing = asyncio.ensure_future(self.crash(error))
 
 
-def _target(keys: Keys, topic: str, partition: int) -> tuple[TP, str]:
+def _target(keys: Keys, topic: str, partition: int) -> tuple[TP, Target]:
     tp = TP(topic, partition)
-    return tp, keys.stream(tp)
+    return tp, Target(tp, (keys.stream(tp), keys.producers(tp)))
 
 
 def _own_headers(headers: HeadersArg) -> list[Any]:

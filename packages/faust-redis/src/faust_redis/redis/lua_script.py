@@ -39,12 +39,14 @@ class Script:
         keys: int | None = None,
         arguments: Sequence[str] = (),
         constants: Mapping[str, int] | None = None,
+        includes: Sequence[str] = (),
     ) -> None:
         """Read the script from the folder ``lua`` of a package.
 
         Args:
             keys: The number of keys of a script with named arguments.
             constants: Numbers by the names that Lua knows them by, such as return codes.
+            includes: Files of the folder ``lua/includes`` whose functions the script calls.
 
         Raises:
             ValueError: An argument is declared that the script never uses.
@@ -59,6 +61,8 @@ class Script:
         self.operation = operation
         self.keys = keys
         self.arguments = tuple(arguments)
+        for include in reversed(includes):
+            body = _prepend((folder / "includes" / f"{include}.lua").read_text(encoding="utf-8"), body)
         self.text = body
         if keys is not None:
             shared = folder / "shared.lua"

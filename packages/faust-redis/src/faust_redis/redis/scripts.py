@@ -24,7 +24,7 @@ NOT_MEMBER: Final = -1
 
 _NAMES: Final = (
     "ack",
-    "append_compacted",
+    "append",
     "declare_topic",
     "expire_entries",
     "expire_tombstones",
@@ -44,7 +44,9 @@ _NAMES: Final = (
     "take_lease",
     "take_over",
 )
-_SCRIPTS: Final = {name: Script(__package__, name) for name in _NAMES}
+#: The files of functions that scripts share.
+_INCLUDES: Final = {"append": ("add_entry",)}
+_SCRIPTS: Final = {name: Script(__package__, name, includes=_INCLUDES.get(name, ())) for name in _NAMES}
 
 
 class Scripts:
