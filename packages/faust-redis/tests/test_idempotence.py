@@ -1,4 +1,4 @@
-"""A message whose confirmation is lost with its connection is added once; IDEMPOTENCE_SLOW=1 cuts 1,000 times."""
+"""A message whose confirmation is lost is added once; IDEMPOTENCE_SLOW=1 cuts 1,000 connections."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ class Committer:
 
     Attributes:
         committing: The acks on their way to Redis.
+        is_away: Whether Redis was away at the last commit.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Committer:
         self._publish_attached = publish_attached
         self._outage = Outage("acking")
         self.committing: Mapping[TP, Collection[int]] = {}
+        self.is_away = False
 
     async def commit(self, tps: Iterable[TP]) -> bool:
         """Commit the acks of these partitions; return whether any were.
@@ -72,9 +74,11 @@ class Committer:
             if not is_unavailable(error):
                 raise
             self._outage.log(error)
+            self.is_away = True
             return False
         finally:
             self.committing = {}
+        self.is_away = False
         self._app.tables.on_commit(committed)
         self._app.monitor.on_tp_commit(committed)
         return bool(committed)

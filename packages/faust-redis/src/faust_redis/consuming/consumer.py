@@ -40,6 +40,7 @@ from faust_redis.consuming.attempts import AgentErrors, Attempts
 from faust_redis.consuming.commits import Committer, ack
 from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.delivery import Deliverer, message_of
+from faust_redis.consuming.exactly_once import ExactlyOnce
 from faust_redis.consuming.failures import Failures
 from faust_redis.consuming.housekeeping import Housekeeper
 from faust_redis.consuming.offsets import Offsets
@@ -49,7 +50,8 @@ from faust_redis.consuming.rebalancer import Rebalancer
 from faust_redis.consuming.shares import Shares
 from faust_redis.consuming.suspects import Suspects
 from faust_redis.context import context_of
-from faust_redis.errors import TransportError, UnreadableEntryError
+from faust_redis.errors import TransportError, UnreadableEntryError, UnsupportedSettingError
+from faust_redis.faust_hooks import tables
 from faust_redis.faust_hooks.agents import channels_of
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
@@ -68,6 +70,9 @@ _T = TypeVar("_T")
 DRAIN_FRACTION: Final = 0.8
 #: Seconds between tries to read while Redis is away.
 RETRY_DELAY: Final = 0.5
+#: Seconds for which finished events gather before they are committed, where each counts exactly once. Less
+#: costs more per event; more is added to the latency of each hop.
+COMMIT_LINGER: Final = 0.005
 #: Seconds between looks at whether a member that may not read may read again.
 IDLE_DELAY: Final = 0.05
 
@@ -106,16 +111,31 @@ class Consumer(base.Consumer):
             self.acks,
             self._attempts,
             self._outputs,
-            shares=Shares(self.reader, self._channels_of),
+            shares=Shares(self.reader, self._channels_of, is_atomic=context.transactions is not None),
             is_acked=self._is_acked,
             is_stopping=self._is_stopping,
         )
+        send = partial(ack, context, self.reader, conf.id)
+        self.transactions_of_events = context.transactions
+        self._exactly_once: ExactlyOnce | None = None
+        if context.transactions is not None:
+            self._exactly_once = ExactlyOnce(
+                app,
+                context,
+                context.transactions,
+                self.reader,
+                self.acks,
+                self._attempts,
+                ack=send,
+                persist=self.persist,
+            )
+            self.failures.drop = self._exactly_once.drop_one
         self._committer = Committer(
             app,
             self.acks,
             self.failures,
             self._outputs,
-            send=partial(ack, context, self.reader, conf.id),
+            send=self._exactly_once.commit if self._exactly_once is not None else send,
             publish_attached=self._handle_attached,
         )
         self.offsets = Offsets(context, self.reader, self.persist)
@@ -133,7 +153,8 @@ class Consumer(base.Consumer):
             shares=self.failures.shares,
             persist=self.persist,
             is_acked=self._is_acked,
-            watch_agents=AgentErrors(self.fail, self._is_stopping).watch,
+            watch_agents=AgentErrors(self.fail, self._is_stopping, self.undone).watch,
+            drop_uncommitted=self._exactly_once.drop_all if self._exactly_once is not None else None,
         )
         self.member = GroupMember(
             app,
@@ -177,6 +198,7 @@ class Consumer(base.Consumer):
             await self.persist(
                 partial(probe, self._context.server, self._context.keys.group(self.app.conf.id).state)
             )
+            self._check_tables()
             self._probed = True
         for topic in topics:
             await self.persist(partial(self._context.topics.declare_to_read, topic))
@@ -186,6 +208,14 @@ class Consumer(base.Consumer):
             await self.app.topics.on_client_only_start()
         else:
             self.member.subscribe(topics)
+
+    def _check_tables(self) -> None:
+        if self._exactly_once is not None:
+            for table in self.app.tables.values():
+                if tables.is_of_objects(table):
+                    raise UnsupportedSettingError(
+                        "processing_guarantee", "exactly_once", f"table {table.name} holds sets; use a Table"
+                    )
 
     async def on_start(self) -> None:
         """Enter the group as soon as there is something to subscribe to."""
@@ -359,6 +389,33 @@ class Consumer(base.Consumer):
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         raise AssertionError("acks go through _commit_tps")
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what agents have finished; return whether there was anything.
+
+        While another commit is under way, Faust only waits for that one, which may have begun before the
+        latest events were done.
+        """
+        committed = await super().commit(topics, start_new_transaction)
+        if not committed and self.acks.partitions() and not self._committer.is_away:
+            committed = await super().commit(topics, start_new_transaction)
+        return committed
+
+    async def undone(self) -> None:
+        """Wait until tables hold nothing of events that have failed, where each counts exactly once."""
+        if self._exactly_once is not None:
+            await self._exactly_once.restored()
+
+    @Service.task
+    async def _commit_outputs(self) -> None:
+        """Commit soon what agents have finished, because nobody sees its outputs before."""
+        while self._exactly_once is not None and not self.should_stop:
+            if not self.acks.partitions():
+                await self.acks.wait_for_ack(timeout=1)
+                continue
+            await self.sleep(COMMIT_LINGER)
+            if not await self.commit():
+                await self.sleep(IDLE_DELAY)
 
     async def wait_empty(self) -> None:
         """Wait until the events that agents have begun are done, for most of the rebalance time-out.

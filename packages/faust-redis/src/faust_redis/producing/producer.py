@@ -12,6 +12,7 @@ from faust.exceptions import ProducerSendError
 from faust.streams import current_event
 from faust.transport import base
 from faust.types import TP, HeadersArg, Message, RecordMetadata
+from faust.types.tuples import FutureMessage
 from mode import get_logger
 
 from faust_redis.context import context_of
@@ -22,7 +23,7 @@ from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts, retention_ms
 from faust_redis.producing.appends import OutgoingEntry, SensorCallbacks, Target
 from faust_redis.producing.buffer import Buffer
-from faust_redis.producing.send_queue import SendQueue, SendRefusal
+from faust_redis.producing.send_queue import CREATE_TIME, SendQueue, SendRefusal
 from faust_redis.redis.commands import retry_while_unavailable
 
 __all__ = ["Producer"]
@@ -31,6 +32,8 @@ logger = get_logger(__name__)
 
 #: Types of keys and values once they are serialized.
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
+#: The offset, as with Kafka's ``acks=0``, of a message that is sent with the commit of its event.
+NOT_YET: Final = -1
 #: Partitions whose stream names are cached.
 TARGETS: Final = 4_096
 #: Seconds for which a stopping producer still tries to send what it holds.
@@ -60,7 +63,10 @@ class Producer(base.Producer):
         # Enough to have the next batches ready; more would only be more to lose: until it waits, a loop that
         # does nothing but send never yields to the sender.
         self._queue_limit = self._context.options.send_queue
-        self.buffer = self._buffer = Buffer(self._queue.changed, loop=self.loop, beacon=self.beacon)
+        self._transactions = self._context.transactions
+        self.buffer = self._buffer = Buffer(
+            self._queue.changed, self._collect_buffered, loop=self.loop, beacon=self.beacon
+        )
         self.buffer.app = self.app
         self._produced: Any = self.app.on_produce_message
         self._receivers, self._filter_receivers = receivers_of(self._produced)
@@ -150,6 +156,9 @@ class Producer(base.Producer):
             self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
         tp, target = self._target(topic, partition)
         fields = encode(key, value, pairs, timestamp)
+        if self._transactions is not None and (event := self._transactions.source()) is not None:
+            self._transactions.add(event, topic, key, partition, fields)
+            return self._collected(tp, fields, callbacks)
         confirmed = self._new_future()
         if facts.compacting:
             try:
@@ -163,6 +172,38 @@ class Producer(base.Producer):
         source = working_on.message if working_on is not None else None
         self._queue.put(target, fields, confirmed, callbacks, source)
         return confirmed
+
+    def _collected(
+        self, tp: TP, fields: list[bytes], callbacks: SensorCallbacks | None
+    ) -> asyncio.Future[RecordMetadata]:
+        """Return the future of a message that is sent with its event, resolved: its agent may wait for it."""
+        metadata = RecordMetadata(*tp, tp, NOT_YET, int(fields[1]), CREATE_TIME)
+        confirmed = self._new_future()
+        confirmed.set_result(metadata)
+        if callbacks is not None:
+            sensors, state = callbacks
+            sensors.on_send_completed(self, state, metadata)
+        return confirmed
+
+    def _collect_buffered(self, fut: FutureMessage) -> bool:
+        """Add what a table or ``send_soon`` sends to the event that an agent works on.
+
+        Returns:
+            Whether there is such an event.
+        """
+        if self._transactions is None or (event := self._transactions.source()) is None:
+            return False
+        message: Any = fut.message
+        topic = message.channel.get_topic_name()
+        pairs = _own_headers(message.headers) if message.headers else []
+        fields = encode(message.key, message.value, pairs, message.timestamp)
+        self._transactions.add(event, topic, message.key, message.partition, fields)
+        partition = NOT_YET if message.partition is None else message.partition
+        tp = TP(topic, partition)
+        fut.set_result(RecordMetadata(*tp, tp, NOT_YET, int(fields[1]), CREATE_TIME))
+        if message.callback and not self._transactions.is_changelog(topic):
+            message.callback(fut)
+        return True
 
     def _compacted_target(self, tp: TP, facts: TopicFacts) -> Target:
         lease = self._context.changelogs.lease_for(tp)

@@ -30,7 +30,7 @@ from faust_redis.producing.appends import (
 from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable, pause_after
 from faust_redis.tasks import cancel_and_wait
 
-__all__ = ["SendQueue", "SendRefusal"]
+__all__ = ["CREATE_TIME", "SendQueue", "SendRefusal"]
 
 logger = get_logger(__name__)
 

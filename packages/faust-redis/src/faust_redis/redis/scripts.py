@@ -25,6 +25,7 @@ NOT_MEMBER: Final = -1
 _NAMES: Final = (
     "ack",
     "append",
+    "commit",
     "declare_topic",
     "expire_entries",
     "expire_tombstones",
@@ -45,7 +46,7 @@ _NAMES: Final = (
     "take_over",
 )
 #: The files of functions that scripts share.
-_INCLUDES: Final = {"append": ("add_entry",)}
+_INCLUDES: Final = {"ack": ("trim",), "append": ("add_entry",), "commit": ("add_entry", "trim")}
 _SCRIPTS: Final = {name: Script(__package__, name, includes=_INCLUDES.get(name, ())) for name in _NAMES}
 
 

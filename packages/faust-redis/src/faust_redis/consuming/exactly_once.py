@@ -1,0 +1,273 @@
+"""Exactly once: an event's ack, its outputs and its changes of tables are one step in Redis.
+
+The outputs wait in a transaction (:mod:`faust_redis.log.transactions`) until their event is done, and go to
+Redis together with its ack, under the lease of its partition (``commit.lua``). When the answer is lost, the call
+is repeated: an event that is acked already adds nothing. An event that fails leaves nothing in Redis; the keys
+of tables that it has changed here are read again from their changelogs, which hold what was committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Any, Protocol
+
+from faust.exceptions import ProducerSendError
+from faust.types import TP, AppT, ConsumerMessage, Message
+from mode import get_logger
+
+from faust_redis.consuming.acks import AckLog
+from faust_redis.consuming.commit_calls import CommitCall, calls_for
+from faust_redis.consuming.delivery import message_of
+from faust_redis.consuming.offsets import Persist
+from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.context import TransportContext
+from faust_redis.faust_hooks import tables
+from faust_redis.log.entries import Record, decode_all
+from faust_redis.log.transactions import TableKey, Transaction, Transactions
+from faust_redis.redis.commands import Command, is_unavailable
+from faust_redis.redis.scripts import NOT_OWNER
+
+__all__ = ["ExactlyOnce"]
+
+logger = get_logger(__name__)
+
+_Offsets = Mapping[TP, Collection[int]]
+
+
+class _Attempts(Protocol):
+    def fail(self, message: Message, error: BaseException) -> None:
+        """Count a failed attempt."""
+
+
+class ExactlyOnce:
+    """Commits and drops the transactions of one worker."""
+
+    def __init__(
+        self,
+        app: AppT,
+        context: TransportContext,
+        transactions: Transactions,
+        reader: PartitionReader,
+        acks: AckLog,
+        attempts: _Attempts,
+        *,
+        ack: Callable[[_Offsets], Awaitable[dict[TP, int]]],
+        persist: Persist,
+    ) -> None:
+        """Take what the consumer consists of.
+
+        Args:
+            ack: Acks events that have no outputs.
+        """
+        self._app = app
+        self._context = context
+        self._transactions = transactions
+        self._reader = reader
+        self._acks = acks
+        self._attempts = attempts
+        self._ack = ack
+        self._persist = persist
+        self._restoring: asyncio.Task[None] | None = None
+        # The value that a key is restored to must not change in Redis meanwhile.
+        self._changing = asyncio.Lock()
+        transactions.is_in_flight = reader.is_in_flight
+        transactions.on_dirty = self._restore_soon
+
+    # -- committing ---------------------------------------------------------------------------------------
+
+    async def commit(self, taken: _Offsets) -> dict[TP, int]:
+        """Commit finished events; return the last offset of each partition plus one.
+
+        An event that depends on one that is not finished is committed with that one.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away; committing again does no harm.
+        """
+        async with self._changing:
+            return await self._commit(taken)
+
+    async def _commit(self, taken: _Offsets) -> dict[TP, int]:
+        plain: defaultdict[TP, set[int]] = defaultdict(set)
+        finished: dict[int, Transaction] = {}
+        for tp, offsets in taken.items():
+            queue = self._reader.queues.get(tp)
+            for offset in offsets:
+                message = queue.in_flight.get(offset) if queue is not None else None
+                transaction = self._transactions.open.get(message) if message is not None else None
+                if transaction is None or not transaction.outputs:
+                    plain[tp].add(offset)
+                else:
+                    finished[id(transaction)] = transaction
+        ready = self._transactions.committable([each for each in finished.values() if _is_whole(each, taken)])
+        chosen = {id(each) for each in ready}
+        for each in finished.values():
+            if id(each) not in chosen:
+                done = [message for message in each.messages if message.offset in taken.get(message.tp, ())]
+                self._acks.restore(_offsets_of(done))
+        for each in ready:
+            each.is_sealed = True
+        committed: defaultdict[TP, int] = defaultdict(int)
+        for call in calls_for(ready):
+            for tp, offset in (await self._commit_call(call)).items():
+                committed[tp] = max(committed[tp], offset)
+        # Last, because an event without outputs may have found out from a table that it has nothing to do.
+        for tp, offset in (await self._ack(plain)).items():
+            committed[tp] = max(committed[tp], offset)
+        return dict(committed)
+
+    async def _commit_call(self, call: CommitCall) -> dict[TP, int]:
+        going = [each for each in call.transactions if each.outputs]  # the others were dropped meanwhile
+        if not going:
+            return {}
+        command = await CommitCall(going).command(self._context, self._reader.group, self._reader.lease)
+        (reply,) = await self._context.scripts.run("commit", [command], self._context.server.stream)
+        if isinstance(reply, Exception):
+            if is_unavailable(reply):
+                raise reply
+            if len(going) > 1:
+                # The others are committed as far as they come before the one that is refused.
+                committed: dict[TP, int] = {}
+                for each in going:
+                    committed |= await self._commit_call(CommitCall([each]))
+                return committed
+            self._refuse(going[0], reply)
+            return {}
+        committed = {}
+        for each, result in zip(going, reply, strict=True):
+            if result == NOT_OWNER:
+                self._lose(each)
+                continue
+            self._transactions.close(each)
+            for message in each.messages:
+                tp, offset = message.tp, message.offset
+                committed[tp] = max(offset + 1, committed.get(tp, 0))
+                if tp in self._reader.queues:
+                    self._reader.queues[tp].finish(offset)
+        return committed
+
+    def _refuse(self, transaction: Transaction, reason: Exception) -> None:
+        """Count a failed attempt of events whose outputs Redis refuses; all others not committed come again."""
+        error = ProducerSendError(str(reason))
+        logger.error("an event's outputs are refused: %s", error)
+        messages = list(transaction.messages)
+        self.drop(messages)
+        others = {id(each): each for each in self._transactions.open.values()}
+        self._redeliver([message for each in others.values() for message in each.messages])
+        for message in messages:
+            self._acks.take_back(message)
+            self._attempts.fail(message, error)
+
+    def _lose(self, transaction: Transaction) -> None:
+        """Give up events whose partition has another owner, or whose lease is gone."""
+        tps = {message.tp for message in transaction.messages}
+        logger.warning("%s: a commit was refused, the lease has another owner or is gone", tps)
+        self._redeliver(transaction.messages)
+
+    # -- dropping -----------------------------------------------------------------------------------------
+
+    def drop(self, messages: Iterable[Message]) -> None:
+        """Drop what messages have sent and changed; events that depend on them are delivered again."""
+        self._deliver_again(self._transactions.drop(messages))
+
+    def drop_one(self, message: Message) -> None:
+        """Drop what a message has sent and changed, as :meth:`drop`."""
+        self.drop((message,))
+
+    async def drop_all(self) -> None:
+        """Drop all that is not committed, before the partitions are shared out: their owners claim it."""
+        for partition in self._reader.queues.values():
+            self._transactions.drop(list(partition.in_flight.values()))
+            partition.forfeit()
+        self._acks.clear()
+        await self.restored()
+
+    def _redeliver(self, messages: Iterable[Message]) -> None:
+        going = list(messages)
+        self.drop(going)
+        self._deliver_again(going)
+
+    def _deliver_again(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            queue = self._reader.queues.get(message.tp)
+            self._acks.take_back(message)
+            if queue is not None and queue.in_flight.get(message.offset) is message:
+                queue.finish(message.offset)
+            self._reader.rewind(message.tp)
+
+    # -- tables -------------------------------------------------------------------------------------------
+
+    @property
+    def is_restoring(self) -> bool:
+        """Whether tables hold changes of events that were dropped."""
+        return bool(self._transactions.dirty)
+
+    def _restore_soon(self) -> None:
+        if self._restoring is None or self._restoring.done():
+            self._restoring = asyncio.create_task(self._restore())
+            self._restoring.add_done_callback(_log_error)
+
+    async def restored(self) -> None:
+        """Wait until tables hold nothing of events that were dropped, or the worker stops."""
+        while self._restoring is not None and not self._restoring.done() and not self._app.should_stop:
+            await asyncio.wait([self._restoring], timeout=0.5)
+
+    async def _restore(self) -> None:
+        while self._transactions.dirty and not self._app.should_stop:
+            async with self._changing:
+                keys = list(self._transactions.dirty)
+                records = await self._persist(lambda keys=keys: self._read(keys))  # type: ignore[misc]
+                for key, record in zip(keys, records, strict=True):
+                    late, output = self._transactions.clean(key)
+                    self._deliver_again(late)
+                    if output is not None:
+                        ((record, *_), _) = decode_all([(b"0-1", output.fields)])
+                    event = await self._event_of(key, record)
+                    tables.restore_key(self._table(key[0]), event, key[0].partition)
+
+    async def _read(self, keys: list[TableKey]) -> list[Record | None]:
+        """Return the last committed entry of each key; ``None`` for one that has none."""
+        run = self._context.server.stream.execute_many
+        names = self._context.keys
+        ids = _raised(await run([("HGET", names.index(tp), key) for tp, key in keys]))
+        calls: list[Command] = [
+            ("XRANGE", names.stream(tp), entry_id or "-", entry_id or "(0-1", "COUNT", 1)
+            for (tp, _), entry_id in zip(keys, ids, strict=True)
+        ]
+        records: list[Record | None] = []
+        for entry_id, entries in zip(ids, _raised(await run(calls)), strict=True):
+            found = decode_all(entries)[0] if entry_id else []
+            records.append(found[0] if found else None)
+        return records
+
+    async def _event_of(self, key: TableKey, record: Record | None) -> Any:
+        tp, raw = key
+        message: ConsumerMessage = message_of(tp, record or Record(0, raw, None, [], 0), 0)
+        return await self._table(tp).changelog_topic.decode(message)
+
+    def _table(self, tp: TP) -> Any:
+        return tables.tables_by_changelog(self._app.tables)[tp.topic]
+
+
+def _is_whole(transaction: Transaction, taken: _Offsets) -> bool:
+    return all(message.offset in taken.get(message.tp, ()) for message in transaction.messages)
+
+
+def _offsets_of(messages: Iterable[Message]) -> dict[TP, list[int]]:
+    offsets: defaultdict[TP, list[int]] = defaultdict(list)
+    for message in messages:
+        offsets[message.tp].append(message.offset)
+    return offsets
+
+
+def _raised(replies: list[Any]) -> list[Any]:
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
+def _log_error(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("restoring tables failed: %r", error, exc_info=error)
