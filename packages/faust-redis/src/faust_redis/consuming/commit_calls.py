@@ -60,17 +60,20 @@ class CommitCall:
         return context.scripts.command("commit", keys, group, lease, *counts, *arguments)
 
 
-def calls_for(transactions: Iterable[Transaction]) -> list[CommitCall]:
+def calls_for(transactions: Iterable[Transaction], most: int = CALL_OUTPUTS) -> list[CommitCall]:
     """Return the calls that commit these transactions, in order.
 
     Transactions that have changed tables at the same time stay in one call, as one of them may depend on the
     other.
+
+    Args:
+        most: Outputs after which a call ends; with 0 all calls are as small as possible.
     """
     ordered = sorted(transactions, key=lambda each: each.outputs[0].number)
     calls: list[CommitCall] = []
     outputs = size = last_change = 0
     for each in ordered:
-        is_full = outputs >= CALL_OUTPUTS or size >= CALL_BYTES
+        is_full = outputs >= most or size >= CALL_BYTES
         if not calls or (is_full and each.outputs[0].number > last_change):
             calls.append(CommitCall())
             outputs = size = 0

@@ -35,7 +35,7 @@ class Committer:
         failures: Failures,
         outputs: Outputs,
         *,
-        send: Callable[[Mapping[TP, Collection[int]]], Awaitable[dict[TP, int]]],
+        send: Callable[[Mapping[TP, set[int]]], Awaitable[dict[TP, int]]],
         publish_attached: Callable[[Mapping[TP, int]], Awaitable[None]],
     ) -> None:
         """Take what the consumer consists of.
@@ -62,15 +62,18 @@ class Committer:
         taken = self._acks.take(tps)
         if not taken:
             return False
-        self.committing = taken
+        self.committing, epoch = taken, self._acks.epoch
         try:
             await self._publish_attached({tp: max(offsets) + 1 for tp, offsets in taken.items()})
             # What the agents sent while they worked on these events must be safe first.
             await self._outputs.confirm()
             self._failures.fail_refused(taken)
+            if self._acks.epoch != epoch:
+                return False
             committed = await self._send(taken)
         except BaseException as error:
-            self._acks.restore(taken)
+            if self._acks.epoch == epoch:
+                self._acks.restore(taken)
             if not is_unavailable(error):
                 raise
             self._outage.log(error)

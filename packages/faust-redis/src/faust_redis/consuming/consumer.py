@@ -401,6 +401,11 @@ class Consumer(base.Consumer):
             committed = await super().commit(topics, start_new_transaction)
         return committed
 
+    @property
+    def is_undoing(self) -> bool:
+        """Whether tables hold changes of events that have failed, where each counts exactly once."""
+        return self._exactly_once is not None and self._exactly_once.is_restoring
+
     async def undone(self) -> None:
         """Wait until tables hold nothing of events that have failed, where each counts exactly once."""
         if self._exactly_once is not None:
@@ -459,6 +464,8 @@ class Consumer(base.Consumer):
     def dead(self, tp: TP, offset: int) -> None:
         """Ack a dead letter once more with the next commit, which trims the partition."""
         self.acks.add(tp, offset)
+        if self._exactly_once is not None:
+            self._exactly_once.note_dead(tp, offset)
 
     def again(self) -> None:
         """End the blocking reads, because a record is due before they would end."""

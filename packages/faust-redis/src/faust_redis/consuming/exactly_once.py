@@ -9,7 +9,7 @@ of tables that it has changed here are read again from their changelogs, which h
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -33,7 +33,8 @@ __all__ = ["ExactlyOnce"]
 
 logger = get_logger(__name__)
 
-_Offsets = Mapping[TP, Collection[int]]
+_Taken = Mapping[TP, set[int]]
+_Place = tuple[TP, int]
 
 
 class _Attempts(Protocol):
@@ -53,7 +54,7 @@ class ExactlyOnce:
         acks: AckLog,
         attempts: _Attempts,
         *,
-        ack: Callable[[_Offsets], Awaitable[dict[TP, int]]],
+        ack: Callable[[Mapping[TP, Collection[int]]], Awaitable[dict[TP, int]]],
         persist: Persist,
     ) -> None:
         """Take what the consumer consists of.
@@ -70,6 +71,9 @@ class ExactlyOnce:
         self._ack = ack
         self._persist = persist
         self._restoring: asyncio.Task[None] | None = None
+        self._void: set[_Place] = set()
+        self._dead: set[_Place] = set()
+        self._is_disrupted = False
         # The value that a key is restored to must not change in Redis meanwhile.
         self._changing = asyncio.Lock()
         transactions.is_in_flight = reader.is_in_flight
@@ -77,10 +81,13 @@ class ExactlyOnce:
 
     # -- committing ---------------------------------------------------------------------------------------
 
-    async def commit(self, taken: _Offsets) -> dict[TP, int]:
+    async def commit(self, taken: _Taken) -> dict[TP, int]:
         """Commit finished events; return the last offset of each partition plus one.
 
         An event that depends on one that is not finished is committed with that one.
+
+        Args:
+            taken: The acks; those that count no longer are removed.
 
         Raises:
             redis.exceptions.RedisError: Redis is away; committing again does no harm.
@@ -88,34 +95,53 @@ class ExactlyOnce:
         async with self._changing:
             return await self._commit(taken)
 
-    async def _commit(self, taken: _Offsets) -> dict[TP, int]:
-        plain: defaultdict[TP, set[int]] = defaultdict(set)
-        finished: dict[int, Transaction] = {}
-        for tp, offsets in taken.items():
-            queue = self._reader.queues.get(tp)
-            for offset in offsets:
-                message = queue.in_flight.get(offset) if queue is not None else None
-                transaction = self._transactions.open.get(message) if message is not None else None
-                if transaction is None or not transaction.outputs:
-                    plain[tp].add(offset)
-                else:
-                    finished[id(transaction)] = transaction
-        ready = self._transactions.committable([each for each in finished.values() if _is_whole(each, taken)])
+    async def _commit(self, taken: _Taken) -> dict[TP, int]:
+        plain, finished = self._sorted(taken)
+        ready = self._transactions.committable([each for each in finished if _is_whole(each, taken)])
         chosen = {id(each) for each in ready}
-        for each in finished.values():
+        for each in finished:
             if id(each) not in chosen:
                 done = [message for message in each.messages if message.offset in taken.get(message.tp, ())]
                 self._acks.restore(_offsets_of(done))
         for each in ready:
             each.is_sealed = True
-        committed: defaultdict[TP, int] = defaultdict(int)
+        self._is_disrupted = False
+        committed: Counter[TP] = Counter()
         for call in calls_for(ready):
-            for tp, offset in (await self._commit_call(call)).items():
-                committed[tp] = max(committed[tp], offset)
+            committed |= Counter(await self._commit_call(call))
         # Last, because an event without outputs may have found out from a table that it has nothing to do.
-        for tp, offset in (await self._ack(plain)).items():
-            committed[tp] = max(committed[tp], offset)
+        if self._is_disrupted:
+            self._redeliver(message for message in plain.values() if message is not None)
+        else:
+            committed |= Counter(await self._ack(_offsets(plain)))
         return dict(committed)
+
+    def _sorted(self, taken: _Taken) -> tuple[dict[_Place, Message | None], list[Transaction]]:
+        """Return the acked messages without outputs by their places, and the transactions of the others.
+
+        Acks of messages that were dropped since are removed: their entries are delivered again.
+        """
+        plain: dict[_Place, Message | None] = {}
+        finished: dict[int, Transaction] = {}
+        for tp, offsets in taken.items():
+            queue = self._reader.queues.get(tp)
+            for offset in list(offsets):
+                message = queue.in_flight.get(offset) if queue is not None else None
+                is_dead = (tp, offset) in self._dead
+                self._dead.discard((tp, offset))
+                if (tp, offset) in self._void or not (is_dead or (message is not None and message.acked)):
+                    self._void.discard((tp, offset))
+                    offsets.discard(offset)
+                    continue
+                transaction = self._transactions.open.get(message) if message is not None else None
+                if transaction is None:
+                    plain[tp, offset] = message
+                elif not transaction.outputs and _is_whole(transaction, taken):
+                    self._transactions.close(transaction)
+                    plain[tp, offset] = message
+                else:
+                    finished[id(transaction)] = transaction
+        return plain, list(finished.values())
 
     async def _commit_call(self, call: CommitCall) -> dict[TP, int]:
         going = [each for each in call.transactions if each.outputs]  # the others were dropped meanwhile
@@ -123,19 +149,23 @@ class ExactlyOnce:
             return {}
         command = await CommitCall(going).command(self._context, self._reader.group, self._reader.lease)
         (reply,) = await self._context.scripts.run("commit", [command], self._context.server.stream)
-        if isinstance(reply, Exception):
-            if is_unavailable(reply):
-                raise reply
-            if len(going) > 1:
-                # The others are committed as far as they come before the one that is refused.
-                committed: dict[TP, int] = {}
-                for each in going:
-                    committed |= await self._commit_call(CommitCall([each]))
-                return committed
-            self._refuse(going[0], reply)
+        if not isinstance(reply, Exception):
+            return self._committed(going, reply)
+        if is_unavailable(reply):
+            raise reply
+        # Those before the one that is refused are committed.
+        smaller = calls_for(going, most=0)
+        if len(smaller) == 1:
+            self._refuse(going, reply)
             return {}
-        committed = {}
-        for each, result in zip(going, reply, strict=True):
+        committed: Counter[TP] = Counter()
+        for each in smaller:
+            committed |= Counter(await self._commit_call(each))
+        return committed
+
+    def _committed(self, transactions: Iterable[Transaction], results: Iterable[int]) -> dict[TP, int]:
+        committed: dict[TP, int] = {}
+        for each, result in zip(transactions, results, strict=True):
             if result == NOT_OWNER:
                 self._lose(each)
                 continue
@@ -147,20 +177,20 @@ class ExactlyOnce:
                     self._reader.queues[tp].finish(offset)
         return committed
 
-    def _refuse(self, transaction: Transaction, reason: Exception) -> None:
-        """Count a failed attempt of events whose outputs Redis refuses; all others not committed come again."""
+    def _refuse(self, transactions: Iterable[Transaction], reason: Exception) -> None:
+        """Count a failed attempt of events whose outputs Redis refuses; others not committed come again."""
+        self._is_disrupted = True
         error = ProducerSendError(str(reason))
         logger.error("an event's outputs are refused: %s", error)
-        messages = list(transaction.messages)
+        messages = [message for each in transactions for message in each.messages]
         self.drop(messages)
-        others = {id(each): each for each in self._transactions.open.values()}
-        self._redeliver([message for each in others.values() for message in each.messages])
+        self._redeliver(list(self._transactions.open))
         for message in messages:
-            self._acks.take_back(message)
             self._attempts.fail(message, error)
 
     def _lose(self, transaction: Transaction) -> None:
         """Give up events whose partition has another owner, or whose lease is gone."""
+        self._is_disrupted = True
         tps = {message.tp for message in transaction.messages}
         logger.warning("%s: a commit was refused, the lease has another owner or is gone", tps)
         self._redeliver(transaction.messages)
@@ -181,6 +211,7 @@ class ExactlyOnce:
             self._transactions.drop(list(partition.in_flight.values()))
             partition.forfeit()
         self._acks.clear()
+        self._void.clear()
         await self.restored()
 
     def _redeliver(self, messages: Iterable[Message]) -> None:
@@ -188,10 +219,15 @@ class ExactlyOnce:
         self.drop(going)
         self._deliver_again(going)
 
+    def note_dead(self, tp: TP, offset: int) -> None:
+        """Note that an entry is a dead letter; the ack that follows only has its partition trimmed."""
+        self._dead.add((tp, offset))
+
     def _deliver_again(self, messages: Iterable[Message]) -> None:
         for message in messages:
             queue = self._reader.queues.get(message.tp)
-            self._acks.take_back(message)
+            if not self._acks.take_back(message) and message.acked:
+                self._void.add((message.tp, message.offset))  # a commit under way has taken it
             if queue is not None and queue.in_flight.get(message.offset) is message:
                 queue.finish(message.offset)
             self._reader.rewind(message.tp)
@@ -250,14 +286,18 @@ class ExactlyOnce:
         return tables.tables_by_changelog(self._app.tables)[tp.topic]
 
 
-def _is_whole(transaction: Transaction, taken: _Offsets) -> bool:
+def _is_whole(transaction: Transaction, taken: _Taken) -> bool:
     return all(message.offset in taken.get(message.tp, ()) for message in transaction.messages)
 
 
 def _offsets_of(messages: Iterable[Message]) -> dict[TP, list[int]]:
+    return _offsets((message.tp, message.offset) for message in messages)
+
+
+def _offsets(places: Iterable[_Place]) -> dict[TP, list[int]]:
     offsets: defaultdict[TP, list[int]] = defaultdict(list)
-    for message in messages:
-        offsets[message.tp].append(message.offset)
+    for tp, offset in places:
+        offsets[tp].append(offset)
     return offsets
 
 

@@ -81,6 +81,8 @@ class Stream(BatchingStream[_T]):
                     queue.put_back(event)
                     await asyncio.sleep(IDLE_DELAY)
                     continue
+                if consumer.is_undoing:
+                    await consumer.undone()
                 state = begin(event)
                 if state is STALE:
                     continue
