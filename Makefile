@@ -61,12 +61,12 @@ $(REDIS_8_STAMP): | $(STAMP)
 
 # Most tests wait for processes rather than for a core. A module stays on one worker, as its tests share servers.
 TEST_WORKERS ?= $(shell echo $$((2 * $$(nproc))))
-PYTEST := -m pytest -n $(TEST_WORKERS) --dist loadscope
-# What failed beside other tests runs once more by itself, where a core is free for it: a time-out of a crowded
-# machine passes then, a fault fails again, and both are shown.
+PYTEST := -m pytest -n $(TEST_WORKERS) --dist loadscope --no-loadscope-reorder
+# scripts/test_both.sh says why.
 ALONE := -m pytest --last-failed --last-failed-no-failures none
 
-test: test-faust-redis test-parley ## Run the whole suite, in parallel
+test: setup $(REDIS_8_STAMP) ## Run the whole suite, in parallel
+	@TEST_WORKERS=$(TEST_WORKERS) exec scripts/test_both.sh
 
 test-parley: setup ## Run the tests of the service; ARGS="tests/web -k name" runs some of them
 	@.venv/bin/python $(PYTEST) $(ARGS) || .venv/bin/python $(ALONE) $(ARGS)
@@ -76,9 +76,7 @@ test-faust-redis: setup $(REDIS_8_STAMP) ## Run the tests of the transport; ARGS
 	../../.venv/bin/python $(PYTEST) $(ARGS) || ../../.venv/bin/python $(ALONE) $(ARGS)
 
 test-fast: setup ## Run the tests that start no further processes, in a minute
-	@.venv/bin/python $(PYTEST) -m "not processes" $(ARGS)
-	cd packages/faust-redis
-	exec ../../.venv/bin/python $(PYTEST) -m "not processes"
+	@TEST_WORKERS=$(TEST_WORKERS) exec scripts/test_both.sh -m "not processes"
 
 ui: $(NODE_STAMP) ## Build the chat page, web/ui, into web/static
 	@$(NPM) ci

@@ -1,13 +1,13 @@
 """The four-hop plumbing, beside FastStream, taskiq and bare redis-py: ``python -m bench plumbing``.
 
 Each contender forwards messages of 200 bytes through four processes, at least once: a message is acked after
-Redis has confirmed the one sent for it. The contenders take turns on one Redis, so that a slow moment of the
-machine meets all of them. A turn is a burst: what counts is the time until its last message has come out.
+Redis has confirmed the message sent for it. The contenders take turns on one Redis, so that a slow phase of
+the machine affects all of them. A turn is a burst, measured until its last message has left the last hop.
 
-    BENCH_SECONDS   how long a burst should take (5); the first round finds out how many messages that is
-    BENCH_MESSAGES  messages of every burst instead
-    BENCH_ROUNDS    turns of each contender (3)
-    BENCH_ONLY      names of contenders, separated by commas
+    BENCH_SECONDS   the length of a burst in seconds (5); the first round measures how many messages that is
+    BENCH_MESSAGES  the number of messages of each burst instead
+    BENCH_ROUNDS    the number of turns of each contender (3)
+    BENCH_ONLY      the names of contenders, separated by commas
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from parley.local.embedded import EmbeddedRedis
 
 __all__ = ["Result", "run"]
 
-#: Messages that find out how fast a contender is, and warm it up.
+#: Messages of the first burst, which warms a contender up and measures its speed.
 TRIAL = 400
-#: Seconds after which a hop that does not start, or a burst that does not end, is given up.
-PATIENCE = 30.0
-#: Seconds between looks at what has come out.
-LOOK = 0.01
-#: Messages a second, and how many, when there is next to no load.
+#: Seconds to wait for a hop to start, or for a burst to end.
+TIMEOUT = 30.0
+#: Seconds between counts of the messages that have left the last hop.
+POLL_SECONDS = 0.01
+#: The rate in messages per second, and the number of messages, at light load.
 PACE, PACED = 20, 100
-#: Entries that are fed at once; those of one stream among them have one key.
+#: Entries added in one call; those of one stream among them have the same key.
 FEED_PAGE = 400
 
 _FEED = (Path(__file__).parent / "feed.lua").read_text(encoding="utf-8")
@@ -49,14 +49,14 @@ _FEED = (Path(__file__).parent / "feed.lua").read_text(encoding="utf-8")
 
 @dataclass
 class Result:
-    """What the turns of one contender came to.
+    """The measurements of one contender.
 
     Attributes:
-        rates: messages a second, of each turn.
-        hop_cpu: µs of processor time per message, all four hops together, of each turn.
-        redis_cpu: µs of processor time per message, of each turn.
-        latencies: ms through all hops at light load, of all turns.
-        problems: messages lost, doubled or out of order, in words.
+        rates: messages per second in each turn.
+        hop_cpu: µs of processor time per message in each turn, all four hops together.
+        redis_cpu: µs of processor time of Redis per message in each turn.
+        latencies: ms through all hops at light load, in all turns.
+        problems: descriptions of lost, doubled or misordered messages.
     """
 
     rates: list[float] = field(default_factory=list)
@@ -67,17 +67,17 @@ class Result:
 
     @property
     def rate(self) -> float:
-        """The median of the turns."""
+        """The median rate of the turns."""
         return statistics.median(self.rates)
 
     def latency(self, share: float) -> float:
-        """Return the latency that a share of the messages stayed below."""
+        """Return the latency in ms that a share of the messages, from 0 to 1, does not exceed."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
 class Turn:
-    """One contender at work: four processes, fed and looked at from here."""
+    """One turn of a contender: four processes, their input and their output."""
 
     def __init__(self, contender: Contender, server: EmbeddedRedis, client: Any) -> None:
         self.contender = contender
@@ -92,7 +92,7 @@ class Turn:
 
     @contextlib.contextmanager
     def running(self, url: str, folder: Path) -> Iterator[None]:
-        """Start the hops and wait until a first message has passed them all; end them."""
+        """Start the hops, wait until messages have passed all of them, and end them afterwards."""
         self.client.flushall()
         self.fields = self.contender.sample(self.client, url)
         try:
@@ -114,14 +114,14 @@ class Turn:
                     hop.wait()
 
     def pass_through(self, count: int) -> tuple[float, list[str]]:
-        """Send a burst and wait for its end; return the seconds, and what was wrong with it."""
+        """Send a burst and wait for its end; return its length in seconds, and its problems."""
         first = self._fed
         started = time.monotonic()
         self.feed(count)
         while (out := self._count_out()) < self._fed:
-            if time.monotonic() - started > PATIENCE:
+            if time.monotonic() - started > TIMEOUT:
                 return time.monotonic() - started, [f"{self._fed - out} of {count} messages are lost"]
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
         return time.monotonic() - started, self._check(first)
 
     def feed(self, count: int) -> None:
@@ -138,7 +138,7 @@ class Turn:
             count -= page
 
     def trickle(self) -> list[float]:
-        """Send single messages at a slow pace; return how many ms each took."""
+        """Send single messages at a slow pace; return the latency of each in ms."""
         streams = dict.fromkeys(self.contender.streams(HOPS), "$")
         for stream in streams:
             last = self.client.xrevrange(stream, count=1)
@@ -147,7 +147,7 @@ class Turn:
         for _ in range(PACED):
             started = time.monotonic()
             self.feed(1)
-            found = self.client.xread(dict(streams), block=int(PATIENCE * 1000))
+            found = self.client.xread(dict(streams), block=int(TIMEOUT * 1000))
             latencies.append((time.monotonic() - started) * 1000)
             for stream, entries in found:
                 streams[stream.decode()] = entries[-1][0]
@@ -156,12 +156,12 @@ class Turn:
         return latencies
 
     def cpu(self) -> tuple[float, float]:
-        """Return the seconds of processor time that the hops, and Redis, have used so far."""
+        """Return the seconds of processor time that the hops have used so far, and those of Redis."""
         pids = [pid for hop in self.hops for pid in process_tree(hop.pid)]
         return sum(map(cpu_seconds, pids)), cpu_seconds(self.redis_pid)
 
     def _wait_for_groups(self) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         waiting = [stream for hop in range(HOPS) for stream in self.contender.streams(hop)]
         while waiting:
             with contextlib.suppress(redis.ResponseError):
@@ -169,8 +169,8 @@ class Turn:
                     waiting.pop()
                     continue
             if time.monotonic() > deadline or any(hop.poll() is not None for hop in self.hops):
-                raise SystemExit(f"{self.contender.name} does not start: nobody reads {waiting[-1]}")
-            time.sleep(LOOK)
+                raise SystemExit(f"{self.contender.name} does not start: no consumer reads {waiting[-1]}")
+            time.sleep(POLL_SECONDS)
 
     def _count_out(self) -> int:
         pipeline = self.client.pipeline(transaction=False)
@@ -179,7 +179,7 @@ class Turn:
         return sum(pipeline.execute())
 
     def _check(self, first: int) -> list[str]:
-        """UsageSample at every message from number ``first`` on that came out."""
+        """Return the problems of the messages from number ``first`` on."""
         seen: list[int] = []
         problems = []
         for stream in self.contender.streams(HOPS):
@@ -200,11 +200,11 @@ class Turn:
 
 
 def run(chosen: list[Contender], rounds: int, seconds: float, messages: int | None) -> dict[str, Result]:
-    """Let all contenders take their turns.
+    """Run all turns of all contenders.
 
     Args:
-        seconds: of a burst, about.
-        messages: of a burst; ``None`` lets the contender's own speed decide.
+        seconds: the approximate length of a burst.
+        messages: the number of messages of a burst; ``None`` for as many as take ``seconds``.
     """
     results = {contender.name: Result() for contender in chosen}
     sizes: dict[str, int] = {}
@@ -212,7 +212,7 @@ def run(chosen: list[Contender], rounds: int, seconds: float, messages: int | No
         folder = Path(name)
         with (
             EmbeddedRedis(folder / "redis") as server,
-            redis.Redis.from_url(server.url, socket_timeout=2 * PATIENCE) as client,
+            redis.Redis.from_url(server.url, socket_timeout=2 * TIMEOUT) as client,
         ):
             for number in range(rounds):
                 for contender in chosen:
@@ -232,7 +232,7 @@ def run(chosen: list[Contender], rounds: int, seconds: float, messages: int | No
 
 
 def _size(turn: Turn, seconds: float) -> int:
-    """Return how many messages take a contender so long, by two bursts: the first may be too short."""
+    """Return how many messages take a contender this long, from two bursts: the first may be too short."""
     count = TRIAL
     for goal in (1.0, seconds):
         took, _ = turn.pass_through(count)
@@ -267,11 +267,11 @@ def table(results: dict[str, Result]) -> list[str]:
 
 
 def measure() -> tuple[list[str], list[str]]:
-    """Run the bench as the environment says.
+    """Run the bench with the settings of the environment.
 
     Returns:
-        The lines of its table, with a line for each peer that lost or doubled messages; and the same of the
-        transport and of the loops, which nobody may shrug off.
+        The lines of its table, with a line for each problem of a peer; and the problems of the transport and
+        of the bare loops, which make the bench fail.
     """
     chosen = contenders(partitions=int(os.environ.get("BENCH_PARTITIONS", "8")))
     if only := os.environ.get("BENCH_ONLY"):
@@ -284,6 +284,6 @@ def measure() -> tuple[list[str], list[str]]:
     ours: list[str] = []
     theirs: list[str] = []
     for contender in chosen:
-        told = theirs if isinstance(contender, Peer) else ours
-        told += [f"{contender.name}: {problem}" for problem in results[contender.name].problems]
+        problems = theirs if isinstance(contender, Peer) else ours
+        problems += [f"{contender.name}: {problem}" for problem in results[contender.name].problems]
     return table(results) + ["", *theirs] * bool(theirs), ours

@@ -1,9 +1,9 @@
-"""The whole service, beside the least a chat service can do: ``make bench``, or ``python -m bench service``.
+"""The whole service beside a minimal chat service: ``make bench``, or ``python -m bench service``.
 
-Both talk to the same model, which answers at once, and to the same client. What lies between the two is what
-sessions, history, order, durability and four stages cost. Then how that grows, one thing changed at a time.
+Both use the same client, and the same model, which answers at once. The difference is the cost of sessions,
+history, order, durability and four stages. A second table shows its growth when one parameter changes.
 
-    BENCH_TURNS   turns of each measurement (4000)
+    BENCH_TURNS   the number of turns of each measurement (4000)
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from parley.loadtest.usage import cpu_seconds, process_tree
 from parley.local.ports import free_port
 from tests.support.service import started
 
-#: Turns a second, and how many, when there is next to no load.
+#: The rate in turns per second, and the number of turns, at light load.
 PACE, PACED = 20, 200
 SOCKETS = 100
 
 
 @contextlib.contextmanager
 def model(latency: float = 0.0) -> Iterator[str]:
-    """Run a model server that answers after ``latency`` seconds; give its address."""
+    """Run a model server that answers after ``latency`` seconds, and yield its address."""
     command = [sys.executable, "-m", "tests.support.model_server", "--port", "0", "--latency", str(latency)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None  # noqa: S101
@@ -47,7 +47,7 @@ def model(latency: float = 0.0) -> Iterator[str]:
 
 @contextlib.contextmanager
 def floor(model_url: str) -> Iterator[tuple[str, int]]:
-    """Run the least service; give its address and its process."""
+    """Run the minimal service, and yield its address and process id."""
     port = free_port()
     command = [sys.executable, "-m", "bench.floor", str(port), model_url]
     with subprocess.Popen(command, cwd=ROOT) as process:  # noqa: S603
@@ -60,9 +60,9 @@ def floor(model_url: str) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def parley(model_url: str, infer_workers: int = 1, **settings: str) -> Iterator[tuple[str, int]]:
-    """Run the service with all its stages; give its address and the process that holds all others.
+    """Run the service with all its stages, and yield its address and the id of the parent process.
 
-    Each of the infer workers has its share of the partitions by then.
+    By then the partitions are assigned to the ``infer_workers`` workers.
     """
     with tempfile.TemporaryDirectory(prefix="parley-bench-") as name:
         folder = Path(name)
@@ -77,25 +77,25 @@ def parley(model_url: str, infer_workers: int = 1, **settings: str) -> Iterator[
 
 
 async def closed(url: str, sockets: int, turns: int) -> Times:
-    """Have sockets talk for a moment, then measure them."""
+    """Warm up, then measure turns in a closed loop."""
     async with Talk(url, sockets) as talk:
         await talk.closed_loop(3)
         return await talk.closed_loop(max(1, turns // sockets))
 
 
 async def light(url: str) -> Times:
-    """Measure turns that hardly meet."""
+    """Measure turns at light load."""
     async with Talk(url, 10) as talk:
         await talk.closed_loop(3)
         return await talk.paced(PACE, PACED)
 
 
 async def long_sessions(url: str, lengths: tuple[int, ...]) -> dict[int, Times]:
-    """Measure sessions whose histories hold so many messages, by turns, so that noise falls on all."""
+    """Measure sessions with histories of these lengths, interleaved, so that noise affects all of them."""
     times = {messages: Times() for messages in lengths}
     sessions: dict[int, Talk] = {}
     async with contextlib.AsyncExitStack() as talks:
-        # The longest first: a socket that is not read answers no pings, and is given up after a while.
+        # The longest first: an idle socket is not read, answers no pings, and is closed after a while.
         for messages in sorted(lengths, reverse=True):
             talk = sessions[messages] = await talks.enter_async_context(Talk(url, 1))
             await talk.closed_loop(3 + messages // 2)
@@ -108,7 +108,7 @@ async def long_sessions(url: str, lengths: tuple[int, ...]) -> dict[int, Times]:
 
 
 def beside_the_floor(turns: int) -> list[str]:
-    """Return the lines of a table: the service and its floor."""
+    """Return the lines of a table: the service beside the minimal one."""
     lines = [
         f"| | turns/s, {SOCKETS} sockets | p50 | p99 | µs of CPU per turn | {PACE} turns/s: p50 | p99 |",
         "|---|--:|--:|--:|--:|--:|--:|",
@@ -128,7 +128,7 @@ def beside_the_floor(turns: int) -> list[str]:
 
 
 def growth(turns: int) -> list[str]:
-    """Return the lines of a table: what changes with sockets, history, partitions and workers."""
+    """Return the lines of a table: the effect of sockets, history, partitions and workers."""
     lines = ["| changed | to | turns/s | p50 | p99 |", "|---|--:|--:|--:|--:|"]
 
     def row(changed: str, to: object, times: Times) -> None:
@@ -163,7 +163,7 @@ async def _wait_for(url: str) -> None:
                 async with http.post(url):
                     return
             await asyncio.sleep(0.05)
-    raise SystemExit(f"nobody answers at {url}")
+    raise SystemExit(f"no server answers at {url}")
 
 
 async def _wait_for_workers(url: str, count: int) -> None:
@@ -175,4 +175,4 @@ async def _wait_for_workers(url: str, count: int) -> None:
             if stages["infer"]["settled"] and len(owners - {None}) == count:
                 return
             await asyncio.sleep(0.1)
-    raise SystemExit(f"there are no {count} infer workers")
+    raise SystemExit(f"the partitions were not assigned to {count} infer workers")

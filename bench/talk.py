@@ -1,4 +1,4 @@
-"""A client of the plain protocol, as light as can be: many sockets that talk, or a few turns a second."""
+"""A lightweight client of the plain protocol: many sockets in a closed loop, or a few turns per second."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import aiohttp
 __all__ = ["Talk", "Times"]
 
 #: Seconds after which an answer counts as lost.
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 @dataclass
 class Times:
-    """How long turns took.
+    """The times of turns.
 
     Attributes:
-        seconds: of the whole.
-        latencies: ms, of each turn.
+        seconds: the length of the measurement.
+        latencies: the latency of each turn in ms.
     """
 
     seconds: float = 0.0
@@ -28,11 +28,11 @@ class Times:
 
     @property
     def rate(self) -> float:
-        """Turns a second."""
+        """Turns per second."""
         return len(self.latencies) / self.seconds
 
     def latency(self, share: float) -> float:
-        """Return the latency that a share of the turns stayed below, in ms."""
+        """Return the latency in ms that a share of the turns, from 0 to 1, does not exceed."""
         ordered = sorted(self.latencies)
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
@@ -59,15 +59,15 @@ class Talk:
         await self._http.close()
 
     async def closed_loop(self, messages: int) -> Times:
-        """Let every socket say so many messages, each once the one before was answered."""
+        """Send ``messages`` on every socket, each after the answer to the one before it."""
         times = Times()
         started = time.monotonic()
-        await asyncio.gather(*(self._say(socket, messages, times) for socket in self._sockets))
+        await asyncio.gather(*(self._send(socket, messages, times) for socket in self._sockets))
         times.seconds = time.monotonic() - started
         return times
 
     async def paced(self, rate: float, messages: int) -> Times:
-        """Say messages at fixed moments, on one socket after the other; latency counts from these moments."""
+        """Send messages at fixed times, on one socket after the other; latency counts from these times."""
         times = Times()
         started = time.monotonic()
         turns = []
@@ -79,13 +79,13 @@ class Talk:
         times.seconds = time.monotonic() - started
         return times
 
-    async def _say(self, socket: aiohttp.ClientWebSocketResponse, messages: int, times: Times) -> None:
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse, messages: int, times: Times) -> None:
         for _ in range(messages):
             await self._turn(socket, time.monotonic(), times)
 
     async def _turn(self, socket: aiohttp.ClientWebSocketResponse, due: float, times: Times) -> None:
         await socket.send_str("How fast are you?")
-        answer = await socket.receive(timeout=PATIENCE)
+        answer = await socket.receive(timeout=TIMEOUT)
         if answer.type is not aiohttp.WSMsgType.TEXT or "error" in answer.json():
             raise SystemExit(f"no answer, but {answer}")
         times.latencies.append((time.monotonic() - due) * 1000)

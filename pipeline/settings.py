@@ -6,21 +6,19 @@ names the allowed values in the error for a wrong one.
 
 from __future__ import annotations
 
-import os
-import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
-from urllib.parse import parse_qs, quote, urlsplit
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from pipeline.errors import SettingsError, mask
-from pipeline.masking import mask_secrets, mask_url, remember_secrets, secrets_of_url
-from pipeline.redis.rates import Rate
+from pipeline import settings_checks as checks
+from pipeline.errors import SettingsError
+from pipeline.masking import mask_url, remember_secrets, secrets_of_url
+from pipeline.redis.rate import Rate
+from pipeline.settings_errors import first_error
 
 ModelKind = Literal["chat-completions", "text-generation", "eliza"]
 
@@ -33,9 +31,6 @@ ROUTER_MODEL = "openai/gpt-oss-120b"
 # thoughts.
 TEXT_GENERATION_TOKENS = 25
 CHAT_TOKENS = 2048
-
-# HF_TOKEN is sent only to these domains and their subdomains.
-_HUGGING_FACE = ("huggingface.co", "huggingface.cloud", "huggingface.tech", "hf.co", "hf.space")
 
 # The deadline of a turn as a multiple of MODEL_TIMEOUT, when MODEL_DEADLINE is not set.
 _DEADLINE_IN_TIMEOUTS = 3
@@ -56,8 +51,6 @@ RATES = (
     "address_read_rate",
 )
 """The settings that a load test from one address must set to 0, which means no limit."""
-
-_SHIFTS = {"b": 0, "kb": 10, "mb": 20, "gb": 30}
 
 _RATE = "a rate such as 5/s or 30/m, or 5/s+50 with a burst of 50; 0 for no limit"
 _LIMIT = "a whole number, 0 for no limit"
@@ -207,7 +200,7 @@ class Settings(BaseSettings):
         try:
             settings = cls(**values)
         except ValidationError as exc:
-            raise _first_error(cls, exc) from None
+            raise first_error(cls, exc) from None
         except UnicodeDecodeError:
             raise SettingsError(".env", "bytes that are not UTF-8", "a text file in UTF-8") from None
         remember_secrets(settings.secrets())
@@ -254,9 +247,9 @@ class Settings(BaseSettings):
         """Return the token to send to MODEL_URL: MODEL_TOKEN, or HF_TOKEN if the host is Hugging Face's."""
         if self.model_token is not None:
             return self.model_token.get_secret_value()
-        if self.hf_token is not None and self.model_url is not None and is_of_hugging_face(self.model_url):
-            return self.hf_token.get_secret_value()
-        return None
+        if self.hf_token is None or self.model_url is None:
+            return None
+        return self.hf_token.get_secret_value() if checks.is_of_hugging_face(self.model_url) else None
 
     @field_validator("app_env", "model_kind", mode="before")
     @classmethod
@@ -280,7 +273,7 @@ class Settings(BaseSettings):
     @field_validator("redis_maxmemory", mode="before")
     @classmethod
     def _read_bytes(cls, value: Any) -> Any:
-        return parse_bytes(value) if isinstance(value, str) else value
+        return checks.parse_bytes(value) if isinstance(value, str) else value
 
     @field_validator("cors_origins", "trusted_proxies", "allowed_hosts", mode="before")
     @classmethod
@@ -292,23 +285,17 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_origin(origin) for origin in origins)
+        return tuple(checks.origin(origin) for origin in origins)
 
     @field_validator("allowed_hosts")
     @classmethod
     def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_host_name(host) for host in hosts)
+        return tuple(checks.allowed_host(host) for host in hosts)
 
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-            raise ValueError("not the address of a site")
-        _ = parts.port  # raises ValueError when it is no port
-        return url.rstrip("/")
+        return None if url is None else checks.site_url(url)
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -318,37 +305,17 @@ class Settings(BaseSettings):
     @field_validator("base_path")
     @classmethod
     def _check_base_path(cls, path: str) -> str:
-        path = path.rstrip("/")
-        if path and not re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+", path):
-            raise ValueError("not the path of a URL")
-        return path
+        return checks.url_path(path)
 
     @field_validator("model_url")
     @classmethod
     def _check_model_url(cls, url: str | None) -> str | None:
-        if url is not None:
-            parts = urlsplit(url)
-            if parts.scheme not in ("http", "https") or not parts.hostname or " " in url:
-                raise ValueError("not an HTTP URL")
-            _ = parts.port  # raises ValueError when it is no port
-        return url
+        return None if url is None else checks.http_url(url)
 
     @field_validator("redis_url")
     @classmethod
     def _check_redis_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme == "unix":
-            if not parts.path.strip("/") or parts.hostname:
-                raise ValueError("not the path of a socket")
-            if not all(number.isdecimal() for number in parse_qs(parts.query).get("db", ())):
-                raise ValueError("the database is not a number")
-            return url
-        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-            raise ValueError("not a URL of Redis")
-        _ = parts.port  # raises ValueError when it is no port
-        if parts.path.strip("/") and not parts.path.strip("/").isdecimal():
-            raise ValueError("the database is not a number")
-        return url
+        return checks.redis_url(url)
 
     @model_validator(mode="after")
     def _derive(self) -> Self:
@@ -393,69 +360,3 @@ class Settings(BaseSettings):
         if self.model_kind != "eliza" and self.model_url is None:
             hint = "a URL that starts with http:// or https://, as MODEL_KIND is " + self.model_kind
             raise SettingsError("MODEL_URL", None, hint)
-
-
-def _host_name(text: str) -> str:
-    """Normalise a host name for comparison with a Host header: in lower case, without a trailing dot."""
-    name = text.lower().rstrip(".")
-    if name != "*" and (not re.fullmatch(r"\.?[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", name) or ".." in name):
-        raise ValueError("not a host name")
-    return name
-
-
-def parse_bytes(text: str) -> int:
-    """Parse ``1048576``, ``512kb``, ``512mb`` or ``2gb`` as bytes.
-
-    Raises:
-        ValueError: ``text`` is not a size.
-    """
-    found = re.fullmatch(r"(\d{1,15})\s*(b|kb|mb|gb)?", text.strip().lower())
-    if not found:
-        raise ValueError(f"{text!r} is not a size such as 512mb")
-    return int(found[1]) << _SHIFTS[found[2] or "b"]
-
-
-def is_of_hugging_face(url: str) -> bool:
-    """Return whether a URL's host belongs to Hugging Face, so that HF_TOKEN may be sent to it."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    return any(host == domain or host.endswith(f".{domain}") for domain in _HUGGING_FACE)
-
-
-def _origin(text: str) -> str:
-    """Normalise an origin to the form that browsers send: in lower case, without a slash at the end."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError("not an origin")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _first_error(settings: type[Settings], exc: ValidationError) -> SettingsError:
-    """Turn the first error of a validation into one line about one variable."""
-    error = exc.errors()[0]
-    place = str(error["loc"][0]) if error["loc"] else ""
-    for name, field in settings.model_fields.items():
-        variables = _variables(name, field)
-        if place.upper() in (name.upper(), *variables):
-            variable = next(
-                (each for each in variables if each.upper() in _environment_names()), variables[0]
-            )
-            return SettingsError(variable, _held(field, error), field.description or "")
-    return SettingsError(place.upper(), None, error["msg"])
-
-
-def _environment_names() -> set[str]:
-    return {name.upper() for name, value in os.environ.items() if value}
-
-
-def _variables(name: str, field: FieldInfo) -> list[str]:
-    alias = field.validation_alias
-    if isinstance(alias, AliasChoices):
-        return [str(choice) for choice in alias.choices]
-    return [str(alias)] if alias else [name.upper()]
-
-
-def _held(field: FieldInfo, error: ErrorDetails) -> str:
-    value = error["input"]
-    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    secret = SecretStr in (field.annotation, *get_args(field.annotation))
-    return mask(text) if secret else mask_secrets(text)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import redis
+from redis import Redis as BlockingRedis
+from redis.asyncio import Redis
 
 from parley.local.embedded import EmbeddedRedis, ServerBinary, find_server
+from pipeline.redis.client import connect
 
 
 def chosen_server() -> ServerBinary:
@@ -25,12 +27,15 @@ def chosen_server() -> ServerBinary:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-#: Folders and modules whose tests start the service, its parts or servers, which takes seconds.
+#: Folders and modules whose tests start the service or servers, which takes seconds: the slowest first.
 _PROCESSES = (
-    "behaviours",
+    "deploy/test_redis_users.py",
+    "behaviours/attacks",
+    "behaviours/faults",
     "parley/cli",
-    "parley/local",
+    "behaviours",
     "parley/loadtest",
+    "parley/local",
     "web/test_reload.py",
     "pipeline/models/test_flat.py",
 )
@@ -38,11 +43,21 @@ _PROCESSES = (
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start processes, so that `-m "not processes"` leaves the quick ones."""
+    """Mark the tests that start processes, so that `-m "not processes"` leaves the quick ones.
+
+    They come first, as a run that ends with a slow module keeps one core idle.
+    """
     folder = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.relative_to(folder).as_posix()
+        ranks = (rank for rank, prefix in enumerate(_PROCESSES) if path.startswith(prefix))
+        return next(ranks, len(_PROCESSES))
+
     for item in items:
-        if item.path.relative_to(folder).as_posix().startswith(_PROCESSES):
+        if rank(item) < len(_PROCESSES):
             item.add_marker("processes")
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -55,9 +70,17 @@ def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedR
 @pytest.fixture
 def redis_url(shared_redis: EmbeddedRedis) -> str:
     """The address of an empty Redis."""
-    with redis.Redis.from_url(shared_redis.url) as client:
+    with BlockingRedis.from_url(shared_redis.url) as client:
         client.flushall()
     return shared_redis.url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A client of the empty Redis."""
+    client = connect(redis_url)
+    yield client
+    await client.aclose()
 
 
 @pytest.fixture

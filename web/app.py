@@ -1,4 +1,4 @@
-"""The web process: its parts, put together and run."""
+"""Assemble the parts of the web process, and run it."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ log = structlog.get_logger(__name__)
 
 _PARTS = (health, sessions, chat, pages, stages, metrics)
 _ROOT = Path(__file__).resolve().parent.parent
-_BACKLOG = 1024  # connections that wait to be taken: a thousand clients may come back in one moment
+_BACKLOG = 1024  # connections waiting for accept(): a thousand clients may reconnect at once
 
 
 def create_app(settings: Settings, *, producer: Producer | None = None) -> web.Application:
     """Return the application; its parts start and stop with it.
 
     Args:
-        settings: of the service.
-        producer: takes the messages of all sockets; by default one that sends them to the stages.
+        settings: the settings of the service.
+        producer: sends the messages of all sockets; by default to the topic of the first stage.
     """
     app = web.Application(
         middlewares=[
@@ -89,7 +89,7 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
         add_below(app, again.router, settings.base_path)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(_close_sockets)
-    # Started in this order, stopped in the reverse one: the last messages still find a Redis.
+    # Started in this order and stopped in reverse, so that Redis is still connected for the last messages.
     app.cleanup_ctx.append(_redis)
     app.cleanup_ctx.append(_gate)
     app.cleanup_ctx.append(partial(_intake, producer=producer))
@@ -112,10 +112,10 @@ def _edge(settings: Settings, addresses: Addresses, incidents: Incidents) -> Edg
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; several processes may run this on one port.
+    """Serve until SIGTERM or SIGINT; several processes may serve one port.
 
     Raises:
-        ParleyError: the port cannot be had.
+        ParleyError: the process cannot listen on the port.
     """
     setup_logging(settings.app_env)
     tracing.setup("web")
@@ -126,7 +126,7 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings) -> bool:
-    """Serve; return whether the process is to be started anew as its code changed."""
+    """Serve until stopped; return whether to restart the process because its code has changed."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -150,7 +150,7 @@ async def _serve(settings: Settings) -> bool:
 
 
 def warn_of_strangers(settings: Settings) -> None:
-    """Log what is missing when other machines reach this process."""
+    """Log the safeguards that are not set although other machines can reach this process."""
     if not listens_beyond_loopback(settings.host):
         return
     rates = ("message_rate", "address_message_rate", "address_token_rate")
@@ -158,7 +158,7 @@ def warn_of_strangers(settings: Settings) -> None:
     if missing:
         log.warning("other machines can reach this service, and a safeguard is not set", missing=missing)
     if settings.public_pages:
-        log.info("the operator's pages are open to all; PUBLIC_PAGES=false closes them")
+        log.info("the operator's pages are public; PUBLIC_PAGES=false requires the admin token")
 
 
 async def _until_stopped(stop: asyncio.Event, settings: Settings) -> bool:

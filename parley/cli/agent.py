@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 
 from parley.local.ports import free_port, is_free
@@ -11,18 +12,19 @@ from pipeline.settings import Settings
 
 
 def run(stage: str, settings: Settings) -> None:
-    """Become the Faust worker of a stage; does not return.
+    """Become the Faust worker of a stage; return when it ends.
 
-    The worker takes over this process, so signals and the exit status are Faust's own.
+    Signals and the exit status are Faust's own. Faust reads its command line when it is imported, so nothing
+    that has run before may import it.
     """
     port = health_port(stage, settings)
-    # Quiet keeps Faust's banner away, which is no line of a log; the log itself is ours to set up.
-    faust = [sys.executable, "-m", "faust", "--quiet", "--loop", "uvloop", "-A", f"agents.{stage}"]
-    worker = [*faust, "worker", "-l", "info"]
     # For agents that build their app from the settings, as all of ours do.
     os.environ[f"{stage.upper()}_PORT"] = str(port)
-    web = ["--web-bind", settings.host, "--web-port", str(port)]
-    os.execv(sys.executable, [*worker, *web])  # noqa: S606
+    # Quiet keeps Faust's banner away, which is no line of a log; the log itself is ours to set up.
+    app = ["--quiet", "--loop", "uvloop", "-A", f"agents.{stage}"]
+    worker = ["worker", "-l", "info", "--web-bind", settings.host, "--web-port", str(port)]
+    sys.argv[1:] = [*app, *worker]
+    runpy.run_module("faust", run_name="__main__", alter_sys=True)
 
 
 def health_port(stage: str, settings: Settings) -> int:

@@ -1,4 +1,4 @@
-"""Child processes of ``parley up``: started, listened to, started again when they die, stopped together."""
+"""Child processes of ``parley up``: start them, print their output, restart them, and stop them together."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-# The first restart comes at once enough to go unnoticed; a child that dies again and again costs little.
+# Pauses before a restart: the first too short to notice, the longest long enough to save the processor when a
+# child dies again and again.
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
-# A child that lived this long has recovered: its next death is a first one again. Longer than it needs to
-# start and to meet the message that killed it before.
+# A child that ran for this long starts again with the shortest pause. Longer than it needs to start and to
+# receive the message that killed it before.
 _RECOVERED_SECONDS = 60.0
-# Longer lines are cut rather than kept in memory without bound.
+# Longer lines are dropped, so that they do not fill the memory.
 _LINE_LIMIT_BYTES = 1 << 20
 
 _PR_SET_PDEATHSIG = 1
@@ -25,7 +26,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def die_with_parent(sig: signal.Signals) -> Callable[[], None]:
-    """Return a function for a new process that makes ``sig`` come when its parent ends, even by kill -9."""
+    """Return a ``preexec_fn`` that makes Linux send ``sig`` when the parent ends, even by kill -9."""
     parent = os.getpid()
 
     def in_child() -> None:
@@ -38,7 +39,7 @@ def die_with_parent(sig: signal.Signals) -> Callable[[], None]:
 
 
 def die_with_our_parent(sig: signal.Signals) -> bool:
-    """Make ``sig`` come to this very process when its parent ends; return whether that is still to come."""
+    """Make Linux send ``sig`` to this process when its parent ends; return whether the parent still runs."""
     parent = os.getppid()
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
@@ -46,11 +47,11 @@ def die_with_our_parent(sig: signal.Signals) -> bool:
 
 
 class Child:
-    """One process that is kept running.
+    """One process that is restarted until it is stopped.
 
     Attributes:
-        name: what its lines are marked with.
-        process: the process at work, None before the first start.
+        name: the prefix of its lines.
+        process: the running process, None before the first start.
     """
 
     def __init__(
@@ -60,13 +61,13 @@ class Child:
         environment: Callable[[], Mapping[str, str]],
         say: Callable[[str, str], None],
     ) -> None:
-        """Describe the process; ``keep_running`` starts it.
+        """Prepare the process; ``keep_running`` starts it.
 
         Args:
-            name: what its lines are marked with.
-            command: asked at each start for the command line.
-            environment: asked at each start for the environment.
-            say: called with the name and each line the process prints.
+            name: the prefix of its lines.
+            command: returns the command line for each start.
+            environment: returns the environment for each start.
+            say: called with the name and each line that the process prints.
         """
         self.name = name
         self.process: asyncio.subprocess.Process | None = None
@@ -81,7 +82,7 @@ class Child:
         return self.process is not None and self.process.returncode is None
 
     async def keep_running(self, may_restart: Callable[[int], bool]) -> None:
-        """Start the process, and start it again each time it ends, until ``stop``.
+        """Start the process, and restart it each time it ends, until ``stop``.
 
         Args:
             may_restart: called with the exit status; False ends the loop.
@@ -98,18 +99,18 @@ class Child:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
-    async def stop(self, patience: float) -> None:
-        """Ask the process to end, and kill it when it does not within ``patience`` seconds."""
+    async def stop(self, timeout: float) -> None:
+        """Send SIGTERM to the process, and SIGKILL if it still runs after ``timeout`` seconds."""
         self._stopping = True
         if self.process is None or self.process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         try:
-            await asyncio.wait_for(self.process.wait(), patience)
+            await asyncio.wait_for(self.process.wait(), timeout)
         except TimeoutError:
-            self._say(self.name, f"did not stop within {patience:g} s: killed")
-            # The whole session of the child, so that what it may have started goes too.
+            self._say(self.name, f"did not stop within {timeout:g} s: killed")
+            # The whole session of the child, with the processes that it has started.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             await self.process.wait()
@@ -122,7 +123,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=_LINE_LIMIT_BYTES,
-            # Ctrl-C goes to every process of the terminal's group: only ``up`` may hear it, to stop in order.
+            # Ctrl-C reaches every process of the terminal's group; only ``up`` may get it, to stop in order.
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGKILL),
         )
@@ -131,7 +132,7 @@ class Child:
         assert self.process.stdout is not None, "stdout is a pipe"  # noqa: S101
         relay = asyncio.create_task(self._relay(self.process.stdout))
         status = await self.process.wait()
-        # What is left in the pipe still belongs to this process; a grandchild may hold the pipe open.
+        # Print the rest of the output, but do not wait long: a grandchild may hold the pipe open.
         await asyncio.wait([relay], timeout=1)
         relay.cancel()
         return status
@@ -149,7 +150,7 @@ class Child:
 
 
 def describe_exit(status: int) -> str:
-    """Return in words how a process ended, from its return code."""
+    """Return a description of a process's end, from its return code."""
     if status >= 0:
         return f"ended with status {status}"
     try:

@@ -1,4 +1,4 @@
-"""``parley top``: the stages at a glance, in a terminal."""
+"""``parley top``: show the stages in a terminal."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _SIGNS = {
     StageState.IDLE: ("○", "dim"),
 }
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-# Columns of the terminal from which on the less important ones are shown as well.
+# The widths of a terminal, in characters, from which all columns are shown, or all but three.
 _WIDE, _MEDIUM = 140, 100
-# The course of a stage: blocks, and looks for each of them.
+# The trend of a stage: blocks, and snapshots per block.
 _TREND = 15
 _TREND_STEP = 6
 
@@ -41,12 +41,12 @@ def run(settings: Settings, *, stage: str | None, once: bool, as_json: bool) -> 
     """Show the stages until Ctrl-C.
 
     Args:
-        stage: show the partitions of this one, too.
-        once: show them once; also when the output is no terminal.
-        as_json: one JSON object per look, as ``/api/stages`` has it.
+        stage: a stage whose partitions are shown as well.
+        once: print them once; implied when the output is not a terminal.
+        as_json: print one JSON object per snapshot, in the format of ``/api/stages``.
 
     Raises:
-        ParleyError: Redis does not answer, and the figures were asked for once.
+        ParleyError: Redis does not answer, and the figures are printed only once.
     """
     console = Console()
     once = once or not (as_json or console.is_terminal)
@@ -81,19 +81,19 @@ async def _show_once(watch: StageWatch, console: Console, stage: str | None, *, 
 
 
 async def _show(watch: StageWatch, console: Console, stage: str | None) -> None:
-    shown: RenderableType = Text("Looking …")
+    shown: RenderableType = Text("Reading …")
     with Live(shown, console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
         async for seen in _follow(watch):
             if isinstance(seen, Snapshot):
                 shown = screen(seen, watch, stage, console.width)
                 live.update(shown, refresh=True)
             else:
-                trouble = Text(f"Redis does not answer ({seen}); trying on", style="bold red")
+                trouble = Text(f"Redis does not answer ({seen}); trying again", style="bold red")
                 live.update(Group(trouble, shown), refresh=True)
 
 
 async def _follow(watch: StageWatch) -> AsyncIterator[Snapshot | str]:
-    """Yield each look; a text when Redis did not answer it."""
+    """Yield snapshots; the text of the error when Redis does not answer."""
     while True:
         try:
             yield await watch.snapshot()
@@ -103,7 +103,7 @@ async def _follow(watch: StageWatch) -> AsyncIterator[Snapshot | str]:
 
 
 def screen(snapshot: Snapshot, watch: StageWatch, stage: str | None, width: int) -> RenderableType:
-    """Return what is shown of a snapshot; ``stage`` as in ``run``."""
+    """Return the screen for a snapshot; ``stage`` as in ``run``."""
     parts: list[RenderableType] = [_head(snapshot), _stages(snapshot.stages, watch, width)]
     chosen = [each for each in snapshot.stages if each.name == stage]
     if chosen:
@@ -143,9 +143,9 @@ def _stages(stages: Sequence[StageSnapshot], watch: StageWatch, width: int) -> T
         "retry": lambda each: _alarming(each.retrying, "yellow"),
         "dead": lambda each: _alarming(each.dead_letters, "red"),
         "workers": lambda each: str(sum(worker.alive for worker in each.workers)),
-        "out, of late": lambda each: trend(point.rate_out for point in watch.history[each.name]),
+        "trend": lambda each: trend(point.rate_out for point in watch.history[each.name]),
     }
-    hidden = set() if width >= _WIDE else {"wait p99", "work p99", "out, of late"}
+    hidden = set() if width >= _WIDE else {"wait p99", "work p99", "trend"}
     hidden |= set() if width >= _MEDIUM else {"retry", "oldest"}
     shown = {name: cell for name, cell in cells.items() if name not in hidden}
     table = _table(*shown)
@@ -192,7 +192,7 @@ def _workers(workers: Sequence[tuple[str, WorkerSnapshot]]) -> Table:
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    left = {"stage", "state", "of", "worker", "owner", "partitions", "out, of late"}
+    left = {"stage", "state", "of", "worker", "owner", "partitions", "trend"}
     for column in columns:
         table.add_column(column, justify="left" if column in left else "right", no_wrap=True)
     return table
@@ -218,7 +218,7 @@ def _rate(rate: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a duration for people, as ``12 ms``, ``1.2 s`` or ``2:05 h``; a dash for None."""
+    """Format a duration, such as ``12 ms``, ``1.2 s`` or ``2:05 h``; a dash for None."""
     if seconds is None:
         return "-"
     if seconds < 0.9995:
@@ -230,7 +230,7 @@ def duration(seconds: float | None) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Return ascending numbers as ``0-2, 5``."""
+    """Format ascending numbers as ``0-2, 5``."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and parts[-1][-1] == number - 1:
@@ -241,7 +241,7 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def trend(rates: Iterable[float | None]) -> str:
-    """Return rates as a line of blocks, the latest at the right; the highest fills its block."""
+    """Format rates as a line of blocks, the latest on the right; the highest fills its block."""
     known = [0.0 if rate is None else rate for rate in rates][-_TREND * _TREND_STEP :]
     tail = len(known) % _TREND_STEP
     steps = [known[at : at + _TREND_STEP] for at in range(tail, len(known), _TREND_STEP)]

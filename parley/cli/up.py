@@ -1,7 +1,8 @@
 """``parley up``: the whole service on one machine, started and stopped in order.
 
-Redis first, unless the user named one; then the four agents and the web, at the same time. On the way down
-the other way round: the web takes no more messages, the agents finish what they hold, Redis writes its file.
+Redis starts first, unless the user has set the address of another; then the four agents and the web start at
+the same time. They stop in reverse: the web accepts no more messages, the agents finish their work, and Redis
+writes its file.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from pipeline.errors import EmbeddedRedisError, SettingsError
 from pipeline.masking import mask_url
 from pipeline.settings import STAGES, Settings
 
-# The three together stay below the 10 s in which ``up`` promises to be gone.
-_WEB_PATIENCE_SECONDS = 2.5
-_AGENT_PATIENCE_SECONDS = 4.0
-_REDIS_PATIENCE_SECONDS = 2.0
+# Time to stop each kind of process; together below the 10 s after which ``up`` has ended.
+_WEB_STOP_SECONDS = 2.5
+_AGENT_STOP_SECONDS = 4.0
+_REDIS_STOP_SECONDS = 2.0
 
-_ASK_EVERY_SECONDS = 0.1
-_ASK_TIMEOUT = aiohttp.ClientTimeout(total=2)
-_SAY_WAITING_EVERY_SECONDS = 15.0
-_LOOK_AT_REDIS_EVERY_SECONDS = 0.2
+_READINESS_INTERVAL_SECONDS = 0.1
+_READINESS_TIMEOUT = aiohttp.ClientTimeout(total=2)
+_WAITING_NOTE_INTERVAL_SECONDS = 15.0
+_REDIS_CHECK_INTERVAL_SECONDS = 0.2
 _EXIT_WRONG_SETTING = 2
 
 
@@ -42,11 +43,11 @@ def run(*, with_parent: bool) -> int:
     """Run everything until a signal comes; return the exit status.
 
     Args:
-        with_parent: stop when the parent process ends. For ``make up``, which a kill -9 may hit.
+        with_parent: stop when the parent process ends, because ``make up`` may be killed with -9.
 
     Raises:
         SettingsError: a setting is wrong, or PORT is taken.
-        EmbeddedRedisError: no Redis can run here, or another copy uses the folder.
+        EmbeddedRedisError: no Redis can run on this machine, or another copy uses the folder.
     """
     if with_parent and not die_with_our_parent(signal.SIGTERM):
         return 0
@@ -66,27 +67,27 @@ def run(*, with_parent: bool) -> int:
         redis.start()
         return asyncio.run(Supervisor(settings, redis).run())
     finally:
-        redis.stop(_REDIS_PATIENCE_SECONDS)
+        redis.stop(_REDIS_STOP_SECONDS)
 
 
 def _development_settings() -> Settings:
     settings = Settings.load()
     if "app_env" in settings.model_fields_set:
         return settings
-    # The children are to see it too.
+    # In the environment, so that the children read it, too.
     os.environ["APP_ENV"] = "development"
     return Settings.load()
 
 
 class Supervisor:
-    """The parts of the service, and their way up and down."""
+    """Starts and stops the parts of the service."""
 
     def __init__(self, settings: Settings, redis: EmbeddedRedis | None) -> None:
-        """Describe the parts; ``run`` starts them.
+        """Prepare the parts; ``run`` starts them.
 
         Args:
-            settings: of all parts.
-            redis: the embedded server, already at work; None when the user's own is used.
+            settings: the settings of all parts.
+            redis: the embedded server, already started; None if REDIS_URL names another.
         """
         self._settings = settings
         self._redis = redis
@@ -114,8 +115,8 @@ class Supervisor:
             await self._stop.wait()
         finally:
             self._console.announce("Parley stops")
-            await self._stop_all(self._webs, _WEB_PATIENCE_SECONDS)
-            await self._stop_all(self._agents, _AGENT_PATIENCE_SECONDS)
+            await self._stop_all(self._webs, _WEB_STOP_SECONDS)
+            await self._stop_all(self._agents, _AGENT_STOP_SECONDS)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -129,7 +130,7 @@ class Supervisor:
         return Child(name, command, lambda: self._environment(name), self._console.say)
 
     def _environment(self, name: str) -> Mapping[str, str]:
-        """Return the environment of a part, made anew for each start: a port may have been taken."""
+        """Return the environment for one start of a part; its port may differ each time."""
         environment = dict(os.environ, PYTHONUNBUFFERED="1")
         if self._redis is not None:
             environment["REDIS_URL"] = self._redis.url
@@ -139,20 +140,20 @@ class Supervisor:
         return environment
 
     def _may_restart(self, status: int) -> bool:
-        """Return whether a part that ended is to be started again: not one that refused its settings."""
+        """Return whether to restart a part that ended; one that refused its settings is not restarted."""
         if status == _EXIT_WRONG_SETTING and not self._ready:
             self._status = status
             self._stop.set()
             return False
         return True
 
-    async def _stop_all(self, children: list[Child], patience: float) -> None:
-        await asyncio.gather(*(child.stop(patience) for child in children))
+    async def _stop_all(self, children: list[Child], timeout: float) -> None:
+        await asyncio.gather(*(child.stop(timeout) for child in children))
 
     async def _keep_redis(self, redis: EmbeddedRedis) -> None:
-        """Start Redis again, on its old port, whenever it ends."""
+        """Restart Redis at its old address whenever it ends."""
         while True:
-            await asyncio.sleep(_LOOK_AT_REDIS_EVERY_SECONDS)
+            await asyncio.sleep(_REDIS_CHECK_INTERVAL_SECONDS)
             status = redis.process.poll() if redis.process is not None else None
             if status is None:
                 continue
@@ -164,15 +165,14 @@ class Supervisor:
                 self._console.say("redis", str(exc))
 
     async def _announce_ready(self) -> None:
-        """Wait until every part is ready; say where the service is."""
-        started = time.monotonic()
-        say_next = started + _SAY_WAITING_EVERY_SECONDS
-        async with aiohttp.ClientSession(timeout=_ASK_TIMEOUT) as http:
+        """Wait until every part is ready, then print the address of the service."""
+        next_note = time.monotonic() + _WAITING_NOTE_INTERVAL_SECONDS
+        async with aiohttp.ClientSession(timeout=_READINESS_TIMEOUT) as http:
             while waiting := await self._not_ready(http):
-                if time.monotonic() > say_next:
+                if time.monotonic() > next_note:
                     self._console.announce(f"Still waiting for {', '.join(waiting)}")
-                    say_next += _SAY_WAITING_EVERY_SECONDS
-                await asyncio.sleep(_ASK_EVERY_SECONDS)
+                    next_note += _WAITING_NOTE_INTERVAL_SECONDS
+                await asyncio.sleep(_READINESS_INTERVAL_SECONDS)
         self._ready = True
         settings = self._settings
         self._console.announce(f"Redis: {self._describe_redis()}")
@@ -187,11 +187,13 @@ class Supervisor:
         web = local_url(settings.host, settings.port)
         agents = {stage: local_url(settings.host, port) for stage, port in self._agent_ports.items()}
         parts = {child.name: child for child in (*self._agents, *self._webs)}
-        # Several web processes share one port; the system hands connections round, so ask a few times.
-        asks = [(name, agents.get(name, web)) for name in parts]
-        answers = await asyncio.gather(*(_is_ready(http, url) for _, url in asks))
+        # Web processes share one port and the kernel distributes connections, so it is asked once for each.
+        checks = [(name, agents.get(name, web)) for name in parts]
+        replies = await asyncio.gather(*(_is_ready(http, url) for _, url in checks))
         return [
-            name for (name, _), ready in zip(asks, answers, strict=True) if not ready or not parts[name].alive
+            name
+            for (name, _), ready in zip(checks, replies, strict=True)
+            if not ready or not parts[name].alive
         ]
 
     def _describe_redis(self) -> str:
@@ -201,7 +203,7 @@ class Supervisor:
 
 
 async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
-    # A connection of its own for each question, or one web process would answer for all.
+    # A new connection for each request, or one web process would answer for all.
     with contextlib.suppress(aiohttp.ClientError, TimeoutError):
         async with http.get(f"{url}/readyz", headers={"Connection": "close"}) as response:
             return response.status == 200
@@ -209,7 +211,7 @@ async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:
 
 
 def describe_model(settings: Settings) -> str:
-    """Return in words which model answers."""
+    """Return a description of the model."""
     if settings.model_kind == "eliza":
         return "ELIZA, built in; set HF_TOKEN or MODEL_URL for a language model"
     return f"{settings.model or 'the one served'} at {settings.masked_model_url()} ({settings.model_kind})"

@@ -1,7 +1,7 @@
 """Record the outcome of each message of one session: pure bookkeeping, no I/O.
 
-The streaming protocol names the message that an answer ends. The plain one does not: there the mark tells
-that the answer repeats, or else the oldest message without an end is taken for it.
+In the streaming protocol a frame carries the id of the message that it answers. In the plain protocol it does
+not: there the mark that the answer repeats identifies the message, or else the oldest open one is assumed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from parley.loadtest.pieces import Pieces
 
 @dataclass
 class Sent:
-    """A message under way.
+    """A message that waits for its answer.
 
     Attributes:
-        due: when it was to be sent, on the generator's clock; latency counts from here.
-        pieces: of its answer; None until the first frame of it.
+        due: the time it was to be sent, on the generator's clock; latency counts from here.
+        pieces: the pieces of its answer; None until the first frame of it.
     """
 
     number: int
@@ -35,12 +35,12 @@ class Sent:
 
 @dataclass
 class Ledger:
-    """One session's messages.
+    """The messages of one session.
 
     Attributes:
-        session: its name in the marks.
-        echo: answers repeat the marks.
-        faults, tokens, errors: of the whole test, which this session adds to; errors by code.
+        session: the name of the session in marks.
+        echo: whether answers repeat the marks.
+        faults, tokens, errors: the counters of the whole test, to which this session adds; errors by code.
         answers: the ids of the answers that came, by the number of their message.
     """
 
@@ -52,45 +52,45 @@ class Ledger:
     answers: dict[int, str] = field(default_factory=dict)
     _waiting: dict[str, Sent] = field(default_factory=dict)
     _connection: int = 0
-    _ended: dict[str, int] = field(default_factory=dict)  # by message: the connection that told of its end
-    _told: dict[str, int] = field(default_factory=dict)  # by answer, of the plain protocol
-    _again: set[str] = field(default_factory=set)
-    _overtaking: list[int] = field(default_factory=list)  # messages answered before some that wait still
-    _nameless: int = 0  # errors of some of those that wait
+    _ended: dict[str, int] = field(default_factory=dict)  # by message id: the connection that brought its end
+    _delivered: dict[str, int] = field(default_factory=dict)  # by answer id, in the plain protocol
+    _repeating: set[str] = field(default_factory=set)  # ended messages whose answers will come once more
+    _overtaking: list[int] = field(default_factory=list)  # messages answered before earlier ones
+    _nameless: int = 0  # errors that belong to open messages, but name no message
 
     def sent(self, message: Sent) -> None:
-        """Note a message that was sent."""
+        """Record a message that was sent."""
         self._waiting[message.id] = message
 
     def resent(self) -> list[Sent]:
-        """Return what has no end yet, in the order sent; a client that comes back sends it again."""
+        """Return the open messages in the order sent; a client that reconnects sends them again."""
         return list(self._waiting.values())
 
     @property
     def waiting(self) -> int:
-        """How many messages have no end yet."""
+        """The number of open messages: neither answered nor failed."""
         return len(self._waiting) - self._nameless
 
     def reconnected(self) -> None:
-        """Note that the session has a new socket, to which the running answer is told from its start."""
+        """Record that the session has a new socket, on which the running answer begins from its start."""
         self._connection += 1
         for message in self._waiting.values():
             message.pieces = None
 
     def resume_failed(self) -> None:
-        """Record that the service repeats the history, because it does not hold the message of ``after``."""
+        """Record that the service repeats the history, because it lacks the message named by ``after``."""
         self.errors["resume_failed"] += 1
-        self._again = set(self._ended)
+        self._repeating = set(self._ended)
 
     def started(self, turn: str) -> None:
-        """Note that the model begins to answer, or begins anew."""
+        """Record that the model starts an answer, or restarts it."""
         message = self._waiting.get(turn)
         if message is not None:
             message.pieces = message.pieces or Pieces(self.tokens)
             message.pieces.begin()
 
     def token(self, turn: str, index: int, text: str) -> Sent | None:
-        """Note a piece of an answer; return its message, None when nothing waits for it."""
+        """Record a piece of an answer; return its message, or None if no open message has this turn."""
         message = self._waiting.get(turn)
         if message is not None:
             message.pieces = message.pieces or Pieces(self.tokens)
@@ -102,15 +102,15 @@ class Ledger:
         return message
 
     def ended(self, turn: str | None, text: str | None, error: str | None, answer: str = "") -> Sent | None:
-        """Note the end of a message; return it, None when nothing waited for this end.
+        """Record the end of a message; return the message, or None if no open message has this end.
 
         Args:
-            turn: the id of the message, None if the protocol does not tell.
-            text: the answer, None when there is none.
-            error: the code of an error, which may have a text, too: what there was of the answer.
+            turn: the id of the message, None in the protocol without ids.
+            text: the answer, None without an answer.
+            error: the code of an error; ``text`` then holds the part of the answer that came before it.
             answer: the id of the frame.
         """
-        message = self._whose(text, error, answer) if turn is None else self._named(turn, error)
+        message = self._message_of(text, error, answer) if turn is None else self._named(turn, error)
         if message is None:
             return None
         if self._overtaking and self._overtaking[-1] > message.number:
@@ -123,34 +123,37 @@ class Ledger:
         if error is not None:
             self.errors[error] += 1
         else:
-            if answer:  # another service may name none
+            if answer:  # another service may send no id
                 self.answers[message.number] = answer
             if self.echo:
                 self.faults.check(text or "", Mark(self.session, message.number))
         return message
 
     def in_history(self, answers: Mapping[int, str]) -> list[Sent]:
-        """Note and return the messages that wait and that the history has answers to, by their number.
+        """Close the open messages that have an answer in the history, and return them.
 
-        The socket may bring such an answer still: a plain one brings what no socket has taken, as far as the
-        service knows. An answer that was told as another message's is none, wherever it stands.
+        The socket may still bring such an answer: the service sends a plain socket every answer that no
+        socket has acknowledged. An answer that came for another message does not count.
+
+        Args:
+            answers: the ids of the answers in the history, by the number of their message.
         """
-        told = set(self.answers.values())
+        delivered = set(self.answers.values())
         found = [
             message
             for message in self._waiting.values()
-            if message.number in answers and answers[message.number] not in told
+            if message.number in answers and answers[message.number] not in delivered
         ]
         for message in found:
             self._end(message, self._connection - 1)
             self.answers[message.number] = answers[message.number]
-            self._told[answers[message.number]] = self._connection - 1
+            self._delivered[answers[message.number]] = self._connection - 1
         return found
 
     def give_up(self) -> int:
-        """Return how many messages have no end and are to get none.
+        """Stop waiting, and return the number of messages that stay open.
 
-        Of the answers that came before theirs, those that came before no other were not misordered after all.
+        An answer that overtook only messages which stay open was not misordered after all.
         """
         self.faults.misordered -= len(self._overtaking)
         self._overtaking = []
@@ -162,23 +165,24 @@ class Ledger:
             return message
         if turn not in self._ended:
             self.faults.crossed += 1
-        elif turn in self._again:
-            self._again.remove(turn)
+        elif turn in self._repeating:
+            self._repeating.remove(turn)
         elif error is not None and self._ended[turn] < self._connection:
-            # ``after`` names an answer: who comes back hears once more of errors since.
+            # ``after`` names an answer, so a client that reconnects gets the errors since then once more.
             self._ended[turn] = self._connection
         else:
             self.faults.doubled += 1
         return None
 
-    def _whose(self, text: str | None, error: str | None, answer: str) -> Sent | None:
-        if answer in self._told:
-            # What came right before a socket broke has arrived unknown to the service; it tells it again.
-            self.faults.doubled += self._told[answer] == self._connection
-            self._told[answer] = self._connection
+    def _message_of(self, text: str | None, error: str | None, answer: str) -> Sent | None:
+        """Return the message that a plain frame ends."""
+        if answer in self._delivered:
+            # The service sends an answer again if the socket broke right after it had arrived.
+            self.faults.doubled += self._delivered[answer] == self._connection
+            self._delivered[answer] = self._connection
             return None
         if answer:
-            self._told[answer] = self._connection
+            self._delivered[answer] = self._connection
         oldest = next(iter(self._waiting.values()), None)
         mark = Mark.of(text or "") if self.echo and error is None else None
         if oldest is not None and error is not None and len(self._waiting) > 1:
@@ -203,7 +207,7 @@ class Ledger:
             self.faults.misordered += 1
             insort(self._overtaking, message.number)
             return
-        # Errors without a name were those of the messages that are passed over now.
+        # The errors without an id were those of the messages that this answer overtakes.
         self._nameless -= len(earlier)
         for each in earlier:
             self._end(self._waiting[each], self._connection)

@@ -17,9 +17,9 @@ class Second:
     """One second of the test.
 
     Attributes:
-        sent: messages that were due in it.
-        answered, failed: messages that ended in it.
-        latency: of the answers that came in it.
+        sent: the number of messages that were due in it.
+        answered, failed: the number of messages that were answered, or failed, in it.
+        latency: the latencies of the answers that came in it.
     """
 
     sent: int = 0
@@ -28,7 +28,7 @@ class Second:
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
 
     def add(self, other: Second) -> None:
-        """Count what another has counted."""
+        """Add the counts of another."""
         self.sent += other.sent
         self.answered += other.answered
         self.failed += other.failed
@@ -36,7 +36,7 @@ class Second:
 
     @classmethod
     def together(cls, seconds: Sequence[Second]) -> Second:
-        """Return some as one."""
+        """Return the sum of several."""
         found = cls()
         for each in seconds:
             found.add(each)
@@ -45,32 +45,33 @@ class Second:
 
 @dataclass
 class Measures:
-    """Everything measured.
+    """The measurements of a test.
 
     Attributes:
-        latency: from the moment a message was due to the end of its answer.
-        first_token: from the same moment to the first token.
-        between_tokens: from one token frame to the next of the same answer.
-        faults, token_faults, history_faults: with answers on the sockets, their pieces, and in histories.
-        histories, unread: sessions whose history was compared with what was told, or could not be read.
-        only_in_history: answers that no socket told of.
+        latency: seconds from the time a message was due to the end of its answer.
+        first_token: seconds from the same time to the first token.
+        between_tokens: seconds from one token frame of an answer to the next.
+        lag: seconds by which the generator's own event loop was late.
+        late: seconds by which messages were sent after they were due; only in an open loop.
+        faults, token_faults, history_faults: the faults of answers on sockets, of their tokens, of histories.
+        histories, unread: sessions whose history was compared with the answers, or could not be read.
+        unread_why: the reason why the first unread history could not be read.
+        only_in_history: answers that came on no socket.
         good: answers within the plan's objective.
         tokens: token frames.
-        characters: of the tokens.
-        seconds: by the second since the start.
-        lag: how late the generator's own event loop was.
-        late: how long after they were due the generator let messages out; only of an open loop.
-        cpu: seconds of processor time that the generators used.
-        began: when the load did, on the monotonic clock, which all processes of a machine share.
-        elapsed: seconds from the first message to the last end.
+        characters: characters in the token frames.
         cuts: sockets that were broken on purpose.
         dropped: sockets that the service closed or broke.
-        unopened: sessions that could not be opened; ``why`` tells of the first.
-        unread_why: what came of the first history that could not be read.
-        unshaped: answers of a plain socket that are not of the protocol's shape.
-        idle: what became of the idle sockets.
-        cut_short: the test was ended before its plan was done.
-        unfinished: messages whose end a test that was cut short did not wait for.
+        unshaped: plain frames that do not have the protocol's shape.
+        unopened: sessions that could not be opened.
+        why: the reason why the first unopened session could not be opened.
+        idle: the figures of idle sockets.
+        cut_short: whether the test was ended before its plan was done.
+        unfinished: messages without an answer when the test was cut short.
+        cpu: seconds of processor time that the generators used.
+        began: the start of the load on the monotonic clock, which all processes of a machine share.
+        elapsed: seconds from the first message to the end of the last.
+        seconds: the counts of each second, by seconds since the start.
     """
 
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
@@ -121,7 +122,7 @@ class Measures:
 
     @property
     def problems(self) -> Counter[str]:
-        """All that failed, by code: the errors of messages, and sockets that did not open or stay open."""
+        """All failures by code: the errors of messages, and the sockets that did not open or stay open."""
         idle = self.idle
         sockets = {
             "session_unopened": self.unopened,
@@ -133,28 +134,28 @@ class Measures:
 
     @property
     def wrong(self) -> int:
-        """How often something happened that must never happen."""
+        """The number of faults: answers, tokens or histories that violate the guarantees."""
         return sum(getattr(self, name).total for name in _FAULTS)
 
     @property
     def under_way(self) -> int:
-        """Messages that were sent and have no end."""
+        """The number of messages that were sent, and neither answered nor failed."""
         return max(0, self.sent - self.answered - self.failed)
 
     def second(self, at: float) -> Second:
-        """Return the second of a moment, given in seconds since the start."""
+        """Return the counts of the second that holds ``at``, in seconds since the start."""
         return self.seconds.setdefault(max(0, int(at)), Second())
 
     def timeline(self) -> list[tuple[int, Second]]:
-        """Return each second of the test, also one in which nothing happened.
+        """Return each whole second of the test with its counts, also an empty one.
 
-        The one in which it ended is left out: not a whole one, it would look like a service that slackens.
+        The last one is left out, because it is not whole and would look like a drop of the rate.
         """
         ends = int(self.elapsed) or 1
         return [(at, self.seconds.get(at) or Second()) for at in range(ends)] if self.seconds else []
 
     def merge(self, others: Sequence[Self]) -> None:
-        """Add what other processes have measured at the same time."""
+        """Add the measurements that other processes made at the same time."""
         for other in others:
             for name in _HISTOGRAMS:
                 getattr(self, name).merge([getattr(other, name)])
@@ -172,7 +173,7 @@ class Measures:
                 self.second(at).add(theirs)
 
     def to_json(self, since: int = 0) -> dict[str, Any]:
-        """Return what ``from_json`` reads, of the seconds only those from ``since`` on."""
+        """Return the measurements for ``from_json``, with the seconds from ``since`` on."""
         return {
             **{name: getattr(self, name).to_json() for name in _HISTOGRAMS},
             **{name: getattr(self, name) for name in (*_SUMS, *_OTHERS)},
@@ -192,7 +193,7 @@ class Measures:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote."""
+        """Return the measurements that ``to_json`` wrote."""
         measures = cls(errors=Counter(found["errors"]))
         for name in _FAULTS:
             setattr(measures, name, type(getattr(measures, name))(**found[name]))

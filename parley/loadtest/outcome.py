@@ -15,21 +15,22 @@ from parley.loadtest.plan import LoadPlan
 from parley.loadtest.samples import Spell, together
 from parley.loadtest.usage import Usage
 
-# Above these the generator, not the service, may be what was measured.
+# Above these values the figures may be those of the generator instead of the service.
 _LATE_SECONDS = 0.02
 _BUSY = 0.85
-# Cores that programs besides may keep busy before the figures are no longer those of the service alone.
+# Cores that other programs may use before they distort the figures.
 _OTHERS_CORES = 0.2
-# A closed loop hides a stall when, with what was held back, the 99th percentile is so many times as long.
+# A closed loop hides a stall if messages that were held back make the 99th percentile this many times longer.
 _HIDDEN = 2.0
 
-# What is still checked when answers do not repeat the marks of their messages.
+# The checks that remain when answers do not repeat the marks of their messages.
 _UNATTRIBUTED = (
-    "the model does not repeat the messages (see --echo), so what an answer says was not checked; "
+    "the model does not repeat the messages (see --echo), so the texts of answers were not checked; "
+    "checked were "
 )
 _CHECKED_INSTEAD = {
-    "streaming": "the turns that answers name were, their order, and their place in the history",
-    "plain": "their number was, and that the history has them in the order told, each behind its message",
+    "streaming": "their turns, their order, and their place in the history",
+    "plain": "their number, and that the history has them in the order received, each behind its message",
 }
 
 
@@ -38,10 +39,10 @@ class LoadOutcome:
     """A finished test.
 
     Attributes:
-        service: what was tested, in words.
-        spells: what its processes used, the generator's and all others of this machine, one after the other.
-        pace: of the model; None when it is not ours.
-        command: the line that repeats the test.
+        service: the tested service, in words.
+        spells: the usage of processes, one spell after the other.
+        pace: the pace of the model; None if it is not ours.
+        command: the command line that repeats the test.
     """
 
     plan: LoadPlan
@@ -55,12 +56,12 @@ class LoadOutcome:
 
     @property
     def passed(self) -> bool:
-        """Whether all bounds were kept, and nothing happened that must never happen."""
+        """Whether all bounds were kept and there was no fault."""
         return all(verdict.kept for verdict in self.verdicts)
 
     @property
     def status(self) -> int:
-        """With what ``parley load`` ends."""
+        """The exit status of ``parley load``."""
         measures = self.measures
         if not measures.sent:
             return 0 if measures.idle.opened and self.passed else EXIT_NOTHING
@@ -83,7 +84,7 @@ class LoadOutcome:
 
     @property
     def others(self) -> float | None:
-        """Cores that all other programs of this machine kept busy; None when that was not to be seen."""
+        """Cores that all other programs of this machine kept busy; None if that could not be measured."""
         spell = self.used
         if not spell.machine or len(spell.used) < 2:
             return None
@@ -117,20 +118,21 @@ class LoadOutcome:
         lag, late = measures.lag.percentile(99), measures.late.percentile(99)
         if late > _LATE_SECONDS:
             found.append(
-                f"the generator let messages out late (p99 {told(late)}, "
-                f"longest {told(measures.late.longest)}), and latency counts from when they were "
-                "due: give it processes, or a machine of its own"
+                f"the generator sent messages late (p99 {told(late)}, "
+                f"longest {told(measures.late.longest)}), and latency counts from the time they were "
+                "due: give it more --processes, or a machine of its own"
             )
         elif lag > _LATE_SECONDS:
             found.append(
-                f"the generator was late itself (p99 {told(lag)}): give it processes, or a machine of its own"
+                f"the generator itself was late (p99 {told(lag)}): give it more --processes, "
+                "or a machine of its own"
             )
         busy = measures.cpu / measures.elapsed / self.plan.processes if measures.elapsed else 0
         if busy > _BUSY:
             found.append(f"the generator used {busy:.0%} of a core per process: give it more processes")
         if (others := self.others or 0.0) > _OTHERS_CORES:
             found.append(
-                f"other programs kept {others:.2f} cores of this machine busy, which the service did not have"
+                f"other programs kept {others:.2f} cores of this machine busy, which the service lacked"
             )
         return found
 
@@ -139,29 +141,29 @@ class LoadOutcome:
         if measures.faults.lost:
             found.append(
                 f"{measures.faults.lost} of {measures.sent} messages had no answer "
-                f"within {self.plan.drain:g} s of the end; durations are those of the answers that came"
+                f"within {self.plan.drain:g} s of the end; the durations are those of all other answers"
             )
         held = self.held_back
         if held is not None and self.hides_a_stall:
             found.append(
-                "while answers were long in coming, sessions sent nothing: with the messages so held back "
+                "sessions sent no messages while they waited for slow answers; with the messages held back "
                 f"p99 is {told(held.percentile(99))}; an open loop (--rate) measures it"
             )
         if not self.plan.echo:
             found.append(_UNATTRIBUTED + _CHECKED_INSTEAD[self.plan.protocol])
         if measures.unshaped:
             found.append(
-                f"{measures.unshaped} answers had not the shape {{id, msg, timestamp}}; "
-                "each was taken for the answer to the oldest message without one"
+                f"{measures.unshaped} answers did not have the shape {{id, msg, timestamp}}; "
+                "each was counted as the answer to the oldest open message"
             )
         if refused := sum(measures.errors[code] for code in REFUSALS):
-            found.append(f"the service refused {refused} messages for its limits; {HOW}")
+            found.append(f"the service refused {refused} messages because of its limits; {HOW}")
         if measures.unread:
             found.append(
-                f"{measures.unread} histories could not be read, and were not checked: {measures.unread_why}"
+                f"{measures.unread} histories could not be read and were not checked: {measures.unread_why}"
             )
         if measures.only_in_history:
-            found.append(f"{measures.only_in_history} answers came on no socket; the history has them")
+            found.append(f"{measures.only_in_history} answers came on no socket, but are in the history")
         return found
 
     def _of_sockets(self) -> list[str]:
@@ -185,4 +187,4 @@ class LoadOutcome:
         ended = f"the test was cut short after {measures.elapsed:.1f} s{whole}"
         if not measures.unfinished:
             return ended
-        return f"{ended}; for {measures.unfinished} messages on their way it did not wait"
+        return f"{ended}; {measures.unfinished} messages had no answer by then"

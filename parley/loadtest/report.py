@@ -23,18 +23,18 @@ from parley.loadtest.usage import Usage
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
 
-#: Durations of answers with those of messages that were not sent because each waited for the one before it.
-HELD_BACK = "answer, held back ones too"
+#: The row with the durations of answers and of messages that a closed loop held back.
+HELD_BACK = "answer, incl. held back"
 
 #: The columns of ``used_rows``.
 USED = ("process", "number", "cores", "per answer", "memory")
 
-#: Of the JSON. It grows when a key is taken away or changes its meaning, not when one is added.
+#: The version of the JSON. It grows when a key is removed or changes its meaning, not when one is added.
 FORMAT = 1
 
 
 def to_json(outcome: LoadOutcome) -> dict[str, Any]:
-    """Return all of it, durations in seconds; docs/load-testing.md names the keys."""
+    """Return the outcome as JSON, durations in seconds; docs/load-testing.md describes the keys."""
     measures = outcome.measures
     plan = asdict(outcome.plan)
     del plan["phase"]
@@ -114,8 +114,8 @@ def _usage(outcome: LoadOutcome) -> list[dict[str, Any]]:
 
 
 def progress(plan: LoadPlan, measures: Measures) -> RenderableType:
-    """Return a line or two on how far a test is."""
-    # The last second that is over.
+    """Return two lines about the progress of a test."""
+    # The last whole second.
     last = measures.seconds.get(int(measures.elapsed) - 1)
     now = f"{last.answered}/s now" if last else "starting" if measures.elapsed < 1 else "0/s now"
     end = f" of {plan.duration:g} s" if plan.duration else ""
@@ -129,7 +129,7 @@ def progress(plan: LoadPlan, measures: Measures) -> RenderableType:
 
 
 def show(outcome: LoadOutcome, console: Console) -> None:
-    """Print the table, and below it line by line what else there is to know; broken bounds come last."""
+    """Print the table and the other figures line by line; broken bounds come last."""
     measures, plan = outcome.measures, outcome.plan
 
     def line(text: str, style: str = "") -> None:
@@ -195,7 +195,7 @@ def rows(outcome: LoadOutcome) -> list[tuple[str, LatencyHistogram]]:
 
 
 def tokens(measures: Measures) -> str:
-    """Return how much text came, in words. A frame holds as many tokens as were there when it was sent."""
+    """Return the rate of tokens in words. A frame holds all tokens that were ready when it was sent."""
     seconds = measures.elapsed or 1.0
     return (
         f"{measures.tokens / seconds:,.0f} token frames/s, {measures.characters / seconds:,.0f} characters/s"
@@ -203,7 +203,7 @@ def tokens(measures: Measures) -> str:
 
 
 def checks(outcome: LoadOutcome) -> list[tuple[str, dict[str, int]]]:
-    """Return how often what must never be was seen, by where; what could not be checked is left out."""
+    """Return the counts of faults by place; those that could not be checked are left out."""
     measures, plan = outcome.measures, outcome.plan
     found = [("answers", asdict(measures.faults))]
     if plan.protocol == "streaming":
@@ -217,7 +217,7 @@ def checks(outcome: LoadOutcome) -> list[tuple[str, dict[str, int]]]:
 
 
 def used_rows(outcome: LoadOutcome) -> list[tuple[str, ...]]:
-    """Return what each kind of process used, as cells below ``USED``, with sums at the end."""
+    """Return the usage of each kind of process as cells below ``USED``, with sums at the end."""
     answered, seconds = outcome.measures.answered, outcome.used.seconds or 1.0
     processes = dict(outcome.processes)
     kinds = of_service(processes)
@@ -237,7 +237,7 @@ def used_rows(outcome: LoadOutcome) -> list[tuple[str, ...]]:
 
 
 def idle_rows(idle: Idle) -> list[tuple[str, str]]:
-    """Return what is to be told of the idle sockets, by name; nothing when there were none."""
+    """Return the figures of idle sockets by name; empty if the test had no idle sockets."""
     if not idle.asked:
         return []
     found = [("idle sockets open to the end", f"{idle.kept} of {idle.asked}")]
@@ -251,7 +251,7 @@ def idle_rows(idle: Idle) -> list[tuple[str, str]]:
 
 def described(plan: LoadPlan) -> str:
     """Return a plan in words."""
-    how = f"{plan.rate:g} messages/s, {plan.arrivals}" if plan.mode == "open" else "each waits for its answer"
+    how = f"{plan.rate:g} messages/s, {plan.arrivals}" if plan.mode == "open" else "each awaits its answer"
     long = f"{plan.duration:g} s" if plan.duration else f"{plan.messages} messages each"
     return f"{plan.sessions} sessions, {plan.protocol}, {plan.mode} loop ({how}), {long}"
 

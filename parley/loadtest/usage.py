@@ -13,11 +13,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 # By the command line of a process that ``parley up`` has started; in the order they are shown.
 _KINDS = {
-    "web": re.compile(r"-m parley\.cli web$"),
-    "ingest": re.compile(r"-A agents\.ingest "),
-    "enrich": re.compile(r"-A agents\.enrich "),
-    "infer": re.compile(r"-A agents\.infer "),
-    "deliver": re.compile(r"-A agents\.deliver "),
+    "web": re.compile(r"parley(\.cli)? web$"),
+    **{
+        stage: re.compile(rf"parley(\.cli)? agent {stage}$|-A agents\.{stage} ")
+        for stage in ("ingest", "enrich", "infer", "deliver")
+    },
     "Redis": re.compile(r"redis-server"),
     "model of the test": re.compile(r"-m parley\.loadtest\.model "),
     "generator": re.compile(r"-m parley\.loadtest\.processes$"),

@@ -19,23 +19,23 @@ from parley.loadtest.ledger import Ledger, Sent
 from parley.loadtest.measures import Measures
 from parley.loadtest.plan import PROTOCOL, LoadPlan
 
-# Seconds to wait before a socket that was refused or lost is opened again.
+# Seconds before a socket that was refused or lost is opened again.
 _RETRY_SECONDS = 0.2
 _OPEN_ATTEMPTS = 50
-# Seconds that a peer has to answer our close; one that reads no more never does.
+# Seconds to wait for the peer's close frame; a peer that no longer reads never sends it.
 _CLOSE_SECONDS = 2.0
-# Seconds that the service has to answer a ping.
+# Seconds to wait for a pong.
 _PONG_SECONDS = 5.0
-# Seconds that the service has to show a history.
+# Seconds to wait for a history.
 _HISTORY_SECONDS = 20.0
-# Seconds that the service has to open a socket anew; a handshake that it forgets is tried again.
+# Seconds to wait for a handshake after a socket was lost, then it is tried again.
 _HANDSHAKE_SECONDS = 30.0
 
 _WORDS = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
 
 
 class VirtualUser:
-    """Drive a session: ``open``, any number of ``say``, then ``read_history``, ``settle`` and ``close``."""
+    """One session: call ``open``, ``send`` for each message, then ``read_history``, ``settle``, ``close``."""
 
     def __init__(
         self,
@@ -45,11 +45,11 @@ class VirtualUser:
         measures: Measures,
         clock: Callable[[], float],
     ) -> None:
-        """Describe it.
+        """Prepare the session; ``open`` connects it.
 
         Args:
-            number: tells it from the other sessions of the test.
-            clock: seconds since the start of the test.
+            number: the number of the session, unique in the test.
+            clock: returns the seconds since the start of the test.
         """
         self.ledger = Ledger(f"s{number}", plan.echo, measures.faults, measures.token_faults, measures.errors)
         self._plan = plan
@@ -60,19 +60,19 @@ class VirtualUser:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._connected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._chance = random.Random(number)
-        self._said = 0
+        self._random = random.Random(number)
+        self._count = 0
         self._outgoing: deque[Sent] = deque()
         self._more = asyncio.Event()
         self._ponged = asyncio.Event()
         self._history: history.History | None = None
-        self._told: dict[int, str] = {}  # the answers that were told before the history was read
-        self._cut_at = 0  # the number of the message after which the socket was broken last
-        self._texts: dict[str, str] = {}  # of the messages without an end, by id
+        self._delivered: dict[int, str] = {}  # the answers that came before the history was read
+        self._cut_at = 0  # the number of the message after which the socket was last broken
+        self._texts: dict[str, str] = {}  # the texts of open messages, by id
         self._last_answer: str | None = None
         self._ended = asyncio.Event()
         self._closing = False
-        self._cutting = False  # the socket that breaks next was broken here
+        self._cutting = False  # whether the next lost socket was broken on purpose
         self._streaming = plan.protocol == "streaming"
         self._cuts = plan.cut_every > 0
 
@@ -80,8 +80,8 @@ class VirtualUser:
         """Get a token and open the socket.
 
         Raises:
-            aiohttp.ClientError: the service refuses, does not speak the protocol, or is not there.
-            LookupError, TypeError, ValueError: what it gives holds no token.
+            aiohttp.ClientError: the service refuses, does not speak the protocol, or is unreachable.
+            LookupError, TypeError, ValueError: the reply holds no token.
         """
         async with self._http.post("token", params={"name": self.ledger.session}) as response:
             response.raise_for_status()
@@ -90,12 +90,12 @@ class VirtualUser:
         self._connected.set()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
 
-    def say(self, due: float) -> None:
-        """Have the next message sent, which was due at this moment of the clock; waits for nothing."""
-        self._said += 1
-        size = self._chance.randint(self._plan.size, max(self._plan.size, self._plan.size_to))
-        text = _text(Mark(self.ledger.session, self._said), size)
-        message = Sent(self._said, due, str(uuid.uuid4()))
+    def send(self, due: float) -> None:
+        """Queue the next message, which was due at ``due`` on the clock; returns at once."""
+        self._count += 1
+        size = self._random.randint(self._plan.size, max(self._plan.size, self._plan.size_to))
+        text = _text(Mark(self.ledger.session, self._count), size)
+        message = Sent(self._count, due, str(uuid.uuid4()))
         self.ledger.sent(message)
         self._texts[message.id] = text
         self._measures.sent += 1
@@ -104,7 +104,7 @@ class VirtualUser:
         self._more.set()
 
     async def answered_within(self, seconds: float) -> bool:
-        """Wait until nothing is under way, for some seconds at the most; return whether nothing is."""
+        """Wait for all answers, for ``seconds`` at most; return whether all have come."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.ledger.waiting:
@@ -113,17 +113,17 @@ class VirtualUser:
         return not self.ledger.waiting
 
     async def read_history(self) -> None:
-        """Read what the session holds, for ``settle``; when that fails, it is counted as unread there."""
+        """Read the history of the session for ``settle``, which counts it as unread if this fails."""
         if self._token:
-            # A service that is behind goes on answering: what is told from here on may be missing there.
-            self._told = dict(self.ledger.answers)
+            # A service that is behind still answers; answers that come later may be missing in the history.
+            self._delivered = dict(self.ledger.answers)
             self._history = await self._read_history()
 
     def settle(self) -> None:
-        """Compare the history with what was told; count as lost what is neither told of nor in it."""
+        """Compare the history with the answers that came; an answer that is in neither is lost."""
         measures, ledger = self._measures, self.ledger
         if self._history is not None:
-            self._history.compare(self._told)
+            self._history.compare(self._delivered)
             measures.history_faults.add(self._history.faults)
             measures.histories += 1
             measures.only_in_history += len(ledger.in_history(self._history.answers))
@@ -136,7 +136,7 @@ class VirtualUser:
             ledger.faults.lost += missing
 
     async def close(self) -> None:
-        """Close the socket; harmless if it never opened."""
+        """Close the socket, if it is open."""
         self._closing = True
         if self._socket is not None:
             with suppress(TimeoutError):
@@ -147,23 +147,23 @@ class VirtualUser:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _write(self) -> None:
-        """Send what is said, in order, until cancelled."""
+        """Send queued messages in order, until cancelled."""
         while True:
             await self._more.wait()
             await self._connected.wait()
-            if self._outgoing:  # who has come back may have found all ended
+            if self._outgoing:  # empty if a reconnect found all messages answered
                 await self._send(self._outgoing.popleft())
             else:
                 self._more.clear()
 
     async def _send(self, message: Sent) -> None:
         text = self._texts.get(message.id)
-        if text is None:  # it has its end already
+        if text is None:  # it was answered meanwhile
             return
         if self._streaming:
             text = orjson.dumps({"type": "message", "id": message.id, "text": text}).decode()
         assert self._socket is not None  # noqa: S101
-        # When it fails: the reading side opens another socket, and has sent again what has no end.
+        # If it fails, the reading side reconnects and queues all open messages again.
         with suppress(ConnectionError, aiohttp.ClientError):
             await self._socket.send_str(text)
         if self._cuts and message.number % self._plan.cut_every == 0 and message.number > self._cut_at:
@@ -172,9 +172,9 @@ class VirtualUser:
                 self._cut()
 
     async def _is_read(self) -> bool:
-        """Return whether the service has read all that was sent, as its answer to a ping shows.
+        """Return whether the service has read all messages, which its pong proves.
 
-        A plain message has no id under which it could be sent again, and so must not be cut off on its way.
+        A plain message has no id, so it can't be sent again: the socket may be broken only behind it.
         """
         assert self._socket is not None  # noqa: S101
         self._ponged.clear()
@@ -189,7 +189,7 @@ class VirtualUser:
         if self._streaming and self._last_answer is not None:
             query["after"] = self._last_answer
         protocols = (PROTOCOL,) if self._streaming else ()
-        # What is pinged here needs the pong to be seen; else the client library answers pings by itself.
+        # The client library hides pongs unless pings are answered here.
         socket = await self._http.ws_connect(
             "chat", params=query, protocols=protocols, max_msg_size=0, autoping=not self._cuts
         )
@@ -230,7 +230,7 @@ class VirtualUser:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             self.ledger.reconnected()
-            if self._streaming:  # the id makes a message that arrived before the cut one and the same
+            if self._streaming:  # the service drops a message that it already has by this id
                 self._outgoing = deque(self.ledger.resent())
                 self._more.set()
             else:
@@ -240,7 +240,7 @@ class VirtualUser:
         return False
 
     async def _catch_up(self) -> None:
-        """Take from the history what the socket will not tell: an answer that came right as it was broken."""
+        """Take answers from the history that the socket will not bring: those sent just before it broke."""
         found = await self._read_history()
         if found is not None:
             now = self._clock()
@@ -260,7 +260,7 @@ class VirtualUser:
             self._measures.errors["unreadable_frame"] += 1
 
     def _plain(self, data: str) -> dict[str, str]:
-        """Return an answer; what has not the protocol's shape is one, too: other services have theirs."""
+        """Return the answer in a plain frame; any other text is an answer, too, as other services send it."""
         with suppress(ValueError):
             frame = orjson.loads(data)
             if isinstance(frame, dict) and isinstance(frame.get("msg"), str):
@@ -320,11 +320,11 @@ class VirtualUser:
         second.latency.add(latency)
 
     def _cut(self) -> None:
-        """Break the connection without a word, as a network that goes away does."""
+        """Break the connection without a close frame, as a failing network does."""
         if self._socket is not None and self._socket._response.connection is not None:
             transport = self._socket._response.connection.transport
             if transport is not None:
-                # At once, or the next message would be written to the broken socket before its end is read.
+                # Before the abort, or the next message would be written to the broken socket.
                 self._connected.clear()
                 transport.abort()
                 self._cutting = True
@@ -340,21 +340,21 @@ class VirtualUser:
         except aiohttp.ClientResponseError as exc:
             why = f"status {exc.status} {exc.message}".rstrip()
         except TimeoutError:
-            why = f"nothing came within {_HISTORY_SECONDS:g} s"
+            why = f"no answer within {_HISTORY_SECONDS:g} s"
         except (aiohttp.ClientError, OSError) as exc:
             why = str(exc) or type(exc).__name__
         except (AttributeError, LookupError, TypeError, ValueError):
-            why = "not the shape that the protocol gives it"
+            why = "not the shape of the protocol"
         self._measures.unread_why = self._measures.unread_why or f"/refresh_token: {why}"
         return None
 
 
 def _texts(frame: Mapping[str, Any], *names: str) -> list[str]:
-    """Return what a frame holds.
+    """Return the texts of a frame under these names.
 
     Raises:
-        LookupError: it does not.
-        TypeError: it is no text.
+        LookupError: a name is missing.
+        TypeError: a value is not text.
     """
     found = [frame[name] for name in names]
     if not all(isinstance(each, str) for each in found):

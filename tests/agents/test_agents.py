@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,77 +19,10 @@ from pipeline.chat.presence import node_stream
 from pipeline.chat.records import Inbound, Prompt, Turn, TurnOutcome, answer_id
 from pipeline.chat.results import Closed, Opened, Partial, Stopped
 from pipeline.chat.stop_signals import Stops, announce_stop
-from pipeline.errors import MessageRefusal, MessageRejected, ModelError, ModelErrorCode
+from pipeline.errors import MessageRefusal, ModelError, ModelErrorCode
 from pipeline.models import AnswerPart, ModelRequest, Retraction, Shortened, Thought, Usage
-from pipeline.settings import Settings
 from pipeline.worker.stage import Stage, run_with_retries
-
-
-@dataclass
-class Sent:
-    """A topic that remembers what was sent to it."""
-
-    values: list[Any] = field(default_factory=list)
-    keys: list[bytes] = field(default_factory=list)
-
-    async def send(self, *, key: Any = None, value: Any = None, headers: Any = None) -> None:
-        self.keys.append(key)
-        self.values.append(value)
-
-
-@dataclass
-class SentTopics:
-    enrich: Sent = field(default_factory=Sent)
-    infer: Sent = field(default_factory=Sent)
-    deliver: Sent = field(default_factory=Sent)
-
-
-class Parrot:
-    """A model that answers with the last message in some pieces; then it fails, or never comes back."""
-
-    name = "parrot"
-    kind = "eliza"
-
-    def __init__(self, error: Exception | None = None, *, silent: bool = False, pieces: int = 1) -> None:
-        self.error = error
-        self.silent = silent
-        self.pieces = pieces
-        self.asked = 0
-        self.closed = 0
-
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
-        self.asked += 1
-        try:
-            if self.pieces:
-                yield f"{request.prompt} / {request.context[-1]}"
-            for number in range(1, self.pieces):
-                yield f" {number}"
-            if self.silent:
-                await asyncio.Event().wait()
-            if self.error is not None:
-                raise self.error
-        finally:
-            self.closed += 1
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-
-Infer = Callable[..., Awaitable[None]]
-
-
-@pytest.fixture
-async def run_infer(stage: Stage) -> AsyncIterator[Infer]:
-    """What infer does to a prompt: `await run_infer(model, prompt)`."""
-    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.settings.redis_url)
-
-    async def run(model: Parrot, prompt: Prompt) -> None:
-        with suppress(MessageRejected):
-            await infer.handle(stage, model, runs, stops, prompt, "infer:0:1")
-
-    yield run
-    await runs.stop()
-    await stops.stop()
+from tests.agents.conftest import Infer, Parrot, SentTopics
 
 
 async def opened(stage: Stage, token: str, text: str = "hi") -> Prompt:
@@ -98,34 +30,6 @@ async def opened(stage: Stage, token: str, text: str = "hi") -> Prompt:
     message = inbound(token, text)
     assert await stage.sessions.accept(message) == Opened(message.id)
     return Prompt(token=token, turn=message.id, prompt=f"Human: {text} Bot:", context=[f"Human: {text}"])
-
-
-@pytest.fixture
-def sent() -> SentTopics:
-    return SentTopics()
-
-
-@pytest.fixture
-async def stage(redis_url: str, sent: SentTopics) -> AsyncIterator[Stage]:
-    settings = Settings(redis_url=redis_url, inbox_limit=1, model_timeout=0.2)
-    real = Stage.create("ingest", settings)
-    yield replace(real, topics=sent)
-    await real.redis.aclose()
-
-
-@pytest.fixture
-async def token(stage: Stage) -> str:
-    return (await stage.sessions.create("Ada"))["token"]
-
-
-@pytest.fixture
-async def node(stage: Stage, token: str) -> str:
-    """A web node that holds a socket of the session."""
-    name = uuid.uuid4().hex
-    await stage.redis.xadd(node_stream(name), {"node": name})
-    await stage.redis.expire(node_stream(name), 30)
-    await stage.presence.hold(name, {token: True})
-    return name
 
 
 async def frames(stage: Stage, node: str) -> list[dict[str, str]]:

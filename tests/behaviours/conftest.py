@@ -1,15 +1,22 @@
-"""The whole service, once for the tests of a module, and the model server that answers it.
+"""The whole service, once for the tests of a module, the model server that answers it, and a browser.
 
 Everything lives in one event loop, that of the session: the tests say so with `pytestmark`.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser, Page, async_playwright, expect
+from redis.asyncio import Redis
 
+from pipeline.redis.client import connect
+from pipeline.settings import STAGES
+from tests.support import load_driver
 from tests.support.chat_client import ChatClient
 from tests.support.collector import Collector
 from tests.support.model_server import ModelServer
@@ -23,6 +30,13 @@ TOKEN_DELAY = 0.05
 
 # Of the service `watched`.
 ADMIN = "correct-horse-battery"
+
+# Of the service `sealed`: a secret for every setting that may hold one.
+SEALED_ADMIN = "seeded-admin-token-%7B"
+MODEL_PASSWORD = "seeded-password"
+MODEL_KEY = "hf_SeededKeyOfTheModelServer"
+
+CHROMIUM = "/usr/bin/chromium"
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -105,3 +119,61 @@ async def hasty_client(hasty: Up, model: ModelServer) -> AsyncIterator[ChatClien
     """A client of the hasty service."""
     async with ChatClient(hasty.url) as client:
         yield client
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium without a window; where there is none the tests are skipped, but in CI they fail."""
+    if shutil.which(CHROMIUM) is None and os.environ.get("CI") != "true":
+        pytest.skip(f"there is no {CHROMIUM}")
+    expect.set_options(timeout=30_000)  # other tests may keep the machine busy
+    async with async_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser, watched: Up) -> AsyncIterator[Page]:
+    """The stage page of `watched`, open; nothing may go wrong on it."""
+    page = await browser.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    await page.goto(f"{watched.url}/stages")
+    await expect(page.locator("#flow .node")).to_have_count(len(STAGES) + 2)
+    yield page
+    await page.close()
+    assert wrong == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chat(watched: Up) -> AsyncIterator[ChatClient]:
+    """A client of `watched`."""
+    async with ChatClient(watched.url) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def store(watched: Up) -> AsyncIterator[Redis]:
+    """The Redis of `watched`."""
+    redis = connect(watched.redis_url, max_connections=4)
+    yield redis
+    await redis.aclose()
+
+
+@pytest.fixture(scope="session")
+def sealed(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """The service, with a secret in every setting that may hold one."""
+    url = model_server.url.replace("://", f"://ada:{MODEL_PASSWORD}@")
+    settings = {"ADMIN_TOKEN": SEALED_ADMIN, "HF_TOKEN": MODEL_KEY, "MODEL_ATTEMPTS": "1"}
+    with started(tmp_path_factory.mktemp("sealed"), MODEL_URL=url, **settings) as service:
+        yield service
+
+
+@pytest.fixture
+def impatient_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the load driver wait for a lost answer only briefly."""
+    monkeypatch.setattr(load_driver, "LOST_SECONDS", 0.5)
+    monkeypatch.setattr(load_driver, "_LOOK_SECONDS", 0.1)

@@ -8,32 +8,20 @@ import contextlib
 import os
 import random
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import aiohttp
 import pytest
 
+from tests.behaviours.conftest import MODEL_KEY, MODEL_PASSWORD, SEALED_ADMIN
 from tests.support.chat_client import ChatClient
-from tests.support.model_server import ModelServer
-from tests.support.service import Up, started
+from tests.support.service import Up
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-ADMIN = "seeded-admin-token-%7B"
-MODEL_PASSWORD = "seeded-password"
-MODEL_KEY = "hf_SeededKeyOfTheModelServer"
 # Inputs of each kind. FUZZ=1000 looks longer.
 ROUNDS = int(os.environ.get("FUZZ", "100"))
 SEED = int(os.environ.get("FUZZ_SEED", str(random.randrange(10**6))))
-
-
-@pytest.fixture(scope="session")
-def sealed(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """The service, with a secret in every setting that may hold one."""
-    url = model_server.url.replace("://", f"://ada:{MODEL_PASSWORD}@")
-    settings = {"ADMIN_TOKEN": ADMIN, "HF_TOKEN": MODEL_KEY, "MODEL_ATTEMPTS": "1"}
-    with started(tmp_path_factory.mktemp("sealed"), MODEL_URL=url, **settings) as service:
-        yield service
 
 
 def spoil(chance: random.Random, text: str) -> bytes:
@@ -149,7 +137,7 @@ async def test_no_input_raises_and_no_secret_gets_out(sealed: Up) -> None:
     async with ChatClient(sealed.url) as client:
         token, talking = await client.token(), await client.token()
         # The session of the first may be ended by what is sent; that of the second is for the sockets.
-        secrets = (token, ADMIN, MODEL_PASSWORD, MODEL_KEY)
+        secrets = (token, SEALED_ADMIN, MODEL_PASSWORD, MODEL_KEY)
         places = asyncio.Semaphore(20)
 
         async def put(make: Callable[[], tuple[bytes, ...]]) -> bytes:
@@ -165,7 +153,7 @@ async def test_no_input_raises_and_no_secret_gets_out(sealed: Up) -> None:
             kind = chance.choice(
                 ("application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x")
             )
-            admin = f"Authorization: Bearer {ADMIN}\r\n" if chance.random() < 0.3 else ""
+            admin = f"Authorization: Bearer {SEALED_ADMIN}\r\n" if chance.random() < 0.3 else ""
             start = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{admin}Content-Type: {kind}\r\n"
             return f"{start}Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode(), data
 

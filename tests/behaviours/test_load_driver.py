@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import WSMsgType, web
 
-from tests.support import load_driver
 from tests.support.load_driver import Load, Report, echoed
+
+pytestmark = pytest.mark.usefixtures("impatient_driver")
 
 ERRS_AT = 3
 
@@ -96,13 +97,6 @@ async def serving(error: str) -> AsyncIterator[str]:
 async def load(error: str) -> Report:
     async with serving(error) as url, Load(url, sockets=3) as clients:
         return await clients.run(messages=ERRS_AT + 2)
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for a lost answer only briefly."""
-    monkeypatch.setattr(load_driver, "LOST_SECONDS", 0.5)
-    monkeypatch.setattr(load_driver, "_LOOK_SECONDS", 0.1)
 
 
 async def test_a_right_service_has_no_problems() -> None:

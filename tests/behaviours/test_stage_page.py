@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import shutil
 import signal
 import time
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Page, expect
 from redis.asyncio import Redis
 
 from faust_redis.testing import Keys, encode, eventually
-from pipeline.redis.client import connect, execute
+from pipeline.redis.client import execute
 from pipeline.settings import STAGES
 from tests.behaviours.conftest import ADMIN
 from tests.support.chat_client import ChatClient
@@ -25,53 +22,10 @@ from tests.support.service import Up
 
 KEYS = Keys()
 
-CHROMIUM = "/usr/bin/chromium"
 # Looks like markup in every place it could end up in.
 NASTY = "<img src=x onerror=\"document.title='owned'\"></script><b>bold</b>"
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.skipif(shutil.which(CHROMIUM) is None, reason="there is no Chromium"),
-]
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    """Chromium without a window."""
-    async with async_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        await browser.close()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def page(browser: Browser, watched: Up) -> AsyncIterator[Page]:
-    """The stage page, open; nothing may go wrong on it."""
-    page = await browser.new_page()
-    wrong: list[str] = []
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    await page.goto(f"{watched.url}/stages")
-    await expect(page.locator("#flow .node")).to_have_count(len(STAGES) + 2)
-    yield page
-    await page.close()
-    assert wrong == []
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def chat(watched: Up) -> AsyncIterator[ChatClient]:
-    """A client of that service."""
-    async with ChatClient(watched.url) as client:
-        yield client
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def store(watched: Up) -> AsyncIterator[Redis]:
-    """The Redis of that service."""
-    redis = connect(watched.redis_url, max_connections=4)
-    yield redis
-    await redis.aclose()
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def card(page: Page, stage: str) -> str:
@@ -118,13 +72,13 @@ async def test_the_rates_shown_are_those_at_which_messages_are_sent(
 async def test_a_stage_whose_worker_is_gone_shows_and_its_return_too(
     page: Page, watched: Up, chat: ChatClient
 ) -> None:
-    pid = watched.child("agents.enrich")
+    pid = watched.child("agent enrich")
     token = await chat.token()
     os.kill(pid, signal.SIGSTOP)
     try:
         socket = await chat.open(token)
         await socket.send("Is anybody there?")
-        await expect(page.locator(card(page, "enrich"))).to_contain_text("stopped", timeout=15_000)
+        await expect(page.locator(card(page, "enrich"))).to_contain_text("stopped", timeout=45_000)
         await expect(page.locator("#verdict")).to_have_text("enrich is stopped")
         await expect(page.locator(card(page, "enrich"))).to_contain_text("1 left")
         await page.click(card(page, "enrich"))
@@ -133,7 +87,7 @@ async def test_a_stage_whose_worker_is_gone_shows_and_its_return_too(
     finally:
         os.kill(pid, signal.SIGCONT)
     assert (await socket.answer(30))["msg"] == "You said: Is anybody there?"
-    await expect(page.locator("#verdict")).to_have_text(re.compile("All stages"), timeout=15_000)
+    await expect(page.locator("#verdict")).to_have_text(re.compile("All stages"), timeout=45_000)
 
 
 async def test_a_model_that_hangs_makes_its_stage_stalled_and_no_other(
@@ -143,17 +97,17 @@ async def test_a_model_that_hangs_makes_its_stage_stalled_and_no_other(
     try:
         socket = await chat.open(await chat.token())
         await socket.send("Take your time")
-        await expect(page.locator("#verdict")).to_have_text("infer is stalled", timeout=20_000)
+        await expect(page.locator("#verdict")).to_have_text("infer is stalled", timeout=45_000)
     finally:
         model.latency = 0.0
     await socket.answer(30)
-    await expect(page.locator("#verdict")).to_have_text(re.compile("All stages"), timeout=20_000)
+    await expect(page.locator("#verdict")).to_have_text(re.compile("All stages"), timeout=45_000)
 
 
 async def test_what_people_wrote_is_text_to_the_admin_and_nothing_to_others(
     page: Page, watched: Up, chat: ChatClient
 ) -> None:
-    pid = watched.child("agents.infer")
+    pid = watched.child("agent infer")
     os.kill(pid, signal.SIGSTOP)
     try:
         token = await chat.token(name="<b>Eve</b>")

@@ -69,7 +69,8 @@ async def test_stop_from_another_tab_keeps_what_came_and_closes_the_call(
 ) -> None:
     token = await client.token()
     socket, tab = await client.stream(token), await client.stream(token)
-    turn = await socket.say(LONG)
+    text = LONG * 20  # an answer of a minute
+    turn = await socket.say(text)
     await told(socket, turn, 30)
     stopped_at = time.monotonic()
     await tab.put(type="stop")
@@ -77,9 +78,9 @@ async def test_stop_from_another_tab_keeps_what_came_and_closes_the_call(
         message = await each.until("message")
         assert message["stopped"] is True
         assert message["msg"]
-        assert f"You said: {LONG}".startswith(message["msg"])
-    assert time.monotonic() - stopped_at < 1.0
-    await eventually(lambda: slow_model.in_flight == 0, "the call to be closed", 1.0)
+        assert f"You said: {text}".startswith(message["msg"])
+    await eventually(lambda: slow_model.in_flight == 0, "the call to be closed")
+    assert time.monotonic() - stopped_at < 20
     _, bot = (await client.session(token))["messages"]
     assert bot == {
         "id": message["id"],

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from faust_redis.testing import eventually
@@ -21,13 +19,6 @@ from tests.support.service import Up
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SECRET = "nobody may read this in a trace"
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def chat(watched: Up) -> AsyncIterator[ChatClient]:
-    """A client of that service."""
-    async with ChatClient(watched.url) as client:
-        yield client
 
 
 async def test_each_message_has_one_trace_through_the_web_and_all_stages(

@@ -117,7 +117,7 @@ class SeparateParts:
             process.terminate()
         for process in self._processes.values():
             try:
-                process.wait(20)
+                process.wait(45)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

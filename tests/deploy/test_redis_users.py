@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,13 +33,6 @@ FORBIDDEN = (
     ("SET", "another:key", "1"),
     ("PUBLISH", "channel", "text"),
 )
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisWithUsers]:
-    """A Redis with the users."""
-    with RedisWithUsers(tmp_path) as started:
-        yield started
 
 
 @pytest.mark.timeout(400)

@@ -94,9 +94,9 @@ def test_what_was_masked_before_is_left_alone() -> None:
 )
 def test_masking_a_long_line_of_a_stranger_takes_milliseconds(piece: str) -> None:
     text = piece * (100_000 // len(piece))
-    begun = time.perf_counter()
+    begun = time.process_time()
     mask_secrets(text)
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 def test_control_and_bidi_characters_are_spelled_out() -> None:

@@ -8,17 +8,10 @@ import pytest
 
 from pipeline.errors import SettingsError
 from pipeline.masking import mask_url
-from pipeline.redis.rates import Rate
+from pipeline.redis.rate import Rate
 from pipeline.settings import ROUTER_MODEL, ROUTER_URL, STAGES, Settings
 
-
-@pytest.fixture(autouse=True)
-def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Give each test an environment without settings, and a folder without .env."""
-    monkeypatch.chdir(tmp_path)
-    aliases = ("PARLEY_DATA_DIR", "HUGGINGFACE_INFERENCE_TOKEN", "HUGGINFACE_INFERENCE_TOKEN")
-    for variable in (*(name.upper() for name in Settings.model_fields), *aliases):
-        monkeypatch.delenv(variable, raising=False)
+pytestmark = pytest.mark.usefixtures("empty_environment")
 
 
 def load(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:

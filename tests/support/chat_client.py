@@ -10,8 +10,10 @@ from typing import Any, Self, cast
 
 import aiohttp
 import orjson
+from aiohttp import web
+from aiohttp.test_utils import TestClient
 
-_SECONDS = 15.0
+_SECONDS = 30.0
 """How long an answer may take by default."""
 
 
@@ -127,12 +129,22 @@ class StreamSocket(PlainSocket):
                     return frame
 
 
+Http = aiohttp.ClientSession | TestClient[web.Request, None]
+
+
 class ChatClient:
     """A client of one web process; use as `async with ChatClient(url) as client`."""
 
-    def __init__(self, url: str) -> None:
-        """Take the server's address, as http://127.0.0.1:3500."""
+    http: Http
+
+    def __init__(self, url: str, http: Http | None = None) -> None:
+        """Take the server's address, as http://127.0.0.1:3500.
+
+        A client of HTTP that is given stays its owner's to close, and `async with` is not needed.
+        """
         self.url = url.rstrip("/")
+        if http is not None:
+            self.http = http
         self._sockets: list[PlainSocket] = []
 
     async def __aenter__(self) -> Self:

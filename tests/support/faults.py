@@ -88,7 +88,4 @@ def _processes(up: Up, part: str) -> list[int]:
     """Return the processes of a part, the one that started first at the front."""
     if part == "web":
         return sorted(up.webs())
-    words = (f"agents.{part} ", f"parley.cli agent {part}")
-    return sorted(
-        pid for pid, command in up.children().items() if any(word in f"{command} " for word in words)
-    )
+    return sorted(pid for pid, command in up.children().items() if command.endswith(f"agent {part}"))

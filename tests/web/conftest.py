@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import json
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from pytest_aiohttp import AiohttpClient
 from redis.asyncio import Redis
 
-from faust_redis.testing import eventually
+from faust_redis.testing import Keys, encode, eventually
 from pipeline.chat.presence import Presence
 from pipeline.chat.records import Frame, Inbound, TurnOutcome
 from pipeline.chat.results import Closed, Opened
 from pipeline.chat.sessions import Sessions
-from pipeline.redis.client import connect
+from pipeline.redis.client import connect, execute
 from pipeline.settings import RATES, Settings
 from tests.support.chat_client import ChatClient
-from web import keys
+from web import keys, limits
 from web.app import create_app
 from web.chat.protocol import ClientMessage
 from web.edge.connection import EdgeRunner
+
+KEYS = Keys()
+
+# What a proxy in front of a web process is called.
+NAME = "chat.example.com"
+
+# Of the web process `locked`, and what is in its messages.
+ADMIN = "correct-horse-battery"
+BEARER = {"Authorization": f"Bearer {ADMIN}"}
+SECRET = "what nobody else may read"
 
 
 @dataclass
@@ -63,10 +78,19 @@ class Node:
     """A web process that serves, and what a test does to it as the pipeline would."""
 
     app: web.Application
-    client: ChatClient
+    http: TestClient[web.Request, None]
     intake: Intake
     redis: Redis
     settings: Settings
+
+    @cached_property
+    def client(self) -> ChatClient:
+        """A client of the chat."""
+        return ChatClient(str(self.http.make_url("")), self.http)
+
+    async def stop(self) -> None:
+        """Stop the web process, and its client."""
+        await self.http.close()
 
     @property
     def sessions(self) -> Sessions:
@@ -123,36 +147,74 @@ def frame(number: int | str, text: str = "Hello", **more: str) -> Frame:
     return result
 
 
-ServeNode = Callable[..., AbstractAsyncContextManager[Node]]
+ServeNode = Callable[..., Awaitable[Node]]
+
+
+class EdgeServer(TestServer):
+    """A server whose connections have the limits of the web process."""
+
+    async def _make_runner(self, **_kwargs: Any) -> EdgeRunner:
+        return EdgeRunner(self.app, shutdown_timeout=1.0)
 
 
 @pytest.fixture
-def serve(redis_url: str) -> ServeNode:
-    """Return what runs a web process: `async with serve(message_max_bytes=10) as node`; no rates."""
+async def serve(redis_url: str, aiohttp_client: AiohttpClient) -> AsyncIterator[ServeNode]:
+    """Run a web process, without rates, until the test ends: `node = await serve(message_max_bytes=10)`."""
+    clients: list[Redis] = []
 
-    @asynccontextmanager
-    async def serve_node(*, url: str = redis_url, **settings: Any) -> AsyncIterator[Node]:
+    async def serve_node(*, url: str = redis_url, **settings: Any) -> Node:
         made = Settings.load(redis_url=url, **{**dict.fromkeys(RATES, "0"), **settings})
         intake = Intake()
         app = create_app(made, producer=intake)
-        runner = EdgeRunner(app, shutdown_timeout=1.0)
-        await runner.setup()
-        redis = connect(url, max_connections=8)
-        try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            port = runner.addresses[0][1]
-            async with ChatClient(f"http://127.0.0.1:{port}") as client:
-                yield Node(app, client, intake, redis, made)
-        finally:
-            await redis.aclose()
-            await runner.cleanup()
+        http: TestClient[web.Request, None] = await aiohttp_client(EdgeServer(app))
+        clients.append(connect(url, max_connections=8))
+        return Node(app, http, intake, clients[-1], made)
 
-    return serve_node
+    yield serve_node
+    for client in clients:
+        await client.aclose()
 
 
 @pytest.fixture
-async def node(serve: ServeNode) -> AsyncIterator[Node]:
+async def node(serve: ServeNode) -> Node:
     """A web process with default settings."""
-    async with serve() as served:
-        yield served
+    return await serve()
+
+
+@pytest.fixture
+async def locked(serve: ServeNode) -> Node:
+    """A web process with an admin token, and one message and one dead letter in `infer`."""
+    node = await serve(admin_token=ADMIN)
+    value = json.dumps({"token": "t" * 36, "turn": "m-1", "prompt": SECRET}).encode()
+    await node.redis.hset(KEYS.topic("infer"), "partitions", "1")
+    await execute(node.redis, "XADD", KEYS.stream(("infer", 0)), "0-*", *encode(b"k", value, None, 1.0))
+    facts = ("group", "infer", "offset", "0-9", "attempts", 5, "error", f"KeyError: {SECRET}")
+    dead: tuple[str | bytes | int, ...] = (*encode(b"k", value, None, 1.0), *facts)
+    await execute(node.redis, "XADD", KEYS.dead(("infer", 0)), "*", *dead)
+    return node
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the web process impatient."""
+    for name in ("HEAD_SECONDS", "MESSAGE_SECONDS", "REQUEST_SECONDS"):
+        monkeypatch.setattr(limits, name, 0.5)
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A folder with one module."""
+    (tmp_path / "module.py").write_text("value = 1\n")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of the proxy's name, and its key."""
+    folder = tmp_path_factory.mktemp("certificate")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    how = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    name = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", *how.split(), *name, *files], check=True, capture_output=True)
+    return certificate, key

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from redis.asyncio import Redis
 
 from pipeline.chat.records import BUSY, RATE_LIMITED, SESSION_BUSY, Frame
-from pipeline.redis.client import connect
 from pipeline.redis.memory import MemoryReserve
 from pipeline.redis.rates import Rates
 from pipeline.settings import RATES, Settings
 from pipeline.telemetry.stages.backlog import Pressure
 from web import limits
 from web.limits.admission import AdmissionControl
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.aclose()
 
 
 def gate(redis: Redis, pressure: Pressure | None = None, **settings: object) -> AdmissionControl:

@@ -26,13 +26,13 @@ async def test_a_socket_without_a_living_session_is_refused_before_the_upgrade(
         "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
     }
     params = {} if token is None else {"token": token}
-    async with node.client.http.get("/chat", params=params, headers=headers) as response:
+    async with node.http.get("/chat", params=params, headers=headers) as response:
         assert response.status == 403
         assert await response.json() == {"detail": "Session expired or does not exist"}
 
 
 async def test_a_plain_request_for_the_chat_is_told_to_upgrade(node: Node) -> None:
-    async with node.client.http.get("/chat", params={"token": await node.client.token()}) as response:
+    async with node.http.get("/chat", params={"token": await node.client.token()}) as response:
         assert response.status == 426
 
 
@@ -46,11 +46,11 @@ async def test_a_page_of_another_origin_gets_no_socket(node: Node, origin: str) 
 
 
 async def test_pages_of_ours_and_of_allowed_origins_get_sockets(serve: ServeNode) -> None:
-    async with serve(cors_origins="http://localhost:3000, https://chat.example") as node:
-        token = await node.client.token()
-        for origin in (node.client.url, "http://localhost:3000", "https://chat.example"):
-            socket = await node.client.open(token, headers={"Origin": origin})
-            await socket.close()
+    node = await serve(cors_origins="http://localhost:3000, https://chat.example")
+    token = await node.client.token()
+    for origin in (node.client.url, "http://localhost:3000", "https://chat.example"):
+        socket = await node.client.open(token, headers={"Origin": origin})
+        await socket.close()
 
 
 async def test_a_text_frame_is_a_message_whatever_it_looks_like(node: Node) -> None:
@@ -78,27 +78,27 @@ async def test_an_answer_is_json_with_the_fields_of_the_contract(node: Node) -> 
 
 
 async def test_bad_input_is_answered_with_an_error_and_the_socket_stays_open(serve: ServeNode) -> None:
-    async with serve(message_max_bytes=100) as node:
-        socket = await node.client.open(await node.client.token())
-        for bad, code in (
-            (b"\x00\xff", "bad_message"),
-            (b"", "bad_message"),
-            ("", "bad_message"),
-            (" \r\n\t ", "bad_message"),
-            ("x" * 101, "message_too_large"),
-            ("é" * 51, "message_too_large"),
-            ("x" * 4_000, "message_too_large"),
-        ):
-            if isinstance(bad, bytes):
-                await socket.socket.send_bytes(bad)
-            else:
-                await socket.send(bad)
-            error = await socket.answer()
-            assert error["error"] == code
-            assert set(error) == {"id", "msg", "timestamp", "error"}
-            assert error["msg"]
-        await socket.send("é" * 50)
-        await eventually(lambda: node.intake.texts == ["é" * 50], "the socket takes messages")
+    node = await serve(message_max_bytes=100)
+    socket = await node.client.open(await node.client.token())
+    for bad, code in (
+        (b"\x00\xff", "bad_message"),
+        (b"", "bad_message"),
+        ("", "bad_message"),
+        (" \r\n\t ", "bad_message"),
+        ("x" * 101, "message_too_large"),
+        ("é" * 51, "message_too_large"),
+        ("x" * 4_000, "message_too_large"),
+    ):
+        if isinstance(bad, bytes):
+            await socket.socket.send_bytes(bad)
+        else:
+            await socket.send(bad)
+        error = await socket.answer()
+        assert error["error"] == code
+        assert set(error) == {"id", "msg", "timestamp", "error"}
+        assert error["msg"]
+    await socket.send("é" * 50)
+    await eventually(lambda: node.intake.texts == ["é" * 50], "the socket takes messages")
 
 
 async def test_a_frame_beyond_reading_closes_its_own_socket_only(node: Node) -> None:
@@ -123,28 +123,28 @@ async def test_text_that_is_not_utf8_closes_the_socket_as_the_protocol_demands(
 
 
 async def test_a_thousand_messages_at_once_are_taken_in_order(serve: ServeNode) -> None:
-    async with serve(inbox_limit=1000) as node:
-        socket = await node.client.open(await node.client.token())
-        texts = [str(number) for number in range(1000)]
-        await socket.send(*texts)
-        await eventually(lambda: len(node.intake.messages) == 1000, "all messages arrive")
-        assert node.intake.texts == texts
+    node = await serve(inbox_limit=1000)
+    socket = await node.client.open(await node.client.token())
+    texts = [str(number) for number in range(1000)]
+    await socket.send(*texts)
+    await eventually(lambda: len(node.intake.messages) == 1000, "all messages arrive")
+    assert node.intake.texts == texts
 
 
 async def test_reading_pauses_while_too_many_messages_are_unconfirmed(serve: ServeNode) -> None:
-    async with serve(inbox_limit=1000) as node:
-        node.intake.confirming = False
-        socket = await node.client.open(await node.client.token())
-        await socket.send(*map(str, range(1000)))
-        bound = limits.UNCONFIRMED_PER_SOCKET
-        await eventually(lambda: len(node.intake.messages) == bound, "as many as allowed are on their way")
-        assert await socket.silent(0.1)
-        assert len(node.intake.messages) == bound
-        node.intake.confirming = True
-        for future in node.intake.futures[:bound]:
-            future.set_result(None)
-        await eventually(lambda: len(node.intake.messages) == 1000, "the rest arrives")
-        assert node.intake.texts == [str(number) for number in range(1000)]
+    node = await serve(inbox_limit=1000)
+    node.intake.confirming = False
+    socket = await node.client.open(await node.client.token())
+    await socket.send(*map(str, range(1000)))
+    bound = limits.UNCONFIRMED_PER_SOCKET
+    await eventually(lambda: len(node.intake.messages) == bound, "as many as allowed are on their way")
+    assert await socket.silent(0.1)
+    assert len(node.intake.messages) == bound
+    node.intake.confirming = True
+    for future in node.intake.futures[:bound]:
+        future.set_result(None)
+    await eventually(lambda: len(node.intake.messages) == 1000, "the rest arrives")
+    assert node.intake.texts == [str(number) for number in range(1000)]
 
 
 async def test_a_message_that_failed_is_reported_once_and_one_that_may_be_on_its_way_never(
@@ -232,14 +232,15 @@ async def test_two_sockets_of_one_session_get_the_answer_and_no_other_does(node:
 
 
 async def test_a_session_on_two_nodes_gets_its_answer_on_both(serve: ServeNode) -> None:
-    async with serve() as one, serve() as two:
-        token = await one.client.token()
-        sockets = [await one.client.open(token), await two.client.open(token)]
-        await one.joined(token)
-        await two.joined(token)
-        assert await one.publish(token, frame(1)) == 2
-        for socket in sockets:
-            assert (await socket.answer())["id"] == "frame-1"
+    one = await serve()
+    two = await serve()
+    token = await one.client.token()
+    sockets = [await one.client.open(token), await two.client.open(token)]
+    await one.joined(token)
+    await two.joined(token)
+    assert await one.publish(token, frame(1)) == 2
+    for socket in sockets:
+        assert (await socket.answer())["id"] == "frame-1"
 
 
 async def test_a_socket_that_goes_leaves_the_presence_to_the_one_that_stays(node: Node) -> None:
@@ -302,16 +303,15 @@ async def test_a_node_whose_stream_vanished_makes_up_for_what_it_missed(node: No
 
 
 async def test_a_stopping_node_says_goodbye_and_leaves_nothing_in_redis(serve: ServeNode) -> None:
-    async with serve() as node:
-        token = await node.client.token()
-        socket = await node.client.open(token)
-        await node.joined(token)
-        redis = node.redis
-        async with asyncio.timeout(5):
-            reading = asyncio.create_task(socket.close_code())
-            await node.app.shutdown()
-            assert await reading == aiohttp.WSCloseCode.GOING_AWAY
-        await node.gone(token)
-    assert await redis.keys("web:*") == []
-    assert await redis.keys("presence:*") == []
-    await redis.aclose()
+    node = await serve()
+    token = await node.client.token()
+    socket = await node.client.open(token)
+    await node.joined(token)
+    async with asyncio.timeout(30):
+        reading = asyncio.create_task(socket.close_code())
+        await node.app.shutdown()
+        assert await reading == aiohttp.WSCloseCode.GOING_AWAY
+    await node.gone(token)
+    await node.stop()
+    assert await node.redis.keys("web:*") == []
+    assert await node.redis.keys("presence:*") == []

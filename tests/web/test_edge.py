@@ -13,8 +13,7 @@ import pytest
 
 from faust_redis.testing import eventually
 from tests.web.conftest import Node, ServeNode
-from tests.web.test_frame_guard import CONTINUATION, TEXT
-from tests.web.test_frame_guard import frame as wire_frame
+from tests.web.wire import CONTINUATION, TEXT, wire_frame
 from web import keys, limits
 from web.edge.connections import State
 
@@ -67,14 +66,7 @@ def refusals(node: Node) -> dict[str, int]:
     return dict(node.app[keys.INCIDENTS].counts)
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the web process impatient."""
-    for name in ("HEAD_SECONDS", "MESSAGE_SECONDS", "REQUEST_SECONDS"):
-        monkeypatch.setattr(limits, name, 0.5)
-
-
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("begun", ["", "G", "GET /test HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
 async def test_a_connection_that_sends_no_whole_request_is_closed(node: Node, begun: str) -> None:
     async with peers(node) as (peer,):
@@ -83,7 +75,7 @@ async def test_a_connection_that_sends_no_whole_request_is_closed(node: Node, be
     assert refusals(node)["silent"] == 1
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("impatient")
 async def test_bytes_that_trickle_in_gain_no_time(node: Node) -> None:
     async with peers(node) as (peer,):
 
@@ -97,7 +89,7 @@ async def test_bytes_that_trickle_in_gain_no_time(node: Node) -> None:
         trickling.cancel()
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("impatient")
 async def test_the_second_request_of_a_connection_is_waited_for_no_longer(node: Node) -> None:
     async with peers(node) as (peer,):
         peer.send("GET /test HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -106,7 +98,7 @@ async def test_the_second_request_of_a_connection_is_waited_for_no_longer(node: 
         assert await peer.rest() == b""
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("impatient")
 async def test_half_a_body_is_answered_with_408(node: Node) -> None:
     async with peers(node) as (peer,):
         peer.send("POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n")
@@ -117,14 +109,14 @@ async def test_half_a_body_is_answered_with_408(node: Node) -> None:
 
 
 async def test_a_crowd_of_silent_connections_makes_way_for_a_client(serve: ServeNode) -> None:
-    async with serve(connections_per_address=50) as node:
-        async with peers(node, 300):
-            connections = node.app[keys.EDGE].connections
-            await eventually(lambda: refusals(node).get("address_crowded", 0) > 100, "the oldest are closed")
-            assert (await node.client.session(await node.client.token()))["name"] == "Ada"
-            await eventually(lambda: connections.count <= 51, "all but the newest are closed")
-        assert refusals(node)["address_crowded"] >= 249
-        await eventually(lambda: connections.count <= 1, "the places are free again")
+    node = await serve(connections_per_address=50)
+    async with peers(node, 300):
+        connections = node.app[keys.EDGE].connections
+        await eventually(lambda: refusals(node).get("address_crowded", 0) > 100, "the oldest are closed")
+        assert (await node.client.session(await node.client.token()))["name"] == "Ada"
+        await eventually(lambda: connections.count <= 51, "all but the newest are closed")
+    assert refusals(node)["address_crowded"] >= 249
+    await eventually(lambda: connections.count <= 1, "the places are free again")
 
 
 async def test_a_full_process_closes_the_oldest_silent_connection_first(node: Node) -> None:
@@ -132,7 +124,7 @@ async def test_a_full_process_closes_the_oldest_silent_connection_first(node: No
     connections.room = 20
     async with peers(node, 60):
         for _ in range(3):
-            async with node.client.http.get("/readyz") as response:
+            async with node.http.get("/readyz") as response:
                 assert response.status == 200
         assert connections.count <= 25
     assert refusals(node)["process_crowded"] >= 40
@@ -142,9 +134,9 @@ async def test_sockets_leave_places_for_requests(node: Node) -> None:
     node.app[keys.EDGE].connections.socket_room = 2
     token = await node.client.token()
     opened = [await node.client.open(token) for _ in range(2)]
-    async with node.client.http.get(f"/chat?token={token}", headers=upgrade_headers()) as response:
+    async with node.http.get(f"/chat?token={token}", headers=upgrade_headers()) as response:
         assert response.status == 503
-    async with node.client.http.get("/readyz") as response:
+    async with node.http.get("/readyz") as response:
         assert response.status == 200
     await opened[0].close()
     await eventually(lambda: node.app[keys.EDGE].connections.sockets == 1, "a place is free")
@@ -152,21 +144,21 @@ async def test_sockets_leave_places_for_requests(node: Node) -> None:
 
 
 async def test_one_address_cannot_take_the_places_of_all_others(serve: ServeNode) -> None:
-    async with serve(trusted_proxies="127.0.0.1") as node:
-        node.app[keys.EDGE].connections.socket_room = 16
-        token = await node.client.token()
+    node = await serve(trusted_proxies="127.0.0.1")
+    node.app[keys.EDGE].connections.socket_room = 16
+    token = await node.client.token()
 
-        async def opens(address: str) -> bool:
-            try:
-                await node.client.open(token, headers={"X-Forwarded-For": address})
-            except aiohttp.WSServerHandshakeError:
-                return False
-            return True
+    async def opens(address: str) -> bool:
+        try:
+            await node.client.open(token, headers={"X-Forwarded-For": address})
+        except aiohttp.WSServerHandshakeError:
+            return False
+        return True
 
-        assert [await opens("192.0.2.1") for _ in range(12)] == [True] * 8 + [False] * 4
-        assert [await opens("192.0.2.2") for _ in range(4)] == [True] * 4
-        assert [await opens("2001:db8::1") for _ in range(4)] == [True] * 4
-        assert refusals(node)["sockets_full"] == 4
+    assert [await opens("192.0.2.1") for _ in range(12)] == [True] * 8 + [False] * 4
+    assert [await opens("192.0.2.2") for _ in range(4)] == [True] * 4
+    assert [await opens("2001:db8::1") for _ in range(4)] == [True] * 4
+    assert refusals(node)["sockets_full"] == 4
 
 
 def upgrade_headers() -> dict[str, str]:
@@ -198,7 +190,7 @@ async def test_a_frame_sent_along_with_the_handshake_is_checked_too(node: Node) 
     assert node.intake.messages == []
 
 
-@pytest.mark.usefixtures("hasty")
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(
     "begun",
     [wire_frame(TEXT, 900)[:-1], wire_frame(TEXT, 3, final=False), wire_frame(TEXT, 3)[:1]],
@@ -272,7 +264,7 @@ async def test_odd_headers_are_refused_with_400(node: Node, header: str) -> None
     ],
 )
 async def test_odd_cursors_are_refused_with_400(node: Node, path: str) -> None:
-    async with node.client.http.get(f"/api/stages/{path}") as response:
+    async with node.http.get(f"/api/stages/{path}") as response:
         assert response.status == 400, await response.text()
 
 

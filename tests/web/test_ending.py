@@ -27,51 +27,52 @@ async def test_an_ended_session_leaves_nothing_behind(node: Node, place: str) ->
     params = {} if place == "header" else {"token": token}
     method, path = ("POST", "/logout") if place == "logout" else ("DELETE", "/session")
     for _ in range(2):  # a repeat says the same
-        async with node.client.http.request(method, path, headers=headers, params=params) as response:
+        async with node.http.request(method, path, headers=headers, params=params) as response:
             assert response.status == 204
             assert await response.read() == b""
     assert await keys_of(node, token) == []
-    async with node.client.http.get("/refresh_token", params={"token": token}) as response:
+    async with node.http.get("/refresh_token", params={"token": token}) as response:
         assert response.status == 400
 
 
 async def test_without_a_token_nothing_is_ended(node: Node) -> None:
     for params in ({}, {"token": ""}, {"token": "nonsense"}):
-        async with node.client.http.delete("/session", params=params) as response:
+        async with node.http.delete("/session", params=params) as response:
             assert response.status == 400
 
 
 async def test_all_sockets_of_an_ended_session_are_closed_on_every_node(
     serve: ServeNode, redis_url: str
 ) -> None:
-    async with serve() as node, serve() as other:
-        token, neighbour = await node.client.token(), await node.client.token()
-        sockets = [
-            await node.client.open(token),
-            await other.client.open(token),
-            await other.client.stream(token),
-        ]
-        bystander = await other.client.open(neighbour)
-        await node.joined(token)
-        await other.joined(token, 2)
-        await other.joined(neighbour)
-        async with node.client.http.delete("/session", params={"token": token}) as response:
-            assert response.status == 204
-        assert [await socket.close_code() for socket in sockets] == [SESSION_ENDED] * 3
-        await node.publish(neighbour, frame(1))
-        assert (await bystander.answer())["id"] == "frame-1"
+    node = await serve()
+    other = await serve()
+    token, neighbour = await node.client.token(), await node.client.token()
+    sockets = [
+        await node.client.open(token),
+        await other.client.open(token),
+        await other.client.stream(token),
+    ]
+    bystander = await other.client.open(neighbour)
+    await node.joined(token)
+    await other.joined(token, 2)
+    await other.joined(neighbour)
+    async with node.http.delete("/session", params={"token": token}) as response:
+        assert response.status == 204
+    assert [await socket.close_code() for socket in sockets] == [SESSION_ENDED] * 3
+    await node.publish(neighbour, frame(1))
+    assert (await bystander.answer())["id"] == "frame-1"
 
-        async def nothing_left() -> bool:
-            return await keys_of(node, token) == []
+    async def nothing_left() -> bool:
+        return await keys_of(node, token) == []
 
-        await eventually(nothing_left, "nothing of the session is left")
+    await eventually(nothing_left, "nothing of the session is left")
 
 
 async def test_nothing_comes_back_by_what_was_on_its_way(node: Node) -> None:
     token = await node.client.token()
     inbound = Inbound(token=token, id="m1", text="Hi", sent_at=0.0)
     await node.sessions.accept(inbound)
-    async with node.client.http.delete("/session", params={"token": token}) as response:
+    async with node.http.delete("/session", params={"token": token}) as response:
         assert response.status == 204
     assert isinstance(await node.sessions.accept(inbound), Gone)
     assert isinstance(await node.sessions.close(TurnOutcome(token=token, turn="m1", answer="Late")), Gone)
@@ -83,7 +84,7 @@ async def test_nothing_comes_back_by_what_was_on_its_way(node: Node) -> None:
 async def test_the_running_answer_of_an_ended_session_is_stopped(node: Node) -> None:
     token = await node.client.token()
     await node.sessions.accept(Inbound(token=token, id="m1", text="Hi", sent_at=0.0))
-    async with node.client.http.delete("/session", params={"token": token}) as response:
+    async with node.http.delete("/session", params={"token": token}) as response:
         assert response.status == 204
     stops: Any = await node.redis.xrange("stops")
     ((_, fields),) = stops
@@ -94,30 +95,30 @@ async def test_the_running_answer_of_an_ended_session_is_stopped(node: Node) -> 
 async def test_a_socket_opens_with_the_token_in_a_header(node: Node, protocols: tuple[str, ...]) -> None:
     token = await node.client.token()
     headers = {"Authorization": f"Bearer {token}"}
-    async with node.client.http.ws_connect("/chat", protocols=protocols, headers=headers) as socket:
+    async with node.http.ws_connect("/chat", protocols=protocols, headers=headers) as socket:
         assert socket.protocol == (protocols[0] if protocols else None)
 
 
 async def test_a_page_offers_the_token_as_a_protocol_that_is_not_chosen(node: Node) -> None:
     token = await node.client.token()
-    async with node.client.http.ws_connect("/chat", protocols=("parley.v1", f"token.{token}")) as socket:
+    async with node.http.ws_connect("/chat", protocols=("parley.v1", f"token.{token}")) as socket:
         assert socket.protocol == "parley.v1"
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-        await node.client.http.ws_connect("/chat", protocols=("parley.v1", "token.nonsense"))
+        await node.http.ws_connect("/chat", protocols=("parley.v1", "token.nonsense"))
     assert refused.value.status == 403
 
 
 async def test_the_history_is_read_with_the_token_in_a_header(node: Node) -> None:
     token = await node.client.token()
     headers = {"Authorization": f"Bearer {token}"}
-    async with node.client.http.get("/refresh_token", headers=headers) as response:
+    async with node.http.get("/refresh_token", headers=headers) as response:
         assert (await response.json())["token"] == token
 
 
 async def test_a_socket_that_nobody_uses_is_closed(serve: ServeNode) -> None:
-    async with serve(socket_idle_timeout=0.5) as node:
-        idle = await node.client.open(await node.client.token())
-        assert await idle.close_code() == IDLE
+    node = await serve(socket_idle_timeout=0.5)
+    idle = await node.client.open(await node.client.token())
+    assert await idle.close_code() == IDLE
 
 
 async def test_the_token_is_no_id_of_a_message(node: Node) -> None:

@@ -3,27 +3,12 @@
 from __future__ import annotations
 
 import random
-import struct
 
 import pytest
 from aiohttp import WSCloseCode
 
+from tests.web.wire import CONTINUATION, PING, TEXT, wire_frame
 from web.edge.frame_guard import FrameGuard, FrameViolation
-
-TEXT, CONTINUATION, PING = 1, 0, 9
-
-
-def frame(opcode: int, size: int, *, final: bool = True, masked: bool = True) -> bytes:
-    """Return a frame as a client sends it."""
-    first = (0x80 if final else 0) | opcode
-    mask = 0x80 if masked else 0
-    if size < 126:
-        head = struct.pack("!BB", first, mask | size)
-    elif size < 65536:
-        head = struct.pack("!BBH", first, mask | 126, size)
-    else:
-        head = struct.pack("!BBQ", first, mask | 127, size)
-    return head + (b"abcd" if masked else b"") + b"x" * size
 
 
 def feed(guard: FrameGuard, data: bytes, pieces: random.Random) -> None:
@@ -43,9 +28,9 @@ def test_messages_are_counted_and_nothing_is_held_at_their_end(seed: int) -> Non
         fragments = pieces.randint(1, 4)
         for number in range(fragments):
             opcode = CONTINUATION if number else TEXT
-            data += frame(opcode, pieces.choice((0, 1, 125, 126, 3000)), final=number == fragments - 1)
+            data += wire_frame(opcode, pieces.choice((0, 1, 125, 126, 3000)), final=number == fragments - 1)
             if pieces.random() < 0.3:
-                data += frame(PING, pieces.randint(0, 125))
+                data += wire_frame(PING, pieces.randint(0, 125))
         messages += 1
     feed(guard, data, pieces)
     assert guard.begun == messages
@@ -59,18 +44,20 @@ def test_all_fragments_of_an_unfinished_message_are_held(seed: int) -> None:
     guard = FrameGuard(100_000)
     feed(
         guard,
-        frame(TEXT, 5000, final=False) + frame(PING, 3) + frame(CONTINUATION, 4000, final=False),
+        wire_frame(TEXT, 5000, final=False)
+        + wire_frame(PING, 3)
+        + wire_frame(CONTINUATION, 4000, final=False),
         pieces,
     )
     assert guard.unfinished
     assert 9000 <= guard.held < 10_000
-    feed(guard, frame(CONTINUATION, 0), pieces)
+    feed(guard, wire_frame(CONTINUATION, 0), pieces)
     assert guard.held == 0
 
 
 def test_a_slow_frame_counts_each_of_its_pieces() -> None:
     guard = FrameGuard(100_000)
-    data = frame(TEXT, 1000)
+    data = wire_frame(TEXT, 1000)
     for byte in data[:-1]:
         guard.feed(bytes((byte,)))
     # One object of the parser for each byte.
@@ -83,26 +70,26 @@ def test_a_slow_frame_counts_each_of_its_pieces() -> None:
 @pytest.mark.parametrize("size", [0, 5, 125])
 def test_a_frame_without_a_mask_is_refused(opcode: int, size: int) -> None:
     with pytest.raises(FrameViolation) as refused:
-        FrameGuard(1000).feed(frame(opcode, size, masked=False))
+        FrameGuard(1000).feed(wire_frame(opcode, size, masked=False))
     assert refused.value.code is WSCloseCode.PROTOCOL_ERROR
 
 
 def test_a_message_above_the_limit_is_refused_by_its_header_alone() -> None:
     with pytest.raises(FrameViolation) as refused:
-        FrameGuard(1000).feed(frame(TEXT, 1001)[:8])
+        FrameGuard(1000).feed(wire_frame(TEXT, 1001)[:8])
     assert refused.value.code is WSCloseCode.MESSAGE_TOO_BIG
 
 
 def test_fragments_count_together() -> None:
     guard = FrameGuard(1000)
-    guard.feed(frame(TEXT, 600, final=False))
+    guard.feed(wire_frame(TEXT, 600, final=False))
     with pytest.raises(FrameViolation) as refused:
-        guard.feed(frame(CONTINUATION, 401))
+        guard.feed(wire_frame(CONTINUATION, 401))
     assert refused.value.code is WSCloseCode.MESSAGE_TOO_BIG
 
 
 def test_a_message_of_just_the_limit_passes() -> None:
     guard = FrameGuard(1000)
-    guard.feed(frame(TEXT, 1000))
-    guard.feed(frame(TEXT, 999) + frame(TEXT, 1000)[:500])
+    guard.feed(wire_frame(TEXT, 1000))
+    guard.feed(wire_frame(TEXT, 999) + wire_frame(TEXT, 1000)[:500])
     assert guard.begun == 3

@@ -17,12 +17,12 @@ GONE = {"detail": "Session expired or does not exist"}
 
 
 async def test_the_service_says_that_it_is_online(node: Node) -> None:
-    async with node.client.http.get("/test") as response:
+    async with node.http.get("/test") as response:
         assert (response.status, await response.json()) == (200, {"msg": "API is Online"})
 
 
 async def test_a_token_comes_with_an_empty_session_that_expires(node: Node) -> None:
-    async with node.client.http.post("/token", params={"name": "Ada"}) as response:
+    async with node.http.post("/token", params={"name": "Ada"}) as response:
         session = await response.json()
     assert response.status == 200
     assert uuid.UUID(session["token"]).version == 4
@@ -36,13 +36,13 @@ async def test_a_token_comes_with_an_empty_session_that_expires(node: Node) -> N
 async def test_a_name_may_come_as_a_form_of_either_kind(node: Node) -> None:
     multipart = aiohttp.FormData({"name": "Ada"}, default_to_multipart=True)
     for form in (aiohttp.FormData({"name": "Ada"}), multipart):
-        async with node.client.http.post("/token", data=form) as response:
+        async with node.http.post("/token", data=form) as response:
             assert (await response.json())["name"] == "Ada"
 
 
 @pytest.mark.parametrize("name", ["", "   ", "\t\n", "x" * 65, None])
 async def test_a_name_that_is_missing_blank_or_too_long_is_refused(node: Node, name: str | None) -> None:
-    async with node.client.http.post("/token", params={} if name is None else {"name": name}) as response:
+    async with node.http.post("/token", params={} if name is None else {"name": name}) as response:
         assert (response.status, await response.json()) == (400, BAD_NAME)
 
 
@@ -51,7 +51,7 @@ INVISIBLE = ["\0", "\x1b", "\u202e\u2066", "\u200b", "\u200d\ufe0f", "\x7f\x85",
 
 @pytest.mark.parametrize("name", INVISIBLE)
 async def test_a_name_that_shows_nothing_is_none(node: Node, name: str) -> None:
-    async with node.client.http.post("/token", params={"name": name}) as response:
+    async with node.http.post("/token", params={"name": name}) as response:
         assert response.status == 400
         assert await response.json() == {"detail": {"loc": "name", "msg": "Enter a valid name"}}
 
@@ -87,12 +87,12 @@ async def test_any_other_name_comes_back_as_it_was(node: Node, name: str) -> Non
 async def test_a_form_that_cannot_be_read_is_refused_and_breaks_nothing(
     node: Node, content_type: str, body: bytes
 ) -> None:
-    async with node.client.http.post("/token", data=body, headers={"Content-Type": content_type}) as response:
+    async with node.http.post("/token", data=body, headers={"Content-Type": content_type}) as response:
         assert (response.status, await response.json()) == (400, BAD_NAME)
 
 
 async def test_a_body_too_large_is_refused_in_json(node: Node) -> None:
-    async with node.client.http.post("/token", data={"name": "x" * 100_000}) as response:
+    async with node.http.post("/token", data={"name": "x" * 100_000}) as response:
         assert response.status == 413
         assert "detail" in await response.json()
 
@@ -101,7 +101,7 @@ async def test_a_body_too_large_is_refused_in_json(node: Node) -> None:
 async def test_a_session_is_read_again_without_what_is_internal(node: Node, method: str) -> None:
     token = await node.client.token("Ada")
     await node.finish(token, "Hi", "Hello")
-    async with node.client.http.request(method, "/refresh_token", params={"token": token}) as response:
+    async with node.http.request(method, "/refresh_token", params={"token": token}) as response:
         session = await response.json()
     assert response.status == 200
     assert set(session) == {"token", "messages", "name", "session_start"}
@@ -112,52 +112,52 @@ async def test_a_session_is_read_again_without_what_is_internal(node: Node, meth
 @pytest.mark.parametrize("token", [None, "", "x", "*", str(uuid.UUID(int=4)), "a}b\r\n", "é" * 50])
 async def test_an_unknown_token_is_refused(node: Node, method: str, token: str | None) -> None:
     params = {} if token is None else {"token": token}
-    async with node.client.http.request(method, "/refresh_token", params=params) as response:
+    async with node.http.request(method, "/refresh_token", params=params) as response:
         assert (response.status, await response.json()) == (400, GONE)
 
 
 async def test_an_expired_session_is_refused(serve: ServeNode) -> None:
-    async with serve(session_ttl=1) as node:
-        token = await node.client.token()
+    node = await serve(session_ttl=1)
+    token = await node.client.token()
 
-        async def refused() -> bool:
-            async with node.client.http.get("/refresh_token", params={"token": token}) as response:
-                return (response.status, await response.json()) == (400, GONE)
+    async def refused() -> bool:
+        async with node.http.get("/refresh_token", params={"token": token}) as response:
+            return (response.status, await response.json()) == (400, GONE)
 
-        await eventually(refused, "the session expires")
+    await eventually(refused, "the session expires")
 
 
 async def test_unknown_addresses_and_methods_fail_in_json(node: Node) -> None:
-    async with node.client.http.get("/nowhere") as response:
+    async with node.http.get("/nowhere") as response:
         assert (response.status, await response.json()) == (404, {"detail": "Not Found"})
-    async with node.client.http.get("/token") as response:
+    async with node.http.get("/token") as response:
         assert (response.status, response.headers["Allow"]) == (405, "POST")
 
 
 async def test_a_page_of_an_allowed_origin_may_read_the_answers(serve: ServeNode) -> None:
     origin = {"Origin": "http://localhost:3000"}
-    async with serve(app_env="development") as node:
-        preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-a"}
-        async with node.client.http.options("/token", headers=origin | preflight) as response:
-            assert response.status == 204
+    node = await serve(app_env="development")
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-a"}
+    async with node.http.options("/token", headers=origin | preflight) as response:
+        assert response.status == 204
+        assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+        assert "POST" in response.headers["Access-Control-Allow-Methods"]
+        assert response.headers["Access-Control-Allow-Headers"] == "x-a"
+    for params in ({"name": "Ada"}, {}):  # failures can be read as well
+        async with node.http.post("/token", params=params, headers=origin) as response:
             assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
-            assert "POST" in response.headers["Access-Control-Allow-Methods"]
-            assert response.headers["Access-Control-Allow-Headers"] == "x-a"
-        for params in ({"name": "Ada"}, {}):  # failures can be read as well
-            async with node.client.http.post("/token", params=params, headers=origin) as response:
-                assert response.headers["Access-Control-Allow-Origin"] == origin["Origin"]
-                assert response.headers["Vary"] == "Origin"
+            assert response.headers["Vary"] == "Origin"
 
 
 async def test_a_page_of_another_origin_may_not(node: Node) -> None:
     headers = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
     for method in ("OPTIONS", "POST"):
-        async with node.client.http.request(method, "/token", headers=headers) as response:
+        async with node.http.request(method, "/token", headers=headers) as response:
             assert "Access-Control-Allow-Origin" not in response.headers
 
 
 async def test_the_page_needs_nothing_that_its_policy_forbids(node: Node) -> None:
-    async with node.client.http.get("/") as response:
+    async with node.http.get("/") as response:
         page = await response.text()
         assert response.content_type == "text/html"
         policy = response.headers["Content-Security-Policy"]
@@ -171,30 +171,31 @@ async def test_the_page_needs_nothing_that_its_policy_forbids(node: Node) -> Non
     needed = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert len(needed) == 4
     for path in (*needed, "/favicon.ico"):
-        async with node.client.http.get(path) as response:
+        async with node.http.get(path) as response:
             assert response.status == 200, path
 
 
 async def test_a_file_that_never_changes_is_kept_by_browsers(node: Node) -> None:
-    async with node.client.http.get("/") as response:
+    async with node.http.get("/") as response:
         assert response.headers["Cache-Control"] == "no-cache"
         script = re.findall(r'src="(static/assets/[^"]+)"', await response.text())[0]
-    async with node.client.http.get(f"/{script}") as response:
+    async with node.http.get(f"/{script}") as response:
         assert "immutable" in response.headers["Cache-Control"]
-    async with node.client.http.get("/static/assets/missing.js") as response:
+    async with node.http.get("/static/assets/missing.js") as response:
         assert response.status == 404
         assert response.headers["Cache-Control"] == "no-cache"
 
 
 async def test_the_page_learns_that_eliza_answers(node: Node) -> None:
-    async with node.client.http.get("/model") as response:
+    async with node.http.get("/model") as response:
         model = await response.json()
     assert (model["kind"], model["name"]) == ("eliza", "ELIZA")
 
 
 async def test_the_page_learns_the_limits_that_it_has_to_respect(serve: ServeNode) -> None:
     settings = {"message_max_bytes": 100, "session_ttl": 60, "session_ttl_sliding": True}
-    async with serve(**settings) as node, node.client.http.get("/model") as response:
+    node = await serve(**settings)
+    async with node.http.get("/model") as response:
         assert (await response.json())["limits"] == {
             "message_max_bytes": 100,
             "session_ttl_seconds": 60,
@@ -203,53 +204,53 @@ async def test_the_page_learns_the_limits_that_it_has_to_respect(serve: ServeNod
 
 
 async def test_a_header_says_when_a_session_ends(node: Node) -> None:
-    async with node.client.http.post("/token", params={"name": "Ada"}) as response:
+    async with node.http.post("/token", params={"name": "Ada"}) as response:
         token = (await response.json())["token"]
         told = [response.headers["Session-Expires"]]
     for method in ("GET", "POST"):
-        async with node.client.http.request(method, "/refresh_token", params={"token": token}) as response:
+        async with node.http.request(method, "/refresh_token", params={"token": token}) as response:
             told.append(response.headers["Session-Expires"])
     left = datetime.fromisoformat(told[0]) - datetime.now(UTC)
     assert timedelta(seconds=3590) < left <= timedelta(seconds=3600)
     assert told == [told[0]] * 3
-    async with node.client.http.get("/refresh_token", params={"token": str(uuid.UUID(int=4))}) as response:
+    async with node.http.get("/refresh_token", params={"token": str(uuid.UUID(int=4))}) as response:
         assert "Session-Expires" not in response.headers
 
 
 async def test_behind_a_proxy_that_keeps_its_path_everything_answers_below_it(serve: ServeNode) -> None:
-    async with serve(base_path="/parley") as node:
-        for path in ("/parley/", "/parley/model", "/parley/stages", "/parley/static/icon.svg", "/healthz"):
-            async with node.client.http.get(path) as response:
-                assert response.status == 200, path
-        async with node.client.http.get("/parley", allow_redirects=False) as response:
-            assert (response.status, response.headers["Location"]) == (308, "/parley/")
-        async with node.client.http.get("/parleys/") as response:
-            assert response.status == 404
-        token = await node.client.token()
-        url = f"/parley/chat?token={token}"
-        async with node.client.http.ws_connect(url, protocols=("parley.v1",)) as socket:
-            await socket.send_str('{"type":"ping"}')
-            assert await socket.receive_json() == {"type": "pong"}
+    node = await serve(base_path="/parley")
+    for path in ("/parley/", "/parley/model", "/parley/stages", "/parley/static/icon.svg", "/healthz"):
+        async with node.http.get(path) as response:
+            assert response.status == 200, path
+    async with node.http.get("/parley", allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (308, "/parley/")
+    async with node.http.get("/parleys/") as response:
+        assert response.status == 404
+    token = await node.client.token()
+    url = f"/parley/chat?token={token}"
+    async with node.http.ws_connect(url, protocols=("parley.v1",)) as socket:
+        await socket.send_str('{"type":"ping"}')
+        assert await socket.receive_json() == {"type": "pong"}
 
 
 async def test_a_process_is_alive_at_once_and_ready_soon(node: Node) -> None:
-    async with node.client.http.get("/healthz") as response:
+    async with node.http.get("/healthz") as response:
         assert response.status == 200
 
     async def ready() -> bool:
-        async with node.client.http.get("/readyz") as response:
+        async with node.http.get("/readyz") as response:
             return response.status == 200 and await response.json() == {"status": "ready"}
 
     await eventually(ready, "/readyz says ready")
 
 
 async def test_without_redis_a_process_is_alive_and_says_why_it_is_not_ready(serve: ServeNode) -> None:
-    async with serve(url="redis://127.0.0.1:1/0") as node:
-        async with node.client.http.get("/healthz") as response:
-            assert response.status == 200
-        async with node.client.http.get("/readyz") as response:
-            assert response.status == 503
-            assert set((await response.json())["problems"]) == {"redis", "hub"}
-        async with node.client.http.post("/token", params={"name": "Ada"}) as response:
-            assert response.status == 503
-            assert "detail" in await response.json()
+    node = await serve(url="redis://127.0.0.1:1/0")
+    async with node.http.get("/healthz") as response:
+        assert response.status == 200
+    async with node.http.get("/readyz") as response:
+        assert response.status == 503
+        assert set((await response.json())["problems"]) == {"redis", "hub"}
+    async with node.http.post("/token", params={"name": "Ada"}) as response:
+        assert response.status == 503
+        assert "detail" in await response.json()

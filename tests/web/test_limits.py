@@ -13,78 +13,74 @@ KEYS = Keys()
 
 
 async def test_too_many_messages_of_a_session_are_refused_with_the_time_to_wait(serve: ServeNode) -> None:
-    async with serve(message_rate="1/m+2") as node:
-        token = await node.client.token()
-        socket = await node.client.stream(token)
-        await node.joined(token)
-        ids = [await socket.say(f"message {number}") for number in range(3)]
+    node = await serve(message_rate="1/m+2")
+    token = await node.client.token()
+    socket = await node.client.stream(token)
+    await node.joined(token)
+    ids = [await socket.say(f"message {number}") for number in range(3)]
 
-        error = await socket.until("error")
+    error = await socket.until("error")
 
-        assert (error["id"], error["code"], error["retryable"]) == (ids[2], "rate_limited", True)
-        assert 50 < error["retry_after"] <= 60
-        assert node.intake.texts == ["message 0", "message 1"]
+    assert (error["id"], error["code"], error["retryable"]) == (ids[2], "rate_limited", True)
+    assert 50 < error["retry_after"] <= 60
+    assert node.intake.texts == ["message 0", "message 1"]
 
 
 async def test_a_plain_client_is_told_in_its_own_shape(serve: ServeNode) -> None:
-    async with serve(message_rate="1/m") as node:
-        socket = await node.client.open(await node.client.token())
-        await socket.send("one", "two")
+    node = await serve(message_rate="1/m")
+    socket = await node.client.open(await node.client.token())
+    await socket.send("one", "two")
 
-        answer = await socket.answer()
+    answer = await socket.answer()
 
-        assert set(answer) == {"id", "msg", "timestamp", "error"}
-        assert answer["error"] == "rate_limited"
+    assert set(answer) == {"id", "msg", "timestamp", "error"}
+    assert answer["error"] == "rate_limited"
 
 
 async def test_a_full_stage_makes_the_web_answer_busy_until_it_has_room(serve: ServeNode) -> None:
-    async with serve(infer_limit=2, partitions=2) as node:
-        token = await node.client.token()
-        socket = await node.client.stream(token)
-        for number in range(2):
-            await node.redis.xadd(KEYS.stream(("infer", number)), {"v": "x"})
-        await eventually(lambda: node.app[keys.GATE].full, "the stage to be seen as full")
+    node = await serve(infer_limit=2, partitions=2)
+    token = await node.client.token()
+    socket = await node.client.stream(token)
+    for number in range(2):
+        await node.redis.xadd(KEYS.stream(("infer", number)), {"v": "x"})
+    await eventually(lambda: node.app[keys.GATE].full, "the stage to be seen as full")
 
-        refused = await socket.say("one")
-        error = await socket.until("error")
-        await node.redis.delete(KEYS.stream(("infer", 0)))
-        await eventually(lambda: not node.app[keys.GATE].full, "the stage to have room")
-        await socket.say("two")
+    refused = await socket.say("one")
+    error = await socket.until("error")
+    await node.redis.delete(KEYS.stream(("infer", 0)))
+    await eventually(lambda: not node.app[keys.GATE].full, "the stage to have room")
+    await socket.say("two")
 
-        assert (error["id"], error["code"]) == (refused, "busy")
-        assert 1 <= error["retry_after"] <= 60
-        await eventually(lambda: node.intake.texts == ["two"], "the second message to be taken")
+    assert (error["id"], error["code"]) == (refused, "busy")
+    assert 1 <= error["retry_after"] <= 60
+    await eventually(lambda: node.intake.texts == ["two"], "the second message to be taken")
 
 
 async def test_too_many_new_sessions_of_an_address_are_refused_with_retry_after(serve: ServeNode) -> None:
-    async with serve(address_token_rate="1/m") as node, aiohttp.ClientSession() as session:
-        async with session.post(f"{node.client.url}/token?name=Ada") as response:
-            assert response.status == 200
-        async with session.post(f"{node.client.url}/token?name=Ada") as response:
-            assert response.status == 429
-            assert 50 < int(response.headers["Retry-After"]) <= 60
-            assert "Too many new sessions" in (await response.json())["detail"]
+    node = await serve(address_token_rate="1/m")
+    async with node.http.post("/token?name=Ada") as response:
+        assert response.status == 200
+    async with node.http.post("/token?name=Ada") as response:
+        assert response.status == 429
+        assert 50 < int(response.headers["Retry-After"]) <= 60
+        assert "Too many new sessions" in (await response.json())["detail"]
 
 
 async def test_a_trusted_proxy_speaks_for_its_clients(serve: ServeNode) -> None:
-    async with (
-        serve(address_token_rate="1/m", trusted_proxies="127.0.0.0/8") as node,
-        aiohttp.ClientSession() as session,
-    ):
-        for client, status in (("203.0.113.1", 200), ("203.0.113.2", 200), ("203.0.113.1", 429)):
-            headers = {"X-Forwarded-For": client}
-            async with session.post(f"{node.client.url}/token?name=Ada", headers=headers) as response:
-                assert response.status == status
+    node = await serve(address_token_rate="1/m", trusted_proxies="127.0.0.0/8")
+    for client, status in (("203.0.113.1", 200), ("203.0.113.2", 200), ("203.0.113.1", 429)):
+        async with node.http.post("/token?name=Ada", headers={"X-Forwarded-For": client}) as response:
+            assert response.status == status
 
 
 async def test_a_socket_too_many_is_refused_before_the_upgrade(serve: ServeNode) -> None:
-    async with serve(sockets_per_token=1) as node:
-        token = await node.client.token()
-        first = await node.client.open(token)
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await node.client.open(token)
-        assert refused.value.status == 429
-        await first.close()
-        await node.gone(token)
-
+    node = await serve(sockets_per_token=1)
+    token = await node.client.token()
+    first = await node.client.open(token)
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await node.client.open(token)
+    assert refused.value.status == 429
+    await first.close()
+    await node.gone(token)
+
+    await node.client.open(token)

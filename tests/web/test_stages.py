@@ -4,47 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
-from faust_redis.testing import Keys, encode, eventually
+from faust_redis.testing import eventually
 from parley.local.embedded import EmbeddedRedis
-from pipeline.redis.client import execute
 from pipeline.settings import STAGES
 from pipeline.telemetry.stages import watch
-from tests.web.conftest import Node, ServeNode
-
-KEYS = Keys()
-
-ADMIN = "correct-horse-battery"
-SECRET = "what nobody else may read"
-BEARER = {"Authorization": f"Bearer {ADMIN}"}
+from tests.support.chat_client import Http
+from tests.web.conftest import ADMIN, BEARER, KEYS, SECRET, Node, ServeNode
 
 
-@pytest.fixture
-async def locked(serve: ServeNode) -> AsyncIterator[Node]:
-    """A web process with an admin token, and one message and one dead letter in `infer`."""
-    async with serve(admin_token=ADMIN) as node:
-        value = json.dumps({"token": "t" * 36, "turn": "m-1", "prompt": SECRET}).encode()
-        await node.redis.hset(KEYS.topic("infer"), "partitions", "1")
-        await execute(node.redis, "XADD", KEYS.stream(("infer", 0)), "0-*", *encode(b"k", value, None, 1.0))
-        facts = ("group", "infer", "offset", "0-9", "attempts", 5, "error", f"KeyError: {SECRET}")
-        dead: tuple[str | bytes | int, ...] = (*encode(b"k", value, None, 1.0), *facts)
-        await execute(node.redis, "XADD", KEYS.dead(("infer", 0)), "*", *dead)
-        yield node
-
-
-async def get(http: ClientSession, path: str, **headers: str) -> tuple[int, Any]:
+async def get(http: Http, path: str, **headers: str) -> tuple[int, Any]:
     async with http.get(path, headers=headers) as response:
         return response.status, await response.json()
 
 
 async def test_the_figures_of_all_stages_come_at_the_first_request(node: Node) -> None:
-    status, body = await get(node.client.http, "/api/stages")
+    status, body = await get(node.http, "/api/stages")
     assert status == 200
     assert [stage["name"] for stage in body["stages"]] == list(STAGES)
     assert {stage["state"] for stage in body["stages"]} == {"stopped"}
@@ -56,7 +35,7 @@ async def test_this_node_shows_with_its_sockets_and_what_they_sent(node: Node) -
     await socket.send("Hello")
 
     async def shown() -> bool:
-        _, body = await get(node.client.http, "/api/stages")
+        _, body = await get(node.http, "/api/stages")
         return [(web["working"], web["handled"]) for web in body["web"]] == [(1, 1)]
 
     await eventually(shown, "one node with one socket and one message")
@@ -68,7 +47,7 @@ async def test_few_questions_are_put_to_redis_while_nobody_looks(
     monkeypatch.setattr(watch, "LINGER", 0.3)
     monkeypatch.setattr(watch, "INTERVAL", 0.05)
     monkeypatch.setattr(watch, "IDLE_INTERVAL", 0.5)
-    await get(node.client.http, "/api/stages")
+    await get(node.http, "/api/stages")
 
     async def asked() -> int:
         stats = await node.redis.info("commandstats")
@@ -86,20 +65,20 @@ async def test_few_questions_are_put_to_redis_while_nobody_looks(
         return await asked() > than + 5
 
     await eventually(slept, "it looks more seldom")
-    await get(node.client.http, "/api/stages")
+    await get(node.http, "/api/stages")
     before = await asked()
     await eventually(lambda: awake(before), "it looks often again")
-    _, past = await get(node.client.http, "/api/stages/history")
+    _, past = await get(node.http, "/api/stages/history")
     assert len(past["infer"]["at"]) >= 3
 
 
 async def test_many_viewers_share_one_watch(node: Node) -> None:
-    await asyncio.gather(*(get(node.client.http, "/api/stages") for _ in range(20)))
+    await asyncio.gather(*(get(node.http, "/api/stages") for _ in range(20)))
     assert [task.get_name() for task in asyncio.all_tasks()].count("stage watch") == 1
 
 
 async def test_what_people_wrote_is_shown_to_the_admin_alone(locked: Node) -> None:
-    http = locked.client.http
+    http = locked.http
     for path in ("/api/stages/infer/0/latest", "/api/stages/infer/dead"):
         status, body = await get(http, path)
         assert (status, body["private"]) == (200, False)
@@ -114,17 +93,17 @@ async def test_a_wrong_admin_token_is_refused(
     locked: Node, header: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.http.admin.WRONG_TOKEN_DELAY", 0.0)
-    status, body = await get(locked.client.http, "/api/stages/infer/0/latest", Authorization=header)
+    status, body = await get(locked.http, "/api/stages/infer/0/latest", Authorization=header)
     assert (status, body) == (403, {"detail": "Wrong admin token"})
 
 
 async def test_without_an_admin_token_in_the_settings_nobody_is_admin(node: Node) -> None:
-    status, body = await get(node.client.http, "/api/stages/infer/0/latest", **BEARER)
+    status, body = await get(node.http, "/api/stages/infer/0/latest", **BEARER)
     assert (status, body) == (403, {"detail": "ADMIN_TOKEN is not set"})
 
 
 async def test_only_the_admin_replays_a_dead_letter_and_no_cookie_makes_one(locked: Node) -> None:
-    http = locked.client.http
+    http = locked.http
     _, body = await get(http, "/api/stages/infer/dead", **BEARER)
     letter = {"id": body["letters"][0]["id"]}
     async with http.post("/api/stages/dead/replay", json=letter, cookies={"token": ADMIN}) as response:
@@ -138,7 +117,7 @@ async def test_only_the_admin_replays_a_dead_letter_and_no_cookie_makes_one(lock
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"id": 7}', b'{"id": "infer:0:nonsense"}'])
 async def test_a_replay_of_nothing_is_refused(locked: Node, body: bytes) -> None:
-    async with locked.client.http.post("/api/stages/dead/drop", data=body, headers=BEARER) as response:
+    async with locked.http.post("/api/stages/dead/drop", data=body, headers=BEARER) as response:
         assert response.status in (400, 404)
 
 
@@ -152,19 +131,19 @@ async def test_a_replay_of_nothing_is_refused(locked: Node, body: bytes) -> None
     ],
 )
 async def test_a_stage_that_does_not_exist_is_not_found(node: Node, path: str) -> None:
-    assert (await get(node.client.http, path))[0] == 404
+    assert (await get(node.http, path))[0] == 404
 
 
 @pytest.mark.parametrize("query", ["before=x", "before=-1", "before=1e9", "before=" + "9" * 30])
 async def test_an_offset_that_is_none_is_refused(node: Node, query: str) -> None:
-    assert (await get(node.client.http, f"/api/stages/infer/0/latest?{query}"))[0] == 400
+    assert (await get(node.http, f"/api/stages/infer/0/latest?{query}"))[0] == 400
 
 
 async def test_prometheus_reads_the_stages_and_this_process_and_no_token(locked: Node) -> None:
     token = await locked.client.token()
-    await get(locked.client.http, f"/refresh_token?token={token}")
-    await get(locked.client.http, f"/{token}/{SECRET}")
-    async with locked.client.http.get("/metrics") as response:
+    await get(locked.http, f"/refresh_token?token={token}")
+    await get(locked.http, f"/{token}/{SECRET}")
+    async with locked.http.get("/metrics") as response:
         assert response.status == 200
         assert response.headers["Content-Type"].startswith("text/plain")
         text = await response.text()
@@ -189,9 +168,9 @@ async def test_without_redis_prometheus_reads_the_process_and_that_redis_is_away
     own_redis: EmbeddedRedis, serve: ServeNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("web.http.metrics.LOOK_SECONDS", 0.3)
-    async with serve(url=own_redis.url) as node:
-        own_redis.stop()
-        async with node.client.http.get("/metrics") as response:
-            text = await response.text()
+    node = await serve(url=own_redis.url)
+    own_redis.stop()
+    async with node.http.get("/metrics") as response:
+        text = await response.text()
     assert "\nparley_redis_up 0.0\n" in text
     assert "parley_stage_lag" not in text

@@ -10,18 +10,15 @@ import pytest
 from pipeline.errors import SettingsError
 from pipeline.hosts import Hosts, listens_beyond_loopback
 from pipeline.settings import Settings
-from tests.web.conftest import Node, ServeNode
+from tests.web.conftest import ADMIN, BEARER, Node, ServeNode
 from web import keys
 from web.app import warn_of_strangers
 from web.http import admin
 
-ADMIN = "correct-horse-battery"
-BEARER = {"Authorization": f"Bearer {ADMIN}"}
-
 
 async def status(node: Node, path: str, method: str = "GET", **headers: str) -> int:
     """Return the status of a request."""
-    async with node.client.http.request(method, path, headers=headers) as response:
+    async with node.http.request(method, path, headers=headers) as response:
         assert response.headers["Server"] == "parley"
         await response.read()
         return response.status
@@ -90,45 +87,43 @@ async def test_a_foreign_page_changes_nothing(node: Node, method: str, origin: s
 
 
 async def test_our_own_page_and_programs_may(serve: ServeNode) -> None:
-    async with serve(public_url="https://chat.example.com/parley") as node:
-        for headers in ({}, {"Origin": node.client.url}, {"Origin": "https://chat.example.com"}):
-            assert await status(node, "/token?name=Ada", "POST", **headers) == 200
-        assert await status(node, "/token?name=Ada", "POST", Origin="https://chat.example.com:444") == 403
+    node = await serve(public_url="https://chat.example.com/parley")
+    for headers in ({}, {"Origin": node.client.url}, {"Origin": "https://chat.example.com"}):
+        assert await status(node, "/token?name=Ada", "POST", **headers) == 200
+    assert await status(node, "/token?name=Ada", "POST", Origin="https://chat.example.com:444") == 403
 
 
 async def test_guesses_of_the_admin_token_are_limited_and_logged(
     serve: ServeNode, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(admin, "WRONG_TOKEN_DELAY", 0)
-    async with serve(admin_token=ADMIN) as node:
-        guesses = [
-            await status(node, "/api/stages/access", Authorization=f"Bearer guess-{n}") for n in range(15)
-        ]
-        assert guesses == [403] * admin.ATTEMPTS + [429] * (15 - admin.ATTEMPTS)
-        async with node.client.http.get("/api/stages/access", headers=BEARER) as response:
-            assert response.status == 429
-            assert int(response.headers["Retry-After"]) <= admin.ATTEMPT_SECONDS
-        assert node.app[keys.INCIDENTS].counts["admin_token"] == admin.ATTEMPTS
+    node = await serve(admin_token=ADMIN)
+    guesses = [await status(node, "/api/stages/access", Authorization=f"Bearer guess-{n}") for n in range(15)]
+    assert guesses == [403] * admin.ATTEMPTS + [429] * (15 - admin.ATTEMPTS)
+    async with node.http.get("/api/stages/access", headers=BEARER) as response:
+        assert response.status == 429
+        assert int(response.headers["Retry-After"]) <= admin.ATTEMPT_SECONDS
+    assert node.app[keys.INCIDENTS].counts["admin_token"] == admin.ATTEMPTS
     text = capsys.readouterr().out
     assert text.count("wrong admin token refused") == 1
     assert "guess-" not in text
 
 
 async def test_guesses_at_once_count_each(serve: ServeNode) -> None:
-    async with serve(admin_token=ADMIN) as node:
-        guesses = await asyncio.gather(
-            *(status(node, "/api/stages/access", Authorization=f"Bearer guess-{n}") for n in range(30))
-        )
-        assert guesses.count(403) == admin.ATTEMPTS
+    node = await serve(admin_token=ADMIN)
+    guesses = await asyncio.gather(
+        *(status(node, "/api/stages/access", Authorization=f"Bearer guess-{n}") for n in range(30))
+    )
+    assert guesses.count(403) == admin.ATTEMPTS
 
 
 async def test_what_an_admin_does_is_in_the_log(serve: ServeNode, capsys: pytest.CaptureFixture[str]) -> None:
-    async with serve(admin_token=ADMIN) as node:
-        for action in ("replay", "drop"):
-            path = f"/api/stages/dead/{action}"
-            async with node.client.http.post(path, json={"id": "infer:0:1-0"}, headers=BEARER) as response:
-                assert response.status == 404
-            assert await status(node, path, "POST") == 403
+    node = await serve(admin_token=ADMIN)
+    for action in ("replay", "drop"):
+        path = f"/api/stages/dead/{action}"
+        async with node.http.post(path, json={"id": "infer:0:1-0"}, headers=BEARER) as response:
+            assert response.status == 404
+        assert await status(node, path, "POST") == 403
     text = capsys.readouterr().out
     assert text.count("admin action") == 2
     assert "admin request refused" in text
@@ -140,14 +135,14 @@ async def test_what_an_admin_does_is_in_the_log(serve: ServeNode, capsys: pytest
 async def test_private_pages_are_closed_to_strangers_alone(serve: ServeNode, path: str) -> None:
     stranger: dict[str, Any] = {"X-Forwarded-For": "192.0.2.1"}
     settings = {"admin_token": ADMIN, "trusted_proxies": "127.0.0.1", "public_pages": False}
-    async with serve(**settings) as node:
-        assert await status(node, path, **stranger) == 403
-        assert await status(node, path, **stranger, **BEARER) == 200
-        assert await status(node, path) == 200  # from this machine itself
-        assert await status(node, "/", **stranger) == 200
-        assert await status(node, "/healthz", **stranger) == 200
-    async with serve() as node:
-        assert await status(node, path, **stranger) == 200
+    node = await serve(**settings)
+    assert await status(node, path, **stranger) == 403
+    assert await status(node, path, **stranger, **BEARER) == 200
+    assert await status(node, path) == 200  # from this machine itself
+    assert await status(node, "/", **stranger) == 200
+    assert await status(node, "/healthz", **stranger) == 200
+    node = await serve()
+    assert await status(node, path, **stranger) == 200
 
 
 @pytest.mark.parametrize(
@@ -172,7 +167,7 @@ def test_what_is_missing_is_logged_when_other_machines_can_reach_the_service(
 
 async def test_private_pages_are_closed_below_a_path_too(serve: ServeNode) -> None:
     settings = {"trusted_proxies": "127.0.0.1", "public_pages": False, "base_path": "/parley"}
-    async with serve(**settings) as node:
-        assert await status(node, "/parley/metrics", **{"X-Forwarded-For": "192.0.2.1"}) == 403
-        assert await status(node, "/parley/healthz", Host="evil.example") == 200
-        assert await status(node, "/parley/", **{"X-Forwarded-For": "192.0.2.1"}) == 200
+    node = await serve(**settings)
+    assert await status(node, "/parley/metrics", **{"X-Forwarded-For": "192.0.2.1"}) == 403
+    assert await status(node, "/parley/healthz", Host="evil.example") == 200
+    assert await status(node, "/parley/", **{"X-Forwarded-For": "192.0.2.1"}) == 200

@@ -55,9 +55,7 @@ async def test_frames_of_a_client_become_messages_and_others_are_refused(node: N
 
 async def test_an_unknown_subprotocol_is_spoken_to_as_a_plain_client(node: Node) -> None:
     token = await node.client.token()
-    async with node.client.http.ws_connect(
-        "/chat", params={"token": token}, protocols=("parley.v9",)
-    ) as socket:
+    async with node.http.ws_connect("/chat", params={"token": token}, protocols=("parley.v9",)) as socket:
         assert socket.protocol is None
 
 
@@ -101,26 +99,27 @@ async def test_a_socket_that_joins_in_mid_answer_gets_the_text_so_far_first(node
 
 
 async def test_a_second_run_begins_the_answer_anew_on_every_node(serve: ServeNode) -> None:
-    async with serve() as one, serve() as two:
-        token = await one.client.token()
-        sockets = [await one.client.stream(token), await two.client.stream(token)]
-        await one.joined(token)
-        await two.joined(token)
-        run, runs = await begin(one, token, "t1")
-        run.say("A first try")
-        for socket in sockets:
-            while socket.texts.get("t1") != "A first try":
-                await socket.frame()
-        again, more = await begin(two, token, "t1")
-        again.say("Another")
-        run.say(" that nobody hears")
-        again.say(" one")
-        await finish(one, again, "Another one")
-        for socket in sockets:
-            await socket.until("message")
-            assert [frame["type"] for frame in socket.frames].count("start") == 2
-        await runs.stop()
-        await more.stop()
+    one = await serve()
+    two = await serve()
+    token = await one.client.token()
+    sockets = [await one.client.stream(token), await two.client.stream(token)]
+    await one.joined(token)
+    await two.joined(token)
+    run, runs = await begin(one, token, "t1")
+    run.say("A first try")
+    for socket in sockets:
+        while socket.texts.get("t1") != "A first try":
+            await socket.frame()
+    again, more = await begin(two, token, "t1")
+    again.say("Another")
+    run.say(" that nobody hears")
+    again.say(" one")
+    await finish(one, again, "Another one")
+    for socket in sockets:
+        await socket.until("message")
+        assert [frame["type"] for frame in socket.frames].count("start") == 2
+    await runs.stop()
+    await more.stop()
 
 
 async def test_pieces_lost_on_the_way_are_made_up_for(node: Node) -> None:

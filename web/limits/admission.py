@@ -19,7 +19,8 @@ from redis.exceptions import RedisError
 
 from pipeline.chat.records import BUSY, RATE_LIMITED, SESSION_BUSY, error_text
 from pipeline.redis.memory import MemoryReserve
-from pipeline.redis.rates import Rate, Rates
+from pipeline.redis.rate import Rate
+from pipeline.redis.rates import Rates
 from pipeline.settings import Settings
 from pipeline.telemetry.refusals import refused
 from pipeline.telemetry.stages.backlog import Pressure

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import faust
+from faust.types import AgentT, EventT, StreamT
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
@@ -27,6 +28,46 @@ async def running(app: faust.App) -> AsyncIterator[None]:
         yield
     finally:
         await app.stop()
+
+
+def collect_values(app: faust.App, topic: Any) -> list[Any]:
+    """Have an agent iterate over the values of a topic; return those it has been given so far."""
+    got: list[Any] = []
+
+    @app.agent(topic)
+    async def work(stream: StreamT[Any]) -> None:
+        async for value in stream:
+            got.append(value)
+
+    return got
+
+
+def collect_events(app: faust.App, topic: Any, note: Callable[[EventT[Any]], Any]) -> list[Any]:
+    """Have an agent iterate over the events of a topic; return what it has noted of each so far."""
+    got: list[Any] = []
+
+    @app.agent(topic)
+    async def work(stream: StreamT[Any]) -> None:
+        async for event in stream.events():
+            got.append(note(event))
+
+    return got
+
+
+def answer_doubles(app: faust.App) -> AgentT[Any]:
+    """Have an agent, of the topic ``in``, answer with the double of the number that it is asked."""
+
+    @app.agent(app.topic("in", value_type=INT), name="double")
+    async def double(stream: StreamT[int]) -> AsyncIterator[int]:
+        async for number in stream:
+            yield 2 * number
+
+    return double
+
+
+async def command(client: Redis, *words: str | int) -> Any:
+    """Execute a command of any kind."""
+    return await client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 async def send_all(topic: Any, *values: Any) -> None:

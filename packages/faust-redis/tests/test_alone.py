@@ -29,6 +29,8 @@ import signal
 
 import faust
 from faust_redis import reject
+
+pytestmark = pytest.mark.processes
 {registering}
 
 assert importlib.util.find_spec("pipeline") is None, "this project can be imported"
@@ -90,9 +92,8 @@ def closure(*names: str) -> set[str]:
     return found
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Path:
-    """A folder of packages: Faust, redis-py with hiredis, what they need, and ours alone."""
+def packages_alone(tmp_path: Path) -> Path:
+    """Return a folder of packages: Faust, redis-py with hiredis, what they need, and ours alone."""
     site = tmp_path / "site"
     site.mkdir()
     for name in closure("faust-streaming", "redis[hiredis]"):
@@ -105,7 +106,8 @@ def site(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("way", ["entry points", "register"])
-def test_the_folder_alone_is_a_transport(tmp_path: Path, site: Path, redis_url: str, way: str) -> None:
+def test_the_folder_alone_is_a_transport(tmp_path: Path, redis_url: str, way: str) -> None:
+    site = packages_alone(tmp_path)
     registering = "from faust_redis import register\nregister()" if way == "register" else ""
     if way == "entry points":  # what an installer makes of those in pyproject.toml
         lines = [f"{scheme} = faust_redis.driver:Transport" for scheme in SCHEMES]

@@ -113,7 +113,7 @@ async def test_a_worker_stops_at_once_with_a_part_of_a_batch_which_stays_pending
         await send_all(rows, 1, 2, 3)
         await eventually(lambda: len(app.consumer.unacked) == 3, "the events to be in the batch")
         begun = monotonic()
-    assert monotonic() - begun < 5  # seconds; the rebalance time-out is 60
+    assert monotonic() - begun < 30  # seconds; the rebalance time-out is 60
     pending = await streams.xpending("{rows:0}", "streams")
     assert pending["pending"] == 3
 
@@ -137,8 +137,8 @@ async def test_a_part_of_a_batch_comes_once_after_a_rebalance(
         generation = app.consumer_generation_id
         begun = monotonic()
         subscribe_anew(app)
-        await eventually(lambda: app.consumer_generation_id != generation, "the next generation")
-        assert monotonic() - begun < 15  # seconds; the worker subscribes after 4
+        await eventually(lambda: app.consumer_generation_id != generation, "the next generation", 45)
+        assert monotonic() - begun < 45  # seconds; the rebalance time-out is 60
         await send_all(rows, 3)
         await eventually(lambda: bool(batches), "the batch")
         await eventually(is_empty(streams, "rows"), "all to be acked")

@@ -27,5 +27,5 @@ async def test_a_read_may_be_looked_at_while_another_task_has_it_ended() -> None
 
     read.start(frozenset(), nothing, lambda: None)
     read.unblock = unblock  # type: ignore[method-assign]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await read.finish()

@@ -57,11 +57,6 @@ class Reversed(codecs.Codec):
         return s[::-1]
 
 
-@pytest.fixture
-def app() -> faust.App:
-    return faust.App("plain", broker="redis://127.0.0.1:1/0")
-
-
 def outcome(read: Callable[[], Any]) -> Any:
     try:
         return read()
@@ -73,18 +68,18 @@ def outcome(read: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize("serializer", [None, "raw"])
 @pytest.mark.parametrize("kind", [bytes, str])
 def test_bytes_and_text_are_read_as_faust_reads_them(
-    app: faust.App, kind: type, serializer: str | None, raw: bytes
+    idle_app: faust.App, kind: type, serializer: str | None, raw: bytes
 ) -> None:
     schema: Any = faust.Schema(
         key_type=kind, value_type=kind, key_serializer=serializer, value_serializer="raw"
     )
-    read_key, read_value = key_loader(app, schema), value_loader(app, schema)
+    read_key, read_value = key_loader(idle_app, schema), value_loader(idle_app, schema)
     message = cast(Message, type("Entry", (), {"key": raw, "value": raw}))
 
     assert read_key is not None
     assert read_value is not None
-    assert outcome(lambda: read_key(raw)) == outcome(lambda: schema.loads_key(app, message))
-    assert outcome(lambda: read_value(raw)) == outcome(lambda: schema.loads_value(app, message))
+    assert outcome(lambda: read_key(raw)) == outcome(lambda: schema.loads_key(idle_app, message))
+    assert outcome(lambda: read_value(raw)) == outcome(lambda: schema.loads_value(idle_app, message))
 
 
 @pytest.mark.parametrize(
@@ -99,26 +94,26 @@ def test_bytes_and_text_are_read_as_faust_reads_them(
         OwnSchema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"),
     ],
 )
-def test_all_else_is_left_to_faust(app: faust.App, schema: Any) -> None:
-    assert key_loader(app, schema) is None
-    assert value_loader(app, schema) is None
+def test_all_else_is_left_to_faust(idle_app: faust.App, schema: Any) -> None:
+    assert key_loader(idle_app, schema) is None
+    assert value_loader(idle_app, schema) is None
 
 
 def test_a_registry_or_a_codec_of_the_programs_own_is_asked(
-    app: faust.App, monkeypatch: pytest.MonkeyPatch
+    idle_app: faust.App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     schema: Any = faust.Schema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
     with monkeypatch.context() as patch:
         patch.setitem(codecs.codecs, "raw", Reversed())
-        assert key_loader(app, schema) is None
-        assert value_loader(app, schema) is None
+        assert key_loader(idle_app, schema) is None
+        assert value_loader(idle_app, schema) is None
 
-    app = faust.App("plain", broker="redis://127.0.0.1:1/0", Serializers=OwnRegistry)
-    assert key_loader(app, schema) is None
-    assert value_loader(app, schema) is None
+    idle_app = faust.App("plain", broker="redis://127.0.0.1:1/0", Serializers=OwnRegistry)
+    assert key_loader(idle_app, schema) is None
+    assert value_loader(idle_app, schema) is None
 
 
-def test_bytes_are_sent_as_they_are_unless_the_program_has_its_own_way(app: faust.App) -> None:
-    assert keeps_bytes(app, faust.Schema(key_type=str, value_type=Order, value_serializer="json"))
-    assert not keeps_bytes(app, OwnSchema())
-    assert not keeps_bytes(app, OwnHeaders())
+def test_bytes_are_sent_as_they_are_unless_the_program_has_its_own_way(idle_app: faust.App) -> None:
+    assert keeps_bytes(idle_app, faust.Schema(key_type=str, value_type=Order, value_serializer="json"))
+    assert not keeps_bytes(idle_app, OwnSchema())
+    assert not keeps_bytes(idle_app, OwnHeaders())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -14,22 +13,11 @@ from faust.types import StreamT
 from redis.asyncio import Redis
 
 from faust_redis import TopicMismatchError, TopicNameError
-from faust_redis.driver import Transport
 from faust_redis.log.topics import TopicFacts, TopicRegistry, check_name
 from faust_redis.testing import eventually
 from tests.apps import MakeApp, running, send_all
 
 Declaration = dict[str, Any]
-
-
-@pytest.fixture
-async def registries(redis_url: str) -> AsyncIterator[list[TopicRegistry]]:
-    """What two programs know about topics."""
-    apps = [faust.App(name, broker=redis_url, web_enabled=False) for name in ("one", "other")]
-    contexts = [Transport([app.conf.broker[0]], app).context for app in apps]
-    yield [context.topics for context in contexts]
-    for context in contexts:
-        await context.server.aclose()
 
 
 SILENT: Declaration = {}

@@ -25,11 +25,6 @@ from faust_redis.faust_hooks.contract import ATTRIBUTES, METHODS, SUPPORTED_FAUS
 SOURCE = Path(faust_redis.__file__).parent
 
 
-@pytest.fixture
-async def app() -> Any:
-    return faust.App("contract", broker="redis://127.0.0.1:1", datadir="unused")
-
-
 def made(app: Any) -> dict[str, Callable[[], Any]]:
     """Return functions that make one object of each kind."""
     topic = app.topic("in")
@@ -76,7 +71,8 @@ def test_a_private_method_has_the_parameters_that_the_transport_expects(method: 
 
 
 @pytest.mark.parametrize("kind", ATTRIBUTES)
-async def test_an_object_has_the_private_attributes_that_hooks_read(app: Any, kind: str) -> None:
+async def test_an_object_has_the_private_attributes_that_hooks_read(kind: str) -> None:
+    app = faust.App("contract", broker="redis://127.0.0.1:1", datadir="unused")
     found = made(app)[kind]()
     if kind == "actor":
         found.it.close()  # nobody is going to run it

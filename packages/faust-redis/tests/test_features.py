@@ -11,8 +11,7 @@ import redis
 
 from faust_redis.testing import wait_until
 from tests.conftest import StartWorker
-
-PROGRAM = "tests.programs.features"
+from tests.words import FEATURES, send_words
 
 
 @pytest.mark.parametrize(
@@ -21,7 +20,7 @@ PROGRAM = "tests.programs.features"
 def test_an_agent_answers_who_asks_it(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis, name: str, answers: list[str]
 ) -> None:
-    start_worker(redis_url, program=PROGRAM)
+    start_worker(redis_url, program=FEATURES)
 
     def seen() -> Any:
         return notes.lrange(name, 0, -1) == answers
@@ -33,7 +32,7 @@ def test_a_batch_whose_agent_raises_comes_again(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
     notes.sadd("poison", "batch")
-    start_worker(redis_url, program=PROGRAM)
+    start_worker(redis_url, program=FEATURES)
 
     def batched() -> bool:
         return sorted(cast(list[str], notes.lrange("batched", 0, -1))) == ["0", "1", "2"]
@@ -41,25 +40,16 @@ def test_a_batch_whose_agent_raises_comes_again(
     wait_until(batched, "the batch to be worked on, once")
 
 
-async def send_words(url: str, *words: str) -> None:
-    app = faust.App("sender", broker=url, topic_partitions=2)
-    topic = app.topic("words")
-    await app.maybe_start_producer()
-    for word in words:
-        await topic.send(key=word, value=word)
-    await app.producer.stop()
-
-
 async def test_a_table_is_recovered_after_a_kill(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
-    first = start_worker(redis_url, program=PROGRAM)
+    first = start_worker(redis_url, program=FEATURES)
     await send_words(redis_url, *["red"] * 5, *["blue"] * 3)
     wait_until(lambda: notes.hgetall("counts") == {"red": "5", "blue": "3"}, "eight words to be counted")
     wait_until(lambda: sum(notes.xlen(f"{{words:{p}}}") for p in range(2)) == 0, "all to be acked")
     first.signal(signal.SIGKILL)
 
-    start_worker(redis_url, program=PROGRAM)
+    start_worker(redis_url, program=FEATURES)
     await send_words(redis_url, "red", "blue")
     wait_until(lambda: notes.hgetall("counts") == {"red": "6", "blue": "4"}, "the counts to go on")
 
@@ -67,7 +57,7 @@ async def test_a_table_is_recovered_after_a_kill(
 async def test_a_changelog_keeps_the_last_value_of_each_key(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
-    start_worker(redis_url, program=PROGRAM)
+    start_worker(redis_url, program=FEATURES)
     await send_words(redis_url, *["red"] * 20, *["blue"] * 20)
     wait_until(lambda: notes.hgetall("counts") == {"red": "20", "blue": "20"}, "forty words to be counted")
 

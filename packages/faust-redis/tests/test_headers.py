@@ -12,7 +12,7 @@ from faust_redis import REDELIVERY_HEADER
 from faust_redis.log.entries import decode, encode
 from faust_redis.log.keys import Keys
 from faust_redis.testing import eventually
-from tests.apps import MakeApp, running
+from tests.apps import MakeApp, collect_events, running
 
 KEYS = Keys()
 
@@ -90,12 +90,7 @@ async def add_failed(streams: Redis, group: str, fields: list[bytes]) -> None:
 async def test_a_header_of_the_same_name_that_a_program_sets_is_its_own(make_app: MakeApp) -> None:
     app = make_app()
     topic = app.topic("in", value_type=cast(Any, int))
-    got: list[Any] = []
-
-    @app.agent(topic)
-    async def work(stream: StreamT[int]) -> None:
-        async for event in stream.events():
-            got.append(headers_of(event))
+    got = collect_events(app, topic, headers_of)
 
     async with running(app):
         await topic.send(value=1, headers=[("redelivery", b"mine")])
@@ -108,12 +103,7 @@ async def test_a_header_of_the_same_name_that_a_program_sets_is_its_own(make_app
 async def test_a_header_without_a_value_travels(make_app: MakeApp, headers: Any) -> None:
     app = make_app()
     topic = app.topic("in", value_type=cast(Any, int))
-    got: list[Any] = []
-
-    @app.agent(topic)
-    async def work(stream: StreamT[int]) -> None:
-        async for event in stream.events():
-            got.append(headers_of(event))
+    got = collect_events(app, topic, headers_of)
 
     async with running(app):
         await topic.send(value=1, headers=headers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from redis.asyncio import Redis
 
 from faust_redis.log.keys import Keys
@@ -11,19 +10,10 @@ from faust_redis.redis.scripts import Scripts
 KEYS = Keys()
 
 
-@pytest.fixture
-async def scripts(streams: Redis) -> Scripts:
-    """Two members of a group, as scripts make them."""
-    scripts = Scripts(streams)
-    for member in ("one", "two"):
-        await scripts.call("group_join", KEYS.group("group"), member, b"", 0)
-    return scripts
-
-
-async def members_after(scripts: Scripts, streams: Redis, *beating: str) -> set[bytes | str]:
+async def members_after(two_members: Scripts, streams: Redis, *beating: str) -> set[bytes | str]:
     """Return who is in the group after these members beat, one after the other."""
     for member in beating:
-        await scripts.call("group_heartbeat", KEYS.group("group"), member, 3000, 60_000)
+        await two_members.call("group_heartbeat", KEYS.group("group"), member, 3000, 60_000)
     return set(await streams.hkeys(KEYS.group("group").members))
 
 
@@ -34,34 +24,34 @@ async def shift(streams: Redis, *members: str, milliseconds: int) -> None:
 
 
 async def test_who_alone_is_silent_for_longer_than_the_session_timeout_is_put_out(
-    scripts: Scripts, streams: Redis
+    two_members: Scripts, streams: Redis
 ) -> None:
     await shift(streams, "two", milliseconds=-3001)
-    assert await members_after(scripts, streams, "one") == {b"one"}
+    assert await members_after(two_members, streams, "one") == {b"one"}
 
 
 async def test_nobody_is_put_out_when_all_were_silent_whoever_beats_first_again(
-    scripts: Scripts, streams: Redis
+    two_members: Scripts, streams: Redis
 ) -> None:
     await shift(streams, "one", "two", milliseconds=-60_000)
-    assert await members_after(scripts, streams, "one", "one") == {b"one", b"two"}
+    assert await members_after(two_members, streams, "one", "one") == {b"one", b"two"}
 
 
 async def test_a_member_that_died_before_the_clock_was_set_back_is_put_out_in_time(
-    scripts: Scripts, streams: Redis
+    two_members: Scripts, streams: Redis
 ) -> None:
     await shift(streams, "one", "two", milliseconds=3_600_000)
-    assert await members_after(scripts, streams, "one") == {b"one", b"two"}
+    assert await members_after(two_members, streams, "one") == {b"one", b"two"}
 
     await shift(streams, "two", milliseconds=-3001)
-    assert await members_after(scripts, streams, "one") == {b"one"}
+    assert await members_after(two_members, streams, "one") == {b"one"}
 
 
 async def test_a_member_without_a_heartbeat_is_given_time_and_put_out_after_it(
-    scripts: Scripts, streams: Redis
+    two_members: Scripts, streams: Redis
 ) -> None:
     await streams.delete(KEYS.group("group").heartbeats)
-    assert await members_after(scripts, streams, "one") == {b"one", b"two"}
+    assert await members_after(two_members, streams, "one") == {b"one", b"two"}
 
     await shift(streams, "two", milliseconds=-3001)
-    assert await members_after(scripts, streams, "one") == {b"one"}
+    assert await members_after(two_members, streams, "one") == {b"one"}

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-
-import pytest
 from redis.asyncio import Redis
 
 from faust_redis import GroupSampler, Inspector, Member, TopicFacts
-from faust_redis.redis import execute, server_from_urls
+from faust_redis.redis import execute
 from faust_redis.testing import Keys, encode
 
 KEYS = Keys()
 
 PLACE = ("infer", 3, "infer")
 STREAM = KEYS.stream(("infer", 3))
-
-
-@pytest.fixture(params=["redis-py with RESP2", "redis-py with RESP3", "the transport's own"])
-async def client(request: pytest.FixtureRequest, redis_url: str) -> AsyncIterator[Redis]:
-    makers: dict[str, Callable[[], Redis]] = {
-        "redis-py with RESP2": lambda: Redis.from_url(redis_url, protocol=2),
-        "redis-py with RESP3": lambda: Redis.from_url(redis_url, protocol=3),
-        "the transport's own": lambda: server_from_urls([redis_url]).commands,
-    }
-    client = makers[request.param]()
-    yield client
-    await client.aclose()
 
 
 async def declare(redis: Redis, topic: str, partitions: int) -> None:

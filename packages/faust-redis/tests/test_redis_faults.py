@@ -6,8 +6,6 @@ The streams live on a server of the test's own; what the workers saw is noted on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import faust
 import pytest
@@ -18,17 +16,6 @@ from tests.conftest import StartWorker, Worker
 from tests.numbers import all_seen, in_order, more, numbers_seen, send_numbers, sending
 
 SESSION_TIMEOUT = 3
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path / "redis", "enable-debug-command yes", "maxmemory-policy noeviction") as server:
-        yield server
-
-
-@pytest.fixture
-def url(server: RedisServer) -> str:
-    return f"redis://{HOST}:{server.port}/0"
 
 
 def generation(server: RedisServer) -> str:
@@ -43,13 +30,13 @@ def quiet(worker: Worker) -> None:
 
 
 async def test_connections_that_are_killed_again_and_again(
-    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+    breakable_redis: RedisServer, start_worker: StartWorker, notes: redis.Redis, redis_url: str
 ) -> None:
-    worker = start_worker(url, notes_url=redis_url)
-    async with sending(url) as sent:
+    worker = start_worker(breakable_redis.url, notes_url=redis_url)
+    async with sending(breakable_redis.url) as sent:
         for _ in range(15):
             await more(sent, 10)
-            server.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            breakable_redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     all_seen(notes, sent)
     quiet(worker)
@@ -57,31 +44,31 @@ async def test_connections_that_are_killed_again_and_again(
 
 @pytest.mark.parametrize("seconds", [SESSION_TIMEOUT - 1, SESSION_TIMEOUT + 2])
 async def test_a_server_that_hangs(
-    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str, seconds: int
+    breakable_redis: RedisServer, start_worker: StartWorker, notes: redis.Redis, redis_url: str, seconds: int
 ) -> None:
-    worker = start_worker(url, notes_url=redis_url, session_timeout=str(SESSION_TIMEOUT))
-    start_worker(url, notes_url=redis_url, session_timeout=str(SESSION_TIMEOUT))
-    async with sending(url) as sent:
+    worker = start_worker(breakable_redis.url, notes_url=redis_url, session_timeout=str(SESSION_TIMEOUT))
+    start_worker(breakable_redis.url, notes_url=redis_url, session_timeout=str(SESSION_TIMEOUT))
+    async with sending(breakable_redis.url) as sent:
         await more(sent)
-        before = generation(server)
-        await asyncio.to_thread(server.call, "DEBUG", "SLEEP", seconds)
+        before = generation(breakable_redis)
+        await asyncio.to_thread(breakable_redis.call, "DEBUG", "SLEEP", seconds)
         await more(sent)
 
     all_seen(notes, sent)
     in_order(notes)
     quiet(worker)
-    assert generation(server) == before, "a server that hangs for all is no worker that died"
+    assert generation(breakable_redis) == before, "a server that hangs for all is no worker that died"
 
 
 async def test_memory_that_is_full_for_a_while(
-    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+    breakable_redis: RedisServer, start_worker: StartWorker, notes: redis.Redis, redis_url: str
 ) -> None:
-    worker = start_worker(url, notes_url=redis_url)
-    async with sending(url) as sent:
+    worker = start_worker(breakable_redis.url, notes_url=redis_url)
+    async with sending(breakable_redis.url) as sent:
         await more(sent)
-        server.call("CONFIG", "SET", "maxmemory", "1")
+        breakable_redis.call("CONFIG", "SET", "maxmemory", "1")
         await more(sent)
-        server.call("CONFIG", "SET", "maxmemory", "0")
+        breakable_redis.call("CONFIG", "SET", "maxmemory", "0")
         await more(sent)
 
     all_seen(notes, sent)
@@ -91,31 +78,33 @@ async def test_memory_that_is_full_for_a_while(
 
 
 async def test_workers_that_start_when_memory_is_full_work_off_what_fills_it(
-    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+    breakable_redis: RedisServer, start_worker: StartWorker, notes: redis.Redis, redis_url: str
 ) -> None:
-    app = faust.App("sender", broker=url, topic_partitions=4)
+    app = faust.App("sender", broker=breakable_redis.url, topic_partitions=4)
     backlog = app.topic("doubled", key_type=str)
     await app.maybe_start_producer()
     for number in range(200):
         await backlog.send(key=f"k{number % 10}", value=number)
     await app.producer.flush()
     await app.producer.stop()
-    server.call("CONFIG", "SET", "maxmemory", "1")
-    start_worker(url, notes_url=redis_url)
+    breakable_redis.call("CONFIG", "SET", "maxmemory", "1")
+    start_worker(breakable_redis.url, notes_url=redis_url)
 
     wait_until(lambda: notes.llen("doubled") == 200, "every number to be worked on")
-    wait_until(lambda: not any(server.call("XLEN", f"{{doubled:{p}}}") for p in range(4)), "empty streams")
+    wait_until(
+        lambda: not any(breakable_redis.call("XLEN", f"{{doubled:{p}}}") for p in range(4)), "empty streams"
+    )
 
 
 async def test_a_primary_that_is_a_replica_for_a_while(
-    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+    breakable_redis: RedisServer, start_worker: StartWorker, notes: redis.Redis, redis_url: str
 ) -> None:
-    worker = start_worker(url, notes_url=redis_url)
-    async with sending(url) as sent:
+    worker = start_worker(breakable_redis.url, notes_url=redis_url)
+    async with sending(breakable_redis.url) as sent:
         await more(sent)
-        server.call("REPLICAOF", HOST, 1)
+        breakable_redis.call("REPLICAOF", HOST, 1)
         await more(sent)
-        server.call("REPLICAOF", "NO", "ONE")
+        breakable_redis.call("REPLICAOF", "NO", "ONE")
         await more(sent)
 
     all_seen(notes, sent)
@@ -124,40 +113,42 @@ async def test_a_primary_that_is_a_replica_for_a_while(
 
 
 async def test_a_server_that_lost_its_data_is_said_to_have_lost_it(
-    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+    breakable_redis: RedisServer, start_worker: StartWorker, notes: redis.Redis, redis_url: str
 ) -> None:
-    worker = start_worker(url, notes_url=redis_url)
-    await send_numbers(url, 20)
+    worker = start_worker(breakable_redis.url, notes_url=redis_url)
+    await send_numbers(breakable_redis.url, 20)
     wait_until(lambda: notes.llen("doubled") == 20, "20 numbers")
 
-    server.kill()
-    server.start()
-    await send_numbers(url, 20, first=20)
+    breakable_redis.kill()
+    breakable_redis.start()
+    await send_numbers(breakable_redis.url, 20, first=20)
 
     wait_until(lambda: set(numbers_seen(notes)) == set(range(40)), "20 more numbers")
     wait_until(lambda: "is gone in Redis" in worker.printed(), "a word on what was lost")
 
 
 async def test_scripts_that_are_forgotten_are_loaded_again(
-    server: RedisServer, url: str, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+    breakable_redis: RedisServer, start_worker: StartWorker, notes: redis.Redis, redis_url: str
 ) -> None:
-    start_worker(url, notes_url=redis_url)
-    async with sending(url) as sent:
+    start_worker(breakable_redis.url, notes_url=redis_url)
+    async with sending(breakable_redis.url) as sent:
         for _ in range(40):
             await more(sent, 2)
-            server.call("SCRIPT", "FLUSH")
+            breakable_redis.call("SCRIPT", "FLUSH")
 
     all_seen(notes, sent)
 
 
 async def test_a_handler_that_blocks_the_loop_for_less_than_the_session_timeout_causes_no_rebalance(
-    url: str, server: RedisServer, start_worker: StartWorker, notes: redis.Redis, redis_url: str
+    breakable_redis: RedisServer, start_worker: StartWorker, notes: redis.Redis, redis_url: str
 ) -> None:
     for _ in range(2):
-        start_worker(url, notes_url=redis_url, session_timeout=str(2 * SESSION_TIMEOUT), block="4")
-    before = generation(server)
-    await send_numbers(url, 4)
+        start_worker(
+            breakable_redis.url, notes_url=redis_url, session_timeout=str(2 * SESSION_TIMEOUT), block="4"
+        )
+    before = generation(breakable_redis)
+    await send_numbers(breakable_redis.url, 4)
 
     wait_until(lambda: notes.llen("doubled") == 4, "4 numbers", 60)
-    assert generation(server) == before
+    assert generation(breakable_redis) == before
     assert sorted(numbers_seen(notes)) == list(range(4))

@@ -5,32 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import cast
 
 import faust
 import pytest
 from faust.exceptions import ProducerSendError
-from faust.types import TP, AgentT, StreamT
+from faust.types import TP, StreamT
 from redis.asyncio import Redis
 
 from faust_redis import DeadLetters, Options, configure
 from faust_redis.consuming.consumer import Consumer
 from faust_redis.testing import HOST, RedisServer, eventually, wait_until
-from tests.apps import MakeApp, is_empty, running, send_all
+from tests.apps import MakeApp, answer_doubles, collect_values, command, is_empty, running, send_all
 from tests.conftest import StartWorker
-
-
-@pytest.fixture
-async def server(own_redis: RedisServer) -> AsyncIterator[Redis]:
-    """A server that knows the user ``ada``, whose rights may be changed."""
-    async with Redis.from_url(own_redis.url) as client:
-        await command(client, "ACL", "SETUSER", "ada", "on", ">sesame", "~*", "&*", "+@all")
-        yield client
-
-
-async def command(client: Redis, *words: str | int) -> Any:
-    return await client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
 async def values_in(client: Redis, topic: str) -> list[bytes]:
@@ -54,7 +41,7 @@ def doubling(app: faust.App) -> list[int]:
 
 @pytest.mark.parametrize("right", ["xadd", "xreadgroup", "xack", "evalsha", "@all"])
 async def test_a_right_that_is_withdrawn_for_a_while_costs_nothing(
-    make_app: MakeApp, own_redis: RedisServer, server: Redis, right: str, caplog: pytest.LogCaptureFixture
+    make_app: MakeApp, own_redis: RedisServer, admin: Redis, right: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = make_app(broker=own_redis.url.replace("redis://", "redis://ada:sesame@"))
     got = doubling(app)
@@ -65,26 +52,21 @@ async def test_a_right_that_is_withdrawn_for_a_while_costs_nothing(
     async with running(app):
         await send_all(inputs, 1)
         await eventually(lambda: got == [1], "the first")
-        await command(server, "ACL", "SETUSER", "ada", f"-{right}")
+        await command(admin, "ACL", "SETUSER", "ada", f"-{right}")
         await send_all(inputs, 2, 3)
         await eventually(lambda: "permission" in caplog.text or "ACL failure" in caplog.text, "a word on it")
-        await command(server, "ACL", "SETUSER", "ada", f"+{right}")
+        await command(admin, "ACL", "SETUSER", "ada", f"+{right}")
 
         await eventually(lambda: set(got) == {1, 2, 3}, "the others")
-        await eventually(is_empty(server, "in"), "their acks")
-        assert set(await values_in(server, "out")) == {b"2", b"4", b"6"}
+        await eventually(is_empty(admin, "in"), "their acks")
+        assert set(await values_in(admin, "out")) == {b"2", b"4", b"6"}
     await sender.producer.stop()
 
 
 async def test_a_partition_that_is_no_stream_holds_up_no_other(make_app: MakeApp, streams: Redis) -> None:
     app = make_app(topic_partitions=2)
     topic = app.topic("in")
-    got: list[int] = []
-
-    @app.agent(topic)
-    async def work(stream: StreamT[int]) -> None:
-        async for value in stream:
-            got.append(value)
+    got = collect_values(app, topic)
 
     async with running(app):
         await (await topic.send(value=1, partition=0))
@@ -165,12 +147,12 @@ async def test_an_agent_that_looks_at_what_became_of_its_output_decides_itself(
         assert len(refused) == 2
 
 
-async def test_a_message_too_large_for_redis_is_refused_alone(own_redis: RedisServer, server: Redis) -> None:
+async def test_a_message_too_large_for_redis_is_refused_alone(own_redis: RedisServer, admin: Redis) -> None:
     app = faust.App("sender", broker=own_redis.url, topic_partitions=1)
     topic = app.topic("out", value_serializer="raw")
     await app.maybe_start_producer()
     await (await topic.send(value=b"0"))
-    await command(server, "CONFIG", "SET", "proto-max-bulk-len", 1024 * 1024)
+    await command(admin, "CONFIG", "SET", "proto-max-bulk-len", 1024 * 1024)
     sent = [await topic.send(value=value) for value in (b"1", b"x" * 5_000_000, b"2")]
     first, refused, last = await asyncio.gather(*sent, return_exceptions=True)
     await app.producer.stop()
@@ -178,7 +160,7 @@ async def test_a_message_too_large_for_redis_is_refused_alone(own_redis: RedisSe
     assert isinstance(refused, ProducerSendError)
     assert not isinstance(first, BaseException)
     assert not isinstance(last, BaseException)
-    assert await values_in(server, "out") == [b"0", b"1", b"2"]
+    assert await values_in(admin, "out") == [b"0", b"1", b"2"]
 
 
 async def test_a_lease_that_redis_has_lost_is_taken_again(make_app: MakeApp, streams: Redis) -> None:
@@ -234,29 +216,18 @@ async def test_acks_for_a_stream_that_is_gone_end_nobody(make_app: MakeApp, stre
         await eventually(is_empty(streams, "in"), "its ack")
 
 
-def asked_to_double(app: faust.App) -> AgentT[Any]:
-    """Give an app an agent that answers with twice of what it is asked."""
-
-    @app.agent(app.topic("in"))
-    async def double(stream: StreamT[int]) -> AsyncIterator[int]:
-        async for value in stream:
-            yield value * 2
-
-    return double
-
-
 async def test_a_reply_topic_that_has_expired_is_read_from_its_new_beginning(
     make_app: MakeApp, streams: Redis
 ) -> None:
     app = make_app(reply_to="replies", reply_create_topic=True)
-    double = asked_to_double(app)
+    double = answer_doubles(app)
 
     async with running(app):
         for value in (1, 2, 3):
             assert await double.ask(value) == value * 2
         await streams.delete("{replies:0}")
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await double.ask(4) == 8
 
 
@@ -264,7 +235,7 @@ async def test_a_log_that_grows_while_its_end_is_looked_up_has_not_started_over(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(reply_to="replies", reply_create_topic=True)
-    double = asked_to_double(app)
+    double = answer_doubles(app)
 
     async with running(app):
         consumer = cast(Consumer, app.consumer)
@@ -303,4 +274,4 @@ def test_a_worker_that_waits_for_redis_can_be_stopped(start_worker: StartWorker,
         worker = start_worker(url, ready=False, notes_url=redis_url)
         wait_until(lambda: "Redis is away" in worker.printed(), "a word on it")
         worker.signal(signal.SIGTERM)
-        wait_until(lambda: worker.process.poll() is not None, "the worker to end", timeout=15)
+        wait_until(lambda: worker.process.poll() is not None, "the worker to end", timeout=45)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
 import faust
@@ -17,7 +16,6 @@ from faust_redis.testing import (
     HOST,
     Cluster,
     RedisServer,
-    cluster,
     eventually,
     free_port,
     self_signed_certificate,
@@ -26,18 +24,6 @@ from faust_redis.testing import (
 )
 from tests.conftest import StartWorker
 from tests.numbers import all_seen, in_order, more, numbers_seen, send_numbers, sending
-
-
-@pytest.fixture(scope="module")
-def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("cluster")) as nodes:
-        yield nodes
-
-
-@pytest.fixture
-def redis_cluster(shared_cluster: Cluster) -> Cluster:
-    shared_cluster.empty()
-    return shared_cluster
 
 
 async def test_a_user_a_password_and_a_database_come_from_the_address(

@@ -16,11 +16,6 @@ from faust_redis.testing import eventually
 from tests.apps import INT, MakeApp, is_empty, running, send_all, subscribe_anew
 
 
-@pytest.fixture(params=["true", "false"], ids=["fast path", "Faust's own path"])
-def broker(request: pytest.FixtureRequest, redis_url: str) -> str:
-    return f"{redis_url}?fast_path={request.param}&attempts=3"
-
-
 def two_agents(app: faust.App, **failing: Any) -> tuple[Counter[int], Counter[int]]:
     """Add an agent that counts, and one that fails the number 2; return the deliveries of both."""
     numbers = app.topic("numbers", value_type=INT)
@@ -52,9 +47,9 @@ def by_fail(event: Any) -> None:
 
 @pytest.mark.parametrize("by", [by_raising, by_fail])
 async def test_only_the_agent_that_failed_gets_an_event_again(
-    make_app: MakeApp, broker: str, streams: Redis, by: Any
+    make_app: MakeApp, broker_of_each_path: str, streams: Redis, by: Any
 ) -> None:
-    app = make_app(broker=broker)
+    app = make_app(broker=broker_of_each_path)
     healthy, ill = two_agents(app, by=by)
 
     async with running(app):
@@ -66,9 +61,9 @@ async def test_only_the_agent_that_failed_gets_an_event_again(
 
 
 async def test_an_event_that_one_agent_rejects_is_a_dead_letter_once_the_other_is_done(
-    make_app: MakeApp, broker: str, streams: Redis
+    make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:
-    app = make_app(broker=broker)
+    app = make_app(broker=broker_of_each_path)
     healthy, ill = two_agents(app, by=lambda event: reject(event, ValueError("never")))
 
     async with running(app):
@@ -79,9 +74,9 @@ async def test_an_event_that_one_agent_rejects_is_a_dead_letter_once_the_other_i
 
 
 async def test_an_event_that_both_agents_fail_comes_again_to_both(
-    make_app: MakeApp, broker: str, streams: Redis
+    make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:
-    app = make_app(broker=broker)
+    app = make_app(broker=broker_of_each_path)
     numbers = app.topic("numbers", value_type=INT)
     attempts: Counter[str] = Counter()
 
@@ -101,9 +96,9 @@ async def test_an_event_that_both_agents_fail_comes_again_to_both(
 
 
 async def test_a_retry_waits_for_the_other_agent_and_its_ack_is_not_lost(
-    make_app: MakeApp, broker: str, streams: Redis
+    make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:
-    app = make_app(broker=broker)
+    app = make_app(broker=broker_of_each_path)
     numbers = app.topic("numbers", value_type=INT)
     slow: list[int] = []
     quick: list[int] = []
@@ -130,9 +125,9 @@ async def test_a_retry_waits_for_the_other_agent_and_its_ack_is_not_lost(
 
 
 async def test_a_batch_that_one_agent_fails_comes_again_to_that_agent_alone(
-    make_app: MakeApp, broker: str, streams: Redis
+    make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:
-    app = make_app(broker=broker)
+    app = make_app(broker=broker_of_each_path)
     numbers = app.topic("numbers", value_type=INT)
     healthy: Counter[int] = Counter()
     batches: list[list[int]] = []
@@ -157,9 +152,9 @@ async def test_a_batch_that_one_agent_fails_comes_again_to_that_agent_alone(
 
 
 async def test_a_failed_event_of_an_isolated_partition_ends_as_a_dead_letter_over_a_rebalance(
-    make_app: MakeApp, broker: str, streams: Redis
+    make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:
-    app = make_app(broker=broker, topic_partitions=2)
+    app = make_app(broker=broker_of_each_path, topic_partitions=2)
     numbers = app.topic("numbers", value_type=INT)
     got: Counter[int] = Counter()
 
@@ -193,9 +188,9 @@ async def test_a_failed_event_of_an_isolated_partition_ends_as_a_dead_letter_ove
 
 @pytest.mark.parametrize("sharing", [{"concurrency": 4}, {"isolated_partitions": True}], ids=str)
 async def test_actors_that_raise_at_the_same_moment_all_go_on(
-    make_app: MakeApp, broker: str, streams: Redis, sharing: dict[str, Any]
+    make_app: MakeApp, broker_of_each_path: str, streams: Redis, sharing: dict[str, Any]
 ) -> None:
-    app = make_app(broker=broker, topic_partitions=4)
+    app = make_app(broker=broker_of_each_path, topic_partitions=4)
     numbers = app.topic("numbers", value_type=INT)
     got: Counter[int] = Counter()
     all_at_work = asyncio.Event()
@@ -219,12 +214,12 @@ async def test_actors_that_raise_at_the_same_moment_all_go_on(
 
 @pytest.mark.timeout(180)
 async def test_isolated_partitions_move_to_another_worker_and_back_after_their_agent_has_raised(
-    make_app: MakeApp, broker: str, streams: Redis
+    make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:
     got: Counter[int] = Counter()
 
     def make() -> tuple[faust.App, Any]:
-        app = make_app(broker=broker, topic_partitions=2)
+        app = make_app(broker=broker_of_each_path, topic_partitions=2)
         numbers = app.topic("numbers", value_type=INT)
 
         @app.agent(numbers, isolated_partitions=True)

@@ -3,89 +3,79 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from redis import exceptions
-from redis.asyncio.connection import ConnectionPool
 
-from faust_redis.redis import connection as stream_connection
+from faust_redis.redis import connection as connection_module
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.testing import RedisServer
+from tests.conftest import pool_of
 
 
-def pool_of(url: str) -> ConnectionPool:
-    """Return what knows how to connect."""
-    return ConnectionPool.from_url(url, protocol=2)
-
-
-@pytest.fixture
-async def connection(redis_url: str) -> AsyncIterator[StreamConnection]:
-    """A connection to an empty Redis."""
-    connection = StreamConnection(pool_of(redis_url))
-    yield connection
-    await connection.close()
-
-
-async def test_what_many_tasks_ask_at_once_is_answered_to_each(connection: StreamConnection) -> None:
+async def test_what_many_tasks_ask_at_once_is_answered_to_each(stream_connection: StreamConnection) -> None:
     asked = [str(number) for number in range(200)]
-    answers = await asyncio.gather(*(connection.execute("ECHO", text) for text in asked))
+    answers = await asyncio.gather(*(stream_connection.execute("ECHO", text) for text in asked))
     assert [answer.decode() for answer in answers] == asked
 
 
-async def test_commands_are_executed_in_the_order_of_the_calls(connection: StreamConnection) -> None:
-    calls = [connection.execute_many([("RPUSH", "list", number), ("LLEN", "list")]) for number in range(50)]
+async def test_commands_are_executed_in_the_order_of_the_calls(stream_connection: StreamConnection) -> None:
+    calls = [
+        stream_connection.execute_many([("RPUSH", "list", number), ("LLEN", "list")]) for number in range(50)
+    ]
     lengths = [replies[1] for replies in await asyncio.gather(*calls)]
     assert lengths == list(range(1, 51))
-    assert await connection.execute("LRANGE", "list", 0, -1) == [b"%d" % number for number in range(50)]
+    assert await stream_connection.execute("LRANGE", "list", 0, -1) == [
+        b"%d" % number for number in range(50)
+    ]
 
 
-async def test_a_refused_command_does_not_disturb_the_others(connection: StreamConnection) -> None:
-    await connection.execute("SET", "text", "abc")
-    first, refused, last = await connection.execute_many(
+async def test_a_refused_command_does_not_disturb_the_others(stream_connection: StreamConnection) -> None:
+    await stream_connection.execute("SET", "text", "abc")
+    first, refused, last = await stream_connection.execute_many(
         [("GET", "text"), ("INCR", "text"), ("STRLEN", "text")]
     )
     assert (first, last) == (b"abc", 3)
     assert isinstance(refused, exceptions.ResponseError)
     with pytest.raises(exceptions.ResponseError, match="not an integer"):
-        await connection.execute("INCR", "text")
+        await stream_connection.execute("INCR", "text")
 
 
 async def test_a_reply_that_nobody_waits_for_any_more_goes_to_nobody_else(
-    connection: StreamConnection,
+    stream_connection: StreamConnection,
 ) -> None:
-    await connection.execute("PING")
-    given_up = asyncio.create_task(connection.execute("ECHO", "theirs"))
+    await stream_connection.execute("PING")
+    given_up = asyncio.create_task(stream_connection.execute("ECHO", "theirs"))
     await asyncio.sleep(0)  # it has asked
     given_up.cancel()
-    assert await connection.execute("ECHO", "mine") == b"mine"
+    assert await stream_connection.execute("ECHO", "mine") == b"mine"
 
 
-async def test_a_large_reply_comes_whole(connection: StreamConnection) -> None:
+async def test_a_large_reply_comes_whole(stream_connection: StreamConnection) -> None:
     text = "x" * 5_000_000
-    assert await connection.execute("ECHO", text) == text.encode()
+    assert await stream_connection.execute("ECHO", text) == text.encode()
 
 
 async def test_a_broken_connection_tells_who_waits_and_is_made_again(
-    connection: StreamConnection, redis_url: str
+    stream_connection: StreamConnection, redis_url: str
 ) -> None:
     other = StreamConnection(pool_of(redis_url))
-    number = await connection.execute("CLIENT", "ID")
-    waiting = asyncio.create_task(connection.execute("BLPOP", "absent", 0))
+    number = await stream_connection.execute("CLIENT", "ID")
+    waiting = asyncio.create_task(stream_connection.execute("BLPOP", "absent", 0))
     while b"blpop" not in await other.execute("CLIENT", "LIST", "ID", number):
         pass
     await other.execute("CLIENT", "KILL", "ID", number)
     with pytest.raises(exceptions.ConnectionError):
         await waiting
-    assert await connection.execute("PING") == b"PONG"
-    assert await connection.execute("CLIENT", "ID") != number
+    assert await stream_connection.execute("PING") == b"PONG"
+    assert await stream_connection.execute("CLIENT", "ID") != number
     await other.close()
 
 
 async def test_a_redis_that_hangs_is_given_up_in_time(
     own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream_connection, "SOCKET_TIMEOUT", 0.2)
+    monkeypatch.setattr(connection_module, "SOCKET_TIMEOUT", 0.2)
     connection = StreamConnection(pool_of(own_redis.url))
     assert await connection.execute("PING") == b"PONG"
     with pytest.raises(exceptions.TimeoutError):
@@ -94,15 +84,17 @@ async def test_a_redis_that_hangs_is_given_up_in_time(
     await connection.close()
 
 
-async def test_replies_that_came_before_the_connection_broke_count(connection: StreamConnection) -> None:
+async def test_replies_that_came_before_the_connection_broke_count(
+    stream_connection: StreamConnection,
+) -> None:
     end_all = ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no")
-    first, _, last = await connection.execute_many([("ECHO", "one"), end_all, ("ECHO", "two")])
+    first, _, last = await stream_connection.execute_many([("ECHO", "one"), end_all, ("ECHO", "two")])
     assert first == b"one"
     assert isinstance(last, exceptions.ConnectionError)
 
 
 async def test_a_reply_that_takes_long_is_waited_for_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream_connection, "SOCKET_TIMEOUT", 0.2)
+    monkeypatch.setattr(connection_module, "SOCKET_TIMEOUT", 0.2)
 
     async def say_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = b""

@@ -12,7 +12,7 @@ from faust.types import TP, EventT, StreamT
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
-from tests.apps import MakeApp, is_empty, running, send_all
+from tests.apps import MakeApp, collect_events, collect_values, is_empty, running, send_all
 
 
 async def test_what_a_processor_makes_of_a_value_is_what_the_agent_gets(make_app: MakeApp) -> None:
@@ -332,12 +332,7 @@ class Shouting(faust.Topic):
 async def test_a_topic_that_decodes_in_its_own_way_does(make_app: MakeApp) -> None:
     app = make_app()
     topic = Shouting(app, topics=["in"], value_serializer="raw")
-    got: list[Any] = []
-
-    @app.agent(topic)
-    async def work(stream: StreamT[Any]) -> None:
-        async for value in stream:
-            got.append(value)
+    got = collect_values(app, topic)
 
     async with running(app):
         await send_all(topic, b"hush")
@@ -358,12 +353,7 @@ class Counting(faust.Topic):
 async def test_a_topic_that_hands_out_events_in_its_own_way_does(make_app: MakeApp) -> None:
     app = make_app()
     topic = Counting(app, topics=["in"])
-    got: list[Any] = []
-
-    @app.agent(topic)
-    async def work(stream: StreamT[Any]) -> None:
-        async for value in stream:
-            got.append(value)
+    got = collect_values(app, topic)
 
     async with running(app):
         await asyncio.gather(*(send_all(topic, number) for number in range(20)))
@@ -384,12 +374,7 @@ class Strict(faust.Topic):
 async def test_a_topic_is_told_of_what_cannot_be_decoded(make_app: MakeApp, streams: Redis) -> None:
     app = make_app()
     topic = Strict(app, topics=["in"], value_serializer="json")
-    got: list[Any] = []
-
-    @app.agent(topic)
-    async def work(stream: StreamT[Any]) -> None:
-        async for value in stream:
-            got.append(value)
+    got = collect_values(app, topic)
 
     async with running(app):
         await send_all(topic, b"{no json", 1)
@@ -400,12 +385,7 @@ async def test_a_topic_is_told_of_what_cannot_be_decoded(make_app: MakeApp, stre
 async def test_an_empty_value_is_none_where_it_is_allowed(make_app: MakeApp) -> None:
     app = make_app()
     topic = app.topic("in", value_type=bytes, value_serializer="raw", allow_empty=True)
-    got: list[Any] = []
-
-    @app.agent(topic)
-    async def work(stream: StreamT[Any]) -> None:
-        async for value in stream:
-            got.append(value)
+    got = collect_values(app, topic)
 
     async with running(app):
         await send_all(topic, None, b"", b"1")
@@ -419,12 +399,7 @@ class OwnEvent(faust.Event):
 async def test_events_are_of_the_programs_own_class(make_app: MakeApp) -> None:
     app = make_app(Event=OwnEvent)
     topic = app.topic("in")
-    got: list[type] = []
-
-    @app.agent(topic)
-    async def work(stream: StreamT[Any]) -> None:
-        async for event in stream.events():
-            got.append(type(event))
+    got = collect_events(app, topic, type)
 
     async with running(app):
         await send_all(topic, 1)
@@ -478,12 +453,7 @@ async def test_acks_are_told_to_redis_after_so_many_as_the_setting_says(
 ) -> None:
     app = make_app(broker_commit_interval=1000.0, broker_commit_every=5)
     topic = app.topic("in")
-    got: list[int] = []
-
-    @app.agent(topic)
-    async def work(stream: StreamT[int]) -> None:
-        async for value in stream:
-            got.append(value)
+    collect_values(app, topic)
 
     async with running(app):
         await send_all(topic, *range(5))

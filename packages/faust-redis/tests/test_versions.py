@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,57 +14,41 @@ from faust_redis import DeadLetters
 from faust_redis.redis.probe import probe, uses
 from faust_redis.redis.scripts import Scripts
 from faust_redis.redis.servers import server_at
-from faust_redis.testing import HOST, RedisServer, cluster, eventually, sentinel, wait_until
+from faust_redis.testing import RedisServer, cluster, eventually, sentinel, wait_until
+from tests.compacted_log import INDEX, STREAM, CompactedLog
 from tests.conftest import StartWorker
+from tests.groups import try_groups
 from tests.numbers import numbers_seen, send_numbers
 from tests.redis_versions import VERSIONS, binary_of
-from tests.test_features import PROGRAM as FEATURES
-from tests.test_features import send_words
-from tests.test_tombstones import INDEX, STREAM, Log
-from tests.test_trimming import try_groups
+from tests.words import FEATURES, send_words
 
 OTHERS = [version for version in VERSIONS if version != "7.4"]
 
 
-@pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A server of the version that a test asks for."""
-    version = request.param
-    with RedisServer(tmp_path_factory.mktemp(f"redis-{version}"), binary=binary_of(version)) as running:
-        yield running
-
-
-@pytest.fixture
-def url(server: RedisServer) -> str:
-    """The address of the server, which is empty."""
-    server.call("FLUSHALL")
-    return f"redis://{HOST}:{server.port}/0"
-
-
-@pytest.mark.parametrize("server", list(VERSIONS), indirect=True)
-async def test_the_probe_finds_out_what_a_version_can_do(server: RedisServer, url: str) -> None:
-    link = server_at([url])
+@pytest.mark.parametrize("server_of_version", list(VERSIONS), indirect=True)
+async def test_the_probe_finds_out_what_a_version_can_do(redis_of_version: RedisServer) -> None:
+    link = server_at([redis_of_version.url])
     found = await probe(link, "faust:{app}:state")
     await link.aclose()
 
     used = "offsets by XADD 0-*, takeovers by XCLAIM, acks and trimming by EVALSHA"
     newer = found.release >= (8, 2)
     assert uses(found) == used + ("; has XACKDEL too, not used" if newer else "")
-    assert server.call("KEYS", "*") == [], "trying has left something behind"
+    assert redis_of_version.call("KEYS", "*") == [], "trying has left something behind"
 
 
-@pytest.mark.parametrize("server", OTHERS, indirect=True)
+@pytest.mark.parametrize("server_of_version", OTHERS, indirect=True)
 async def test_programs_run_while_their_workers_die_their_events_fail_and_their_groups_are_lost(
-    server: RedisServer, url: str, start_worker: StartWorker
+    redis_of_version: RedisServer, start_worker: StartWorker
 ) -> None:
-    with redis.Redis.from_url(url, decode_responses=True) as notes:
+    with redis.Redis.from_url(redis_of_version.url, decode_responses=True) as notes:
         notes.sadd("poison", "3")
-        first, second = (start_worker(url, work="0.005", ready=False) for _ in range(2))
-        asking = start_worker(url, program=FEATURES, ready=False)
+        first, second = (start_worker(redis_of_version.url, work="0.005", ready=False) for _ in range(2))
+        asking = start_worker(redis_of_version.url, program=FEATURES, ready=False)
         for worker in (first, second, asking):
             worker.wait_ready()
-        await send_numbers(url, 200)
-        await send_words(url, *["red"] * 5)
+        await send_numbers(redis_of_version.url, 200)
+        await send_words(redis_of_version.url, *["red"] * 5)
         wait_until(lambda: len(numbers_seen(notes)) > 20 and notes.llen("tried"), "both to be at work")
         wait_until(lambda: notes.hgetall("counts") == {"red": "5"}, "five words to be counted")
         wait_until(lambda: not any(notes.xlen(f"{{words:{p}}}") for p in range(2)), "all to be acked")
@@ -73,13 +56,15 @@ async def test_programs_run_while_their_workers_die_their_events_fail_and_their_
 
         for worker in (first, asking):
             worker.signal(signal.SIGKILL)
-        start_worker(url, program=FEATURES, ready=False)  # it has nothing but what is in Redis
-        await send_words(url, "red")
+        start_worker(
+            redis_of_version.url, program=FEATURES, ready=False
+        )  # it has nothing but what is in Redis
+        await send_words(redis_of_version.url, "red")
         others = {number for number in range(200) if number != 3}
         wait_until(lambda: set(numbers_seen(notes)) == others, "the other numbers, those of the dead too")
         wait_until(lambda: notes.hget("counts", "red") == "6", "the count to go on")
 
-        link = server_at([url])
+        link = server_at([redis_of_version.url])
         dead = DeadLetters(link.commands)
         await eventually(lambda: _letters(dead), "a dead letter")
         wait_until(lambda: not _left(notes), "empty streams")
@@ -89,7 +74,7 @@ async def test_programs_run_while_their_workers_die_their_events_fail_and_their_
         (letter,) = await dead.page(["numbers"])
         assert (letter.value, letter.attempts, letter.error) == (b"3", 5, "ValueError: 3 is poison")
         await dead.replay(letter.id)
-        await send_numbers(url, 20, first=200)
+        await send_numbers(redis_of_version.url, 20, first=200)
         await link.aclose()
 
         wait_until(lambda: set(numbers_seen(notes)) == set(range(220)), "the groups to be made again")
@@ -105,14 +90,14 @@ def _left(notes: redis.Redis) -> int:
     return sum(int(notes.xlen(f"{{{topic}:{p}}}")) for topic in ("numbers", "doubled") for p in range(4))
 
 
-@pytest.mark.parametrize("server", OTHERS, indirect=True)
-def test_trimming_takes_what_no_group_needs_and_nothing_else(server: RedisServer, url: str) -> None:
-    try_groups(url, examples=15)
+@pytest.mark.parametrize("server_of_version", OTHERS, indirect=True)
+def test_trimming_takes_what_no_group_needs_and_nothing_else(redis_of_version: RedisServer) -> None:
+    try_groups(redis_of_version.url, examples=15)
 
 
-@pytest.mark.parametrize("server", OTHERS, indirect=True)
-def test_logs_are_compacted_and_old_tombstones_go(server: RedisServer, url: str) -> None:
-    log = Log(url)
+@pytest.mark.parametrize("server_of_version", OTHERS, indirect=True)
+def test_logs_are_compacted_and_old_tombstones_go(redis_of_version: RedisServer) -> None:
+    log = CompactedLog(redis_of_version.url)
     for value in ("1", "2", None):
         log.write("gone", value)
         log.write("kept", value or "3")
@@ -122,9 +107,9 @@ def test_logs_are_compacted_and_old_tombstones_go(server: RedisServer, url: str)
     assert log.keys() == ["kept"]
 
 
-@pytest.mark.parametrize("server", OTHERS, indirect=True)
-def test_entries_older_than_a_retention_go(server: RedisServer, url: str) -> None:
-    log = Log(url)
+@pytest.mark.parametrize("server_of_version", OTHERS, indirect=True)
+def test_entries_older_than_a_retention_go(redis_of_version: RedisServer) -> None:
+    log = CompactedLog(redis_of_version.url)
     old = log.write("old", "1")
     log.write("new", "1", at=int(time.time() * 1000))
     ((_, fields),) = cast(Any, log.client.xrange(STREAM, old, old))

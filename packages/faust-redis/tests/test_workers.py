@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections import defaultdict
 from typing import cast
 
@@ -102,27 +101,25 @@ async def test_a_killed_worker_loses_nothing(
 async def test_a_stopped_worker_hands_over_at_once_and_nothing_is_done_twice(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
-    first = start_worker(redis_url, session_timeout="20", work="0.002")
-    start_worker(redis_url, session_timeout="20", work="0.002")
+    first = start_worker(redis_url, session_timeout="120", work="0.002")
+    start_worker(redis_url, session_timeout="120", work="0.002")
     await send_numbers(redis_url, 400)
     wait_until(lambda: len(numbers_seen(notes)) > 50, "both to be at work")
 
     first.signal(signal.SIGTERM)
-    first.process.wait(10)
-    stopped = time.monotonic()
-    wait_until(lambda: len(numbers_seen(notes)) >= 400, "every number")
-    assert time.monotonic() - stopped < 15, "the session time-out was waited for"
+    first.process.wait(45)
+    wait_until(lambda: len(numbers_seen(notes)) >= 400, "every number, long before the session time-out", 60)
     assert sorted(numbers_seen(notes)) == list(range(400))
 
 
 def test_a_worker_that_is_stopped_during_a_rebalance_ends_without_an_error(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
-    stopped = start_worker(redis_url, session_timeout="20")
-    frozen = start_worker(redis_url, session_timeout="20")
+    stopped = start_worker(redis_url, session_timeout="120")
+    frozen = start_worker(redis_url, session_timeout="120")
     frozen.signal(signal.SIGSTOP)  # holds up the rebalance that the third one causes
     before = notes.hvals("faust:{counting}:released")
-    start_worker(redis_url, session_timeout="20", ready=False)
+    start_worker(redis_url, session_timeout="120", ready=False)
 
     def released() -> bool:
         generations = notes.hvals("faust:{counting}:released")
@@ -132,7 +129,7 @@ def test_a_worker_that_is_stopped_during_a_rebalance_ends_without_an_error(
     wait_until(released, "the first and the third to have given up their partitions")
 
     stopped.signal(signal.SIGTERM)
-    assert stopped.process.wait(15) == 0, stopped.printed()
+    assert stopped.process.wait(45) == 0, stopped.printed()
     assert "Traceback" not in stopped.printed()
 
 

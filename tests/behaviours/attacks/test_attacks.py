@@ -9,16 +9,14 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 import redis
 
-from tests.behaviours.attacks.bystander import bystanders
-from tests.support.model_server import ModelServer
-from tests.support.service import CLONE, Up, limited, started
+from faust_redis.testing import eventually
+from tests.behaviours.attacks.bystander import Noticed, bystanders
+from tests.support.service import CLONE, Up
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
@@ -30,29 +28,6 @@ P99_SECONDS = 2.0
 LIFTED_P99_SECONDS = 6.0
 WEB_BYTES = 192 << 20
 REDIS_BYTES = 128 << 20
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def model() -> AsyncIterator[ModelServer]:
-    """A model that takes a moment."""
-    async with ModelServer(latency=0.02, answer=lambda _question: "Well.") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def up(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """The service with the limits it has by default, behind a proxy that names its clients."""
-    settings = {"APP_ENV": "production", "MODEL_URL": model.url, "TRUSTED_PROXIES": "127.0.0.0/8"}
-    with limited(tmp_path_factory.mktemp("up"), **settings) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
-def unlimited(model: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """The service of an operator who has lifted the rates."""
-    settings = {"APP_ENV": "production", "MODEL_URL": model.url, "SESSION_MAX_BYTES": "4194304"}
-    with started(tmp_path_factory.mktemp("up"), **settings) as service:
-        yield service
 
 
 async def attack(up: Up, name: str, count: int) -> dict[str, int]:
@@ -86,13 +61,19 @@ def lines_of(up: Up, reason: str) -> list[str]:
     return [line for line in up.lines if "requests are refused" in line and f'"{reason}"' in line]
 
 
+async def more_noticed(noticed: Noticed) -> None:
+    """Wait until some more messages of the others are answered."""
+    goal = len(noticed.seconds) + 9
+    await eventually(lambda: len(noticed.seconds) >= goal, "answers of the others", 60)
+
+
 async def endured(up: Up, name: str, count: int, p99_seconds: float = P99_SECONDS) -> dict[str, int]:
     """Run an attack while others talk; fail when they notice it, or when memory goes beyond the budget."""
     web, store = web_bytes(up), redis_bytes(up)
     async with bystanders(up.url) as noticed:
-        await asyncio.sleep(1)
+        await more_noticed(noticed)
         answered = await attack(up, name, max(1, int(count * SCALE)))
-        await asyncio.sleep(1)
+        await more_noticed(noticed)
     print(
         f"{name}: {dict(answered)}; others: {len(noticed.seconds)} answers, p99 {noticed.p99 * 1000:.0f} ms, "
         f"refused {dict(noticed.refusals)}; web +{(web_bytes(up) - web) >> 20} MiB, "

@@ -61,7 +61,7 @@ class Relay:
     async def cut(self, seconds: float) -> None:
         """Pass on nothing for some seconds, then everything; connections stay open."""
         self._whole.clear()
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds)  # the length of the outage
         self._whole.set()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -115,6 +115,7 @@ async def web_through(up: Up, redis_port: int, log: Path) -> AsyncIterator[str]:
 async def test_each_message_has_one_answer_and_no_error_besides(tmp_path: Path) -> None:
     ends: Counter[str] = Counter()
     errors: list[str] = []
+    talkers: set[str] = set()
 
     async def talk(client: ChatClient) -> tuple[str, list[str]]:
         token = await client.token()
@@ -122,7 +123,8 @@ async def test_each_message_has_one_answer_and_no_error_besides(tmp_path: Path) 
         sent = []
         for number in range(MESSAGES):
             sent.append(await socket.say(f"message {number}"))
-            await asyncio.sleep((CUT_SECONDS + 2) / MESSAGES)
+            talkers.add(token)
+            await asyncio.sleep((CUT_SECONDS + 2) / MESSAGES)  # the pace: it outlasts the outage
         while sum(ends[each] for each in sent) < MESSAGES:
             frame = await socket.frame(timeout=90)
             if frame["type"] in ("message", "error"):
@@ -141,7 +143,7 @@ async def test_each_message_has_one_answer_and_no_error_besides(tmp_path: Path) 
             ChatClient(url) as client,
         ):
             talking = [asyncio.create_task(talk(client)) for _ in range(CLIENTS)]
-            await asyncio.sleep(1)
+            await eventually(lambda: len(talkers) == CLIENTS, "every client to talk", 60)
             await relay.cut(CUT_SECONDS)
             sent = dict(await asyncio.gather(*talking))
             histories = [await client.session(token) for token in sent]

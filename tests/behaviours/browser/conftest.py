@@ -1,21 +1,21 @@
-"""Chromium, a service whose model answers word by word, and pages on which nothing may go wrong."""
+"""A service whose model answers word by word, and pages on which nothing may go wrong."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-from collections.abc import AsyncIterator, Iterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Literal
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
+from redis.asyncio import Redis
 
+from pipeline.redis.client import execute
 from tests.support.model_server import ModelServer, echo
+from tests.support.relays import PathProxy, Relay
 from tests.support.service import Up, started
-
-CHROMIUM = "/usr/bin/chromium"
 
 # What Chromium itself reports of a server that is away; a page cannot keep it from doing so.
 OUTAGES = ("WebSocket connection to", "Failed to load resource", "net::ERR_")
@@ -28,19 +28,6 @@ def talker(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("talker")
     with started(folder, MODEL_URL=model_server.chat_url, APP_ENV="production", **settings) as service:
         yield service
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    """Chromium without a window; where there is none the tests are skipped, but in CI they fail."""
-    if shutil.which(CHROMIUM) is None and os.environ.get("CI") != "true":
-        pytest.skip(f"there is no {CHROMIUM}")
-    expect.set_options(timeout=15_000)  # other tests may keep the machine busy
-    async with async_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture
@@ -73,6 +60,35 @@ async def words(model: ModelServer) -> AsyncIterator[ModelServer]:
     model.token_delay = 0.03
     yield model
     model.token_delay, model.answer = 0.0, echo
+
+
+@pytest.fixture
+def at_once(words: ModelServer) -> None:
+    """The model writes as fast as it can."""
+    words.token_delay = 0
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def relay(talker: Up) -> AsyncIterator[Relay]:
+    """A relay in front of the service."""
+    async with Relay(talker.port) as relay:
+        yield relay
+
+
+@pytest.fixture(scope="session")
+def below(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """The service behind a proxy that keeps its path."""
+    settings = {"BASE_PATH": "/parley", "ADDRESS_TOKEN_RATE": "1000/s", "APP_ENV": "production"}
+    with started(tmp_path_factory.mktemp("below"), MODEL_URL=model_server.chat_url, **settings) as service:
+        yield service
+
+
+@pytest.fixture(params=["strips", "keeps"])
+def behind_path(request: pytest.FixtureRequest) -> Callable[[], PathProxy]:
+    """Make a proxy of either kind."""
+    strips = request.param == "strips"
+    service: Up = request.getfixturevalue("talker" if strips else "below")
+    return lambda: PathProxy(service.url, "/parley", strips=strips)
 
 
 async def new_context(browser: Browser, up: Up, mishaps: list[str]) -> BrowserContext:
@@ -115,10 +131,21 @@ async def say(page: Page, text: str) -> None:
 
 async def answered(page: Page, count: int) -> None:
     """Wait until so many answers are there and none is being made."""
-    await expect(page.locator(".bot:not(.running)")).to_have_count(count, timeout=20_000)
+    await expect(page.locator(".bot:not(.running)")).to_have_count(count, timeout=30_000)
     await expect(page.locator(".running")).to_have_count(0)
 
 
 async def answers(page: Page) -> list[str]:
     """Return the answers that are shown."""
     return await page.locator(".bot:not(.running) .prose").all_inner_texts()
+
+
+async def put_history(store: Redis, token: str, count: int) -> None:
+    """Give a session a history of questions and answers, so many messages in all."""
+    stamp = "2026-11-01T10:00:00.000000Z"
+    messages = [
+        {"id": f"m{number}", "msg": f"{said} {number // 2}", "timestamp": stamp}
+        for number in range(count)
+        for said in (("Human: Question", "Bot: Answer")[number % 2],)
+    ]
+    await execute(store, "JSON.SET", f"session:{{{token}}}", "$.messages", json.dumps(messages))

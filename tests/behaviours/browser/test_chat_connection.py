@@ -5,30 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.behaviours.browser.conftest import answered, answers, enter, new_context, say
 from tests.support.model_server import ModelServer
 from tests.support.relays import PathProxy, Relay
-from tests.support.service import Up, started
+from tests.support.service import Up
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words")]
 
 # Within which a dead connection is noticed, in seconds.
 NOTICED = 15
 NOTE = "The server does not answer."
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def relay(talker: Up) -> AsyncIterator[Relay]:
-    """A relay in front of the service."""
-    async with Relay(talker.port) as relay:
-        yield relay
 
 
 async def relayed(browser: Browser, relay: Relay, talker: Up, mishaps: list[str]) -> Page:
@@ -95,22 +86,6 @@ async def test_web_processes_that_stand_still_are_noticed(shaky: BrowserContext,
             os.kill(pid, signal.SIGCONT)
     await answered(page, 1)
     assert await answers(page) == ["You said: Hello?"]
-
-
-@pytest.fixture(scope="session")
-def below(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The service behind a proxy that keeps its path."""
-    settings = {"BASE_PATH": "/parley", "ADDRESS_TOKEN_RATE": "1000/s", "APP_ENV": "production"}
-    with started(tmp_path_factory.mktemp("below"), MODEL_URL=model_server.chat_url, **settings) as service:
-        yield service
-
-
-@pytest.fixture(params=["strips", "keeps"])
-def behind_path(request: pytest.FixtureRequest) -> Callable[[], PathProxy]:
-    """Makes a proxy of either kind."""
-    strips = request.param == "strips"
-    service: Up = request.getfixturevalue("talker" if strips else "below")
-    return lambda: PathProxy(service.url, "/parley", strips=strips)
 
 
 async def test_everything_works_below_a_path(

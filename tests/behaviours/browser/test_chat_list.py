@@ -10,8 +10,7 @@ from playwright.async_api import BrowserContext, Page, Route, WebSocketRoute, ex
 
 from faust_redis.testing import eventually
 from pipeline.redis.client import connect
-from tests.behaviours.browser.conftest import answered, answers, download, enter, say
-from tests.behaviours.browser.test_chat import put_history
+from tests.behaviours.browser.conftest import answered, answers, download, enter, put_history, say
 from tests.support.model_server import ModelServer
 from tests.support.service import Up
 

@@ -13,7 +13,7 @@ from faust_redis.testing import eventually
 from tests.behaviours.browser.conftest import answered, enter, say
 from tests.support.model_server import ModelServer
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words", "at_once")]
 
 SIZE = 64 * 1024
 LONGEST_TASK_MS = 1_000
@@ -82,12 +82,6 @@ HOSTILE = {
     "formulas in paragraphs": _filled("$a$\n\n"),
     "formulas of all kinds": "\n\n".join(f"$a_{{{number}}}$" for number in range(1_000)),
 }
-
-
-@pytest.fixture(autouse=True)
-def at_once(words: ModelServer) -> None:
-    """The model writes as fast as it can."""
-    words.token_delay = 0
 
 
 async def longest_task(browser: Browser) -> int:

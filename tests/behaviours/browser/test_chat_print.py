@@ -13,16 +13,10 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.behaviours.browser.conftest import answered, enter, say
 from tests.support.model_server import ModelServer
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words", "at_once")]
 
 MESSAGES = 45  # with their answers more than the 60 entries that the page draws at first
 LINE = "result = " + " + ".join(f"value_{number}" for number in range(60))
-
-
-@pytest.fixture(autouse=True)
-def at_once(words: ModelServer) -> None:
-    """The model writes as fast as it can."""
-    words.token_delay = 0
 
 
 async def _printed(page: Page, path: Path) -> str:

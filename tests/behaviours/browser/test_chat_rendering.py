@@ -11,19 +11,13 @@ from playwright.async_api import BrowserContext, Locator, Page, ViewportSize, ex
 from tests.behaviours.browser.conftest import answered, enter, say
 from tests.support.model_server import ModelServer
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words", "at_once")]
 
 DESK: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SHOTS = os.environ.get("SCREENSHOTS")  # a folder for pictures of the pages, to be looked at
 
 ANSWERS = Path(__file__).parent / "conversations"
-
-
-@pytest.fixture(autouse=True)
-def at_once(words: ModelServer) -> None:
-    """The model writes as fast as it can."""
-    words.token_delay = 0
 
 
 async def _shown(context: BrowserContext, words: ModelServer, name: str) -> Page:
@@ -130,7 +124,7 @@ async def _bullets_stand_at_the_right(prose: Locator) -> None:
 async def test_formulas_are_drawn_and_money_is_not(context: BrowserContext, words: ModelServer) -> None:
     page = await _shown(context, words, "maths")
     prose = page.locator(".prose")
-    await expect(prose.locator(".katex")).to_have_count(11, timeout=20_000)
+    await expect(prose.locator(".katex")).to_have_count(11, timeout=30_000)
     await expect(prose.locator(".katex-display")).to_have_count(3)
     await expect(prose.locator(".tex")).to_have_text([r"$\notamacro{x}$"])
     await expect(prose.locator("p", has_text="derive")).to_have_text(
@@ -142,7 +136,7 @@ async def test_formulas_are_drawn_and_money_is_not(context: BrowserContext, word
     line = prose.locator(".frac-line").first
     assert await line.evaluate("(line) => parseFloat(getComputedStyle(line).borderBottomWidth)") > 0
     await page.reload()
-    await expect(prose.locator(".katex")).to_have_count(11, timeout=20_000)
+    await expect(prose.locator(".katex")).to_have_count(11, timeout=30_000)
     await _fits(page)
 
 
@@ -189,5 +183,5 @@ async def test_code_that_cannot_be_coloured_in_time_stays_plain(
     page = await enter(context)
     await say(page, "?")
     await answered(page, 1)
-    await expect(page.locator('.code [data-kind="keyword"]')).to_have_text("import", timeout=20_000)
+    await expect(page.locator('.code [data-kind="keyword"]')).to_have_text("import", timeout=30_000)
     await expect(page.locator(".code pre").first).to_have_text("<script>" * 2_000)

@@ -141,7 +141,7 @@ async def test_a_check_for_accessibility_finds_nothing_serious(
     await answered(page, 1)
     words.fail_next(status=500)
     await say(page, "Fail")
-    await expect(page.locator(".failure")).to_be_visible(timeout=15_000)
+    await expect(page.locator(".failure")).to_be_visible(timeout=30_000)
     assert await serious(page) == []
     await page.get_by_role("button", name="More").click()
     assert await serious(page) == []

@@ -35,3 +35,11 @@ def up(
     settings = {"MODEL_URL": model.url, "REDIS_URL": durable_redis.url, "WEB_PROCESSES": "2"}
     with started(tmp_path_factory.mktemp("up"), APP_ENV="production", **settings) as service:
         yield service
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def trickling(model: ModelServer) -> AsyncIterator[None]:
+    """A model whose tokens come one by one, so that most things happen in mid-answer."""
+    model.token_delay = 0.01
+    yield
+    model.token_delay = 0.0

@@ -8,31 +8,21 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
-import pytest_asyncio
 
 from faust_redis.testing import eventually
 from tests.behaviours.faults.talkers import TURN_SECONDS, Tally, talk
 from tests.support.faults import DurableRedis, kill
-from tests.support.model_server import ModelServer
 from tests.support.service import Up
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("trickling")]
 
 CLIENTS = 10
 FAULTS = 2
 CUTS = int(os.environ.get("CUTS", "8"))
 SEED = int(os.environ.get("CUTS_SEED", "1"))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
-async def trickling(model: ModelServer) -> AsyncIterator[None]:
-    """A model whose tokens come one by one, so that most things happen in mid-answer."""
-    model.token_delay = 0.01
-    yield
-    model.token_delay = 0.0
 
 
 async def under(up: Up, fault: Callable[[], Awaitable[None]], seed: int) -> Tally:

@@ -36,7 +36,7 @@ class Heard:
 
     async def until(self, happened: Callable[[list[str]], bool]) -> None:
         """Wait until the lines are as wanted."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not happened(self.lines):
                 self._news.clear()
                 await self._news.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -14,20 +13,7 @@ from parley.cli.agent import health_port
 from parley.local.embedded import EmbeddedRedis, folder_of
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
-
-
-def parley(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    clone = str(Path(__file__).parents[3])
-    return subprocess.run(
-        [sys.executable, "-m", "parley.cli", *arguments],
-        cwd=folder,
-        env={**kept, "PYTHONPATH": clone, "PARLEY_DATA_DIR": str(folder / "data"), **variables},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from tests.support.command import parley
 
 
 @pytest.mark.parametrize("command", [["up"], ["agent", "infer"], ["web"], ["redis"]])
@@ -100,3 +86,9 @@ def test_a_twin_of_an_agent_takes_a_health_port_of_its_own() -> None:
         assert health_port("infer", by_default) != port
         with pytest.raises(SettingsError, match=r"^INFER_PORT holds"):
             health_port("infer", chosen)
+
+
+def test_a_command_loads_neither_faust_nor_redis_before_it_runs() -> None:
+    look = "import sys, parley.cli; print({'faust', 'redis', 'aiohttp'} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert loaded.stdout == "set()\n"

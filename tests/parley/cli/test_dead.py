@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -11,34 +10,9 @@ from typing import Any
 import pytest
 import redis
 
-from faust_redis.testing import Keys
 from parley.cli.dead import age
-from pipeline.chat.records import Inbound
-from tests.parley.cli.test_commands import parley
-
-KEYS = Keys()
-
-TOKEN = "0f0e0d0c-0000-4000-8000-000000000001"
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(redis_url) as client:
-        yield client
-
-
-@pytest.fixture
-def letters(client: redis.Redis) -> list[str]:
-    """Two dead letters of ingest, the older one first."""
-    client.hset(KEYS.topic("ingest"), "partitions", "1")
-    ids = []
-    for number in (1, 2):
-        value = Inbound(token=TOKEN, id=f"m{number}", text="my secret", sent_at=1.0).dumps()
-        message = ("v", value, "t", "1000", "group", "ingest", "offset", f"0-{number}")
-        death = ("attempts", "5", "error", "KeyError: 'x'")
-        entry: Any = client.execute_command("XADD", KEYS.dead(("ingest", 0)), "*", *message, *death)  # type: ignore[no-untyped-call]
-        ids.append(f"ingest:0:{entry.decode()}")
-    return ids
+from tests.parley.cli.conftest import KEYS, TOKEN
+from tests.support.command import parley
 
 
 def dead(folder: Path, url: str, *arguments: str) -> CompletedProcess[str]:

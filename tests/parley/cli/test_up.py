@@ -20,14 +20,6 @@ from tests.support.service import started
 STOPS_WITHIN_SECONDS = 10.0
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder with a space in its name."""
-    made = tmp_path / "my chat"
-    made.mkdir()
-    return made
-
-
 def _all_end(descriptors: list[int], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     # The descriptor of a process becomes readable when the process ends.
@@ -63,7 +55,7 @@ def test_the_model_is_described_without_the_secrets_of_its_address() -> None:
 
 def test_a_part_that_is_killed_comes_back(folder: Path) -> None:
     with started(folder) as up:
-        os.kill(up.child("agents.infer"), signal.SIGKILL)
+        os.kill(up.child("agent infer"), signal.SIGKILL)
         up.wait_for("infer   │ killed by SIGKILL; starting again")
         os.kill(up.child("redis-server"), signal.SIGKILL)
         up.wait_for("redis   │ killed by SIGKILL; starting again")

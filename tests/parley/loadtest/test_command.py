@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from faust_redis.testing import wait_until
-from tests.parley.cli.test_commands import parley
+from tests.support.command import parley
 
 
 def test_the_command_reports_and_its_status_tells_of_a_broken_bound(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_test_that_is_interrupted_reports_what_it_measured(tmp_path: Path, pro
         (["--duration", "soon"], 2, "no span of time"),
         (["--duration", "0s"], 2, "the test has no end"),
         (["--sessions", "0"], 2, "--sessions"),
-        (["--size", "large"], 2, "no size such as 200 or 20-2000"),
+        (["--size", "large"], 2, "not a size such as 200 or 20-2000"),
         (["--size", "200-20"], 2, "the smaller first"),
     ],
 )

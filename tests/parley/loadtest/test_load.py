@@ -5,28 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from faust_redis.testing import eventually
 from parley.loadtest.faults import Faults, TokenFaults
 from parley.loadtest.measures import Measures
-from parley.loadtest.model import Pace
 from parley.loadtest.plan import LoadPlan
 from parley.loadtest.processes import run
-from parley.loadtest.service import Service, service
+from parley.loadtest.service import Service
 from tests.parley.loadtest.fake_service import Serve, Socket, answer, answer_all, fake_service, take_all
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def started() -> AsyncIterator[Service]:
-    async with service(Pace(latency=0.01, tokens=5, rate=200)) as running:
-        yield running
 
 
 @pytest.mark.parametrize("protocol", ["streaming", "plain"])

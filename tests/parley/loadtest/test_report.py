@@ -56,7 +56,7 @@ def test_without_an_echo_the_report_says_what_was_checked_instead(protocol: str)
     found = outcome(Measures(sent=1, answered=1, elapsed=1.0, histories=3), plan)
 
     for text in (shown(found), page(found), " ".join(to_json(found)["warnings"])):
-        assert "what an answer says was not checked" in text
+        assert "the texts of answers were not checked" in text
         assert "the history" in text
         assert "unattributed" not in text
     assert "what an answer says" not in shown(outcome(Measures()))
@@ -84,7 +84,7 @@ def test_what_was_not_measured_of_idle_sockets_is_not_told() -> None:
 
 def test_a_test_that_was_cut_short_says_so() -> None:
     measures = Measures(sent=9, answered=5, elapsed=3.0, cut_short=True, unfinished=4)
-    words = "the test was cut short after 3.0 s of 10 s; for 4 messages on their way it did not wait"
+    words = "the test was cut short after 3.0 s of 10 s; 4 messages had no answer by then"
 
     assert words in shown(outcome(measures))
     assert words in page(outcome(measures))
@@ -175,8 +175,8 @@ def test_a_stall_that_a_closed_loop_hides_is_told_of() -> None:
         measures.latency.add(latency)
 
     for text in (shown(outcome(measures)), page(outcome(measures))):
-        assert "with the messages so held back p99 is 1.8" in text
-        assert "answer, held back ones too" in text
+        assert "with the messages held back p99 is 1.8" in text
+        assert "answer, incl. held back" in text
     opened = replace(PLAN, mode="open", rate=10.0)
     assert "held back" not in shown(outcome(measures, opened))
     assert to_json(outcome(measures))["latency_held_back"]["p99"] > 1.5

@@ -5,29 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import redis
 
-from parley.local import embedded
+from parley.local import server_binaries
 from parley.local.embedded import EmbeddedRedis, ServerBinary, find_server, folder_of, running, running_of
 from pipeline.errors import EmbeddedRedisError
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return a folder that no server has used, with a space in its name."""
-    return tmp_path / "of ada" / "redis"
-
-
-@pytest.fixture
-def server(folder: Path) -> Iterator[EmbeddedRedis]:
-    """Start a server."""
-    with EmbeddedRedis(folder) as started:
-        yield started
 
 
 def client(server: EmbeddedRedis) -> redis.Redis:
@@ -108,7 +94,7 @@ def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
     ],
 )
 def test_a_version_without_known_fixes_is_recognised(version: str, lacking: bool) -> None:
-    assert embedded.lacks_fixes(version) is lacking
+    assert server_binaries.lacks_fixes(version) is lacking
 
 
 def test_redis_8_of_the_machine_goes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -118,7 +104,7 @@ def test_redis_8_of_the_machine_goes_first(monkeypatch: pytest.MonkeyPatch, tmp_
     newer.write_text("#!/bin/sh\necho Redis server v=8.2.3 sha=0\n", encoding="utf-8")
     newer.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin")
-    assert find_server() == ServerBinary(newer, package.module, "8.2.3", embedded._MIXED)
+    assert find_server() == ServerBinary(newer, package.module, "8.2.3", server_binaries._MIXED)
     own = tmp_path / "lib" / "redis" / "modules" / "rejson.so"
     own.parent.mkdir(parents=True)
     own.touch()
@@ -223,7 +209,7 @@ def test_the_one_of_the_port_is_found_and_else_the_only_one(tmp_path: Path) -> N
 def test_where_no_server_runs_the_error_names_the_ways_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(embedded, "_package_folders", lambda: iter(()))
+    monkeypatch.setattr(server_binaries, "_package_folders", lambda: iter(()))
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(EmbeddedRedisError) as caught:
@@ -250,7 +236,7 @@ def test_a_server_that_cannot_run_is_passed_over_for_the_one_on_path(
     path = tmp_path / "path"
     path.mkdir()
     (path / "redis-server").symlink_to(good.binary)
-    monkeypatch.setattr(embedded, "_package_folders", lambda: iter((package,)))
+    monkeypatch.setattr(server_binaries, "_package_folders", lambda: iter((package,)))
 
     monkeypatch.setenv("PATH", f"{path}:/bin")
     found = find_server()
@@ -271,7 +257,7 @@ def test_a_server_on_path_that_brings_redisjson_along_needs_no_package(
     for link, target in ((binary, good.binary), (module, good.module)):
         link.parent.mkdir(parents=True)
         link.symlink_to(target)
-    monkeypatch.setattr(embedded, "_package_folders", lambda: iter(()))
+    monkeypatch.setattr(server_binaries, "_package_folders", lambda: iter(()))
     monkeypatch.setenv("PATH", f"{binary.parent}:/bin")
 
     found = find_server()
@@ -285,5 +271,5 @@ def test_a_server_that_ends_at_its_start_tells_why(folder: Path) -> None:
     good = find_server()
     broken = type(good)(good.binary, Path("/nowhere/rejson.so"), good.version, good.origin)
 
-    with pytest.raises(EmbeddedRedisError, match=r"ended at its start: .*rejson\.so"):
+    with pytest.raises(EmbeddedRedisError, match=r"ended while starting: .*rejson\.so"):
         EmbeddedRedis(folder, broken).start()

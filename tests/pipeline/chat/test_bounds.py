@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -19,14 +18,7 @@ from pipeline.chat.session_scripts import session_key
 from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect, execute
 from pipeline.settings import Settings
-from tests.pipeline.chat.test_sessions import answer, failure, inbound, stored
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.aclose()
+from tests.pipeline.chat.talk import answer, failure, inbound, stored
 
 
 def sessions_with(redis: Redis, **settings: Any) -> Sessions:

@@ -4,35 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 from redis.asyncio import Redis
 
 from pipeline.chat.presence import PRESENCE_TTL, Presence, node_stream, presence_key
 from pipeline.chat.records import Frame
-from pipeline.redis.client import connect
 
 FRAME: Frame = {"type": "message", "id": "f1", "msg": "hällo", "timestamp": "2026-01-01T00:00:00Z"}
 NOTICE: Frame = {"type": "start", "turn": "t1", "run": 1}
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-def presence(redis: Redis) -> Presence:
-    return Presence(redis)
-
-
-@pytest.fixture
-def token() -> str:
-    return str(uuid.uuid4())
 
 
 async def start_node(redis: Redis) -> str:

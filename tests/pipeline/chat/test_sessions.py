@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -26,47 +24,9 @@ from pipeline.chat.results import (
 from pipeline.chat.session_scripts import session_key
 from pipeline.chat.sessions import Sessions
 from pipeline.errors import SessionGone
-from pipeline.redis.client import connect, execute
+from pipeline.redis.client import execute
 from pipeline.settings import Settings
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-def settings(redis_url: str) -> Settings:
-    return Settings(redis_url=redis_url, inbox_limit=2)
-
-
-@pytest.fixture
-def sessions(redis: Redis, settings: Settings) -> Sessions:
-    return Sessions(redis, settings)
-
-
-@pytest.fixture
-async def token(sessions: Sessions) -> str:
-    return (await sessions.create("Ada"))["token"]
-
-
-def inbound(token: str, text: str, message_id: str | None = None) -> Inbound:
-    return Inbound(token=token, id=message_id or str(uuid.uuid4()), text=text, sent_at=0.0)
-
-
-def answer(token: str, turn: str, text: str) -> TurnOutcome:
-    return TurnOutcome(token=token, turn=turn, answer=text)
-
-
-def failure(token: str, turn: str, code: str = "model_timeout", detail: str | None = None) -> TurnOutcome:
-    return TurnOutcome(token=token, turn=turn, error=code, detail=detail)
-
-
-async def stored(redis: Redis, token: str) -> Any:
-    raw = await execute(redis, "JSON.GET", session_key(token), "$")
-    return json.loads(raw)[0]
+from tests.pipeline.chat.talk import answer, failure, inbound, stored
 
 
 async def history(sessions: Sessions, token: str) -> list[str]:

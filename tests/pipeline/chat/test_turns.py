@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import Run, Runs, partial_key
-from pipeline.chat.presence import Presence
-from pipeline.chat.records import NOTHING_TO_REGENERATE, Frame, Inbound, TurnOutcome, answer_id
+from pipeline.chat.records import NOTHING_TO_REGENERATE, answer_id
 from pipeline.chat.results import (
-    Closed,
     Context,
     Ended,
     Gone,
@@ -29,79 +25,8 @@ from pipeline.chat.results import (
 )
 from pipeline.chat.session_scripts import session_key
 from pipeline.chat.sessions import Sessions
-from pipeline.redis.client import connect, execute
-from pipeline.settings import Settings
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.aclose()
-
-
-@pytest.fixture
-def sessions(redis: Redis, redis_url: str) -> Sessions:
-    return Sessions(redis, Settings(redis_url=redis_url, inbox_limit=3))
-
-
-@pytest.fixture
-async def runs(redis: Redis) -> AsyncIterator[Runs]:
-    made = Runs(redis, Presence(redis))
-    yield made
-    await made.stop()
-
-
-@pytest.fixture
-async def token(sessions: Sessions) -> str:
-    return (await sessions.create("Ada"))["token"]
-
-
-class Talk:
-    """A session in the hands of a test."""
-
-    def __init__(self, sessions: Sessions, token: str) -> None:
-        self.sessions = sessions
-        self.token = token
-
-    async def ask(self, text: str, entry: str = "") -> Any:
-        message = Inbound(token=self.token, id=f"m-{text}", text=text, sent_at=0.0)
-        return await self.sessions.accept(message, entry)
-
-    async def regenerate(self, request: str, entry: str = "") -> Any:
-        message = Inbound(token=self.token, id=request, text="", sent_at=0.0, regenerate=True)
-        return await self.sessions.accept(message, entry)
-
-    async def end(self, turn: str, answer: str | None = None, entry: str = "", **more: Any) -> Frame:
-        closed = await self.sessions.close(
-            TurnOutcome(token=self.token, turn=turn, answer=answer, **more), entry
-        )
-        assert isinstance(closed, Closed), closed
-        return closed.frame
-
-    async def say(self, text: str, answer: str) -> Frame:
-        assert await self.ask(text) == Opened(f"m-{text}")
-        return await self.end(f"m-{text}", answer)
-
-    async def messages(self) -> list[dict[str, Any]]:
-        document = await self.sessions.get(self.token)
-        assert document is not None
-        return [dict(message) for message in document["messages"]]
-
-    async def history(self) -> list[str]:
-        return [message["msg"] for message in await self.messages()]
-
-    async def missed(self, after: str) -> list[str]:
-        view = await self.sessions.snapshot(self.token, after)
-        assert view is not None
-        assert view.resumed
-        assert view.finished is not None
-        return [frame["msg"] for frame in view.finished]
-
-
-@pytest.fixture
-def talk(sessions: Sessions, token: str) -> Talk:
-    return Talk(sessions, token)
+from pipeline.redis.client import execute
+from tests.pipeline.chat.talk import Talk
 
 
 async def test_a_regenerated_answer_replaces_the_old_one_and_keeps_it_beside(talk: Talk) -> None:

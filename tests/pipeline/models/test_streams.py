@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
@@ -13,38 +12,11 @@ from pipeline.models import ChatModel, ModelRequest, Usage, whole_answer
 from pipeline.models.chat_completions import ChatCompletions
 from pipeline.models.silence import Patience
 from pipeline.models.text_generation import TextGeneration
+from tests.pipeline.models.conftest import IMPATIENT, chat, generation
 from tests.support.model_server import FailureKind, ModelServer
 from tests.support.wire_server import serving
 
 ANSWER = "You said: How are you?"
-IMPATIENT = Patience(first=0.5, between=0.2)
-
-Maker = Callable[[ModelServer, Patience], ChatModel]
-
-
-def chat(server: ModelServer, patience: Patience) -> ChatModel:
-    """Return a client of chat completions."""
-    return ChatCompletions(server.chat_url, model="a/b:fast", token=None, patience=patience, max_tokens=25)
-
-
-def generation(server: ModelServer, patience: Patience) -> ChatModel:
-    """Return a client of text generation."""
-    return TextGeneration(server.url, token=None, patience=patience, max_new_tokens=25)
-
-
-@pytest.fixture(params=[chat, generation])
-def maker(request: pytest.FixtureRequest) -> Maker:
-    """Each kind of client in turn."""
-    made: Maker = request.param
-    return made
-
-
-@pytest.fixture
-async def model(maker: Maker, server: ModelServer) -> AsyncIterator[ChatModel]:
-    """A client that waits half a second, and less between tokens."""
-    model = maker(server, IMPATIENT)
-    yield model
-    await model.close()
 
 
 async def told(model: ChatModel, question: ModelRequest) -> tuple[list[str], ModelError]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import threading
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -14,20 +12,9 @@ import structlog
 from pipeline.masking import remember_secrets
 from pipeline.telemetry.logs import setup_logging
 
+pytestmark = pytest.mark.usefixtures("logging_as_before")
+
 TOKEN = "0f8fad5b-d9cb-469f-a165-70867728950e"
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put back what the tests' own logging was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    hooks = sys.excepthook, threading.excepthook
-    yield
-    sys.excepthook, threading.excepthook = hooks
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def test_production_logs_one_json_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,14 +6,12 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
@@ -56,18 +54,6 @@ def event(message: Turn, headers: dict[str, bytes] | None, *, offset: int = 7, a
         message=SimpleNamespace(topic="enrich", partition=3, offset=offset),
         app=App(),
     )
-
-
-@pytest.fixture
-def spans() -> Iterator[InMemorySpanExporter]:
-    """The spans that ended, with tracing on."""
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(id_generator=tracing.id_generator())
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing.use(provider)
-    yield exporter
-    tracing.use(None)
-    provider.shutdown()
 
 
 async def nothing(*_: Any) -> None:

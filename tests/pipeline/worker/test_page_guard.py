@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from pytest_aiohttp import AiohttpClient
 
 from pipeline.settings import Settings
 from pipeline.worker import page_guard as guard
@@ -19,12 +19,13 @@ async def page(_request: web.Request) -> web.Response:
     return web.Response(text="ok")
 
 
-async def status(settings: Settings, path: str, **headers: str) -> int:
+async def status(aiohttp_client: AiohttpClient, settings: Settings, path: str, **headers: str) -> int:
     """Return the status of a request to an agent with these settings."""
     app = web.Application(middlewares=[guard.page_guard(settings)])
     for each in ("/metrics", "/healthz", "/readyz"):
         app.router.add_get(each, page)
-    async with TestClient(TestServer(app)) as client, client.get(path, headers=headers) as response:
+    client = await aiohttp_client(app)
+    async with client.get(path, headers=headers) as response:
         assert response.headers["Server"] == "parley"
         return response.status
 
@@ -39,8 +40,10 @@ async def status(settings: Settings, path: str, **headers: str) -> int:
         ("/readyz", "evil.example", 200),
     ],
 )
-async def test_other_names_are_refused(path: str, host: str, expected: int) -> None:
-    assert await status(Settings(allowed_hosts="infer"), path, Host=host) == expected
+async def test_other_names_are_refused(
+    aiohttp_client: AiohttpClient, path: str, host: str, expected: int
+) -> None:
+    assert await status(aiohttp_client, Settings(allowed_hosts="infer"), path, Host=host) == expected
 
 
 @pytest.mark.parametrize(
@@ -54,9 +57,13 @@ async def test_other_names_are_refused(path: str, host: str, expected: int) -> N
     ],
 )
 async def test_strangers_are_refused_when_pages_are_not_public(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], headers: dict[str, str], expected: int
+    aiohttp_client: AiohttpClient,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    headers: dict[str, str],
+    expected: int,
 ) -> None:
     monkeypatch.setattr(web.Request, "remote", property(lambda _: "192.0.2.7"))
     made = Settings(**{"public_pages": False, "admin_token": ADMIN, **settings})
-    assert await status(made, "/metrics", **headers) == expected
-    assert await status(made, "/healthz") == 200
+    assert await status(aiohttp_client, made, "/metrics", **headers) == expected
+    assert await status(aiohttp_client, made, "/healthz") == 200

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 from redis.asyncio import Redis
 
 from faust_redis import prepare
 from pipeline.chat.records import Inbound
 from pipeline.chat.results import Opened
 from pipeline.chat.sessions import Sessions
-from pipeline.redis.client import connect
 from pipeline.settings import Settings
 from pipeline.worker.stage import create_producer
 from pipeline.worker.topics import Topics
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    client = connect(redis_url)
-    yield client
-    await client.aclose()
 
 
 async def calls(redis: Redis, command: str) -> int:

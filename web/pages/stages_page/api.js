@@ -1,9 +1,9 @@
 // Calls to the service. The admin token travels in a header, and is kept for this tab only.
 
 const KEY = "parley.admin";
-const PATIENCE = 8000; // ms: longer than the service itself waits for Redis before it says so
+const TIMEOUT = 8000; // ms: longer than the service waits for Redis before it answers with an error
 
-/** What went wrong with a call; `status` is 0 when the service could not be reached. */
+/** The error of a call; `status` is 0 when the service could not be reached. */
 export class CallError extends Error {
   constructor(status, detail) {
     super(detail);
@@ -39,7 +39,7 @@ async function call(path, options, token = admin.token) {
   if (options.body) headers["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(path, { ...options, headers, signal: AbortSignal.timeout(PATIENCE) });
+    response = await fetch(path, { ...options, headers, signal: AbortSignal.timeout(TIMEOUT) });
   } catch {
     throw new CallError(0, "The service can’t be reached");
   }

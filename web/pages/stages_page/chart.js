@@ -1,14 +1,14 @@
-// Line charts of the last minutes, as SVG. Time runs to the right; unknown stretches are gaps, not zeros.
+// Line charts of the last minutes, as SVG. Time runs to the right; unknown periods are gaps, not zeros.
 
 import { h, setAttribute, setText, svg } from "./dom.js";
 import { clock } from "./format.js";
 
 export const SPAN = 300; // seconds that a chart shows
-const GAP = 25; // seconds between two points from which on the line is broken; unwatched, looks are 10 s apart
+const GAP = 25; // seconds between points that break the line; snapshots are 10 s apart while no one watches
 const HEIGHT = 96;
 const FOOT = 16;
 
-/** The smallest round number that is not below `value`. */
+/** Return the smallest round number that is not below `value`. */
 export function niceMax(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((bound) => bound >= value * 0.999);
@@ -46,10 +46,10 @@ export function areaPath(line, base) {
 /** One chart with its title, legend and a readout that follows the pointer. */
 export class Chart {
   /**
-   * @param title what is shown
+   * @param title the name of the quantity
    * @param series [{key, label}], the first one in front
    * @param format turns a value into text
-   * @param floor the least that the top of the scale may be
+   * @param floor the smallest allowed top of the scale
    */
   constructor(title, series, format, floor) {
     Object.assign(this, { title, series, format, floor, pointer: null, width: 0, columns: null });
@@ -118,7 +118,7 @@ export class Chart {
     this.read(at, x, y);
   }
 
-  /** Show the values under the pointer, else the latest. */
+  /** Show the values under the pointer, or else the latest. */
   read(at, x, y) {
     let index = at.length - 1;
     if (this.pointer !== null) {
@@ -149,7 +149,7 @@ export class Chart {
   }
 }
 
-/** A sparkline without words, for a card. */
+/** A sparkline without labels, for a card. */
 export class Sparkline {
   constructor(keys) {
     this.keys = keys;

@@ -1,4 +1,4 @@
-// One stage in full: figures, charts, partitions, workers.
+// The details of one stage: figures, charts, partitions, workers.
 
 import { Chart } from "./chart.js";
 import { byId, h, keyed, setAttribute, setText } from "./dom.js";
@@ -89,7 +89,7 @@ export class Detail {
   update(stage, columns, now) {
     if (this.stage !== stage.name) {
       this.stage = stage.name;
-      // Rows are reused by their key: another stage's must not be.
+      // Rows are reused by their key; those of another stage must not be reused.
       for (const body of [this.partitions, this.workers]) {
         body.replaceChildren();
         body.known?.clear();

@@ -1,4 +1,4 @@
-// Small helpers around the DOM. Text goes in as text nodes only, so nothing that a message holds can become markup.
+// Helpers for the DOM. Text is inserted as text nodes only, so that no message can inject markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -10,12 +10,12 @@ export function h(tag, attributes = {}, ...children) {
   return filled(document.createElement(tag), attributes, children);
 }
 
-/** The same for SVG. */
+/** Make an SVG element, as `h` does. */
 export function svg(tag, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/** Set an element's text, only when it changes: a screen reader and a selection are left in peace. */
+/** Set an element's text only when it changes, which would disturb a screen reader or a selection. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -30,7 +30,7 @@ export function setAttribute(element, name, value) {
 }
 
 /**
- * Keep one child per item, in order, reusing those of the last time: focus and hover survive an update.
+ * Keep one child per item, in order, and reuse the children of the last call so that focus and hover survive.
  * `make(item)` returns an element with a method `update(item)`.
  */
 export function keyed(parent, items, key, make) {

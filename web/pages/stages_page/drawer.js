@@ -11,8 +11,8 @@ const TABS = [
 ];
 
 const EMPTY = {
-  latest: "Nothing is left to do here. Entries go when they are done.",
-  pending: "Nothing is at work here.",
+  latest: "This partition is empty. Entries are deleted when they are done.",
+  pending: "No entries are pending.",
   dead: "No dead letters in this stage.",
 };
 
@@ -33,7 +33,7 @@ export class Drawer {
     byId("tabs").append(...this.tabs);
     byId("drawer-close").addEventListener("click", () => this.dialog.close());
     byId("more").addEventListener("click", () => this.load());
-    // A click on the dialog itself is one beside its content.
+    // A click outside the content has the dialog itself as its target.
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
   }
 
@@ -45,7 +45,7 @@ export class Drawer {
     this.show("latest");
   }
 
-  /** Show again what is shown, as after the token came. */
+  /** Load the current tab again, as after the token was entered. */
   refresh() {
     if (this.dialog.open) this.show(this.kind);
   }
@@ -88,7 +88,7 @@ export class Drawer {
     this.list.append(...items.map((item) => (page.letters ? this.letter(item) : entry(item))));
     this.cursor = items.length ? (items.at(-1).id ?? items.at(-1).offset) : this.cursor;
     byId("more").hidden = !page.more;
-    setText(byId("drawer-note"), page.private ? "" : "What people wrote is hidden. The admin token shows it.");
+    setText(byId("drawer-note"), page.private ? "" : "The texts of messages are hidden. The admin token unlocks them.");
     byId("drawer-note").hidden = page.private;
     if (!this.list.children.length) this.list.append(h("p", { class: "note" }, EMPTY[this.kind]));
   }

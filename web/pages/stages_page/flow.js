@@ -1,11 +1,11 @@
-// The pipeline as it is: browsers, web, the four stages, and web again, with what flows between them.
+// The pipeline: browsers, web, the four stages, and web again, with the flow of messages between them.
 
 import { Sparkline } from "./chart.js";
 import { h, setAttribute, setText, svg } from "./dom.js";
 import { count, counted, duration, rate } from "./format.js";
 
 const GLYPHS = {
-  // Shapes differ as colours do: who can't tell red from green can tell a square from a circle.
+  // Each state has a shape of its own, because some readers can't distinguish red from green.
   stopped: () => svg("rect", { x: 2.5, y: 2.5, width: 11, height: 11, rx: 1.5 }),
   stalled: () => svg("path", { d: "M3 2.5h3.5v11H3zM9.5 2.5H13v11H9.5z" }),
   slow: () => svg("path", { d: "M8 1.8 15 14H1z" }),
@@ -89,7 +89,7 @@ function arrow(to) {
   const element = h("li", { class: "arrow" }, label, h("span", { class: "stream", "aria-hidden": "true" }), unseen);
   element.update = (perSecond) => {
     setText(label, perSecond === null ? "–" : `${rate(perSecond)}/s`);
-    // Not to scale: that it flows at all must be seen at one a second, and a thousand must not flicker.
+    // Not to scale, so that one message a second is visible and a thousand do not flicker.
     const speed = perSecond ? Math.min(1.6, 0.35 + 0.32 * Math.log10(1 + perSecond)) : 0;
     setAttribute(element, "data-flows", speed > 0);
     element.style.setProperty("--pace", speed ? `${(1 / speed).toFixed(2)}s` : "0s");

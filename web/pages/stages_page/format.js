@@ -35,7 +35,7 @@ export const bytes = (n) => (n < 1024 ? `${n} B` : `${whole.format(n / 1024)} KB
 /** A time of day, from seconds since 1970. */
 export const clock = (seconds) => clockTime.format(new Date(seconds * 1000));
 
-/** A moment that may be days ago: the time, with the date unless it is today's. */
+/** A time that may be days ago, with its date unless that is today. */
 export function moment(seconds) {
   const date = new Date(seconds * 1000);
   const today = date.toDateString() === new Date().toDateString();

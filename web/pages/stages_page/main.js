@@ -1,4 +1,4 @@
-// The page: asks for the figures once a second while it is seen, and hands them round.
+// The page: fetches the figures once a second while it is visible, and updates its parts.
 
 import { api, admin } from "./api.js";
 import { SPAN } from "./chart.js";
@@ -45,7 +45,7 @@ function remember(stage, at) {
 function choose() {
   const asked = decodeURIComponent(location.hash.slice(1));
   if (asked === "web" || snapshot.stages.some((stage) => stage.name === asked)) return asked;
-  // Nothing chosen: what needs a look most; once shown it stays, or the page would jump under the reader.
+  // Without a choice, show the stage in the worst state, and stay with it so that the page does not jump.
   const worst = URGENCY.map((state) => snapshot.stages.find((stage) => stage.state === state)).find(Boolean);
   return selected ?? (worst ?? snapshot.stages.at(-2)).name;
 }
@@ -139,7 +139,7 @@ async function start() {
     byId("unlock").hidden = !canUnlock;
     for (const [name, kept] of Object.entries(await api.history())) histories.set(name, kept);
   } catch {
-    // The first tick tells what is wrong.
+    // The first tick shows the error.
   }
   await tick();
 }

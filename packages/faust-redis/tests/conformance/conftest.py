@@ -8,15 +8,17 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import faust
 import pytest
 import redis
 
-from faust_redis.testing import RedisServer, wait_until
+from faust_redis.testing import RedisServer, eventually, wait_for_group, wait_until
 from tests.conftest import Worker
 
 PROGRAMS = "tests.conformance.programs"
@@ -51,16 +53,14 @@ class Lab:
     Attributes:
         url: Where Redis is.
         redis: A client of it.
-        store: The store of the module's programs.
     """
-
-    store = "memory://"
 
     def __init__(self, url: str, folder: Path) -> None:
         self.url = url
         self.redis = redis.Redis.from_url(url, decode_responses=True)
         self.folder = folder
         self.workers: list[Worker] = []
+        self.sites: list[Site] = []
 
     def start(
         self, program: str, *options: str, ready: bool = True, datadir: str | None = None, **settings: object
@@ -94,6 +94,14 @@ class Lab:
         port = free_port()
         options = ("--web-port", str(port), "--web-host", "127.0.0.1", "--web-bind", "127.0.0.1")
         return Site(self.start(program, *options, **settings), port)  # type: ignore[arg-type]
+
+    def two_sites(self, program: str, **settings: object) -> list[Site]:
+        """Return two workers of a program that serve pages; those that a test has ended are replaced."""
+        self.sites = [site for site in self.sites if site.worker.process.poll() is None]
+        while len(self.sites) < 2:
+            self.sites.append(self.start_site(program, **settings))
+        wait_for_group(self.url, program, members=2, timeout=60)
+        return list(self.sites)
 
     def run(self, program: str, *arguments: str, datadir: str = "data-0", **settings: object) -> str:
         """Run a command of ``faust -A program`` to its end and return what it printed."""
@@ -138,10 +146,70 @@ class Lab:
 Send = Callable[..., Any]
 
 
+class TablesLab(Lab):
+    """One worker of the program ``tables``, and its folder, which are replaced as a test likes."""
+
+    def __init__(self, url: str, folder: Path, store: str) -> None:
+        super().__init__(url, folder)
+        self.store = store
+        self.datadir = "data"
+
+    @property
+    def worker(self) -> Worker:
+        """The worker that was started last."""
+        return self.workers[-1]
+
+    def start_worker(self) -> None:
+        """Start a worker with the folder of the one before."""
+        self.start("tables", store=self.store, datadir=self.datadir)
+
+    def use_empty_folder(self) -> None:
+        """Give the next worker a folder without any data."""
+        self.datadir = f"data-of-worker-{len(self.workers)}"
+
+    def faust(self, *arguments: str) -> str:
+        """Run a command of ``faust`` to its end on the worker's folder, and return what it printed."""
+        return self.run("tables", *arguments, store=self.store, datadir=self.datadir)
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each word is counted that was not forgotten."""
+        counts = cast("dict[str, str]", self.redis.hgetall("counts"))
+        return {word: int(count) for word, count in counts.items()}
+
+    def recovered(self) -> dict[str, int]:
+        """Return the counts with which the worker began."""
+        return dict(self.notes("rebalanced")[-1])
+
+    def sets_of(self, group: str) -> list[list[str]]:
+        """Return what the set of a group was after each of its changes."""
+        return [members for name, members in self.notes("members") if name == group]
+
+    async def count(self, send: Send, *words: str) -> None:
+        """Send words, and wait until each is counted one more time."""
+        wanted = Counter(self.counts())
+        wanted.update(words)
+        for word in words:
+            await send("words", 1, key=word, key_serializer="json")
+        await eventually(lambda: self.counts() == wanted, f"counts {dict(wanted)}")
+        await self.all_acked("words")
+
+    async def forget(self, send: Send, word: str) -> None:
+        """Have a word's count deleted."""
+        await send("forget", "", key=word, key_serializer="json")
+        await eventually(lambda: word not in self.counts(), "the word to be forgotten")
+        await self.all_acked("forget")
+
+    async def all_acked(self, topic: str) -> None:
+        """Wait until nothing of a topic is left."""
+        await eventually(
+            lambda: not any(self.redis.xlen(f"{{{topic}:{p}}}") for p in range(4)), f"acks for all of {topic}"
+        )
+
+
 @pytest.fixture
-async def send(lab: Lab) -> Any:
+async def send(shared_redis: RedisServer) -> AsyncIterator[Send]:
     """Send as a process without a worker does: ``await send("topic", value, key=…, partition=…)``."""
-    app = faust.App("sender", broker=lab.url)
+    app = faust.App("sender", broker=shared_redis.url)
 
     async def send_one(topic: str, value: Any, **options: Any) -> None:
         await (await app.topic(topic).send(value=value, **options))
@@ -154,7 +222,56 @@ async def send(lab: Lab) -> Any:
 @pytest.fixture(scope="module")
 def lab(shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """An empty Redis, and the programs that a module's tests share."""
-    laboratory = Lab(shared_redis.url, tmp_path_factory.mktemp("lab"))
-    laboratory.redis.flushall()
-    yield laboratory
-    laboratory.close()
+    with closing(Lab(shared_redis.url, tmp_path_factory.mktemp("lab"))) as laboratory:
+        laboratory.redis.flushall()
+        yield laboratory
+
+
+@pytest.fixture
+def no_worker_is_left(lab: Lab) -> Iterator[None]:
+    """All tests have one group, in which a worker of the test before would take its part."""
+    yield
+    for worker in lab.workers:
+        worker.end()
+
+
+@pytest.fixture(scope="module")
+def agents_program(lab: Lab) -> None:
+    """A worker of the program ``agents``."""
+    lab.start("agents")
+
+
+@pytest.fixture
+def table_sites(lab: Lab) -> list[Site]:
+    """Two workers of the program ``tables`` that hold a copy of each other's tables."""
+    return lab.two_sites("tables", standbys=1)
+
+
+@pytest.fixture
+def lifecycle_sites(lab: Lab) -> list[Site]:
+    """Two workers of the program ``lifecycle``; the first one that joined a group leads until it goes."""
+    return lab.two_sites("lifecycle")
+
+
+@pytest.fixture
+async def settings_program(lab: Lab, send: Send) -> None:
+    """A worker of the program ``settings``, which was started once its topics held something already."""
+    if not lab.workers:
+        for topic in ("latest", "latest-log"):
+            for partition in range(8):
+                await send(topic, "old", partition=partition)
+        lab.start("settings", partitions=8)
+        # What comes before the group is made on a partition counts as old.
+        wait_until(lambda: lab.redis.xinfo_groups("{latest:0}"), "the group")
+
+
+@pytest.fixture(scope="module", params=["memory://", "rocksdb://"], ids=["memory", "rocksdb"])
+def tables(
+    request: pytest.FixtureRequest, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TablesLab]:
+    """A worker of the program ``tables``, with each store that ships with Faust."""
+    # Closed even if its worker does not get ready: it would work on what later tests send.
+    with closing(TablesLab(shared_redis.url, tmp_path_factory.mktemp("tables"), request.param)) as laboratory:
+        laboratory.redis.flushall()
+        laboratory.start_worker()
+        yield laboratory

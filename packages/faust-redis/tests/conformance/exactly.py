@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import redis as redis_py
 
@@ -34,7 +35,7 @@ class Effects:
         events: How many effects there are.
         lost: Events without an effect.
         doubled: Events with more than one.
-        miscounted: What the counts of a key are, and its counter in the changelog, where they are not 1, 2, 3 …
+        miscounted: The counts of a key, and its counter in the changelog, where they are not 1, 2, 3 …
     """
 
     events: int = 0
@@ -62,10 +63,14 @@ class ExactTrial(Trial):
             return [
                 (fields["k"], *json.loads(fields["v"]))
                 for partition in range(PARTITIONS)
-                for _, fields in self.lab.redis.xrange(f"{{final:{partition}}}")  # type: ignore[union-attr]
+                for fields in self._entries(f"{{final:{partition}}}")
             ]
         except redis_py.RedisError:
             return []
+
+    def _entries(self, stream: str) -> list[dict[str, str]]:
+        entries: Any = self.lab.redis.xrange(stream)
+        return [fields for _, fields in entries]
 
     async def effects_after(self, seconds: float) -> Effects:
         """Fail for so long, send no more, let all be handled, and count the effects."""
@@ -107,7 +112,7 @@ class ExactTrial(Trial):
         stored: dict[str, int] = {}
         for partition in range(PARTITIONS):
             stream = f"{{exact-counts-changelog:{partition}}}"
-            for _, fields in self.lab.redis.xrange(stream):  # type: ignore[union-attr]
+            for fields in self._entries(stream):
                 stored[json.loads(fields["k"])] = json.loads(fields["v"])
         return stored
 

@@ -10,10 +10,7 @@ import pytest
 from faust_redis.testing import wait_until
 from tests.conformance.conftest import Lab, Send
 
-
-@pytest.fixture(scope="module", autouse=True)
-def program(lab: Lab) -> None:
-    lab.start("agents")
+pytestmark = pytest.mark.usefixtures("agents_program")
 
 
 def flat(batches: list[list[Any]]) -> list[Any]:

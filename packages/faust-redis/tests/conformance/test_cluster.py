@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import signal
 
-import pytest
-
 from faust_redis.testing import wait_until
 from tests.conformance.conftest import Lab, Send, Site
 
-WORDS = [f"word-{number}" for number in range(12)]
+
+def words(name: str) -> list[str]:
+    """Return words that no other test counts, with some in the partitions of each worker."""
+    return [f"{name}-{number}" for number in range(12)]
 
 
-@pytest.fixture(scope="module")
-def sites(lab: Lab) -> list[Site]:
-    """Two workers that hold a copy of each other's tables."""
-    return [lab.start_site("tables", standbys=1), lab.start_site("tables", standbys=1)]
-
-
-def counted(lab: Lab, times: int) -> bool:
-    return bool(lab.redis.hgetall("counts") == {word: str(times) for word in WORDS})
+async def count(lab: Lab, send: Send, counted: list[str], times: int) -> None:
+    """Send each of the words once, and wait until it is counted so many times."""
+    for word in counted:
+        await send("words", 1, key=word, key_serializer="json")
+    wanted = [str(times)] * len(counted)
+    wait_until(lambda: lab.redis.hmget("counts", counted) == wanted, f"each word {times} times")
 
 
 def parts(site: Site, kind: str, topic: str) -> list[int]:
@@ -34,34 +33,36 @@ def shared_out(sites: list[Site]) -> bool:
     return sorted(sum(actives, [])) == [0, 1, 2, 3] and standbys == actives[::-1]  # noqa: RUF017
 
 
-def test_actives_and_standbys_are_shared_out_with_their_topics(sites: list[Site]) -> None:
-    wait_until(lambda: shared_out(sites), "each worker to follow the other")
-    for site in sites:
+def test_actives_and_standbys_are_shared_out_with_their_topics(table_sites: list[Site]) -> None:
+    wait_until(lambda: shared_out(table_sites), "each worker to follow the other")
+    for site in table_sites:
         assert parts(site, "actives", "words") == parts(site, "actives", "tables-counts-changelog") != []
 
 
 async def test_a_page_of_a_table_is_answered_by_the_worker_that_owns_the_key(
-    lab: Lab, sites: list[Site], send: Send
+    lab: Lab, table_sites: list[Site], send: Send
 ) -> None:
-    for word in WORDS:
-        await send("words", 1, key=word, key_serializer="json")
-    wait_until(lambda: counted(lab, 1), "each word once")
+    shown = words("shown")
+    await count(lab, send, shown, 1)
 
-    answers = [[site.get(f"/count/{word}/") for site in sites] for word in WORDS]
+    answers = [[site.get(f"/count/{word}/") for site in table_sites] for word in shown]
 
     assert all(first == second for first, second in answers)
-    assert [first["count"] for first, _ in answers] == [1] * len(WORDS)
-    assert {first["pid"] for first, _ in answers} == {site.worker.pid for site in sites}
+    assert [first["count"] for first, _ in answers] == [1] * len(shown)
+    assert {first["pid"] for first, _ in answers} == {site.worker.pid for site in table_sites}
 
 
-def test_the_router_tells_who_owns_a_key(sites: list[Site]) -> None:
-    owners = {sites[0].get(f"/router/counts/{word}/") for word in WORDS}
+async def test_the_router_tells_who_owns_a_key(lab: Lab, table_sites: list[Site], send: Send) -> None:
+    owned = words("owned")
+    await count(lab, send, owned, 1)
 
-    assert {int(owner.rpartition(":")[2]) for owner in owners} == {site.port for site in sites}
-    assert sites[0].get("/table/counts/word-1/") == 1
+    owners = {table_sites[0].get(f"/router/counts/{word}/") for word in owned}
+
+    assert {int(owner.rpartition(":")[2]) for owner in owners} == {site.port for site in table_sites}
+    assert table_sites[0].get("/table/counts/owned-1/") == 1
 
 
-async def test_a_global_table_is_seen_by_every_worker(lab: Lab, sites: list[Site], send: Send) -> None:
+async def test_a_global_table_is_seen_by_every_worker(lab: Lab, table_sites: list[Site], send: Send) -> None:
     await send("rates", 1.5, key="EUR")
     await send("tags", "new", key="home")
 
@@ -69,16 +70,18 @@ async def test_a_global_table_is_seen_by_every_worker(lab: Lab, sites: list[Site
         shown = lab.redis.hgetall(f"globals:{site.worker.pid}")
         return shown.get("rates") == "{'EUR': 1.5}" and "new" in shown.get("tags", "")
 
-    for site in sites:
+    for site in table_sites:
         wait_until(lambda site=site: seen_by(site), "both tables")  # type: ignore[misc]
 
 
-async def test_a_standby_takes_over_what_it_has_followed(lab: Lab, sites: list[Site], send: Send) -> None:
+async def test_a_standby_takes_over_what_it_has_followed(
+    lab: Lab, table_sites: list[Site], send: Send
+) -> None:
+    followed = words("followed")
+    await count(lab, send, followed, 1)
     wait_until(lambda: not any(lab.redis.xlen(f"{{words:{p}}}") for p in range(4)), "all to be acked")
-    killed, left = sites
+    killed, left = table_sites
     killed.worker.signal(signal.SIGKILL)
-    for word in WORDS:
-        await send("words", 1, key=word, key_serializer="json")
 
-    wait_until(lambda: counted(lab, 2), "the other worker to go on from where the first was")
-    assert {left.get(f"/count/{word}/")["pid"] for word in WORDS} == {left.worker.pid}
+    await count(lab, send, followed, 2)
+    assert {left.get(f"/count/{word}/")["pid"] for word in followed} == {left.worker.pid}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,7 @@ from faust_redis.testing import eventually, wait_until
 from tests.conformance.conftest import Lab, Send
 from tests.conformance.faults import trial
 
-
-@pytest.fixture(autouse=True)
-def no_worker_is_left(lab: Lab) -> Iterator[None]:
-    """All tests have one group, in which a worker of the test before would take its part."""
-    yield
-    for worker in lab.workers:
-        worker.end()
+pytestmark = pytest.mark.usefixtures("no_worker_is_left")
 
 
 def handled(file: Path) -> list[tuple[int, int]]:

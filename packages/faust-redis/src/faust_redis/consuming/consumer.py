@@ -8,25 +8,23 @@ Differences from Faust on Kafka, with their reasons:
   ``attempts``).
 - Acks carry the lease they were made under. An owner that lost its partition is refused.
 
-The consumer is what Faust calls. Its parts do the work: :class:`PartitionReader` reads, :class:`Deliverer`
-hands on, :class:`AckLog` and :class:`Committer` ack, :class:`Failures` and :class:`Attempts` repeat,
-:class:`Offsets` answers, :class:`GroupMember` and :class:`Rebalancer` share the partitions, and
-:class:`Housekeeper` cleans up.
+Faust calls the consumer, and its parts do the work: :class:`PartitionReader` reads, :class:`NextRecords`
+chooses, :class:`Deliverer` hands on, :class:`AckLog` and :class:`Committer` ack, :class:`Failures` and
+:class:`Attempts` repeat, :class:`Offsets` answers, :class:`GroupMember` and :class:`Rebalancer` share the
+partitions, :class:`Drain` waits for agents, and :class:`Housekeeper` cleans up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import socket
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from time import monotonic
-from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
-from weakref import WeakSet
+from typing import Any, ClassVar, Final, TypeVar
 
 from faust.agents import current_agent
 from faust.exceptions import DecodeError
@@ -37,51 +35,36 @@ from mode import Service, get_logger
 from faust_redis.consuming.abandoned import AbandonedEvents
 from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.attempts import AgentErrors, Attempts
+from faust_redis.consuming.channels import Channels
 from faust_redis.consuming.commits import Committer, ack
-from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.delivery import Deliverer, message_of
-from faust_redis.consuming.exactly_once import ExactlyOnce
+from faust_redis.consuming.draining import Drain
+from faust_redis.consuming.exactly_once import COMMIT_LINGER, ExactlyOnce
 from faust_redis.consuming.failures import Failures
 from faust_redis.consuming.housekeeping import Housekeeper
+from faust_redis.consuming.next_records import NextRecords
 from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.outputs import Outputs
-from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.consuming.partitions import reader_of
 from faust_redis.consuming.rebalancer import Rebalancer
 from faust_redis.consuming.shares import Shares
+from faust_redis.consuming.subscribing import TopicPreparation
 from faust_redis.consuming.suspects import Suspects
+from faust_redis.consuming.undeliverable import Undeliverable
 from faust_redis.context import context_of
-from faust_redis.errors import TransportError, UnreadableEntryError, UnsupportedSettingError
-from faust_redis.faust_hooks import tables
-from faust_redis.faust_hooks.agents import channels_of
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
-from faust_redis.log.entries import Record, offset_of
-from faust_redis.membership.member import GroupMember, MemberState
-from faust_redis.redis.commands import REDIS_ERRORS, Outage, retry_while_unavailable
-from faust_redis.redis.probe import probe
+from faust_redis.log.entries import Record
+from faust_redis.membership.member import GroupMember
+from faust_redis.redis.commands import REDIS_ERRORS, retry_while_unavailable
 
 __all__ = ["Consumer"]
 
 logger = get_logger(__name__)
 _T = TypeVar("_T")
 
-#: Part of the rebalance time-out for which agents are waited for. With all of it the member would be evicted
-#: for being late just before it releases, and its return would be one more rebalance for the whole group.
-DRAIN_FRACTION: Final = 0.8
-#: Seconds between tries to read while Redis is away.
-RETRY_DELAY: Final = 0.5
-#: Seconds for which finished events gather before they are committed, where each counts exactly once. Less
-#: costs more per event; more is added to the latency of each hop.
-COMMIT_LINGER: Final = 0.005
 #: Seconds between looks at whether a member that may not read may read again.
 IDLE_DELAY: Final = 0.05
-
-
-class Batching(Protocol):
-    """A stream that gathers events before it gives them to its agent."""
-
-    def let_go(self) -> list[Message]:
-        """Forget the events that the agent has not been given, and return their messages."""
 
 
 class Consumer(base.Consumer):
@@ -100,18 +83,20 @@ class Consumer(base.Consumer):
         app, conf, context = self.app, self.app.conf, context_of(self.transport)
         self._context = context
         self.member_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-        self.reader = self._new_reader()
-        self._suspects = Suspects(context, self.reader, self._bury)
-        self.reader.on_unreadable = self._bury_unreadable
+        self.reader = reader_of(context, conf, self.member_id)
+        undeliverable = Undeliverable(app, self.reader, self.reject)
+        self.reader.on_unreadable = undeliverable.bury_unreadable
+        self._suspects = Suspects(context, self.reader, undeliverable.bury)
         self.reader.sift = self._suspects.sift
         self._outputs = Outputs(app)
         self._attempts = Attempts(self, context, self.reader, conf.id, partial(call_before_dead_letter, app))
         self.acks = AckLog(app, self.reader, self)
+        self._channels = Channels(app)
         self.failures = Failures(
             self.acks,
             self._attempts,
             self._outputs,
-            shares=Shares(self.reader, self._channels_of, is_atomic=context.transactions is not None),
+            shares=Shares(self.reader, self._channels.of, is_atomic=context.transactions is not None),
             is_acked=self._is_acked,
             is_stopping=self._is_stopping,
         )
@@ -139,9 +124,34 @@ class Consumer(base.Consumer):
             publish_attached=self._handle_attached,
         )
         self.offsets = Offsets(context, self.reader, self.persist)
-        self._rebalancer = Rebalancer(
+        self._rebalancer = self._new_rebalancer()
+        self.member = GroupMember(
             app,
+            self.member_id,
             context,
+            on_revoked=self._rebalancer.revoke,
+            on_assigned=self._rebalancer.assign,
+            on_reset=self._rebalancer.forfeit,
+        )
+        self._deliverer = Deliverer(app, self.reader, self, callback=self.callback, scheduler=self.scheduler)
+        self._housekeeper = Housekeeper(context, self.reader, self.offsets, self.assignment)
+        self._next_records = NextRecords(self._attempts, self._suspects, self.reader)
+        self._drain_events = Drain(
+            self.acks,
+            begun=self._rebalancer.begun,
+            commit=self.commit,
+            forget_acked=self._clean_unacked_messages,
+            is_stopping=lambda: self.should_stop,
+        )
+        self._last_turn = monotonic()
+        self._preparation = TopicPreparation(context, conf.id, self.persist)
+        self.batching = self._drain_events.batching
+        app.sensors.add(AbandonedEvents(self.failures))
+
+    def _new_rebalancer(self) -> Rebalancer:
+        return Rebalancer(
+            self.app,
+            self._context,
             self.member_id,
             consumer=self,
             reader=self.reader,
@@ -156,34 +166,6 @@ class Consumer(base.Consumer):
             watch_agents=AgentErrors(self.fail, self._is_stopping, self.undone).watch,
             drop_uncommitted=self._exactly_once.drop_all if self._exactly_once is not None else None,
         )
-        self.member = GroupMember(
-            app,
-            self.member_id,
-            context,
-            on_revoked=self._rebalancer.revoke,
-            on_assigned=self._rebalancer.assign,
-            on_reset=self._rebalancer.forfeit,
-        )
-        self._deliverer = Deliverer(app, self.reader, self, callback=self.callback, scheduler=self.scheduler)
-        self._housekeeper = Housekeeper(context, self.reader, self.offsets, self.assignment)
-        self._reading = Outage("reading")
-        self._last_turn = monotonic()
-        self._probed = False
-        self.batching: WeakSet[Batching] = WeakSet()
-        app.sensors.add(AbandonedEvents(self.failures))
-
-    def _new_reader(self) -> PartitionReader:
-        conf = self.app.conf
-        return PartitionReader(
-            self._context,
-            conf.id,
-            self.member_id,
-            start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
-            read_count=conf.broker_max_poll_records,
-            # Reading pauses when four fifths of a stream's buffer are full; what is read at once fits into
-            # the rest, so that no message has to wait for room.
-            room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
-        )
 
     # -- starting and stopping ----------------------------------------------------------------------------
 
@@ -194,28 +176,15 @@ class Consumer(base.Consumer):
             UnsupportedServerError: Redis lacks what the transport needs.
             TopicMismatchError: A topic is recorded with another number of partitions.
         """
-        if not self._probed:
-            await self.persist(
-                partial(probe, self._context.server, self._context.keys.group(self.app.conf.id).state)
-            )
-            self._check_tables()
-            self._probed = True
-        for topic in topics:
-            await self.persist(partial(self._context.topics.declare_to_read, topic))
+        if self._exactly_once is not None:
+            self._exactly_once.check_tables()
+        await self._preparation.prepare(topics)
         if self.app.client_only:
             # It only waits for answers: as a member of the group it would take work from the others.
             self._set_active_tps(self._rebalancer.assign_replies(topics))
             await self.app.topics.on_client_only_start()
         else:
             self.member.subscribe(topics)
-
-    def _check_tables(self) -> None:
-        if self._exactly_once is not None:
-            for table in self.app.tables.values():
-                if tables.is_of_objects(table):
-                    raise UnsupportedSettingError(
-                        "processing_guarantee", "exactly_once", f"table {table.name} holds sets; use a Table"
-                    )
 
     async def on_start(self) -> None:
         """Enter the group as soon as there is something to subscribe to."""
@@ -241,14 +210,9 @@ class Consumer(base.Consumer):
 
     def unready(self) -> str | None:
         """Return why this worker does no work at the moment, ``None`` if it works."""
-        if self.member.state is not MemberState.ASSIGNED:
-            return f"group membership: {self.member.state.value}"
-        if self.member.beat_age > self.member.session_timeout:
-            return f"no heartbeat answered for {self.member.beat_age:.0f} s"
         turned = monotonic() - self._last_turn
-        if turned > self.member.session_timeout:
-            return f"the read loop has not turned for {turned:.0f} s"
-        return None
+        stuck = f"the read loop has not turned for {turned:.0f} s"
+        return self.member.unready() or (stuck if turned > self.member.session_timeout else None)
 
     def _is_stopping(self) -> bool:
         return self.should_stop or self.app.should_stop
@@ -272,18 +236,7 @@ class Consumer(base.Consumer):
         self._last_turn = monotonic()
         assigned = self._rebalancer.assigned
         active = set(assigned if active_partitions is None else active_partitions & assigned)
-        due = self._attempts.due()
-        if due:
-            return due
-        try:
-            suspects = await self._suspects.due(active)
-            if suspects:
-                return suspects
-            return await self.reader.read(active, self._suspects.pause(self._attempts.pause(timeout)))
-        except REDIS_ERRORS as error:
-            self._reading.log(error)
-            await asyncio.sleep(RETRY_DELAY)
-            return {}
+        return await self._next_records.read(active, timeout)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -354,32 +307,11 @@ class Consumer(base.Consumer):
         Args:
             agent: The one that failed, if not the one that runs.
         """
-        self.failures.fail(message, error, self._channel_of(message, agent or current_agent()))
+        self.failures.fail(message, error, self._channels.of_agent(message, agent or current_agent()))
 
     def reject(self, message: Message, error: BaseException) -> None:
         """Make a message a dead letter, at once unless another agent still works on it."""
-        self.failures.reject(message, error, self._channel_of(message, current_agent()))
-
-    def _channels_of(self, tp: TP) -> Collection[Any]:
-        return cast(Conductor, self.app.topics).channels_of(tp)
-
-    def _channel_of(self, message: Message, agent: AgentT[Any] | None) -> Any:
-        """Return the channel an agent reads a message from; ``None`` if it is the only one, or unknown."""
-        reading = self._channels_of(message.tp)
-        found = channels_of(agent).intersection(reading) if agent is not None and len(reading) > 1 else ()
-        return next(iter(found)) if len(found) == 1 else None
-
-    def _bury_unreadable(self, tp: TP, error: UnreadableEntryError) -> None:
-        offset = offset_of(error.entry_id.encode())
-        self._bury(tp, Record(offset, None, None, [], 0), error)
-
-    def _bury(self, tp: TP, record: Record, error: TransportError) -> None:
-        """Make a dead letter of an entry that no agent is given."""
-        message = self._to_message(tp, record)
-        queue = self.reader.queues.get(tp)
-        if queue is not None:  # else another member owns the partition, and finds the entry pending
-            queue.in_flight[record.offset] = message
-            self.reject(message, error)
+        self.failures.reject(message, error, self._channels.of_agent(message, current_agent()))
 
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return (tp for tp in self.acks.partitions() if topics is None or tp in topics or tp.topic in topics)
@@ -425,28 +357,9 @@ class Consumer(base.Consumer):
     async def wait_empty(self) -> None:
         """Wait until the events that agents have begun are done, for most of the rebalance time-out.
 
-        What is not done by then stays pending and is worked on again.
+        Events that are not done by then stay pending and are worked on again.
         """
-        deadline = monotonic() + self.member.rebalance_timeout * DRAIN_FRACTION
-        while not self.should_stop:
-            self._let_go_of_batches()
-            begun = self._rebalancer.begun()
-            if not begun:
-                break
-            if monotonic() > deadline:
-                self.log.warning("%d events take too long, they will be worked on again", len(begun))
-                break
-            await self.commit()
-            await self.acks.wait_for_ack(timeout=1)
-            self._clean_unacked_messages()
-            gc.collect()  # an agent that ended acks its event when its stream is collected
-        await self.commit()
-
-    def _let_go_of_batches(self) -> None:
-        """Leave events pending that wait for their batch: no agent has been given them."""
-        for stream in list(self.batching):
-            for message in stream.let_go():
-                self.acks.settle(message)
+        await self._drain_events.wait(self.member.rebalance_timeout)
 
     def _is_acked(self, topic: str) -> bool:
         # Entries of reply topics are not acked, though Faust asks for it: Faust also puts each reply into the

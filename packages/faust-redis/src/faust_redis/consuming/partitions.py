@@ -9,9 +9,8 @@ trace in Redis.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
-from functools import partial
+import sys
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Final
 
@@ -20,65 +19,24 @@ from mode import get_logger
 from redis.exceptions import ResponseError
 
 from faust_redis.consuming.blocking_read import BlockingRead
+from faust_redis.consuming.blocking_reads import BlockingReads
 from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch
-from faust_redis.consuming.read_plans import ReadGroup, ReadPlan, Streams, read_groups
+from faust_redis.consuming.queue_partition import QueuePartition
+from faust_redis.consuming.read_plans import ReadPlan, Streams, read_groups
+from faust_redis.consuming.reply_size import ReplySize
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnreadableEntryError
 from faust_redis.log.entries import Entry, Record, decode_all, offset_of
 from faust_redis.redis.commands import is_unavailable
 
-__all__ = ["PartitionReader", "QueuePartition"]
+__all__ = ["PartitionReader", "reader_of"]
 
 logger = get_logger(__name__)
-_Read = Callable[[BlockingRead, Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
 
 #: Seconds between tries while Redis is unavailable.
 RETRY_DELAY: Final = 0.5
-#: Target for the bytes of one read, from the size of recent entries, because Redis serves no other client
-#: while it assembles a reply.
-READ_BYTES: Final = 32 * 1024 * 1024
-#: Assumed bytes of an entry before the first one is read.
-FIRST_ENTRY_BYTES: Final = 64 * 1024
 #: Seconds between tries to claim a partition that Redis refuses, because each try interrupts the other reads.
 REFUSED_DELAY: Final = 2.0
-
-
-@dataclass
-class QueuePartition:
-    """The state of a partition at its owner.
-
-    Attributes:
-        claim_cursor: the start of the next page of pending entries; None once all are claimed.
-        rewound: whether claiming starts again, which a page under way must not overwrite.
-        died: whether the previous owner died, as the first page of pending entries has found.
-        refused_until: the time until which the partition is skipped, because Redis refused to claim it (for
-            example because its key is not a stream).
-        lost: whether a later generation holds the lease; nothing is read until the next assignment.
-        known: whether the group existed in Redis; if it must be created after that, Redis has lost data.
-        in_flight: the delivered messages that are not acked in Redis, by offset. Only these message objects
-            can be acked: a message from before another owner, or from before Redis lost its data, must not
-            ack the entry that has its offset now.
-        again: the channels that failed an entry, by offset, where the others have finished with it.
-    """
-
-    claim_cursor: str | None = FIRST_PAGE
-    rewound: bool = False
-    died: bool = False
-    refused_until: float = 0.0
-    lost: bool = False
-    known: bool = False
-    in_flight: dict[int, Message] = field(default_factory=dict)
-    again: dict[int, frozenset[Any]] = field(default_factory=dict)
-
-    def finish(self, offset: int) -> None:
-        """Forget an entry that is acked in Redis."""
-        self.in_flight.pop(offset, None)
-        self.again.pop(offset, None)
-
-    def forfeit(self) -> None:
-        """Forget all entries: they are not ours to ack any more, or gone."""
-        self.in_flight.clear()
-        self.again.clear()
 
 
 class PartitionReader:
@@ -120,11 +78,9 @@ class PartitionReader:
         self.queues: dict[TP, QueuePartition] = {}
         self.logs: dict[TP, int] = {}
         self.ends: dict[TP, int] = {}
-        self._queue_reads: dict[str, BlockingRead] = {}
-        self._log_reads: dict[str, BlockingRead] = {}
-        self._wakeup: asyncio.Future[None] | None = None
+        self._reads = BlockingReads(context)
         self._plan: ReadPlan | None = None
-        self._entry_bytes = FIRST_ENTRY_BYTES
+        self._reply_size = ReplySize(self.read_count)
 
     @property
     def lease(self) -> str:
@@ -189,11 +145,10 @@ class PartitionReader:
         plan = self._planned(active)
         if plan.claiming:
             return await self._finish_queue_reads() or await self._claim_first(plan.claiming)
-        self._start_reads(self._queue_reads, plan.queues, self._read_queues)
-        self._start_reads(self._log_reads, plan.logs, self._read_logs)
-        if not any(task.done() for task in self._tasks()):
-            await self._wait(timeout)
-        return self._results(self._reads())
+        self._reads.start("queues", plan.queues, self._read_queues)
+        self._reads.start("logs", plan.logs, self._read_logs)
+        await self._reads.wait(timeout)
+        return self._reads.take()
 
     def _planned(self, active: set[TP]) -> ReadPlan:
         """Return the plan of reads, cached because partitions may be many."""
@@ -214,40 +169,13 @@ class PartitionReader:
             self._plan = plan
         return plan
 
-    async def _wait(self, timeout: float) -> None:
-        """Wait until a read ends, there is more to read, or the time-out passes."""
-        loop = asyncio.get_running_loop()
-        self._wakeup = loop.create_future()
-        timer = loop.call_later(timeout, self._wake)
-        try:
-            await self._wakeup
-        finally:
-            timer.cancel()
-
-    def _reads(self) -> list[BlockingRead]:
-        return [*self._queue_reads.values(), *self._log_reads.values()]
-
-    def _tasks(self) -> list[asyncio.Task[dict[TP, list[Record]]]]:
-        return [read.task for read in self._reads() if read.task is not None]
-
-    def _results(self, reads: Iterable[BlockingRead]) -> dict[TP, list[Record]]:
-        """Return the records of finished reads; an error is raised only by a call that has no records."""
-        records: dict[TP, list[Record]] = {}
-        for read in reads:
-            task = read.task
-            if task is not None and task.done() and (task.exception() is None or not records):
-                read.task = None
-                records.update(task.result())
-        return records
-
     async def _finish_queue_reads(self) -> dict[TP, list[Record]]:
         """End the running blocking reads and return their records.
 
         Records of partitions that are about to be claimed are left out, because claiming returns them again.
         """
-        for read in self._queue_reads.values():
-            await read.finish()
-        records = self._results(self._queue_reads.values())
+        await self._reads.finish("queues")
+        records = self._reads.take("queues")
         return {tp: found for tp, found in records.items() if self._is_read(tp)}
 
     async def _claim_first(self, tps: list[TP]) -> dict[TP, list[Record]]:
@@ -268,22 +196,12 @@ class PartitionReader:
 
     def interrupt(self, active: set[TP]) -> None:
         """End blocking reads that do not cover these partitions, so that the next ones do."""
-        too_small: set[BlockingRead] = set()
-        for reads, owned in ((self._queue_reads, self.queues), (self._log_reads, self.logs)):
-            for tp in active & owned.keys():
-                read = reads.get(self.context.server.read_of(self.context.keys.stream(tp)))
-                if read is None or read.task is None:
-                    self._wake()
-                elif tp not in read.tps:
-                    too_small.add(read)
-        for read in too_small:
-            read.interrupt()
+        self._reads.cover("queues", active & self.queues.keys())
+        self._reads.cover("logs", active & self.logs.keys())
 
     def restart(self, tp: TP) -> None:
         """End the blocking read of a partition whose position has moved; the next one begins there."""
-        for read in self._reads():
-            if read.task is not None and tp in read.tps:
-                read.interrupt()
+        self._reads.interrupt(tp)
 
     async def settle(self) -> None:
         """End the blocking reads and wait for them; records they still bring stay pending for the next owner.
@@ -291,19 +209,11 @@ class PartitionReader:
         Call this before giving up partitions, because a read that still blocks in the server would take
         entries of a partition that then has another owner.
         """
-        await asyncio.gather(*(read.finish() for read in self._reads()))
-        await asyncio.gather(*self._tasks(), return_exceptions=True)
-        for read in self._reads():
-            read.task = None
+        await self._reads.settle()
 
     async def close(self) -> None:
         """Close the connections."""
-        for read in self._reads():
-            await read.close()
-
-    def _wake(self) -> None:
-        if self._wakeup is not None and not self._wakeup.done():
-            self._wakeup.set_result(None)
+        await self._reads.close()
 
     def _is_read(self, tp: TP) -> bool:
         partition = self.queues.get(tp)
@@ -352,19 +262,11 @@ class PartitionReader:
         self._advance(tp, records)
         return records
 
-    def _start_reads(self, reads: dict[str, BlockingRead], wanted: Iterable[ReadGroup], run: _Read) -> None:
-        for group in wanted:
-            read = reads.get(group.read)
-            if read is None:
-                read = reads[group.read] = BlockingRead(self.context.server, self.context.keys)
-            if read.task is None:
-                read.start(group.tps, partial(run, read, group.streams), self._wake)
-
     async def _read_queues(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
-            count = max(1, min(self._fitting(len(streams)), self.room // len(self.queues)))
+            count = max(1, min(self._reply_size.count(len(streams)), self.room // len(self.queues)))
             limits = ("COUNT", count, "BLOCK", self._block_ms)
             reply = await read.block(
                 "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
@@ -386,7 +288,7 @@ class PartitionReader:
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
-            self._weigh(entries[-1])
+            self._reply_size.observe(entries[-1])
             records[tp] = self.decode(tp, [entry for entry in entries if entry[1]])
             self._advance(tp, records[tp])
         return records
@@ -403,7 +305,7 @@ class PartitionReader:
         reply = await read.block(
             "XREAD",
             "COUNT",
-            self._fitting(len(streams)),
+            self._reply_size.count(len(streams)),
             "BLOCK",
             self._block_ms,
             "STREAMS",
@@ -413,7 +315,7 @@ class PartitionReader:
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
-            self._weigh(entries[-1])
+            self._reply_size.observe(entries[-1])
             records[tp], unreadable = decode_all(entries)
             for error in unreadable:
                 logger.error("%s-%s: %s; it is skipped", *tp, error)
@@ -421,15 +323,20 @@ class PartitionReader:
             self.ends[tp] = max(self.ends.get(tp, 0), self.logs[tp])
         return records
 
-    def _fitting(self, streams: int) -> int:
-        """Return the maximum entries of each stream in one reply, from the size of recent ones."""
-        return max(1, min(self.read_count, READ_BYTES // (self._entry_bytes * streams)))
-
-    def _weigh(self, entry: Entry) -> None:
-        """Record the size of an entry; a large one affects the next few reads."""
-        size = sum(map(len, entry[1] or ()))
-        self._entry_bytes = max(1, size, self._entry_bytes * 3 // 4)
-
     def _advance(self, tp: TP, records: list[Record]) -> None:
         if records:
             self.ends[tp] = max(self.ends.get(tp, 0), records[-1].offset + 1)
+
+
+def reader_of(context: TransportContext, conf: Any, member_id: str) -> PartitionReader:
+    """Return the reader of a worker, from the settings of its app."""
+    return PartitionReader(
+        context,
+        conf.id,
+        member_id,
+        start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
+        read_count=conf.broker_max_poll_records,
+        # Reading pauses when four fifths of a stream's buffer are full. The entries of one read fit into the
+        # rest, so that no message has to wait for room.
+        room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
+    )

@@ -130,6 +130,14 @@ class GroupMember:
         """
         return self.state is MemberState.ASSIGNED and self.beat_age < self.session_timeout / 2
 
+    def unready(self) -> str | None:
+        """Return why this member owns no partitions for certain, ``None`` if it does."""
+        if self.state is not MemberState.ASSIGNED:
+            return f"group membership: {self.state.value}"
+        if self.beat_age > self.session_timeout:
+            return f"no heartbeat answered for {self.beat_age:.0f} s"
+        return None
+
     def start(self) -> None:
         """Start heartbeats, which continue through every outage of Redis until ``leave``."""
         self._tasks = [asyncio.create_task(self._take_part()), asyncio.create_task(self._read_signals())]

@@ -44,7 +44,7 @@ async def count(stream: Stream) -> None:
 async def forget(stream: Stream) -> None:
     async for word, _ in stream.items():
         counts.pop(word, None)
-        await note("forgotten", word)
+        await redis.hdel("counts", word)
 
 
 @app.agent(app.topic("joining", key_type=str))

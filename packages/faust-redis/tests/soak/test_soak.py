@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from faust_redis.testing import eventually
-from tests.soak.course import Soak, soaking
+from tests.soak.course import Soak
 from tests.soak.growth import WINDOWS, growths
 from tests.soak.journal import Journal
 from tests.soak.load import KEYS, LENGTH
 from tests.soak.samples import PARTITIONS, Sample, resident_kib
+
+pytestmark = pytest.mark.processes
 
 #: Events sent before memory is looked at: by then caches, buffers and Faust's own histories are full.
 WARM = 10_000
@@ -24,12 +25,6 @@ MEASURED = 40_000
 BURST = 500
 #: A message that is kept takes several times as much; memory itself comes in steps of some MiB.
 BYTES_PER_EVENT = 200
-
-
-@pytest.fixture
-async def soak(tmp_path: Path) -> AsyncIterator[Soak]:
-    async with soaking(tmp_path) as course:
-        yield course
 
 
 async def pass_through(soak: Soak, count: int) -> None:
@@ -80,11 +75,6 @@ async def test_rows_that_were_deleted_leave_the_changelog(soak: Soak) -> None:
 
 
 # -- what a soak notices ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / "handled")
 
 
 def write(tmp_path: Path, *lines: str) -> None:

@@ -1,0 +1,50 @@
+"""The state of a partition that is read through the consumer group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from faust.types import Message
+
+from faust_redis.consuming.claims import FIRST_PAGE
+
+__all__ = ["QueuePartition"]
+
+
+@dataclass
+class QueuePartition:
+    """The state of a partition at its owner.
+
+    Attributes:
+        claim_cursor: the start of the next page of pending entries; None once all are claimed.
+        rewound: whether claiming starts again, which a page under way must not overwrite.
+        died: whether the previous owner died, as the first page of pending entries has found.
+        refused_until: the time until which the partition is skipped, because Redis refused to claim it (for
+            example because its key is not a stream).
+        lost: whether a later generation holds the lease; nothing is read until the next assignment.
+        known: whether the group existed in Redis; if it must be created after that, Redis has lost data.
+        in_flight: the delivered messages that are not acked in Redis, by offset. Only these message objects
+            can be acked: a message from before another owner, or from before Redis lost its data, must not
+            ack the entry that has its offset now.
+        again: the channels that failed an entry, by offset, where the others have finished with it.
+    """
+
+    claim_cursor: str | None = FIRST_PAGE
+    rewound: bool = False
+    died: bool = False
+    refused_until: float = 0.0
+    lost: bool = False
+    known: bool = False
+    in_flight: dict[int, Message] = field(default_factory=dict)
+    again: dict[int, frozenset[Any]] = field(default_factory=dict)
+
+    def finish(self, offset: int) -> None:
+        """Forget an entry that is acked in Redis."""
+        self.in_flight.pop(offset, None)
+        self.again.pop(offset, None)
+
+    def forfeit(self) -> None:
+        """Forget all entries: they are not ours to ack any more, or gone."""
+        self.in_flight.clear()
+        self.again.clear()
