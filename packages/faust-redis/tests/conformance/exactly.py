@@ -52,10 +52,8 @@ class Effects:
 class ExactTrial(Trial):
     """A counter and a forwarded topic, while workers and Redis fail."""
 
-    raises = 0.01
-
     def _start(self, *, ready: bool = False) -> Worker:
-        return self.lab.start("exact", ready=ready, session_timeout=SESSION_TIMEOUT, raises=self.raises)
+        return self.lab.start("exact", ready=ready, session_timeout=SESSION_TIMEOUT)
 
     def handled(self) -> list[tuple[str, int, str]]:
         """Return key, number and count of each effect."""

@@ -51,7 +51,7 @@ class Committer:
         self._send = send
         self._publish_attached = publish_attached
         self._outage = Outage("acking")
-        self.committing: Mapping[TP, Collection[int]] = {}
+        self.committing: Mapping[TP, set[int]] = {}
         self.is_away = False
 
     async def commit(self, tps: Iterable[TP]) -> bool:

@@ -39,7 +39,7 @@ from faust_redis.consuming.channels import Channels
 from faust_redis.consuming.commits import Committer, ack
 from faust_redis.consuming.delivery import Deliverer, message_of
 from faust_redis.consuming.draining import Drain
-from faust_redis.consuming.exactly_once import COMMIT_LINGER, ExactlyOnce
+from faust_redis.consuming.exactly_once import exactly_once_of
 from faust_redis.consuming.failures import Failures
 from faust_redis.consuming.housekeeping import Housekeeper
 from faust_redis.consuming.next_records import NextRecords
@@ -102,19 +102,9 @@ class Consumer(base.Consumer):
         )
         send = partial(ack, context, self.reader, conf.id)
         self.transactions_of_events = context.transactions
-        self._exactly_once: ExactlyOnce | None = None
-        if context.transactions is not None:
-            self._exactly_once = ExactlyOnce(
-                app,
-                context,
-                context.transactions,
-                self.reader,
-                self.acks,
-                self._attempts,
-                ack=send,
-                persist=self.persist,
-            )
-            self.failures.drop = self._exactly_once.drop_one
+        self._exactly_once = exactly_once_of(
+            app, context, self.reader, self.acks, self._attempts, ack=send, persist=self.persist
+        )
         self._committer = Committer(
             app,
             self.acks,
@@ -123,6 +113,9 @@ class Consumer(base.Consumer):
             send=self._exactly_once.commit if self._exactly_once is not None else send,
             publish_attached=self._handle_attached,
         )
+        if self._exactly_once is not None:
+            self.failures.drop = self._exactly_once.drop_one
+            self._exactly_once.committing = lambda: self._committer.committing
         self.offsets = Offsets(context, self.reader, self.persist)
         self._rebalancer = self._new_rebalancer()
         self.member = GroupMember(
@@ -336,23 +329,17 @@ class Consumer(base.Consumer):
     @property
     def is_undoing(self) -> bool:
         """Whether tables hold changes of events that have failed, where each counts exactly once."""
-        return self._exactly_once is not None and self._exactly_once.is_restoring
+        return self._exactly_once is not None and self._exactly_once.tables.is_restoring
 
     async def undone(self) -> None:
         """Wait until tables hold nothing of events that have failed, where each counts exactly once."""
         if self._exactly_once is not None:
-            await self._exactly_once.restored()
+            await self._exactly_once.tables.restored()
 
     @Service.task
     async def _commit_outputs(self) -> None:
-        """Commit soon what agents have finished, because nobody sees its outputs before."""
-        while self._exactly_once is not None and not self.should_stop:
-            if not self.acks.partitions():
-                await self.acks.wait_for_ack(timeout=1)
-                continue
-            await self.sleep(COMMIT_LINGER)
-            if not await self.commit():
-                await self.sleep(IDLE_DELAY)
+        if self._exactly_once is not None:
+            await self._exactly_once.keep_committing(self.commit, lambda: self.should_stop)
 
     async def wait_empty(self) -> None:
         """Wait until the events that agents have begun are done, for most of the rebalance time-out.

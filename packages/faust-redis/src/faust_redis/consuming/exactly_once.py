@@ -2,8 +2,8 @@
 
 The outputs wait in a transaction (:mod:`faust_redis.log.transactions`) until their event is done, and go to
 Redis together with its ack, under the lease of its partition (``commit.lua``). When the answer is lost, the
-call is repeated: an event that is acked already adds nothing. An event that fails leaves nothing in Redis; the
-keys of tables that it has changed here are read again from their changelogs, which hold what was committed.
+call is repeated: an event that is acked already adds nothing. An event that fails leaves nothing in Redis, and
+its changes of tables are taken back (:mod:`faust_redis.consuming.table_rollback`).
 """
 
 from __future__ import annotations
@@ -11,32 +11,33 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from faust.exceptions import ProducerSendError
-from faust.types import TP, AppT, ConsumerMessage, Message
+from faust.types import TP, AppT, Message
 from mode import get_logger
 
 from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.commit_calls import CommitCall, calls_for
-from faust_redis.consuming.delivery import message_of
 from faust_redis.consuming.offsets import Persist
 from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.consuming.table_rollback import TableRollback
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnsupportedSettingError
 from faust_redis.faust_hooks import tables
-from faust_redis.log.entries import Record, decode_all
-from faust_redis.log.transactions import TableKey, Transaction, Transactions
-from faust_redis.redis.commands import Command, is_unavailable
+from faust_redis.log.transactions import Transaction, Transactions
+from faust_redis.redis.commands import is_unavailable
 from faust_redis.redis.scripts import NOT_OWNER
 
-__all__ = ["COMMIT_LINGER", "ExactlyOnce"]
+__all__ = ["ExactlyOnce", "exactly_once_of"]
 
 logger = get_logger(__name__)
 
 #: Seconds for which finished events gather before they are committed, where each counts exactly once. Less
 #: costs more per event; more is added to the latency of each hop.
 COMMIT_LINGER: Final = 0.005
+#: Seconds between tries while nothing can be committed: Redis is away, or events wait for others.
+RETRY_DELAY: Final = 0.05
 
 _Taken = Mapping[TP, set[int]]
 _Place = tuple[TP, int]
@@ -48,7 +49,12 @@ class _Attempts(Protocol):
 
 
 class ExactlyOnce:
-    """Commits and drops the transactions of one worker."""
+    """Commits and drops the transactions of one worker.
+
+    Attributes:
+        tables: Takes back what dropped events have changed.
+        committing: Returns the acks that a commit under way has taken.
+    """
 
     def __init__(
         self,
@@ -74,15 +80,13 @@ class ExactlyOnce:
         self._acks = acks
         self._attempts = attempts
         self._ack = ack
-        self._persist = persist
-        self._restoring: asyncio.Task[None] | None = None
-        self._void: set[_Place] = set()
         self._dead: set[_Place] = set()
         self._is_disrupted = False
-        # The value that a key is restored to must not change in Redis meanwhile.
-        self._changing = asyncio.Lock()
+        self.committing: Callable[[], _Taken] = dict
         transactions.is_in_flight = reader.is_in_flight
-        transactions.on_dirty = self._restore_soon
+        self.tables = TableRollback(
+            app, context, transactions, deliver_again=self._deliver_again, persist=persist
+        )
 
     def check_tables(self) -> None:
         """Refuse tables whose changes can't be taken back.
@@ -108,7 +112,7 @@ class ExactlyOnce:
         Raises:
             redis.exceptions.RedisError: Redis is away; committing again does no harm.
         """
-        async with self._changing:
+        async with self.tables.lock:
             return await self._commit(taken)
 
     async def _commit(self, taken: _Taken) -> dict[TP, int]:
@@ -145,8 +149,7 @@ class ExactlyOnce:
                 message = queue.in_flight.get(offset) if queue is not None else None
                 is_dead = (tp, offset) in self._dead
                 self._dead.discard((tp, offset))
-                if (tp, offset) in self._void or not (is_dead or (message is not None and message.acked)):
-                    self._void.discard((tp, offset))
+                if not (is_dead or (message is not None and message.acked)):
                     offsets.discard(offset)
                     continue
                 transaction = self._transactions.open.get(message) if message is not None else None
@@ -227,13 +230,24 @@ class ExactlyOnce:
             self._transactions.drop(list(partition.in_flight.values()))
             partition.forfeit()
         self._acks.clear()
-        self._void.clear()
-        await self.restored()
+        await self.tables.restored()
 
     def _redeliver(self, messages: Iterable[Message]) -> None:
         going = list(messages)
         self.drop(going)
         self._deliver_again(going)
+
+    async def keep_committing(
+        self, commit: Callable[[], Awaitable[bool]], is_stopping: Callable[[], bool]
+    ) -> None:
+        """Commit soon what agents have finished, because nobody sees its outputs before."""
+        while not is_stopping():
+            if not self._acks.partitions():
+                await self._acks.wait_for_ack(timeout=1)
+                continue
+            await asyncio.sleep(COMMIT_LINGER)
+            if not await commit():
+                await asyncio.sleep(RETRY_DELAY)
 
     def note_dead(self, tp: TP, offset: int) -> None:
         """Note that an entry is a dead letter; the ack that follows only has its partition trimmed."""
@@ -243,63 +257,26 @@ class ExactlyOnce:
         for message in messages:
             queue = self._reader.queues.get(message.tp)
             if not self._acks.take_back(message) and message.acked:
-                self._void.add((message.tp, message.offset))  # a commit under way has taken it
+                self.committing().get(message.tp, set()).discard(message.offset)
             if queue is not None and queue.in_flight.get(message.offset) is message:
                 queue.finish(message.offset)
             self._reader.rewind(message.tp)
 
-    # -- tables -------------------------------------------------------------------------------------------
 
-    @property
-    def is_restoring(self) -> bool:
-        """Whether tables hold changes of events that were dropped."""
-        return bool(self._transactions.dirty)
-
-    def _restore_soon(self) -> None:
-        if self._restoring is None or self._restoring.done():
-            self._restoring = asyncio.create_task(self._restore())
-            self._restoring.add_done_callback(_log_error)
-
-    async def restored(self) -> None:
-        """Wait until tables hold nothing of events that were dropped, or the worker stops."""
-        while self._restoring is not None and not self._restoring.done() and not self._app.should_stop:
-            await asyncio.wait([self._restoring], timeout=0.5)
-
-    async def _restore(self) -> None:
-        while self._transactions.dirty and not self._app.should_stop:
-            async with self._changing:
-                keys = list(self._transactions.dirty)
-                records = await self._persist(lambda keys=keys: self._read(keys))  # type: ignore[misc]
-                for key, record in zip(keys, records, strict=True):
-                    late, output = self._transactions.clean(key)
-                    self._deliver_again(late)
-                    if output is not None:
-                        ((record, *_), _) = decode_all([(b"0-1", output.fields)])
-                    event = await self._event_of(key, record)
-                    tables.restore_key(self._table(key[0]), event, key[0].partition)
-
-    async def _read(self, keys: list[TableKey]) -> list[Record | None]:
-        """Return the last committed entry of each key; ``None`` for one that has none."""
-        run = self._context.server.stream.execute_many
-        names = self._context.keys
-        ids = _raised(await run([("HGET", names.index(tp), key) for tp, key in keys]))
-        calls: list[Command] = [
-            ("XRANGE", names.stream(tp), entry_id or "-", entry_id or "(0-1", "COUNT", 1)
-            for (tp, _), entry_id in zip(keys, ids, strict=True)
-        ]
-        records: list[Record | None] = []
-        for entry_id, entries in zip(ids, _raised(await run(calls)), strict=True):
-            found = decode_all(entries)[0] if entry_id else []
-            records.append(found[0] if found else None)
-        return records
-
-    async def _event_of(self, key: TableKey, record: Record | None) -> Any:
-        tp, raw = key
-        message: ConsumerMessage = message_of(tp, record or Record(0, raw, None, [], 0), 0)
-        return await self._table(tp).changelog_topic.decode(message)
-
-    def _table(self, tp: TP) -> Any:
-        return tables.tables_by_changelog(self._app.tables)[tp.topic]
+def exactly_once_of(
+    app: AppT,
+    context: TransportContext,
+    reader: PartitionReader,
+    acks: AckLog,
+    attempts: _Attempts,
+    *,
+    ack: Callable[[Mapping[TP, Collection[int]]], Awaitable[dict[TP, int]]],
+    persist: Persist,
+) -> ExactlyOnce | None:
+    """Return what commits the transactions of an app; ``None`` if its events may count more than once."""
+    if context.transactions is None:
+        return None
+    return ExactlyOnce(app, context, context.transactions, reader, acks, attempts, ack=ack, persist=persist)
 
 
 def _is_whole(transaction: Transaction, taken: _Taken) -> bool:
@@ -315,15 +292,3 @@ def _offsets(places: Iterable[_Place]) -> dict[TP, list[int]]:
     for tp, offset in places:
         offsets[tp].append(offset)
     return offsets
-
-
-def _raised(replies: list[Any]) -> list[Any]:
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-    return replies
-
-
-def _log_error(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("restoring tables failed: %r", error, exc_info=error)

@@ -49,6 +49,10 @@ else
       end
     end
   end
+  -- Also tries the rights on this key, before there is an entry that would come again without them.
+  redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f 0', now))
+  redis.call('PEXPIRE', KEYS[2], kept)
+  wrote = now
 end
 
 local size, count = tonumber(ARGV[6]), (#ARGV - 6) / ARGV[6]
