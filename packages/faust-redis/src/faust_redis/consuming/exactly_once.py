@@ -2,8 +2,8 @@
 
 The outputs wait in a transaction (:mod:`faust_redis.log.transactions`) until their event is done, and go to
 Redis together with its ack, under the lease of its partition (``commit.lua``). When the answer is lost, the
-call is repeated: an event that is acked already adds nothing. An event that fails leaves nothing in Redis, and
-its changes of tables are taken back (:mod:`faust_redis.consuming.table_rollback`).
+call is repeated: an event that is acked already adds nothing. An event that fails leaves nothing in Redis,
+and its changes of tables are taken back (:mod:`faust_redis.consuming.table_rollback`).
 """
 
 from __future__ import annotations
