@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-import runpy
 import sys
 
 from parley.local.ports import free_port, is_free
@@ -14,8 +14,8 @@ from pipeline.settings import Settings
 def run(stage: str, settings: Settings) -> None:
     """Become the Faust worker of a stage; return when it ends.
 
-    Signals and the exit status are Faust's own. Faust reads its command line when it is imported, so nothing
-    that has run before may import it.
+    Signals and the exit status are Faust's own. Faust chooses its event loop when it is imported, by its
+    command line or by FAUST_LOOP, so nothing that runs before may import it without that.
     """
     port = health_port(stage, settings)
     # For agents that build their app from the settings, as all of ours do.
@@ -24,7 +24,7 @@ def run(stage: str, settings: Settings) -> None:
     app = ["--quiet", "--loop", "uvloop", "-A", f"agents.{stage}"]
     worker = ["worker", "-l", "info", "--web-bind", settings.host, "--web-port", str(port)]
     sys.argv[1:] = [*app, *worker]
-    runpy.run_module("faust", run_name="__main__", alter_sys=True)
+    importlib.import_module("faust.cli.faust").cli()
 
 
 def health_port(stage: str, settings: Settings) -> int:

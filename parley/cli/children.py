@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 # Pauses before a restart: the first too short to notice, the longest long enough to save the processor when a
 # child dies again and again.
@@ -21,29 +20,26 @@ _RECOVERED_SECONDS = 60.0
 # Longer lines are dropped, so that they do not fill the memory.
 _LINE_LIMIT_BYTES = 1 << 20
 
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
+class Process(Protocol):
+    """A process that runs, or has ended."""
 
-def die_with_parent(sig: signal.Signals) -> Callable[[], None]:
-    """Return a ``preexec_fn`` that makes Linux send ``sig`` when the parent ends, even by kill -9."""
-    parent = os.getpid()
+    @property
+    def pid(self) -> int:
+        """Its process id."""
 
-    def in_child() -> None:
-        if _LIBC is not None:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)  # the parent ended before the line above took effect
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, or the negative number of the signal that ended it; None while it runs."""
 
-    return in_child
+    def terminate(self) -> None:
+        """Send SIGTERM."""
 
+    def kill(self) -> None:
+        """Send SIGKILL."""
 
-def die_with_our_parent(sig: signal.Signals) -> bool:
-    """Make Linux send ``sig`` to this process when its parent ends; return whether the parent still runs."""
-    parent = os.getppid()
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
-    return os.getppid() == parent
+    async def wait(self) -> int:
+        """Wait for its end; return ``returncode``."""
 
 
 class Child:
@@ -57,22 +53,19 @@ class Child:
     def __init__(
         self,
         name: str,
-        command: Callable[[], Sequence[str]],
-        environment: Callable[[], Mapping[str, str]],
+        start: Callable[[int], Awaitable[Process]],
         say: Callable[[str, str], None],
     ) -> None:
         """Prepare the process; ``keep_running`` starts it.
 
         Args:
             name: the prefix of its lines.
-            command: returns the command line for each start.
-            environment: returns the environment for each start.
+            start: called with the descriptor for the output; starts a process that leads its own session.
             say: called with the name and each line that the process prints.
         """
         self.name = name
-        self.process: asyncio.subprocess.Process | None = None
-        self._command = command
-        self._environment = environment
+        self.process: Process | None = None
+        self._start = start
         self._say = say
         self._stopping = False
 
@@ -116,25 +109,27 @@ class Child:
             await self.process.wait()
 
     async def _run_once(self) -> int:
-        self.process = await asyncio.create_subprocess_exec(
-            *self._command(),
-            env=self._environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=_LINE_LIMIT_BYTES,
-            # Ctrl-C reaches every process of the terminal's group; only ``up`` may get it, to stop in order.
-            start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGKILL),
+        read, write = os.pipe()
+        lines = asyncio.StreamReader(_LINE_LIMIT_BYTES)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(read, "rb", 0)
         )
+        try:
+            self.process = await self._start(write)
+        except OSError as exc:
+            transport.close()
+            self._say(self.name, f"could not be started: {exc}")
+            return 1
+        finally:
+            os.close(write)
         if self._stopping:
             self.process.kill()
-        assert self.process.stdout is not None, "stdout is a pipe"  # noqa: S101
-        relay = asyncio.create_task(self._relay(self.process.stdout))
+        relay = asyncio.create_task(self._relay(lines))
         status = await self.process.wait()
         # Print the rest of the output, but do not wait long: a grandchild may hold the pipe open.
         await asyncio.wait([relay], timeout=1)
         relay.cancel()
+        transport.close()
         return status
 
     async def _relay(self, lines: asyncio.StreamReader) -> None:

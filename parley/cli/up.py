@@ -11,17 +11,18 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 
 import aiohttp
 
 from parley.cli.agent import health_port
-from parley.cli.children import Child, describe_exit, die_with_our_parent, die_with_parent
+from parley.cli.children import Child, Process, describe_exit
 from parley.cli.console import Console
 from parley.local.embedded import EmbeddedRedis, folder_of
+from parley.local.forks import ForkServer
+from parley.local.lifetimes import die_with_our_parent, die_with_parent
 from parley.local.ports import bind_error, local_url
 from pipeline.errors import EmbeddedRedisError, SettingsError
 from pipeline.masking import mask_url
@@ -92,6 +93,7 @@ class Supervisor:
         self._settings = settings
         self._redis = redis
         self._console = Console()
+        self._forks = ForkServer()
         self._stop = asyncio.Event()
         self._status = 0
         self._ready = False
@@ -120,14 +122,15 @@ class Supervisor:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._forks.close()
             self._console.close()
         return self._status
 
     def _child(self, name: str, *arguments: str) -> Child:
-        def command() -> list[str]:
-            return [sys.executable, "-m", "parley.cli", *arguments]
+        def start(output: int) -> Awaitable[Process]:
+            return self._forks.fork(arguments, self._environment(name), output)
 
-        return Child(name, command, lambda: self._environment(name), self._console.say)
+        return Child(name, start, self._console.say)
 
     def _environment(self, name: str) -> Mapping[str, str]:
         """Return the environment for one start of a part; its port may differ each time."""

@@ -15,7 +15,9 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _KINDS = {
     "web": re.compile(r"parley(\.cli)? web$"),
     **{
-        stage: re.compile(rf"parley(\.cli)? agent {stage}$|-A agents\.{stage} ")
+        stage: re.compile(
+            rf"parley(\.cli)? agent {stage}$|\[Faust:Worker\] -\w+- {stage} |-A agents\.{stage} "
+        )
         for stage in ("ingest", "enrich", "infer", "deliver")
     },
     "Redis": re.compile(r"redis-server"),

@@ -29,7 +29,7 @@ async def test_a_message_that_kills_infer_is_an_error_to_its_user_and_the_others
 
     def deadly(question: Question) -> str:
         if "poison" in question.last:
-            killed.append(up.child("agent infer"))
+            killed.append(up.agents("infer")[0])
             os.kill(killed[-1], signal.SIGKILL)
         return echo(question)
 

@@ -72,7 +72,7 @@ async def test_the_rates_shown_are_those_at_which_messages_are_sent(
 async def test_a_stage_whose_worker_is_gone_shows_and_its_return_too(
     page: Page, watched: Up, chat: ChatClient
 ) -> None:
-    pid = watched.child("agent enrich")
+    pid = watched.agents("enrich")[0]
     token = await chat.token()
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -107,7 +107,7 @@ async def test_a_model_that_hangs_makes_its_stage_stalled_and_no_other(
 async def test_what_people_wrote_is_text_to_the_admin_and_nothing_to_others(
     page: Page, watched: Up, chat: ChatClient
 ) -> None:
-    pid = watched.child("agent infer")
+    pid = watched.agents("infer")[0]
     os.kill(pid, signal.SIGSTOP)
     try:
         token = await chat.token(name="<b>Eve</b>")

@@ -87,5 +87,5 @@ async def another_agent(up: Up, stage: str, log: Path) -> AsyncIterator[subproce
 def _processes(up: Up, part: str) -> list[int]:
     """Return the processes of a part, the one that started first at the front."""
     if part == "web":
-        return sorted(up.webs())
-    return sorted(pid for pid, command in up.children().items() if command.endswith(f"agent {part}"))
+        return up.webs()
+    return up.agents(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -72,18 +73,23 @@ class Up:
         assert found, f"no line with {text!r} in:\n" + "\n".join(self.lines)
 
     def children(self) -> dict[int, str]:
-        """Return the command lines of the children, by process id."""
-        pid = self.process.pid
-        ids = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
-        return {int(each): _command(int(each)) for each in ids}
+        """Return the command lines of all processes it has started, by process id."""
+        return {pid: _command(pid) for pid in _descendants(self.process.pid)}
 
     def child(self, words: str) -> int:
         """Return the process id of the child whose command line holds `words`."""
         return next(pid for pid, command in self.children().items() if words in command)
 
     def webs(self) -> list[int]:
-        """Return the process ids of the web processes."""
-        return [pid for pid, command in self.children().items() if command.endswith("parley.cli web")]
+        """Return the process ids of the web processes, the one that started first at the front."""
+        return self._parts(r"parley(\.cli)? web$")
+
+    def agents(self, stage: str) -> list[int]:
+        """Return the process ids of the agents of a stage, the one that started first at the front."""
+        return self._parts(rf"parley agent {stage}$|\[Faust:Worker\] -\w+- {stage} ")
+
+    def _parts(self, pattern: str) -> list[int]:
+        return sorted(pid for pid, command in self.children().items() if re.search(pattern, command))
 
     def start_agent(self, stage: str, log: Path) -> subprocess.Popen[bytes]:
         """Start one more process of a stage, as an operator does; what it prints goes to `log`."""
@@ -128,6 +134,16 @@ def started(folder: Path, **variables: str) -> Iterator[Up]:
     """Run the service as `limited` does, without the limits that stand in the way of most tests."""
     with limited(folder, **{**LIFTED, **variables}) as up:
         yield up
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+    except FileNotFoundError:
+        return
+    for child in map(int, children):
+        yield child
+        yield from _descendants(child)
 
 
 def _command(pid: int) -> str:

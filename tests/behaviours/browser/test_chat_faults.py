@@ -78,7 +78,7 @@ async def test_an_answer_outlives_the_agent_that_made_it(context: BrowserContext
     page = await enter(context)
     await say(page, MANY)
     await expect(page.locator(".running .prose")).to_contain_text("w3")
-    os.kill(talker.child("agent infer"), signal.SIGKILL)
+    os.kill(talker.agents("infer")[0], signal.SIGKILL)
     await expect(page.locator(".bot:not(.running)")).to_have_count(1, timeout=40_000)
     assert await answers(page) == [f"You said: {MANY}"]
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from parley.cli.children import Child, describe_exit
+from parley.cli.children import Child, Process, describe_exit
 
 STUBBORN = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
@@ -42,9 +39,18 @@ class Heard:
                 await self._news.wait()
 
 
+def python(code: str) -> Callable[[int], Awaitable[Process]]:
+    def start(output: int) -> Awaitable[Process]:
+        return asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, stdout=output, stderr=output, start_new_session=True
+        )
+
+    return start
+
+
 @contextlib.asynccontextmanager
 async def kept_running(code: str, heard: Heard, may_restart: bool = True) -> AsyncIterator[Child]:
-    child = Child("part", lambda: [sys.executable, "-c", code], lambda: dict(os.environ), heard.say)
+    child = Child("part", python(code), heard.say)
     task = asyncio.create_task(child.keep_running(lambda _status: may_restart))
     try:
         yield child
@@ -78,9 +84,7 @@ async def test_the_pause_before_a_restart_grows() -> None:
 
 async def test_a_child_that_refuses_its_settings_is_not_started_again() -> None:
     heard = Heard()
-    child = Child(
-        "part", lambda: [sys.executable, "-c", "raise SystemExit(2)"], lambda: os.environ, heard.say
-    )
+    child = Child("part", python("raise SystemExit(2)"), heard.say)
 
     await child.keep_running(lambda status: status != 2)
 
@@ -117,30 +121,6 @@ async def test_lines_are_passed_on_whatever_is_in_them() -> None:
 
     assert heard.lines[0] == "\N{REPLACEMENT CHARACTER} bad"
     assert "(a line too long to show)" in heard.lines
-
-
-def test_a_child_goes_when_its_parent_is_killed(tmp_path: Path) -> None:
-    parent = f"""
-import asyncio, os, sys
-from parley.cli.children import Child
-child = Child("part", lambda: [sys.executable, "-c", {PATIENT!r}], lambda: os.environ,
-              lambda name, line: print(child.process.pid, flush=True))
-asyncio.run(child.keep_running(lambda status: True))
-"""
-    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        child = int(process.stdout.readline())
-        descriptor = os.pidfd_open(child)
-        process.kill()
-        # A process's descriptor becomes readable when the process ends.
-        assert _ends(descriptor, seconds=10)
-    os.close(descriptor)
-
-
-def _ends(descriptor: int, seconds: float) -> bool:
-    import select
-
-    return bool(select.select([descriptor], [], [], seconds)[0])
 
 
 @pytest.mark.parametrize(

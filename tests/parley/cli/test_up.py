@@ -36,7 +36,7 @@ def test_it_starts_everything_says_where_and_stops_without_a_trace(folder: Path,
         with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/readyz", timeout=10) as response:
             assert response.status == 200
         descriptors = [os.pidfd_open(pid) for pid in up.children()]
-        assert len(descriptors) == 6
+        assert len(descriptors) == 7  # Redis, the fork server, four agents, the web
 
         up.process.send_signal(sig)
 
@@ -55,7 +55,7 @@ def test_the_model_is_described_without_the_secrets_of_its_address() -> None:
 
 def test_a_part_that_is_killed_comes_back(folder: Path) -> None:
     with started(folder) as up:
-        os.kill(up.child("agent infer"), signal.SIGKILL)
+        os.kill(up.agents("infer")[0], signal.SIGKILL)
         up.wait_for("infer   │ killed by SIGKILL; starting again")
         os.kill(up.child("redis-server"), signal.SIGKILL)
         up.wait_for("redis   │ killed by SIGKILL; starting again")

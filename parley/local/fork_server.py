@@ -1,0 +1,175 @@
+"""A process that has loaded the libraries of the service and forks into its parts.
+
+Faust and aiohttp take more than a second of processor time to import. The parts that are forked from here
+share what was imported once, in memory, too. Only libraries are loaded before a fork, so a part that restarts
+runs the service's own modules as they are on disk at that moment.
+
+The other end is ``parley.local.forks``, which starts ``python -m parley.local.fork_server <descriptor>`` and
+talks to it over a Unix socket. A request is a 4-byte length (big-endian), sent with the descriptor for the
+output, and that many bytes of JSON: ``{"arguments": […], "environment": {…}}``. Each reply is a line:
+``{"started": <pid>}`` for each request, in order, and ``{"ended": <pid>, "status": <status or -signal>}``.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import shlex
+import signal
+import socket
+import struct
+import sys
+from typing import Any, Final, NamedTuple, NoReturn
+
+import setproctitle
+
+from parley.local.lifetimes import die_with_parent
+
+LENGTH: Final = struct.Struct("!I")
+
+_LIBRARIES: Final = (
+    "aiohttp.web",
+    "faust.app",
+    "faust.assignor.leader_assignor",
+    "faust.cli.faust",
+    "faust.cli.worker",
+    "faust.livecheck",
+    "faust.sensors.monitor",
+    "faust.tables.manager",
+    "faust.web.drivers.aiohttp",
+    "hiredis",
+    "nltk.chat.eliza",
+    "opentelemetry.trace",
+    "orjson",
+    "prometheus_client",
+    "pydantic_settings",
+    "redis.asyncio",
+    "structlog",
+    "uvloop",
+)
+_SIGNALS: Final = (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+
+
+class Request(NamedTuple):
+    """One part to be started.
+
+    Attributes:
+        arguments: those of the command ``parley``.
+        output: the descriptor for its stdout and stderr.
+    """
+
+    arguments: list[str]
+    environment: dict[str, str]
+    output: int
+
+
+def main() -> None:
+    """Serve until the other end closes the socket; in a forked process, run the part."""
+    # Faust chooses its event loop when it is imported.
+    os.environ["FAUST_LOOP"] = "uvloop"
+    for library in _LIBRARIES:
+        importlib.import_module(library)
+    # Memory that the collector does not touch stays shared.
+    gc.freeze()
+    setproctitle.setproctitle("parley fork server")
+    _become(serve(socket.socket(fileno=int(sys.argv[1]))))
+
+
+def serve(requests: socket.socket) -> Request:
+    """Fork for each request; return that request in the forked process.
+
+    Raises:
+        SystemExit: the other end has closed the socket. Linux then kills all parts.
+    """
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sig, signal.SIG_IGN)  # the parts are stopped one by one, by the other end
+    tie = die_with_parent(signal.SIGKILL)
+    while True:
+        readable, _, _ = select.select([requests.fileno(), woken], [], [])
+        if woken in readable:
+            os.read(woken, 4096)
+            _report_ended(requests)
+        if requests.fileno() in readable:
+            request = _receive(requests)
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                requests.close()
+                os.close(woken)
+                os.close(wake)
+                tie()
+                return request
+            os.close(request.output)
+            _send(requests, {"started": pid})
+
+
+def _become(request: Request) -> NoReturn:
+    """Turn this forked process into a part, with a session, signals, streams and environment of its own."""
+    os.setsid()
+    for sig in _SIGNALS:
+        signal.signal(sig, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for stream in (1, 2):
+        os.dup2(request.output, stream)
+    os.close(request.output)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    os.environ.clear()
+    os.environ.update(request.environment)
+    # The command line of an equal process, for those that start themselves anew.
+    sys.orig_argv[:] = [sys.executable, "-m", "parley.cli", *request.arguments]
+    sys.argv[:] = ["parley", *request.arguments]
+    setproctitle.setproctitle(shlex.join(sys.argv))
+    command = importlib.import_module("parley.cli")
+    command.main(request.arguments)
+    sys.exit()
+
+
+def _receive(requests: socket.socket) -> Request:
+    """Read one request.
+
+    Raises:
+        SystemExit: the other end has closed the socket.
+    """
+    head, descriptors, _, _ = socket.recv_fds(requests, LENGTH.size, 1)
+    if not head:
+        raise SystemExit
+    body = _read(requests, LENGTH.unpack(head + _read(requests, LENGTH.size - len(head)))[0])
+    return Request(**json.loads(body), output=descriptors[0])
+
+
+def _read(requests: socket.socket, size: int) -> bytes:
+    read = bytearray()
+    while len(read) < size:
+        if not (piece := requests.recv(size - len(read))):
+            raise SystemExit
+        read += piece
+    return bytes(read)
+
+
+def _report_ended(requests: socket.socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        _send(requests, {"ended": pid, "status": os.waitstatus_to_exitcode(status)})
+
+
+def _send(requests: socket.socket, reply: dict[str, Any]) -> None:
+    try:
+        requests.sendall(json.dumps(reply).encode() + b"\n")
+    except OSError:
+        raise SystemExit from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Start the parts of the service by a fork server, and wait for their end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from parley.local.fork_server import LENGTH
+from parley.local.lifetimes import die_with_parent
+
+__all__ = ["ForkServer", "ForkedProcess"]
+
+_REPLY_BYTES = 1 << 16
+
+
+class ForkedProcess:
+    """One process that the fork server has started.
+
+    Attributes:
+        pid: its process id.
+        returncode: its exit status, or the negative number of the signal that ended it; None while it runs.
+    """
+
+    def __init__(self, pid: int) -> None:
+        """Store the process id of a process that runs."""
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = asyncio.Event()
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self._signal(signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """Wait for the end; return ``returncode``."""
+        await self._ended.wait()
+        assert self.returncode is not None, "set before the event"  # noqa: S101
+        return self.returncode
+
+    def end(self, status: int) -> None:
+        """Store the exit status."""
+        self.returncode = status
+        self._ended.set()
+
+    def _signal(self, sig: signal.Signals) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, sig)
+
+
+class ForkServer:
+    """Forks parts of the service from a process of its own, which the first fork starts.
+
+    When that process is killed, Linux kills its parts, and the next fork starts another.
+    """
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._server: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._starting: deque[asyncio.Future[ForkedProcess]] = deque()
+        self._running: dict[int, ForkedProcess] = {}
+        self._unread = b""
+        self._sending = asyncio.Lock()
+
+    async def fork(
+        self, arguments: Sequence[str], environment: Mapping[str, str], output: int
+    ) -> ForkedProcess:
+        """Start ``parley <arguments>``; a caller that is cancelled leaves a process that ``close`` ends.
+
+        Args:
+            output: the descriptor for its stdout and stderr; it stays the caller's to close.
+
+        Raises:
+            OSError: the fork server ended meanwhile, or can't be started.
+        """
+        body = json.dumps({"arguments": list(arguments), "environment": dict(environment)}).encode()
+        async with self._sending:
+            requests = self._socket or self._start()
+            started: asyncio.Future[ForkedProcess] = asyncio.get_running_loop().create_future()
+            self._starting.append(started)
+            # In a thread, because a server that still loads its libraries may not read a large environment.
+            await asyncio.to_thread(_send, requests, body, output)
+        return await started
+
+    def close(self) -> None:
+        """End the fork server, and with it every process that still runs."""
+        if self._server is not None:
+            self._server.kill()
+            self._lose()
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._server = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "parley.local.fork_server", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                # Ctrl-C reaches every process of the terminal's group; only ``up`` may get it.
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGKILL),
+            )
+        self._socket = ours
+        asyncio.get_running_loop().add_reader(ours, self._read)
+        return ours
+
+    def _read(self) -> None:
+        assert self._socket is not None, "a reader ends with its socket"  # noqa: S101
+        try:
+            received = self._socket.recv(_REPLY_BYTES, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            received = b""
+        if not received:
+            self._lose()
+            return
+        *lines, self._unread = (self._unread + received).split(b"\n")
+        for line in lines:
+            reply = json.loads(line)
+            if "started" in reply:
+                self._note_start(reply["started"])
+            else:
+                self._running.pop(reply["ended"]).end(reply["status"])
+
+    def _note_start(self, pid: int) -> None:
+        process = self._running[pid] = ForkedProcess(pid)
+        started = self._starting.popleft()
+        if not started.done():
+            started.set_result(process)
+
+    def _lose(self) -> None:
+        """Take every process as killed: Linux kills them when the fork server ends."""
+        if self._socket is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+        self._socket, self._unread = None, b""
+        if self._server is not None:
+            self._server.wait()  # it closes its socket by ending
+        for process in self._running.values():
+            process.end(-signal.SIGKILL)
+        self._running.clear()
+        while self._starting:
+            started = self._starting.popleft()
+            if not started.done():
+                started.set_exception(ConnectionResetError("the fork server was killed"))
+
+
+def _send(requests: socket.socket, body: bytes, output: int) -> None:
+    socket.send_fds(requests, [LENGTH.pack(len(body))], [output])
+    requests.sendall(body)

@@ -1,0 +1,125 @@
+"""Parts of the service, forked from a process that has loaded their libraries."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from faust_redis.testing import eventually
+from parley.local.forks import ForkedProcess, ForkServer
+from parley.local.ports import free_port
+
+CLONE = str(Path(__file__).parents[3])
+
+
+@pytest.fixture
+async def forks() -> AsyncIterator[ForkServer]:
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+async def run(forks: ForkServer, *arguments: str, **variables: str) -> tuple[int, str]:
+    """Run a command to its end; return its exit status and its output."""
+    read, write = os.pipe()
+    with os.fdopen(read, "r", encoding="utf-8") as output:
+        process = await forks.fork(arguments, {"PATH": os.environ["PATH"], **variables}, write)
+        os.close(write)
+        text = await asyncio.to_thread(output.read)
+    return await process.wait(), text
+
+
+async def start_web(forks: ForkServer, folder: Path) -> ForkedProcess:
+    """Start a part that does not end by itself."""
+    variables = {
+        "PORT": str(free_port("127.0.0.1")),
+        "REDIS_URL": f"redis://127.0.0.1:{free_port('127.0.0.1')}",
+        "PARLEY_DATA_DIR": str(folder),
+    }
+    output = os.open(os.devnull, os.O_WRONLY)
+    try:
+        return await forks.fork(["web"], {"PATH": os.environ["PATH"], **variables}, output)
+    finally:
+        os.close(output)
+
+
+async def test_a_part_prints_to_its_output_and_its_status_arrives(forks: ForkServer) -> None:
+    status, text = await run(forks, "--help")
+    assert (status, text.splitlines()[0]) == (0, "Usage: parley [OPTIONS] COMMAND [ARGS]...")
+
+
+async def test_parts_have_their_own_environment(forks: ForkServer) -> None:
+    wrong, right = await asyncio.gather(run(forks, "redis", SESSION_TTL="soon"), run(forks, "--version"))
+    assert wrong == (2, "parley: SESSION_TTL holds 'soon'; allowed: whole seconds, from 1 to 31536000\n")
+    assert right[0] == 0
+
+
+async def test_an_environment_may_be_large(forks: ForkServer) -> None:
+    status, text = await run(forks, "redis", SESSION_TTL="soon", LARGE="x" * (1 << 20))
+    assert (status, text.startswith("parley: SESSION_TTL")) == (2, True)
+
+
+async def test_a_part_that_is_killed_is_reported_as_killed(forks: ForkServer, tmp_path: Path) -> None:
+    part = await start_web(forks, tmp_path)
+    os.kill(part.pid, signal.SIGKILL)
+    assert await asyncio.wait_for(part.wait(), 30) == -signal.SIGKILL
+
+
+async def test_parts_go_with_a_fork_server_that_is_killed_and_the_next_fork_starts_another(
+    forks: ForkServer, tmp_path: Path
+) -> None:
+    part = await start_web(forks, tmp_path)
+    descriptor = os.pidfd_open(part.pid)
+    os.kill(parent_of(part.pid), signal.SIGKILL)
+
+    assert await asyncio.wait_for(part.wait(), 30) == -signal.SIGKILL
+    assert await asyncio.to_thread(ends, descriptor)
+    assert (await run(forks, "--version"))[0] == 0
+    os.close(descriptor)
+
+
+async def test_closing_ends_the_parts(tmp_path: Path) -> None:
+    forks = ForkServer()
+    part = await start_web(forks, tmp_path)
+    forks.close()
+    await eventually(lambda: not Path(f"/proc/{part.pid}").exists(), "the part to end")
+
+
+def test_parts_go_when_the_process_that_forks_them_is_killed() -> None:
+    parent = """
+import asyncio, os
+from parley.local.forks import ForkServer
+
+async def main():
+    variables = {"PORT": "13999", "REDIS_URL": "redis://127.0.0.1:1"}
+    part = await ForkServer().fork(["web"], variables, os.open(os.devnull, os.O_WRONLY))
+    print(part.pid, flush=True)
+    await part.wait()
+
+asyncio.run(main())
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], cwd=CLONE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        descriptor = os.pidfd_open(int(process.stdout.readline()))
+        process.kill()
+        assert ends(descriptor)
+    os.close(descriptor)
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[1])
+
+
+def ends(descriptor: int) -> bool:
+    """Wait until a process ends; its descriptor becomes readable then."""
+    return bool(select.select([descriptor], [], [], 30)[0])
