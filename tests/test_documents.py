@@ -25,6 +25,7 @@ DOCUMENTS = sorted(
     path
     for folder in (ROOT, ROOT / "docs", ROOT / "deploy", ROOT / "packages" / "faust-redis")
     for path in (folder.glob("*.md") if folder == ROOT else folder.rglob("*.md"))
+    if ".pytest_cache" not in path.parts
 )
 MARK = re.compile(r"([\d.,]+)(?:\s*[A-Za-z%]+)?<!-- = (\S+?):(\S+)(?: / (\d+))? -->")
 LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -1,4 +1,4 @@
-"""Functions stay small enough to be read at one go."""
+"""Functions and modules stay small enough to be read in one go."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ ROOMS = (
 )
 #: Lines of a function, its signature and docstring included.
 LONGEST = 60
+#: Lines of a module: one that is longer holds more than one idea.
+LONGEST_MODULE = 400
 #: Ways through a function: ruff counts fewer, as it leaves out conditions within an expression.
 MOST_COMPLEX = 15
 
@@ -32,6 +34,21 @@ def functions(room: str) -> Iterator[tuple[str, Function]]:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, Function):
                     yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node
+
+
+def test_fixtures_live_in_conftest() -> None:
+    suites = (ROOT / "tests", ROOT / "packages/faust-redis/tests")
+    modules = [path for suite in suites for path in suite.rglob("test_*.py")]
+    fixtures = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in modules
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, Function)
+        and any(ast.unparse(each).partition("(")[0].endswith(".fixture") for each in node.decorator_list)
+    ]
+
+    assert len(modules) > 100
+    assert fixtures == []
 
 
 def complexity(function: Function) -> int:
@@ -48,6 +65,14 @@ def complexity(function: Function) -> int:
             case ast.comprehension(ifs=conditions):
                 decisions += 1 + len(conditions)
     return 1 + decisions
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_module_is_too_long_for_one_idea(room: str) -> None:
+    modules = (path for path in (ROOT / room).rglob("*.py") if "node_modules" not in path.parts)
+    lengths = {str(path.relative_to(ROOT)): path.read_text("utf-8").count("\n") for path in modules}
+
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_MODULE} == {}
 
 
 @pytest.mark.parametrize("room", ROOMS)

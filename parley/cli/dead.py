@@ -55,7 +55,7 @@ def age(text: str) -> timedelta:
     """
     found = re.fullmatch(r"(\d{1,9})([smhd])", text.strip().lower())
     if not found:
-        raise ValueError(f"{text!r} is no span of time such as 90s, 15m, 2h or 7d")
+        raise ValueError(f"{text!r} is not a span of time such as 90s, 15m, 2h or 7d")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 

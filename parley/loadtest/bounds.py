@@ -1,4 +1,4 @@
-"""Bounds given on the command line, and whether a test kept them."""
+"""Bounds given on the command line, and verdicts on them."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from parley.loadtest.measures import Measures
 EXIT_BROKEN: Final = 3
 EXIT_NOTHING: Final = 4
 EXIT_FAULT: Final = 5
-"""Statuses of ``parley load``: a bound was broken; nothing could be measured; something happened that must
-never happen, whatever the bounds. 2 is a wrong argument."""
+"""Exit statuses of ``parley load``: a bound was broken; nothing could be measured; there was a fault, which
+no bound allows. 2 is a wrong argument."""
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s|m|h)?")
 
 
 def span(text: str) -> float:
-    """Read ``50ms``, ``1.5s``, ``2m`` or ``1h``, without a unit seconds; return seconds.
+    """Parse ``50ms``, ``1.5s``, ``2m`` or ``1h`` as seconds; a number without a unit is in seconds.
 
     Raises:
-        ValueError: it is none.
+        ValueError: ``text`` is not a span of time.
     """
     found = _SPAN.fullmatch(text.strip().lower())
     if not found:
         raise ValueError(
-            f"{text!r} is no span of time such as 50ms, 1.5s or 2m; the units are us, ms, s, m, h"
+            f"{text!r} is not a span of time such as 50ms, 1.5s or 2m; the units are us, ms, s, m, h"
         )
     return float(found[1]) * _UNITS[found[2] or "s"]
 
 
-def told(seconds: float) -> str:
-    """Return a duration as people say it."""
+def span_text(seconds: float) -> str:
+    """Format a duration for people, such as ``12.3 ms`` or ``1.50 s``."""
     if seconds == math.inf:
         return "nothing"
     if not seconds:
@@ -51,10 +51,10 @@ def told(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One bound and what was measured, both as people say them.
+    """One bound and the measured value, both as text.
 
     Attributes:
-        fault: it is no bound that was given, but something that must never happen, and did.
+        fault: whether this is a fault, which fails a test without a bound.
     """
 
     name: str
@@ -65,17 +65,17 @@ class Verdict:
 
 
 def percentile(histogram: LatencyHistogram, percent: float) -> float:
-    """Return a percentile; when nothing was counted, one that keeps no bound."""
+    """Return a percentile in seconds; infinity without any duration, so that no bound is kept."""
     return histogram.percentile(percent) if histogram.count else math.inf
 
 
 _Figure = Callable[[Measures], float]
 
-# By option of the command: what is measured, whether the bound is the most or the least, and how it is told.
+# By option of the command: the measured value, whether the bound is a maximum, and the format.
 _FIGURES: Mapping[str, tuple[_Figure, bool, Callable[[float], str]]] = {
-    "max_p50": (lambda measures: percentile(measures.latency, 50), True, told),
-    "max_p99": (lambda measures: percentile(measures.latency, 99), True, told),
-    "max_ttft_p99": (lambda measures: percentile(measures.first_token, 99), True, told),
+    "max_p50": (lambda measures: percentile(measures.latency, 50), True, span_text),
+    "max_p99": (lambda measures: percentile(measures.latency, 99), True, span_text),
+    "max_ttft_p99": (lambda measures: percentile(measures.first_token, 99), True, span_text),
     "max_lost": (lambda measures: measures.faults.lost, True, "{:.0f}".format),
     "max_errors": (lambda measures: measures.problems.total(), True, "{:.0f}".format),
     "min_rate": (lambda measures: measures.rate, False, "{:.1f}/s".format),
@@ -84,17 +84,17 @@ _FIGURES: Mapping[str, tuple[_Figure, bool, Callable[[float], str]]] = {
 
 
 def judge(measures: Measures, bounds: Mapping[str, float | None]) -> list[Verdict]:
-    """Return a verdict for each bound that was given; faults that must never be are always judged.
+    """Return a verdict for each given bound and for each kind of fault that occurred.
 
-    Lost messages are judged by their bound alone, but for answers that are lost from the history.
+    A bound applies to lost messages, but not to answers that are missing in a history.
     """
     verdicts = []
     for option, bound in bounds.items():
         if bound is not None:
-            figure, most, tell = _FIGURES[option]
+            figure, most, text_of = _FIGURES[option]
             measured = figure(measures)
             kept = measured <= bound if most else measured >= bound
-            verdicts.append(Verdict(option.replace("_", "-"), tell(bound), tell(measured), kept))
+            verdicts.append(Verdict(option.replace("_", "-"), text_of(bound), text_of(measured), kept))
     found = {name: count for name, count in asdict(measures.faults).items() if name != "lost"}
     found |= {f"tokens {name}": count for name, count in asdict(measures.token_faults).items()}
     found |= {f"history {name}": count for name, count in asdict(measures.history_faults).items()}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from html import escape
 
 Points = Sequence[tuple[float, float]]
-Tell = Callable[[float], str]
+Format = Callable[[float], str]
 
 _WIDTH, _HEIGHT = 720, 270
 _LEFT, _RIGHT, _TOP, _BOTTOM = 92, 18, 38, 58
-# Between the least and the most: from here on a straight axis would press the least flat.
+# The ratio of the largest to the smallest value from which a linear axis would hide the smallest.
 _LOG_FROM = 12.0
 
 
@@ -21,8 +21,8 @@ class Line:
     """A line, or a layer of a stack.
 
     Attributes:
-        color: as CSS says it.
-        dash: lengths of strokes and gaps, so that lines can be told apart without their colours.
+        color: the colour in CSS.
+        dash: lengths of strokes and gaps, which distinguish lines without their colours.
     """
 
     name: str
@@ -36,17 +36,17 @@ class Axes:
     """The titles and scales of the axes.
 
     Attributes:
-        across, up: what is shown, with its unit.
-        tell_x, tell_y: a value as people say it.
-        ticks: places of the x axis by what stands there; None for round numbers.
-        log: the y axis may be logarithmic, if the values ask for it, and begins here or above; 0 for never.
-        limit: a level to be drawn, and its name.
+        across, up: the titles, with their units.
+        format_x, format_y: format a value as text.
+        ticks: the labels of the x axis by their values; None for round numbers.
+        log: the smallest start of a logarithmic y axis, which is used for a large range; 0 for never.
+        limit: a level to draw, and its name.
     """
 
     across: str
     up: str
-    tell_y: Tell
-    tell_x: Tell = "{:g}".format
+    format_y: Format
+    format_x: Format = "{:g}".format
     ticks: Mapping[float, str] | None = None
     log: float = 0.0
     limit: tuple[float, str] | None = None
@@ -104,7 +104,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str = ""
 
 
 class _Area:
-    """Where values stand, and the grid behind them."""
+    """The positions of values, and the grid behind them."""
 
     def __init__(self, found: Sequence[Line], axes: Axes) -> None:
         values = [y for line in found for _, y in line.points]
@@ -131,9 +131,9 @@ def _framed(area: _Area, drawn: list[str], shown: Sequence[Line], axes: Axes) ->
         _, y = area.place(0, level)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(
-            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(axes.tell_y(level))}</text>'
+            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(axes.format_y(level))}</text>'
         )
-    for x, label in (axes.ticks or _ticks(area.right, axes.tell_x)).items():
+    for x, label in (axes.ticks or _ticks(area.right, axes.format_x)).items():
         across, _ = area.place(x, area.levels[0])
         anchor = "end" if across > _WIDTH - 3 * _RIGHT else "middle"
         parts.append(
@@ -153,7 +153,7 @@ def _framed(area: _Area, drawn: list[str], shown: Sequence[Line], axes: Axes) ->
             f'<text x="{_WIDTH - _RIGHT}" y="{y - 5:.1f}" text-anchor="end">{escape(axes.limit[1])}</text>',
         ]
     said = "; ".join(
-        f"{line.name} from {axes.tell_y(min(values))} to {axes.tell_y(max(values))}"
+        f"{line.name} from {axes.format_y(min(values))} to {axes.format_y(max(values))}"
         for line in shown
         if (values := [y for _, y in line.points])
     )
@@ -178,7 +178,7 @@ def _figures(shown: Sequence[Line], axes: Axes) -> str:
     by_place = [dict(line.points) for line in shown]
     places = sorted({x for points in by_place for x in points})
     rows = [
-        (axes.tell_x(x), *(axes.tell_y(points[x]) if x in points else "" for points in by_place))
+        (axes.format_x(x), *(axes.format_y(points[x]) if x in points else "" for points in by_place))
         for x in places
     ]
     heads = (axes.across, *(line.name for line in shown))
@@ -188,9 +188,9 @@ def _figures(shown: Sequence[Line], axes: Axes) -> str:
     )
 
 
-def _ticks(right: float, tell: Tell) -> dict[float, str]:
+def _ticks(right: float, format_value: Format) -> dict[float, str]:
     step = _step(right)
-    return {count * step: tell(count * step) for count in range(int(right / step + 1e-9) + 1)}
+    return {count * step: format_value(count * step) for count in range(int(right / step + 1e-9) + 1)}
 
 
 def _decades(least: float, most: float) -> list[float]:

@@ -9,19 +9,19 @@ from typing import NamedTuple
 _MARK = re.compile(r"\[(s\d+)\.(\d+)\]")
 
 
-class Mark(NamedTuple):
-    """Whose message a text is, or answers; stands at the start of a message."""
+class MessageMark(NamedTuple):
+    """The session and number of a message, written at its start."""
 
     session: str
     number: int
 
     def __str__(self) -> str:
-        """Return it as it stands in a text."""
+        """Return the mark as it is written in a text."""
         return f"[{self.session}.{self.number}]"
 
     @classmethod
-    def of(cls, text: str) -> Mark | None:
-        """Return the last mark in a text: a model may repeat more of a conversation than the last message."""
+    def of(cls, text: str) -> MessageMark | None:
+        """Return the last mark in a text, as a model may repeat several messages; None without a mark."""
         found = _MARK.findall(text)
         return cls(found[-1][0], int(found[-1][1])) if found else None
 
@@ -30,11 +30,11 @@ class Mark(NamedTuple):
 class _Counts:
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum of all counts."""
         return sum(getattr(self, each.name) for each in fields(self))
 
     def add(self, other: _Counts) -> None:
-        """Count what another has counted."""
+        """Add the counts of another."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
@@ -44,11 +44,11 @@ class Faults(_Counts):
     """The faults of answers, on the sockets or in a history.
 
     Attributes:
-        lost: neither an answer nor an error; in a history: an answer that was told and is not there.
-        doubled: more than one answer, or a message that stands in the history more than once.
-        misordered: before that of an earlier message, or at the place of another's.
-        crossed: of another session.
-        unattributed: without the mark of any message, although the model repeats it.
+        lost: messages without an answer or an error; in a history, delivered answers that are missing.
+        doubled: second answers, or messages that are in the history more than once.
+        misordered: answers before that of an earlier message, or in the place of another.
+        crossed: answers of another session.
+        unattributed: answers without a mark, although the model repeats it.
     """
 
     lost: int = 0
@@ -57,9 +57,9 @@ class Faults(_Counts):
     crossed: int = 0
     unattributed: int = 0
 
-    def check(self, text: str, wanted: Mark) -> None:
-        """Count an answer that repeats another mark than that of its message, or none."""
-        found = Mark.of(text)
+    def check(self, text: str, wanted: MessageMark) -> None:
+        """Count an answer whose mark is not that of its message, or that has no mark."""
+        found = MessageMark.of(text)
         if found is None:
             self.unattributed += 1
         elif found.session != wanted.session:
@@ -73,11 +73,11 @@ class TokenFaults(_Counts):
     """The faults of the pieces of answers.
 
     Attributes:
-        lost: an index that was left out, or a piece before the ``start`` of its answer.
-        doubled: an index that came before.
-        misordered: an index after a higher one, or a piece after the end of its answer.
-        crossed: a piece of an answer to nobody's message.
-        differing: answers that their pieces do not add up to.
+        lost: missing indexes, and pieces before the ``start`` of their answer.
+        doubled: repeated indexes.
+        misordered: indexes after a higher one, and pieces after the end of their answer.
+        crossed: pieces of an answer to a message that this session did not send.
+        differing: answers that differ from their pieces put together.
     """
 
     lost: int = 0

@@ -5,27 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from parley.loadtest.bounds import told
+from parley.loadtest.bounds import span_text
 from parley.loadtest.outcome import LoadOutcome
-from parley.loadtest.usage import OF_THE_TEST, Usage
+from parley.loadtest.usage import OF_THE_TEST, ProcessUsage
 
-# Of a core, or of all cores: from here on it counts as full, as nothing ever uses the last percent.
+# The share of a core, or of all cores, above which it counts as full.
 _FULL = 0.9
-# Of the rate that was asked for; what is on its way at the end makes a short test look a little slower.
+# The share of the requested rate that counts as kept up; a short test measures a little less than it sent.
 _KEPT_UP = 0.93
-# Below it a generator that is late is told of as such, and not as the limit.
+# Above it a late generator counts as the bottleneck.
 _LATE_SECONDS = 0.25
-# Cores that the service has to keep busy for its fixed costs, such as heartbeats, to weigh little.
+# Cores that the service must keep busy before its fixed costs, such as heartbeats, are negligible.
 _ENOUGH_CORES = 0.3
 
 
 def findings(outcome: LoadOutcome) -> dict[str, str]:
-    """Return sentences by what they are about; what was not measured has none."""
-    found = {"What the limit was": _limit(outcome)}
+    """Return sentences by their subject, for the subjects that were measured."""
+    found = {"Bottleneck": _limit(outcome)}
     if outcome.processes and outcome.measures.answered:
-        found["What a core is good for"] = _capacity(outcome)
+        found["Capacity of a core"] = _capacity(outcome)
     if outcome.pace is not None and outcome.measures.latency.count:
-        found["What the service adds to the model"] = _added(outcome)
+        found["Latency added to the model's"] = _added(outcome)
     return found
 
 
@@ -38,14 +38,12 @@ def _limit(outcome: LoadOutcome) -> str:
     rates, kept_up = _kept_up(outcome)
     if kept_up:
         seen = f"; {free}" if outcome.processes else ""
-        return f"None was reached: the service kept up, with {rates}{seen}."
+        return f"No limit was reached: the service kept up, with {rates}{seen}."
     if full := _full(outcome, has, busy, free):
         return full
     generator = measures.cpu / measures.elapsed / plan.processes if measures.elapsed else 0.0
     if generator > _FULL or measures.late.percentile(99) > _LATE_SECONDS:
-        return (
-            "The generator: it could not send as fast as it was to. Give it more --processes, and test again."
-        )
+        return "The generator: it could not send at the requested rate. Test again with more --processes."
     if plan.mode == "open":
         return f"The service did not keep up: {rates}{f'; {free}' if outcome.processes else ''}."
     seen = f", and {free}" if outcome.processes else " that could be seen from here"
@@ -121,17 +119,18 @@ def _added(outcome: LoadOutcome) -> str:
     own = pace.latency + ((pace.tokens - 1) / pace.rate if pace.rate else 0.0)
     median = measures.latency.percentile(50)
     if not own:
-        return f"The model answers at once: the {told(median)} for half of the answers are all the service's."
+        return f"The model answers at once, so the median of {span_text(median)} is the service's."
+    added = span_text(max(0.0, median - own))
     text = (
-        f"Half of the answers came within {told(median)}. The model takes {told(own)} of that; the service, "
-        f"and waiting for the answer before, {told(max(0.0, median - own))}."
+        f"Half of the answers came within {span_text(median)}. The model takes {span_text(own)} of that; "
+        f"the service, and the wait for the previous answer, take {added}."
     )
     if measures.first_token.count:
         first = measures.first_token.percentile(50)
-        text += f" Of {told(first)} to the first token the model takes {told(pace.latency)}."
+        text += f" Of {span_text(first)} to the first token the model takes {span_text(pace.latency)}."
     return text
 
 
-def of_service(processes: Mapping[str, Usage]) -> dict[str, Usage]:
+def of_service(processes: Mapping[str, ProcessUsage]) -> dict[str, ProcessUsage]:
     """Return those that a machine without the test would run, too."""
     return {kind: used for kind, used in processes.items() if kind not in OF_THE_TEST}

@@ -1,7 +1,7 @@
-"""Durations in buckets whose width grows with the duration, as in HdrHistogram: none is off by more than 1 %.
+"""Durations in buckets whose width grows with the duration, as in HdrHistogram, with an error below 1 %.
 
-Own code, as the package of that name has no wheel for every Python that we run on, and this is all we need of
-it: counting, merging and percentiles.
+The package of that name has no wheels for all supported versions of Python, and only counting, merging and
+percentiles are needed here.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-# Buckets per doubling of the duration; the middle of a bucket is within 0.6 % of all that is in it.
+# Buckets per doubling of the duration; the middle of a bucket differs from its values by 0.6 % at most.
 _PER_DOUBLING = 64
-# The shortest duration that is told from 0, in seconds.
+# The shortest duration that differs from 0, in seconds.
 _UNIT = 1e-6
 
 
@@ -22,7 +22,7 @@ class LatencyHistogram:
     def __init__(
         self, counts: Mapping[int, int] | None = None, total: float = 0.0, longest: float = 0.0
     ) -> None:
-        """Take counts by bucket, the sum and the longest of all."""
+        """Take the counts by bucket, the sum of all durations, and the longest."""
         self._counts: dict[int, int] = dict(counts or {})
         self._sum = total
         self.longest = longest
@@ -36,16 +36,16 @@ class LatencyHistogram:
 
     @property
     def count(self) -> int:
-        """How many durations were counted."""
+        """The number of durations."""
         return sum(self._counts.values())
 
     @property
     def mean(self) -> float:
-        """Their mean in seconds, 0 when there is none."""
+        """The mean in seconds; 0 without any duration."""
         return self._sum / self.count if self._counts else 0.0
 
     def percentile(self, percent: float) -> float:
-        """Return the duration in seconds that so many percent do not exceed, 0 when there is none."""
+        """Return the duration in seconds that ``percent`` of all do not exceed; 0 without any duration."""
         rank = math.ceil(self.count * percent / 100)
         for bucket, seen in self._running():
             if seen >= rank:
@@ -67,11 +67,11 @@ class LatencyHistogram:
         return [(percent, self.percentile(percent)) for percent in points] if self._counts else []
 
     def corrected(self, interval: float) -> Self:
-        """Return these with those that nobody sent because each waited for the one before it.
+        """Return the durations together with those of messages that a closed loop did not send.
 
         In a closed loop a stall of two seconds is one long answer per session, however many messages the
-        session would have sent in it. As in HdrHistogram, a duration is joined by those of the messages that
-        were to follow it every ``interval`` seconds: one shorter by an interval, one by two, and so on.
+        session would have sent in it. As in HdrHistogram, each duration adds those of the messages that would
+        have followed every ``interval`` seconds: one shorter by an interval, one by two, and so on.
         """
         together = type(self)(self._counts, self._sum, self.longest)
         for bucket, count in self._counts.items():
@@ -87,7 +87,7 @@ class LatencyHistogram:
         return together
 
     def merge(self, others: Iterable[Self]) -> None:
-        """Count what others have counted."""
+        """Add the durations of others."""
         for other in others:
             for bucket, count in other._counts.items():
                 self._counts[bucket] = self._counts.get(bucket, 0) + count
@@ -95,12 +95,12 @@ class LatencyHistogram:
             self.longest = max(self.longest, other.longest)
 
     def to_json(self) -> dict[str, object]:
-        """Return what ``from_json`` reads."""
+        """Return the counts for ``from_json``."""
         return {"counts": self._counts, "sum": self._sum, "longest": self.longest}
 
     @classmethod
     def from_json(cls, found: Mapping[str, object]) -> Self:
-        """Read what ``to_json`` wrote, also after JSON has made texts of the buckets."""
+        """Read the result of ``to_json``, also after JSON has turned the buckets into text."""
         counts = found["counts"]
         assert isinstance(counts, Mapping)  # noqa: S101
         return cls(

@@ -1,7 +1,7 @@
-"""Whether the history of a session holds what was said in it: pure functions over its messages.
+"""Compare the history of a session with its messages and answers: pure functions.
 
-Every message carries its mark, so the history can be read without the model repeating anything: the answer to
-a message is what stands behind it.
+Every message carries its mark, so the history can be checked even if the model does not repeat marks: the
+answer to a message is the entry after it.
 """
 
 from __future__ import annotations
@@ -10,27 +10,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parley.loadtest.faults import Faults, Mark
+from parley.loadtest.faults import Faults, MessageMark
 
 _HUMAN, _BOT = "Human: ", "Bot: "
 
 
 @dataclass
 class History:
-    """A history that was read.
+    """The history of one session.
 
     Attributes:
         answers: the id of the first answer to each message, by the number of the message.
-        faults: what cannot be in the history of this session, whatever was told on its sockets.
+        faults: the faults of the history itself, whichever answers came on sockets.
     """
 
     answers: dict[int, str] = field(default_factory=dict)
     faults: Faults = field(default_factory=Faults)
 
-    def compare(self, told: Mapping[int, str]) -> None:
-        """Count the answers, by number of their message, that were told and are not at that place here."""
+    def compare(self, delivered: Mapping[int, str]) -> None:
+        """Count the answers that came on sockets and are missing here, or stand behind another message.
+
+        Args:
+            delivered: the ids of answers by the number of their message.
+        """
         here = set(self.answers.values())
-        for number, answer in told.items():
+        for number, answer in delivered.items():
             if self.answers.get(number) != answer:
                 if answer in here:
                     self.faults.misordered += 1
@@ -39,14 +43,14 @@ class History:
 
 
 def read(messages: Sequence[Mapping[str, Any]], session: str, *, echo: bool) -> History:
-    """Read what ``/refresh_token`` shows of a session.
+    """Check the messages that ``/refresh_token`` returns.
 
     Args:
-        session: its name in the marks.
-        echo: the answers repeat the marks of their messages.
+        session: the name of the session in marks.
+        echo: whether answers repeat the marks of their messages.
 
     Raises:
-        LookupError, TypeError, ValueError: it is no history as this service shows it.
+        LookupError, TypeError, ValueError: the messages do not have the shape of the protocol.
     """
     history, seen = History(), set[int]()
     faults, asked = history.faults, None
@@ -55,7 +59,7 @@ def read(messages: Sequence[Mapping[str, Any]], session: str, *, echo: bool) -> 
         if not text.startswith((_HUMAN, _BOT)):
             raise ValueError("neither a message nor an answer")
         if text.startswith(_HUMAN):
-            asked = Mark.of(text)
+            asked = MessageMark.of(text)
             if asked is None or asked.session != session:
                 faults.crossed += 1
                 asked = None
@@ -65,7 +69,7 @@ def read(messages: Sequence[Mapping[str, Any]], session: str, *, echo: bool) -> 
                 faults.misordered += asked.number < max(seen, default=0)
                 seen.add(asked.number)
         elif asked is None:
-            faults.crossed += not seen  # behind a crossed message it is counted with that
+            faults.crossed += not seen  # an answer behind a crossed message is counted with the message
         elif asked.number in history.answers:
             faults.doubled += 1
         else:

@@ -32,7 +32,7 @@ class Idle:
     Attributes:
         asked, opened: how many were to be opened, and were.
         kept: how many of these are open now, or were at the end.
-        why: what the first that could not be opened was told.
+        why: the reason why the first could not be opened.
         before, held: bytes of the web processes before the first was opened, and while all were open; None
             when they are not ours to see.
     """

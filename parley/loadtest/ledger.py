@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from parley.loadtest.faults import Faults, Mark, TokenFaults
+from parley.loadtest.faults import Faults, MessageMark, TokenFaults
 from parley.loadtest.pieces import Pieces
 
 
@@ -126,7 +126,7 @@ class Ledger:
             if answer:  # another service may send no id
                 self.answers[message.number] = answer
             if self.echo:
-                self.faults.check(text or "", Mark(self.session, message.number))
+                self.faults.check(text or "", MessageMark(self.session, message.number))
         return message
 
     def in_history(self, answers: Mapping[int, str]) -> list[Sent]:
@@ -184,7 +184,7 @@ class Ledger:
         if answer:
             self._delivered[answer] = self._connection
         oldest = next(iter(self._waiting.values()), None)
-        mark = Mark.of(text or "") if self.echo and error is None else None
+        mark = MessageMark.of(text or "") if self.echo and error is None else None
         if oldest is not None and error is not None and len(self._waiting) > 1:
             self.errors[error] += 1
             self._nameless += 1

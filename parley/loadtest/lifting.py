@@ -19,5 +19,5 @@ HOW: Final = "start the service under test with " + " ".join(
 )
 """The remedy for a service that refuses a load test, as one clause."""
 
-REFUSALS: Final = frozenset({"rate_limited", "session_full"})
+REFUSAL_CODES: Final = frozenset({"rate_limited", "session_full"})
 """The error codes of those limits."""

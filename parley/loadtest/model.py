@@ -1,7 +1,7 @@
 """A model server that costs next to nothing, so that a load test measures the service.
 
-It answers both protocols of Hugging Face, streamed or whole: a text that begins with the marker of the
-message it was asked (see ``faults.Mark``), token by token at a set pace. One timer serves all answers: at 200
+It answers both protocols of Hugging Face, streamed or whole. An answer begins with the mark of its message
+(see ``faults.MessageMark``), and comes token by token at a set pace. One timer serves all answers: at 200
 answers of 50 tokens a second, a task per answer would cost more than the service under test.
 
     python -m parley.loadtest.model --port 8901 --latency 0.05 --tokens 40 --rate 50
@@ -32,11 +32,11 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\n%s\r\n\r\n"
 
 @dataclass(frozen=True)
 class Pace:
-    """How the model answers.
+    """The pace of the model's answers.
 
     Attributes:
         latency: seconds before the first token.
-        tokens: of an answer.
+        tokens: the number of tokens of an answer.
         rate: tokens per second; 0 for all at once.
     """
 
@@ -62,7 +62,7 @@ class PacedModel:
         return number
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._server is not None:
             self._server.close()
 
@@ -74,7 +74,7 @@ class Timers:
         self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._count = itertools.count()
         self._timer: asyncio.Handle | None = None
-        self._moment = 0.0  # of the timer; a handle of uvloop does not always tell
+        self._moment = 0.0  # when the timer fires, because not every handle of uvloop has this attribute
 
     def at(self, moment: float, call: Callable[[], object]) -> None:
         """Have ``call`` made at a moment of the loop's clock."""
@@ -150,7 +150,7 @@ class _Connection(asyncio.Protocol):
         self._model.timers.at(moment, partial(self.send, data))
 
     def send(self, data: bytes) -> bool:
-        """Send, if the client is still there; tell whether it is."""
+        """Send to the client; return whether it is still connected."""
         if self._transport is None or self._transport.is_closing():
             return False
         self._transport.write(data)

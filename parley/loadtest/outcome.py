@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from parley.loadtest.bounds import EXIT_BROKEN, EXIT_FAULT, EXIT_NOTHING, Verdict, told
+from parley.loadtest.bounds import EXIT_BROKEN, EXIT_FAULT, EXIT_NOTHING, Verdict, span_text
 from parley.loadtest.histogram import LatencyHistogram
-from parley.loadtest.lifting import HOW, REFUSALS
+from parley.loadtest.lifting import HOW, REFUSAL_CODES
 from parley.loadtest.measures import Measures
 from parley.loadtest.model import Pace
 from parley.loadtest.plan import LoadPlan
 from parley.loadtest.samples import Spell, together
-from parley.loadtest.usage import Usage
+from parley.loadtest.usage import ProcessUsage
 
 # Above these values the figures may be those of the generator instead of the service.
 _LATE_SECONDS = 0.02
@@ -77,7 +77,7 @@ class LoadOutcome:
         return together(self.spells)
 
     @property
-    def processes(self) -> Mapping[str, Usage]:
+    def processes(self) -> Mapping[str, ProcessUsage]:
         """The resources used by the service and the test; empty when the service runs elsewhere."""
         used = self.used.used
         return used if len(used) > 1 else {}
@@ -118,13 +118,13 @@ class LoadOutcome:
         lag, late = measures.lag.percentile(99), measures.late.percentile(99)
         if late > _LATE_SECONDS:
             found.append(
-                f"the generator sent messages late (p99 {told(late)}, "
-                f"longest {told(measures.late.longest)}), and latency counts from the time they were "
+                f"the generator sent messages late (p99 {span_text(late)}, "
+                f"longest {span_text(measures.late.longest)}), and latency counts from the time they were "
                 "due: give it more --processes, or a machine of its own"
             )
         elif lag > _LATE_SECONDS:
             found.append(
-                f"the generator itself was late (p99 {told(lag)}): give it more --processes, "
+                f"the generator itself was late (p99 {span_text(lag)}): give it more --processes, "
                 "or a machine of its own"
             )
         busy = measures.cpu / measures.elapsed / self.plan.processes if measures.elapsed else 0
@@ -147,7 +147,7 @@ class LoadOutcome:
         if held is not None and self.hides_a_stall:
             found.append(
                 "sessions sent no messages while they waited for slow answers; with the messages held back "
-                f"p99 is {told(held.percentile(99))}; an open loop (--rate) measures it"
+                f"p99 is {span_text(held.percentile(99))}; an open loop (--rate) measures it"
             )
         if not self.plan.echo:
             found.append(_UNATTRIBUTED + _CHECKED_INSTEAD[self.plan.protocol])
@@ -156,7 +156,7 @@ class LoadOutcome:
                 f"{measures.unshaped} answers did not have the shape {{id, msg, timestamp}}; "
                 "each was counted as the answer to the oldest open message"
             )
-        if refused := sum(measures.errors[code] for code in REFUSALS):
+        if refused := sum(measures.errors[code] for code in REFUSAL_CODES):
             found.append(f"the service refused {refused} messages because of its limits; {HOW}")
         if measures.unread:
             found.append(

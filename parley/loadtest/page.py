@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 
-from parley.loadtest.bounds import percentile, told
+from parley.loadtest.bounds import percentile, span_text
 from parley.loadtest.charts import Axes, Line, lines, stack, table
 from parley.loadtest.findings import findings
 from parley.loadtest.histogram import LatencyHistogram
@@ -31,7 +31,7 @@ from parley.loadtest.style import STYLE
 
 # Points of a line over time: more than there are pixels for would only blur it.
 _POINTS = 240
-# Seconds that nobody can tell from none: a logarithmic axis shows nothing below.
+# The smallest duration in seconds on a logarithmic axis.
 _SHORTEST = 1e-4
 _SINCE = "seconds since the load began"
 
@@ -135,14 +135,14 @@ def _figures(outcome: LoadOutcome) -> str:
     measures, plan = outcome.measures, outcome.plan
     figures = {
         "answers per second": f"{measures.rate:,.1f}",
-        f"of these within {told(plan.slo)}": f"{measures.goodput:,.1f}",
-        "half of the answers within": _told(measures.latency, 50),
-        "99 % of the answers within": _told(measures.latency, 99),
+        f"of these within {span_text(plan.slo)}": f"{measures.goodput:,.1f}",
+        "half of the answers within": _percentile_text(measures.latency, 50),
+        "99 % of the answers within": _percentile_text(measures.latency, 99),
     }
     if measures.first_token.count:
-        figures["first token, half within"] = _told(measures.first_token, 50)
+        figures["first token, half within"] = _percentile_text(measures.first_token, 50)
     if measures.between_tokens.count:
-        figures["between tokens, 99 % within"] = _told(measures.between_tokens, 99)
+        figures["between tokens, 99 % within"] = _percentile_text(measures.between_tokens, 99)
     if outcome.processes:
         figures[f"of {os.cpu_count()} cores busy"] = f"{outcome.used.machine / outcome.used.seconds:.2f}"
     if measures.idle.kb_each is not None:
@@ -180,7 +180,7 @@ def _latencies(measures: Measures) -> str:
             Line("99 % within", _B, [(at, latency.percentile(99)) for at, latency in found], "7 3"),
             Line("50 % within", _A, [(at, latency.percentile(50)) for at, latency in found]),
         ],
-        Axes(_SINCE, "time for an answer", told, log=_SHORTEST),
+        Axes(_SINCE, "time for an answer", span_text, log=_SHORTEST),
     )
 
 
@@ -205,8 +205,8 @@ def _tail(outcome: LoadOutcome) -> str:
         Axes(
             "part of all, each nine as wide as the one before",
             "no longer than",
-            told,
-            tell_x=lambda nine: f"{100 - 100 * 10**-nine:.5g} %",
+            span_text,
+            format_x=lambda nine: f"{100 - 100 * 10**-nine:.5g} %",
             ticks={x: label for x, label in ticks.items() if x <= right} or {0.0: "0 %"},
             log=_SHORTEST,
         ),
@@ -332,7 +332,7 @@ def _generator(outcome: LoadOutcome) -> dict[str, object]:
     measures = outcome.measures
     busy = measures.cpu / measures.elapsed if measures.elapsed else 0.0
     found: dict[str, object] = {"generator used": f"{busy:.0%} of a core"}
-    found["generator late, p99"] = told(max(measures.lag.percentile(99), measures.late.percentile(99)))
+    found["generator late, p99"] = span_text(max(measures.lag.percentile(99), measures.late.percentile(99)))
     return found
 
 
@@ -348,7 +348,7 @@ def _durations(found: Iterable[tuple[str, LatencyHistogram]]) -> str:
     return table(
         heads,
         [
-            (name, f"{each.count:,}", *(_told(each, percent) for percent in PERCENTILES))
+            (name, f"{each.count:,}", *(_percentile_text(each, percent) for percent in PERCENTILES))
             for name, each in found
         ],
     )
@@ -358,8 +358,8 @@ def _pace(measures: Measures) -> str:
     return f'<p class="soft">{escape(tokens(measures))}</p>' if measures.tokens else ""
 
 
-def _told(histogram: LatencyHistogram, percent: float) -> str:
-    return told(percentile(histogram, percent)) if histogram.count else "-"
+def _percentile_text(histogram: LatencyHistogram, percent: float) -> str:
+    return span_text(percentile(histogram, percent)) if histogram.count else "-"
 
 
 def _pairs(pairs: Mapping[str, object]) -> str:

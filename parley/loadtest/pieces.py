@@ -1,4 +1,4 @@
-"""The pieces of one answer as they come: each index once, in order, and together the answer."""
+"""Check the pieces of one answer: each index once, in order, and together equal to the answer."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from parley.loadtest.faults import TokenFaults
 
 
 class Pieces:
-    """What came of an answer since its ``start``; ``begin``, ``add`` each piece, ``end``."""
+    """The pieces of an answer since its ``start``; call ``begin``, ``add`` for each piece, then ``end``."""
 
     def __init__(self, faults: TokenFaults) -> None:
-        """Take what faults are counted in."""
+        """Take the counters of faults."""
         self._faults = faults
         self._texts: list[str] | None = None
         self._next = 0
         self._left_out: set[int] = set()
 
     def begin(self) -> None:
-        """Note a ``start``: what came so far is void."""
+        """Record a ``start``, which makes all earlier pieces void."""
         self._texts, self._next, self._left_out = [], 0, set()
 
     def add(self, index: int, text: str) -> None:
-        """Note a piece."""
+        """Record a piece."""
         if self._texts is None:
             self._faults.lost += 1
             self.begin()
@@ -38,7 +38,7 @@ class Pieces:
         self._texts.append(text)
 
     def end(self, whole: str) -> None:
-        """Note the answer; one that came without a ``start``, as after a resume, has no pieces to compare."""
+        """Record the whole answer, and compare it with its pieces, unless it came without a ``start``."""
         self._faults.lost += len(self._left_out)
         if self._texts is not None and "".join(self._texts) != whole:
             self._faults.differing += 1

@@ -15,27 +15,27 @@ class LoadPlan:
     """A load test.
 
     Attributes:
-        url: the address of the service, ``http://host:port``, with the path below which it answers, if any.
-        protocol: what the sockets speak.
-        mode: ``closed``, each session sends its next message when it has its answer; or ``open``, messages go
-            out at ``rate`` whatever comes back.
-        sessions: how many talk at once.
-        messages: how many each session sends; 0 for as many as ``duration`` allows.
-        duration: seconds after which nothing more is sent; 0 for no end but ``messages``.
-        rate: messages per second of all sessions together; only of an open loop.
+        url: the address of the service, ``http://host:port``, with its base path, if it has one.
+        protocol: the protocol of the sockets.
+        mode: ``closed``, each session sends its next message after the answer to the last one; or ``open``,
+            messages are sent at ``rate`` without waiting for answers.
+        sessions: the number of sessions.
+        messages: messages of each session; 0 for as many as ``duration`` allows.
+        duration: seconds after which no more messages are sent; 0 for no limit but ``messages``.
+        rate: messages per second of all sessions together; only in an open loop.
         arrivals: ``constant`` gaps between messages, or those of a ``poisson`` process.
         ramp: seconds over which sessions begin, and over which an open loop reaches its rate.
-        size, size_to: characters of a message, its mark among them; any number between the two is as likely.
-            A message is never shorter than its mark. A ``size_to`` below ``size`` means that all have
+        size, size_to: the minimum and maximum characters of a message, with its mark; uniformly distributed.
+            A message is never shorter than its mark. If ``size_to`` is below ``size``, all messages have
             ``size``.
         cut_every: messages of a session after which its socket is broken; 0 for never.
-        idle: sockets that are opened besides and only stay open.
-        drain: seconds to wait for what is still missing at the end.
-        slo: seconds within which an answer is a good one, for the goodput.
-        processes: generators that share the sessions.
-        echo: the model repeats what it was asked, so that answers can be told apart.
-        seed: of everything that is random.
-        phase: of a share: by what part of a gap its messages come after those of the first share.
+        idle: further sockets that only stay open.
+        drain: seconds to wait for missing answers at the end.
+        slo: the longest latency of a good answer in seconds, for the goodput.
+        processes: the number of generators that share the sessions.
+        echo: whether the model repeats its prompt, so that each answer identifies its message.
+        seed: the seed of all random numbers.
+        phase: in the plan of one generator, the part of a gap by which its messages follow the first one's.
     """
 
     url: str
@@ -64,7 +64,7 @@ class LoadPlan:
         return self.url.rstrip("/") + "/"
 
     def shares(self) -> list[LoadPlan]:
-        """Return a plan for each generator; together they are this one, but for the idle sockets."""
+        """Return a plan for each generator; together they are this plan without its idle sockets."""
         count = max(1, min(self.processes, self.sessions))
         shares = []
         for number in range(count):
@@ -88,5 +88,5 @@ class LoadPlan:
 
     @classmethod
     def loads(cls, text: str) -> Self:
-        """Read what ``dumps`` wrote."""
+        """Read the result of ``dumps``."""
         return cls(**json.loads(text))

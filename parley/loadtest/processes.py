@@ -49,14 +49,14 @@ async def run(
     """
     async with IdleSockets(plan.base) as idle:
 
-        def tell(measures: Measures) -> None:
+        def report(measures: Measures) -> None:
             measures.idle = idle.figures
             if watch is not None:
                 watch(measures)
 
         stop = stop or asyncio.Event()
         await idle.open(plan.idle, stop, memory)
-        measures = await _generated(plan.shares(), tell, stop)
+        measures = await _generated(plan.shares(), report, stop)
         # As they are now, before the sockets are closed.
         measures.idle = replace(idle.figures)
         return measures
@@ -162,16 +162,16 @@ async def _share() -> None:
         sys.stdout.flush()
         await go.wait()
 
-    told = 0
+    reported = 0
 
-    def tell(measures: Measures) -> None:
-        nonlocal told
-        _write(measures.to_json(since=told))
-        # The second that runs is told once more when it is over.
-        told = max(measures.seconds, default=0)
+    def report(measures: Measures) -> None:
+        nonlocal reported
+        _write(measures.to_json(since=reported))
+        # The second that runs is reported once more when it is over.
+        reported = max(measures.seconds, default=0)
 
     listening = asyncio.create_task(listen())
-    measures = await generate(plan, tell, stop, gate)
+    measures = await generate(plan, report, stop, gate)
     listening.cancel()
     _write(measures.to_json())
 

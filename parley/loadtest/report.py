@@ -11,7 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from parley.loadtest.bounds import told
+from parley.loadtest.bounds import span_text
 from parley.loadtest.findings import findings, of_service
 from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.idle import Idle
@@ -19,7 +19,7 @@ from parley.loadtest.machine import machine
 from parley.loadtest.measures import Measures
 from parley.loadtest.outcome import LoadOutcome
 from parley.loadtest.plan import LoadPlan
-from parley.loadtest.usage import Usage
+from parley.loadtest.usage import ProcessUsage
 
 PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9, 100.0)
 
@@ -139,7 +139,7 @@ def show(outcome: LoadOutcome, console: Console) -> None:
     console.print(_durations(outcome))
     line(
         f"{measures.answered} answers in {measures.elapsed:.1f} s, {measures.rate:.1f}/s; "
-        f"within {told(plan.slo)}: {measures.goodput:.1f}/s"
+        f"within {span_text(plan.slo)}: {measures.goodput:.1f}/s"
     )
     if measures.tokens:
         line(tokens(measures))
@@ -256,12 +256,12 @@ def described(plan: LoadPlan) -> str:
     return f"{plan.sessions} sessions, {plan.protocol}, {plan.mode} loop ({how}), {long}"
 
 
-def _sum(kinds: dict[str, Usage]) -> Usage:
-    return Usage(*(sum(column) for column in zip(*map(astuple, kinds.values()), strict=True)))
+def _sum(kinds: dict[str, ProcessUsage]) -> ProcessUsage:
+    return ProcessUsage(*(sum(column) for column in zip(*map(astuple, kinds.values()), strict=True)))
 
 
 def _short(histogram: LatencyHistogram, percent: float) -> str:
-    return told(histogram.percentile(percent)) if histogram.count else "-"
+    return span_text(histogram.percentile(percent)) if histogram.count else "-"
 
 
 def _mib(size: int) -> str:

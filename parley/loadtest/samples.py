@@ -10,24 +10,24 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from parley.loadtest.usage import Usage, machine_seconds, usage_here
+from parley.loadtest.usage import ProcessUsage, machine_seconds, usage_here
 
-# Seconds between looks. One reads some forty files of /proc, a millisecond or two.
-_LOOK_SECONDS = 0.5
+# Seconds between samples. A sample reads some forty files of /proc, which takes a millisecond or two.
+_SAMPLE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class UsageSample:
-    """One look.
+    """One sample of the usage.
 
     Attributes:
-        at: on the monotonic clock.
-        used: since each process started, by what they are.
-        machine: seconds of processor time that everything on this machine has used.
+        at: the time on the monotonic clock.
+        used: the usage since each process started, by kind of process.
+        machine: seconds of processor time that all processes of this machine have used.
     """
 
     at: float
-    used: Mapping[str, Usage]
+    used: Mapping[str, ProcessUsage]
     machine: float
 
 
@@ -36,15 +36,15 @@ class Spell:
     """The resources used between two samples.
 
     Attributes:
-        at: seconds since the load began, of its end.
-        seconds: how long it was.
-        used: in it, by what they are; memory is that of its end.
-        machine: seconds of processor time of everything on this machine.
+        at: its end, in seconds since the load began.
+        seconds: its length.
+        used: the usage by kind of process, with the memory at its end.
+        machine: seconds of processor time of all processes of this machine.
     """
 
     at: float
     seconds: float
-    used: Mapping[str, Usage]
+    used: Mapping[str, ProcessUsage]
     machine: float
 
     def cores(self, kind: str) -> float:
@@ -53,58 +53,58 @@ class Spell:
 
 
 class UsageSamples:
-    """UsageSamples at processes from when the context is entered until it ends."""
+    """Samples the usage of processes for as long as the context lasts."""
 
-    def __init__(self, usage: Callable[[], Mapping[str, Usage]]) -> None:
-        """Take what tells of the service; the generator and the machine are looked at in any case."""
+    def __init__(self, usage: Callable[[], Mapping[str, ProcessUsage]]) -> None:
+        """Take a function that returns the usage of the service; the generator's is always sampled."""
         self._usage = usage
         self._taken: list[UsageSample] = []
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin."""
-        self._look()
-        self._task = asyncio.create_task(self._go_on())
+        """Take the first sample, and start sampling."""
+        self._sample()
+        self._task = asyncio.create_task(self._sample_regularly())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """UsageSample once more, and end."""
+        """Stop sampling, and take the last sample."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._look()
+        self._sample()
 
     def spells(self, began: float, ended: float) -> list[Spell]:
-        """Return what was used from the last look before a test began to the first after it ended."""
+        """Return the usage from the last sample before a test began to the first after it ended."""
         return spells(self._taken, began, ended)
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         self._taken.append(
             UsageSample(time.monotonic(), {**self._usage(), **usage_here()}, machine_seconds())
         )
 
-    async def _go_on(self) -> None:
+    async def _sample_regularly(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            self._look()
+            await asyncio.sleep(_SAMPLE_SECONDS)
+            self._sample()
 
 
-def spells(looks: Sequence[UsageSample], began: float, ended: float) -> list[Spell]:
-    """Return the use between samples, from the last before ``began`` to the first after ``ended``."""
-    times = [look.at for look in looks]
-    first, last = max(0, bisect_right(times, began) - 1), min(len(looks) - 1, bisect_left(times, ended))
-    return [_between(looks[at], looks[at + 1], began) for at in range(first, last)]
+def spells(samples: Sequence[UsageSample], began: float, ended: float) -> list[Spell]:
+    """Return the usage between samples, from the last before ``began`` to the first after ``ended``."""
+    times = [sample.at for sample in samples]
+    first, last = max(0, bisect_right(times, began) - 1), min(len(samples) - 1, bisect_left(times, ended))
+    return [_between(samples[at], samples[at + 1], began) for at in range(first, last)]
 
 
 def together(all_spells: Sequence[Spell]) -> Spell:
-    """Return what was used in all of them."""
-    used: dict[str, Usage] = {}
+    """Return the usage over all spells."""
+    used: dict[str, ProcessUsage] = {}
     for spell in all_spells:
         for kind, each in spell.used.items():
-            # Processes that have ended by now were there all the same.
-            earlier = used.get(kind, Usage(0, 0.0, 0))
+            # Count processes that have ended meanwhile, too.
+            earlier = used.get(kind, ProcessUsage(0, 0.0, 0))
             used[kind] = replace(
                 each, processes=max(each.processes, earlier.processes), cpu=each.cpu + earlier.cpu
             )

@@ -14,7 +14,7 @@ import aiohttp
 
 from parley.loadtest.lifting import LIFTED
 from parley.loadtest.model import Pace
-from parley.loadtest.usage import Usage, by_kind, usage
+from parley.loadtest.usage import ProcessUsage, by_kind, usage
 from parley.local.ports import free_port
 from pipeline.errors import ParleyError
 
@@ -33,7 +33,7 @@ class Service:
     url: str
     pids: tuple[int, ...] = ()
 
-    def usage(self) -> dict[str, Usage]:
+    def usage(self) -> dict[str, ProcessUsage]:
         """Return what its processes have used so far, by what they are."""
         return usage(self.pids)
 

@@ -29,30 +29,32 @@ OF_THE_TEST: Final = ("model of the test", "generator")
 
 
 @dataclass(frozen=True)
-class Usage:
+class ProcessUsage:
     """The resources used by processes of one kind.
 
     Attributes:
-        processes: how many there are.
+        processes: the number of processes.
         cpu: seconds of processor time.
-        memory: bytes they hold (RSS).
+        memory: bytes of memory (RSS).
     """
 
     processes: int
     cpu: float
     memory: int
 
-    def since(self, before: Usage | None) -> Usage:
-        """Return the same with the processor time that was used since an earlier look."""
-        return Usage(self.processes, self.cpu - (before.cpu if before is not None else 0.0), self.memory)
+    def since(self, before: ProcessUsage | None) -> ProcessUsage:
+        """Return this usage with the processor time since an earlier sample."""
+        return ProcessUsage(
+            self.processes, self.cpu - (before.cpu if before is not None else 0.0), self.memory
+        )
 
 
-def usage(pids: Iterable[int]) -> dict[str, Usage]:
+def usage(pids: Iterable[int]) -> dict[str, ProcessUsage]:
     """Return what processes have used so far, and their descendants, by what they are."""
     return {kind: _together(each) for kind, each in by_kind(pids).items()}
 
 
-def usage_here() -> dict[str, Usage]:
+def usage_here() -> dict[str, ProcessUsage]:
     """Return what the generator has used so far: this process, and the further ones it has started."""
     return {"generator": _together([os.getpid(), *by_kind([os.getpid()]).get("generator", [])])}
 
@@ -93,8 +95,8 @@ def resident(pid: int) -> int:
     return int(found[1]) * 1024 if found else 0
 
 
-def _together(pids: list[int]) -> Usage:
-    return Usage(len(pids), sum(map(cpu_seconds, pids)), sum(map(resident, pids)))
+def _together(pids: list[int]) -> ProcessUsage:
+    return ProcessUsage(len(pids), sum(map(cpu_seconds, pids)), sum(map(resident, pids)))
 
 
 def _kind(pid: int) -> str | None:

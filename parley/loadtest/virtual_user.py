@@ -14,7 +14,7 @@ import aiohttp
 import orjson
 
 from parley.loadtest import history
-from parley.loadtest.faults import Mark
+from parley.loadtest.faults import MessageMark
 from parley.loadtest.ledger import Ledger, Sent
 from parley.loadtest.measures import Measures
 from parley.loadtest.plan import PROTOCOL, LoadPlan
@@ -94,7 +94,7 @@ class VirtualUser:
         """Queue the next message, which was due at ``due`` on the clock; returns at once."""
         self._count += 1
         size = self._random.randint(self._plan.size, max(self._plan.size, self._plan.size_to))
-        text = _text(Mark(self.ledger.session, self._count), size)
+        text = _text(MessageMark(self.ledger.session, self._count), size)
         message = Sent(self._count, due, str(uuid.uuid4()))
         self.ledger.sent(message)
         self._texts[message.id] = text
@@ -362,6 +362,6 @@ def _texts(frame: Mapping[str, Any], *names: str) -> list[str]:
     return found
 
 
-def _text(mark: Mark, size: int) -> str:
+def _text(mark: MessageMark, size: int) -> str:
     start = str(mark)
     return start + (" " + _WORDS * (size // len(_WORDS) + 1))[: max(0, size - len(start))]

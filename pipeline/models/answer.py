@@ -37,6 +37,10 @@ class Answer:
         """Whether a thought began without an opening tag; None while unknown."""
         return self._filter.found_unannounced
 
+    def expect_unannounced_thoughts(self) -> None:
+        """Expect the text to begin within a thought; without effect once text has come."""
+        self._filter.expect_unannounced()
+
     def add_thought(self, thought: str) -> None:
         """Add a thought from a separate field of the response."""
         self._filter.note_thought()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from yarl import URL
@@ -17,14 +17,18 @@ from pipeline.models.base import AnswerPart, ModelRequest, Shortened
 from pipeline.models.chat_reader import ChatReader
 from pipeline.models.conversation import chat_messages, without_oldest
 from pipeline.models.endpoint import Endpoint
+from pipeline.models.reasoners import ThoughtMemory
+from pipeline.models.refusals import sizes_of
 from pipeline.models.request_shape import RequestShape, ShapeMemory, adaptation
 from pipeline.models.silence import Patience
 
 logger = logging.getLogger(__name__)
 
+# Characters of a token in most languages and tokenizers.
+_CHARS_PER_TOKEN = 4
 # Maximum resends of one request for all reasons together: two names of the limit and no limit, no usage, no
-# system role, a shorter context.
-_MAX_RESENDS = 5
+# stream, no system role, a shorter context.
+_MAX_RESENDS = 6
 
 
 class ChatCompletions:
@@ -61,7 +65,7 @@ class ChatCompletions:
         self._system_prompt = system_prompt
         # Both are learned from the responses, because they depend on the server and its model.
         self._memory = ShapeMemory()
-        self._unannounced_thoughts = False
+        self._thoughts = ThoughtMemory(model)
         self.name = model or str(self._endpoint.url.host)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[AnswerPart]:
@@ -74,7 +78,7 @@ class ChatCompletions:
             await self._memory.enter(request)
             plan = _Plan(request.context, self._memory.shape)
             while True:
-                answer = Answer(unannounced_thoughts=self._unannounced_thoughts)
+                answer = Answer(unannounced_thoughts=self._thoughts.expected)
                 begun = False
                 try:
                     async with aclosing(self._call(request, plan, answer)) as parts:
@@ -93,8 +97,7 @@ class ChatCompletions:
                         yield Shortened(dropped)
                     plan = following
                 else:
-                    if answer.found_unannounced_thoughts is not None:
-                        self._unannounced_thoughts = answer.found_unannounced_thoughts
+                    self._thoughts.learn(answer.found_unannounced_thoughts)
                     return
         finally:
             self._memory.leave(request)
@@ -108,6 +111,8 @@ class ChatCompletions:
         if plan.resends == _MAX_RESENDS:
             return None
         if failure.refusal is MessageRefusal.TOO_LONG:
+            if plan.shape.limit is not None and self._is_limit_too_high(plan.context, failure):
+                return _Plan(plan.context, replace(plan.shape, limit=None), plan.resends + 1, plan.shortened)
             shorter = None if plan.shortened else without_oldest(plan.context, failure.report)
             return None if shorter is None else _Plan(shorter, plan.shape, plan.resends + 1, shortened=True)
         change = adaptation(plan.shape, failure, has_system=self._system_prompt is not None)
@@ -117,21 +122,33 @@ class ChatCompletions:
             self._memory.shape = change.shape
         return _Plan(plan.context, change.shape, plan.resends + 1, plan.shortened)
 
+    def _is_limit_too_high(self, context: Sequence[str], failure: ModelError) -> bool:
+        """Return whether the tokens reserved for the answer fill the model's context, not the messages."""
+        sizes = sizes_of(failure.report)
+        if sizes is not None and sizes.size - self._max_tokens >= sizes.limit:
+            return False
+        return sum(map(len, context)) / _CHARS_PER_TOKEN < self._max_tokens
+
     def _call(self, request: ModelRequest, plan: _Plan, answer: Answer) -> AsyncGenerator[AnswerPart]:
         shape = plan.shape
         fold = not shape.system_role
         payload: dict[str, object] = {
             "messages": chat_messages(plan.context, self._system_prompt, fold_system=fold),
-            "stream": True,
+            "stream": shape.stream,
         }
         if shape.limit is not None:
             payload[shape.limit] = self._max_tokens
-        if shape.usage:
+        if shape.stream and shape.usage:
             payload["stream_options"] = {"include_usage": True}
         if self._model:
             payload["model"] = self._model
         taken = partial(self._memory.leave, request, taken=True)
-        return self._endpoint.stream(payload, ChatReader(self._given_url), answer, taken)
+        reader = ChatReader(self._given_url, partial(self._note_model, answer))
+        return self._endpoint.stream(payload, reader, answer, taken)
+
+    def _note_model(self, answer: Answer, name: str) -> None:
+        if self._thoughts.note_name(name):
+            answer.expect_unannounced_thoughts()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from yarl import URL
@@ -10,6 +10,7 @@ from yarl import URL
 from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.models.addresses import is_of_ollama
 from pipeline.models.base import Usage
+from pipeline.models.chat_fields import PLAIN_FIELDS, is_thought, text_of, thought_of, timings_of, usage_of
 from pipeline.models.error_bodies import whole_text
 from pipeline.models.failures import bad_response, broke_off, empty_answer
 from pipeline.models.server_text import clean_server_text
@@ -17,12 +18,48 @@ from pipeline.models.server_text import clean_server_text
 _OTHER_KIND = "; is it a text generation server? Then set MODEL_KIND=text-generation"
 _OLLAMA = "; for Ollama, MODEL_URL ends in /v1, not in /api/chat or /api/generate"
 
-# The fields in which servers send a reasoning model's thoughts.
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details", "thinking_blocks", "thoughts")
-_RARE_FIELDS = frozenset((*_THOUGHTS, "tool_calls", "function_call"))
-_FAILED = frozenset({"content_filter", "error"})
+# Reasons for the end of an answer, in lower case: the token limit, a filter, a fault of the server.
+_CUT_SHORT = frozenset(
+    {
+        "length",
+        "max_tokens",
+        "max_output_tokens",
+        "max_completion_tokens",
+        "max_new_tokens",
+        "model_length",
+        "token_limit",
+    }
+)
+_FILTERED = frozenset(
+    {
+        "content_filter",
+        "content_filtered",
+        "sensitive",
+        "safety",
+        "prohibited_content",
+        "blocklist",
+        "recitation",
+        "spii",
+        "guardrail_intervened",
+        "moderation",
+    }
+)
+_FAILED = frozenset(
+    {
+        "error",
+        "abort",
+        "aborted",
+        "cancelled",
+        "canceled",
+        "failed",
+        "network_error",
+        "insufficient_system_resource",
+        "timeout",
+    }
+)
+_TOOLS = frozenset({"tool_calls", "tool_call", "tool_use", "function_call", "malformed_function_call"})
 # Values that mean no reason: some servers write its absence as a word.
-_NO_REASONS = frozenset({"", "null", "none", "None", "undefined"})
+_NO_REASONS = frozenset({"", "null", "none", "undefined", "unspecified", "finish_reason_unspecified"})
 
 
 class ChatReader:
@@ -30,9 +67,10 @@ class ChatReader:
 
     Args:
         url: the address of the server, for hints after a refusal.
+        on_model: called with the name of the model that answers, once the server names it.
     """
 
-    def __init__(self, url: URL | None = None) -> None:
+    def __init__(self, url: URL | None = None, on_model: Callable[[str], None] | None = None) -> None:
         self.alive = False
         self.complete = False
         self.contradicted = False
@@ -40,9 +78,14 @@ class ChatReader:
         self.thought = ""
         self.usage: Usage | None = None
         self._url = url
+        self._on_model = on_model
         self._known = False
         self._begun = False
+        # The text so far, while all of it came in complete messages; and whether any came in pieces.
+        self._whole = ""
+        self._has_whole = False
         self._has_text = False
+        self._has_thought = False
         self._called_tools = False
         self._finish = ""
         self._choice_error: object = None
@@ -50,7 +93,7 @@ class ChatReader:
     @property
     def cut_short(self) -> bool:
         """Whether the model used up its tokens."""
-        return self._finish == "length"
+        return self._finish in _CUT_SHORT
 
     def read(self, payload: object) -> str:
         """Return the text that a payload adds."""
@@ -60,8 +103,10 @@ class ChatReader:
             if isinstance(payload, list) and payload and isinstance(payload[0], dict):
                 return self.read(payload[0]) if "choices" in payload[0] else self._foreign(payload[0])
             return ""
-        if "usage" in payload or "x_groq" in payload:
-            self.usage = _usage(payload) or self.usage
+        self.usage = usage_of(payload) or self.usage or timings_of(payload)
+        if self._on_model is not None and isinstance(name := payload.get("model"), str):
+            self._on_model(name)
+            self._on_model = None
         choices = payload.get("choices")
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             return self._read_choice(choices[0])
@@ -79,15 +124,15 @@ class ChatReader:
                 "The model server's response has no choices; is it a chat completions server "
                 "(see MODEL_KIND)?"
             )
-        if self._finish == "content_filter":
+        if self._finish in _FILTERED:
             raise ModelError(
                 ModelErrorCode.REJECTED, "The model server's content filter held the answer back", False
             )
-        if self._finish == "error":
+        if self._finish in _FAILED:
             said = clean_server_text(whole_text({"error": self._choice_error})) if self._choice_error else ""
             detail = "The model failed while it generated the answer"
             raise ModelError(ModelErrorCode.ERROR, detail, retryable=True, report=said)
-        if not self.complete:
+        if not self.complete and not self._has_whole:
             raise broke_off()
         if not empty:
             return
@@ -96,7 +141,7 @@ class ChatReader:
             raise bad_response(
                 "The model used up its tokens before it answered (MAX_NEW_TOKENS is too small)"
             )
-        if self._called_tools:
+        if self._called_tools or self._finish in _TOOLS:
             raise bad_response("The model asked for a tool instead of answering; this service offers none")
         raise empty_answer()
 
@@ -131,85 +176,47 @@ class ChatReader:
         return text
 
     def _note_reason(self, reason: object, choice: dict[Any, Any]) -> None:
-        if isinstance(reason, str) and reason not in _NO_REASONS and self._finish not in _FAILED:
+        if isinstance(reason, dict):  # SGLang's own shape
+            reason = reason.get("type")
+        if not isinstance(reason, str) or self._finish in _FAILED or self._finish in _FILTERED:
+            return
+        reason = reason.lower()
+        if reason not in _NO_REASONS:
             self._finish = reason
             self._choice_error = choice.get("error")
 
     def _read_text(self, message: dict[Any, Any], *, whole: bool) -> str:
-        content = message.get("content")
-        text = content if isinstance(content, str) else _text(content)
+        text = text_of(message.get("content"))
         if not text and "refusal" in message:
-            text = _text(message["refusal"])
-        if whole and self._has_text:
-            # The complete message repeats the pieces before it.
-            text = ""
-        if not _RARE_FIELDS.isdisjoint(message) or isinstance(content, list):
-            self.thought = _thought(message)
-            if message.get("tool_calls") or message.get("function_call"):
-                self._called_tools = self._begun = True
-        return text
+            text = text_of(message["refusal"])
+        if not message.keys() <= PLAIN_FIELDS or not isinstance(message.get("content"), str | None):
+            self.thought = "" if whole and self._has_thought else thought_of(message)
+            if text and not self.thought and is_thought(message):
+                self.thought, text = text, ""
+        if message.get("tool_calls") or message.get("function_call"):
+            self._called_tools = self._begun = True
+        return self._new_text(text) if whole else text
+
+    def _new_text(self, text: str) -> str:
+        """Return the part of a complete message that its predecessors lack.
+
+        A complete message repeats the pieces before it. Some servers send nothing but messages, each with the
+        text so far, or each with one more piece.
+        """
+        if self._has_text:
+            return ""
+        new = text.removeprefix(self._whole)
+        self._whole += new
+        return new
 
     def _note_progress(self, text: str, *, whole: bool) -> None:
         if text or self.thought:
             self._begun = True
-            self._has_text = self._has_text or bool(text)
+            self._has_text = self._has_text or (bool(text) and not whole)
+            self._has_thought = self._has_thought or bool(self.thought)
             # Text after a reason still counts, because some servers send a reason with every chunk.
             self.contradicted = self.contradicted or self.complete
         # After the first text an empty piece is a sign too: a token may be only half a character.
         self.alive = self._begun
-        self.complete = self.complete or whole or bool(self._finish)
-
-
-def _text(content: object) -> str:
-    """Return the text of a message's content, a string or a list of parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        parts = (
-            part for part in content if isinstance(part, dict) and part.get("type", "text") in _TEXT_PARTS
-        )
-        return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
-    return ""
-
-
-_TEXT_PARTS = ("text", "output_text", "refusal")
-
-
-def _thought(message: Mapping[str, Any]) -> str:
-    """Return the thoughts in a message: a string, or parts with a text under one of several names."""
-    for field in _THOUGHTS:
-        if (value := message.get(field)) and (thought := _thought_text(value)):
-            return thought
-    content = message.get("content")
-    if isinstance(content, list):  # Mistral and Anthropic send thoughts as parts of the content
-        return "".join(
-            _thought_text(part)
-            for part in content
-            if isinstance(part, dict) and part.get("type") in ("thinking", "reasoning", "thought")
-        )
-    return ""
-
-
-def _thought_text(value: object) -> str:
-    match value:
-        case str(text):
-            return text
-        case [*parts]:
-            return "".join(map(_thought_text, parts))
-        case {**fields}:
-            for name in ("text", "thinking", "content", "summary", "reasoning"):
-                if name in fields and (text := _thought_text(fields[name])):
-                    return text
-    return ""
-
-
-def _usage(payload: Mapping[str, Any]) -> Usage | None:
-    """Return the token counts of a chunk; the last counts of a stream cover all of it."""
-    groq = payload.get("x_groq")
-    found = payload.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
-    match found:
-        case {"prompt_tokens": int(sent), "completion_tokens": int(received)}:
-            return Usage(sent, received)
-        case {"input_tokens": int(sent), "output_tokens": int(received)}:
-            return Usage(sent, received)
-    return None
+        self._has_whole = self._has_whole or whole
+        self.complete = self.complete or bool(self._finish)

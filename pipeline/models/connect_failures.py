@@ -30,6 +30,20 @@ _TLS_SILENT = (
     "http:// instead of https://?"
 )
 _TLS_EXPECTED = "The model server expects TLS; is it https:// instead of http://?"
+# The pages of nginx, Go, Apache, Node and others for plain HTTP on a port for TLS.
+_ASKS_FOR_TLS = re.compile(
+    r"plain HTTP request was sent to HTTPS|HTTP request to an HTTPS server|plain HTTP to an SSL-enabled"
+    r"|(?:use|requires?|only) (?:the )?(?:https|TLS|SSL)\b",
+    re.IGNORECASE,
+)
+
+
+def failure_of_plain_http(status: int, said: str, url: URL) -> ModelError | None:
+    """Return the error if a server refuses a request because it came without TLS, else None."""
+    if url.scheme == "https" or status not in (400, 403, 426, 497) or not _ASKS_FOR_TLS.search(said):
+        return None
+    report = clean_server_text(f"HTTP {status}: {said}")
+    return bad_response(_TLS_EXPECTED, status=status, report=report)
 
 
 def failure_of_http(error: Exception, url: URL) -> ModelError:

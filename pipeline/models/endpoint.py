@@ -18,8 +18,14 @@ from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.models.addresses import probable_url
 from pipeline.models.answer import Answer
 from pipeline.models.base import AnswerPart, Usage
-from pipeline.models.connect_failures import CONNECT_TIMEOUT, explained, failure_of_http
-from pipeline.models.error_bodies import is_error, status_inside
+from pipeline.models.connect_failures import (
+    CONNECT_TIMEOUT,
+    explained,
+    failure_of_http,
+    failure_of_plain_http,
+)
+from pipeline.models.error_bodies import is_error, status_inside, unwrapped
+from pipeline.models.error_waits import seconds
 from pipeline.models.failures import error_of, meaning_of
 from pipeline.models.response_body import ErrorEvent, Mark, ResponseBody, decoded_json
 from pipeline.models.server_text import clean_server_text
@@ -220,6 +226,8 @@ class Endpoint:
     ) -> ModelError:
         body = await ResponseBody(response, silence, secret=self._token).whole()
         said = body.decode("utf-8", "replace")
+        if failure := failure_of_plain_http(response.status, said, self.url):
+            return failure
         decoded = decoded_json(body)
         content: object = decoded[0] if decoded else said
         hint = reader.hint(response.status, said)
@@ -237,13 +245,14 @@ class Endpoint:
 
     def _read(self, value: object, response: aiohttp.ClientResponse, reader: Reader, answer: Answer) -> None:
         if not isinstance(value, dict):
+            value = unwrapped(value)
             if isinstance(value, Mark):
                 if value is Mark.DONE:
                     reader.done()
                 return
             if isinstance(value, ErrorEvent):
                 raise self._error(status_inside(value.body), value.body, response)
-        elif is_error(value):
+        if is_error(value):
             raise self._error(status_inside(value), value, response)
         text = reader.read(value)
         if reader.thought:
@@ -258,11 +267,18 @@ class Endpoint:
             meaning,
             body,
             response.status,
-            retry_after=response.headers.get("Retry-After"),
+            retry_after=_asked_wait(response),
             secret=self._token,
             hint=hint,
             note=note,
         )
+
+
+def _asked_wait(response: aiohttp.ClientResponse) -> str | None:
+    """Return the wait in the response's head, as a number of seconds or as a date."""
+    if milliseconds := seconds(response.headers.get("Retry-After-Ms")):
+        return str(milliseconds / 1000)
+    return response.headers.get("Retry-After")
 
 
 def _needs_no_more(reader: Reader, answer: Answer) -> bool:

@@ -2,108 +2,109 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeGuard
 
 import orjson
 
-# The statuses for codes and types of errors, in snake case. Servers send codes where an error has no status
-# of its own (within a stream), or next to a less precise status.
-_STATUS_OF_CODE: Final = {
-    **dict.fromkeys(
-        (
-            "bad_request",
-            "content_filter",
-            "content_policy_violation",
-            "context_length_exceeded",
-            "exceed_context_size_error",
-            "failed_precondition",
-            "invalid_argument",
-            "invalid_request",
-            "invalid_request_error",
-            "bad_request_error",
-        ),
-        400,
-    ),
-    **dict.fromkeys(
-        (
-            "authentication_error",
-            "invalid_api_key",
-            "unauthenticated",
-            "unauthorized",
-            "invalid_authentication",
-        ),
-        401,
-    ),
-    **dict.fromkeys(
-        (
-            "billing_hard_limit_reached",
-            "billing_not_active",
-            "insufficient_balance",
-            "insufficient_credits",
-            "insufficient_quota",
-            "payment_required",
-        ),
-        402,
-    ),
-    **dict.fromkeys(("access_denied", "forbidden", "permission_denied", "permission_error"), 403),
-    **dict.fromkeys(("model_not_found", "not_found", "not_found_error", "deployment_not_found"), 404),
-    **dict.fromkeys(("request_timeout", "timeout", "timeout_error"), 408),
-    "validation": 422,
-    "generation": 424,
-    "incomplete_generation": 424,
-    **dict.fromkeys(
-        (
-            "engine_overloaded",
-            "engine_overloaded_error",
-            "overloaded",
-            "overloaded_error",
-            "rate_limit",
-            "rate_limit_error",
-            "rate_limit_exceeded",
-            "rate_limit_reached",
-            "rate_limited",
-            "resource_exhausted",
-            "server_overloaded",
-            "throttling_error",
-            "too_many_requests",
-        ),
-        429,
-    ),
-    **dict.fromkeys(
-        ("api_error", "internal", "internal_error", "internal_server_error", "server_error"), 500
-    ),
-    **dict.fromkeys(
-        ("model_loading", "loading", "service_unavailable", "unavailable", "unavailable_error"), 503
-    ),
-    **dict.fromkeys(("deadline_exceeded", "gateway_timeout"), 504),
-}
+from pipeline.models.error_codes import status_of
+
 # Fields in which servers quote the refused request.
 _QUOTES = frozenset({"input", "inputs", "messages", "prompt", "body", "request"})
 #: The separator between an error's message and the complete body in ``whole_text``.
 WHOLE_BODY: Final = "; body: "
-_FIELDS_OF_CODE = ("code", "http_status_code", "status_code", "status", "error_type", "type")
+_FIELDS_OF_CODE = (
+    "code",
+    "http_status_code",
+    "status_code",
+    "statusCode",
+    "error_code",
+    "errorCode",
+    "status",
+    "error_type",
+    "errorType",
+    "type",
+    "reason",
+)
+# The fields that hold an error's message, the most usual first; some hold an object with a message.
+_FIELDS_OF_MESSAGE = (
+    "message",
+    "error",
+    "detail",
+    "msg",
+    "error_message",
+    "errorMessage",
+    "error_msg",
+    "Message",
+    "status_msg",
+    "faultstring",
+    "fault",
+    "base_resp",
+    "errors",
+    "description",
+    "title",
+)
+# Fields that only errors have, and fields with the error of another server that a proxy passes on.
+_ERROR_FIELDS = (
+    "error",
+    "errors",
+    "detail",
+    "error_message",
+    "errorMessage",
+    "error_msg",
+    "error_code",
+    "errorCode",
+    "errorType",
+    "fault",
+)
+_FIELDS_OF_CAUSE = ("metadata", "raw", "innererror", "inner_error", "cause", "error", "details")
+_MAX_DEPTH = 5
+
+
+def unwrapped(payload: object) -> object:
+    """Return the error in a list of one error, as Google sends it; any other value unchanged."""
+    if isinstance(payload, list) and payload and is_error(payload[0]):
+        return payload[0]
+    return payload
 
 
 def is_error(payload: object) -> TypeGuard[dict[str, Any]]:
     """Return whether a body, or an event of a stream, is an error despite its successful status."""
     if not isinstance(payload, dict):
         return False
-    if "choices" in payload:
-        return bool(payload.get("error"))
-    if payload.get("error") or payload.get("errors"):
+    if payload.get("choices") or "token" in payload:
+        return _is_filled(payload.get("error"))
+    if any(payload.get(field) for field in _ERROR_FIELDS):
         return True
-    return "error" in (payload.get("object"), payload.get("status"), payload.get("type"))
+    if "error" in (payload.get("object"), payload.get("status"), payload.get("type"), payload.get("event")):
+        return True
+    if payload.get("success") is False or payload.get("ok") is False:
+        return True
+    response = payload.get("base_resp")
+    if isinstance(response, dict) and response.get("status_code"):
+        return True
+    return _names_a_status(payload)
+
+
+def _is_filled(error: object) -> bool:
+    """Return whether the field ``error`` beside an answer is an error: some servers send an empty one."""
+    return any(error.values()) if isinstance(error, dict) else bool(error)
+
+
+def _names_a_status(payload: dict[str, Any]) -> bool:
+    """Return whether a body has a message beside a code, and nothing of an answer."""
+    if not isinstance(payload.get("message", payload.get("msg")), str):
+        return False
+    code = payload.get("code", payload.get("status_code", payload.get("statusCode", payload.get("status"))))
+    return (status_of(code) or 0) >= 400 or isinstance(payload.get("code"), str)
 
 
 def status_inside(payload: object, default: int = 500) -> int:
     """Return the status that an error's body names by number or code, else ``default``."""
     best = default
+    payload = unwrapped(payload)
     for value in _codes(payload):
-        status = _status_of(value)
+        status = status_of(value)
         if status is not None and status != 400:
             return status
         best = status or best
@@ -119,7 +120,7 @@ def server_message(body: object) -> str:
     """
     match body:
         case {"error": {"message": str(text), **about}}:
-            return _with_facts(text, about)
+            return _with_cause(_with_facts(text, about), about)
         case (
             {"error": str(text)} | {"error": [str(text), *_]} | {"message": str(text)} | {"detail": str(text)}
         ):
@@ -130,7 +131,46 @@ def server_message(body: object) -> str:
             return "; ".join(filter(None, map(_problem, problems)))
         case str(text):
             return text
+        case [first, *_]:
+            return server_message(first)
+    return _message_within(body)
+
+
+def _message_within(value: object, depth: int = 0) -> str:
+    """Return the first message in an error of an unusual shape; empty without one."""
+    if isinstance(value, str):
+        return value
+    if depth == _MAX_DEPTH:
+        return ""
+    if isinstance(value, list):
+        return next(filter(None, (_message_within(part, depth + 1) for part in value)), "")
+    if not isinstance(value, dict):
+        return ""
+    for field in _FIELDS_OF_MESSAGE:
+        if text := _message_within(value.get(field), depth + 1):
+            return _with_facts(text, value) if isinstance(value[field], str) else text
     return ""
+
+
+def _with_cause(text: str, about: Mapping[Any, object]) -> str:
+    """Append the message of the server behind a proxy, which names the reason where the proxy does not."""
+    for field in _FIELDS_OF_CAUSE:
+        value = about.get(field)
+        if field == "metadata":
+            value = value.get("raw") if isinstance(value, dict) else None
+        if isinstance(value, str):
+            decoded = _decoded(value)
+            value = value if decoded is None else decoded
+        if cause := _message_within(value):
+            return f"{text}: {cause}"
+    return text
+
+
+def _decoded(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def whole_text(body: object) -> str:
@@ -168,55 +208,13 @@ def _without_request(value: object) -> object:
     return value
 
 
-def asked_wait(body: object, header: str | None) -> float | None:
-    """Return the seconds that an error asks to wait, from its body or its ``Retry-After`` header."""
-    if isinstance(body, dict):
-        inner = body.get("error")
-        for source in (body, inner if isinstance(inner, dict) else {}):
-            if wait := seconds(source.get("estimated_time")) or seconds(source.get("retry_after")):
-                return wait
-    return retry_after(header)
-
-
-def retry_after(header: str | None) -> float | None:
-    """Parse a ``Retry-After`` header, a number or a date, as seconds to wait."""
-    if header is None:
-        return None
-    wait = seconds(header)
-    if wait is None:
-        try:
-            wait = seconds(parsedate_to_datetime(header).timestamp() - time.time())
-        except (ValueError, OverflowError):
-            return None
-    return wait
-
-
-def seconds(value: object) -> float | None:
-    """Return a time to wait in seconds, None if ``value`` is not a time."""
-    if not isinstance(value, int | float | str) or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 < number < float("inf") else None
-
-
 def _codes(payload: object) -> Iterator[object]:
     if not isinstance(payload, dict):
         return
-    for source in (payload.get("error"), payload):
+    inner, outer = payload.get("error"), payload.get("errors")
+    listed = outer[0] if isinstance(outer, list) and outer else None
+    for source in (inner, listed, payload.get("detail"), payload.get("base_resp"), payload):
+        if isinstance(source, list) and source:
+            source = source[0]
         if isinstance(source, dict):
             yield from (source[field] for field in _FIELDS_OF_CODE if field in source)
-
-
-def _status_of(value: object) -> int | None:
-    """Return the status for an error code, None for an unknown code."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if 400 <= value < 600 else None
-    if not isinstance(value, str):
-        return None
-    if number := re.search(r"(?<!\d)[45]\d\d(?!\d)", value):
-        return int(number[0])
-    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", value.strip())
-    return _STATUS_OF_CODE.get(re.sub(r"[^a-z]+", "_", snake.lower()).strip("_"))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 from pipeline.errors import MessageRefusal, ModelError, ModelErrorCode
-from pipeline.models.error_bodies import asked_wait, server_message, status_inside, whole_text
+from pipeline.models.error_bodies import server_message, status_inside, unwrapped, whole_text
+from pipeline.models.error_waits import asked_wait
 from pipeline.models.refusals import is_filtered, is_too_long, refuses_answer_length
 from pipeline.models.server_text import clean_server_text
 
@@ -44,7 +45,23 @@ _OF_REFUSAL = {
 # Statuses with which servers refuse a request that is too long: 413 by proxies, 500 by llama.cpp's templates.
 _REFUSING = frozenset({400, 413, 422, 500})
 _LOADING = re.compile(
-    r"load|warm|start|initiali[sz]|scal|spin|provision|boot|not ready|estimated_time", re.IGNORECASE
+    r"(?<!over)(?<!work)(?<!up)(?<!down)load|warm|start|initiali[sz]|scal(?:e|ing)|spin|provision|\bboot"
+    r"|not (?:yet )?ready|estimated_time",
+    re.IGNORECASE,
+)
+# The same with other statuses than 503, which takes clearer words.
+_MODEL_LOADING = re.compile(
+    r"\b(?:model|server|engine|worker|endpoint|container|replica|instance)s?\b.{0,80}"
+    r"\b(?:loading|warming|initiali[sz]ing|starting|booting|spinning up|scaling (?:up|from)"
+    r"|not (?:yet )?(?:ready|loaded))\b"
+    r"|\b(?:loading|warming up|starting|initiali[sz]ing) (?:the |this )?(?:model|server|engine)",
+    re.IGNORECASE,
+)
+_LOADING_STATUSES = frozenset({409, 425, 429, 500, 502, 503, 504})
+# A model that can't be loaded at all is not worth the wait.
+_NOT_LOADING = re.compile(
+    r"\b(?:fail|unable|cannot|can't|could not|couldn't|no such|error (?:while |when )?(?:load|start|init))",
+    re.IGNORECASE,
 )
 
 
@@ -95,12 +112,15 @@ def error_of(
     Args:
         meaning: the status of the cause; ``status`` is the status of the response.
         body: the response's body or an event's payload, decoded JSON or text.
-        retry_after: the header ``Retry-After``.
+        retry_after: the header ``Retry-After``, or ``Retry-After-Ms`` in seconds.
         secret: the token of the request, which is removed from the report.
         hint: the setting to check, appended to the detail.
         note: facts for operators only, appended to the report.
     """
+    body = unwrapped(body)
     message, said = server_message(body), whole_text(body)
+    if _is_loading(meaning, message, message):
+        meaning = 503
     code, retryable, text = _meaning(meaning)
     refusal = _refusal(meaning, message)
     wait = None
@@ -117,9 +137,16 @@ def error_of(
         wait,
         report=f"the server's words: {report or 'none'}{note}",
         message=clean_server_text(message, secret=secret),
-        loading=code is ModelErrorCode.LOADING and bool(wait or _LOADING.search(said)),
+        loading=code is ModelErrorCode.LOADING and bool(wait or _is_loading(meaning, message, said)),
         refusal=refusal,
     )
+
+
+def _is_loading(meaning: int, message: str, said: str) -> bool:
+    """Return whether a server is up but still loads its model; ``said`` is what may show it."""
+    if meaning not in _LOADING_STATUSES or _NOT_LOADING.search(message):
+        return False
+    return bool((_LOADING if meaning == 503 else _MODEL_LOADING).search(said))
 
 
 def _refusal(meaning: int, said: str) -> MessageRefusal | None:

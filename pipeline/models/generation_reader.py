@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from yarl import URL
 
 from pipeline.models.addresses import is_of_ollama
 from pipeline.models.base import Usage
+from pipeline.models.chat_fields import count_of
 from pipeline.models.failures import bad_response, broke_off, empty_answer
 from pipeline.models.thoughts import MARKERS
 
@@ -26,8 +28,6 @@ class GenerationReader:
     """
 
     thought = ""
-    #: Always None, because most servers of this protocol count only the generated tokens.
-    usage: Usage | None = None
 
     def __init__(self, prompt: str = "", url: URL | None = None) -> None:
         self.alive = False
@@ -35,6 +35,9 @@ class GenerationReader:
         self.contradicted = False
         self.ended = False
         self.cut_short = False
+        self.usage: Usage | None = None
+        #: Whether the server sends its tokens as text-generation-inference does, which takes ``details``.
+        self.has_details = False
         self._prompt = prompt
         self._url = url
         self._known = False
@@ -83,6 +86,7 @@ class GenerationReader:
 
     def _read_event(self, token: dict[Any, Any], event: dict[Any, Any]) -> str:
         self._known = self.alive = True
+        self.has_details = self.has_details or ("logprob" in token and "id" in token)
         text = token.get("text")
         shown = text if isinstance(text, str) else ""
         if shown and token.get("special"):
@@ -105,8 +109,9 @@ class GenerationReader:
     def _note_reason(self, event: dict[Any, Any]) -> None:
         """Record the reason for the end from the details of the last event."""
         match event.get("details"):
-            case {"finish_reason": str(reason)}:
+            case {"finish_reason": str(reason), **details}:
                 self.cut_short = reason == "length"
+                self.usage = _usage(details) or self.usage
 
     def _rest(self, whole: str) -> str:
         """Return the part of the final complete text that the tokens lack, mostly empty."""
@@ -130,3 +135,12 @@ class GenerationReader:
             return ""
         self._echo = None
         return text.removeprefix(self._prompt)
+
+
+def _usage(details: Mapping[Any, Any]) -> Usage | None:
+    """Return the token counts in the details of an answer, None unless both are there."""
+    received, sent = count_of(details, "generated_tokens"), count_of(details, "input_length", "prompt_tokens")
+    prefill = details.get("prefill")
+    if sent is None and isinstance(prefill, list) and prefill:
+        sent = len(prefill)
+    return None if sent is None or received is None else Usage(sent, received)

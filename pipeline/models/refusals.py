@@ -14,18 +14,30 @@ from pipeline.models.error_bodies import WHOLE_BODY
 
 _TOO_LONG_CODES = re.compile(
     r"context_length_exceeded|exceed_context_size|context_?window_?exceeded|context_?length_?exceeded"
-    r"|string_above_max_length|input_too_long|prompt_too_long|max_tokens_exceeded",
+    r"|string_above_max_length|(?:input|prompt|request|message)_?too_?(?:long|large)|max_tokens_exceeded"
+    r"|model_context_window|context_?overflow",
     re.IGNORECASE,
 )
-_SUBJECT = r"(?:context|prompt|inputs?|sequence|messages?|conversation|tokens?|request)"
+_SUBJECT = (
+    r"(?:context|prompts?|inputs?|input_ids|sequence|messages?|conversation|chat|history|tokens?|request)"
+)
 _EXCESS = (
-    r"(?:too (?:long|large|many tokens)|exceed(?:s|ed|ing)?\b|longer than|larger than|greater than"
-    r"|overflow\w*|must (?:have less than|be (?:<=|less|at most|shorter))|not enough"
-    r"|reduce the (?:length|size)|maximum (?:context|model|input|prompt|sequence|allowed)"
-    r"|max_?(?:model|seq\w*|input)_?len\w*)"
+    r"(?:too (?:long|large|big|many tokens)|exceed(?:s|ed|ing)?\b|(?:longer|larger|greater|more) than"
+    r"|over the (?:limit|maximum)|does(?: not|n't) fit|overflow\w*|not enough"
+    r"|(?:truncate|truncated|truncating|truncation)\b"
+    r"|only supports? up to"
+    r"|must (?:have (?:less|fewer|at most)|not exceed|be (?:<=|less|at most|shorter|smaller|under|within))"
+    r"|(?:reduce|shorten|decrease|trim) (?:the |your )?(?:\w+ ){0,3}?(?:length|size|count|prompt|messages?)"
+    r"|maximum (?:context|model|input|prompt|sequence|allowed|length)|(?:length|size) (?:limit|should be)"
+    r"|max_?(?:model|seq\w*|input|position\w*|context)?_?len\w*)"
 )
 _TOO_LONG = re.compile(
     rf"\b{_SUBJECT}\b.{{0,120}}?{_EXCESS}|{_EXCESS}.{{0,120}}?\b{_SUBJECT}\b", re.IGNORECASE
+)
+# Refusals in Chinese, and a limit of the answer that would be negative because the messages fill the context.
+_TOO_LONG_OTHERWISE = re.compile(
+    r"(?:上下文|输入|提示|长度|字数|[Pp]rompt|[Tt]okens?).{0,20}(?:超|过长|上限)|超(?:过|出|长|限).{0,20}(?:上下文|长度|[Tt]oken)"
+    r"|max_(?:completion_|new_)?tokens.{0,60}(?:got|is|:) ?-\d",
 )
 # Other refusals that mention tokens and a limit: those about rates and credit.
 _NOT_TOO_LONG = re.compile(
@@ -58,20 +70,34 @@ _SIZES = (
     ),
 )
 _COMPLETION_TOO_LONG = re.compile(
-    r"max_(?:completion_|new_)?tokens.{0,60}(?:too large|must be|at most|exceeds|less than)", re.IGNORECASE
+    r"max_(?:completion_|new_)?tokens.{0,60}(?:too (?:large|high|big)|must be|should be|at most|exceeds"
+    r"|less than|up to|range|between|above|greater than)"
+    r"|maximum (?:tokens you requested|number of (?:output|completion) tokens).{0,40}(?:exceeds|is)",
+    re.IGNORECASE,
 )
 
 _NO_SYSTEM_ROLE = re.compile(
     r"system.{0,80}(?:not (?:supported|allowed|enabled|permitted|accepted)|unsupported|invalid|unexpected"
     r"|only|must)|(?:unsupported|invalid|unknown|unexpected|only|not support\w*).{0,80}\bsystem\b"
     r"|developer instruction is not enabled|roles? must alternate|only user and assistant"
-    r"|(?:role|message)s?.{0,60}(?:alternat\w+|must be .{0,12}user)|first message.{0,40}user",
+    r"|(?:role|message|turn|request)s?.{0,60}(?:alternat\w+|must be .{0,12}user)"
+    r"|(?:first|last|start|begin|end).{0,40}\buser\b|\broles?\b.{0,60}\buser\b"
+    r"|(?:unexpected|unknown|invalid|unsupported|unrecogni[sz]ed|illegal|bad|wrong) (?:message )?roles?\b"
+    r"|\broles?\b.{0,40}(?:not (?:supported|allowed|recogni[sz]ed|permitted|valid)|unsupported|invalid)"
+    r"|\broles?\b.{0,40}\b(?:should|must) be|(?:角色|role).{0,20}(?:不支持|错误|非法)",
     re.IGNORECASE,
 )
 _REFUSED_PARAMETER = re.compile(
-    r"unsupported|not (?:supported|permitted|allowed|recogni[sz]ed|accepted|compatible)|unrecogni[sz]ed"
-    r"|unknown|unexpected|extra|invalid|forbidden|instead|too large|must be|at most|exceeds|only",
+    r"unsupported|(?:not|n't) (?:be )?(?:supported?|permitted|allowed?|recogni[sz]ed?|accepte?d?|compatible"
+    r"|known|defined|available|implemented|used?|set|specified|verified)"
+    r"|unrecogni[sz]ed|unknown|unexpected|extra|additional|invalid|illegal|forbidden|instead|deprecated|removed"
+    r"|renamed|replaced|disabled|no such|got an|too (?:large|high|big)|must (?:not )?be|should (?:not )?be"
+    r"|at most|exceeds|only|不支持|未知|无效|range",
     re.IGNORECASE,
+)
+_NO = r"(?:not (?:be )?(?:support|allow|available|enabled|permit|implement)|n't support|unsupported|disabled)"
+_NO_STREAM = re.compile(
+    rf"\bstream(?:ing|ed)?\b.{{0,60}}{_NO}|{_NO}.{{0,40}}\bstream(?:ing)?\b|verified to stream", re.IGNORECASE
 )
 _FILTERED = re.compile(
     r"content[_ -]?(?:filter|policy|management)|responsible_?ai|safety (?:system|filter)|moderation"
@@ -89,7 +115,7 @@ class Sizes(NamedTuple):
 
 def is_too_long(said: str) -> bool:
     """Return whether a request was refused because it does not fit the model's context."""
-    if _TOO_LONG_CODES.search(said):
+    if _TOO_LONG_CODES.search(said) or _TOO_LONG_OTHERWISE.search(said):
         return True
     return bool(_TOO_LONG.search(said)) and not _NOT_TOO_LONG.search(said)
 
@@ -100,7 +126,7 @@ def refuses_answer_length(said: str) -> bool:
     prompt, limit = _number(_PROMPT_SIZE, plain), _number(_LIMIT, plain)
     if prompt is not None and limit is not None:
         return prompt < limit
-    return bool(_COMPLETION_TOO_LONG.search(said))
+    return bool(_COMPLETION_TOO_LONG.search(said)) and not _TOO_LONG_OTHERWISE.search(said)
 
 
 def room_for_answer(said: str) -> int | None:
@@ -150,6 +176,11 @@ def refuses_system_role(said: str) -> bool:
 def refuses_parameter(said: str, name: str) -> bool:
     """Return whether a request was refused because of a parameter's name or value."""
     return bool(re.search(rf"\b{re.escape(name)}\b", said)) and bool(_REFUSED_PARAMETER.search(said))
+
+
+def refuses_stream(said: str) -> bool:
+    """Return whether a request was refused because the model does not stream."""
+    return bool(_NO_STREAM.search(said))
 
 
 def is_filtered(said: str) -> bool:

@@ -12,13 +12,20 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pipeline.errors import ModelError, ModelErrorCode
-from pipeline.models.refusals import refuses_answer_length, refuses_parameter, refuses_system_role
+from pipeline.models.refusals import (
+    refuses_answer_length,
+    refuses_parameter,
+    refuses_stream,
+    refuses_system_role,
+)
 
 # Seconds that requests wait until the first one is accepted or refused. Servers refuse at once; a server that
 # takes longer is working on the request, so a longer wait would only delay the others.
 _FIRST_WAIT = 1.0
 
 _REFUSING = frozenset({ModelErrorCode.REJECTED, ModelErrorCode.ERROR, ModelErrorCode.BAD_RESPONSE})
+
+_STREAM_REFUSED = frozenset({400, 405, 422, 501})
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,13 @@ class RequestShape:
 
     Attributes:
         limit: the name of the parameter that limits the answer's tokens; None sends no limit.
-        usage: whether to request token counts.
+        stream: whether to request a stream; without one the complete answer comes at once.
+        usage: whether to request token counts, which comes by itself without a stream.
         system_role: whether to send messages of the role ``system``.
     """
 
     limit: str | None = "max_tokens"
+    stream: bool = True
     usage: bool = True
     system_role: bool = True
 
@@ -103,8 +112,10 @@ def adaptation(shape: RequestShape, failure: ModelError, *, has_system: bool) ->
         return None
     said = failure.message
     fold = has_system and shape.system_role
-    if shape.usage and _refuses_usage(said):
+    if shape.stream and shape.usage and _refuses_usage(said):
         return Adaptation(replace(shape, usage=False), named=True)
+    if shape.stream and failure.status in _STREAM_REFUSED and refuses_stream(said):
+        return Adaptation(replace(shape, stream=False), named=False)
     if shape.limit is not None and _refuses_limit(shape.limit, said):
         limit = "max_completion_tokens" if _wants_other_limit(shape.limit, said) else None
         return Adaptation(replace(shape, limit=limit), named=True)
@@ -113,7 +124,7 @@ def adaptation(shape: RequestShape, failure: ModelError, *, has_system: bool) ->
     if failure.code is not ModelErrorCode.REJECTED or failure.status not in (400, 422):
         return None
     # A refusal without a reason: drop the most often refused parameters one after the other.
-    if shape.usage:
+    if shape.stream and shape.usage:
         return Adaptation(replace(shape, usage=False), named=False)
     return Adaptation(replace(shape, system_role=False), named=False) if fold else None
 

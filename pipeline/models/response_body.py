@@ -26,17 +26,35 @@ END_TIMEOUT = 0.2
 # The beginnings that distinguish a stream of events from a document, because the Content-Type is often wrong.
 _FIELDS = (b"data:", b"event:", b"id:", b"retry:", b"error:", b":")
 _LONGEST_FIELD = max(map(len, _FIELDS))
-# Maximum bytes of white space before the body.
-_MAX_BLANK_BYTES = 4096
 
-_DONE_WORDS = frozenset({b"[DONE]", b"DONE", b'"[DONE]"', b"'[DONE]'"})
-# Keep-alive signals of servers and proxies, as the name or the data of an event.
+_DONE_WORDS = frozenset({b"[done]", b"done", b'"[done]"', b"'[done]'", b"<done>"})
+# Names of events without a JSON value that end a stream.
+_DONE_NAMES = frozenset({"done", "end", "close", "complete", "completed", "finish", "stream_end", "eos"})
+_ANSWER_FIELDS = frozenset({"choices", "token", "generated_text", "error"})
+# Keep-alive signals of servers and proxies, as the name or the data of an event. A colon begins a comment
+# that a server has put into an event; no JSON value begins with one.
 _ALIVE = re.compile(
-    rb":?\s*(?:\[?(?:keep[-_ ]?alive|ping|pong|heartbeat|processing|waiting|noop)\b[\s\].:!-]*"
-    rb"(?:\d[\d.:TZ+-]*)?)?",
-    re.IGNORECASE,
+    rb":.*|(?:[\[<(\"'*]*(?:keep[-_ ]?alive|ping|pong|heart[-_ ]?beat|processing|waiting|no[-_ ]?op|connected"
+    rb"|open|alive|still alive)\b[\s\])>\"'*.:!-]*(?:\d[\d.:TZ+-]*)?)?|[.\-_*\s\x00]+",
+    re.IGNORECASE | re.DOTALL,
+)
+# Types of a body with one JSON value a line.
+_LINE_TYPES = frozenset(
+    {
+        "application/x-ndjson",
+        "application/ndjson",
+        "application/jsonl",
+        "application/x-jsonlines",
+        "application/jsonlines",
+        "application/json-lines",
+        "application/json-seq",
+        "application/stream+json",
+    }
 )
 _PLAIN_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,40}")
+
+
+_BOM = b"\xef\xbb\xbf"
 
 
 class Mark(Enum):
@@ -88,6 +106,8 @@ class ResponseBody:
             self._head += piece
             streamed = _is_stream(self._head, self._response.content_type, ended=self.over)
             if streamed is None:
+                # Servers send line feeds while the model works, however long that takes.
+                self._head = self._head.lstrip()
                 return iter(())
             if not streamed:
                 document = await self.whole()
@@ -169,26 +189,34 @@ class ResponseBody:
                 return orjson.loads(event.data)
             except orjson.JSONDecodeError:
                 pass
-        data = event.data.strip()
-        if event.name == "error":
-            decoded = decoded_json(data)
-            return ErrorEvent(decoded[0] if decoded else data.decode("utf-8", "replace"))
-        if data in _DONE_WORDS:
-            return Mark.DONE
-        if _ALIVE.fullmatch(data) or (event.name != "message" and _ALIVE.fullmatch(event.name.encode())):
-            return Mark.ALIVE
+        data = event.data.removeprefix(_BOM).strip()
         decoded = decoded_json(data)
+        value = decoded[0] if decoded else None
+        if event.name == "error":
+            return ErrorEvent(value if decoded else data.decode("utf-8", "replace"))
+        if data.lower() in _DONE_WORDS:
+            return Mark.DONE
+        if event.name != "message" and not value and event.name.lower() in _DONE_NAMES:
+            return Mark.DONE
+        if _ALIVE.fullmatch(data):
+            return Mark.ALIVE
+        if _ALIVE.fullmatch(event.name.encode()) and not _is_part_of_answer(value):
+            return Mark.ALIVE
         if decoded is None:
             raise bad_response(
                 "The model server sent an event that is not JSON",
                 status=self._response.status,
                 report=f"it begins: {evidence(event.data, secret=self._secret)}",
             )
-        return decoded[0]
+        if isinstance(value, str) and (inner := decoded_json(value.encode("utf-8", "replace"))):
+            # Some proxies encode a value twice.
+            return inner[0]
+        return value
 
 
 def decoded_json(data: bytes) -> tuple[object] | None:
     """Decode JSON, and return the value in a tuple; None when ``data`` is not JSON."""
+    data = data.removeprefix(_BOM)
     try:
         return (orjson.loads(data),)
     except orjson.JSONDecodeError:
@@ -201,16 +229,26 @@ def decoded_json(data: bytes) -> tuple[object] | None:
         return None
 
 
+def _is_part_of_answer(value: object) -> bool:
+    return isinstance(value, dict) and not _ANSWER_FIELDS.isdisjoint(value)
+
+
 def _is_whole(event: Event) -> bool:
     """Return whether the last event of a stream is complete although its blank line is missing."""
-    return event.data.strip() in _DONE_WORDS or event.name == "error" or decoded_json(event.data) is not None
+    return (
+        event.data.strip().lower() in _DONE_WORDS
+        or event.name == "error"
+        or decoded_json(event.data) is not None
+    )
 
 
 def _is_stream(head: bytes, content_type: str, *, ended: bool) -> bool | None:
     """Return whether a body that begins with ``head`` is a stream of events; None while unclear."""
-    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    begin = head.removeprefix(_BOM).lstrip()
+    if begin[:1] == b"{" and content_type in _LINE_TYPES:
+        return True
     if begin.startswith((b"{", b"[", b"<", b'"')):
         return False
-    if begin.startswith(_FIELDS) or (begin and content_type == "text/event-stream"):
+    if begin.lower().startswith(_FIELDS) or (begin and content_type == "text/event-stream"):
         return True
-    return False if ended or len(begin) >= _LONGEST_FIELD or len(head) > _MAX_BLANK_BYTES else None
+    return False if ended or len(begin) >= _LONGEST_FIELD else None

@@ -1,12 +1,15 @@
 """Parse server-sent events: bytes in, events out; no I/O.
 
 The format is that of the HTML standard (lines end with CRLF, LF or CR; several ``data`` lines are one text; a
-line that starts with a colon is a comment), with three additions for what model servers send:
+line that starts with a colon is a comment), with additions for what model servers send:
 
 - an event without the blank line after it counts at the end of a stream;
+- a complete JSON object in a ``data`` line is an event of its own when another one follows without a blank
+  line between them;
 - a field ``error`` is an event of that name (llama.cpp);
 - a line that begins with ``{`` is an event of its own: an error that a server or a proxy inserted without the
-  event format.
+  event format, or a stream of JSON lines;
+- ``[DONE]`` may stand without a field, and names of fields are recognised in any case, after white space.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from pipeline.models.failures import MAX_RESPONSE_BYTES, endless
 
 # Fields without use here, and comments.
 _OTHER_FIELDS = (b"", b"id", b"retry")
+_FIELDS = frozenset((b"data", b"event", b"error", *_OTHER_FIELDS))
+_BARE_DONE = b"[DONE]"
 _MAX_IGNORED = 200
 
 _BOM = b"\xef\xbb\xbf"
@@ -108,9 +113,27 @@ class EventParser:
                 if line[-1:] == b"}" and (len(self._data) == 1 or line == b"}"):
                     events.append(self._event())
                     self._data, self._size, self._bare = [], 0, False
+            elif line == _BARE_DONE:
+                if self._data:
+                    events.append(self._event())
+                events.append(Event("message", line))
+                self._data, self._size = [], 0
             else:
+                if line[:5] == b"data:" and self._data and self._is_followed_by(line[5:].lstrip()):
+                    events.append(self._event())
+                    self._data, self._size = [], 0
                 self._field(line)
         return events
+
+    def _is_followed_by(self, value: bytes) -> bool:
+        """Return whether the ``data`` so far is complete, since ``value`` can't continue it."""
+        # Between a closing and an opening brace JSON has a comma, so the two can't be parts of one value.
+        return (
+            len(self._data) == 1
+            and self._data[0][:1] == b"{"
+            and self._data[0].rstrip()[-1:] == b"}"
+            and (value[:1] == b"{" or value.startswith(_BARE_DONE))
+        )
 
     def _event(self) -> Event:
         return Event(self._name or "message", b"\n".join(self._data))
@@ -118,6 +141,8 @@ class EventParser:
     def _field(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
+        if field not in _FIELDS:
+            field = field.strip().lower()
         if field == b"data":
             self._add(value)
         elif field == b"event":

@@ -15,6 +15,7 @@ from pipeline.models.base import HUMAN_PREFIX, AnswerPart, ModelRequest, Shorten
 from pipeline.models.conversation import without_oldest
 from pipeline.models.endpoint import Endpoint
 from pipeline.models.generation_reader import GenerationReader
+from pipeline.models.reasoners import ThoughtMemory
 from pipeline.models.refusals import room_for_answer
 from pipeline.models.silence import Patience
 
@@ -50,7 +51,10 @@ class TextGeneration:
         self._endpoint = Endpoint(url, token=token, patience=patience, proxy=proxy)
         self._max_new_tokens = max_new_tokens
         self._preamble = f"{system_prompt}\n" if system_prompt else ""
-        self._unannounced_thoughts = False
+        self._thoughts = ThoughtMemory(name)
+        # Whether to request the details, which hold the token counts: not before an answer shows that the
+        # server is text-generation-inference, as others refuse the parameter; not again after a refusal.
+        self._details: bool | None = None
         # Without the user and the query, which may hold credentials.
         self.name = name or f"{self._endpoint.url.host}{self._endpoint.url.path}".rstrip("/")
 
@@ -62,11 +66,12 @@ class TextGeneration:
         """
         prompt, tokens = request.prompt, self._max_new_tokens
         while True:
+            reader = GenerationReader(self._preamble + prompt, self._endpoint.url)
             # At ``Human:`` the model starts to write the user's next message.
-            answer = Answer(stop=HUMAN_PREFIX, unannounced_thoughts=self._unannounced_thoughts)
+            answer = Answer(stop=HUMAN_PREFIX, unannounced_thoughts=self._thoughts.expected)
             begun = False
             try:
-                async with aclosing(self._call(self._preamble + prompt, tokens, answer)) as parts:
+                async with aclosing(self._call(self._preamble + prompt, tokens, reader, answer)) as parts:
                     async for part in parts:
                         begun = True
                         yield part
@@ -84,24 +89,34 @@ class TextGeneration:
                     prompt = build_prompt(shorter)
                     continue
                 room = room_for_answer(exc.message)
+                if room is None and self._details and exc.status in (400, 422):
+                    self._details = False
+                    logger.info("sent again without details, after: %s", exc.log_line)
+                    continue
                 if room is None or room >= tokens:
                     raise
                 logger.info("sent again for an answer of %d tokens, after: %s", room, exc.log_line)
                 tokens = room
             else:
-                if answer.found_unannounced_thoughts is not None:
-                    self._unannounced_thoughts = answer.found_unannounced_thoughts
+                self._thoughts.learn(answer.found_unannounced_thoughts)
+                if self._details is None and reader.has_details:
+                    self._details = True
                 return
 
     async def close(self) -> None:
         """Close the connections to the server."""
         await self._endpoint.close()
 
-    def _call(self, prompt: str, tokens: int, answer: Answer) -> AsyncGenerator[AnswerPart]:
+    def _call(
+        self, prompt: str, tokens: int, reader: GenerationReader, answer: Answer
+    ) -> AsyncGenerator[AnswerPart]:
+        parameters: dict[str, object] = {"max_new_tokens": tokens, "return_full_text": False}
+        if self._details:
+            parameters["details"] = True
         payload = {
             "inputs": prompt,
-            "parameters": {"max_new_tokens": tokens, "return_full_text": False},
+            "parameters": parameters,
             "options": {"use_cache": False},
             "stream": True,
         }
-        return self._endpoint.stream(payload, GenerationReader(prompt, self._endpoint.url), answer)
+        return self._endpoint.stream(payload, reader, answer)

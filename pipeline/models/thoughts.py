@@ -4,9 +4,11 @@
       │                                               │
       └──any other text──▶ ANSWER ◀──any other text───┘
 
-Tags count only before the answer's first text: an answer that contains ``<think>`` later stays unchanged. One
-case shows only afterwards: a chat template that opens the thought in the prompt makes the model send only the
-closing tag. The text before that tag is then retracted, unless the tag is in code or follows an opening tag.
+Tags count only before the answer's first text: an answer that contains ``<think>`` later stays unchanged.
+
+A chat template that opens the thought in the prompt makes the model send only the closing tag. If that is
+expected (``unannounced``), the text counts as a thought until the tag comes. Otherwise it shows only
+afterwards: the text before that tag is then retracted, unless the tag is in code or follows an opening tag.
 """
 
 from __future__ import annotations
@@ -24,28 +26,60 @@ class _Tag(NamedTuple):
 
 
 _TAGS = (
-    *(_Tag(f"<{name}>", f"</{name}>") for name in ("think", "thinking", "thought", "thoughts", "reasoning")),
+    *(
+        _Tag(f"<{name}>", f"</{name}>")
+        for name in (
+            "think",
+            "thinking",
+            "thought",
+            "thoughts",
+            "reasoning",
+            "reflection",
+            "scratchpad",
+            "seed:think",
+            "mm:think",
+            "longcat_think",
+            "antthinking",
+            "inner_monologue",
+            "internal_monologue",
+            "inner_thoughts",
+            "thought_process",
+            "thinking_process",
+        )
+    ),
     _Tag("[think]", "[/think]"),
-    _Tag("<seed:think>", "</seed:think>"),
+    _Tag("[thinking]", "[/thinking]"),
+    _Tag("<|think|>", "<|/think|>"),
+    _Tag("<|thinking|>", "<|/thinking|>"),
     _Tag("<|begin_of_thought|>", "<|end_of_thought|>"),
+    _Tag("<|begin_of_thinking|>", "<|end_of_thinking|>"),
     _Tag("<|start_thinking|>", "<|end_thinking|>"),
+    _Tag("<|inner_prefix|>", "<|inner_suffix|>"),
+    _Tag("<unused94>thought", "<unused95>"),
     _Tag("<|channel>thought", "<channel|>"),
+    # Gateways for pages that fold such an element away.
+    _Tag('<details type="reasoning"', "</details>"),
     _Tag("◁think▷", "◁/think▷"),
 )
 # Tags around the answer in the formats that also tag thoughts.
 _ANSWER_TAGS = (
     _Tag("<|begin_of_solution|>", "<|end_of_solution|>"),
     _Tag("<|start_response|>", "<|end_response|>"),
+    *(_Tag(f"<{name}>", f"</{name}>") for name in ("answer", "response", "final_answer", "solution")),
 )
 # The raw format of gpt-oss: ``<|start|>assistant<|channel|>NAME<|message|>TEXT<|end|>``, with the answer in
 # the channel ``final``.
 _HEADERS = ("<|start|>", "<|channel|>")
 _HEADER_END = "<|message|>"
 _MAX_HEADER_CHARS = 200
+# The same format where a server drops special tokens: ``analysisWe need …assistantfinalHello``.
+_BARE_HEADER = "analysis"
+_BARE_END = "assistantfinal"
 _SECTION_ENDS = ("<|end|>", "<|return|>", "<|call|>", *_HEADERS)
 
 _OPENINGS = (*(tag.opening for tag in _TAGS), *_HEADERS)
-_CLOSINGS = tuple(tag.closing for tag in _TAGS)
+# Closing tags that may come without an opening one; ``</details>`` is common in answers.
+_CLOSINGS = tuple(tag.closing for tag in _TAGS if tag.closing != "</details>")
 _LONGEST_OPENING = max(map(len, (*_OPENINGS, *(tag.opening for tag in _ANSWER_TAGS))))
 _ANY_OPENING = re.compile("|".join(re.escape(tag.opening) for tag in _TAGS), re.IGNORECASE)
 # Maximum white space before an answer that is held back.
@@ -78,8 +112,9 @@ class ThoughtFilter:
         self.thoughts: list[str] = []
         self.retracted: str | None = None
         self.found_unannounced: bool | None = None
-        self._mode = _Mode.THOUGHT if unannounced else _Mode.START
+        self._mode = _Mode.START
         self._unannounced = unannounced
+        self._bare = False
         self._closings: tuple[str, ...] = _CLOSINGS
         self._held = ""
         self._had_thought = False
@@ -123,9 +158,9 @@ class ThoughtFilter:
         held, self._held = self._held, ""
         if self._mode is _Mode.THOUGHT:
             self._add_thought(held)
-            if self._unannounced and not cut_short:
+            if (self._unannounced or self._bare) and not cut_short:
                 # Without a closing tag the model had no thoughts this time, and all text is the answer.
-                self.found_unannounced = False
+                self.found_unannounced = False if self._unannounced else None
                 return "".join(self._unannounced_text)
             return ""
         return "" if self._mode is _Mode.HEADER else held
@@ -133,30 +168,49 @@ class ThoughtFilter:
     def note_thought(self) -> None:
         """Record that thoughts came in a separate field, so that a closing tag is plain text."""
         self._had_thought = True
+        if self._unannounced:
+            # Text that came before counts as a thought now, too.
+            self._unannounced, self.found_unannounced = False, False
+            self._unannounced_text.clear()
+            if self._mode is _Mode.THOUGHT:
+                self._mode, self._thought_begun = _Mode.START, False
         if self._mode is _Mode.ANSWER and not self._section:
             self._watched = ()
+
+    def expect_unannounced(self) -> None:
+        """Expect a thought without an opening tag; without effect once text has come."""
+        if self._mode is _Mode.START and not (self._held or self._had_thought):
+            self._unannounced = True
 
     def _start(self, text: str) -> str:
         stripped = text.lstrip()
         low = stripped[:_LONGEST_OPENING].lower()
         for tag in _TAGS:
             if low.startswith(tag.opening):
-                self._mode, self._closings = _Mode.THOUGHT, (tag.closing,)
+                self._mode, self._closings, self._unannounced = _Mode.THOUGHT, (tag.closing,), False
                 return stripped[len(tag.opening) :]
         answer_tags = _ANSWER_TAGS if self._had_thought else ()
         for tag in answer_tags:
             if low.startswith(tag.opening):
                 self._mode, self._section, self._watched = _Mode.ANSWER, True, (tag.closing,)
                 return stripped[len(tag.opening) :]
+        if _is_bare_header(stripped):
+            self._mode, self._closings, self._bare = _Mode.THOUGHT, (_BARE_END,), True
+            self._unannounced_text.append(stripped[: len(_BARE_HEADER)])
+            return stripped[len(_BARE_HEADER) :]
         if low.startswith(_HEADERS):
-            self._mode = _Mode.HEADER
+            self._mode, self._unannounced = _Mode.HEADER, False
             return stripped
         if len(text) < _MAX_BLANK_CHARS and (
             any(mark.startswith(low) for mark in _OPENINGS)
+            or (low and _BARE_HEADER.startswith(stripped))
             or any(tag.opening.startswith(low) for tag in answer_tags)
         ):
             self._held = text
             return ""
+        if self._unannounced:
+            self._mode = _Mode.THOUGHT
+            return text
         self._mode = _Mode.ANSWER
         if not self._section:
             self._watched = () if self._had_thought else _CLOSINGS
@@ -185,7 +239,8 @@ class ThoughtFilter:
             self._had_thought = True
             if self._unannounced:
                 self._unannounced, self.found_unannounced = False, True
-                self._unannounced_text.clear()
+            self._bare = False
+            self._unannounced_text.clear()
             self._mode, self._thought_begun = _Mode.START, False
             return text[at:] if closing in _HEADERS else text[at + len(closing) :]
         keep = _undecided(text, self._closings)
@@ -199,7 +254,7 @@ class ThoughtFilter:
         if text:
             self._thought_begun = True
             self.thoughts.append(text)
-            if self._unannounced:
+            if self._unannounced or self._bare:
                 self._unannounced_text.append(text)
 
     def _answer(self, text: str) -> tuple[str, str]:
@@ -231,6 +286,10 @@ class ThoughtFilter:
         return "", text[end:]
 
 
+def _is_bare_header(text: str) -> bool:
+    return text.startswith(_BARE_HEADER) and text[len(_BARE_HEADER) : len(_BARE_HEADER) + 1].isupper()
+
+
 def _first(text: str, marks: tuple[str, ...]) -> tuple[int, str]:
     """Return the position of the first mark in ``text`` and the mark, -1 and "" without a mark."""
     low = _lower(text)
@@ -249,8 +308,9 @@ def _lower(text: str) -> str:
 def _undecided(text: str, marks: tuple[str, ...]) -> int:
     """Return the number of characters at the end of ``text`` that may begin a mark."""
     tail = _lower(text[1 - max(map(len, marks)) :])
+    first = {mark[0] for mark in marks}
     for start, character in enumerate(tail):
-        if character in "<[◁" and any(mark.startswith(tail[start:]) for mark in marks):
+        if character in first and any(mark.startswith(tail[start:]) for mark in marks):
             return len(tail) - start
     return 0
 

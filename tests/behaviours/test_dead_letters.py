@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from faust_redis import DeadLetter, DeadLetters
 from faust_redis.testing import eventually
 from pipeline.redis.client import connect
 from pipeline.settings import STAGES
-from tests.support.chat_client import ChatClient
+from tests.support.chat_client import ChatClient, StreamSocket
 from tests.support.model_server import ModelServer
 from tests.support.service import Up
 
@@ -28,18 +30,26 @@ async def letter_of(dead: DeadLetters, turn: str) -> DeadLetter:
     return found[0]
 
 
+async def failed(
+    client: ChatClient, model: ModelServer, text: str
+) -> tuple[str, StreamSocket, dict[str, Any]]:
+    """Send a message for which the model is away; return the session's token, its socket and the error."""
+    token = await client.token()
+    socket = await client.stream(token)
+    model.fail_next("drop")
+    turn = await socket.say(text)
+    error = await socket.until("error")
+    assert (error["turn"], error["code"]) == (turn, "model_unreachable")
+    return token, socket, error
+
+
 async def test_a_dead_letter_is_answered_when_it_is_sent_again(
     up: Up, client: ChatClient, model: ModelServer
 ) -> None:
     async with connect(up.redis_url) as redis:
         dead = DeadLetters(redis)
-        token = await client.token()
-        socket = await client.stream(token)
-        model.fail_next("drop")
-        turn = await socket.say("anybody there?")
-        error = await socket.until("error")
-        assert (error["turn"], error["code"]) == (turn, "model_unreachable")
-        letter = await letter_of(dead, turn)
+        token, socket, error = await failed(client, model, "anybody there?")
+        letter = await letter_of(dead, error["turn"])
         assert (letter.topic, letter.attempts) == ("infer", 1)
         assert letter.error.startswith("ModelError: model_unreachable")
 
@@ -56,14 +66,10 @@ async def test_a_session_that_has_gone_on_is_left_alone(
 ) -> None:
     async with connect(up.redis_url) as redis:
         dead = DeadLetters(redis)
-        token = await client.token()
-        socket = await client.stream(token)
-        model.fail_next("drop")
-        turn = await socket.say("first")
-        await socket.until("error")
+        token, socket, error = await failed(client, model, "first")
         await socket.say("second")
         await socket.until("message")
-        letter = await letter_of(dead, turn)
+        letter = await letter_of(dead, error["turn"])
 
         await dead.replay(letter.id)
 

@@ -118,6 +118,12 @@ class StreamSocket(PlainSocket):
                 assert self.texts[turn] == frame["msg"], frame
         return frame
 
+    async def reads(self, turn: str, text: str, timeout: float = _SECONDS) -> None:
+        """Take frames until the tokens of a turn add up to a text; `timeout` seconds for all of them."""
+        async with asyncio.timeout(timeout):
+            while self.texts.get(turn) != text:
+                await self.frame(timeout)
+
     async def until(
         self, wanted: str | Callable[[dict[str, Any]], bool], timeout: float = _SECONDS
     ) -> dict[str, Any]:

@@ -68,8 +68,7 @@ async def test_an_answer_streams_to_every_socket_and_a_plain_one_gets_it_whole(n
     for piece in ("One", " two", " three"):
         run.say(piece)
     for tab in tabs:
-        while tab.texts.get("t1") != "One two three":
-            await tab.frame()
+        await tab.reads("t1", "One two three")
     final = await finish(node, run, "One two three")
     for tab in tabs:
         message = await tab.until("message")
@@ -86,8 +85,7 @@ async def test_a_socket_that_joins_in_mid_answer_gets_the_text_so_far_first(node
     await node.joined(token)
     run, runs = await begin(node, token, "t1")
     run.say("One two")
-    while first.texts.get("t1") != "One two":
-        await first.frame()
+    await first.reads("t1", "One two")
     late = await node.client.stream(token)
     start, so_far = await late.frame(), await late.frame()
     assert (start["type"], so_far["index"], so_far["text"]) == ("start", 0, "One two")
@@ -108,8 +106,7 @@ async def test_a_second_run_begins_the_answer_anew_on_every_node(serve: ServeNod
     run, runs = await begin(one, token, "t1")
     run.say("A first try")
     for socket in sockets:
-        while socket.texts.get("t1") != "A first try":
-            await socket.frame()
+        await socket.reads("t1", "A first try")
     again, more = await begin(two, token, "t1")
     again.say("Another")
     run.say(" that nobody hears")
@@ -128,8 +125,7 @@ async def test_pieces_lost_on_the_way_are_made_up_for(node: Node) -> None:
     await node.joined(token)
     run, runs = await begin(node, token, "t1")
     run.say("One")
-    while socket.texts.get("t1") != "One":
-        await socket.frame()
+    await socket.reads("t1", "One")
     await node.redis.delete(*await node.redis.keys("web:*"))
     run.say(" two")  # to a stream that is gone
 
@@ -138,8 +134,7 @@ async def test_pieces_lost_on_the_way_are_made_up_for(node: Node) -> None:
 
     await eventually(heard, "the node is present again")
     run.say(" three")
-    while socket.texts.get("t1") != "One two three":
-        await socket.frame()
+    await socket.reads("t1", "One two three")
     await finish(node, run, "One two three")
     await socket.until("message")
     await runs.stop()

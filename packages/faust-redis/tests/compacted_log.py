@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from faust_redis.log.keys import Keys
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import APPEND, EXPIRE_TOMBSTONES
 
 KEYS = Keys()
 
@@ -30,13 +30,13 @@ class CompactedLog:
         partition = ("log", 0)
         keys = [STREAM, KEYS.producers(partition), INDEX, KEYS.lease(partition, "app"), TOMBSTONES]
         arguments = ["writer", self.written, 0, 60_000, "", len(fields), *fields]
-        offset: Any = self.client.eval(Scripts.text("append"), len(keys), *keys, *arguments)
+        offset: Any = self.client.eval(APPEND.text, len(keys), *keys, *arguments)
         return f"0-{offset}"
 
     def expire(self, kept: int) -> Any:
         """Drop the tombstones that are older than so many milliseconds."""
         keys = [STREAM, INDEX, TOMBSTONES]
-        return self.client.eval(Scripts.text("expire_tombstones"), len(keys), *keys, kept, 100)
+        return self.client.eval(EXPIRE_TOMBSTONES.text, len(keys), *keys, kept, 100)
 
     def keys(self) -> list[str]:
         """Return the keys of all entries, in order."""

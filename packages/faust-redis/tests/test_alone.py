@@ -21,6 +21,8 @@ FOLDER = Path(faust_redis.__file__).parent
 #: What the folder may import, beside Python's own.
 NEEDED = {"faust_redis", "faust", "mode", "aiokafka", "redis", "hiredis"}
 
+pytestmark = pytest.mark.processes
+
 PROGRAM = """
 import asyncio
 import importlib.util
@@ -30,7 +32,6 @@ import signal
 import faust
 from faust_redis import reject
 
-pytestmark = pytest.mark.processes
 {registering}
 
 assert importlib.util.find_spec("pipeline") is None, "this project can be imported"

@@ -24,7 +24,7 @@ PAGE: Any = (b"", [b"0-1", b"0-2"], [1, 1], [0, 0], [b"", b""], 0, 0, 0)
 def reader(meanwhile: Callable[[PartitionReader], None]) -> PartitionReader:
     """Return an owner of the partition for whom something happens before the page arrives."""
 
-    async def call(*_: Any) -> Any:
+    async def call(*_: Any, **_named: Any) -> Any:
         meanwhile(owner)
         return PAGE
 

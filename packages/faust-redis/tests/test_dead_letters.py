@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError, Options
 from faust_redis.log.entries import decode, encode
 from faust_redis.log.keys import Keys
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import FAIL, ScriptRunner
 
 KEYS = Keys()
 
@@ -29,8 +29,18 @@ async def give_up(
     await shop.xreadgroup("app", "worker", {stream: ">"})
     keys = [stream, KEYS.lease((topic, partition), "app"), KEYS.attempts((topic, partition), "app")]
     keys += [KEYS.dead((topic, partition)), KEYS.suspects((topic, partition), "app")]
-    arguments = ("app", "1:worker", sent, 1, "ValueError: no", 100, MAX_AGE * 1000)
-    assert await Scripts(shop).call("fail", keys, *arguments) == [1, 1]
+    failed = await ScriptRunner(shop).call(
+        FAIL,
+        keys,
+        group="app",
+        lease="1:worker",
+        entry_id=sent,
+        allowed=1,
+        error_text="ValueError: no",
+        kept_count=100,
+        kept_ms=MAX_AGE * 1000,
+    )
+    assert failed == [1, 1]
 
 
 async def only(dead_letters: DeadLetters) -> DeadLetter:

@@ -36,6 +36,7 @@ def made(app: Any) -> dict[str, Callable[[], Any]]:
         "agent": lambda: app.agent(topic)(nothing),
         "app": lambda: app,
         "assignor": lambda: app.assignor,
+        "channel": lambda: topic,
         "conductor": lambda: app.topics,
         "consumer": lambda: app.consumer,
         "future": asyncio.get_running_loop().create_future,

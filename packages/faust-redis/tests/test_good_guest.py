@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from faust_redis import Options, configure
 from faust_redis.consuming.streams import BatchingStream
+from faust_redis.joins.streams import JoiningStream
 from faust_redis.testing import eventually
 
 
@@ -77,8 +78,9 @@ async def test_without_the_fast_path_an_app_runs_on_streams_and_topics_of_faust(
     async with Redis.from_url(redis_url) as streams:
         await forwarded(app, streams)
 
-    # Faust's stream, but for batches that outlive an event which cannot be decoded.
-    assert app.conf.Stream is BatchingStream
+    # Faust's stream, but for batches that outlive an event which cannot be decoded, and for joins.
+    assert app.conf.Stream is JoiningStream
+    assert JoiningStream.__base__ is BatchingStream
     assert BatchingStream.__base__ is faust.Stream
     assert type(app.topics).__name__ == "Conductor"
     assert {type(topic) for topic in app.topics} == {faust.Topic}

@@ -5,15 +5,21 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from faust_redis.log.keys import Keys
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import GROUP_HEARTBEAT, ScriptRunner
 
 KEYS = Keys()
 
 
-async def members_after(two_members: Scripts, streams: Redis, *beating: str) -> set[bytes | str]:
+async def members_after(two_members: ScriptRunner, streams: Redis, *beating: str) -> set[bytes | str]:
     """Return who is in the group after these members beat, one after the other."""
     for member in beating:
-        await two_members.call("group_heartbeat", KEYS.group("group"), member, 3000, 60_000)
+        await two_members.call(
+            GROUP_HEARTBEAT,
+            KEYS.group("group"),
+            member_id=member,
+            session_timeout_ms=3000,
+            rebalance_timeout_ms=60_000,
+        )
     return set(await streams.hkeys(KEYS.group("group").members))
 
 
@@ -24,21 +30,21 @@ async def shift(streams: Redis, *members: str, milliseconds: int) -> None:
 
 
 async def test_who_alone_is_silent_for_longer_than_the_session_timeout_is_put_out(
-    two_members: Scripts, streams: Redis
+    two_members: ScriptRunner, streams: Redis
 ) -> None:
     await shift(streams, "two", milliseconds=-3001)
     assert await members_after(two_members, streams, "one") == {b"one"}
 
 
 async def test_nobody_is_put_out_when_all_were_silent_whoever_beats_first_again(
-    two_members: Scripts, streams: Redis
+    two_members: ScriptRunner, streams: Redis
 ) -> None:
     await shift(streams, "one", "two", milliseconds=-60_000)
     assert await members_after(two_members, streams, "one", "one") == {b"one", b"two"}
 
 
 async def test_a_member_that_died_before_the_clock_was_set_back_is_put_out_in_time(
-    two_members: Scripts, streams: Redis
+    two_members: ScriptRunner, streams: Redis
 ) -> None:
     await shift(streams, "one", "two", milliseconds=3_600_000)
     assert await members_after(two_members, streams, "one") == {b"one", b"two"}
@@ -48,7 +54,7 @@ async def test_a_member_that_died_before_the_clock_was_set_back_is_put_out_in_ti
 
 
 async def test_a_member_without_a_heartbeat_is_given_time_and_put_out_after_it(
-    two_members: Scripts, streams: Redis
+    two_members: ScriptRunner, streams: Redis
 ) -> None:
     await streams.delete(KEYS.group("group").heartbeats)
     assert await members_after(two_members, streams, "one") == {b"one", b"two"}

@@ -17,7 +17,7 @@ from faust_redis.log.entries import decode
 from faust_redis.log.keys import Keys
 from faust_redis.producing.appends import PRODUCER_KEPT
 from faust_redis.redis import execute
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import APPEND
 from faust_redis.testing import RedisServer
 from tests.cutting import CuttingRelay
 
@@ -76,7 +76,7 @@ async def test_no_entry_is_added_twice_or_lost_when_replies_are_cut_off(
 async def append(redis: Redis, number: int, *values: bytes, continues: int = 0, producer: str = "p") -> Any:
     fields = [part for value in values for part in (b"t", b"1", b"v", value)]
     fixed = (producer, number, continues, PRODUCER_KEPT, "", 4)
-    return await execute(redis, "EVAL", Scripts.text("append"), 2, STREAM, PRODUCERS, *fixed, *fields)
+    return await execute(redis, "EVAL", APPEND.text, 2, STREAM, PRODUCERS, *fixed, *fields)
 
 
 async def test_a_call_that_comes_again_returns_the_same_offsets(streams: Redis) -> None:

@@ -12,7 +12,7 @@ import redis
 
 from faust_redis import DeadLetters
 from faust_redis.redis.probe import probe, uses
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import EXPIRE_ENTRIES
 from faust_redis.redis.servers import server_at
 from faust_redis.testing import RedisServer, cluster, eventually, sentinel, wait_until
 from tests.compacted_log import INDEX, STREAM, CompactedLog
@@ -115,7 +115,7 @@ def test_entries_older_than_a_retention_go(redis_of_version: RedisServer) -> Non
     ((_, fields),) = cast(Any, log.client.xrange(STREAM, old, old))
     timestamp = fields["t"]
 
-    assert log.client.eval(Scripts.text("expire_entries"), 2, STREAM, INDEX, old, timestamp, "old", old) == 1
+    assert log.client.eval(EXPIRE_ENTRIES.text, 2, STREAM, INDEX, old, timestamp, "old", old) == 1
     assert log.keys() == ["new"]
     assert log.client.hkeys(INDEX) == ["new"]
 

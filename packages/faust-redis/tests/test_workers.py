@@ -9,7 +9,7 @@ from typing import cast
 import redis
 
 from faust_redis.testing import RedisServer, wait_until
-from tests.conftest import StartWorker
+from tests.conftest import StartWorker, Worker
 from tests.numbers import numbers_seen, send_numbers
 
 
@@ -19,6 +19,17 @@ def stream_lengths(notes: redis.Redis) -> dict[str, int]:
         for topic in ("numbers", "doubled")
         for p in range(4)
     }
+
+
+async def two_at_work(
+    url: str, start_worker: StartWorker, notes: redis.Redis, count: int, **settings: str
+) -> Worker:
+    """Send so many numbers to two workers; return the first of these once both are at work."""
+    first = start_worker(url, **settings)
+    start_worker(url, **settings)
+    await send_numbers(url, count)
+    wait_until(lambda: len(numbers_seen(notes)) > 20, "both to be at work")
+    return first
 
 
 async def test_every_message_is_worked_on_once_and_in_the_order_of_its_key(
@@ -88,10 +99,7 @@ async def test_an_event_that_failed_once_is_worked_on_when_it_comes_again(
 async def test_a_killed_worker_loses_nothing(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
-    first = start_worker(redis_url, work="0.005")
-    start_worker(redis_url, work="0.005")
-    await send_numbers(redis_url, 400)
-    wait_until(lambda: len(numbers_seen(notes)) > 50, "both to be at work")
+    first = await two_at_work(redis_url, start_worker, notes, 400, work="0.005")
 
     first.signal(signal.SIGKILL)
     wait_until(lambda: set(numbers_seen(notes)) == set(range(400)), "every number")
@@ -101,10 +109,7 @@ async def test_a_killed_worker_loses_nothing(
 async def test_a_stopped_worker_hands_over_at_once_and_nothing_is_done_twice(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
-    first = start_worker(redis_url, session_timeout="120", work="0.002")
-    start_worker(redis_url, session_timeout="120", work="0.002")
-    await send_numbers(redis_url, 400)
-    wait_until(lambda: len(numbers_seen(notes)) > 50, "both to be at work")
+    first = await two_at_work(redis_url, start_worker, notes, 400, session_timeout="120", work="0.002")
 
     first.signal(signal.SIGTERM)
     first.process.wait(45)
@@ -158,10 +163,7 @@ async def test_more_workers_than_partitions_leave_nobody_hanging(
 async def test_a_frozen_worker_loses_its_partitions_and_comes_back_without_harm(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
-    frozen = start_worker(redis_url, work="0.005")
-    start_worker(redis_url, work="0.005")
-    await send_numbers(redis_url, 200)
-    wait_until(lambda: len(numbers_seen(notes)) > 20, "both to be at work")
+    frozen = await two_at_work(redis_url, start_worker, notes, 200, work="0.005")
 
     frozen.signal(signal.SIGSTOP)
     wait_until(lambda: set(numbers_seen(notes)) == set(range(200)), "the other to take over")

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from tests.behaviours.browser.conftest import answered, answers, enter, new_context, say
+from tests.behaviours.conftest import CHROMIUM
 from tests.support.model_server import ModelServer
 from tests.support.relays import PathProxy, Relay
-from tests.support.service import Up
+from tests.support.service import CLONE, Up
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("words")]
 
@@ -41,6 +48,24 @@ async def test_without_any_network_a_page_talks_to_a_service_on_its_machine(cont
     await say(page, "Hello")
     await answered(page, 1)
     assert await page.locator(".floating").inner_text() == ""
+
+
+def _runs(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+async def test_a_machine_without_any_other_interface_than_the_loopback_chats(tmp_path: Path) -> None:
+    if shutil.which("ip") is None or shutil.which(CHROMIUM) is None:
+        pytest.skip("there is no ip or no Chromium")
+    alone = ("unshare", "--net")
+    if shutil.which("unshare") is None or not await asyncio.to_thread(_runs, *alone, "true"):
+        pytest.skip("no network namespace can be made here")
+    command = [*alone, sys.executable, "-m", "tests.behaviours.browser.lonely_chat", str(tmp_path)]
+    process = await asyncio.create_subprocess_exec(*command, cwd=CLONE, stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    seen = json.loads(output)
+    assert (seen["online"], seen["answers"], seen["note"]) == (False, ["You said: Hello"], "")
+    assert "offline" not in seen["note at the end"]
 
 
 async def test_a_message_into_a_dead_connection_is_noticed_and_delivered_once(

@@ -81,6 +81,36 @@ async def test_a_text_that_is_too_long_stays_to_be_shortened_also_after_a_reload
     assert await answers(page) == ["You said: short"]
 
 
+async def test_seventeen_megabytes_that_are_pasted_hold_up_nothing_and_can_be_shortened(
+    context: BrowserContext,
+) -> None:
+    page = await enter(context)
+    sent: list[str | bytes] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
+    line = "a line of text, pasted\n"
+    await page.evaluate("(line) => navigator.clipboard.writeText(line.repeat(17e6 / line.length))", line)
+    await page.keyboard.press("Control+v")
+    note = page.locator(".size-note")
+    await expect(note).to_contain_text("16 MB. The limit is 64 KB")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+    await page.evaluate(
+        "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+    )
+    size = 17_000_000 // len(line) * len(line)
+    await eventually(lambda: kept(page, size), "the draft is on disk")
+    await page.reload()
+    await expect(note).to_contain_text("16 MB")
+    await page.get_by_role("button", name="Keep the first 64 KB").click()
+    await expect(note).to_have_count(0)
+    assert await length(page) == LIMIT
+    await expect(page.get_by_role("button", name="Send", exact=True)).to_be_enabled()
+    await page.get_by_label("Message", exact=True).fill("short")
+    await page.keyboard.press("Enter")
+    await answered(page, 1)
+    assert max(map(len, sent), default=0) < LIMIT
+
+
 async def test_a_text_that_the_server_cannot_even_read_comes_back_to_be_edited(shaky: BrowserContext) -> None:
     page = await shaky.new_page()
     opened: list[str] = []

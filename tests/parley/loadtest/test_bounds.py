@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.loadtest.bounds import judge, span, told
+from parley.loadtest.bounds import judge, span, span_text
 from parley.loadtest.measures import Measures
 
 
@@ -17,13 +17,13 @@ def measured(*latencies: float) -> Measures:
 
 def test_spans_are_read_and_told_as_people_say_them() -> None:
     assert [span(text) for text in ("50ms", "1.5s", "2m", "250us", "3")] == [0.05, 1.5, 120, 0.00025, 3]
-    assert [told(seconds) for seconds in (0.00025, 0.0123, 0.25, 1.5)] == [
+    assert [span_text(seconds) for seconds in (0.00025, 0.0123, 0.25, 1.5)] == [
         "250 µs",
         "12.3 ms",
         "250 ms",
         "1.50 s",
     ]
-    with pytest.raises(ValueError, match="no span of time"):
+    with pytest.raises(ValueError, match="not a span of time"):
         span("soon")
 
 

@@ -85,7 +85,7 @@ def test_a_test_that_is_interrupted_reports_what_it_measured(tmp_path: Path, pro
     ("arguments", "status", "words"),
     [
         (["--url", "http://127.0.0.1:1", "--messages", "1"], 4, "could not be opened"),
-        (["--duration", "soon"], 2, "no span of time"),
+        (["--duration", "soon"], 2, "not a span of time"),
         (["--duration", "0s"], 2, "the test has no end"),
         (["--sessions", "0"], 2, "--sessions"),
         (["--size", "large"], 2, "not a size such as 200 or 20-2000"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parley.loadtest.faults import Faults, Mark, TokenFaults
+from parley.loadtest.faults import Faults, MessageMark, TokenFaults
 from parley.loadtest.ledger import Ledger, Sent
 
 
@@ -16,7 +16,7 @@ def ledger(count: int, *, echo: bool = True) -> Ledger:
 def test_answers_in_order_are_no_fault() -> None:
     book = ledger(3)
     for number in range(1, 4):
-        message = book.ended(f"m{number}", f"{Mark('s7', number)} word", None, f"a{number}")
+        message = book.ended(f"m{number}", f"{MessageMark('s7', number)} word", None, f"a{number}")
         assert message is not None
         assert message.number == number
 

@@ -20,7 +20,7 @@ from parley.loadtest.page import page
 from parley.loadtest.plan import LoadPlan
 from parley.loadtest.report import progress, show, to_json
 from parley.loadtest.samples import Spell
-from parley.loadtest.usage import Usage
+from parley.loadtest.usage import ProcessUsage
 
 PLAN = LoadPlan("http://127.0.0.1:1", sessions=3, echo=True)
 
@@ -91,7 +91,7 @@ def test_a_test_that_was_cut_short_says_so() -> None:
 
 
 def test_what_the_service_used_is_told_by_process_and_together() -> None:
-    kinds = {"web": Usage(2, 3.0, 80 * 2**20), "Redis": Usage(1, 1.0, 20 * 2**20)}
+    kinds = {"web": ProcessUsage(2, 3.0, 80 * 2**20), "Redis": ProcessUsage(1, 1.0, 20 * 2**20)}
     measures = Measures(sent=1000, answered=1000, elapsed=10.0)
     found = replace(outcome(measures), spells=[Spell(10.0, 10.0, kinds, 5.0)])
 
@@ -183,7 +183,10 @@ def test_a_stall_that_a_closed_loop_hides_is_told_of() -> None:
 
 
 def used(*, web: float, generator: float, machine: float, seconds: float = 10.0) -> list[Spell]:
-    kinds = {"web": Usage(1, web * seconds, 2**20), "generator": Usage(1, generator * seconds, 2**20)}
+    kinds = {
+        "web": ProcessUsage(1, web * seconds, 2**20),
+        "generator": ProcessUsage(1, generator * seconds, 2**20),
+    }
     return [Spell(seconds, seconds, kinds, machine * seconds)]
 
 
@@ -204,16 +207,16 @@ def test_what_was_full_is_named(monkeypatch: pytest.MonkeyPatch, spells: list[Sp
     measures = Measures(sent=1000, answered=1000, elapsed=10.0, cpu=1.0)
     found = replace(outcome(measures), spells=spells)
 
-    for text in (shown(found), page(found), to_json(found)["findings"]["What the limit was"]):
+    for text in (shown(found), page(found), to_json(found)["findings"]["Bottleneck"]):
         assert words in text
 
 
 @pytest.mark.parametrize(
     ("answered", "late", "words"),
     [
-        (500, 0.0, "None was reached: the service kept up, with 50.0 answers per second of 50.0"),
+        (500, 0.0, "No limit was reached: the service kept up, with 50.0 answers per second of 50.0"),
         (300, 0.0, "The service did not keep up: 30.0 answers per second of 50.0 messages asked for"),
-        (300, 1.0, "The generator: it could not send as fast as it was to"),
+        (300, 1.0, "The generator: it could not send at the requested rate"),
     ],
 )
 def test_an_open_loop_tells_whether_the_service_kept_up(answered: int, late: float, words: str) -> None:

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from parley.loadtest.samples import UsageSample, UsageSamples, spells, together
-from parley.loadtest.usage import Usage
+from parley.loadtest.usage import ProcessUsage
 
 
 def look(at: float, cpu: float) -> UsageSample:
-    return UsageSample(at, {"web": Usage(1, cpu, 100)}, cpu * 2)
+    return UsageSample(at, {"web": ProcessUsage(1, cpu, 100)}, cpu * 2)
 
 
 def test_what_was_used_in_a_test_begins_with_the_last_look_before_it_and_ends_with_the_first_after() -> None:

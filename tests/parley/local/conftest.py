@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from parley.local.embedded import EmbeddedRedis
+from parley.local.forks import ForkServer
 
 
 @pytest.fixture
@@ -21,3 +22,11 @@ def server(folder: Path) -> Iterator[EmbeddedRedis]:
     """Start a server."""
     with EmbeddedRedis(folder) as started:
         yield started
+
+
+@pytest.fixture
+async def forks() -> AsyncIterator[ForkServer]:
+    """A process that forks parts of the service."""
+    server = ForkServer()
+    yield server
+    server.close()

@@ -8,23 +8,13 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import pytest
 
 from faust_redis.testing import eventually
 from parley.local.forks import ForkedProcess, ForkServer
 from parley.local.ports import free_port
 
 CLONE = str(Path(__file__).parents[3])
-
-
-@pytest.fixture
-async def forks() -> AsyncIterator[ForkServer]:
-    server = ForkServer()
-    yield server
-    server.close()
 
 
 async def run(forks: ForkServer, *arguments: str, **variables: str) -> tuple[int, str]:

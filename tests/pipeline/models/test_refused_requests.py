@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from pipeline.errors import MessageRefusal, ModelError
-from pipeline.models import ModelRequest, Shortened, whole_answer
+from pipeline.models import ModelRequest, Shortened, Usage, whole_answer
 from pipeline.models.base import AnswerPart
 from pipeline.models.chat_completions import ChatCompletions
 from pipeline.models.text_generation import TextGeneration
@@ -185,6 +185,33 @@ async def test_a_limit_that_is_too_high_is_left_to_the_server(
     async with client(server, rule) as model:
         assert [await whole_answer(model, question) for _ in range(3)] == [ANSWER] * 3
     assert len(server.requests) == 4
+
+
+async def test_an_answer_that_fills_the_context_alone_costs_no_message(server: ModelServer) -> None:
+    def rule(body: object) -> tuple[int, object] | None:
+        said = "The number of input and maximum output tokens exceeded this model context window limit"
+        return (400, {"error": {"message": said}}) if "max_tokens" in body else None  # type: ignore[operator]
+
+    async with client(server, rule) as model:
+        for _ in range(2):
+            assert await parts_of(model, asked("Human: a", "Bot: b", "Human: c")) == [
+                "You said: c",
+                Usage(3, 3),
+            ]
+    assert len(server.requests) == 3
+
+
+async def test_a_model_that_does_not_stream_answers_at_once(
+    server: ModelServer, question: ModelRequest
+) -> None:
+    def rule(body: object) -> tuple[int, object] | None:
+        said = "Unsupported value: 'stream' does not support true with this model."
+        return (400, {"error": {"message": said, "param": "stream"}}) if body["stream"] else None  # type: ignore[index]
+
+    async with client(server, rule) as model:
+        assert [await whole_answer(model, question) for _ in range(3)] == [ANSWER] * 3
+    assert len(server.requests) == 4
+    assert "stream_options" not in server.requests[-1].body
 
 
 async def test_a_filtered_message_is_refused_for_good(server: ModelServer, question: ModelRequest) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.models.answer import Answer
 from pipeline.models.base import AnswerPart, Retraction, Thought
+from pipeline.models.reasoners import ThoughtMemory, may_begin_in_thought
 from pipeline.models.thoughts import ThoughtFilter
 
 CASES = [
@@ -29,6 +30,12 @@ CASES = [
     ),
     ("<|start|>assistant<|channel|>final<|message|>b<|return|>", "b", ""),
     ("<|channel|>commentary to=x <|constrain|>json<|message|>{}<|call|>", "", "{}"),
+    ("<mm:think>a</mm:think>b", "b", "a"),
+    ("<unused94>thought\na<unused95>b", "b", "a"),
+    ("<think>a</think><answer>b</answer>", "b", "a"),
+    ('<details type="reasoning" open>a</details>b', "b", "open>a"),
+    ("analysisWe a.assistantfinalb", "b", "We a."),
+    ("analysis of b", "analysis of b", ""),
     # Only the closing tag.
     ("hm hm</think>\n\nHello", "Hello", "hm hm"),
     ("about `</think>`</think>Hello", "Hello", "about `</think>`"),
@@ -125,3 +132,50 @@ def test_a_closing_tag_after_thoughts_in_a_field_of_their_own_is_text() -> None:
     answer.add_text("It ends with </think> then")
     answer.finish()
     assert answer.take() == [Thought("Hm."), "It ends with </think> then"]
+
+
+def test_text_before_thoughts_in_a_field_of_their_own_does_not_hold_back_the_answer() -> None:
+    answer = Answer(unannounced_thoughts=True)
+    answer.add_thought("Hm.")
+    answer.add_text("Hello")
+    assert answer.take() == [Thought("Hm."), "Hello"]
+
+
+def test_an_opening_tag_counts_although_none_was_expected() -> None:
+    assert shown(["<think>", "hm", "</think>", "Hello"], unannounced=True) == ("Hello", "hm")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deepseek-ai/DeepSeek-R1-0528",
+        "DeepSeek-R1-Distill-Qwen-7B-Q4_K_M.gguf",
+        "Qwen/QwQ-32B",
+        "Qwen3-235B-A22B-Thinking-2507",
+        "MiniMaxAI/MiniMax-M2",
+        "LGAI-EXAONE/EXAONE-Deep-32B",
+        "Skywork-OR1-7B",
+        "phi-4-reasoning-plus",
+    ],
+)
+def test_the_name_of_a_model_shows_whether_it_may_begin_in_a_thought(name: str) -> None:
+    assert may_begin_in_thought(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["openai/gpt-oss-120b", "r10-chat", "Llama-3.1-8B-Instruct", "qwen3-non-thinking", "gemma-3-27b-it"],
+)
+def test_names_of_other_models_show_nothing(name: str) -> None:
+    assert not may_begin_in_thought(name)
+
+
+def test_a_finding_counts_more_than_a_name() -> None:
+    memory = ThoughtMemory("deepseek-r1")
+    assert memory.expected
+    memory.learn(None)
+    assert memory.expected
+    memory.learn(False)
+    assert not memory.note_name("deepseek-r1")
+    memory.learn(True)
+    assert memory.note_name("plain")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
+import orjson
 import pytest
 
 from pipeline.errors import ModelError
@@ -13,6 +15,7 @@ from pipeline.models import ChatModel, ModelRequest, Retraction, Thought, Usage
 from pipeline.models.chat_completions import ChatCompletions
 from pipeline.models.silence import Patience
 from pipeline.models.text_generation import TextGeneration
+from tests.support.raw_server import answering, head, refusal
 from tests.support.wire_server import DONE, chunk, generated, serving
 
 PATIENCE = Patience(first=2, between=0.4)
@@ -262,6 +265,28 @@ async def test_a_model_that_begins_in_a_thought_is_remembered(question: ModelReq
     assert (second.thoughts, "".join(second.pieces)) == ("Hm, so.", "Hello you")
 
 
+async def test_a_thought_without_an_opening_tag_is_never_shown_of_a_model_known_by_its_name(
+    question: ModelRequest,
+) -> None:
+    role = (
+        b'data: {"model": "DeepSeek-R1-Distill-Qwen-7B", "choices": [{"delta": {"role": "assistant"}}]}\n\n'
+    )
+    steps = [chunk(content=piece) for piece in ("Hm, ", "so.", "</think>", "Hello", " you")]
+    async with chat_of(role, *steps, chunk("stop"), DONE) as model, aclosing(model.stream(question)) as parts:
+        heard = [part async for part in parts]
+    assert not any(isinstance(part, Retraction) for part in heard)
+    assert "".join(part for part in heard if isinstance(part, str)) == "Hello you"
+
+
+async def test_the_first_token_of_a_plain_model_is_not_held_back(question: ModelRequest) -> None:
+    async with (
+        chat_of(chunk(content="Okay, "), 1.0, chunk("stop", content="so."), DONE) as model,
+        aclosing(model.stream(question)) as parts,
+    ):
+        async with asyncio.timeout(0.9):
+            assert await anext(parts) == "Okay,"
+
+
 async def test_thoughts_keep_the_answer_alive(question: ModelRequest) -> None:
     thoughts: list[bytes | float] = [0.25, chunk(content="hm")] * 3
     heard = await chat(
@@ -310,3 +335,25 @@ async def test_the_address_of_ollamas_own_protocol_is_answered_with_the_one_that
     assert "MODEL_URL ends in /v1" in heard.error.detail
     assert url not in heard.error.detail
     assert f"MODEL_URL={url}/v1" in heard.error.log_line
+
+
+def _tgi(index: int, text: str, **last: object) -> bytes:
+    token = {"id": index, "text": text, "logprob": -0.1, "special": False}
+    return b"data:" + orjson.dumps({"index": index, "token": token, "generated_text": None, **last}) + b"\n\n"
+
+
+async def test_tokens_of_a_generation_are_asked_for_where_the_server_is_known_to_count_them(
+    question: ModelRequest,
+) -> None:
+    plain = head() + _tgi(1, "Hello") + _tgi(2, " you", generated_text="Hello you")
+    details = {"finish_reason": "eos_token", "generated_tokens": 2, "input_length": 7}
+    counted = head() + _tgi(1, "Hello") + _tgi(2, " you", generated_text="Hello you", details=details)
+    unknown = {"error": "The following `model_kwargs` are not used by the model: ['details']"}
+    async with answering(plain, counted, refusal("400 Bad Request", unknown), plain, plain) as server:
+        model = TextGeneration(server.url, token=None, patience=PATIENCE, max_new_tokens=25)
+        heard = [await hear(model, question) for _ in range(4)]
+        await model.close()
+    assert [each.text for each in heard] == ["Hello you"] * 4
+    assert [each.usage for each in heard] == [None, Usage(7, 2), None, None]
+    asked = [body["parameters"].get("details") for body in server.bodies]
+    assert asked == [None, True, True, None, None]

@@ -16,7 +16,7 @@ from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicRegistry
 from faust_redis.log.transactions import Transactions
 from faust_redis.options import Options
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import ScriptRunner
 from faust_redis.redis.servers import Server
 
 __all__ = ["TransportContext", "context_of", "is_exactly_once"]
@@ -36,7 +36,7 @@ class TransportContext:
 
     server: Server
     redis: Redis
-    scripts: Scripts
+    scripts: ScriptRunner
     keys: Keys
     topics: TopicRegistry
     changelogs: Changelogs
@@ -50,7 +50,7 @@ class TransportContext:
         contexts = _contexts.setdefault(app, {})
         if address not in contexts:
             server = connect()
-            scripts = Scripts(server.commands)
+            scripts = ScriptRunner(server.commands)
             keys = Keys(options.namespace)
             changelogs = Changelogs(app, server, scripts, keys)
             contexts[address] = cls(

@@ -22,12 +22,12 @@ from faust.types.transports import (
 from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.consumer import Consumer
 from faust_redis.consuming.replies import use_reply_consumer
-from faust_redis.consuming.streams import install_streams
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnsupportedSettingError
 from faust_redis.fastpath.conductor import FastConductor
 from faust_redis.fastpath.installer import install_fast_path
 from faust_redis.faust_hooks.contract import check_faust
+from faust_redis.joins.streams import install_streams
 from faust_redis.options import read_options
 from faust_redis.producing.producer import Producer
 from faust_redis.producing.transaction_manager import TransactionManager

@@ -4,6 +4,8 @@ TransportError
 ├── AbandonedError           an agent ended without finishing an event
 ├── BrokerAddressError       a broker URL that leads to no Redis
 ├── ForeignBrokerError       an app whose broker is no Redis was passed to this package
+├── JoinError                a join that can't be made, or an event that can't take part in it
+│   └── CopartitionError     its sides have different numbers of partitions
 ├── NoSuchDeadLetterError    a dead letter was sent again, dropped, or expired
 ├── NotOwnerError            a table was changed whose partition another worker owns
 ├── OptionError              an option of the transport is unknown or holds a wrong value
@@ -20,11 +22,14 @@ TransportError
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 __all__ = [
     "AbandonedError",
     "BrokerAddressError",
+    "CopartitionError",
     "ForeignBrokerError",
+    "JoinError",
     "NoSuchDeadLetterError",
     "NotOwnerError",
     "OptionError",
@@ -81,6 +86,40 @@ class ForeignBrokerError(TransportError):
 
     def __str__(self) -> str:
         return f"the app's broker is not Redis, its driver is {self.driver}"
+
+
+class JoinError(TransportError):
+    """A join can't be made as a program asks for it, or an event can't take part in one.
+
+    Attributes:
+        join: Name of the join, or of the argument that is wrong.
+        reason: The rule it breaks, as the rest of a sentence.
+    """
+
+    def __init__(self, join: str, reason: str) -> None:
+        super().__init__(join, reason)
+        self.join = join
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"join {self.join!r}: {self.reason}"
+
+
+class CopartitionError(JoinError):
+    """The sides of a join have different numbers of partitions, so that partners would not meet.
+
+    Attributes:
+        partitions: Number of partitions by topic, or by the name of a table.
+    """
+
+    def __init__(self, join: str, partitions: Mapping[str, int]) -> None:
+        self.partitions = dict(partitions)
+        counts = ", ".join(f"{name} has {count}" for name, count in partitions.items())
+        super().__init__(
+            join,
+            f"its sides need the same number of partitions, {counts}: declare the same partitions= for all, "
+            "or send one side through group_by(…, partitions=…)",
+        )
 
 
 class NoSuchDeadLetterError(TransportError):

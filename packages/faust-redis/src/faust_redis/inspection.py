@@ -24,7 +24,7 @@ from faust_redis.log.entries import Record, decode, offset_of
 from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts
 from faust_redis.redis.commands import Command, execute
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import SAMPLE_PARTITION
 
 __all__ = [
     "PAGE_LIMIT",
@@ -40,8 +40,6 @@ __all__ = [
 
 #: Entries of a page at most, as each may hold megabytes.
 PAGE_LIMIT: Final = 100
-
-_SAMPLE: Final = "sample_partition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +170,7 @@ class GroupSampler:
                 self._keys.attempts(place, self.group),
                 self._keys.dead(place),
             )
-            commands.append(Scripts.command(_SAMPLE, names, self.group, read_only=True))
+            commands.append(SAMPLE_PARTITION.command(names, group=self.group))
         return commands
 
     def read(self, replies: Iterator[Any]) -> GroupSample:
@@ -197,7 +195,7 @@ class GroupSampler:
         Raises:
             redis.exceptions.RedisError: Redis is away.
         """
-        await redis.script_load(Scripts.text(_SAMPLE))
+        await redis.script_load(SAMPLE_PARTITION.text)
 
 
 class Inspector:

@@ -22,6 +22,8 @@ from faust_redis.testing import RedisServer, eventually, wait_for_group, wait_un
 from tests.conftest import Worker
 
 PROGRAMS = "tests.conformance.programs"
+#: Of the programs, unless their tests' module has a value of its own.
+FAST_PATH = os.environ.get("CONFORMANCE_FAST_PATH", "true")
 
 
 def free_port() -> int:
@@ -53,10 +55,12 @@ class Lab:
     Attributes:
         url: Where Redis is.
         redis: A client of it.
+        fast_path: ``false`` runs the programs on Faust's own path.
     """
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, fast_path: str = FAST_PATH) -> None:
         self.url = url
+        self.fast_path = fast_path
         self.redis = redis.Redis.from_url(url, decode_responses=True)
         self.folder = folder
         self.workers: list[Worker] = []
@@ -118,7 +122,8 @@ class Lab:
 
     def _environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         given = {f"TEST_{name.upper()}": str(value) for name, value in settings.items()}
-        return {**os.environ, "TEST_REDIS_URL": self.url, **given}
+        paths = {"CONFORMANCE_FAST_PATH": self.fast_path}
+        return {**os.environ, "TEST_REDIS_URL": self.url, **paths, **given}
 
     def notes(self, name: str) -> list[Any]:
         """Return what was noted under a name so far."""
@@ -149,8 +154,8 @@ Send = Callable[..., Any]
 class TablesLab(Lab):
     """One worker of the program ``tables``, and its folder, which are replaced as a test likes."""
 
-    def __init__(self, url: str, folder: Path, store: str) -> None:
-        super().__init__(url, folder)
+    def __init__(self, url: str, folder: Path, fast_path: str, store: str) -> None:
+        super().__init__(url, folder, fast_path)
         self.store = store
         self.datadir = "data"
 
@@ -220,9 +225,15 @@ async def send(shared_redis: RedisServer) -> AsyncIterator[Send]:
 
 
 @pytest.fixture(scope="module")
-def lab(shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fast_path(request: pytest.FixtureRequest) -> str:
+    """The value of ``FAST_PATH`` in a module, or the one for all of conformance."""
+    return getattr(request.module, "FAST_PATH", FAST_PATH)
+
+
+@pytest.fixture(scope="module")
+def lab(shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory, fast_path: str) -> Iterator[Lab]:
     """An empty Redis, and the programs that a module's tests share."""
-    with closing(Lab(shared_redis.url, tmp_path_factory.mktemp("lab"))) as laboratory:
+    with closing(Lab(shared_redis.url, tmp_path_factory.mktemp("lab"), fast_path)) as laboratory:
         laboratory.redis.flushall()
         yield laboratory
 
@@ -267,11 +278,15 @@ async def settings_program(lab: Lab, send: Send) -> None:
 
 @pytest.fixture(scope="module", params=["memory://", "rocksdb://"], ids=["memory", "rocksdb"])
 def tables(
-    request: pytest.FixtureRequest, shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    shared_redis: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    fast_path: str,
 ) -> Iterator[TablesLab]:
     """A worker of the program ``tables``, with each store that ships with Faust."""
     # Closed even if its worker does not get ready: it would work on what later tests send.
-    with closing(TablesLab(shared_redis.url, tmp_path_factory.mktemp("tables"), request.param)) as laboratory:
+    folder = tmp_path_factory.mktemp("tables")
+    with closing(TablesLab(shared_redis.url, folder, fast_path, request.param)) as laboratory:
         laboratory.redis.flushall()
         laboratory.start_worker()
         yield laboratory

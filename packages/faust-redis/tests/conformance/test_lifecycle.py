@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,26 @@ def test_tasks_and_services_start_with_the_worker(lab: Lab, lifecycle_sites: lis
 def test_a_page_answers_and_a_view_may_ask_an_agent(lifecycle_sites: list[Site]) -> None:
     assert lifecycle_sites[0].get("/hello/") == {"hello": "world"}
     assert lifecycle_sites[1].get("/hello/", {"name": "Ada"}) == {"answer": "Hello, Ada!"}
+
+
+def test_the_performance_page_holds_throughput_latency_offsets_and_lag(lifecycle_sites: list[Site]) -> None:
+    # Faust begins these figures anew with each rebalance, such as that of the first one who asks.
+    for _ in range(2):
+        lifecycle_sites[0].get("/hello/", {"name": "Bob"})
+
+    def committed() -> list[dict[str, Any]]:
+        pages = [site.get("/performance/") for site in lifecycle_sites]
+        return [page for page in pages if page["consumer"]["committed_offsets"].get("greetings")]
+
+    (page, *_) = wait_until(committed, "a committed offset")
+    consumer = page["consumer"]
+    (number, offset), *_ = consumer["committed_offsets"]["greetings"].items()
+    assert consumer["end_offsets"]["greetings"][number] == offset
+    assert consumer["lag_by_partition"]["greetings"][number] <= 1
+    assert page["throughput"]["events_total"] > 0
+    assert page["latency"]["commit_latency"]["count"] > 0
+    assert consumer["rebalances"] >= 1
+    assert any(site.get("/performance/")["latency"]["send_latency"]["count"] for site in lifecycle_sites)
 
 
 def test_the_stats_pages_tell_counts_and_assignments(lifecycle_sites: list[Site]) -> None:

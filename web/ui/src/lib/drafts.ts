@@ -4,25 +4,28 @@ import { browser } from "./storage";
 
 const LARGE = 100_000; // characters; a longer one would fill the storage of all chats, so it goes to a database
 const ELSEWHERE = "\u0000"; // stands where the text of a long one would
+const HELD = "\u0001"; // the same, for one that is kept beside its field
 
 const STORE = "drafts";
 
 /** The draft of a chat as far as it is there at once, and a promise of the rest when it has to be fetched. */
-export function readDraft(token: string): { text: string; later: Promise<string> | null } {
+export function readDraft(token: string): { text: string; later: Promise<string> | null; isHeld: boolean } {
   const kept = browser.get(`draft.${token}`) ?? "";
-  if (kept !== ELSEWHERE) return { text: kept, later: null };
+  if (!isElsewhere(kept)) return { text: kept, later: null, isHeld: false };
   const later = withStore<string | undefined>("readonly", (store) => store.get(token));
-  return { text: "", later: later.then((text) => text ?? "", () => "") };
+  return { text: "", later: later.then((text) => text ?? "", () => ""), isHeld: kept === HELD };
 }
 
+const isElsewhere = (kept: string | null): boolean => kept === ELSEWHERE || kept === HELD;
+
 /** Keep the draft of a chat; an empty one is forgotten. */
-export function writeDraft(token: string, text: string): void {
-  const wasLarge = browser.get(`draft.${token}`) === ELSEWHERE;
+export function writeDraft(token: string, text: string, isHeld = false): void {
+  const wasLarge = isElsewhere(browser.get(`draft.${token}`));
   if (text.length <= LARGE && browser.set(`draft.${token}`, text)) {
     if (wasLarge) void withStore("readwrite", (store) => store.delete(token)).catch(() => {});
     return;
   }
-  browser.set(`draft.${token}`, ELSEWHERE);
+  browser.set(`draft.${token}`, isHeld ? HELD : ELSEWHERE);
   void withStore("readwrite", (store) => store.put(text, token)).catch(() => {}); // a browser that keeps nothing
 }
 

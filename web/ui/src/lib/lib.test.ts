@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { expiryOf } from "./api";
 import { directionOf } from "./direction";
-import { isLonger, sizeText } from "./size";
+import { beginning, isLonger, sizeText } from "./size";
 import { spanText } from "./time";
 
 it("the first letter says which way a text is written", () => {
@@ -20,6 +20,16 @@ describe("sizes", () => {
     for (const text of ["a".repeat(10), "ä".repeat(5), "数数数x", "👋👋xx", "\ud83dxxxxxxx"]) {
       expect([isLonger(text, 9), isLonger(text, 10)]).toEqual([true, false]);
     }
+  });
+
+  it("of a beginning are within the limit, and no character is cut in half", () => {
+    expect(["a".repeat(12), "ä".repeat(9), "数数数数", "👋👋👋", "ab"].map((text) => beginning(text, 10))).toEqual([
+      "a".repeat(10),
+      "ä".repeat(5),
+      "数数数",
+      "👋👋",
+      "ab",
+    ]);
   });
 
   it("read as a person says them", () => {

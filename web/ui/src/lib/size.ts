@@ -8,6 +8,13 @@ export function isLonger(text: string, bytes: number): boolean {
   return text.length * 3 > bytes && encoder.encode(text).length > bytes;
 }
 
+/** The beginning of a text that has no more than so many bytes, without half a character at its end. */
+export function beginning(text: string, bytes: number): string {
+  const head = text.slice(0, bytes);
+  const { read } = encoder.encodeInto(head, new Uint8Array(bytes));
+  return head.slice(0, read);
+}
+
 export const byteLength = (text: string): number => encoder.encode(text).length;
 
 /** A number of bytes as a person reads it. */

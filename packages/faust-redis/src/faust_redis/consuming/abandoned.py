@@ -15,6 +15,7 @@ from faust.types import TP, EventT, StreamT
 
 from faust_redis.consuming.failures import Failures
 from faust_redis.faust_hooks.sensors import InternalSensor
+from faust_redis.faust_hooks.streams import channel_of
 
 __all__ = ["AbandonedEvents"]
 
@@ -35,7 +36,8 @@ class AbandonedEvents(InternalSensor):
         state: dict[str, Any] | None = None,
     ) -> None:
         """Called by the stream right after its ack, with nothing awaited in between."""
+        channel = channel_of(stream, event)
         if isinstance(sys.exc_info()[1], (asyncio.CancelledError, GeneratorExit)):
-            self._failures.take_back(event.message, stream.channel)
+            self._failures.take_back(event.message, channel)
         else:
-            self._failures.end(event.message, stream.channel)
+            self._failures.end(event.message, channel)

@@ -11,6 +11,7 @@ import contextvars
 import heapq
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from time import monotonic
 from typing import Any, Final, Protocol, TypeVar
 
@@ -23,9 +24,9 @@ from faust_redis.context import TransportContext
 from faust_redis.faust_hooks import streams
 from faust_redis.log.entries import DeliveryHeader, Record
 from faust_redis.redis.commands import AT_ONCE
-from faust_redis.redis.scripts import NOT_OWNER
+from faust_redis.redis.scripts import FAIL, NOT_OWNER
 
-__all__ = ["AgentErrors", "Attempts"]
+__all__ = ["AgentErrors", "Attempts", "attempts_before"]
 
 logger = get_logger(__name__)
 _T = TypeVar("_T")
@@ -122,8 +123,18 @@ class Attempts:
             self._context.keys.dead(tp),
             self._context.keys.suspects(tp, self._group),
         ]
-        kept = (self._options.dead_letter_limit, int(self._options.dead_letter_age * 1000))
-        fixed = (self._group, self._reader.lease, f"0-{offset}", allowed, text, *kept)
+        counting = partial(
+            self._context.scripts.call,
+            FAIL,
+            keys,
+            group=self._group,
+            lease=self._reader.lease,
+            entry_id=f"0-{offset}",
+            allowed=allowed,
+            error_text=text,
+            kept_count=self._options.dead_letter_limit,
+            kept_ms=int(self._options.dead_letter_age * 1000),
+        )
         generation = self._reader.generation
         if attempts_before(message) + 1 >= allowed:
             await self._before_dead_letter(message, error)
@@ -133,9 +144,7 @@ class Attempts:
         except TimeoutError:
             return  # stopping without Redis: the entry stays pending for its next owner
         async with self._counting:
-            attempts, dead = await self._worker.persist(
-                lambda: self._context.scripts.call("fail", keys, *fixed)
-            )
+            attempts, dead = await self._worker.persist(counting)
         queue = self._reader.queues.get(tp)
         if attempts == NOT_OWNER or queue is None or self._reader.generation != generation:
             return  # as above

@@ -13,7 +13,7 @@ from faust.types import TP
 
 from faust_redis.context import TransportContext
 from faust_redis.log.entries import Entry, offset_of
-from faust_redis.redis.scripts import NOT_OWNER
+from faust_redis.redis.scripts import NOT_OWNER, TAKE_OVER
 
 __all__ = ["FIRST_PAGE", "Claim", "Claimant", "ClaimedPage", "claim_page", "fetch"]
 
@@ -88,15 +88,15 @@ async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> 
         redis.exceptions.RedisError: Redis is away, or refuses the partition.
     """
     answer = await claimant.context.scripts.call(
-        "take_over",
+        TAKE_OVER,
         [*claimant.lease_keys(tp), claimant.context.keys.suspects(tp, claimant.group)],
-        claimant.group,
-        claimant.member_id,
-        claimant.generation,
-        cursor,
-        min(claimant.read_count, LARGEST_PAGE),
-        claimant.start,
-        int(died),
+        group=claimant.group,
+        member_id=claimant.member_id,
+        generation=claimant.generation,
+        start=cursor,
+        page_size=min(claimant.read_count, LARGEST_PAGE),
+        group_start=claimant.start,
+        previous_died=int(died),
     )
     if answer[0] == NOT_OWNER:
         return None

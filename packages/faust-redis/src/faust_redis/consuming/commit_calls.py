@@ -12,6 +12,7 @@ from faust_redis.context import TransportContext
 from faust_redis.log.topics import TopicFacts
 from faust_redis.log.transactions import Output, Transaction
 from faust_redis.redis.commands import Command
+from faust_redis.redis.scripts import COMMIT
 
 __all__ = ["CommitCall", "calls_for"]
 
@@ -56,8 +57,15 @@ class CommitCall:
                 arguments += (inputs[message.tp], f"0-{message.offset}")
         for (output, number), tp in zip(outputs, places, strict=True):
             arguments += (number, targets[tp], len(output.fields), *output.fields)
-        counts = (len(inputs), len(targets), len(self.transactions))
-        return context.scripts.command("commit", keys, group, lease, *counts, *arguments)
+        return COMMIT.command(
+            keys,
+            *arguments,
+            group=group,
+            lease=lease,
+            inputs=len(inputs),
+            targets=len(targets),
+            batches=len(self.transactions),
+        )
 
 
 def calls_for(transactions: Iterable[Transaction], most: int = CALL_OUTPUTS) -> list[CommitCall]:

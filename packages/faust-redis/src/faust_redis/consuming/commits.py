@@ -13,7 +13,7 @@ from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
 from faust_redis.redis.commands import Command, Outage, is_unavailable
-from faust_redis.redis.scripts import NOT_OWNER
+from faust_redis.redis.scripts import ACK, NOT_OWNER
 
 __all__ = ["Committer", "ack"]
 
@@ -108,9 +108,11 @@ async def ack(
         trimming = int((await context.topics.facts(tp.topic)).is_queue)
         for at in range(0, len(found), per_call):
             ids = [f"0-{offset}" for offset in found[at : at + per_call]]
-            fixed = (group, reader.lease, trimming)
-            calls.append((tp, context.scripts.command("ack", reader.lease_keys(tp), *fixed, *ids)))
-    results = await context.scripts.run("ack", [command for _, command in calls], context.server.stream)
+            command = ACK.command(
+                reader.lease_keys(tp), *ids, group=group, lease=reader.lease, trimming=trimming
+            )
+            calls.append((tp, command))
+    results = await context.scripts.run(ACK, [command for _, command in calls], context.server.stream)
     for (tp, _), result in zip(calls, results, strict=True):
         if _is_refused(tp, result):
             reader.rewind(tp)

@@ -27,7 +27,7 @@ from faust_redis.errors import UnsupportedSettingError
 from faust_redis.faust_hooks import tables
 from faust_redis.log.transactions import Transaction, Transactions
 from faust_redis.redis.commands import is_unavailable
-from faust_redis.redis.scripts import NOT_OWNER
+from faust_redis.redis.scripts import COMMIT, NOT_OWNER
 
 __all__ = ["ExactlyOnce", "exactly_once_of"]
 
@@ -167,7 +167,7 @@ class ExactlyOnce:
         if not going:
             return {}
         command = await CommitCall(going).command(self._context, self._reader.group, self._reader.lease)
-        (reply,) = await self._context.scripts.run("commit", [command], self._context.server.stream)
+        (reply,) = await self._context.scripts.run(COMMIT, [command], self._context.server.stream)
         if not isinstance(reply, Exception):
             return self._committed(going, reply)
         if is_unavailable(reply):

@@ -12,6 +12,7 @@ from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.retention import Retention
 from faust_redis.context import TransportContext
 from faust_redis.redis.commands import REDIS_ERRORS, Outage
+from faust_redis.redis.scripts import EXPIRE_TOMBSTONES, STRAYS
 
 __all__ = [
     "Housekeeper",
@@ -69,8 +70,8 @@ async def partitions_with_stray_entries(
         redis.exceptions.RedisError: Redis is away.
     """
     asked = list(tps)
-    calls = [context.scripts.command("strays", [context.keys.stream(tp)], group, member_id) for tp in asked]
-    replies = await context.scripts.run("strays", calls, context.server.stream)
+    calls = [STRAYS.command([context.keys.stream(tp)], group=group, owner=member_id) for tp in asked]
+    replies = await context.scripts.run(STRAYS, calls, context.server.stream)
     # A partition whose node does not answer is tried again soon.
     return [tp for tp, reply in zip(asked, replies, strict=True) if isinstance(reply, int) and reply]
 
@@ -89,4 +90,4 @@ async def expire_tombstones(context: TransportContext, tps: Iterable[TP]) -> Non
             kept = context.topics.tombstones_kept(tp.topic)
             dropped = page
             while dropped >= page:
-                dropped = await context.scripts.call("expire_tombstones", keys, kept, page)
+                dropped = await context.scripts.call(EXPIRE_TOMBSTONES, keys, kept_ms=kept, count=page)

@@ -15,7 +15,7 @@ from faust_redis.context import TransportContext
 from faust_redis.errors import SeekError
 from faust_redis.log.entries import decode_all, offset_of
 from faust_redis.redis.commands import execute
-from faust_redis.redis.scripts import NOT_OWNER
+from faust_redis.redis.scripts import NOT_OWNER, SEEK
 
 __all__ = ["Offsets", "Persist"]
 
@@ -65,8 +65,14 @@ class Offsets:
             raise SeekError(*tp, reason)
         reader = self._reader
         keys = reader.lease_keys(tp)[:2]
-        before = f"0-{max(offset - 1, 0)}"
-        seek = partial(self._context.scripts.call, "seek", keys, reader.group, reader.lease, before)
+        seek = partial(
+            self._context.scripts.call,
+            SEEK,
+            keys,
+            group=reader.group,
+            lease=reader.lease,
+            before_id=f"0-{max(offset - 1, 0)}",
+        )
         if await self._persist(seek) == NOT_OWNER:
             raise SeekError(*tp, "another worker owns it by now")
         reader.restart(tp)

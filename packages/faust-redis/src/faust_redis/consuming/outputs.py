@@ -7,10 +7,10 @@ from typing import Protocol, cast
 
 from faust.types import AppT, Message
 
-__all__ = ["Outputs", "Refusal"]
+__all__ = ["Outputs", "RefusedSend"]
 
 
-class Refusal(Protocol):
+class RefusedSend(Protocol):
     """A message that Redis has refused for good."""
 
     @property
@@ -23,7 +23,7 @@ class Refusal(Protocol):
 
 class _Producer(Protocol):
     @property
-    def refused(self) -> MutableMapping[Message, list[Refusal]]: ...
+    def refused(self) -> MutableMapping[Message, list[RefusedSend]]: ...
 
     async def confirm(self) -> None: ...
 
@@ -35,7 +35,7 @@ class Outputs:
         self._app = app
 
     @property
-    def refused(self) -> MutableMapping[Message, list[Refusal]]:
+    def refused(self) -> MutableMapping[Message, list[RefusedSend]]:
         """What Redis has refused for good, by the message that the agent was working on when it sent."""
         return self._producer.refused
 

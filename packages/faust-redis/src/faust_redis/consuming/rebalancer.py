@@ -20,7 +20,7 @@ from faust_redis.context import TransportContext
 from faust_redis.faust_hooks.agents import allow_crashes_at_once, find_isolated_actors
 from faust_redis.redis.commands import REDIS_ERRORS
 
-__all__ = ["Attempts", "FaustConsumer", "Rebalancer", "Suspects"]
+__all__ = ["FaustConsumer", "Rebalancer", "WaitingAttempts", "WaitingSuspects"]
 
 
 class FaustConsumer(Protocol):
@@ -36,14 +36,14 @@ class FaustConsumer(Protocol):
         """Recover tables, start the flow, and run the app's callbacks."""
 
 
-class Attempts(Protocol):
+class WaitingAttempts(Protocol):
     """The failed events that wait for their next attempt."""
 
     def forget(self) -> None:
         """Wait for none any more: the owners of their partitions claim them."""
 
 
-class Suspects(Protocol):
+class WaitingSuspects(Protocol):
     """The events that may have killed workers."""
 
     def forget(self) -> None:
@@ -71,8 +71,8 @@ class Rebalancer:
         acks: AckLog,
         committer: Committer,
         offsets: Offsets,
-        attempts: Attempts,
-        suspects: Suspects,
+        attempts: WaitingAttempts,
+        suspects: WaitingSuspects,
         shares: Shares,
         persist: Persist,
         is_acked: Callable[[str], bool],

@@ -17,6 +17,7 @@ from faust_redis.context import TransportContext
 from faust_redis.log.entries import Entry, key_and_time
 from faust_redis.log.topics import TopicFacts
 from faust_redis.redis.commands import execute
+from faust_redis.redis.scripts import EXPIRE_ENTRIES, SERVER_TIME
 
 __all__ = ["Retention"]
 
@@ -63,7 +64,7 @@ class Retention:
 
     async def _expire(self, tp: TP, facts: TopicFacts) -> None:
         context = self._context
-        now = int(await context.scripts.call("server_time", [context.keys.stream(tp)]))
+        now = int(await context.scripts.call(SERVER_TIME, [context.keys.stream(tp)]))
         count, largest = 1, context.options.retention_page
         while True:
             command = ("XRANGE", context.keys.stream(tp), "-", "+", "COUNT", count)
@@ -91,7 +92,9 @@ class Retention:
                 pairs += (key, entry_id) if key is not None else ()
         _, timestamp = key_and_time(last_fields)
         keys = [self._context.keys.stream(tp), self._context.keys.index(tp)]
-        dropped = await self._context.scripts.call("expire_entries", keys, last_id, timestamp or b"", *pairs)
+        dropped = await self._context.scripts.call(
+            EXPIRE_ENTRIES, keys, *pairs, last_id=last_id, sent_at=timestamp or b""
+        )
         return bool(dropped)
 
 

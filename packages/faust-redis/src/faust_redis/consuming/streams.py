@@ -13,13 +13,13 @@ from typing import Any, TypeVar, cast
 
 import faust
 from faust.exceptions import DecodeError
-from faust.types import AppT, ChannelT, EventT, Message
+from faust.types import ChannelT, EventT, Message
 from mode import Seconds, get_logger
 
 from faust_redis.consuming.consumer import Consumer
-from faust_redis.faust_hooks import apps, streams
+from faust_redis.faust_hooks import streams
 
-__all__ = ["BatchingStream", "install_streams"]
+__all__ = ["BatchingStream"]
 
 logger = get_logger(__name__)
 _T = TypeVar("_T")
@@ -37,6 +37,15 @@ class BatchingStream(faust.Stream[_T]):
     _filler: Any = None
     #: Whether the agent has been given the events in that buffer.
     _batch_given = False
+
+    @property
+    def channels(self) -> list[Any]:
+        """The channels whose events this stream yields."""
+        return [self.channel]
+
+    def channel_of(self, event: EventT[Any]) -> ChannelT[Any]:
+        """Return the channel that an event has come by."""
+        return cast(ChannelT[Any], self.channel)
 
     def take(self, max_: int, within: Seconds) -> AsyncGenerator[Sequence[_T], None]:
         """Yield lists of values, as Faust does."""
@@ -75,7 +84,8 @@ class BatchingStream(faust.Stream[_T]):
         return consumer.transactions_of_events.batch(event.message for event in events)
 
     def _enable_passive(self, channel: ChannelT[Any], *, declare: bool = False) -> None:
-        _survive_undecodable(cast(ChannelT[Any], self.channel))
+        for own in self.channels:
+            _survive_undecodable(own)
         if not declare:  # called by take() and methods like it, which have just added their processor
             self._filler = self._processors[-1]
             consumer = self.app.consumer
@@ -107,19 +117,14 @@ class BatchingStream(faust.Stream[_T]):
             super()._channel_stop_iteration(channel)
 
 
-def install_streams(app: AppT) -> None:
-    """Give an app these streams, where the program has not replaced Faust's."""
-    if apps.stream_class(app) is faust.Stream:
-        apps.set_stream_class(app, BatchingStream)
-
-
 def _survive_undecodable(channel: ChannelT[Any]) -> None:
     """Have a channel keep errors of decoding from the stream that reads it for another.
 
     Faust throws them into the channel. An agent that reads it by itself is started again; the task that fills
     a batch, or forwards events for ``through``, would end for good. The event is a dead letter by then.
     """
-    if "throw" not in vars(channel):
+    if "survives_undecodable" not in vars(channel):
+        vars(channel)["survives_undecodable"] = True
         channel.throw = partial(_throw, channel, channel.throw)  # type: ignore[method-assign]
 
 

@@ -29,7 +29,7 @@ from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
 from faust_redis.errors import WorkerDiedError
 from faust_redis.log.entries import Record
-from faust_redis.redis.scripts import NOT_OWNER
+from faust_redis.redis.scripts import LET_GO, MARK_SUSPECT, NOT_OWNER
 
 __all__ = ["Suspects"]
 
@@ -126,14 +126,18 @@ class Suspects:
         return {} if record is None else {suspect.tp: [record]}
 
     async def let_go(self) -> None:
-        """Tell the next owners of all partitions that this one did not die. Lost in vain if Redis is away."""
+        """Record for the next owners of all partitions that this one did not die.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away; the next owners then count a death.
+        """
         calls = [
-            self._context.scripts.command(
-                "let_go", [self._context.keys.suspects(tp, self._reader.group)], self._reader.member_id
+            LET_GO.command(
+                [self._context.keys.suspects(tp, self._reader.group)], member_id=self._reader.member_id
             )
             for tp in self._reader.queues
         ]
-        await self._context.scripts.run("let_go", calls, self._context.server.stream)
+        await self._context.scripts.run(LET_GO, calls, self._context.server.stream)
 
     async def _look_at_those_at_work(self) -> None:
         for suspect in [suspect for suspect in self._running if self._is_done(suspect)]:
@@ -190,6 +194,6 @@ class Suspects:
         keys = [self._context.keys.lease(tp, group), self._context.keys.suspects(tp, group)]
         mark = f"{state}{suspect.deaths}" if state else ""
         answer = await self._context.scripts.call(
-            "mark_suspect", keys, self._reader.lease, suspect.claim.entry_id, mark
+            MARK_SUSPECT, keys, lease=self._reader.lease, entry_id=suspect.claim.entry_id, mark=mark
         )
         return bool(answer != NOT_OWNER)

@@ -117,7 +117,7 @@ class EventSteps:
             message.refcount = 0
             last = self._record(message)
         else:
-            last = self._ack(event, self._stream.channel)
+            last = self._ack(event, self._stream.channel_of(event))
         tp, offset = message.tp, message.offset
         self._sensors.events.on_stream_event_out(tp, offset, self._stream, event, state)
         if last:
@@ -127,4 +127,4 @@ class EventSteps:
         """End an event that its agent did not finish."""
         message = event.message
         self._sensors.events.on_stream_event_out(message.tp, message.offset, self._stream, event, state)
-        self._abandon(message, self._stream.channel)
+        self._abandon(message, self._stream.channel_of(event))

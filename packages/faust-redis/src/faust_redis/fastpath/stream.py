@@ -17,9 +17,9 @@ from faust.types import ChannelT, EventT
 from mode.utils.futures import maybe_async
 
 from faust_redis.consuming.consumer import Consumer
-from faust_redis.consuming.streams import BatchingStream
 from faust_redis.fastpath.event_steps import STALE, EventSteps, QueueReader
 from faust_redis.fastpath.sensors import ActiveSensors
+from faust_redis.joins.streams import JoiningStream
 
 __all__ = ["Stream"]
 
@@ -30,7 +30,7 @@ IDLE_DELAY: Final = 0.05
 _ENDED: Final = object()
 
 
-class Stream(BatchingStream[_T]):
+class Stream(JoiningStream[_T]):
     """Faust's stream, with a fast path for what iterates over a topic."""
 
     #: The task that fills the buffer of ``take()`` or a method like it.

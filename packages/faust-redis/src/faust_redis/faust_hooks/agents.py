@@ -7,6 +7,8 @@ from typing import Any
 
 from faust.types import TP
 
+from faust_redis.faust_hooks.streams import channels_of as reading_channels
+
 __all__ = ["allow_crashes_at_once", "channels_of", "find_isolated_actors", "isolated_channels"]
 
 
@@ -45,4 +47,5 @@ def _running_actors(agent: Any) -> list[Any]:
 def channels_of(agent: Any) -> set[Any]:
     """Return the channels that the actors of an agent read."""
     streams = [actor.stream for actor in list(agent._actors)]
-    return {channel for stream in streams for channel in (stream.channel, stream.get_active_stream().channel)}
+    active = [stream.get_active_stream() for stream in streams]
+    return {channel for stream in (*streams, *active) for channel in reading_channels(stream)}

@@ -15,8 +15,10 @@ __all__ = [
     "sensors_of",
     "serializer_of",
     "set_stream_class",
+    "set_table_class",
     "size_of",
     "stream_class",
+    "table_class",
 ]
 
 #: Returns the length of a key or value, 0 for what has none. Faust uses it for sensors.
@@ -32,6 +34,17 @@ def stream_class(app: Any) -> type:
 def set_stream_class(app: Any, kind: type) -> None:
     """Set the class of an app's streams; the public setting warns when it was read before."""
     app.conf._Stream = kind
+
+
+def table_class(app: Any) -> type:
+    """Return the class of an app's tables."""
+    kind: type = app.conf._Table
+    return kind
+
+
+def set_table_class(app: Any, kind: type) -> None:
+    """Set the class of an app's tables, as :func:`set_stream_class` does for streams."""
+    app.conf._Table = kind
 
 
 def reply_consumer_of(app: Any) -> Any:

@@ -54,6 +54,11 @@ METHODS: Final = (
     Method("faust.streams:Stream", "_enable_passive", "(self, channel, *, declare=False)"),
     Method("faust.streams:Stream", "_passive_drainer", "(self, channel, declare=False)"),
     Method("faust.streams:Stream", "_channel_stop_iteration", "(self, channel)"),
+    # called by joins.streams.JoiningStream
+    Method("faust.streams:Stream", "_chain", "(self, **kwargs)"),
+    Method("faust.streams:Stream", "_iter_ll_backwards", "(self)"),
+    # overridden by joins.table_join.JoinableTable
+    Method("faust.tables.base:Collection", "_join", "(self, join_strategy)"),
     # called by fastpath.topic.Topic
     Method("faust.topics:Topic", "_on_published", "(self, fut, message, producer, state)"),
     Method("faust.topics:Topic", "_topic_name_or_default", "(self, obj)"),
@@ -83,6 +88,7 @@ ATTRIBUTES: Final = {
     "agent": ("_actor_by_partition", "_actors", "_on_error"),
     "app": ("_attachments", "_reply_consumer"),
     "assignor": ("_table_manager",),
+    "channel": ("_queue",),
     "conductor": ("_tp_index", "_tp_to_callback_lock", "_resubscribe_sleep_lock_seconds"),
     "consumer": (
         "_acked",
@@ -100,9 +106,9 @@ ATTRIBUTES: Final = {
     "reply consumer": ("_waiting",),
     "rocksdb store": ("_dbs", "_key_index"),
     "sensors": ("_sensors",),
-    "settings": ("_Stream",),
+    "settings": ("_Stream", "_Table"),
     "signal": ("_filter_receivers", "_receivers"),
-    "stream": ("_active_agens", "_finalized", "_processors"),
+    "stream": ("_active_agens", "_finalized", "_next", "_passive", "_processors"),
     "supervisor": ("_bucket", "_services"),
     "table": ("_partition_latest_timestamp", "_partition_timestamp_keys", "_partition_timestamps"),
     "tables": ("_changelogs", "_pending_persisted_offsets"),

@@ -9,6 +9,7 @@ from typing import Any
 __all__ = [
     "buffered_events",
     "pressure_drop_callbacks",
+    "share_queue",
     "thrown_errors",
     "waiting_putters",
     "wake_getter",
@@ -19,6 +20,11 @@ def buffered_events(queue: Any) -> deque[Any]:
     """Return the events in a queue, the same object for its whole life."""
     events: deque[Any] = queue._queue
     return events
+
+
+def share_queue(channel: Any, queue: Any) -> None:
+    """Have a channel deliver its events, and the errors thrown into it, to another one's queue."""
+    channel._queue = queue
 
 
 def thrown_errors(queue: Any) -> deque[BaseException]:

@@ -10,7 +10,18 @@ from typing import Any, NamedTuple
 from faust import streams
 from faust.types import AgentT, EventT
 
-__all__ = ["BatchBuffer", "batch_buffer", "current_event_variable", "on_error_of", "set_on_error"]
+__all__ = [
+    "BatchBuffer",
+    "batch_buffer",
+    "chain_of",
+    "channel_of",
+    "channels_of",
+    "current_event_variable",
+    "on_error_of",
+    "processors_of",
+    "revive",
+    "set_on_error",
+]
 
 OnError = Callable[[AgentT[Any], BaseException], Awaitable[None]]
 
@@ -19,6 +30,41 @@ def current_event_variable() -> ContextVar[Any]:
     """Return the variable behind ``faust.current_event``."""
     variable: ContextVar[Any] = streams._current_event
     return variable
+
+
+def channels_of(stream: Any) -> list[Any]:
+    """Return the channels that a stream reads: one, unless it is one of ours that merges several."""
+    channels: list[Any] = getattr(stream, "channels", None) or [stream.channel]
+    return channels
+
+
+def channel_of(stream: Any, event: EventT[Any]) -> Any:
+    """Return the channel by which an event has come to a stream."""
+    find = getattr(stream, "channel_of", None)
+    return stream.channel if find is None else find(event)
+
+
+def chain_of(stream: Any) -> list[Any]:
+    """Return the streams that a stream was derived from by ``group_by`` and ``through``, and itself last."""
+    return list(stream._iter_ll_backwards())[::-1]
+
+
+def revive(stream: Any) -> None:
+    """Let the streams behind a stream start again, and those that forward to the next one do so again.
+
+    Faust stops all of them when an agent raises, and starts only the last one again.
+    """
+    for each in chain_of(stream)[:-1]:
+        if each.should_stop:
+            each.service_reset()
+        if each._next.channel is not each.channel and not each._passive:
+            each._enable_passive(each._next.channel, declare=True)
+
+
+def processors_of(stream: Any) -> list[Any]:
+    """Return the processors of a stream, the list that it reads itself."""
+    processors: list[Any] = stream._processors
+    return processors
 
 
 def on_error_of(agent: Any) -> OnError | None:

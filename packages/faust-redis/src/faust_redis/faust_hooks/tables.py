@@ -157,5 +157,12 @@ def time_kept(table: Any) -> float:
 
 
 def fed_by_events(found: Any) -> list[Any]:
-    """Return the tables of an app whose changes belong to the partition of the event that makes them."""
-    return [table for table in found.values() if not (table.is_global or table.use_partitioner)]
+    """Return the tables of an app whose changes belong to the partition of the event that makes them.
+
+    The buffers of joins are left out: their number of partitions follows that of their topics.
+    """
+    return [
+        table
+        for table in found.values()
+        if not (table.is_global or table.use_partitioner or getattr(table, "follows_sources", False))
+    ]

@@ -20,7 +20,7 @@ from mode import get_logger
 from faust_redis.errors import NotOwnerError
 from faust_redis.faust_hooks import tables
 from faust_redis.log.keys import Keys
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import TAKE_LEASE, ScriptRunner
 from faust_redis.redis.servers import Server
 
 __all__ = ["FENCED", "UNFENCED", "Changelogs"]
@@ -36,7 +36,7 @@ FENCED: Final = "FENCED"
 class Changelogs:
     """The leases of one app's member on the changelogs of its tables."""
 
-    def __init__(self, app: AppT, server: Server, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, app: AppT, server: Server, scripts: ScriptRunner, keys: Keys) -> None:
         self.app = app
         self._keys = keys
         self._server = server
@@ -88,8 +88,8 @@ class Changelogs:
 
     async def _take_leases(self, keys: Iterable[str], generation: int, member_id: str) -> None:
         # In one round trip, as there may be hundreds: a pool has no connections for so many calls at a time.
-        calls = [self._scripts.command("take_lease", [key], generation, member_id) for key in keys]
-        for reply in await self._scripts.run("take_lease", calls, self._server.stream):
+        calls = [TAKE_LEASE.command([key], generation=generation, member_id=member_id) for key in keys]
+        for reply in await self._scripts.run(TAKE_LEASE, calls, self._server.stream):
             if isinstance(reply, Exception):
                 raise reply
 

@@ -30,7 +30,7 @@ from faust_redis.errors import NoSuchDeadLetterError
 from faust_redis.log.entries import Headers, decode_fields
 from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import AT_ONCE, execute
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import REPLAY, ScriptRunner
 
 __all__ = ["DeadLetter", "DeadLetters"]
 
@@ -84,7 +84,7 @@ class DeadLetters:
         """Take a client that does not decode responses, and the namespace of the apps."""
         self._redis = redis
         self._keys = Keys(namespace)
-        self._scripts = Scripts(redis)
+        self._scripts = ScriptRunner(redis)
 
     async def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has; 0 if it was never declared."""
@@ -157,7 +157,7 @@ class DeadLetters:
         """
         topic, partition, entry = _parse(letter_id)
         keys = [self._keys.dead((topic, partition)), self._keys.stream((topic, partition))]
-        offset = await self._scripts.call("replay", keys, entry)
+        offset = await self._scripts.call(REPLAY, keys, entry_id=entry)
         if not offset:
             raise NoSuchDeadLetterError(letter_id)
         return int(offset)

@@ -22,7 +22,7 @@ from faust_redis.errors import TopicMismatchError, TopicNameError
 from faust_redis.faust_hooks import tables
 from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import AT_ONCE, execute
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import DECLARE_TOPIC, ScriptRunner
 
 __all__ = ["TopicFacts", "TopicRegistry", "partition_of"]
 
@@ -71,7 +71,7 @@ class _Wanted(NamedTuple):
 class TopicRegistry:
     """Declares topics and remembers what Redis answered, for the life of the process."""
 
-    def __init__(self, app: AppT, scripts: Scripts, keys: Keys) -> None:
+    def __init__(self, app: AppT, scripts: ScriptRunner, keys: Keys) -> None:
         self.app = app
         self._keys = keys
         self.scripts = scripts
@@ -194,10 +194,14 @@ class TopicRegistry:
 
     async def _record(self, topic: str, wanted: _Wanted) -> TopicFacts:
         check_name(topic)
-        compacting = {None: 0, True: 1, False: -1}[wanted.compacting]
-        facts = wanted.partitions, wanted.retention, compacting
         async with self._recording:
-            recorded = await self.scripts.call("declare_topic", [self._keys.topic(topic)], *facts)
+            recorded = await self.scripts.call(
+                DECLARE_TOPIC,
+                [self._keys.topic(topic)],
+                partitions=wanted.partitions,
+                retention_ms=wanted.retention,
+                compacting={None: 0, True: 1, False: -1}[wanted.compacting],
+            )
         partitions, retention, compacting = recorded
         return TopicFacts(int(partitions), int(retention), bool(compacting))
 

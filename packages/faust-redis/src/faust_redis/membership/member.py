@@ -33,7 +33,14 @@ from faust_redis.context import TransportContext
 from faust_redis.membership.assignment import own_assignment
 from faust_redis.redis.commands import REDIS_ERRORS, Outage, is_unavailable
 from faust_redis.redis.connection import StreamConnection
-from faust_redis.redis.scripts import NOT_MEMBER
+from faust_redis.redis.scripts import (
+    GROUP_HEARTBEAT,
+    GROUP_JOIN,
+    GROUP_LEAVE,
+    GROUP_RELEASE,
+    GROUP_SYNC,
+    NOT_MEMBER,
+)
 from faust_redis.tasks import cancel_and_wait
 
 #: Seconds that leaving the group may take, because Redis may be unavailable.
@@ -172,7 +179,7 @@ class GroupMember:
         self.state = MemberState.OUT
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT):
-                await self._scripts.call("group_leave", self._keys, self.member_id)
+                await self._scripts.call(GROUP_LEAVE, self._keys, member_id=self.member_id)
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("leaving group %s failed: %r", self.app.conf.id, error)
@@ -186,7 +193,11 @@ class GroupMember:
             await self._topics.facts(topic)
         metadata = self._assignor.metadata(set(self.subscription)).encode()
         generation = await self._scripts.call(
-            "group_join", self._keys, self.member_id, metadata, self.generation
+            GROUP_JOIN,
+            self._keys,
+            member_id=self.member_id,
+            metadata=metadata,
+            last_generation=self.generation,
         )
         logger.info("joined group %s as %s, generation %s", self.app.conf.id, self.member_id, generation)
         if self.state is MemberState.OUT:
@@ -196,11 +207,11 @@ class GroupMember:
         """Send a heartbeat, take the next step, and return the seconds until the next heartbeat."""
         sent = monotonic()
         answer = await self._scripts.call(
-            "group_heartbeat",
+            GROUP_HEARTBEAT,
             self._keys,
-            self.member_id,
-            int(self.session_timeout * 1000),
-            int(self.rebalance_timeout * 1000),
+            member_id=self.member_id,
+            session_timeout_ms=int(self.session_timeout * 1000),
+            rebalance_timeout_ms=int(self.rebalance_timeout * 1000),
         )
         if answer[0] == NOT_MEMBER:
             logger.warning("group %s no longer knows %s, joining again", self.app.conf.id, self.member_id)
@@ -227,7 +238,7 @@ class GroupMember:
             if plan:
                 self._start_transition(self._take(plan, generation))
             elif not released:
-                await self._tell_release(generation)  # again, as Redis may have lost it
+                await self._report_release(generation)  # again, as Redis may have lost it
             return REBALANCE_BEAT
         # Counted from the sending, so that after a handler that blocked the loop the next one is due at once.
         return max(0.0, self.heartbeat_interval - (monotonic() - sent))
@@ -236,7 +247,7 @@ class GroupMember:
         await self._on_revoked()
         while True:
             try:
-                await self._tell_release(generation)
+                await self._report_release(generation)
                 break
             except REDIS_ERRORS as error:
                 self._outage.log(error)
@@ -244,10 +255,12 @@ class GroupMember:
         self.generation = generation
         self.state = MemberState.RELEASED
 
-    async def _tell_release(self, generation: int) -> None:
+    async def _report_release(self, generation: int) -> None:
         metadata = self._assignor.metadata(set(self.subscription)).encode()
         keys = [self._keys.members, self._keys.released, self._keys.state, self._keys.signal]
-        await self._scripts.call("group_release", keys, self.member_id, generation, metadata)
+        await self._scripts.call(
+            GROUP_RELEASE, keys, member_id=self.member_id, generation=generation, metadata=metadata
+        )
 
     async def _take(self, plan: bytes, generation: int) -> None:
         partitions = {topic: (await self._topics.facts(topic)).partitions for topic in self.subscription}
@@ -271,7 +284,7 @@ class GroupMember:
         for member_id, assignment in self._assignor.assign(cluster, metadata).items():
             plan += (member_id, assignment.encode())
         keys = [self._keys.plan, self._keys.state, self._keys.signal]
-        if await self._scripts.call("group_sync", keys, generation, *plan):
+        if await self._scripts.call(GROUP_SYNC, keys, *plan, generation=generation):
             logger.info("leading group %s: planned generation %s", self.app.conf.id, generation)
 
     async def _settle_transition(self) -> None:

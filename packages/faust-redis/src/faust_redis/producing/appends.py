@@ -18,12 +18,10 @@ from faust.types import TP, Message, RecordMetadata
 from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts
 from faust_redis.redis.commands import Command
-from faust_redis.redis.scripts import Scripts
+from faust_redis.redis.scripts import APPEND
 
-__all__ = ["APPEND", "Append", "Numbers", "OutgoingEntry", "SensorCallbacks", "Target", "group"]
+__all__ = ["Append", "Numbers", "OutgoingEntry", "SensorCallbacks", "Target", "group"]
 
-#: The script that adds entries.
-APPEND: Final = "append"
 #: Bytes of values after which a call ends, because Redis serves no other client while a script runs.
 CALL_BYTES: Final = 1024 * 1024
 #: Milliseconds for which a partition remembers a producer that adds nothing, as on Kafka. A message that is
@@ -85,12 +83,20 @@ class Append(NamedTuple):
     entries: list[OutgoingEntry]
     continues: bool
 
-    def command(self, scripts: Scripts, producer: str) -> Command:
+    def command(self, producer: str) -> Command:
         """Return the call of ``append.lua``."""
         first = self.entries[0]
-        fixed = (producer, first.sequence, int(self.continues), PRODUCER_KEPT, self.target.lease)
         fields = chain.from_iterable([entry.fields for entry in self.entries])
-        return scripts.command(APPEND, self.target.keys, *fixed, len(first.fields), *fields)
+        return APPEND.command(
+            self.target.keys,
+            *fields,
+            producer=producer,
+            sequence=first.sequence,
+            continues=int(self.continues),
+            kept_ms=PRODUCER_KEPT,
+            lease=self.target.lease,
+            size=len(first.fields),
+        )
 
     def offsets(self, result: Any) -> Sequence[int]:
         """Return the offset of each entry from the reply."""

@@ -24,6 +24,7 @@ from faust_redis.log.topics import TopicFacts, retention_ms
 from faust_redis.producing.appends import OutgoingEntry, SensorCallbacks, Target
 from faust_redis.producing.buffer import Buffer
 from faust_redis.producing.send_queue import CREATE_TIME, SendQueue, SendRefusal
+from faust_redis.producing.tracing import TraceHeaders
 from faust_redis.redis.commands import retry_while_unavailable
 
 __all__ = ["Producer"]
@@ -68,6 +69,7 @@ class Producer(base.Producer):
             self._queue.changed, self._collect_buffered, loop=self.loop, beacon=self.beacon
         )
         self.buffer.app = self.app
+        self._trace = TraceHeaders(self.app)
         self._produced: Any = self.app.on_produce_message
         self._receivers, self._filter_receivers = receivers_of(self._produced)
         self._new_future: Callable[[], asyncio.Future[RecordMetadata]] = _future
@@ -151,6 +153,7 @@ class Producer(base.Producer):
                 f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
             )
         pairs = _own_headers(headers) if headers else []
+        self._trace.add_to(pairs)
         if self._receivers or self._filter_receivers:
             # Receivers, such as LiveCheck, may add headers.
             self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)

@@ -19,7 +19,6 @@ from faust_redis.context import TransportContext
 from faust_redis.faust_hooks.connections import is_error_unseen
 from faust_redis.log.changelogs import FENCED
 from faust_redis.producing.appends import (
-    APPEND,
     Append,
     Numbers,
     OutgoingEntry,
@@ -28,6 +27,7 @@ from faust_redis.producing.appends import (
     group,
 )
 from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable, pause_after
+from faust_redis.redis.scripts import APPEND
 from faust_redis.tasks import cancel_and_wait
 
 __all__ = ["CREATE_TIME", "SendQueue", "SendRefusal"]
@@ -228,7 +228,7 @@ class SendQueue:
     async def _send_batch(self, batch: list[OutgoingEntry]) -> tuple[list[OutgoingEntry], Exception | None]:
         """Send a batch in one round trip; return what has to be sent again, in order, and the reason."""
         appends = group(batch, self._alone)
-        calls = [append.command(self._context.scripts, self._numbers.producer) for append in appends]
+        calls = [append.command(self._numbers.producer) for append in appends]
         renewals = self._renewals_of({append.target.tp for append in appends})
         try:
             results = await self._context.server.stream.execute_many([*calls, *renewals])

@@ -6,28 +6,34 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from operator import itemgetter
 from typing import Any
 
 from redis.exceptions import NoScriptError
 
 from faust_redis.redis.commands import Command
 
-__all__ = ["Script"]
+__all__ = ["Argument", "Script"]
 
+#: The value of a script's argument.
+Argument = str | int | bytes
 #: Sends a command and returns its reply; raises the error that Redis replies.
 Execute = Callable[..., Awaitable[Any]]
 
 
 class Script:
-    """One script, which any connection can run: to one server, behind Sentinel, or to a cluster.
+    """One script with named arguments, for any connection: to one server, behind Sentinel, or to a cluster.
 
-    A script with named arguments is in ``<operation>-<number of keys>.lua``. Redis gets its text with the
-    arguments as local variables before it, then constants in capitals, then ``shared.lua`` of the same
-    folder, if there is one. Other scripts are in ``<operation>.lua`` and read ``KEYS`` and ``ARGV``.
+    A script is in ``<operation>-<number of keys>.lua``, or in ``<operation>.lua``. Redis gets constants in
+    capitals, then the arguments as local variables, then ``shared.lua`` of the same folder, if there is one,
+    and then the script.
 
     Attributes:
         operation: Name of the script.
-        text: What Redis gets.
+        keys: Its number of keys.
+        arguments: The names of its arguments, in the order of ``ARGV``.
+        text: The source that Redis gets.
         sha: The hash by which Redis names it.
     """
 
@@ -36,16 +42,23 @@ class Script:
         package: str,
         operation: str,
         *,
-        keys: int | None = None,
+        keys: int,
         arguments: Sequence[str] = (),
+        rest: bool = False,
+        optional_keys: int = 0,
         constants: Mapping[str, int] | None = None,
+        read_only: bool = False,
         includes: Sequence[str] = (),
     ) -> None:
         """Read the script from the folder ``lua`` of a package.
 
         Args:
-            keys: The number of keys of a script with named arguments.
+            keys: The number of keys.
+            rest: Whether further arguments without names follow. Lua finds them in ``ARGV`` from the index
+                ``REST`` on.
+            optional_keys: How many of the last keys may be left out.
             constants: Numbers by the names that Lua knows them by, such as return codes.
+            read_only: Whether the script changes nothing, so that replicas may run it.
             includes: Files of the folder ``lua/includes`` whose functions the script calls.
 
         Raises:
@@ -53,41 +66,49 @@ class Script:
             FileNotFoundError: There is no script of this name and number of keys.
         """
         folder = files(package) / "lua"
-        name = operation if keys is None else f"{operation}-{keys}"
-        body = (folder / f"{name}.lua").read_text(encoding="utf-8")
-        unused = [each for each in arguments if not re.search(rf"\b{each}\b", re.sub(r"--.*", "", body))]
+        body = _read(folder, operation, keys)
+        code = re.sub(r"--.*", "", body)
+        unused = [name for at, name in enumerate(arguments, 1) if not _is_used(code, name, at)]
         if unused:
-            raise ValueError(f"{name}.lua does not use {', '.join(unused)}")
+            raise ValueError(f"{operation} does not use {', '.join(unused)}")
+        for include in reversed(includes):
+            body = _prepend((folder / "includes" / f"{include}.lua").read_text(encoding="utf-8"), body)
         self.operation = operation
         self.keys = keys
         self.arguments = tuple(arguments)
-        for include in reversed(includes):
-            body = _prepend((folder / "includes" / f"{include}.lua").read_text(encoding="utf-8"), body)
-        self.text = body
-        if keys is not None:
-            shared = folder / "shared.lua"
-            parts = (_constants(constants or {}), _locals(arguments))
-            first = " ".join(part for part in parts if part)
-            common = shared.read_text(encoding="utf-8") if shared.is_file() else ""
-            self.text = _prepend(f"{first}\n{common}", body)
+        self._values = _getter(self.arguments)
+        self._fewest_keys = keys - optional_keys
+        self._has_rest = rest
+        self._verbs = ("EVALSHA_RO", "EVAL_RO") if read_only else ("EVALSHA", "EVAL")
+        parts = (_constants(constants or {}), _locals(arguments, rest=rest))
+        shared = folder / "shared.lua"
+        common = shared.read_text(encoding="utf-8") if shared.is_file() else ""
+        self.text = _prepend(f"{' '.join(part for part in parts if part)}\n{common}", body)
         # Redis names a script by this hash; nothing secret depends on it.
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
-    def command(self, keys: Sequence[str], **arguments: str | int | bytes) -> Command:
+    def command(self, keys: Sequence[str], *rest: Argument, **arguments: Argument) -> Command:
         """Return the command that runs the script, to be sent with others or by :meth:`run`.
+
+        Args:
+            rest: Arguments without names, which follow the others.
 
         Raises:
             TypeError: A key or an argument is missing or unknown.
         """
-        if len(keys) != self.keys or set(arguments) != set(self.arguments):
-            raise TypeError(f"{self.operation} takes {self.keys} keys and {', '.join(self.arguments)}")
-        return self.positional(keys, *(arguments[name] for name in self.arguments))
+        count = len(keys)
+        if not self._fewest_keys <= count <= self.keys or len(arguments) != len(self.arguments):
+            raise self._misuse()
+        if rest and not self._has_rest:
+            raise self._misuse()
+        try:
+            values = self._values(arguments)
+        except KeyError:
+            raise self._misuse() from None
+        return (self._verbs[0], self.sha, count, *keys, *values, *rest)
 
-    def positional(
-        self, keys: Sequence[str], *arguments: str | int | bytes, read_only: bool = False
-    ) -> Command:
-        """Return the command that runs the script with arguments in the order of ``ARGV``."""
-        return ("EVALSHA_RO" if read_only else "EVALSHA", self.sha, len(keys), *keys, *arguments)
+    def _misuse(self) -> TypeError:
+        return TypeError(f"{self.operation} takes {self.keys} keys and {', '.join(self.arguments)}")
 
     async def run(self, execute: Execute, command: Command) -> Any:
         """Run a command of this script; Redis is sent the text only when it does not have it.
@@ -102,7 +123,24 @@ class Script:
             return await execute(*command)
         except NoScriptError:
             # Also after a restart of Redis, which forgets scripts. EVAL stores the text again.
-            return await execute("EVAL", self.text, *command[2:])
+            return await execute(self._verbs[1], self.text, *command[2:])
+
+
+def _getter(names: Sequence[str]) -> Callable[[Mapping[str, Argument]], tuple[Argument, ...]]:
+    """Return a fast function for the values of these names, because it runs for every call."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda arguments: tuple(arguments[name] for name in names)
+
+
+def _read(folder: Traversable, operation: str, keys: int) -> str:
+    """Return the source of a script; a number of keys in the name of its file must be the right one."""
+    plain = folder / f"{operation}.lua"
+    return (plain if plain.is_file() else folder / f"{operation}-{keys}.lua").read_text(encoding="utf-8")
+
+
+def _is_used(code: str, name: str, at: int) -> bool:
+    return re.search(rf"\b{name}\b", code) is not None or f"ARGV[{at}]" in code
 
 
 def _constants(constants: Mapping[str, int]) -> str:
@@ -111,8 +149,10 @@ def _constants(constants: Mapping[str, int]) -> str:
     return f"local {', '.join(constants)} = {', '.join(map(str, map(int, constants.values())))}"
 
 
-def _locals(arguments: Sequence[str]) -> str:
-    return f"local {', '.join(arguments)} = unpack(ARGV)" if arguments else ""
+def _locals(arguments: Sequence[str], *, rest: bool) -> str:
+    values = f"unpack(ARGV, 1, {len(arguments)})" if rest else "unpack(ARGV)"
+    named = f"local {', '.join(arguments)} = {values}" if arguments else ""
+    return f"{named} local REST = {len(arguments) + 1}".strip() if rest else named
 
 
 def _prepend(preamble: str, body: str) -> str:

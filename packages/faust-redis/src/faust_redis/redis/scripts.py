@@ -10,71 +10,123 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from faust_redis.redis.commands import Command, execute
-from faust_redis.redis.lua_script import Script
+from faust_redis.redis.lua_script import Argument, Script
 
 if TYPE_CHECKING:
     from faust_redis.redis.servers import CommandStream
 
-__all__ = ["NOT_MEMBER", "NOT_OWNER", "Scripts"]
+__all__ = [
+    "ACK",
+    "APPEND",
+    "COMMIT",
+    "DECLARE_TOPIC",
+    "EXPIRE_ENTRIES",
+    "EXPIRE_TOMBSTONES",
+    "FAIL",
+    "GROUP_HEARTBEAT",
+    "GROUP_JOIN",
+    "GROUP_LEAVE",
+    "GROUP_RELEASE",
+    "GROUP_SYNC",
+    "LET_GO",
+    "MARK_SUSPECT",
+    "NOT_MEMBER",
+    "NOT_OWNER",
+    "REPLAY",
+    "SAMPLE_PARTITION",
+    "SEEK",
+    "SERVER_TIME",
+    "STRAYS",
+    "TAKE_LEASE",
+    "TAKE_OVER",
+    "ScriptRunner",
+]
 
 #: Returned by the lease-checking scripts to a worker whose lease is gone.
 NOT_OWNER: Final = -1
 #: Returned by ``group_heartbeat`` to a member that was evicted.
 NOT_MEMBER: Final = -1
 
-_NAMES: Final = (
-    "ack",
-    "append",
+#: Keys of a call that concerns many partitions, at the most.
+MOST_KEYS: Final = 100_000
+
+_script = partial(Script, __package__)
+_leased = partial(_script, constants={"NOT_OWNER": NOT_OWNER})
+
+# For the owners of partitions.
+ACK: Final = _leased("ack", keys=3, arguments=("group", "lease", "trimming"), rest=True, includes=("trim",))
+#: It takes three keys for each partition.
+COMMIT: Final = _script(
     "commit",
-    "declare_topic",
-    "expire_entries",
-    "expire_tombstones",
-    "fail",
-    "group_heartbeat",
-    "group_join",
-    "group_leave",
-    "group_release",
-    "group_sync",
-    "let_go",
-    "mark_suspect",
-    "replay",
-    "sample_partition",
-    "seek",
-    "server_time",
-    "strays",
-    "take_lease",
-    "take_over",
+    keys=MOST_KEYS,
+    optional_keys=MOST_KEYS - 3,
+    arguments=("group", "lease", "inputs", "targets", "batches"),
+    rest=True,
+    includes=("add_entry", "trim"),
 )
-#: The files of functions that scripts share.
-_INCLUDES: Final = {"ack": ("trim",), "append": ("add_entry",), "commit": ("add_entry", "trim")}
-_SCRIPTS: Final = {name: Script(__package__, name, includes=_INCLUDES.get(name, ())) for name in _NAMES}
+FAIL: Final = _leased(
+    "fail",
+    keys=5,
+    arguments=("group", "lease", "entry_id", "allowed", "error_text", "kept_count", "kept_ms"),
+)
+MARK_SUSPECT: Final = _leased("mark_suspect", keys=2, arguments=("lease", "entry_id", "mark"))
+SEEK: Final = _leased("seek", keys=2, arguments=("group", "lease", "before_id"))
+TAKE_OVER: Final = _leased(
+    "take_over",
+    keys=4,
+    arguments=("group", "member_id", "generation", "start", "page_size", "group_start", "previous_died"),
+)
+TAKE_LEASE: Final = _script("take_lease", keys=1, arguments=("generation", "member_id"))
+LET_GO: Final = _script("let_go", keys=1, arguments=("member_id",))
+STRAYS: Final = _script("strays", keys=1, arguments=("group", "owner"))
+
+# Entries and topics.
+APPEND: Final = _script(
+    "append",
+    keys=5,
+    optional_keys=3,
+    arguments=("producer", "sequence", "continues", "kept_ms", "lease", "size"),
+    rest=True,
+    includes=("add_entry",),
+)
+DECLARE_TOPIC: Final = _script(
+    "declare_topic", keys=1, arguments=("partitions", "retention_ms", "compacting")
+)
+EXPIRE_ENTRIES: Final = _script("expire_entries", keys=2, arguments=("last_id", "sent_at"), rest=True)
+EXPIRE_TOMBSTONES: Final = _script("expire_tombstones", keys=3, arguments=("kept_ms", "count"))
+REPLAY: Final = _script("replay", keys=2, arguments=("entry_id",))
+SAMPLE_PARTITION: Final = _script("sample_partition", keys=4, arguments=("group",), read_only=True)
+SERVER_TIME: Final = _script("server_time", keys=1)
+
+# Groups.
+GROUP_HEARTBEAT: Final = _script(
+    "group_heartbeat", keys=6, arguments=("member_id", "session_timeout_ms", "rebalance_timeout_ms")
+)
+GROUP_JOIN: Final = _script("group_join", keys=6, arguments=("member_id", "metadata", "last_generation"))
+GROUP_LEAVE: Final = _script("group_leave", keys=6, arguments=("member_id",))
+GROUP_RELEASE: Final = _script("group_release", keys=4, arguments=("member_id", "generation", "metadata"))
+GROUP_SYNC: Final = _script("group_sync", keys=3, arguments=("generation",), rest=True)
 
 
-class Scripts:
-    """The transport's scripts; a server that does not know one yet is sent its text.
+class ScriptRunner:
+    """Runs scripts by one client; sends the text of a script that the server does not have.
 
     Attributes:
-        redis: The client that calls them.
+        redis: The client.
     """
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
 
-    async def call(self, name: str, keys: Sequence[str], *args: str | bytes | int) -> Any:
+    async def call(self, script: Script, keys: Sequence[str], *rest: Argument, **arguments: Argument) -> Any:
         """Run a script and return its raw result.
 
         Raises:
             redis.exceptions.RedisError: Redis is away, or the script failed.
         """
-        script = _SCRIPTS[name]
-        return await script.run(partial(execute, self.redis), script.positional(keys, *args))
+        return await script.run(partial(execute, self.redis), script.command(keys, *rest, **arguments))
 
-    @staticmethod
-    def command(name: str, keys: Sequence[str], *args: str | bytes | int, read_only: bool = False) -> Command:
-        """Return a call to be sent with others; without the script, its reply is a ``NoScriptError``."""
-        return _SCRIPTS[name].positional(keys, *args, read_only=read_only)
-
-    async def run(self, name: str, calls: Sequence[Command], stream: CommandStream) -> list[Any]:
+    async def run(self, script: Script, calls: Sequence[Command], stream: CommandStream) -> list[Any]:
         """Send calls of one script in one round trip, all of which can be run twice.
 
         Returns:
@@ -87,15 +139,10 @@ class Scripts:
             return []
         replies = await stream.execute_many(calls)
         if any(isinstance(reply, NoScriptError) for reply in replies):
-            await self.load(name)
+            await self.load(script)
             replies = await stream.execute_many(calls)
         return replies
 
-    @staticmethod
-    def text(name: str) -> str:
-        """Return the source of a script, for ``SCRIPT LOAD``."""
-        return _SCRIPTS[name].text
-
-    async def load(self, name: str) -> None:
+    async def load(self, script: Script) -> None:
         """Make a script known to the server, on all nodes of a cluster."""
-        await self.redis.script_load(_SCRIPTS[name].text)
+        await self.redis.script_load(script.text)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 INTERVAL = 0.02
 
 
-def wait_until(condition: Callable[[], T], described: str, timeout: float = 30.0) -> T:
+def wait_until(condition: Callable[[], T], described: str, timeout: float = 60.0) -> T:
     """Return what the condition returns once that is truthy.
 
     Args:
@@ -34,7 +34,7 @@ def wait_until(condition: Callable[[], T], described: str, timeout: float = 30.0
 
 
 async def eventually(
-    condition: Callable[[], object | Awaitable[object]], described: str, timeout: float = 30.0
+    condition: Callable[[], object | Awaitable[object]], described: str, timeout: float = 60.0
 ) -> None:
     """Wait as `wait_until` does, while the event loop goes on; the condition may be a coroutine function."""
     deadline = time.monotonic() + timeout

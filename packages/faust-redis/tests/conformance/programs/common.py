@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 URL = os.environ["TEST_REDIS_URL"]
 #: ``false`` runs the programs on Faust's own streams, topics, conductor and sensors.
-FAST_PATH = os.environ.get("CONFORMANCE_FAST_PATH", "true")
+FAST_PATH = os.environ["CONFORMANCE_FAST_PATH"]
 
 #: Quick enough for tests; Faust's own defaults suit a service.
 SETTINGS: dict[str, Any] = {

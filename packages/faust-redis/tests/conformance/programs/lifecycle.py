@@ -11,7 +11,7 @@ from faust.web import Request, Response, View
 
 from tests.conformance.programs.common import SETTINGS, note, redis
 
-app: Any = faust.App("lifecycle", debug=True, **SETTINGS)
+app: Any = faust.App("lifecycle", debug=True, web_metrics_enabled=True, **SETTINGS)
 PID = os.getpid()
 
 

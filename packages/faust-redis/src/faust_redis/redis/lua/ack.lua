@@ -2,21 +2,19 @@
 --
 -- KEYS[1]  stream  the partition     KEYS[3]  hash  attempts
 -- KEYS[2]  string  its lease
--- ARGV[1]  consumer group
--- ARGV[2]  <generation>:<member id>, the required value of the lease
--- ARGV[3]  0 or 1  trim
--- ARGV[4…] entry ids
---
--- Result: the number of entries acked; -1 if another member holds the lease. A stream that is gone has
--- nothing to ack.
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then
-  return -1
+-- ARGV     group     the consumer group
+--          lease     <generation>:<member id>, the required value of the lease
+--          trimming  1 to trim, 0 to keep the entries
+--          then the entry ids
+-- Result   the number of entries acked, 0 if the stream is gone; NOT_OWNER if another member holds the lease
+if redis.call('GET', KEYS[2]) ~= lease then
+  return NOT_OWNER
 end
-local acked = redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, 4))
+local acked = redis.call('XACK', KEYS[1], group, unpack(ARGV, REST))
 if redis.call('EXISTS', KEYS[3]) == 1 then
-  redis.call('HDEL', KEYS[3], unpack(ARGV, 4))
+  redis.call('HDEL', KEYS[3], unpack(ARGV, REST))
 end
-if ARGV[3] == '1' then
+if trimming == '1' then
   trim(KEYS[1])
 end
 return acked

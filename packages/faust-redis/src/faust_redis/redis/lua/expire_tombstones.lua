@@ -3,16 +3,17 @@
 -- KEYS[1]  stream  the partition
 -- KEYS[2]  hash    key → id of its last entry
 -- KEYS[3]  zset    key → when its tombstone was added (ms)
--- ARGV[1]  ms      how long a tombstone is kept
--- ARGV[2]  count   tombstones looked at, at the most
+-- ARGV     kept_ms  the age at which a tombstone is dropped
+--          count    the maximum number of tombstones to check
+-- Result   the number of tombstones dropped
 --
--- Result: how many were dropped. The last entry of the partition stays, whatever it is: it tells readers where
--- the log ends, and one that had read on beyond the end would take it for a log that begins anew.
+-- The last entry of the partition always stays, because its offset is the end of the log: a reader beyond the end would
+-- read the log again from its start.
 local time = redis.call('TIME')
-local limit = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[1])
-local old = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', limit, 'LIMIT', 0, ARGV[2])
+local limit = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(kept_ms)
+local old = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', limit, 'LIMIT', 0, count)
 if #old == 0 then
-  return 0 -- without a look at the last entry, whose value may be large
+  return 0 -- without reading the last entry, whose value may be large
 end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local dropped = 0

@@ -1,18 +1,17 @@
 #!lua flags=allow-oom
--- Record how a suspect is being handled, or that it is one no more, if the lease is still ours.
+-- Record how a suspect is handled, or that it is no longer one, if the caller still holds the lease.
 --
 -- KEYS[1]  string  the partition's lease     KEYS[2]  hash  suspects
--- ARGV[1]  <generation>:<member id>, as the lease must read
--- ARGV[2]  entry id
--- ARGV[3]  state and number of deaths, such as `a2` (see `take_over.lua`); empty to forget the suspect
---
--- Result: 1; -1 if the lease is not ours.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return -1
+-- ARGV     lease     <generation>:<member id>, the required value of the lease
+--          entry_id  the suspect
+--          mark      its state and number of deaths, such as `a2` (see `take_over.lua`); empty to remove the suspect
+-- Result   1; NOT_OWNER if another member holds the lease
+if redis.call('GET', KEYS[1]) ~= lease then
+  return NOT_OWNER
 end
-if ARGV[3] == '' then
-  redis.call('HDEL', KEYS[2], ARGV[2])
+if mark == '' then
+  redis.call('HDEL', KEYS[2], entry_id)
 else
-  redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+  redis.call('HSET', KEYS[2], entry_id, mark)
 end
 return 1

@@ -1,13 +1,12 @@
--- Put a dead letter back at the end of its partition and remove it from the dead letters, in one step.
+-- Add a dead letter to the end of its partition and remove it from the dead letters, in one step.
 --
 -- KEYS[1]  stream  dead letters     KEYS[2]  stream  the partition
--- ARGV[1]  entry id among the dead letters
+-- ARGV     entry_id  the entry among the dead letters
+-- Result   the new offset; 0 if there is no such dead letter
 --
--- The message keeps its key, value and timestamp; its headers get `replayed` = 1 at the end (packed as in
--- wire.py: each part with its length before it, four bytes, big-endian).
---
--- Result: the new offset; 0 if there is no such dead letter.
-local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
+-- The message keeps its key, value and timestamp. The header `replayed` = 1 is appended to its headers, which
+-- log/entries.py encodes: each part after its length, four bytes, big-endian.
+local found = redis.call('XRANGE', KEYS[1], entry_id, entry_id)[1]
 if not found then
   return 0
 end
@@ -24,5 +23,5 @@ end
 fields[#fields + 1] = 'h'
 fields[#fields + 1] = headers .. struct.pack('>I4', 8) .. 'replayed' .. struct.pack('>I4', 1) .. '1'
 local id = redis.call('XADD', KEYS[2], '0-*', unpack(fields))
-redis.call('XDEL', KEYS[1], ARGV[1])
+redis.call('XDEL', KEYS[1], entry_id)
 return tonumber(string.match(id, '%d+$'))

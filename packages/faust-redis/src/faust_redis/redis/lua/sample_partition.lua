@@ -1,13 +1,12 @@
--- Sample one partition for one consumer group: entries added, entries left to do, owner. Changes nothing, and costs
--- the same with a million entries as with none. No content of an entry leaves Redis.
+-- Sample one partition for one consumer group: entries added, entries left, and the owner. Read-only; the cost does not
+-- depend on the number of entries. The reply holds no content of entries.
 --
 -- KEYS[1]  stream  the partition     KEYS[3]  hash    attempts
 -- KEYS[2]  string  its lease         KEYS[4]  stream  dead letters
--- ARGV[1]  the consumer group
---
--- Result   {entries, offset of the last one ever added, of the last one read, number pending, offset of the oldest
--- one not done (0 when all are), ms when that was sent, lease (or false), entries failed so far, dead letters}.
-local group = ARGV[1]
+-- ARGV     group  the consumer group
+-- Result   {entries, offset of the last entry ever added, offset of the last one read, pending entries, offset of the
+--          oldest entry that is not done (0 if all are), ms when that was sent, lease (or false), failed entries,
+--          dead letters}
 local length, last, first = 0, 0, 1
 local stream = redis.pcall('XINFO', 'STREAM', KEYS[1])
 if not stream['err'] then

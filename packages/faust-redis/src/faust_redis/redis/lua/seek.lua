@@ -1,14 +1,13 @@
 #!lua flags=allow-oom
--- Have a group read a partition on from another entry, if the lease is still ours.
+-- Set the position of a group in a partition, if the caller still holds the lease.
 --
 -- KEYS[1]  stream  the partition     KEYS[2]  string  its lease
--- ARGV[1]  consumer group
--- ARGV[2]  <generation>:<member id>, as the lease must read
--- ARGV[3]  entry id: the one before the first to read
---
--- Result: 1; -1 if the lease is not ours.
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then
-  return -1
+-- ARGV     group      the consumer group
+--          lease      <generation>:<member id>, the required value of the lease
+--          before_id  the id of the entry before the first one to read
+-- Result   1; NOT_OWNER if another member holds the lease
+if redis.call('GET', KEYS[2]) ~= lease then
+  return NOT_OWNER
 end
-redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[3])
+redis.call('XGROUP', 'SETID', KEYS[1], group, before_id)
 return 1

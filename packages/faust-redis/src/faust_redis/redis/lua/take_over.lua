@@ -3,44 +3,44 @@
 --
 -- KEYS[1]  stream  the partition     KEYS[3]  hash  attempts
 -- KEYS[2]  string  its lease         KEYS[4]  hash  suspects
--- ARGV[1]  consumer group
--- ARGV[2]  member id, also the consumer name
--- ARGV[3]  generation
--- ARGV[4]  entry id   where the page begins: 0-0 at first, then the cursor of the page before
--- ARGV[5]  count      entries per page, 1,000 at the most
--- ARGV[6]  entry id   where a new group starts: 0 or $
--- ARGV[7]  0 or 1     the owner before has died, as the first page found; the first page asks for itself
+-- ARGV     group          the consumer group
+--          member_id      the caller, also the name of its consumer
+--          generation     the generation of the caller
+--          start          the id where the page begins: 0-0 at first, then the cursor of the page before
+--          page_size      the maximum number of entries per page, at most 1,000
+--          group_start    the id where a new group starts: 0 or $
+--          previous_died  1 if the owner before has died, which the first page finds out itself
+-- Result   {next cursor (empty after the last page), ids, deliveries per id, failed attempts per id, mark per id (empty
+--          for none), number of ids without an entry, 1 if the group was created, 1 if the owner before has died}
+--          {NOT_OWNER} if a member of a later generation holds the lease
 --
--- The delivery count of an entry is 1 plus the number of owners that died while it was pending: an owner that lets
--- go in order (`let_go.lua`) does not add to it. The hash of suspects holds the `owner`, and for each suspect its
--- state and how often an owner died of it, such as `a2`: w(aiting), s(trict, waiting), a(lone), r(unning with others).
---
--- Result: {next cursor (empty when done), ids, deliveries per id, failed attempts per id, mark per id (empty for
--- none), how many ids had no entry any more, 1 if the group had to be made, 1 if the owner before has died};
--- {-1} if a member of a later generation holds the lease.
+-- The delivery count of an entry is 1 plus the number of owners that died while it was pending: an owner that releases
+-- the partition in order (`let_go.lua`) does not add to it. The hash of suspects holds the `owner`, and per suspect its
+-- state and the number of owners that died of it, such as `a2`: w (waiting), s (strict: it waits to be handled alone),
+-- a (alone), r (running with others).
 local holder = redis.call('GET', KEYS[2])
-if holder and tonumber(string.match(holder, '^%d+')) > tonumber(ARGV[3]) then
-  return {-1}
+if holder and tonumber(string.match(holder, '^%d+')) > tonumber(generation) then
+  return {NOT_OWNER}
 end
-redis.call('SET', KEYS[2], ARGV[3] .. ':' .. ARGV[2])
+redis.call('SET', KEYS[2], generation .. ':' .. member_id)
 
 local made = 0
-local group = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], ARGV[6], 'MKSTREAM')
-if not group['err'] then
+local created = redis.pcall('XGROUP', 'CREATE', KEYS[1], group, group_start, 'MKSTREAM')
+if not created['err'] then
   made = 1
-elseif string.sub(group['err'], 1, 9) ~= 'BUSYGROUP' then
-  return group
+elseif string.sub(created['err'], 1, 9) ~= 'BUSYGROUP' then
+  return created
 end
 
-local died = tonumber(ARGV[7])
-if ARGV[4] == '0-0' then
+local died = tonumber(previous_died)
+if start == '0-0' then
   local owner = redis.call('HGET', KEYS[4], 'owner')
-  died = (owner and owner ~= ARGV[2]) and 1 or 0
-  if owner ~= ARGV[2] then
+  died = (owner and owner ~= member_id) and 1 or 0
+  if owner ~= member_id then
     local marks = redis.call('HGETALL', KEYS[4])
     for at = 1, #marks, 2 do
       local id, state, deaths = marks[at], string.match(marks[at + 1], '^(%a)(%d+)$')
-      if id ~= 'owner' and #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) == 0 then
+      if id ~= 'owner' and #redis.call('XPENDING', KEYS[1], group, id, id, 1) == 0 then
         redis.call('HDEL', KEYS[4], id)
       elseif id ~= 'owner' and died == 1 and state == 'a' then
         redis.call('HSET', KEYS[4], id, 's' .. (deaths + 1))
@@ -51,15 +51,15 @@ if ARGV[4] == '0-0' then
         redis.call('HSET', KEYS[4], id, 'w' .. deaths)
       end
     end
-    redis.call('HSET', KEYS[4], 'owner', ARGV[2])
+    redis.call('HSET', KEYS[4], 'owner', member_id)
   end
 end
 
-local pending = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[4], '+', ARGV[5])
+local pending = redis.call('XPENDING', KEYS[1], group, start, '+', page_size)
 local counts, by_count = {}, {}
 for _, entry in ipairs(pending) do
   local count = entry[4]
-  if entry[2] ~= ARGV[2] then
+  if entry[2] ~= member_id then
     count = count + died
   end
   counts[entry[1]] = count
@@ -71,7 +71,7 @@ for count, ids in pairs(by_count) do
   ids[#ids + 1] = 'RETRYCOUNT'
   ids[#ids + 1] = count
   ids[#ids + 1] = 'JUSTID'
-  for _, id in ipairs(redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, unpack(ids))) do
+  for _, id in ipairs(redis.call('XCLAIM', KEYS[1], group, member_id, 0, unpack(ids))) do
     claimed[id] = true
   end
 end
@@ -87,13 +87,13 @@ for _, entry in ipairs(pending) do
 end
 
 local cursor = ''
-if #pending == tonumber(ARGV[5]) then
+if #pending == tonumber(page_size) then
   cursor = '(' .. pending[#pending][1]
 else
-  -- Names of earlier owners would pile up; what they had pending is ours now.
-  for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
-    if consumer[2] ~= ARGV[2] and consumer[4] == 0 then
-      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer[2])
+  -- Remove the consumers of earlier owners, which have no pending entries any more and would accumulate.
+  for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], group)) do
+    if consumer[2] ~= member_id and consumer[4] == 0 then
+      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], group, consumer[2])
     end
   end
 end

@@ -33,26 +33,26 @@ export const Composer = forwardRef<ComposerHandle, Props>(function Composer(
       field.put("");
       field.ref.current?.focus();
     },
-    onChange: (text) => writeDraft(token, text),
+    onChange: (text, isHeld) => writeDraft(token, text, isHeld),
     onEscape: () => busy && canStop && onStop(),
   });
   const { ref, put } = field;
 
-  const take = (text: string) => {
+  const take = (text: string, isHeld = false) => {
     const element = ref.current;
     if (element === null || element.value.trim() !== "") return false;
-    put(text);
+    put(text, isHeld);
     element.focus();
     return true;
   };
-  useImperativeHandle(handle, () => ({ focus: () => ref.current?.focus(), take }));
+  useImperativeHandle(handle, () => ({ focus: () => ref.current?.focus(), take: (text) => !field.isHeld && take(text) }));
 
   useEffect(() => {
     ref.current?.focus();
-    const { text, later } = readDraft(token);
+    const { text, later, isHeld } = readDraft(token);
     if (text !== "") take(text);
     let left = false;
-    void later?.then((rest) => !left && rest !== "" && take(rest));
+    void later?.then((rest) => !left && rest !== "" && take(rest, isHeld));
     return () => {
       left = true;
     };
@@ -66,7 +66,19 @@ export const Composer = forwardRef<ComposerHandle, Props>(function Composer(
 
   return (
     <form className="composer" onSubmit={field.submit}>
-      {field.excess !== null && <SizeNote id="size" bytes={field.excess} maxBytes={maxBytes ?? 0} />}
+      {field.excess !== null && (
+        <SizeNote
+          id="size"
+          bytes={field.excess}
+          maxBytes={maxBytes ?? 0}
+          isHeld={field.isHeld}
+          onShorten={field.shorten}
+          onRemove={() => {
+            put("");
+            ref.current?.focus();
+          }}
+        />
+      )}
       <div className="composer-box">
         <label className="unseen" htmlFor="text">
           Message
@@ -79,6 +91,7 @@ export const Composer = forwardRef<ComposerHandle, Props>(function Composer(
           enterKeyHint={field.isTouch ? "enter" : "send"}
           onInput={field.onInput}
           onKeyDown={field.onKeyDown}
+          onPaste={field.onPaste}
           aria-describedby={field.excess !== null ? "size" : field.isTouch ? undefined : "keys"}
           aria-invalid={field.excess !== null}
         />

@@ -1,4 +1,5 @@
 import { Icon } from "@/components/icon";
+import { seemsOffline } from "@/lib/network";
 import { secondsUntil } from "@/lib/time";
 import { useNow } from "@/lib/use-now";
 import type { Connection, Trouble } from "../socket";
@@ -40,5 +41,4 @@ function noteOf(connection: Connection, now: number, onRetry: () => void) {
   );
 }
 
-/** The browser may be wrong about the network, so its word is a guess that explains, and stops nothing. */
-const troubleText = (why: Trouble | null): string => (navigator.onLine ? TEXTS[why ?? "lost"] : "You seem to be offline.");
+const troubleText = (why: Trouble | null): string => (seemsOffline() ? "You seem to be offline." : TEXTS[why ?? "lost"]);

@@ -19,7 +19,16 @@ export function EditBox({ text, maxBytes, onSend, onCancel }: Props) {
 
   return (
     <form className="edit" onSubmit={field.submit}>
-      {field.excess !== null && <SizeNote id="edit-size" bytes={field.excess} maxBytes={maxBytes ?? 0} />}
+      {field.excess !== null && (
+        <SizeNote
+          id="edit-size"
+          bytes={field.excess}
+          maxBytes={maxBytes ?? 0}
+          isHeld={field.isHeld}
+          onShorten={field.shorten}
+          onRemove={onCancel}
+        />
+      )}
       <textarea
         ref={ref}
         rows={1}
@@ -28,6 +37,7 @@ export function EditBox({ text, maxBytes, onSend, onCancel }: Props) {
         enterKeyHint={field.isTouch ? "enter" : "send"}
         onInput={field.onInput}
         onKeyDown={field.onKeyDown}
+        onPaste={field.onPaste}
       />
       <div className="edit-actions">
         <button type="button" onClick={onCancel}>

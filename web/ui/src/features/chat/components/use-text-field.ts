@@ -1,16 +1,27 @@
-import { useCallback, useLayoutEffect, useRef, useState, type FormEvent, type KeyboardEvent, type RefObject } from "react";
-import { byteLength, isLonger } from "@/lib/size";
+import {
+  useCallback,
+  useLayoutEffect,
+  useRef,
+  useState,
+  type ClipboardEvent,
+  type FormEvent,
+  type KeyboardEvent,
+  type RefObject,
+} from "react";
+import { beginning, byteLength, isLonger } from "@/lib/size";
 import { directionOf } from "@/lib/direction";
 import { TOUCH, useMedia } from "@/lib/use-media";
 
 const HIGHEST = 240; // px; a longer text scrolls
 const TALL = 10_000; // characters; surely higher than that, so that nothing has to be measured
+const HUGE = 500_000; // characters; Chromium would break them into lines for seconds, megabytes for minutes
 
 type Options = {
   /** What the server takes; null while that is unknown. */
   maxBytes: number | null;
   onSubmit: (text: string) => void;
-  onChange?: (text: string) => void;
+  /** The text has changed; `isHeld` if it is kept beside the field. */
+  onChange?: (text: string, isHeld: boolean) => void;
   onEscape?: () => void;
 };
 
@@ -19,13 +30,18 @@ export type TextField = {
   isBlank: boolean;
   /** Bytes of a text that is too long to be sent; null when it is not. */
   excess: number | null;
+  /** Whether the text is kept beside the field, as it is too long to be shown. What is typed takes its place. */
+  isHeld: boolean;
   /** Enter makes a new line here, and only the button sends. */
   isTouch: boolean;
   onInput: () => void;
   onKeyDown: (event: KeyboardEvent) => void;
+  onPaste: (event: ClipboardEvent<HTMLTextAreaElement>) => void;
+  /** Shorten the text to what the server takes. */
+  shorten: () => void;
   submit: (event?: FormEvent) => void;
-  /** Replace the text. */
-  put: (text: string) => void;
+  /** Replace the text; with `hold` it is kept beside the field. */
+  put: (text: string, hold?: boolean) => void;
 };
 
 /**
@@ -36,13 +52,17 @@ export function useTextField({ maxBytes, onSubmit, onChange, onEscape }: Options
   const ref = useRef<HTMLTextAreaElement>(null);
   const [isBlank, setBlank] = useState(true);
   const [excess, setExcess] = useState<number | null>(null);
+  const held = useRef<string | null>(null);
+  const [isHeld, setHeld] = useState(false);
   const isTouch = useMedia(TOUCH);
 
   const look = useCallback(() => {
     const field = ref.current;
     if (field === null) return;
-    setBlank(field.value.trim() === "");
-    setExcess(maxBytes !== null && isLonger(field.value, maxBytes) ? byteLength(field.value) : null);
+    const text = held.current ?? field.value;
+    setHeld(held.current !== null);
+    setBlank(text.trim() === "");
+    setExcess(maxBytes !== null && isLonger(text, maxBytes) ? byteLength(text) : null);
     // Not `auto`: with a text of megabytes, Chromium looks through all of it for minutes.
     const direction = directionOf(field.value);
     if (field.dir !== direction) field.dir = direction;
@@ -51,16 +71,17 @@ export function useTextField({ maxBytes, onSubmit, onChange, onEscape }: Options
 
   useLayoutEffect(look, [look]);
 
-  const put = (text: string) => {
+  const put = (text: string, hold = false) => {
     if (ref.current === null) return;
-    ref.current.value = text;
-    onChange?.(text);
+    held.current = hold ? text : null;
+    ref.current.value = hold ? "" : text;
+    onChange?.(text, hold);
     look();
   };
 
   const submit = (event?: FormEvent) => {
     event?.preventDefault();
-    const text = ref.current?.value ?? "";
+    const text = held.current ?? ref.current?.value ?? "";
     if (text.trim() === "" || (maxBytes !== null && isLonger(text, maxBytes))) return;
     onSubmit(text);
   };
@@ -74,12 +95,26 @@ export function useTextField({ maxBytes, onSubmit, onChange, onEscape }: Options
     submit();
   };
 
+  const onPaste = (event: ClipboardEvent<HTMLTextAreaElement>) => {
+    const { value, selectionStart, selectionEnd } = event.currentTarget;
+    const pasted = event.clipboardData.getData("text/plain");
+    if (value.length + pasted.length <= HUGE) return; // the browser's own way can be undone
+    event.preventDefault();
+    put(value.slice(0, selectionStart) + pasted.replace(/\r\n?/g, "\n") + value.slice(selectionEnd), true);
+  };
+
+  const shorten = () => {
+    put(beginning(held.current ?? "", maxBytes ?? HUGE));
+    ref.current?.focus();
+  };
+
   const onInput = () => {
-    onChange?.(ref.current?.value ?? "");
+    held.current = null;
+    onChange?.(ref.current?.value ?? "", false);
     look();
   };
 
-  return { ref, isBlank, excess, isTouch, onInput, onKeyDown, submit, put };
+  return { ref, isBlank, excess, isHeld, isTouch, onInput, onKeyDown, onPaste, shorten, submit, put };
 }
 
 /** Whether a key belongs to an input method. Safari ends the composition before the key that ended it: 229 is left. */
