@@ -21,14 +21,13 @@ import contextlib
 import socket
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Final, TypeVar
 
 from faust.agents import current_agent
 from faust.exceptions import DecodeError
-from faust.transport import base
 from faust.types import TP, AgentT, ConsumerMessage, Message
 from mode import Service, get_logger
 
@@ -36,10 +35,9 @@ from faust_redis.consuming.abandoned import AbandonedEvents
 from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.attempts import AgentErrors, Attempts
 from faust_redis.consuming.channels import Channels
-from faust_redis.consuming.commits import Committer, ack
+from faust_redis.consuming.committing import CommittingConsumer
 from faust_redis.consuming.delivery import Deliverer, message_of
 from faust_redis.consuming.draining import Drain
-from faust_redis.consuming.exactly_once import exactly_once_of
 from faust_redis.consuming.failures import Failures
 from faust_redis.consuming.housekeeping import Housekeeper
 from faust_redis.consuming.next_records import NextRecords
@@ -67,7 +65,7 @@ _T = TypeVar("_T")
 IDLE_DELAY: Final = 0.05
 
 
-class Consumer(base.Consumer):
+class Consumer(CommittingConsumer):
     """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished.
 
     Attributes:
@@ -100,22 +98,7 @@ class Consumer(base.Consumer):
             is_acked=self._is_acked,
             is_stopping=self._is_stopping,
         )
-        send = partial(ack, context, self.reader, conf.id)
-        self.transactions_of_events = context.transactions
-        self._exactly_once = exactly_once_of(
-            app, context, self.reader, self.acks, self._attempts, ack=send, persist=self.persist
-        )
-        self._committer = Committer(
-            app,
-            self.acks,
-            self.failures,
-            self._outputs,
-            send=self._exactly_once.commit if self._exactly_once is not None else send,
-            publish_attached=self._handle_attached,
-        )
-        if self._exactly_once is not None:
-            self.failures.drop = self._exactly_once.drop_one
-            self._exactly_once.committing = lambda: self._committer.committing
+        self.connect_commits(context, self._attempts, self._outputs, self.persist)
         self.offsets = Offsets(context, self.reader, self.persist)
         self._rebalancer = self._new_rebalancer()
         self.member = GroupMember(
@@ -305,41 +288,6 @@ class Consumer(base.Consumer):
     def reject(self, message: Message, error: BaseException) -> None:
         """Make a message a dead letter, at once unless another agent still works on it."""
         self.failures.reject(message, error, self._channels.of_agent(message, current_agent()))
-
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        return (tp for tp in self.acks.partitions() if topics is None or tp in topics or tp.topic in topics)
-
-    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:
-        return await self._committer.commit(tps)
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        raise AssertionError("acks go through _commit_tps")
-
-    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Commit what agents have finished; return whether there was anything.
-
-        While another commit is under way, Faust only waits for that one, which may have begun before the
-        latest events were done.
-        """
-        committed = await super().commit(topics, start_new_transaction)
-        if not committed and self.acks.partitions() and not self._committer.is_away:
-            committed = await super().commit(topics, start_new_transaction)
-        return committed
-
-    @property
-    def is_undoing(self) -> bool:
-        """Whether tables hold changes of events that have failed, where each counts exactly once."""
-        return self._exactly_once is not None and self._exactly_once.tables.is_restoring
-
-    async def undone(self) -> None:
-        """Wait until tables hold nothing of events that have failed, where each counts exactly once."""
-        if self._exactly_once is not None:
-            await self._exactly_once.tables.restored()
-
-    @Service.task
-    async def _commit_outputs(self) -> None:
-        if self._exactly_once is not None:
-            await self._exactly_once.keep_committing(self.commit, lambda: self.should_stop)
 
     async def wait_empty(self) -> None:
         """Wait until the events that agents have begun are done, for most of the rebalance time-out.
