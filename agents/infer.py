@@ -27,6 +27,7 @@ from pipeline.models import (
     Usage,
     create_model,
 )
+from pipeline.models.announcement import keep_announcing
 from pipeline.models.measured import MeasuredModel
 from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
@@ -60,6 +61,12 @@ async def prepare() -> None:
     runs.start()
 
 
+@app.task  # type: ignore[untyped-decorator]
+async def announce() -> None:
+    """Announce the model to the web processes."""
+    await keep_announcing(stage.redis, stage.settings)
+
+
 @app.on_before_shutdown.connect
 async def close(*_args: Any, **_kwargs: Any) -> None:
     """Stop the tasks, and close the connections to the model server."""
@@ -78,7 +85,7 @@ async def handle(
     """
     answering = Answering(model, runs, prompt, stage.settings.model_deadline)
     # Watched before ``begin`` reads the session, so that no stop can fall between the two.
-    await stops.watch(prompt.turn, answering.stop)
+    await stops.watch(prompt.token, prompt.turn, answering.stop)
     try:
         run = await runs.begin(prompt.token, prompt.turn)
         match run:
@@ -94,7 +101,7 @@ async def handle(
                 await stage.presence.publish_to([(prompt.token, subscribers, frame)])
                 outcome = None
     finally:
-        stops.forget(prompt.turn, answering.stop)
+        stops.forget(prompt.token, prompt.turn, answering.stop)
     if outcome is not None:
         await send(stage.topics.deliver, outcome)
         if answering.error is not None and outcome.error is not None:

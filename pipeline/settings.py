@@ -93,8 +93,10 @@ class Settings(BaseSettings):
         None,
         description="the address that browsers use, such as https://chat.example.com or https://example.com/chat",
     )
-    public_pages: bool = Field(True, description="true or false")
-
+    public_pages: bool = Field(False, description="true or false")
+    bind: str | None = Field(
+        None, description="the address at which the port of a container is published, such as 127.0.0.1"
+    )
     base_path: str = Field(
         "", description="a path such as /parley, without a slash at its end; empty for no path"
     )

@@ -17,6 +17,10 @@ from faust_redis import freeze_startup_objects
 from faust_redis.redis import cancel_and_wait
 from pipeline.chat.presence import Presence
 from pipeline.chat.sessions import Sessions
+from pipeline.edge.addresses import Addresses
+from pipeline.edge.attempts import Attempts
+from pipeline.edge.connections import Connections, room_for, watching
+from pipeline.edge.headers import HEADERS
 from pipeline.errors import ParleyError
 from pipeline.hosts import Hosts, listens_beyond_loopback
 from pipeline.open_files import raise_open_files
@@ -34,16 +38,12 @@ from web.chat.idle import close_idle_sockets
 from web.chat.intake import Producer
 from web.chat.producer import StageProducer
 from web.edge.connection import Edge, EdgeRunner
-from web.edge.connections import Connections
-from web.edge.headers import HEADERS
-from web.edge.incidents import Incidents
 from web.http import admin, health, metrics, sessions
 from web.http.admin import private_pages
 from web.http.base_path import add_below
 from web.http.errors import errors_as_json
 from web.http.hosts import hosts_middleware
 from web.http.origins import cors_middleware, origins_middleware, own_origins
-from web.limits.addresses import Addresses
 from web.limits.admission import AdmissionControl
 from web.pages import chat_page as pages
 from web.pages import stages
@@ -69,17 +69,16 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
             errors_as_json,
             hosts_middleware(Hosts(settings)),
             origins_middleware,
-            private_pages(settings.public_pages),
+            private_pages(settings),
         ],
         client_max_size=limits.BODY_MAX_BYTES,
     )
     app[keys.SETTINGS] = settings
     app[keys.OPEN] = set()
     app[keys.ADDRESSES] = Addresses(settings.trusted_proxies)
-    app[keys.INCIDENTS] = Incidents()
-    app[admin.ATTEMPTS_KEY] = admin.Attempts()
+    app[admin.ATTEMPTS_KEY] = Attempts()
     app[keys.ORIGINS] = own_origins(settings)
-    app[keys.EDGE] = _edge(settings, app[keys.ADDRESSES], app[keys.INCIDENTS])
+    app[keys.EDGE] = edge = _edge(settings, app[keys.ADDRESSES])
     for part in _PARTS:
         part.add_routes(app)
     if settings.base_path:
@@ -96,19 +95,19 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     app.cleanup_ctx.append(_hub)
     app.cleanup_ctx.append(node.reporting)
     app.cleanup_ctx.append(stages.watch)
-    app.cleanup_ctx.append(_watch_connections)
+    app.cleanup_ctx.append(lambda _app: watching(edge.connections))
     app.cleanup_ctx.append(close_idle_sockets)
     return app
 
 
-def _edge(settings: Settings, addresses: Addresses, incidents: Incidents) -> Edge:
+def _edge(settings: Settings, addresses: Addresses) -> Edge:
     connections = Connections(
-        incidents,
         per_address=settings.connections_per_address,
-        files=raise_open_files(),
+        room=room_for(raise_open_files()),
         unfinished_bytes=limits.unfinished_budget(settings.message_max_bytes),
+        remedy="raise `nofile` or run more web processes",
     )
-    return Edge(connections, incidents, addresses, limits.read_limit(settings.message_max_bytes))
+    return Edge(connections, addresses, limits.read_limit(settings.message_max_bytes))
 
 
 def run(settings: Settings) -> None:
@@ -151,14 +150,14 @@ async def _serve(settings: Settings) -> bool:
 
 def warn_of_strangers(settings: Settings) -> None:
     """Log the safeguards that are not set although other machines can reach this process."""
-    if not listens_beyond_loopback(settings.host):
+    if not listens_beyond_loopback(settings.bind or settings.host):
         return
     rates = ("message_rate", "address_message_rate", "address_token_rate")
     missing = [name.upper() for name in (*rates, "admin_token") if getattr(settings, name) is None]
     if missing:
         log.warning("other machines can reach this service, and a safeguard is not set", missing=missing)
     if settings.public_pages:
-        log.info("the operator's pages are public; PUBLIC_PAGES=false requires the admin token")
+        log.warning("the operators' pages are open to all, because PUBLIC_PAGES is true")
 
 
 async def _until_stopped(stop: asyncio.Event, settings: Settings) -> bool:
@@ -173,12 +172,6 @@ async def _until_stopped(stop: asyncio.Event, settings: Settings) -> bool:
         return False
     log.info("the code changed; reloading", file=str(done.pop().result()))
     return True
-
-
-async def _watch_connections(app: web.Application) -> AsyncIterator[None]:
-    task = asyncio.create_task(app[keys.EDGE].connections.watch(), name="connections")
-    yield
-    await cancel_and_wait([task])
 
 
 async def _redis(app: web.Application) -> AsyncIterator[None]:

@@ -8,20 +8,18 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 from pipeline.chat.sessions import Sessions
+from pipeline.edge.addresses import Addresses
 from pipeline.settings import Settings
 from web.chat.hub import Hub
 from web.chat.intake import Producer
 from web.chat.outbox import Outbox
 from web.edge.connection import EDGE as EDGE
-from web.edge.incidents import Incidents
-from web.limits.addresses import Addresses
 from web.limits.admission import AdmissionControl
 
 SETTINGS = web.AppKey("settings", Settings)
 REDIS: web.AppKey[Redis] = web.AppKey("redis", Redis)
 SESSIONS = web.AppKey("sessions", Sessions)
 ADDRESSES = web.AppKey("addresses", Addresses)
-INCIDENTS = web.AppKey("incidents", Incidents)
 GATE = web.AppKey("gate", AdmissionControl)
 HUB = web.AppKey("hub", Hub)
 PRODUCER: web.AppKey[Producer] = web.AppKey("producer")

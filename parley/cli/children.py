@@ -55,6 +55,7 @@ class Child:
         name: str,
         start: Callable[[int], Awaitable[Process]],
         say: Callable[[str, str], None],
+        on_death: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare the process; ``keep_running`` starts it.
 
@@ -62,11 +63,13 @@ class Child:
             name: the prefix of its lines.
             start: called with the descriptor for the output; starts a process that leads its own session.
             say: called with the name and each line that the process prints.
+            on_death: called with the process id before the process is started again.
         """
         self.name = name
         self.process: Process | None = None
         self._start = start
         self._say = say
+        self._on_death = on_death
         self._stopping = False
 
     @property
@@ -89,6 +92,8 @@ class Child:
             if time.monotonic() - started > _RECOVERED_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
             self._say(self.name, f"{describe_exit(status)}; starting again in {pause:g} s")
+            if self._on_death is not None and self.process is not None:
+                await self._on_death(self.process.pid)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import time
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -38,6 +40,8 @@ _READINESS_TIMEOUT = aiohttp.ClientTimeout(total=2)
 _WAITING_NOTE_INTERVAL_SECONDS = 15.0
 _REDIS_CHECK_INTERVAL_SECONDS = 0.2
 _EXIT_WRONG_SETTING = 2
+# Seconds to tell a group that its worker died; without an answer its session times out.
+_PUT_OUT_SECONDS = 1.0
 
 
 def run(*, with_parent: bool) -> int:
@@ -130,7 +134,24 @@ class Supervisor:
         def start(output: int) -> Awaitable[Process]:
             return self._forks.fork(arguments, self._environment(name), output)
 
-        return Child(name, start, self._console.say)
+        on_death = partial(self._put_out, name) if name in STAGES else None
+        return Child(name, start, self._console.say, on_death)
+
+    async def _put_out(self, stage: str, pid: int) -> None:
+        """Put an agent that died out of its group, so that nobody waits for its session to time out."""
+        from redis.exceptions import RedisError
+
+        from faust_redis import expel
+        from pipeline.redis.client import connect
+
+        redis = connect(self._settings.redis_url if self._redis is None else self._redis.url)
+        try:
+            async with asyncio.timeout(_PUT_OUT_SECONDS):
+                await expel(redis, stage, pid)
+        except (RedisError, OSError) as exc:
+            self._console.say(stage, f"its group waits for its session to time out: {exc!r}")
+        finally:
+            await redis.aclose()
 
     def _environment(self, name: str) -> Mapping[str, str]:
         """Return the environment for one start of a part; its port may differ each time."""
@@ -183,6 +204,8 @@ class Supervisor:
             self._console.announce(f"Note: {advice}")
         self._console.announce(f"Model: {describe_model(settings)}")
         self._console.announce(f"Parley is ready: {local_url(settings.host, settings.port)}")
+        # Loaded now, off the start, so that the first death of an agent does not wait for it.
+        await asyncio.to_thread(importlib.import_module, "faust_redis")
 
     async def _not_ready(self, http: aiohttp.ClientSession) -> list[str]:
         """Return the names of the parts that are not ready, empty when all are."""

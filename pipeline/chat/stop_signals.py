@@ -1,8 +1,10 @@
 """Send stop signals for running answers from any web node to the worker that runs the answer.
 
-    stops   stream, fields ``token`` and ``turn``: every infer worker reads all entries
+    stops   stream, fields ``session`` (the digest of its token) and ``turn``: every infer worker reads all
+            entries
 
-The session records that its turn is stopped; the signal is only for a worker that has already begun.
+A turn has the id that its client chose, so only session and turn together name an answer. The session records
+that its turn is stopped; the signal is only for a worker that has already begun.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from faust_redis.redis import (
     is_unavailable,
     server_from_urls,
 )
+from pipeline.chat.tokens import token_digest
 from pipeline.redis.client import execute, retry_until_available
 
 logger = logging.getLogger(__name__)
@@ -38,7 +41,7 @@ async def announce_stop(redis: Redis, token: str, turn: str, *, patience: float 
         patience: seconds to wait for Redis before its error is raised; None waits without limit.
     """
     limit = ("MAXLEN", "~", _LIMIT)
-    command = ("XADD", _STREAM, *limit, "*", "token", token, "turn", turn)
+    command = ("XADD", _STREAM, *limit, "*", "session", token_digest(token), "turn", turn)
     await retry_until_available(lambda: execute(redis, *command), patience=patience)
 
 
@@ -52,7 +55,7 @@ class Stops:
     def __init__(self, redis_url: str) -> None:
         """Store the address; the first ``start`` or ``watch`` connects."""
         self._url = redis_url
-        self._watched: dict[str, Callable[[], None]] = {}
+        self._watched: dict[tuple[str, str], Callable[[], None]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
 
@@ -61,16 +64,17 @@ class Stops:
         if self._reading is None:
             self._reading = asyncio.create_task(self._read(), name="stops")
 
-    async def watch(self, turn: str, on_stop: Callable[[], None]) -> None:
+    async def watch(self, token: str, turn: str, on_stop: Callable[[], None]) -> None:
         """Register ``on_stop`` for a turn; returns once the stream is read, so that no signal is missed."""
-        self._watched[turn] = on_stop
+        self._watched[token_digest(token), turn] = on_stop
         self.start()
         await self._ready.wait()
 
-    def forget(self, turn: str, on_stop: Callable[[], None]) -> None:
+    def forget(self, token: str, turn: str, on_stop: Callable[[], None]) -> None:
         """Remove the callback of a turn unless another caller has replaced it."""
-        if self._watched.get(turn) == on_stop:
-            del self._watched[turn]
+        place = token_digest(token), turn
+        if self._watched.get(place) == on_stop:
+            del self._watched[place]
 
     async def stop(self) -> None:
         """Stop the reading task."""
@@ -99,7 +103,7 @@ class Stops:
         for _stream, entries in reply or ():
             for entry_id, fields in entries:
                 last = entry_id
-                on_stop = self._watched.get(fields[3].decode())
+                on_stop = self._watched.get((fields[1].decode(), fields[3].decode()))
                 if on_stop is not None:
                     on_stop()
         return last

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Final
 
@@ -40,3 +41,8 @@ class Tokens:
     def _any(self) -> tuple[str, int]:
         token = str(uuid.uuid4())
         return token, partition_for_key(token.encode(), len(self._dealt))
+
+
+def token_digest(token: str) -> str:
+    """Return a name of a session that does not reveal its token, for keys and streams that outlive it."""
+    return hashlib.blake2b(token.encode(), digest_size=16).hexdigest()

@@ -112,10 +112,8 @@ def adaptation(shape: RequestShape, failure: ModelError, *, has_system: bool) ->
         return None
     said = failure.message
     fold = has_system and shape.system_role
-    if shape.stream and shape.usage and _refuses_usage(said):
-        return Adaptation(replace(shape, usage=False), named=True)
-    if shape.stream and failure.status in _STREAM_REFUSED and refuses_stream(said):
-        return Adaptation(replace(shape, stream=False), named=False)
+    if shape.stream and (adapted := _streaming(shape, failure)):
+        return adapted
     if shape.limit is not None and _refuses_limit(shape.limit, said):
         limit = "max_completion_tokens" if _wants_other_limit(shape.limit, said) else None
         return Adaptation(replace(shape, limit=limit), named=True)
@@ -123,7 +121,20 @@ def adaptation(shape: RequestShape, failure: ModelError, *, has_system: bool) ->
         return Adaptation(replace(shape, system_role=False), named=True)
     if failure.code is not ModelErrorCode.REJECTED or failure.status not in (400, 422):
         return None
-    # A refusal without a reason: drop the most often refused parameters one after the other.
+    return _without_reason(shape, fold=fold)
+
+
+def _streaming(shape: RequestShape, failure: ModelError) -> Adaptation | None:
+    """Return the shape without what the refusal of a stream names."""
+    if shape.usage and _refuses_usage(failure.message):
+        return Adaptation(replace(shape, usage=False), named=True)
+    if failure.status in _STREAM_REFUSED and refuses_stream(failure.message):
+        return Adaptation(replace(shape, stream=False), named=False)
+    return None
+
+
+def _without_reason(shape: RequestShape, *, fold: bool) -> Adaptation | None:
+    """Drop the parameters that are refused most often, one after the other."""
     if shape.stream and shape.usage:
         return Adaptation(replace(shape, usage=False), named=False)
     return Adaptation(replace(shape, system_role=False), named=False) if fold else None

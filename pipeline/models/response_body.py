@@ -194,14 +194,8 @@ class ResponseBody:
         value = decoded[0] if decoded else None
         if event.name == "error":
             return ErrorEvent(value if decoded else data.decode("utf-8", "replace"))
-        if data.lower() in _DONE_WORDS:
-            return Mark.DONE
-        if event.name != "message" and not value and event.name.lower() in _DONE_NAMES:
-            return Mark.DONE
-        if _ALIVE.fullmatch(data):
-            return Mark.ALIVE
-        if _ALIVE.fullmatch(event.name.encode()) and not _is_part_of_answer(value):
-            return Mark.ALIVE
+        if mark := _mark(event, data, value):
+            return mark
         if decoded is None:
             raise bad_response(
                 "The model server sent an event that is not JSON",
@@ -227,6 +221,20 @@ def decoded_json(data: bytes) -> tuple[object] | None:
         return (json.loads(data.decode("utf-8", "replace")),)
     except (ValueError, RecursionError):
         return None
+
+
+def _mark(event: Event, data: bytes, value: object) -> Mark | None:
+    """Return what an event without a part of the answer stands for; None when it has such a part.
+
+    Args:
+        data: the event's data without blanks.
+        value: the decoded data, None when it is not JSON.
+    """
+    ends_by_name = event.name != "message" and not value and event.name.lower() in _DONE_NAMES
+    if data.lower() in _DONE_WORDS or ends_by_name:
+        return Mark.DONE
+    alive_by_name = _ALIVE.fullmatch(event.name.encode()) and not _is_part_of_answer(value)
+    return Mark.ALIVE if _ALIVE.fullmatch(data) or alive_by_name else None
 
 
 def _is_part_of_answer(value: object) -> bool:

@@ -100,30 +100,35 @@ class EventParser:
                 self._at_start = False
                 line = line.removeprefix(_BOM)
             if not line:
-                if self._data:
-                    events.append(self._event())
-                self._name, self._data, self._size, self._bare = "", [], 0, False
+                self._finish(events)
+                self._name, self._bare = "", False
             elif self._bare or line[:1] == b"{":
-                if self._data and not self._bare:
-                    events.append(self._event())
-                    self._data, self._size = [], 0
-                self._bare = True
-                self._add(line)
-                # A one-line document is complete; an indented one ends with its outermost brace.
-                if line[-1:] == b"}" and (len(self._data) == 1 or line == b"}"):
-                    events.append(self._event())
-                    self._data, self._size, self._bare = [], 0, False
+                self._read_bare(line, events)
             elif line == _BARE_DONE:
-                if self._data:
-                    events.append(self._event())
+                self._finish(events)
                 events.append(Event("message", line))
-                self._data, self._size = [], 0
             else:
                 if line[:5] == b"data:" and self._data and self._is_followed_by(line[5:].lstrip()):
-                    events.append(self._event())
-                    self._data, self._size = [], 0
+                    self._finish(events)
                 self._field(line)
         return events
+
+    def _read_bare(self, line: bytes, events: list[Event]) -> None:
+        """Read a line of JSON that has no field's name before it."""
+        if not self._bare:
+            self._finish(events)
+        self._bare = True
+        self._add(line)
+        # A one-line document is complete; an indented one ends with its outermost brace.
+        if line[-1:] == b"}" and (len(self._data) == 1 or line == b"}"):
+            self._finish(events)
+            self._bare = False
+
+    def _finish(self, events: list[Event]) -> None:
+        """End the event whose data was read, if there is any."""
+        if self._data:
+            events.append(self._event())
+        self._data, self._size = [], 0
 
     def _is_followed_by(self, value: bytes) -> bool:
         """Return whether the ``data`` so far is complete, since ``value`` can't continue it."""

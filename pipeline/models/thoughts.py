@@ -185,15 +185,13 @@ class ThoughtFilter:
     def _start(self, text: str) -> str:
         stripped = text.lstrip()
         low = stripped[:_LONGEST_OPENING].lower()
-        for tag in _TAGS:
-            if low.startswith(tag.opening):
-                self._mode, self._closings, self._unannounced = _Mode.THOUGHT, (tag.closing,), False
-                return stripped[len(tag.opening) :]
         answer_tags = _ANSWER_TAGS if self._had_thought else ()
-        for tag in answer_tags:
-            if low.startswith(tag.opening):
-                self._mode, self._section, self._watched = _Mode.ANSWER, True, (tag.closing,)
-                return stripped[len(tag.opening) :]
+        if tag := next((tag for tag in _TAGS if low.startswith(tag.opening)), None):
+            self._mode, self._closings, self._unannounced = _Mode.THOUGHT, (tag.closing,), False
+            return stripped[len(tag.opening) :]
+        if tag := next((tag for tag in answer_tags if low.startswith(tag.opening)), None):
+            self._mode, self._section, self._watched = _Mode.ANSWER, True, (tag.closing,)
+            return stripped[len(tag.opening) :]
         if _is_bare_header(stripped):
             self._mode, self._closings, self._bare = _Mode.THOUGHT, (_BARE_END,), True
             self._unannounced_text.append(stripped[: len(_BARE_HEADER)])
@@ -201,11 +199,7 @@ class ThoughtFilter:
         if low.startswith(_HEADERS):
             self._mode, self._unannounced = _Mode.HEADER, False
             return stripped
-        if len(text) < _MAX_BLANK_CHARS and (
-            any(mark.startswith(low) for mark in _OPENINGS)
-            or (low and _BARE_HEADER.startswith(stripped))
-            or any(tag.opening.startswith(low) for tag in answer_tags)
-        ):
+        if len(text) < _MAX_BLANK_CHARS and self._may_open(stripped, low):
             self._held = text
             return ""
         if self._unannounced:
@@ -215,6 +209,12 @@ class ThoughtFilter:
         if not self._section:
             self._watched = () if self._had_thought else _CLOSINGS
         return text
+
+    def _may_open(self, stripped: str, low: str) -> bool:
+        """Return whether the text may be the beginning of a mark that opens a thought or the answer."""
+        answer_tags = _ANSWER_TAGS if self._had_thought else ()
+        marks = (*_OPENINGS, *(tag.opening for tag in answer_tags))
+        return any(mark.startswith(low) for mark in marks) or bool(low and _BARE_HEADER.startswith(stripped))
 
     def _header(self, text: str) -> str:
         header, found, rest = text.partition(_HEADER_END)

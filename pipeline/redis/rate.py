@@ -41,3 +41,7 @@ class Rate:
             raise ValueError(f"{text!r} is not a rate such as 5/s, 30/m or 5/s+50")
         count = int(found[1])
         return cls(count, _PERIODS[found[2]], max(1, int(found[3] or count)))
+
+    def times(self, factor: int) -> Rate:
+        """Return the rate of ``factor`` clients together."""
+        return Rate(self.count * factor, self.period, self.burst * factor)

@@ -1,4 +1,4 @@
-"""Count refusals for Prometheus, and log repeated ones as one line per attack."""
+"""Count refusals and attacks for Prometheus, and log repeated ones as one line per attack."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ class _Spell:
 _spells: Final[dict[str, _Spell]] = {}
 
 
-def refused(reason: str, **facts: Any) -> None:
-    """Count a refusal, and log it unless it is one of many.
+def refused(reason: str, text: str = "requests are refused", **facts: Any) -> None:
+    """Count a refusal, and log it unless it is one of many; never waits and never raises.
 
     Args:
-        reason: one of a few fixed names in snake case, the label of the metric.
+        reason: one of a few fixed names in snake case, the label of the metric; never text of a client.
+        text: the log line, with the operator's next step if there is one.
         facts: fields for the log line, such as the setting, the address or the session.
     """
     REFUSED[reason] += 1
@@ -51,13 +52,13 @@ def refused(reason: str, **facts: Any) -> None:
     spell.last = now
     if is_news:
         since, spell.logged, spell.count = REFUSED[reason] - spell.count, now, REFUSED[reason]
-        log.warning("requests are refused", reason=reason, since_last_line=since, **facts)
+        log.warning(text, reason=reason, since_last_line=since, **facts)
 
 
 def figures() -> Iterator[Metric]:
     """Yield the number of refusals by reason."""
     yield metrics.counter(
         "parley_refusals",
-        "Messages, sessions, reads and connections that were refused, by the limit that applied.",
+        "Connections, requests, messages and sessions that were refused, by the limit that applied.",
         [({"reason": reason}, count) for reason, count in sorted(REFUSED.items())],
     )

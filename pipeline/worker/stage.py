@@ -50,7 +50,7 @@ from pipeline.telemetry.stages.exported import of_faust, of_worker
 from pipeline.telemetry.stages.report import keep_reporting
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
-from pipeline.worker.page_guard import page_guard
+from pipeline.worker.page_guard import guard_pages
 from pipeline.worker.replays import REPLAYED_HEADER, revive
 from pipeline.worker.topics import Sender, Topics, message_id, send
 
@@ -175,15 +175,17 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         stream_wait_empty=True,
     )
 
-    # The process runs only this app, so tuning the garbage collector affects nothing else.
-    configure(app, Options(freeze_gc=True))
+    # The process runs only this app, so tuning the garbage collector affects nothing else. A message that
+    # kills its worker is given up after the third death, the first at which it was at work alone, because
+    # all sessions of the stage wait for each restart.
+    configure(app, Options(freeze_gc=True, take_overs=3))
 
     def make_folder(*_args: Any, **_kwargs: Any) -> None:
         # Faust creates only the last folder of the path; commands other than the worker need no folder.
         folder.parent.mkdir(parents=True, exist_ok=True)
 
     app.on_worker_init.connect(make_folder)
-    app.web.web_app.middlewares.append(page_guard(settings))  # type: ignore[attr-defined]
+    guard_pages(app, settings)
     return app
 
 

@@ -193,6 +193,30 @@ async def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(
     await stops.stop()
 
 
+async def test_a_stop_ends_no_answer_of_another_session_whose_turn_has_the_same_id(
+    stage: Stage, sent: SentTopics, token: str, run_infer: Infer
+) -> None:
+    patient = replace(stage, settings=stage.settings.model_copy(update={"model_timeout": 60.0}))
+    tokens = [token, (await stage.sessions.create("Eve"))["token"]]
+    prompts = [Prompt(token=each, turn="m-1", prompt="hi", context=["Human: hi"]) for each in tokens]
+    for each in tokens:
+        await stage.sessions.accept(Inbound(token=each, id="m-1", text="hi", sent_at=0.0))
+    runs, stops = Runs(stage.redis, stage.presence), Stops(stage.settings.redis_url)
+    models = [Parrot(silent=True), Parrot(silent=True)]
+    running = [
+        asyncio.create_task(infer.handle(patient, model, runs, stops, prompt, "infer:0:1"))
+        for model, prompt in zip(models, prompts, strict=True)
+    ]
+    await eventually(lambda: [model.asked for model in models] == [1, 1], "both answers have begun")
+    for number, each in enumerate(tokens):
+        await announce_stop(stage.redis, each, "m-1")
+        await running[number]
+        assert [outcome.token for outcome in sent.deliver.values] == tokens[: number + 1]
+    assert all(task.done() for task in running)
+    await runs.stop()
+    await stops.stop()
+
+
 async def test_a_turn_stopped_before_infer_is_not_asked_about(
     stage: Stage, sent: SentTopics, token: str, run_infer: Infer
 ) -> None:

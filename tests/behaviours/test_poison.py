@@ -17,7 +17,7 @@ from tests.support.service import Up
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-#: Seconds in which five workers die, one after the other, and the sixth gives the message up.
+#: Seconds in which three workers die, one after the other, and the fourth gives the message up.
 PATIENCE = 110
 
 
@@ -45,10 +45,10 @@ async def test_a_message_that_kills_infer_is_an_error_to_its_user_and_the_others
 
     assert "hello" in answer["msg"]
     assert (error["turn"], error["code"]) == (turn, "internal_error")
-    assert len(killed) == 5
+    assert len(killed) == 3
     async with connect(up.redis_url) as redis:
         letters = await DeadLetters(redis).page(["infer"])
     (error_text,) = [letter.error for letter in letters if turn.encode() in (letter.value or b"")]
-    assert error_text == "WorkerDiedError: its worker died 5 times while it was being handled"
+    assert error_text == "WorkerDiedError: its worker died 3 times while it was being handled"
     await poisoned.say("better")
     assert "better" in (await poisoned.until("message", timeout=PATIENCE))["msg"]

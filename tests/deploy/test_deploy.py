@@ -21,6 +21,7 @@ from pipeline.models.eliza import Eliza
 from pipeline.models.measured import MeasuredModel
 from pipeline.redis.client import connect
 from pipeline.settings import STAGES, Settings
+from pipeline.telemetry import refusals
 from pipeline.telemetry.metrics import SENT, exposition, histogram, sent
 from pipeline.telemetry.stages.exported import of_stages, of_worker
 from pipeline.telemetry.stages.report import Report
@@ -49,10 +50,10 @@ def figures() -> set[str]:
     )
     model = MeasuredModel(Eliza(), lambda: None)
     requests: list[Metric] = [histogram("http_server_request_duration_seconds", "", [])]
-    redis: list[Metric] = [Metric("parley_redis_up", "", "gauge")]
-    text = exposition(
-        of_worker(WorkSensor("infer")), of_stages(look), sent(), model.figures(), requests, redis
-    )
+    of_web = ("parley_redis_up", "parley_edge_connections", "parley_edge_unfinished_bytes")
+    web: list[Metric] = [Metric(name, "", "gauge") for name in of_web]
+    worker = of_worker(WorkSensor("infer"))
+    text = exposition(worker, of_stages(look), sent(), model.figures(), requests, web, refusals.figures())
     names: set[str] = set()
     for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text.decode(), re.MULTILINE):
         names |= {name, *(f"{name}_{end}" for end in ("bucket", "count", "sum") if kind == "histogram")}

@@ -177,6 +177,23 @@ def test_compose_publishes_ports_on_the_loopback_unless_told_otherwise() -> None
     assert published == {"web": ["${BIND:-127.0.0.1}:${PORT:-3500}:3500"], "grafana": ["127.0.0.1:3000:3000"]}
 
 
+@needs_compose
+@pytest.mark.parametrize("address", ["", "0.0.0.0"])  # noqa: S104
+def test_compose_says_to_the_web_alone_where_its_port_is_published(address: str) -> None:
+    done = subprocess.run(
+        ["docker-compose", "config"],
+        cwd=CLONE,
+        env={**os.environ, "BIND": address, "PUBLIC_PAGES": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    built = yaml.safe_load(done.stdout)["services"]
+    binds = {part: built[part]["environment"]["BIND"] for part in PARTS}
+    assert binds == dict.fromkeys(PARTS, "127.0.0.1") | {"web": address or "127.0.0.1"}
+    assert {built[part]["environment"]["PUBLIC_PAGES"] for part in PARTS} == {"false"}
+
+
 def test_redis_of_compose_is_on_a_network_without_a_way_out() -> None:
     compose = yaml.safe_load((CLONE / "docker-compose.yml").read_text("utf-8"))
     assert compose["services"]["redis"]["networks"] == ["redis"]

@@ -22,8 +22,10 @@ from pipeline.chat.presence import Presence
 from pipeline.chat.records import Frame, Inbound, TurnOutcome
 from pipeline.chat.results import Closed, Opened
 from pipeline.chat.sessions import Sessions
+from pipeline.edge import limits as edge_limits
 from pipeline.redis.client import connect, execute
 from pipeline.settings import RATES, Settings
+from pipeline.telemetry import refusals
 from tests.support.chat_client import ChatClient
 from web import keys, limits
 from web.app import create_app
@@ -147,6 +149,13 @@ def frame(number: int | str, text: str = "Hello", **more: str) -> Frame:
     return result
 
 
+@pytest.fixture(autouse=True)
+def no_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each test without refusals, which a process counts and logs for all its parts together."""
+    refusals.REFUSED.clear()
+    monkeypatch.setattr(refusals, "_spells", {})
+
+
 ServeNode = Callable[..., Awaitable[Node]]
 
 
@@ -197,8 +206,12 @@ async def locked(serve: ServeNode) -> Node:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the web process impatient."""
-    for name in ("HEAD_SECONDS", "MESSAGE_SECONDS", "REQUEST_SECONDS"):
-        monkeypatch.setattr(limits, name, 0.5)
+    for module, name in (
+        (edge_limits, "HEAD_SECONDS"),
+        (edge_limits, "MESSAGE_SECONDS"),
+        (limits, "REQUEST_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 0.5)
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ import aiohttp
 import pytest
 
 from faust_redis.testing import eventually
+from pipeline.edge import limits as edge_limits
+from pipeline.edge.connections import State
+from pipeline.telemetry.refusals import REFUSED
 from tests.web.conftest import Node, ServeNode
 from tests.web.wire import CONTINUATION, TEXT, wire_frame
-from web import keys, limits
-from web.edge.connections import State
+from web import keys
 
 UPGRADE = (
     "GET /chat?token={} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -61,9 +63,9 @@ async def upgraded(node: Node, peer: Peer) -> None:
     assert b" 101 " in head.splitlines()[0], head
 
 
-def refusals(node: Node) -> dict[str, int]:
+def refusals() -> dict[str, int]:
     """Return what was refused so far, by reason."""
-    return dict(node.app[keys.INCIDENTS].counts)
+    return dict(REFUSED)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -72,7 +74,7 @@ async def test_a_connection_that_sends_no_whole_request_is_closed(node: Node, be
     async with peers(node) as (peer,):
         peer.send(begun)
         assert await peer.rest() == b""
-    assert refusals(node)["silent"] == 1
+    assert refusals()["silent"] == 1
 
 
 @pytest.mark.usefixtures("impatient")
@@ -105,17 +107,17 @@ async def test_half_a_body_is_answered_with_408(node: Node) -> None:
         peer.send("Content-Type: application/x-www-form-urlencoded\r\n\r\nname=")
         answer = await peer.rest()
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert refusals(node)["silent_body"] == 1
+    assert refusals()["silent_body"] == 1
 
 
 async def test_a_crowd_of_silent_connections_makes_way_for_a_client(serve: ServeNode) -> None:
     node = await serve(connections_per_address=50)
     async with peers(node, 300):
         connections = node.app[keys.EDGE].connections
-        await eventually(lambda: refusals(node).get("address_crowded", 0) > 100, "the oldest are closed")
+        await eventually(lambda: refusals().get("address_crowded", 0) > 100, "the oldest are closed")
         assert (await node.client.session(await node.client.token()))["name"] == "Ada"
         await eventually(lambda: connections.count <= 51, "all but the newest are closed")
-    assert refusals(node)["address_crowded"] >= 249
+    assert refusals()["address_crowded"] >= 249
     await eventually(lambda: connections.count <= 1, "the places are free again")
 
 
@@ -127,7 +129,7 @@ async def test_a_full_process_closes_the_oldest_silent_connection_first(node: No
             async with node.http.get("/readyz") as response:
                 assert response.status == 200
         assert connections.count <= 25
-    assert refusals(node)["process_crowded"] >= 40
+    assert refusals()["process_crowded"] >= 40
 
 
 async def test_sockets_leave_places_for_requests(node: Node) -> None:
@@ -158,7 +160,7 @@ async def test_one_address_cannot_take_the_places_of_all_others(serve: ServeNode
     assert [await opens("192.0.2.1") for _ in range(12)] == [True] * 8 + [False] * 4
     assert [await opens("192.0.2.2") for _ in range(4)] == [True] * 4
     assert [await opens("2001:db8::1") for _ in range(4)] == [True] * 4
-    assert refusals(node)["sockets_full"] == 4
+    assert refusals()["sockets_full"] == 4
 
 
 def upgrade_headers() -> dict[str, str]:
@@ -180,7 +182,7 @@ async def test_an_unmasked_frame_closes_the_socket(node: Node) -> None:
         peer.send(wire_frame(TEXT, 5, masked=False))
         assert await close_code(peer) == 1002
     assert node.intake.messages == []
-    assert refusals(node)["unmasked_frame"] == 1
+    assert refusals()["unmasked_frame"] == 1
 
 
 async def test_a_frame_sent_along_with_the_handshake_is_checked_too(node: Node) -> None:
@@ -201,7 +203,7 @@ async def test_a_message_that_does_not_end_closes_the_socket(node: Node, begun: 
         await upgraded(node, peer)
         peer.send(begun)
         assert await close_code(peer) == 1008
-    assert refusals(node)["unfinished_message"] == 1
+    assert refusals()["unfinished_message"] == 1
 
 
 async def test_unfinished_messages_of_all_sockets_stay_within_their_budget(node: Node) -> None:
@@ -212,7 +214,7 @@ async def test_unfinished_messages_of_all_sockets_stay_within_their_budget(node:
         for peer in crowd:
             await upgraded(node, peer)
             peer.send(wire_frame(TEXT, size - 10, final=False) + wire_frame(CONTINUATION, size - 10)[:-5])
-        await eventually(lambda: refusals(node).get("unfinished_memory", 0) >= 24, "the oldest were closed")
+        await eventually(lambda: refusals().get("unfinished_memory", 0) >= 24, "the oldest were closed")
         assert edge.connections.unfinished_bytes <= budget
         socket = await node.client.open(await node.client.token())
         await socket.send("Hello")
@@ -237,7 +239,7 @@ async def test_what_is_no_http_gets_our_headers_one_line_and_no_traceback(
         assert b"X-Content-Type-Options: nosniff" in head
         assert b"aiohttp" not in answer.lower()
         assert json.loads(body) == {"detail": "The request could not be read"}
-    assert refusals(node)["bad_request"] == 3
+    assert refusals()["bad_request"] == 3
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
@@ -271,14 +273,14 @@ async def test_odd_cursors_are_refused_with_400(node: Node, path: str) -> None:
 async def test_a_peer_that_does_not_read_its_answer_is_closed(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "RESPONSE_SECONDS", 0.5)
+    monkeypatch.setattr(edge_limits, "RESPONSE_SECONDS", 0.5)
     token = await node.client.token()
     await node.finish(token, "Hi", "x" * 1_000_000)
     async with peers(node) as (peer,):
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
         for _ in range(30):
             peer.send(f"GET /refresh_token?token={token} HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await eventually(lambda: refusals(node).get("slow_reader") == 1, "it was closed", 20)
+        await eventually(lambda: refusals().get("slow_reader") == 1, "it was closed", 20)
 
 
 async def test_a_connection_that_talks_is_never_in_the_way(node: Node) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
 import pytest
 
-from faust_redis.testing import eventually
+from faust_redis import partition_for_key
+from faust_redis.testing import encode, eventually
 from pipeline.chat.records import Inbound, TurnOutcome
 from pipeline.chat.results import Gone
-from tests.web.conftest import Node, ServeNode, frame
+from pipeline.redis.client import execute
+from pipeline.settings import STAGES
+from tests.web.conftest import KEYS, Node, ServeNode, frame
 from web.chat.outbox import IDLE, SESSION_ENDED
 
 
@@ -56,9 +60,11 @@ async def test_all_sockets_of_an_ended_session_are_closed_on_every_node(
     await node.joined(token)
     await other.joined(token, 2)
     await other.joined(neighbour)
+    # They read meanwhile, as a client that has not read a close can't answer it.
+    closing = asyncio.gather(*(socket.close_code() for socket in sockets))
     async with node.http.delete("/session", params={"token": token}) as response:
         assert response.status == 204
-    assert [await socket.close_code() for socket in sockets] == [SESSION_ENDED] * 3
+    assert await closing == [SESSION_ENDED] * 3
     await node.publish(neighbour, frame(1))
     assert (await bystander.answer())["id"] == "frame-1"
 
@@ -89,6 +95,56 @@ async def test_the_running_answer_of_an_ended_session_is_stopped(node: Node) -> 
     stops: Any = await node.redis.xrange("stops")
     ((_, fields),) = stops
     assert fields[b"turn"] == b"m1"
+
+
+async def everything(node: Node) -> str:
+    """Return every key of Redis with all that it holds."""
+    held: list[Any] = []
+    async for key in node.redis.scan_iter("*"):
+        match await node.redis.type(key):
+            case b"string":
+                held.append((key, await node.redis.get(key)))
+            case b"hash":
+                held.append((key, await node.redis.hgetall(key)))
+            case b"stream":
+                held.append((key, await node.redis.xrange(key)))
+            case b"zset":
+                held.append((key, await node.redis.zrange(key, 0, -1)))
+            case kind:
+                held.append((key, kind, await execute(node.redis, "JSON.GET", key)))
+    return repr(held)
+
+
+async def dead_letters(node: Node, tokens: tuple[str, ...], partition: int) -> list[str]:
+    """Add a dead letter of each session to a partition of every stage; return the keys."""
+    for topic in STAGES:
+        await node.redis.hset(KEYS.topic(topic), "partitions", "8")
+        for token in tokens:
+            fields = encode(token.encode(), b'{"text":"my secret"}', None, 1.0)
+            facts = ("group", topic, "offset", "0-1", "attempts", 5, "error", "KeyError: 'x'")
+            await execute(node.redis, "XADD", KEYS.dead((topic, partition)), "*", *fields, *facts)
+    return [KEYS.dead((topic, partition)) for topic in STAGES]
+
+
+async def test_no_key_holds_the_token_or_the_texts_of_an_ended_session(serve: ServeNode) -> None:
+    node = await serve(message_rate="5/s+50", address_message_rate="5/s+50")
+    token, neighbour = await node.client.token(), await node.client.token()
+    socket = await node.client.stream(token)
+    await node.joined(token)
+    await socket.say("my secret")
+    await node.finish(token, "my-secret", "your secret")
+    await node.publish(token, frame(1, "your secret"))
+    await socket.until("message")
+    places = await dead_letters(node, (token, neighbour), partition_for_key(token.encode(), 8))
+    async with node.http.delete("/session", params={"token": token}) as response:
+        assert response.status == 204
+
+    async def forgotten() -> bool:
+        return token not in await everything(node)
+
+    await eventually(forgotten, "no key holds the token")
+    assert "your secret" not in await everything(node)
+    assert [await node.redis.xlen(place) for place in places] == [1] * len(places)
 
 
 @pytest.mark.parametrize("protocols", [(), ("parley.v1",)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,10 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
+from faust_redis.redis import cancel_and_wait
 from faust_redis.testing import eventually
+from pipeline.models.announcement import keep_announcing
+from pipeline.settings import Settings
 from tests.web.conftest import Node, ServeNode
 
 BAD_NAME = {"detail": {"loc": "name", "msg": "Enter a valid name"}}
@@ -201,6 +205,20 @@ async def test_the_page_learns_the_limits_that_it_has_to_respect(serve: ServeNod
             "session_ttl_seconds": 60,
             "session_ttl_sliding": True,
         }
+
+
+async def test_the_model_is_the_one_that_infer_announces_not_that_of_the_settings(node: Node) -> None:
+    of_infer = Settings(hf_token="hf_0123456789")
+    announcing = asyncio.create_task(keep_announcing(node.redis, of_infer))
+
+    async def named() -> bool:
+        async with node.http.get("/model") as response:
+            body = await response.json()
+        return (body["kind"], body["name"]) == ("chat-completions", "openai/gpt-oss-120b")
+
+    await eventually(named, "the page names the model of infer")
+    await cancel_and_wait([announcing])
+    assert not [key async for key in node.redis.scan_iter("*hf_*")]
 
 
 async def test_a_header_says_when_a_session_ends(node: Node) -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from faust_redis.testing import eventually
 from parley.local.ports import free_port
+from pipeline.telemetry.refusals import REFUSED
 from tests.web.conftest import NAME, Node, ServeNode, frame
-from web import keys
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -245,5 +245,5 @@ async def test_a_proxy_that_rewrites_the_host_is_named_in_the_log_and_public_url
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                 await session.ws_connect(chat, headers=headers)
             assert refused.value.status == 403
-            assert node.app[keys.INCIDENTS].counts["origin"] == 1
+            assert REFUSED["origin"] == 1
     assert "PUBLIC_URL" in capsys.readouterr().out

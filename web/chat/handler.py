@@ -160,7 +160,7 @@ async def _receive(
                     outbox.expect(result)
                     await intake.put(result)
                     continue
-                await asyncio.sleep(limits.REFUSAL_SECONDS)
+                await gate.pause(address)
                 if outbox.expects(result.id):
                     # A surplus repeat is dropped, because an error would end its message a second time.
                     continue

@@ -22,7 +22,7 @@ from faust_redis.redis import cancel_and_wait
 from pipeline.chat.presence import PRESENCE_TTL, Presence, node_stream
 from pipeline.chat.results import SessionSnapshot
 from pipeline.chat.sessions import Sessions
-from pipeline.redis.client import execute
+from pipeline.redis.client import execute, execute_many
 from pipeline.telemetry import tracing
 from web import limits
 from web.chat.outbox import Outbox
@@ -59,7 +59,7 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
         self._catching_up: set[asyncio.Task[bool]] = set()
         self._turned: float | None = None
-        self._last_id: bytes | str = "0-0"
+        self._last_id = "0-0"
 
     def outboxes(self, token: str) -> Sequence[Outbox]:
         """Return the outboxes of a session's sockets in this process."""
@@ -94,6 +94,8 @@ class Hub:
 
     async def join(self, outbox: Outbox) -> None:
         """Serve a socket from now on; returns when it has all earlier frames."""
+        if outbox.token not in self._outboxes:
+            self._in_flight.restart(outbox.token)
         self._outboxes[outbox.token].add(outbox)
         if not await self._attach(outbox):
             # The session ended after the check of its token, so no agent sends to this socket.
@@ -152,9 +154,13 @@ class Hub:
                 await asyncio.sleep(_RETRY_SECONDS[-1])
 
     async def _renew(self) -> bool:
-        """Renew the stream; create it if it is gone, and return whether it was created."""
+        """Renew the stream; create it if it is gone, and return whether it was created.
+
+        What was read is removed: frames hold tokens and texts, which must not outlive their session.
+        """
         key = node_stream(self.node)
-        if await self._reader.expire(key, NODE_TTL):
+        commands = [("EXPIRE", key, NODE_TTL), ("XTRIM", key, "MINID", _after(self._last_id))]
+        if (await execute_many(self._reader, commands))[0]:
             return False
         async with self._reader.pipeline(transaction=True) as pipe:
             pipe.xadd(key, {"node": self.node})  # a stream cannot be created empty
@@ -173,7 +179,7 @@ class Hub:
             self._turned = loop.time()
             for _key, entries in reply or ():
                 for entry_id, fields in entries:
-                    self._last_id = entry_id
+                    self._last_id = entry_id.decode()
                     if fields[0] == _FIELD_FRAMES:
                         self._dispatch(fields[1])
 
@@ -260,3 +266,9 @@ class Hub:
 
     def _all(self) -> Iterable[Outbox]:
         return [outbox for outboxes in self._outboxes.values() for outbox in outboxes]
+
+
+def _after(entry_id: str) -> str:
+    """Return the id that follows an entry's."""
+    millis, _, number = entry_id.partition("-")
+    return f"{millis}-{int(number) + 1}"

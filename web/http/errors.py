@@ -10,7 +10,8 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from pipeline.chat.compact_json import compact_json
-from web import keys, limits
+from pipeline.telemetry.refusals import refused
+from web import limits
 from web.http.origins import Handler
 
 log = structlog.get_logger(__name__)
@@ -71,9 +72,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if request.content.is_eof():
             log.warning("request timed out", path=request.path)
             return failure(503, "The store of the sessions does not answer; try again")
-        request.app[keys.INCIDENTS].note(
-            "silent_body", "request refused: its body did not arrive in time", request.remote or ""
-        )
+        text = "request refused: its body did not arrive in time"
+        refused("silent_body", text, address=request.remote or "")
         response = failure(408, "The request did not arrive in time")
         response.force_close()
         return response

@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from pipeline.hosts import PROBES, Hosts
-from web import keys
+from pipeline.telemetry.refusals import refused
 from web.http.origins import Handler
 
 
@@ -17,10 +17,10 @@ def hosts_middleware(hosts: Hosts) -> Middleware:
     async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path.endswith(PROBES) or hosts.allows(request.host):
             return await handler(request)
-        request.app[keys.INCIDENTS].note(
+        refused(
             "host",
             "request for another host refused; if the name is yours, add it to ALLOWED_HOSTS",
-            request.remote or "",
+            address=request.remote or "",
             host=request.host,
         )
         raise web.HTTPMisdirectedRequest(reason="This host name is not served here; see ALLOWED_HOSTS")

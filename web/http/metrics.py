@@ -41,7 +41,6 @@ async def scrape(request: web.Request) -> web.Response:
         _of_requests(app),
         metrics.sent(),
         refusals.figures(),
-        app[keys.INCIDENTS].metrics(),
         _of_connections(app),
     ]
     up = 0

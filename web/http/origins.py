@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from pipeline.settings import Settings
+from pipeline.telemetry.refusals import refused
 from web import keys
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -69,14 +70,14 @@ def note_refusal(request: web.Request) -> None:
     """Log that a request was refused for its origin, with the setting that may be missing."""
     origin, host = request.headers.get(hdrs.ORIGIN, ""), request.host
     same_name = _name_of(origin) == _name_of(f"http://{host}") is not None
-    request.app[keys.INCIDENTS].note(
+    refused(
         "origin",
         "request refused for its Origin: the proxy in front does not pass on the Host with its port; "
         "set PUBLIC_URL to the address that browsers use"
         if same_name
         else "request refused for its Origin; if the page is yours, name it in CORS_ORIGINS, "
         "and behind a proxy set PUBLIC_URL",
-        request.remote or "",
+        address=request.remote or "",
         origin=origin,
         host=host,
         method=request.method,

@@ -1,25 +1,12 @@
-"""Define the limits and time-outs of a web process, each with the effect of a smaller or larger value."""
+"""Define the limits and time-outs of a web process, each with the effect of a smaller or larger value.
+
+The time-outs of connections, which agents share, are in ``pipeline.edge.limits``.
+"""
 
 from __future__ import annotations
 
 NAME_MAX_CHARS = 64  # of the contract
 NAME_READ_CHARS = 4096  # looked at before anything else is done with a name
-
-# Seconds in which a connection has to send a whole request head, from its start or from the first byte of
-# the next request. A phone on a bad line needs two round trips.
-HEAD_SECONDS = 10.0
-
-# Seconds that a connection may wait between two requests; above the 60 that usual proxies keep theirs open.
-KEEPALIVE_SECONDS = 75.0
-
-# Seconds in which the rest of a body is read and dropped whose request was answered before it was whole.
-LINGER_SECONDS = 2.0
-
-# Seconds in which a peer has to take what waits of an answer, before its connection is closed.
-RESPONSE_SECONDS = 30.0
-
-# Seconds from the first byte of a message on a socket to its last.
-MESSAGE_SECONDS = 30.0
 
 # Bytes of unfinished messages that all sockets of a process hold together; the oldest goes first.
 UNFINISHED_BYTES = 32 * 1024 * 1024
@@ -50,12 +37,8 @@ BODY_MAX_BYTES = 16 * 1024
 # burst waits for more round trips. Larger: more may be lost unnoticed when the process dies.
 UNCONFIRMED_PER_SOCKET = 256
 
-# Messages of one session, sent from here, of which nothing was heard yet. Smaller: a burst is refused that
-# the session would have taken. Larger: one session makes those that share its partition wait.
-IN_FLIGHT_PER_SESSION = 256
-
-# Seconds for which a socket is not read after a message that was refused. Shorter: a flood of them keeps a
-# core busy with refusing. Longer: a client that is let in again waits for it.
+# Seconds between two refusals of one address, during which a refused socket is not read. Shorter: a flood of
+# refused messages keeps a core busy. Longer: a client that is let in again waits for it.
 REFUSAL_SECONDS = 0.001
 
 # Frames that wait for a slow reader before it is cut off. Above the frames that a session keeps as unsent

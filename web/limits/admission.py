@@ -9,15 +9,18 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 from redis.exceptions import RedisError
 
-from pipeline.chat.records import BUSY, RATE_LIMITED, SESSION_BUSY, error_text
+from pipeline.chat.records import BUSY, RATE_LIMITED, error_text
+from pipeline.chat.tokens import token_digest
+from pipeline.edge.addresses import shares
 from pipeline.redis.memory import MemoryReserve
 from pipeline.redis.rate import Rate
 from pipeline.redis.rates import Rates
@@ -68,8 +71,9 @@ class AdmissionControl:
         self._memory = memory or MemoryReserve()
         self._uncounted_until = 0.0
         self._denied: dict[str, float] = {}  # what was refused → until when it will be
-        # At least the inbox, because a message of a plain socket counts until its answer comes.
-        self.in_flight = InFlight(max(limits.IN_FLIGHT_PER_SESSION, settings.inbox_limit + 1))
+        # As many as a session holds: one at work, and its inbox.
+        self.in_flight = InFlight(settings.inbox_limit + 1)
+        self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._sockets: Counter[str] = Counter()
 
     @property
@@ -79,15 +83,15 @@ class AdmissionControl:
 
     async def message(self, token: str, address: str) -> Rejection | None:
         """Decide on a message; None admits and counts it."""
-        if self.in_flight.is_full(token):
+        if (code := self.in_flight.denial(token)) is not None:
             refused("session_in_flight", address=address, session=token)
-            return Rejection(SESSION_BUSY, error_text(SESSION_BUSY), 1)
+            return Rejection(code, error_text(code), 1)
         rates = (
-            ("message_rate", f"message:{token}", self._settings.message_rate),
-            ("address_message_rate", f"address:{address}", self._settings.address_message_rate),
+            ("message_rate", {f"message:{token_digest(token)}": self._settings.message_rate}),
+            ("address_message_rate", _rates_of(address, "address", self._settings.address_message_rate)),
         )
-        for setting, what, rate in rates:
-            if rate is not None and (wait := await self._count(what, rate)):
+        for setting, counted in rates:
+            if wait := await self._count_all(counted):
                 refused(setting, setting=setting.upper(), address=address, session=token)
                 return Rejection(RATE_LIMITED, f"Too many messages. Try again in {wait} s.", wait)
         if (pause := self._pressure.retry_after) is not None:
@@ -122,22 +126,30 @@ class AdmissionControl:
     async def _request(
         self, setting: str, kind: str, rate: Rate | None, address: str, what: str
     ) -> Rejection | None:
-        if rate is None or not (wait := await self._count(f"{kind}:{address}", rate)):
+        if not (wait := await self._count_all(_rates_of(address, kind, rate))):
             return None
         refused(setting, setting=setting.upper(), address=address)
+        await self.pause(address)
         return Rejection(RATE_LIMITED, f"Too many {what} ({setting.upper()}). Try again in {wait} s.", wait)
+
+    async def pause(self, address: str) -> None:
+        """Wait before an address is told of a refusal: its refusals go one after the other.
+
+        So a flood from many connections costs no more than one from a single connection.
+        """
+        lane = self._lanes.get(address)
+        if lane is None:
+            lane = self._lanes[address] = asyncio.Lock()
+        async with lane:
+            await asyncio.sleep(limits.REFUSAL_SECONDS)
 
     @contextmanager
     def socket(self, token: str, address: str) -> Iterator[bool]:
         """Count a socket while it is open; the value is False when it exceeds a limit."""
-        counted = [
-            (f"{what}:{who}", limit)
-            for what, who, limit in (
-                ("token", token, self._settings.sockets_per_token),
-                ("address", address, self._settings.sockets_per_address),
-            )
-            if limit
-        ]
+        of_address = self._settings.sockets_per_address
+        limits_of = {f"token {token}": self._settings.sockets_per_token}
+        limits_of |= {group: of_address * factor for group, factor in shares(address).items()}
+        counted = [(who, limit) for who, limit in limits_of.items() if limit]
         if any(self._sockets[who] >= limit for who, limit in counted):
             refused("sockets", address=address, session=token)
             yield False
@@ -151,6 +163,13 @@ class AdmissionControl:
                 self._sockets[who] -= 1
                 if not self._sockets[who]:
                     del self._sockets[who]
+
+    async def _count_all(self, rates: Mapping[str, Rate | None]) -> int:
+        """Count an event against each rate until one denies it; otherwise like ``_count``."""
+        for what, rate in rates.items():
+            if rate is not None and (wait := await self._count(what, rate)):
+                return wait
+        return 0
 
     async def _count(self, what: str, rate: Rate) -> int:
         """Count an event; return the seconds to wait, 0 if it was counted or Redis is unavailable."""
@@ -177,3 +196,9 @@ class AdmissionControl:
             self._denied = {each: moment for each, moment in self._denied.items() if moment > now}
         if len(self._denied) < DENIED_AT_MOST:
             self._denied[what] = until
+
+
+def _rates_of(address: str, kind: str, rate: Rate | None) -> dict[str, Rate | None]:
+    """Return the rates by which an address counts: its own, then that of its wide network."""
+    factors = shares(address).items()
+    return {f"{kind}:{group}": rate and rate.times(factor) for group, factor in factors}

@@ -1,4 +1,7 @@
-"""Limit the messages of a session that were sent to ``ingest`` and have no frame yet."""
+"""Limit the messages of a session that wait for an answer, and the work of refusing more of them.
+
+``ingest`` would refuse the same messages, but only after they have passed the stream that all sessions share.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,41 @@ import time
 from collections import Counter
 from typing import Final
 
-from pipeline.chat.records import Frame
+from pipeline.chat.records import SESSION_BUSY, SESSION_FULL, Frame
 
 #: Seconds without a frame after which a session's messages no longer count, because frames may be lost.
 FORGET_SECONDS: Final = 60.0
 #: Seconds between sweeps.
 SWEEP_SECONDS: Final = 30.0
+#: Messages of a session that ``ingest`` may refuse or find to be repeats, at once and per second. A client
+#: that is back repeats at most what it has not seen accepted.
+FUTILE_AT_ONCE: Final = 128
+FUTILE_PER_SECOND: Final = 32.0
 
 
 class InFlight:
-    """Limit the messages of each session on their way, so that no session can fill a stage."""
+    """Limit the messages of each session on their way from this process, so that no session fills a stage."""
 
     def __init__(self, limit: int) -> None:
-        """Store the maximum messages of a session on their way from this process."""
+        """Store the maximum messages of a session without an answer: those that a session can hold."""
         self._limit = limit
         self._sessions: dict[str, _Share] = {}
         self._swept = time.monotonic()
 
-    def is_full(self, token: str) -> bool:
-        """Return whether a session has reached the limit."""
+    def denial(self, token: str) -> str | None:
+        """Return the error code for a further message of a session, None to let it pass."""
         share = self._sessions.get(token)
-        if share is None or share.total < self._limit:
-            return False
-        if time.monotonic() - share.changed > FORGET_SECONDS:
+        if share is None:
+            return None
+        now = time.monotonic()
+        if share.futile(now) >= FUTILE_AT_ONCE:
+            return share.code
+        if share.total < self._limit:
+            return None
+        if now - share.changed > FORGET_SECONDS:
             del self._sessions[token]
-            return False
-        return True
+            return None
+        return SESSION_BUSY
 
     def sent(self, token: str, message_id: str) -> None:
         """Record that a message goes to ``ingest``."""
@@ -46,17 +58,26 @@ class InFlight:
         share.changed = now
 
     def decided(self, token: str, frame: Frame) -> None:
-        """Take a frame of a session, which may accept, refuse or end a message."""
+        """Take a frame of a session, which may answer, refuse or end a message."""
         share = self._sessions.get(token)
         if share is None:
             return
         if frame["type"] == "accepted":
-            share.settle(frame["id"], 1)
+            if (frame.get("duplicate") or "ending" in frame) and share.settle(frame["id"], 1):
+                share.was_futile(SESSION_BUSY)
         elif frame["type"] in ("message", "error"):
             message_id = frame.get("turn") or frame.get("refused") or ""
-            share.settle(message_id, share.ids.get(message_id, 0))
-        if not share.total:
+            if share.settle(message_id, share.ids.get(message_id, 0)) and "refused" in frame:
+                share.was_futile(SESSION_FULL if frame["error"] == SESSION_FULL else SESSION_BUSY)
+        if not share.total and not share.futile(time.monotonic()):
             del self._sessions[token]
+
+    def restart(self, token: str) -> None:
+        """Forget the messages of a session that had no socket here, and whose frames went elsewhere."""
+        share = self._sessions.get(token)
+        if share is not None:
+            share.ids.clear()
+            share.total = 0
 
     def _sweep(self, now: float) -> None:
         self._swept = now
@@ -66,23 +87,42 @@ class InFlight:
 
 
 class _Share:
-    """The messages of one session on their way, counted by id."""
+    """The messages of one session on their way, counted by id.
 
-    __slots__ = ("changed", "ids", "total")
+    Attributes:
+        code: the error code of the last message that ``ingest`` refused.
+    """
+
+    __slots__ = ("_futile", "_futile_at", "changed", "code", "ids", "total")
 
     def __init__(self) -> None:
         self.ids: Counter[str] = Counter()
         self.total = 0
-        self.changed = time.monotonic()
+        self.changed = self._futile_at = time.monotonic()
+        self.code = SESSION_BUSY
+        self._futile = 0.0
 
-    def settle(self, message_id: str, times: int) -> None:
+    def settle(self, message_id: str, times: int) -> int:
+        """Take back messages with an id, as far as they were counted; return their number."""
         count = self.ids.get(message_id, 0)
         times = min(times, count)
         if not times:
-            return
+            return 0
         self.total -= times
         self.changed = time.monotonic()
         if times == count:
             del self.ids[message_id]
         else:
             self.ids[message_id] = count - times
+        return times
+
+    def futile(self, now: float) -> float:
+        """Return the number of messages sent in vain that still counts."""
+        self._futile = max(0.0, self._futile - (now - self._futile_at) * FUTILE_PER_SECOND)
+        self._futile_at = now
+        return self._futile
+
+    def was_futile(self, code: str) -> None:
+        """Count a message that was refused, or was there already."""
+        self._futile = self.futile(time.monotonic()) + 1
+        self.code = code

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
+from redis.exceptions import RedisError
 
+from pipeline.models.announcement import announced_model, configured_model
 from web import keys
 from web.http.errors import json_response
 
 _STATIC = Path(__file__).resolve().parent.parent / "static"
 _ASSETS = "/static/assets/"
+# Seconds to wait for the announcement of the model; after them the settings of this process decide.
+_LOOK_SECONDS = 1.0
 _A_YEAR = "public, max-age=31536000, immutable"  # a changed asset has another name
 
 
@@ -36,13 +42,16 @@ async def favicon(_request: web.Request) -> web.FileResponse:
 async def model(request: web.Request) -> web.Response:
     """Answer ``GET /model``: the model's name, and the limits for the page."""
     settings = request.app[keys.SETTINGS]
-    name = "ELIZA" if settings.model_kind == "eliza" else settings.model
+    announced = None
+    with suppress(RedisError, OSError, TimeoutError):
+        async with asyncio.timeout(_LOOK_SECONDS):
+            announced = await announced_model(request.app[keys.REDIS])
     limits = {
         "message_max_bytes": settings.message_max_bytes,
         "session_ttl_seconds": settings.session_ttl,
         "session_ttl_sliding": settings.session_ttl_sliding,
     }
-    return json_response({"kind": settings.model_kind, "name": name, "limits": limits})
+    return json_response({**(announced or configured_model(settings)), "limits": limits})
 
 
 async def _keep_assets(request: web.Request, response: web.StreamResponse) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from redis.asyncio import Redis
 
-from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError, Options
+from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError, Options, partition_for_key
 from faust_redis.log.entries import decode, encode
 from faust_redis.log.keys import Keys
 from faust_redis.redis.scripts import FAIL, ScriptRunner
@@ -131,3 +131,17 @@ async def test_dead_letters_expire_and_are_bounded(shop: Redis, dead_letters: De
     assert (await dead_letters.counts(["orders"]))["orders"] < 300
     assert (await dead_letters.page(["orders"], count=1))[0].value == b"399"
     assert 0 < await shop.pttl(KEYS.dead(("orders", 0))) <= MAX_AGE * 1000
+
+
+async def test_the_dead_letters_of_a_key_can_be_dropped(shop: Redis, dead_letters: DeadLetters) -> None:
+    partition = partition_for_key(b"key", 2)
+    for number in range(250):
+        await give_up(shop, "orders", partition, b"%d" % number)
+    await give_up(shop, "bills", 0, b"value")
+    kept = (await dead_letters.counts(["orders"]))["orders"]
+
+    assert await dead_letters.drop_key(["orders", "bills", "unknown"], b"other") == 0
+    assert await dead_letters.drop_key(["orders"], b"key", at_most=100) == 100
+    assert await dead_letters.drop_key(["orders", "bills", "unknown"], b"key") == kept - 100 + 1
+    assert await dead_letters.drop_key(["orders", "bills", "unknown"], b"key") == 0
+    assert await dead_letters.page(["orders", "bills"]) == []

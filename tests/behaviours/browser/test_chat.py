@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
@@ -20,7 +21,10 @@ CODE = "Like this:\n\n```python\nprint('hello')\n```\n\nThat is **all**."
 LONG = "\n\n".join(f"Paragraph {number} has a few words in it." for number in range(1000))
 
 
-async def test_an_answer_appears_word_by_word_and_is_there_after_a_reload(context: BrowserContext) -> None:
+async def test_an_answer_appears_word_by_word_and_is_there_after_a_reload(
+    context: BrowserContext, words: ModelServer
+) -> None:
+    words.token_delay = 0.2  # so that a busy machine sees a part of it
     page = await enter(context)
     await say(page, "one two three four five six seven eight nine ten")
     running = page.locator(".running .prose")
@@ -250,6 +254,27 @@ async def test_a_chat_that_expired_can_still_be_exported(
     await page.locator(".expired").get_by_role("button", name="New chat").click()
     await expect(page.get_by_label("Your name")).to_have_value("Ada")
     mishaps[:] = [each for each in mishaps if "400 (Bad Request)" not in each]  # how the server says it
+
+
+async def test_a_session_that_was_ended_elsewhere_is_not_connected_to_again(
+    context: BrowserContext,
+) -> None:
+    page = await enter(context)
+    await say(page, "Remember me")
+    await answered(page, 1)
+    again: list[str] = []
+    page.on("websocket", lambda socket: again.append(socket.url))
+    page.on("request", lambda request: again.append(request.url))
+    kept = await page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})")
+    (token,) = set(re.findall("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", kept))
+    response = await page.request.delete(f"/session?token={token}")
+    assert response.status == 204
+    await expect(page.get_by_role("heading", name="This chat has expired")).to_be_visible()
+    await page.wait_for_timeout(3000)  # longer than the first pause before another try
+    assert [url for url in again if "/chat" in url] == []
+    await expect(page.locator(".bubble").first).to_have_text("Remember me")
+    await page.locator(".expired").get_by_role("button", name="New chat").click()
+    await expect(page.get_by_label("Your name")).to_have_value("Ada")
 
 
 async def test_it_says_when_eliza_answers(context: BrowserContext) -> None:

@@ -39,6 +39,7 @@ from faust_redis.inspection import (
 from faust_redis.log.dead_letters import DeadLetter, DeadLetters
 from faust_redis.log.entries import REDELIVERY_HEADER
 from faust_redis.log.topics import partition_of as partition_for_key
+from faust_redis.membership.expulsion import expel
 from faust_redis.options import Options, configure, options_of
 from faust_redis.workers import member_id, prepare, unready
 
@@ -74,6 +75,7 @@ __all__ = [
     "WorkerDiedError",
     "attempts_before",
     "configure",
+    "expel",
     "fail",
     "freeze_startup_objects",
     "is_last_attempt",

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -53,6 +52,7 @@ from faust_redis.context import context_of
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record
+from faust_redis.membership.expulsion import member_prefix
 from faust_redis.membership.member import GroupMember
 from faust_redis.redis.commands import REDIS_ERRORS, retry_while_unavailable
 
@@ -69,7 +69,7 @@ class Consumer(CommittingConsumer):
     """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished.
 
     Attributes:
-        member_id: Names this worker in its consumer group, ``<host name>-<12 hex digits>``.
+        member_id: Names this worker in its consumer group, ``<host name>-<process id>-<12 hex digits>``.
         batching: The streams that gather events for their agents.
     """
 
@@ -80,7 +80,7 @@ class Consumer(CommittingConsumer):
         super().__init__(*args, **kwargs)
         app, conf, context = self.app, self.app.conf, context_of(self.transport)
         self._context = context
-        self.member_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
+        self.member_id = f"{member_prefix()}{uuid.uuid4().hex[:12]}"
         self.reader = reader_of(context, conf, self.member_id)
         undeliverable = Undeliverable(app, self.reader, self.reject)
         self.reader.on_unreadable = undeliverable.bury_unreadable

@@ -8,6 +8,7 @@ after another and are done.
 
 - A suspect that is not done after :data:`GRACE` seconds no longer holds up the others. If its owner dies
   later, the suspect is *strict* from then on: it is alone until it is done, however long it takes.
+- A suspect waits for :data:`RESPITE` seconds, in which other events are done.
 - Suspects with the fewest deaths go first, so that innocent ones are done before a worker dies again.
 - A death counts as an attempt, too. After the last one the entry is a dead letter.
 
@@ -40,6 +41,9 @@ logger = get_logger(__name__)
 ORDINARY_DEATHS: Final = 2
 #: Seconds for which a suspect holds up the others. An event that kills its process mostly does so at once.
 GRACE: Final = 0.5
+#: Seconds for which a suspect waits after it was claimed. Other events are done meanwhile, so that a worker
+#: that dies again and again still gets something done.
+RESPITE: Final = 1.0
 #: Seconds between looks at whether the suspect at work is done.
 POLL: Final = 0.01
 
@@ -53,6 +57,7 @@ class _Suspect:
     claim: Claim
     is_strict: bool
     deaths: int
+    claimed_at: float = field(default_factory=monotonic)
     begun_at: float | None = None
     message: Message | None = field(default=None, repr=False)
 
@@ -118,7 +123,12 @@ class Suspects:
         await self._look_at_those_at_work()
         if self._alone is not None:
             return {}
-        ready = [suspect for suspect in self._waiting.values() if suspect.tp in active]
+        claimed_before = monotonic() - RESPITE
+        ready = [
+            suspect
+            for suspect in self._waiting.values()
+            if suspect.tp in active and suspect.claimed_at <= claimed_before
+        ]
         if not ready:
             return {}
         suspect = min(ready, key=_Suspect.order)

@@ -79,20 +79,24 @@ class JoiningStream(BatchingStream[_T]):
         tables = [node for node in others if isinstance(node, CollectionT)]
         streams = [node for node in others if not isinstance(node, CollectionT)]
         self._check_combined(streams, tables)
-        own = self.sources or [Source(self.channel, list(self._processors))]
         merged: Any = self._chain(combined=[*self.combined, *others], prefix=self.prefix)
         merged.joined_table = tables[0] if tables else self.joined_table
         merged.table_side = table_side if tables else self.table_side
         if streams or self.sources:
-            added = [Source(stream.channel, list(processors_of(stream))) for stream in streams]
-            for source in added:
-                share_queue(source.channel, merged.channel.queue)
-            merged.sources = [*own, *added]
-            for source in merged.sources:
-                outlive_restarts(source.channel)
-            # Each stream's own processors are applied to its own events.
-            processors_of(merged)[:] = [processor_of(merged.sources, lambda: merged.current_event)]
+            self._share_channel(merged, streams)
         return cast(StreamT[Any], merged)
+
+    def _share_channel(self, merged: Any, streams: Sequence[Any]) -> None:
+        """Let ``merged`` read the events of this stream and of others from one queue."""
+        own = self.sources or [Source(self.channel, list(self._processors))]
+        added = [Source(stream.channel, list(processors_of(stream))) for stream in streams]
+        for source in added:
+            share_queue(source.channel, merged.channel.queue)
+        merged.sources = [*own, *added]
+        for source in merged.sources:
+            outlive_restarts(source.channel)
+        # Each stream's own processors are applied to its own events.
+        processors_of(merged)[:] = [processor_of(merged.sources, lambda: merged.current_event)]
 
     def _check_combined(self, streams: Sequence[Any], tables: Sequence[Any]) -> None:
         if self.concurrency_index is not None or self.active_partitions is not None:

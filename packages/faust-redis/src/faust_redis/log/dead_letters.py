@@ -29,12 +29,16 @@ from redis.asyncio import Redis
 from faust_redis.errors import NoSuchDeadLetterError
 from faust_redis.log.entries import Headers, decode_fields
 from faust_redis.log.keys import Keys
+from faust_redis.log.topics import partition_of
 from faust_redis.redis.commands import AT_ONCE, execute
 from faust_redis.redis.scripts import REPLAY, ScriptRunner
 
 __all__ = ["DeadLetter", "DeadLetters"]
 
 _T = TypeVar("_T")
+
+# Dead letters that one command reads; each may hold a message of the largest size.
+_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +175,33 @@ class DeadLetters:
         topic, partition, entry = _parse(letter_id)
         if not await execute(self._redis, "XDEL", self._keys.dead((topic, partition)), entry):
             raise NoSuchDeadLetterError(letter_id)
+
+    async def drop_key(self, topics: Sequence[str], key: bytes, *, at_most: int = 1000) -> int:
+        """Delete the dead letters of a key, as when a person's data has to go.
+
+        Args:
+            topics: the topics to search.
+            key: the key of the messages, as sent.
+            at_most: how many dead letters to look at in the key's partition of each topic, the latest first.
+
+        Returns:
+            The number of dead letters deleted.
+        """
+        counts = await _all_of(map(self.partitions, topics))
+        places = [(topic, partition_of(key, n)) for topic, n in zip(topics, counts, strict=True) if n]
+        return sum(await _all_of(self._drop_key(place, key, at_most) for place in places))
+
+    async def _drop_key(self, place: tuple[str, int], key: bytes, at_most: int) -> int:
+        stream, end, dropped = self._keys.dead(place), "+", 0
+        for _ in range(0, at_most, _PAGE):
+            found = await execute(self._redis, "XREVRANGE", stream, end, "-", "COUNT", _PAGE)
+            letters = [_letter(*place, *entry) for entry in found]
+            if ids := [letter.entry for letter in letters if letter.key == key]:
+                dropped += await execute(self._redis, "XDEL", stream, *ids)
+            if len(letters) < _PAGE:
+                break
+            end = f"({letters[-1].entry}"
+        return dropped
 
     async def _places(self, topics: Sequence[str]) -> list[tuple[str, int]]:
         counts = await _all_of(map(self.partitions, topics))

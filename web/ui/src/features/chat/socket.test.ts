@@ -260,6 +260,15 @@ describe("a connection that may be dead", () => {
     expect(state()).toBe("waiting");
   });
 
+  it.each(["open", "opening"])("whose session was ended while it was %s is not made again", async (phase) => {
+    connected();
+    if (phase === "open") last().open();
+    last().die(4001);
+    await vi.advanceTimersByTimeAsync(120_000);
+    expect(state()).toBe("expired");
+    expect(FakeSocket.made.length).toBe(1);
+  });
+
   it("that was closed for the size of a frame says so", async () => {
     connected();
     last().open();

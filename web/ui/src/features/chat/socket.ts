@@ -40,6 +40,7 @@ const PATIENCE = 5_000; // for its answer; smaller, and a slow network counts as
 
 const OPEN = 1; // WebSocket.OPEN, which a fake need not have
 const TOO_LARGE = 1009; // close code
+const ENDED = 4001; // close code of a session that was ended, here or elsewhere
 
 type Timer = ReturnType<typeof setTimeout>;
 
@@ -101,6 +102,10 @@ export class ChatSocket {
     };
     socket.onclose = (event?: CloseEvent) => {
       if (this.socket !== socket) return;
+      if (event?.code === ENDED) {
+        this.close("expired");
+        return;
+      }
       if (event?.code === TOO_LARGE) this.options.onTooLarge();
       void this.lost("lost");
     };

@@ -8,6 +8,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 UNKNOWN = "unknown"
 """The address of a client without one, as on a Unix socket."""
 
+WIDE_FACTOR = 16
+"""The limits of a wide network as a multiple of those of an address."""
+
+_WIDE = "wide "
+
 _Network = IPv4Network | IPv6Network
 # Bits of the IPv6 network that one customer of a provider usually owns; limits per address would be useless.
 _IPV6_PREFIX = 64
@@ -69,7 +74,18 @@ def wide_network(client: str) -> str | None:
     """Return the larger network that an IPv6 client may own, as "wide 2001:db8::/48"; None for IPv4."""
     if ":" not in client:
         return None
-    return f"wide {ip_network(client.partition('/')[0] + f'/{_IPV6_WIDE_PREFIX}', strict=False)}"
+    return f"{_WIDE}{ip_network(client.partition('/')[0] + f'/{_IPV6_WIDE_PREFIX}', strict=False)}"
+
+
+def is_wide(group: str) -> bool:
+    """Return whether a group that limits count is a wide network."""
+    return group.startswith(_WIDE)
+
+
+def shares(client: str) -> dict[str, int]:
+    """Return the groups by which a client's limits count, each with the factor on the limit."""
+    wide = wide_network(client)
+    return {client: 1} if wide is None else {client: 1, wide: WIDE_FACTOR}
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from web.limits.addresses import UNKNOWN, Addresses
+from pipeline.edge.addresses import UNKNOWN, WIDE_FACTOR, Addresses, shares
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,12 @@ def test_only_trusted_proxies_may_say_who_is_behind_them(
     peer: str | None, forwarded_for: list[str], client: str
 ) -> None:
     assert Addresses(["10.0.0.0/8"]).client(peer, forwarded_for) == client
+
+
+def test_a_client_with_ipv6_counts_by_its_wide_network_too() -> None:
+    assert shares("203.0.113.9") == {"203.0.113.9": 1}
+    assert shares(UNKNOWN) == {UNKNOWN: 1}
+    of_two = [shares(f"2001:db8:0:{net}::/64") for net in ("1", "ffff")]
+    assert of_two == [
+        {f"2001:db8:0:{net}::/64": 1, "wide 2001:db8::/48": WIDE_FACTOR} for net in ("1", "ffff")
+    ]

@@ -8,16 +8,16 @@ of new ones, so clients can occupy all places only with working connections.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from enum import Enum
-from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Protocol
 
 from aiohttp import WSCloseCode
 
-from web import limits
-from web.edge.incidents import Incidents
-
-Network = IPv4Network | IPv6Network
+from faust_redis.redis import cancel_and_wait
+from pipeline.edge import limits
+from pipeline.edge.addresses import WIDE_FACTOR, is_wide
+from pipeline.telemetry.refusals import refused
 
 # Seconds for which a new connection is not closed for the number of its address, because its request is
 # coming.
@@ -26,9 +26,6 @@ _GRACE_SECONDS: Final = 1.0
 _FILES_RESERVED: Final = 512
 # Places that sockets can't take, so that requests such as /readyz succeed.
 _REQUESTS_RESERVED: Final = 256
-#: The factor on the limit of a wide network, in which one customer may own 65,536 networks that count as a
-#: client.
-WIDE_FACTOR: Final = 16
 
 
 class State(Enum):
@@ -69,18 +66,19 @@ class Guarded(Protocol):
 class Connections:
     """Count and limit connections; all methods run in the event loop and return at once."""
 
-    def __init__(self, incidents: Incidents, *, per_address: int, files: int, unfinished_bytes: int) -> None:
+    def __init__(self, *, per_address: int, room: int, unfinished_bytes: int = 0, remedy: str) -> None:
         """Store the limits.
 
         Args:
             per_address: maximum connections of one address that are not sockets; 0 for no limit.
-            files: maximum open files of the process.
+            room: maximum connections in all.
             unfinished_bytes: maximum bytes of unfinished messages on all sockets together.
+            remedy: the operator's next step when all places are taken, for the log.
         """
-        self._incidents = incidents
+        self._remedy = remedy
         self._per_address = per_address
-        self.room = max(16, files - min(_FILES_RESERVED, files // 4))
-        self.socket_room = self.room - min(_REQUESTS_RESERVED, self.room // 8)
+        self.room = room
+        self.socket_room = room - min(_REQUESTS_RESERVED, room // 8)
         self._budget = unfinished_bytes
         self.count = 0
         self.sockets = 0
@@ -98,10 +96,10 @@ class Connections:
     def admit(self, connection: Guarded) -> bool:
         """Admit a new connection, if necessary in place of an idle one; False when no place is left."""
         if self.count >= self.room and not self._make_way():
-            self._incidents.note(
+            refused(
                 "process_full",
-                "connection refused: no open files are left; raise `nofile` or run more web processes",
-                connection.client,
+                f"connection refused: all places are taken; {self._remedy}",
+                address=connection.client,
                 connections=self.count,
             )
             return False
@@ -111,7 +109,7 @@ class Connections:
         for group in connection.groups:
             members = self._of_group.setdefault(group, {})
             members[connection] = None
-            if self._excess(group):
+            if self._excess(group) > 0:
                 self._crowded.add(group)
                 self._thin_out(group)
         return True
@@ -178,10 +176,10 @@ class Connections:
             self._unfinished.setdefault(connection, _now())
         while self.unfinished_bytes > self._budget:
             oldest = next(iter(self._unfinished))
-            self._incidents.note(
+            refused(
                 "unfinished_memory",
                 "socket closed: it held the oldest of too many unfinished messages",
-                oldest.client,
+                address=oldest.client,
                 bytes=self.unfinished_bytes,
             )
             self.hold(oldest, 0, renewed=False)
@@ -199,8 +197,10 @@ class Connections:
         """Close overdue connections."""
         now = _now()
         for connection in _late(self._silent, now - limits.HEAD_SECONDS):
-            self._incidents.note(
-                "silent", "connection closed: it sent no complete request in time", connection.client
+            refused(
+                "silent",
+                "connection closed: it sent no complete request in time",
+                address=connection.client,
             )
             self._drop(connection)
         for connection, since in list(self._stalled.items()):
@@ -208,10 +208,10 @@ class Connections:
                 break
             del self._stalled[connection]
             if connection.unsent():
-                self._incidents.note(
+                refused(
                     "slow_reader",
                     "connection closed: its peer does not read the response",
-                    connection.client,
+                    address=connection.client,
                 )
                 connection.drop()
         self._sweep_unfinished(now)
@@ -225,10 +225,10 @@ class Connections:
             if connection.reading_is_paused():  # the peer can't be blamed for a pause of this process
                 self.hold(connection, connection.held, renewed=True)
                 continue
-            self._incidents.note(
+            refused(
                 "unfinished_message",
                 "socket closed: it did not finish its message in time",
-                connection.client,
+                address=connection.client,
             )
             self.hold(connection, 0, renewed=False)
             connection.refuse_message(WSCloseCode.POLICY_VIOLATION, "the message took too long")
@@ -239,10 +239,10 @@ class Connections:
         for waiting in (self._silent, self._idle):
             oldest = next(iter(waiting), None)
             if oldest is not None:
-                self._incidents.note(
+                refused(
                     "process_crowded",
-                    "idle connections closed: hardly any open files left; raise `nofile`",
-                    oldest.client,
+                    f"idle connections closed: all places are taken; {self._remedy}",
+                    address=oldest.client,
                     connections=self.count,
                 )
                 self._drop(oldest)
@@ -251,7 +251,7 @@ class Connections:
 
     def _excess(self, group: str) -> int:
         """Return the number of connections by which a group exceeds its limit."""
-        bound = self._per_address * (WIDE_FACTOR if group.startswith("wide ") else 1)
+        bound = self._per_address * (WIDE_FACTOR if is_wide(group) else 1)
         return len(self._of_group.get(group, ())) - bound if bound else 0
 
     def _thin_out(self, group: str) -> None:
@@ -267,10 +267,10 @@ class Connections:
             if each.state in (State.SILENT, State.IDLE) and each.since < before
         ][:excess]
         for connection in late:
-            self._incidents.note(
+            refused(
                 "address_crowded",
                 "idle connections closed: CONNECTIONS_PER_ADDRESS is reached",
-                connection.client,
+                address=connection.client,
             )
             self._drop(connection)
 
@@ -290,6 +290,18 @@ class Connections:
                     del self._of_group[group]
                     self._crowded.discard(group)
         connection.groups = ()
+
+
+def room_for(files: int) -> int:
+    """Return the number of connections that a process with a limit of open files can accept."""
+    return max(16, files - min(_FILES_RESERVED, files // 4))
+
+
+async def watching(connections: Connections) -> AsyncIterator[None]:
+    """Close overdue connections while an application runs, as one of its ``cleanup_ctx``."""
+    task = asyncio.create_task(connections.watch(), name="connections")
+    yield
+    await cancel_and_wait([task])
 
 
 def _late(waiting: dict[Guarded, None], before: float) -> list[Guarded]:
