@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults poison soak chaos attacks cuts lint coverage release sbom audit secrets check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults exactly-once idempotence poison soak chaos attacks cuts lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -109,6 +109,12 @@ conformance: setup ## Run Faust programs on the transport, with and without the 
 
 conformance-faults: setup ## Break Faust workers and Redis at random, for FAULTS_SECONDS
 	@cd packages/faust-redis && exec ../../.venv/bin/python -m tests.conformance.faults
+
+exactly-once: setup ## Count the effects of events while Faust workers and Redis fail, for EXACTLY_ONCE_SECONDS
+	@cd packages/faust-redis && exec ../../.venv/bin/python -m tests.conformance.exactly
+
+idempotence: setup ## Cut 1,000 connections of a producer before their replies
+	@cd packages/faust-redis && IDEMPOTENCE_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_idempotence.py -v $(ARGS)
 
 poison: setup ## Let events kill workers until they are dead letters; takes minutes
 	@cd packages/faust-redis && POISON_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_poison.py -v $(ARGS)

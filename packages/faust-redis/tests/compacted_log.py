@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from faust_redis.log.keys import Keys
-from faust_redis.redis.scripts import APPEND_COMPACTED, EXPIRE_TOMBSTONES
+from faust_redis.redis.scripts import APPEND, EXPIRE_TOMBSTONES
 
 KEYS = Keys()
 
@@ -21,13 +21,17 @@ class CompactedLog:
 
     def __init__(self, url: str) -> None:
         self.client = redis.Redis.from_url(url, decode_responses=True)
+        self.written = 0
 
     def write(self, key: str, value: str | None, at: int = 1) -> str:
         """Add an entry with a timestamp, ms, and return its id; None is a tombstone."""
         fields = ["t", str(at), *(() if value is None else ("v", value)), "k", key]
-        keys = [STREAM, INDEX, KEYS.lease(("log", 0), "app"), TOMBSTONES]
-        entry_id: Any = self.client.eval(APPEND_COMPACTED.text, len(keys), *keys, key, "", *fields)
-        return str(entry_id)
+        self.written += 1
+        partition = ("log", 0)
+        keys = [STREAM, KEYS.producers(partition), INDEX, KEYS.lease(partition, "app"), TOMBSTONES]
+        arguments = ["writer", self.written, 0, 60_000, "", len(fields), *fields]
+        offset: Any = self.client.eval(APPEND.text, len(keys), *keys, *arguments)
+        return f"0-{offset}"
 
     def expire(self, kept: int) -> Any:
         """Drop the tombstones that are older than so many milliseconds."""

@@ -239,13 +239,6 @@ async def test_a_worker_that_disagrees_on_partitions_stops_with_an_error(
     assert "topic 'numbers' has partitions=4 in Redis, this worker wants 6" in worker.printed()
 
 
-def test_exactly_once_is_refused_by_name(redis_url: str, start_worker: StartWorker) -> None:
-    worker = start_worker(redis_url, guarantee="exactly_once", ready=False)
-
-    assert worker.process.wait(30) != 0
-    assert "processing_guarantee=exactly_once is not supported on redis://" in worker.printed()
-
-
 async def test_what_cannot_be_decoded_is_a_dead_letter_and_the_rest_goes_on(
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:

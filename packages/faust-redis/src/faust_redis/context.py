@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from weakref import WeakKeyDictionary
 
 from faust.types import AppT
@@ -14,11 +14,12 @@ from redis.asyncio import Redis
 from faust_redis.log.changelogs import Changelogs
 from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicRegistry
+from faust_redis.log.transactions import Transactions
 from faust_redis.options import Options
 from faust_redis.redis.scripts import ScriptRunner
 from faust_redis.redis.servers import Server, leave_entries_unparsed
 
-__all__ = ["TransportContext", "context_of"]
+__all__ = ["TransportContext", "context_of", "is_exactly_once"]
 
 _contexts: WeakKeyDictionary[AppT, dict[str, TransportContext]] = WeakKeyDictionary()
 
@@ -29,6 +30,8 @@ class TransportContext:
 
     Attributes:
         redis: The server's pool, for commands.
+        transactions: The outputs of events that are not committed; ``None`` unless the app commits each
+            exactly once.
     """
 
     server: Server
@@ -38,6 +41,7 @@ class TransportContext:
     topics: TopicRegistry
     changelogs: Changelogs
     options: Options
+    transactions: Transactions | None = None
 
     @classmethod
     def of(cls, app: AppT, address: str, options: Options, connect: Callable[[], Server]) -> TransportContext:
@@ -49,16 +53,23 @@ class TransportContext:
             leave_entries_unparsed(server.commands)
             scripts = ScriptRunner(server.commands)
             keys = Keys(options.namespace)
+            changelogs = Changelogs(app, server, scripts, keys)
             contexts[address] = cls(
                 server=server,
                 redis=server.commands,
                 scripts=scripts,
                 keys=keys,
                 topics=TopicRegistry(app, scripts, keys),
-                changelogs=Changelogs(app, server, scripts, keys),
+                changelogs=changelogs,
                 options=options,
+                transactions=Transactions(changelogs.is_changelog) if is_exactly_once(app) else None,
             )
         return contexts[address]
+
+
+def is_exactly_once(app: AppT) -> bool:
+    """Return whether an app is a worker that commits the ack and the outputs of an event in one step."""
+    return bool(cast(Any, app).in_transaction)
 
 
 class _HasContext(Protocol):

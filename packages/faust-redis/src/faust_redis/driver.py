@@ -11,7 +11,13 @@ from faust.transport import base
 from faust.transport.drivers import TRANSPORTS
 from faust.types.auth import CredentialsT, SASLMechanism
 from faust.types.enums import ProcessingGuarantee
-from faust.types.transports import ConductorT, ConsumerCallback, ConsumerT, ProducerT
+from faust.types.transports import (
+    ConductorT,
+    ConsumerCallback,
+    ConsumerT,
+    ProducerT,
+    TransactionManagerT,
+)
 
 from faust_redis.consuming.conductor import Conductor
 from faust_redis.consuming.consumer import Consumer
@@ -24,6 +30,7 @@ from faust_redis.faust_hooks.contract import check_faust
 from faust_redis.joins.streams import install_streams
 from faust_redis.options import read_options
 from faust_redis.producing.producer import Producer
+from faust_redis.producing.transaction_manager import TransactionManager
 from faust_redis.redis.servers import server_at
 
 __all__ = ["SCHEMES", "Transport", "register"]
@@ -59,6 +66,7 @@ class Transport(base.Transport):
     Consumer: ClassVar[type[ConsumerT]] = Consumer
     Producer: ClassVar[type[ProducerT]] = Producer
     Conductor: ClassVar[type[ConductorT]] = Conductor
+    TransactionManager: ClassVar[type[TransactionManagerT]] = TransactionManager
 
     default_port = 6379
     driver_version = f"redis={redis_py.__version__}"
@@ -68,17 +76,29 @@ class Transport(base.Transport):
         super().__init__(*args, **kwargs)
         conf = cast(Any, self.app.conf)
         guarantee = cast(ProcessingGuarantee, conf.processing_guarantee)
-        if guarantee is ProcessingGuarantee.EXACTLY_ONCE:
-            raise UnsupportedSettingError(
-                "processing_guarantee",
-                guarantee.value,
-                "Redis has no transaction over several streams; delivery is at least once",
-            )
         self.options, self.addresses = read_options(self.app, [str(url) for url in self.url])
+        if guarantee is ProcessingGuarantee.EXACTLY_ONCE:
+            self._check_exactly_once()
         install_streams(self.app)
         if self.options.fast_path:
             install_fast_path(self.app)
         self._login = _login(self.app.conf.broker_credentials, self.app.conf.ssl_context)
+
+    def _check_exactly_once(self) -> None:
+        """Refuse what can't be done exactly once.
+
+        Raises:
+            UnsupportedSettingError: As above.
+        """
+        setting, value = "processing_guarantee", ProcessingGuarantee.EXACTLY_ONCE.value
+        if "+cluster" in self.addresses[0].partition(":")[0]:
+            raise UnsupportedSettingError(
+                setting, value, "the keys of one event lie in several slots of a cluster; use one Redis"
+            )
+        if cast(Any, self.app.conf).stream_publish_on_commit:
+            raise UnsupportedSettingError(
+                "stream_publish_on_commit", True, "with exactly_once every message is sent with the commit"
+            )
 
     def create_conductor(self, **kwargs: Any) -> ConductorT:
         """Return the app's conductor."""

@@ -150,6 +150,10 @@ class Trial:
 
     async def run(self, seconds: float) -> Verdict:
         """Fail for so long, heal, and check."""
+        return await self.end(await self.fail(seconds))
+
+    async def fail(self, seconds: float) -> asyncio.Task[None]:
+        """Send while things fail, for so long; return the task that sends."""
         await self.app.maybe_start_producer()
         sending = asyncio.create_task(self.send())
         await eventually(lambda: self.handled(), "the first event", RECOVERY_SECONDS)
@@ -159,7 +163,7 @@ class Trial:
             await asyncio.sleep(self.random.uniform(0, 2))
             (fault,) = self.random.choices(faults, weights)
             print(f"{end - time.monotonic():6.1f} s left: {await fault()}", flush=True)
-        return await self.end(sending)
+        return sending
 
     async def end(self, sending: asyncio.Task[None]) -> Verdict:
         """Send no more, let all be handled, and check."""

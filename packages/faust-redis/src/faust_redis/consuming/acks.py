@@ -36,6 +36,7 @@ class AckLog:
     Attributes:
         unacked: The messages that agents have begun and not finished; Faust adds to it as well.
         count: Acks recorded since it was last set to 0.
+        epoch: How often all acks were forgotten; those taken before must not be restored.
     """
 
     def __init__(self, app: AppT, in_flight: InFlight, consumer: Tracker) -> None:
@@ -45,6 +46,7 @@ class AckLog:
         self._changed = asyncio.Event()
         self.unacked = consumer.unacked
         self.count = 0
+        self.epoch = 0
         redirect_acks(consumer, self._acked, on_ack=self._count_one, on_end=self._changed.set)
 
     def _count_one(self) -> None:
@@ -127,6 +129,7 @@ class AckLog:
 
     def clear(self) -> None:
         """Forget all acks."""
+        self.epoch += 1
         self._acked.clear()
 
     async def wait_for_ack(self, timeout: float) -> None:

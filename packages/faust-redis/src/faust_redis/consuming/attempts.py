@@ -7,6 +7,7 @@ here, and lost with the worker: whoever takes the partition over claims the entr
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import heapq
 import random
 from collections.abc import Awaitable, Callable, Iterable
@@ -78,7 +79,12 @@ class Attempts:
 
     def fail(self, message: Message, error: BaseException, allowed: int | None = None) -> None:
         """Count a failed attempt; after ``allowed`` of them (the option's) the message is a dead letter."""
-        task = asyncio.ensure_future(self._fail(message, error, allowed or self._options.attempts))
+        # What on_dead_letter sends does not belong to the event that has failed.
+        context = contextvars.copy_context()
+        context.run(streams.current_event_variable().set, None)
+        task = asyncio.create_task(
+            self._fail(message, error, allowed or self._options.attempts), context=context
+        )
         self._failing.add(task)
         task.add_done_callback(self._failing.discard)
 
@@ -165,9 +171,18 @@ class AgentErrors:
     """
 
     def __init__(
-        self, fail: Callable[[Message, BaseException, AgentT[Any]], None], is_stopping: Callable[[], bool]
+        self,
+        fail: Callable[[Message, BaseException, AgentT[Any]], None],
+        is_stopping: Callable[[], bool],
+        undone: Callable[[], Awaitable[None]],
     ) -> None:
+        """Take what the consumer consists of.
+
+        Args:
+            undone: Waits until nothing is left of failed events in tables, before an agent goes on.
+        """
         self._fail = fail
+        self._undone = undone
         self._is_stopping = is_stopping
         self._watched: set[int] = set()
 
@@ -188,6 +203,7 @@ class AgentErrors:
                 self._fail(event.message, error, agent)
             if on_error is not None:
                 await on_error(agent, error)
+            await self._undone()
             if self._is_stopping():
                 logger.error("%s raised while the worker stops", agent, exc_info=error)
                 raise asyncio.CancelledError

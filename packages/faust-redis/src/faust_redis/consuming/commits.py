@@ -25,6 +25,7 @@ class Committer:
 
     Attributes:
         committing: The acks on their way to Redis.
+        is_away: Whether Redis was away at the last commit.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class Committer:
         failures: Failures,
         outputs: Outputs,
         *,
-        send: Callable[[Mapping[TP, Collection[int]]], Awaitable[dict[TP, int]]],
+        send: Callable[[Mapping[TP, set[int]]], Awaitable[dict[TP, int]]],
         publish_attached: Callable[[Mapping[TP, int]], Awaitable[None]],
     ) -> None:
         """Take what the consumer consists of.
@@ -50,7 +51,8 @@ class Committer:
         self._send = send
         self._publish_attached = publish_attached
         self._outage = Outage("acking")
-        self.committing: Mapping[TP, Collection[int]] = {}
+        self.committing: Mapping[TP, set[int]] = {}
+        self.is_away = False
 
     async def commit(self, tps: Iterable[TP]) -> bool:
         """Commit the acks of these partitions; return whether any were.
@@ -60,21 +62,26 @@ class Committer:
         taken = self._acks.take(tps)
         if not taken:
             return False
-        self.committing = taken
+        self.committing, epoch = taken, self._acks.epoch
         try:
             await self._publish_attached({tp: max(offsets) + 1 for tp, offsets in taken.items()})
             # What the agents sent while they worked on these events must be safe first.
             await self._outputs.confirm()
             self._failures.fail_refused(taken)
+            if self._acks.epoch != epoch:
+                return False
             committed = await self._send(taken)
         except BaseException as error:
-            self._acks.restore(taken)
+            if self._acks.epoch == epoch:
+                self._acks.restore(taken)
             if not is_unavailable(error):
                 raise
             self._outage.log(error)
+            self.is_away = True
             return False
         finally:
             self.committing = {}
+        self.is_away = False
         self._app.tables.on_commit(committed)
         self._app.monitor.on_tp_commit(committed)
         return bool(committed)

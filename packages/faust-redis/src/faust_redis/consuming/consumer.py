@@ -20,14 +20,13 @@ import asyncio
 import contextlib
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from time import monotonic
 from typing import Any, ClassVar, Final, TypeVar
 
 from faust.agents import current_agent
 from faust.exceptions import DecodeError
-from faust.transport import base
 from faust.types import TP, AgentT, ConsumerMessage, Message
 from mode import Service, get_logger
 
@@ -35,7 +34,7 @@ from faust_redis.consuming.abandoned import AbandonedEvents
 from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.attempts import AgentErrors, Attempts
 from faust_redis.consuming.channels import Channels
-from faust_redis.consuming.commits import Committer, ack
+from faust_redis.consuming.committing import CommittingConsumer
 from faust_redis.consuming.delivery import Deliverer, message_of
 from faust_redis.consuming.draining import Drain
 from faust_redis.consuming.failures import Failures
@@ -66,7 +65,7 @@ _T = TypeVar("_T")
 IDLE_DELAY: Final = 0.05
 
 
-class Consumer(base.Consumer):
+class Consumer(CommittingConsumer):
     """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished.
 
     Attributes:
@@ -95,18 +94,11 @@ class Consumer(base.Consumer):
             self.acks,
             self._attempts,
             self._outputs,
-            shares=Shares(self.reader, self._channels.of),
+            shares=Shares(self.reader, self._channels.of, is_atomic=context.transactions is not None),
             is_acked=self._is_acked,
             is_stopping=self._is_stopping,
         )
-        self._committer = Committer(
-            app,
-            self.acks,
-            self.failures,
-            self._outputs,
-            send=partial(ack, context, self.reader, conf.id),
-            publish_attached=self._handle_attached,
-        )
+        self.connect_commits(context, self._attempts, self._outputs, self.persist)
         self.offsets = Offsets(context, self.reader, self.persist)
         self._rebalancer = self._new_rebalancer()
         self.member = GroupMember(
@@ -147,7 +139,8 @@ class Consumer(base.Consumer):
             shares=self.failures.shares,
             persist=self.persist,
             is_acked=self._is_acked,
-            watch_agents=AgentErrors(self.fail, self._is_stopping).watch,
+            watch_agents=AgentErrors(self.fail, self._is_stopping, self.undone).watch,
+            drop_uncommitted=self._exactly_once.drop_all if self._exactly_once is not None else None,
         )
 
     # -- starting and stopping ----------------------------------------------------------------------------
@@ -159,6 +152,8 @@ class Consumer(base.Consumer):
             UnsupportedServerError: Redis lacks what the transport needs.
             TopicMismatchError: A topic is recorded with another number of partitions.
         """
+        if self._exactly_once is not None:
+            self._exactly_once.check_tables()
         await self._preparation.prepare(topics)
         if self.app.client_only:
             # It only waits for answers: as a member of the group it would take work from the others.
@@ -294,15 +289,6 @@ class Consumer(base.Consumer):
         """Make a message a dead letter, at once unless another agent still works on it."""
         self.failures.reject(message, error, self._channels.of_agent(message, current_agent()))
 
-    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
-        return (tp for tp in self.acks.partitions() if topics is None or tp in topics or tp.topic in topics)
-
-    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:
-        return await self._committer.commit(tps)
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        raise AssertionError("acks go through _commit_tps")
-
     async def wait_empty(self) -> None:
         """Wait until the events that agents have begun are done, for most of the rebalance time-out.
 
@@ -326,6 +312,8 @@ class Consumer(base.Consumer):
     def dead(self, tp: TP, offset: int) -> None:
         """Ack a dead letter once more with the next commit, which trims the partition."""
         self.acks.add(tp, offset)
+        if self._exactly_once is not None:
+            self._exactly_once.note_dead(tp, offset)
 
     def again(self) -> None:
         """End the blocking reads, because a record is due before they would end."""

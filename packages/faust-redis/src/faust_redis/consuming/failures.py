@@ -49,6 +49,8 @@ class Failures:
         self.shares = shares
         self._is_acked = is_acked
         self._is_stopping = is_stopping
+        #: Called with each message whose outputs are not wanted, where they wait for its commit.
+        self.drop: Callable[[Message], None] = lambda _message: None
 
     def fail(self, message: Message, error: BaseException, channel: Any = None) -> None:
         """Count a message as failed: it comes again after a while, or ends as a dead letter.
@@ -69,7 +71,7 @@ class Failures:
     def _give_up(self, message: Message, failed: list[FailedShare] | None) -> None:
         if failed is None:
             return  # other agents still work on the message
-        self._acks.settle(message)
+        self._settle(message)
         self._forget_refusals(message)
         final = next((share for share in failed if share.is_final), None)
         if final is not None:
@@ -94,7 +96,7 @@ class Failures:
         """
         was_last = self._acks.take_back(message)
         if self._stays_pending(message):
-            self._acks.settle(message)
+            self._settle(message)
         elif was_last or (not message.acked and self._is_acked(message.topic)):
             share = FailedShare(AbandonedError(), is_final=False, is_ended=True)
             self._give_up(message, self.shares.add(message, channel, share))
@@ -111,9 +113,13 @@ class Failures:
         It fails or stays pending, as in :meth:`take_back`. One that the agent has acked itself stays acked.
         """
         if not message.acked and self._stays_pending(message):
-            self._acks.settle(message)
+            self._settle(message)
         else:
             self.fail(message, AbandonedError(), channel)
+
+    def _settle(self, message: Message) -> None:
+        self._acks.settle(message)
+        self.drop(message)
 
     def _stays_pending(self, message: Message) -> bool:
         return self._is_stopping() or self._acks.is_stale(message)

@@ -77,10 +77,12 @@ class Rebalancer:
         persist: Persist,
         is_acked: Callable[[str], bool],
         watch_agents: Callable[[Iterable[AgentT[Any]]], None],
+        drop_uncommitted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Take what the consumer consists of.
 
         Args:
+            drop_uncommitted: Drops all that is not committed, where each event counts exactly once.
             is_acked: Returns whether the entries of a topic are acked one by one.
             watch_agents: Sees to it that errors of these agents are counted.
         """
@@ -98,6 +100,7 @@ class Rebalancer:
         self._persist = persist
         self._is_acked = is_acked
         self._watch_agents = watch_agents
+        self._drop_uncommitted = drop_uncommitted
         self._windows = Windows(app)
         self.assigned: set[TP] = set()
 
@@ -116,6 +119,8 @@ class Rebalancer:
         await self._reader.settle()
         if revoked:
             await self._consumer.commit()
+        if self._drop_uncommitted is not None:
+            await self._drop_uncommitted()
         # Buffers are empty now: in flight is only what an agent has begun, or finished and not yet acked.
         begun: defaultdict[TP, set[int]] = defaultdict(set)
         for message in self.begun():

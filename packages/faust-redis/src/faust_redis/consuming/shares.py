@@ -38,8 +38,19 @@ class Shares:
         failed: The shares by message and channel. Empty most of the time, as the fast path counts on.
     """
 
-    def __init__(self, reader: PartitionReader, channels_of: Callable[[TP], Collection[Any]]) -> None:
-        """Take a function that returns the channels that read a partition."""
+    def __init__(
+        self,
+        reader: PartitionReader,
+        channels_of: Callable[[TP], Collection[Any]],
+        *,
+        is_atomic: bool = False,
+    ) -> None:
+        """Take a function that returns the channels that read a partition.
+
+        Args:
+            is_atomic: A failure drops what all agents sent, so that all of them get the message again.
+        """
+        self._is_atomic = is_atomic
         self._reader = reader
         self._channels_of = channels_of
         self.failed: dict[Message, dict[Any, FailedShare]] = {}
@@ -70,7 +81,7 @@ class Shares:
             return None
         del self.failed[message]
         queue = self._reader.queues.get(message.tp)
-        if queue is not None and len(self._channels_of(message.tp)) > 1:
+        if queue is not None and not self._is_atomic and len(self._channels_of(message.tp)) > 1:
             queue.again[message.offset] = frozenset(shares)
         return list(shares.values())
 

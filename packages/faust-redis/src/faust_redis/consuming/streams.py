@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -70,9 +70,18 @@ class BatchingStream(faust.Stream[_T]):
             async for batch in batches:
                 self._batch_given = True
                 try:
-                    yield batch
+                    with self._transaction():
+                        yield batch
                 finally:
                     self._batch_given = False
+
+    def _transaction(self) -> AbstractContextManager[None]:
+        """Have the events of the batch share one transaction, where each event counts exactly once."""
+        consumer = self.app.consumer
+        if not (isinstance(consumer, Consumer) and consumer.transactions_of_events is not None):
+            return nullcontext()
+        events = streams.batch_buffer(self._filler).events
+        return consumer.transactions_of_events.batch(event.message for event in events)
 
     def _enable_passive(self, channel: ChannelT[Any], *, declare: bool = False) -> None:
         for own in self.channels:

@@ -27,9 +27,10 @@ STALE: Final = object()
 class QueueReader:
     """Takes the events of a channel from its queue, without a coroutine for each."""
 
-    def __init__(self, channel: ChannelT[Any], refresh: Callable[[], None]) -> None:
+    def __init__(self, channel: ChannelT[Any], consumer: Consumer, refresh: Callable[[], None]) -> None:
         """Take a channel, and a function to call whenever other tasks have had their turn."""
         self._channel = channel
+        self._consumer = consumer
         self._refresh = refresh
         self._get_nowait = channel.queue.get_nowait
         self._errors = queues.thrown_errors(channel.queue)
@@ -47,7 +48,7 @@ class QueueReader:
         if self._errors:
             raise self._errors.popleft()
         self._taken += 1
-        if not self._buffered or self._taken > BURST:
+        if not self._buffered or self._taken > BURST or self._consumer.is_undoing:
             return None
         event: EventT[Any]
         # The long way also wakes tasks that wait for room.
@@ -68,6 +69,8 @@ class QueueReader:
             if event is not None:
                 return event
         event = await self._channel.__anext__()
+        if self._consumer.is_undoing:
+            await self._consumer.undone()
         self._refresh()
         return event
 

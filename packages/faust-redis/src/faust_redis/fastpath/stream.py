@@ -64,7 +64,7 @@ class Stream(JoiningStream[_T]):
         started_here = await self.maybe_start()
         channel = cast(ChannelT[Any], self.channel)
         sensors = ActiveSensors(self.app)
-        queue = QueueReader(channel, sensors.refresh)
+        queue = QueueReader(channel, consumer, sensors.refresh)
         steps = EventSteps(self, consumer, sensors)
         take, begin, finish = queue.take, steps.begin, steps.finish
         is_filling = asyncio.current_task() is self._filling

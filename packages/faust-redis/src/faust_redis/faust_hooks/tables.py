@@ -19,9 +19,11 @@ __all__ = [
     "forget_memory_keys",
     "forget_rocksdb_partition",
     "has_closing_windows",
+    "is_of_objects",
     "note_windows",
     "noted_windows",
     "pending_persisted_offsets",
+    "restore_key",
     "set_cleaning",
     "stored_windows",
     "table_manager_of",
@@ -51,6 +53,18 @@ def forget_rocksdb_partition(store: Any, partition: int) -> None:
     """Close the database of a partition of a RocksDB store, and forget where keys are."""
     store._dbs.pop(partition, None)
     store._key_index.clear()
+
+
+def is_of_objects(table: Any) -> bool:
+    """Return whether a table holds sets or other objects, whose changelog has operations, not values."""
+    return isinstance(table.data, ChangeloggedObjectManager)
+
+
+def restore_key(table: Any, event: Any, partition: int) -> None:
+    """Set a key of a table, without a change in its changelog, to the value of an event from there."""
+    table.apply_changelog_batch([event])
+    if event.message.value is None and table.window:
+        table._maybe_del_key_ttl(table._to_key(event.key), partition)
 
 
 def table_manager_of(assignor: Any) -> Any:

@@ -29,7 +29,7 @@ logger = get_logger(__name__)
 
 #: The lease under which every process may write.
 UNFENCED: Final = ""
-#: How ``append_compacted.lua`` begins its refusal of another lease.
+#: How ``append.lua`` begins its refusal of another lease.
 FENCED: Final = "FENCED"
 
 
@@ -44,6 +44,7 @@ class Changelogs:
         self._owned: frozenset[TP] = frozenset()
         self._lease = UNFENCED
         self._diverged: set[TP] = set()
+        self._trusted: set[TP] = set()
 
     async def take(self, member_id: str, generation: int, queues: Iterable[TP]) -> None:
         """Take the leases of the changelogs that a generation's assignment gives this member.
@@ -59,12 +60,31 @@ class Changelogs:
         """
         if not self._tables:
             return
+        self._distrust_disks()
         actives = self.app.assignor.assigned_actives()
         self._owned = frozenset(tp for tp in actives if tp.topic in self._tables)
         self._lease = f"{generation}:{member_id}"
         group = self.app.conf.id
         for tps in (queues, self._owned):
             await self._take_leases([self._keys.lease(tp, group) for tp in tps], generation, member_id)
+
+    def _distrust_disks(self) -> None:
+        """Have the tables on disk rebuilt that an earlier process left, where each event counts exactly once.
+
+        That process may have died after a change that was not committed.
+        """
+        if not cast(Any, self.app).in_transaction:
+            return
+        assignor = self.app.assignor
+        for tp in {*assignor.assigned_actives(), *assignor.assigned_standbys()} - self._trusted:
+            table = self._tables.get(tp.topic)
+            if table is not None and isinstance(table.data, RocksDBStore):
+                self.mark_diverged(tp)
+            self._trusted.add(tp)
+
+    def is_changelog(self, topic: str) -> bool:
+        """Return whether a topic is the changelog of one of the app's tables."""
+        return topic in self._tables
 
     async def _take_leases(self, keys: Iterable[str], generation: int, member_id: str) -> None:
         # In one round trip, as there may be hundreds: a pool has no connections for so many calls at a time.

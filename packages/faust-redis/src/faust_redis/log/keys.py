@@ -9,6 +9,7 @@ key                                       type    meaning
 ``{<topic>:<p>}:suspects:<group>``        hash    ``owner``, and entry id → state of a suspect
 ``{<topic>:<p>}:index``                   hash    of a compacted partition: key → id of its last entry
 ``{<topic>:<p>}:tombstones``              zset    of a compacted partition: key → when it was deleted (ms)
+``{<topic>:<p>}:producers``               hash    producer id → the numbers and offsets of its last entries
 ``dead:{<topic>:<p>}``                    stream  dead letters of that partition
 ``faust:topic:<topic>``                   hash    ``partitions``, ``retention`` (ms), ``compacting``
 ``faust:{<group>}:members``               hash    member id → subscription (aiokafka's member metadata)
@@ -95,6 +96,10 @@ class Keys:
     def tombstones(self, tp: Partition) -> str:
         """Return the key that records when message keys of a compacted partition were deleted."""
         return f"{self.stream(tp)}:tombstones"
+
+    def producers(self, tp: Partition) -> str:
+        """Return the key that records what each producer has added last, so that it is not added again."""
+        return f"{self.stream(tp)}:producers"
 
     def dead(self, tp: Partition) -> str:
         """Return the stream of a partition's dead letters."""

@@ -9,6 +9,7 @@ tables are safe.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from faust.transport.producer import ProducerBuffer
@@ -25,15 +26,24 @@ class Buffer(ProducerBuffer):
         passed: How many of them the producer has, or has refused; they go in the order they came.
     """
 
-    def __init__(self, changed: asyncio.Event, **kwargs: Any) -> None:
-        """Take what to set whenever a message has passed."""
+    def __init__(
+        self, changed: asyncio.Event, collect: Callable[[FutureMessage], bool], **kwargs: Any
+    ) -> None:
+        """Take what to set whenever a message has passed.
+
+        Args:
+            collect: Returns whether it has taken a message, which then belongs to an event.
+        """
         self._changed = changed
+        self._collect = collect
         self.accepted = 0
         self.passed = 0
         super().__init__(**kwargs)
 
     def put(self, fut: FutureMessage) -> None:
-        """Add a message; it is sent soon."""
+        """Add a message; it is sent soon, or with the commit of the event that an agent works on."""
+        if self._collect(fut):
+            return
         self.accepted += 1
         super().put(fut)
 

@@ -12,6 +12,7 @@ from faust.exceptions import ProducerSendError
 from faust.streams import current_event
 from faust.transport import base
 from faust.types import TP, HeadersArg, Message, RecordMetadata
+from faust.types.tuples import FutureMessage
 from mode import get_logger
 
 from faust_redis.context import context_of
@@ -20,16 +21,11 @@ from faust_redis.faust_hooks.apps import receivers_of
 from faust_redis.log.entries import DeliveryHeader, encode
 from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts, retention_ms
+from faust_redis.producing.appends import OutgoingEntry, SensorCallbacks, Target
 from faust_redis.producing.buffer import Buffer
-from faust_redis.producing.send_queue import (
-    OutgoingEntry,
-    SendQueue,
-    SendRefusal,
-    SensorCallbacks,
-)
+from faust_redis.producing.send_queue import CREATE_TIME, SendQueue, SendRefusal
 from faust_redis.producing.tracing import TraceHeaders
-from faust_redis.redis.commands import Command, retry_while_unavailable
-from faust_redis.redis.scripts import APPEND_COMPACTED
+from faust_redis.redis.commands import retry_while_unavailable
 
 __all__ = ["Producer"]
 
@@ -37,6 +33,8 @@ logger = get_logger(__name__)
 
 #: Types of keys and values once they are serialized.
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
+#: The offset, as with Kafka's ``acks=0``, of a message that is sent with the commit of its event.
+NOT_YET: Final = -1
 #: Partitions whose stream names are cached.
 TARGETS: Final = 4_096
 #: Seconds for which a stopping producer still tries to send what it holds.
@@ -46,7 +44,7 @@ STOP_TIMEOUT: Final = 3.0
 class Producer(base.Producer):
     """Adds entries to partitions.
 
-    An entry whose confirmation was lost with the connection is sent again: delivery is at least once.
+    An entry whose confirmation was lost with the connection is sent again, and added once (``append.lua``).
     Order within a partition is the order of ``send``.
     """
 
@@ -66,7 +64,10 @@ class Producer(base.Producer):
         # Enough to have the next batches ready; more would only be more to lose: until it waits, a loop that
         # does nothing but send never yields to the sender.
         self._queue_limit = self._context.options.send_queue
-        self.buffer = self._buffer = Buffer(self._queue.changed, loop=self.loop, beacon=self.beacon)
+        self._transactions = self._context.transactions
+        self.buffer = self._buffer = Buffer(
+            self._queue.changed, self._collect_buffered, loop=self.loop, beacon=self.beacon
+        )
         self.buffer.app = self.app
         self._trace = TraceHeaders(self.app)
         self._produced: Any = self.app.on_produce_message
@@ -156,31 +157,60 @@ class Producer(base.Producer):
         if self._receivers or self._filter_receivers:
             # Receivers, such as LiveCheck, may add headers.
             self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
-        tp, stream = self._target(topic, partition)
+        tp, target = self._target(topic, partition)
         fields = encode(key, value, pairs, timestamp)
+        if self._transactions is not None and (event := self._transactions.source()) is not None:
+            self._transactions.add(event, topic, key, partition, fields)
+            return self._collected(tp, fields, callbacks)
         confirmed = self._new_future()
-        if facts.compacting and key is not None:
+        if facts.compacting:
             try:
-                command = self._append_compacted(tp, key, fields, facts)
+                target = self._compacted_target(tp, facts)
             except NotOwnerError as error:
                 logger.warning("%s", error)
-                refused = OutgoingEntry(0, tp, (), confirmed, callbacks, fields[1])
+                refused = OutgoingEntry(0, target, 0, fields, confirmed, callbacks)
                 self._queue.refuse(refused, ProducerSendError(str(error)))
                 return confirmed
-        else:
-            command = ("XADD", stream, "0-*", *fields)
         working_on = current_event()
         source = working_on.message if working_on is not None else None
-        self._queue.put(tp, command, confirmed, callbacks, fields[1], source)
+        self._queue.put(target, fields, confirmed, callbacks, source)
         return confirmed
 
-    def _append_compacted(self, tp: TP, key: bytes, fields: list[bytes], facts: TopicFacts) -> Command:
+    def _collected(
+        self, tp: TP, fields: list[bytes], callbacks: SensorCallbacks | None
+    ) -> asyncio.Future[RecordMetadata]:
+        """Return the future of a message that is sent with its event, resolved: its agent may wait for it."""
+        metadata = RecordMetadata(*tp, tp, NOT_YET, int(fields[1]), CREATE_TIME)
+        confirmed = self._new_future()
+        confirmed.set_result(metadata)
+        if callbacks is not None:
+            sensors, state = callbacks
+            sensors.on_send_completed(self, state, metadata)
+        return confirmed
+
+    def _collect_buffered(self, fut: FutureMessage) -> bool:
+        """Add what a table or ``send_soon`` sends to the event that an agent works on.
+
+        Returns:
+            Whether there is such an event.
+        """
+        if self._transactions is None or (event := self._transactions.source()) is None:
+            return False
+        message: Any = fut.message
+        topic = message.channel.get_topic_name()
+        pairs = _own_headers(message.headers) if message.headers else []
+        fields = encode(message.key, message.value, pairs, message.timestamp)
+        self._transactions.add(event, topic, message.key, message.partition, fields)
+        partition = NOT_YET if message.partition is None else message.partition
+        tp = TP(topic, partition)
+        fut.set_result(RecordMetadata(*tp, tp, NOT_YET, int(fields[1]), CREATE_TIME))
+        if message.callback and not self._transactions.is_changelog(topic):
+            message.callback(fut)
+        return True
+
+    def _compacted_target(self, tp: TP, facts: TopicFacts) -> Target:
         lease = self._context.changelogs.lease_for(tp)
-        names = self._context.keys
-        keys = [names.stream(tp), names.index(tp), names.lease(tp, self.app.conf.id)]
-        if not facts.retention:
-            keys.append(names.tombstones(tp))
-        return APPEND_COMPACTED.command(keys, *fields, key=key, lease=lease)
+        return Target.of(self._context.keys, tp, facts, lease, self.app.conf.id)
 
     async def send_and_wait(
         self,
@@ -287,9 +317,9 @@ class Producer(base.Producer):
         self._crashing = asyncio.ensure_future(self.crash(error))
 
 
-def _target(keys: Keys, topic: str, partition: int) -> tuple[TP, str]:
+def _target(keys: Keys, topic: str, partition: int) -> tuple[TP, Target]:
     tp = TP(topic, partition)
-    return tp, keys.stream(tp)
+    return tp, Target(tp, (keys.stream(tp), keys.producers(tp)))
 
 
 def _own_headers(headers: HeadersArg) -> list[Any]:

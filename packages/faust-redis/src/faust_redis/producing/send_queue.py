@@ -7,7 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from faust.exceptions import ProducerSendError
 from faust.types import TP, Message, RecordMetadata
@@ -18,12 +18,19 @@ from redis.exceptions import NoScriptError
 from faust_redis.context import TransportContext
 from faust_redis.faust_hooks.connections import is_error_unseen
 from faust_redis.log.changelogs import FENCED
-from faust_redis.log.entries import offset_of
+from faust_redis.producing.appends import (
+    Append,
+    Numbers,
+    OutgoingEntry,
+    SensorCallbacks,
+    Target,
+    group,
+)
 from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable, pause_after
-from faust_redis.redis.scripts import APPEND_COMPACTED
+from faust_redis.redis.scripts import APPEND
 from faust_redis.tasks import cancel_and_wait
 
-__all__ = ["OutgoingEntry", "SendQueue", "SendRefusal", "SensorCallbacks"]
+__all__ = ["CREATE_TIME", "SendQueue", "SendRefusal"]
 
 logger = get_logger(__name__)
 
@@ -41,27 +48,6 @@ RENEWAL_INTERVAL: Final = 30.0
 CREATE_TIME: Final = 0
 #: Seconds between looks at whether the app is stopping, while a flush waits for an absent Redis.
 POLL_STOP: Final = 0.5
-
-
-#: The sensors that saw a message being sent, and the state they get back with its outcome.
-SensorCallbacks = tuple[Any, Any]
-
-
-class OutgoingEntry(NamedTuple):
-    """A message that waits to be sent, or to be confirmed.
-
-    Attributes:
-        timestamp: Milliseconds since the epoch, as the entry holds them.
-        source: The message that its agent was working on.
-    """
-
-    number: int
-    tp: TP
-    command: Command
-    confirmed: asyncio.Future[RecordMetadata]
-    callbacks: SensorCallbacks | None
-    timestamp: bytes
-    source: Message | None = None
 
 
 class SendRefusal:
@@ -114,6 +100,8 @@ class SendQueue:
         self._linger_seconds = linger_seconds
         self._is_stopping = is_stopping
         self._batch_size = context.options.send_batch
+        self._numbers = Numbers()
+        self._alone: set[int] = set()
         self.entries: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
         self._renewals: dict[TP, float] = {}
@@ -149,16 +137,16 @@ class SendQueue:
 
     def put(
         self,
-        tp: TP,
-        command: Command,
+        target: Target,
+        fields: list[bytes],
         confirmed: asyncio.Future[RecordMetadata],
         callbacks: SensorCallbacks | None,
-        timestamp: bytes,
         source: Message | None,
     ) -> None:
         """Add a message; ``confirmed`` is resolved once Redis has it."""
         self.sent += 1
-        self.entries.append(OutgoingEntry(self.sent, tp, command, confirmed, callbacks, timestamp, source))
+        sequence = self._numbers.next(target.tp)
+        self.entries.append(OutgoingEntry(self.sent, target, sequence, fields, confirmed, callbacks, source))
         self._wakeup.set()
 
     def is_confirmed(self, number: int) -> bool:
@@ -204,7 +192,9 @@ class SendQueue:
         failures = 0
         last = 0.0
         with contextlib.suppress(*REDIS_ERRORS):  # if it is away, the first batch logs that
-            await self._context.server.stream.execute_many(())  # connects, so that no message waits for that
+            # So that no message waits for a connection or the script.
+            await self._context.server.stream.execute_many(())
+            await self._context.scripts.load(APPEND)
         while not self.is_closed:
             if not self.entries:
                 self._wakeup.clear()
@@ -237,10 +227,11 @@ class SendQueue:
 
     async def _send_batch(self, batch: list[OutgoingEntry]) -> tuple[list[OutgoingEntry], Exception | None]:
         """Send a batch in one round trip; return what has to be sent again, in order, and the reason."""
-        commands = [entry.command for entry in batch]
-        commands += self._renewals_of({entry.tp for entry in batch})
+        appends = group(batch, self._alone)
+        calls = [append.command(self._numbers.producer) for append in appends]
+        renewals = self._renewals_of({append.target.tp for append in appends})
         try:
-            results = await self._context.server.stream.execute_many(commands)
+            results = await self._context.server.stream.execute_many([*calls, *renewals])
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("sending %d messages failed: %r", len(batch), error)
@@ -248,21 +239,25 @@ class SendQueue:
             return batch, error
         left: list[OutgoingEntry] = []
         trouble: Exception | None = None
-        for entry, result in zip(batch, results[: len(batch)], strict=True):
+        for append, result in zip(appends, results[: len(appends)], strict=True):
             if not isinstance(result, Exception):
-                topic, partition = tp = entry.tp
-                offset, millis = offset_of(result), int(entry.timestamp)
-                self._confirm(entry, RecordMetadata(topic, partition, tp, offset, millis, CREATE_TIME))
+                self._confirm(append, result)
             elif is_unavailable(result):
-                left.append(entry)
+                left += append.entries
+                trouble = result
+            elif len(append.entries) > 1:
+                # One of them may be the reason, such as one that is too large; each is tried by itself.
+                self._alone.update(entry.number for entry in append.entries)
+                left += append.entries
                 trouble = result
             else:
-                self._refuse_for_good(entry, result)
+                self._alone.discard(append.entries[0].number)
+                self._refuse_for_good(append.entries[0], result)
         if isinstance(trouble, NoScriptError):
             await self._load_script()
         elif left:
             await self._context.server.refresh_topology()
-        return left, trouble
+        return sorted(left, key=lambda entry: entry.number), trouble
 
     async def _refresh_topics(self) -> None:
         """Look now and then at how others have declared the topics: one may be compacted from now on."""
@@ -274,24 +269,29 @@ class SendQueue:
 
     async def _load_script(self) -> None:
         try:
-            await self._context.scripts.load(APPEND_COMPACTED)
+            await self._context.scripts.load(APPEND)
         except REDIS_ERRORS as error:
             logger.warning("Redis does not load a script (%s), trying again", error)
 
-    def _confirm(self, entry: OutgoingEntry, metadata: RecordMetadata) -> None:
-        if not entry.confirmed.done():
-            entry.confirmed.set_result(metadata)
-        if entry.callbacks is not None:
-            sensors, state = entry.callbacks
-            try:
-                sensors.on_send_completed(self._producer, state, metadata)
-            except Exception:  # the program's own; it must not hold up the messages of all others
-                logger.exception("a sensor failed in on_send_completed")
+    def _confirm(self, append: Append, result: Any) -> None:
+        topic, partition = tp = append.target.tp
+        for entry, offset in zip(append.entries, append.offsets(result), strict=True):
+            if self._alone:
+                self._alone.discard(entry.number)
+            metadata = RecordMetadata(topic, partition, tp, offset, int(entry.fields[1]), CREATE_TIME)
+            if not entry.confirmed.done():
+                entry.confirmed.set_result(metadata)
+            if entry.callbacks is not None:
+                sensors, state = entry.callbacks
+                try:
+                    sensors.on_send_completed(self._producer, state, metadata)
+                except Exception:  # the program's own; it must not hold up the messages of all others
+                    logger.exception("a sensor failed in on_send_completed")
 
     def _refuse_for_good(self, entry: OutgoingEntry, reason: Exception) -> None:
-        topic, partition = entry.tp
+        topic, partition = tp = entry.target.tp
         if str(reason).startswith(FENCED):
-            self._context.changelogs.mark_diverged(entry.tp)
+            self._context.changelogs.mark_diverged(tp)
         error = ProducerSendError(f"topic {topic!r}, partition {partition}: {reason}")
         logger.error("%s", error)
         if entry.source is not None and not entry.confirmed.done():

@@ -48,6 +48,7 @@ class Script:
         optional_keys: int = 0,
         constants: Mapping[str, int] | None = None,
         read_only: bool = False,
+        includes: Sequence[str] = (),
     ) -> None:
         """Read the script from the folder ``lua`` of a package.
 
@@ -58,6 +59,7 @@ class Script:
             optional_keys: How many of the last keys may be left out.
             constants: Numbers by the names that Lua knows them by, such as return codes.
             read_only: Whether the script changes nothing, so that replicas may run it.
+            includes: Files of the folder ``lua/includes`` whose functions the script calls.
 
         Raises:
             ValueError: An argument is declared that the script never uses.
@@ -69,6 +71,8 @@ class Script:
         unused = [name for at, name in enumerate(arguments, 1) if not _is_used(code, name, at)]
         if unused:
             raise ValueError(f"{operation} does not use {', '.join(unused)}")
+        for include in reversed(includes):
+            body = _prepend((folder / "includes" / f"{include}.lua").read_text(encoding="utf-8"), body)
         self.operation = operation
         self.keys = keys
         self.arguments = tuple(arguments)

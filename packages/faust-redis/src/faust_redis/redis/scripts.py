@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACK",
-    "APPEND_COMPACTED",
+    "APPEND",
+    "COMMIT",
     "DECLARE_TOPIC",
     "EXPIRE_ENTRIES",
     "EXPIRE_TOMBSTONES",
@@ -46,11 +47,23 @@ NOT_OWNER: Final = -1
 #: Returned by ``group_heartbeat`` to a member that was evicted.
 NOT_MEMBER: Final = -1
 
+#: Keys of a call that concerns many partitions, at the most.
+MOST_KEYS: Final = 100_000
+
 _script = partial(Script, __package__)
 _leased = partial(_script, constants={"NOT_OWNER": NOT_OWNER})
 
 # For the owners of partitions.
-ACK: Final = _leased("ack", keys=3, arguments=("group", "lease", "trimming"), rest=True)
+ACK: Final = _leased("ack", keys=3, arguments=("group", "lease", "trimming"), rest=True, includes=("trim",))
+#: It takes three keys for each partition.
+COMMIT: Final = _script(
+    "commit",
+    keys=MOST_KEYS,
+    optional_keys=MOST_KEYS - 3,
+    arguments=("group", "lease", "inputs", "targets", "batches"),
+    rest=True,
+    includes=("add_entry", "trim"),
+)
 FAIL: Final = _leased(
     "fail",
     keys=5,
@@ -68,8 +81,13 @@ LET_GO: Final = _script("let_go", keys=1, arguments=("member_id",))
 STRAYS: Final = _script("strays", keys=1, arguments=("group", "owner"))
 
 # Entries and topics.
-APPEND_COMPACTED: Final = _script(
-    "append_compacted", keys=4, optional_keys=1, arguments=("key", "lease"), rest=True
+APPEND: Final = _script(
+    "append",
+    keys=5,
+    optional_keys=3,
+    arguments=("producer", "sequence", "continues", "kept_ms", "lease", "size"),
+    rest=True,
+    includes=("add_entry",),
 )
 DECLARE_TOPIC: Final = _script(
     "declare_topic", keys=1, arguments=("partitions", "retention_ms", "compacting")

@@ -14,26 +14,7 @@ local acked = redis.call('XACK', KEYS[1], group, unpack(ARGV, REST))
 if redis.call('EXISTS', KEYS[3]) == 1 then
   redis.call('HDEL', KEYS[3], unpack(ARGV, REST))
 end
-if trimming == '0' or redis.call('EXISTS', KEYS[1]) == 0 then
-  return acked
-end
-local needed = nil
-for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
-  local facts = {}
-  for at = 1, #group, 2 do
-    facts[group[at]] = group[at + 1]
-  end
-  local first
-  if facts['pending'] > 0 then
-    first = tonumber(string.match(redis.call('XPENDING', KEYS[1], facts['name'])[2], '%d+$'))
-  else
-    first = tonumber(string.match(facts['last-delivered-id'], '%d+$')) + 1
-  end
-  if not needed or first < needed then
-    needed = first
-  end
-end
-if needed then
-  redis.call('XTRIM', KEYS[1], 'MINID', string.format('0-%.0f', needed))
+if trimming == '1' then
+  trim(KEYS[1])
 end
 return acked
