@@ -1,0 +1,44 @@
+"""``on_window_close`` gets each window once it is over, and the table holds it no longer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tests.oracle.stage import make_app, note, noted, send_all, step, until
+
+app = make_app("window-closed", topic_partitions=1, table_cleanup_interval=0.3)
+ticks = app.topic("ticks", key_type=str, value_type=int)
+#: Windows of 2 s begin here.
+THEN = time.time() // 2 * 2 - 20
+
+
+def closed(key: Any, value: Any) -> None:
+    name, (begin, end) = key
+    note("closed", [name, round(begin - THEN), round(end - begin, 1), value])
+
+
+sums = app.Table("sums", default=int, on_window_close=closed).tumbling(2.0, expires=3.0).relative_to_stream()
+
+
+@app.agent(ticks)
+async def add(stream: Any) -> None:
+    async for key, value in stream.items():
+        sums[key] += value
+        note("seen", key)
+
+
+@step(app)
+async def result() -> Any:
+    for key, second, value in [("a", 0, 1), ("a", 1, 2), ("b", 1, 4), ("a", 2, 8), ("a", 18, 16)]:
+        await send_all(ticks, value, key=key, timestamp=THEN + second)
+    await noted("seen", 5)
+    await noted("closed", 3)
+    await until(lambda: len(sums) == 1, "the windows to go")
+    return {"closed": sorted(notes_of_closed()), "left": [[key, value] for (key, _), value in sums.items()]}
+
+
+def notes_of_closed() -> list[Any]:
+    from tests.oracle.stage import notes
+
+    return notes["closed"]
