@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,8 @@ def _livecheck(stage: Stage) -> Any:
 def _commands(stage: Stage) -> Any:
     worker = stage.start("result")
     printed = {
-        "send": stage.command("send", "greetings", '{"name": "Ada"}', "--key", "k"),
-        "send to an agent": stage.command("send", "@greet", '{"name": "Grace"}'),
+        "send": _without_time(stage.command("send", "greetings", '{"name": "Ada"}', "--key", "k")),
+        "send to an agent": _without_time(stage.command("send", "@greet", '{"name": "Grace"}')),
         "shout": stage.command("shout"),
         **{name: stage.command(name) for name in ("agents", "tables", "models", "clean-versions")},
         "model": stage.command("model", "Greeting"),
@@ -95,6 +96,10 @@ def _commands(stage: Stage) -> Any:
     greeted = stage.result(worker)
     stage.stop(worker)
     return {"printed": printed, "greeted": sorted(greeted, key=repr), "reset": stage.command("reset")}
+
+
+def _without_time(printed: str) -> Any:
+    return {name: value for name, value in json.loads(printed).items() if name != "timestamp"}
 
 
 def _web_client(stage: Stage) -> Any:

@@ -6,9 +6,12 @@ a short program takes.
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import time
@@ -22,6 +25,8 @@ from faust_redis.testing import free_port, wait_until
 __all__ = ["Actor", "Stage"]
 
 PROGRAMS = "tests.oracle.programs"
+
+_LOG_LINE = re.compile(r"\[\d{4}-\d\d-\d\d ")
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["faust.cli.faust", "faust.web.drivers.aiohttp", "faust_redis.driver", "tests.oracle.stage"])
@@ -151,12 +156,15 @@ class Stage:
         actor.stop(10 if self.on_kafka else 20)
 
     def command(self, *arguments: str) -> str:
-        """Run a command of ``faust -A program`` to its end; return what it printed."""
+        """Run a command of ``faust -A program`` to its end; return what it printed, without log lines."""
         process = self._fork(_command, ["-A", f"{PROGRAMS}.{self.program}", *arguments], {})
-        process.join(90)
+        process.join(self._patience)
+        ended = process.exitcode
+        process.kill()
+        process.join()
         printed = self._log.read_text(errors="replace")
-        assert process.exitcode == 0, printed
-        return printed
+        assert ended == 0, printed
+        return "\n".join(line for line in printed.splitlines() if not _LOG_LINE.match(line))
 
     def close(self) -> None:
         """End the workers."""
@@ -191,15 +199,14 @@ def _begin(target: Any, what: Any, environment: Mapping[str, str], log: str) -> 
 def _command(arguments: list[str]) -> None:
     from faust.cli.faust import cli
 
-    sys.argv = ["faust", *arguments]
+    # Commands of the program are there once it is imported; Faust does that by a list of arguments it has kept.
+    importlib.import_module(arguments[arguments.index("-A") + 1].partition(":")[0])
+    sys.argv[:] = ["faust", *arguments]
     cli(arguments)
 
 
 def _make_topics(program: str) -> None:
     """Make the source topics of a program, as the operator of a Kafka does."""
-    import asyncio
-    import importlib
-
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
     from tests.oracle.stage import topics_of

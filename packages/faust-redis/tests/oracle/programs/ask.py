@@ -11,7 +11,7 @@ from faust.agents.models import ReqRepResponse
 
 from tests.oracle.stage import make_app, note, noted, step
 
-app = make_app("ask", topics=("answers",))
+app = make_app("ask", topics=("answers",), reply_create_topic=True)
 
 
 class Sum(faust.Record):

@@ -27,7 +27,7 @@ async def result() -> Any:
     await noted("seen", 5)
     last = offsets[-1].offset
     tp = TP("source", 0)
-    await until(lambda: monitor.tp_committed_offsets.get(tp), "a commit")
+    await until(lambda: monitor.tp_committed_offsets.get(tp, 0) > last, "the commit of all")
     await until(lambda: monitor.events_active == 0, "all events to end")
     committed = monitor.tp_committed_offsets[tp] - last
     return {

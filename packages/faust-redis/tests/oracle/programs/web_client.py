@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 from tests.oracle.stage import make_app, note, noted, step
 
-app = make_app("web-client", topic_partitions=2)
+app = make_app("web-client", topic_partitions=2, reply_create_topic=True)
 
 
 @app.agent()
@@ -22,7 +24,9 @@ async def ask(self: Any) -> None:
     """Ask twice as a client."""
     await app.maybe_start_client()
     self.say(f"answers: {await double.ask(1)} {await double.ask(2)} {await double.join([3, 4])}")
-    await app.stop()
+    # On Kafka a client waits at its stop for a commit that it never makes.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 @app.command()

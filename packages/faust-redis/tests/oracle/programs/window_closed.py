@@ -33,12 +33,6 @@ async def result() -> Any:
     for key, second, value in [("a", 0, 1), ("a", 1, 2), ("b", 1, 4), ("a", 2, 8), ("a", 18, 16)]:
         await send_all(ticks, value, key=key, timestamp=THEN + second)
     await noted("seen", 5)
-    await noted("closed", 3)
-    await until(lambda: len(sums) == 1, "the windows to go")
-    return {"closed": sorted(notes_of_closed()), "left": [[key, value] for (key, _), value in sums.items()]}
-
-
-def notes_of_closed() -> list[Any]:
-    from tests.oracle.stage import notes
-
-    return notes["closed"]
+    await noted("closed", 4)
+    await until(lambda: not sums.table.keys(), "the windows to go")
+    return sorted(await noted("closed", 4))

@@ -18,12 +18,13 @@ async def add(stream: Any) -> None:
     async for key, value in stream.items():
         by_stream[key] += value
         window = by_stream[key]
+        note("items", [sorted(by_stream.keys()), sorted(by_stream.items()), sorted(by_stream.values())])
         note("seen", [window.current(), window.delta(5.0), window.delta(20.0), window.value()])
 
 
 def windows() -> list[Any]:
     """Return all windows of the table: key, begin, end, value."""
-    rows = [[key, round(begin - BASE, 3), round(end - BASE, 3), value] for (key, (begin, end)), value in sums.items()]
+    rows = [[key, round(begin - BASE, 3), round(end - BASE, 3), value] for (key, (begin, end)), value in sums.table.items()]
     return sorted(rows)
 
 
@@ -34,8 +35,6 @@ async def result() -> Any:
     seen = await noted("seen", 4)
     return {
         "seen": seen,
+        "items": await noted("items", 4),
         "windows": windows(),
-        "keys": sorted(by_stream.keys()),
-        "current items": sorted(map(list, by_stream.items())),
-        "current values": sorted(by_stream.values()),
     }
