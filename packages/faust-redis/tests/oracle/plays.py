@@ -122,6 +122,7 @@ _PLAYS: dict[str, Play] = {
     "pages_of_two": _pages_of_two,
     "rocksdb": _one_after_the_other("begin", "go_on", datadir="kept"),
     "standby": _standby,
+    "table_operations": _one_after_the_other("begin", "go_on"),
     "table_recovered": _one_after_the_other("begin", "go_on"),
     "two_apps": _two_apps,
     "web_client": _web_client,

@@ -1,4 +1,4 @@
-"""Records of what the programs give on Kafka, and where Redis is known to give something else."""
+"""Records of results on Kafka, and their comparison with others."""
 
 from __future__ import annotations
 

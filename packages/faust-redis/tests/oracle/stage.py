@@ -1,7 +1,7 @@
-"""What the programs share: an app on the broker of the environment, notes, and the steps that give a result.
+"""The parts that programs share: an app on the broker of the environment, notes, and steps.
 
-A program is a module that defines an app with its agents, and steps. A step is a coroutine function that runs in the
-worker once it is ready; it sends, waits for conditions, and returns plain JSON.
+A program is a module that defines an app with its agents, and steps. A step is a coroutine function that runs
+in the worker once it is ready; it sends, waits for conditions, and returns plain JSON.
 """
 
 from __future__ import annotations
@@ -17,14 +17,29 @@ from typing import Any
 
 import faust
 
-__all__ = ["BASE", "PARTITIONS", "flag", "make_app", "note", "noted", "notes", "send_all", "step", "topics_of", "until"]
+__all__ = [
+    "BASE",
+    "COMES_AGAIN",
+    "PARTITIONS",
+    "flag",
+    "make_app",
+    "note",
+    "noted",
+    "notes",
+    "send_all",
+    "step",
+    "topics_of",
+    "until",
+]
 
 #: Partitions of each topic that declares no number.
 PARTITIONS = 4
 #: Seconds a step may take until it counts as hung.
-PATIENCE = float(os.environ.get("ORACLE_PATIENCE", "30"))
+PATIENCE = 90.0
+#: Whether events come again when their agent raises or leaves its loop, a known difference.
+COMES_AGAIN = os.environ["ORACLE_BROKER"].startswith("redis:")
 #: A time in the near past where windows of 10 s begin; results hold times relative to it.
-BASE = float(os.environ.get("ORACLE_BASE", "0"))
+BASE = float(os.environ["ORACLE_BASE"])
 
 _QUICK = {
     "redis": {"broker_session_timeout": 3.0, "broker_heartbeat_interval": 0.5, "broker_commit_interval": 0.1},
@@ -33,13 +48,13 @@ _QUICK = {
         "broker_heartbeat_interval": 2.0,
         "broker_rebalance_timeout": 6.0,
         "broker_commit_interval": 0.5,
-        # The recorded broker takes the first offset of a topic's last batch for its last offset; so each batch has
-        # one message, else recovery and standbys would miss the others.
+        # The recorded broker takes the first offset of a topic's last batch for its last offset. Recovery and
+        # standbys would miss the other messages of that batch.
         "producer_max_batch_size": 1,
     },
 }
 
-#: What the program noted so far, by name.
+#: The notes of the program so far, by name.
 notes: defaultdict[str, list[Any]] = defaultdict(list)
 _extra_topics: dict[str, int] = {}
 
@@ -70,6 +85,7 @@ def topics_of(app: Any) -> dict[str, int]:
     """Return the source topics of an app, and how many partitions each should have."""
     found = dict(_extra_topics)
     for agent in app.agents.values():
+        # A channel of memory has no topics.
         for name in getattr(agent.channel, "topics", ()):
             found[name] = agent.channel.partitions or app.conf.topic_partitions
     return found
@@ -79,11 +95,11 @@ def step(app: Any) -> Callable[[Callable[[], Awaitable[Any]]], Callable[[], Awai
     """Mark a coroutine function as a step of the program: the worker that is started for it runs it once."""
 
     def register(function: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[Any]]:
-        if os.environ.get("ORACLE_STEP") == function.__name__:  # type: ignore[attr-defined]
+        async def run() -> None:
+            _write_result(await _outcome(app, function))
 
-            @app.task
-            async def run() -> None:
-                _write_result(await _outcome(app, function))
+        if os.environ.get("ORACLE_STEP") == function.__name__:
+            app.task(run)
 
         return function
 

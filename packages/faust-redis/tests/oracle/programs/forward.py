@@ -24,7 +24,15 @@ async def receive(stream: Any) -> None:
 async def end(stream: Any) -> None:
     async for event in stream.events():
         headers = {name: bytes(value).decode() for name, value in event.headers.items()}
-        note("target", [event.key, event.value, headers, round(event.message.timestamp - BASE, 3) if event.message.timestamp < BASE + 10 else "now"])
+        note(
+            "target",
+            [
+                event.key,
+                event.value,
+                headers,
+                round(event.message.timestamp - BASE, 3) if event.message.timestamp < BASE + 10 else "now",
+            ],
+        )
 
 
 @step(app)

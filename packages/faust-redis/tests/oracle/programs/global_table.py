@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.oracle.stage import make_app, note, noted, send_all, step, until
+from tests.oracle.stage import make_app, note, send_all, step, until
 
 app = make_app("global-table", topic_partitions=2)
 rates = app.topic("rates", key_type=str, value_type=float)

@@ -43,4 +43,7 @@ async def result() -> Any:
         sale = Sale(f"customer-{number}", country, number * 5)
         for topic in (sales, orders):
             await topic.send(key=sale.customer, value=sale)
-    return {"country": sorted(await noted("country", 4), key=repr), "size": sorted(await noted("size", 4), key=repr)}
+    return {
+        "country": sorted(await noted("country", 4), key=repr),
+        "size": sorted(await noted("size", 4), key=repr),
+    }

@@ -15,7 +15,10 @@ async def receive(stream: Any) -> None:
     seen = set()
     async for event in stream.events():
         seen.add(event.message.partition)
-        note("seen", [event.message.partition, event.value, len(seen), sorted(map(list, stream.active_partitions))])
+        note(
+            "seen",
+            [event.message.partition, event.value, len(seen), sorted(map(list, stream.active_partitions))],
+        )
 
 
 @step(app)

@@ -1,4 +1,4 @@
-"""What a confirmed message is given: topic, partition, offset; how offsets grow; callbacks and ``send_soon``."""
+"""Metadata of a confirmed message: topic, partition, offset; callbacks and ``send_soon``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ source = app.topic("source", value_type=int)
 @app.agent(source)
 async def receive(stream: Any) -> None:
     async for event in stream.events():
-        note("seen", [event.value, event.message.partition, event.message.offset])
+        note("seen", [event.value, event.message.partition])
 
 
 @step(app)
@@ -24,13 +24,15 @@ async def result() -> Any:
     await source.send(value=3, partition=1, callback=lambda future: confirmed.set())
     await confirmed.wait()
     source.send_soon(value=4, partition=1)
-    fut = await source.send(value=5, partition=0)
-    offset = (await fut).offset
-    seen = await noted("seen", 5)
+    (other,) = await send_all(source, 5, partition=0)
     return {
-        "fields": [[each["topic"], each["partition"], list(each["topic_partition"]), each["timestamp_type"]] for each in sent],
+        "fields": sorted(sent[0]),
+        "values": [
+            [each["topic"], each["partition"], list(each["topic_partition"]), each["timestamp_type"]]
+            for each in sent
+        ],
         "first offset": sent[0]["offset"],
         "grows by": sent[1]["offset"] - sent[0]["offset"],
-        "other partition": offset,
-        "seen": sorted(seen),
+        "first offset of another partition": other.offset,
+        "seen": sorted(await noted("seen", 5)),
     }

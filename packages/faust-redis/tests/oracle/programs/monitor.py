@@ -28,6 +28,7 @@ async def result() -> Any:
     last = offsets[-1].offset
     tp = TP("source", 0)
     await until(lambda: monitor.tp_committed_offsets.get(tp, 0) > last, "the commit of all")
+    await until(lambda: monitor.tp_end_offsets.get(tp, 0) > last, "the end of the partition")
     await until(lambda: monitor.events_active == 0, "all events to end")
     committed = monitor.tp_committed_offsets[tp] - last
     return {
@@ -40,6 +41,7 @@ async def result() -> Any:
         "sent by topic": {"source": monitor.messages_sent_by_topic["source"]},
         "table": monitor.tables["counts"].asdict(),
         "read, from the last": monitor.tp_read_offsets[tp] - last,
+        "end, from the last": monitor.tp_end_offsets[tp] - last,
         "committed, from the last": committed,
         "has events of runtime": len(monitor.events_runtime) > 0,
         "send errors": monitor.send_errors,

@@ -9,7 +9,9 @@ from typing import Any
 from tests.oracle.stage import make_app, note, noted, notes, send_all, step
 
 NAME = os.environ.get("ORACLE_APP", "sender")
-app = make_app(NAME, topic_partitions=1, consumer_auto_offset_reset="latest" if NAME == "later" else "earliest")
+app = make_app(
+    NAME, topic_partitions=1, consumer_auto_offset_reset="latest" if NAME == "later" else "earliest"
+)
 source = app.topic("source", value_type=int, retention=3600.0)
 
 

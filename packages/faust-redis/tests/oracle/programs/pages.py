@@ -38,7 +38,8 @@ class Hello(View):
 @app.page("/count/{word}/")
 @app.table_route(table=counts, match_info="word")
 async def count_page(web: Any, request: Request, word: str) -> Response:
-    return web.json({word: counts[word]})
+    response: Response = web.json({word: counts[word]})
+    return response
 
 
 @step(app)
@@ -47,13 +48,14 @@ async def result() -> Any:
         await send_all(words, delta, key=word)
     await noted("seen", 3)
     async with aiohttp.ClientSession() as session:
-        paths = (
-            "/hello/Ada/?a=1", "/count/red/", "/count/absent/", "/table/", "/table/counts/", "/table/counts/red/",
-            "/table/absent/", "/router/", "/router/counts/", "/router/counts/red/", "/absent/",
-        )  # fmt: skip
+        paths = [
+            *("/hello/Ada/?a=1", "/count/red/", "/count/absent/", "/absent/"),
+            *("/table/", "/table/counts/", "/table/counts/red/", "/table/absent/"),
+            *("/router/", "/router/counts/", "/router/counts/red/"),
+        ]
         return {
             "pages": {path: without_variable_figures(await get(session, path)) for path in paths},
             "post": await post(session, "/hello/Ada/", {"a": 1}),
             "assignment": (await get(session, "/assignment/"))[1],
-            "sensors": sorted((await get(session, "/"))[1]["Sensor0"]),
+            "sensors": {name: sorted(figures) for name, figures in (await get(session, "/"))[1].items()},
         }

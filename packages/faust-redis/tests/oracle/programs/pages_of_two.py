@@ -27,7 +27,8 @@ async def count(stream: Any) -> None:
 @app.page("/count/{word}/")
 @app.table_route(table=counts, match_info="word")
 async def count_page(web: Any, request: Request, word: str) -> Response:
-    return web.json({"count": counts[word], "port": os.environ["ORACLE_PORT"]})
+    response: Response = web.json({"count": counts[word], "port": os.environ["ORACLE_PORT"]})
+    return response
 
 
 def owned() -> int:
@@ -51,7 +52,10 @@ async def result() -> Any:
             for number, word in enumerate(WORDS):
                 answers.append([word, *await counted(session, word, number, port)])
     ports = {answer[2]["port"] for answer in answers}
-    return {"workers that answered": len(ports), "answers": [[word, status, body["count"]] for word, status, body in answers]}
+    return {
+        "workers that answered": len(ports),
+        "answers": [[word, status, body["count"]] for word, status, body in answers],
+    }
 
 
 async def counted(session: aiohttp.ClientSession, word: str, number: int, port: str) -> Any:

@@ -1,4 +1,4 @@
-"""What the consumer says of positions: assignment, highwaters, earliest offsets, committed offsets, seeking back."""
+"""Positions of the consumer: assignment, highwaters, earliest offsets, seeking back."""
 
 from __future__ import annotations
 

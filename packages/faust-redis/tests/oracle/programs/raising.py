@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.oracle.stage import make_app, note, noted, notes, send_all, step
+from tests.oracle.stage import COMES_AGAIN, make_app, note, noted, notes, send_all, step
 
 app = make_app("raising", topic_partitions=1)
 source = app.topic("source", value_type=int)
@@ -24,8 +24,5 @@ async def result() -> Any:
     await send_all(source, 1, 2)
     await noted("seen", 2)
     await send_all(source, 3, 4)
-    await noted("done", 3)
-    await send_all(source, 5)
-    while 5 not in notes["done"] or (len(notes["done"]) < 5 and app.conf.broker[0].scheme == "redis"):
-        await noted("done", len(notes["done"]) + 1)
+    await noted("done", 4 if COMES_AGAIN else 3)
     return {"done": sorted(notes["done"]), "tries of 2": notes["seen"].count(2)}

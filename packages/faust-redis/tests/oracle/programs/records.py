@@ -28,7 +28,7 @@ class Person(faust.Record, coerce=True):
     by_name: dict[str, Address]
     credit: Decimal
     nick: Optional[str] = None  # noqa: UP045
-    tags: set[str] = set()
+    tags: set[str] = set()  # noqa: RUF012
 
 
 class Company(faust.Record, polymorphic_fields=True):
@@ -73,7 +73,9 @@ async def see_renamed(stream: Any) -> None:
 async def result() -> Any:
     born = datetime(1815, 12, 10, 1, 2, 3, tzinfo=timezone.utc)  # noqa: UP017
     home = Address("St James's Square", "SW1")
-    await people.send(value=Person("Ada", born, home, [home, Address("Ockham")], {"x": home}, Decimal("1.10")))
+    await people.send(
+        value=Person("Ada", born, home, [home, Address("Ockham")], {"x": home}, Decimal("1.10"))
+    )
     await raw["people"].send(
         value={
             "name": "Grace", "born": "1906-12-09T00:00:00", "home": {"street": "Arlington", "unknown": 1},
@@ -83,4 +85,6 @@ async def result() -> Any:
     await companies.send(value=Company(home))
     await renamed.send(value=Renamed(from_="here"))
     await raw["renamed"].send(value={"from": "there"})
-    return {name: await noted(name, count) for name, count in [("people", 2), ("companies", 1), ("renamed", 2)]}
+    return {
+        name: await noted(name, count) for name, count in [("people", 2), ("companies", 1), ("renamed", 2)]
+    }

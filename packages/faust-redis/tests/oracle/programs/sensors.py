@@ -1,4 +1,4 @@
-"""A sensor of one's own: which callbacks come, in which order, for one event that changes a table and sends."""
+"""A sensor of one's own: the order of its calls for an event that changes a table and sends."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ async def result() -> Any:
     for value in (1, 2):
         await source.send(key="k", value=value)
         await noted("ended", value)
-    await until(lambda: sum(each == "message out target" for each in notes["calls"]) == 2, "the end of all events")
+    await until(
+        lambda: sum(each == "message out target" for each in notes["calls"]) == 2, "the end of all events"
+    )
     calls = notes["calls"]
     return {
         "of source": [each for each in calls if "target" not in each],

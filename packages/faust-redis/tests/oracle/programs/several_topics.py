@@ -32,4 +32,8 @@ async def second(stream: Any) -> None:
 async def result() -> Any:
     await send_all(one, 1, 2)
     await send_all(two, 3, 4)
-    return {"both": sorted(await noted("both", 4)), "first": await noted("first", 2), "second": await noted("second", 2)}
+    return {
+        "both": sorted(await noted("both", 4)),
+        "first": await noted("first", 2),
+        "second": await noted("second", 2),
+    }

@@ -9,7 +9,10 @@ import faust
 from tests.oracle.stage import make_app, note, noted, send_all, step
 
 app = make_app("stream-operations", topic_partitions=1)
-TOPICS = {name: app.topic(name, key_type=str, value_type=int) for name in ("filtered", "counted", "processed", "echoing")}
+TOPICS = {
+    name: app.topic(name, key_type=str, value_type=int)
+    for name in ("filtered", "counted", "processed", "echoing")
+}
 
 
 @app.agent(TOPICS["filtered"])

@@ -1,4 +1,4 @@
-"""Timestamps: given ones, those of the broker's clock, and what forwarding, tables and outputs make of them."""
+"""Timestamps: given ones, those of the clock, and of what is forwarded."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ async def receive_forwarded(stream: Any) -> None:
 
 @step(app)
 async def result() -> Any:
-    for value, timestamp in [("given", BASE + 1.25), ("finer", BASE + 2.0005), ("absent", None), ("old", BASE - 1e6)]:
+    for value, timestamp in [
+        ("given", BASE + 1.25),
+        ("finer", BASE + 2.0005),
+        ("absent", None),
+        ("old", BASE - 1e6),
+    ]:
         await source.send(value=value, timestamp=timestamp)
     metadata = await (await app.topic("unread").send(value="x", timestamp=BASE + 3.5))
     return {

@@ -46,4 +46,8 @@ async def result() -> Any:
     await send_all(untyped, "x", None, "", key="k")
     await send_all(raw, b"x", None, b"", key="k")
     await send_all(untyped, None)
-    return {"typed": await noted("typed", 2), "untyped": await noted("untyped", 4), "raw": await noted("raw", 3)}
+    return {
+        "typed": await noted("typed", 2),
+        "untyped": await noted("untyped", 4),
+        "raw": await noted("raw", 3),
+    }

@@ -8,7 +8,7 @@ from typing import Any
 from tests.oracle.stage import make_app, note, noted, send_all, step, until
 
 app = make_app(os.environ.get("ORACLE_APP", "first"))
-source = app.topic("source", value_type=int)
+source = app.topic("source", value_type=int, retention=3600.0)
 
 
 @app.agent(source)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.oracle.stage import make_app, note, noted, send_all, step
+from tests.oracle.stage import make_app, note, noted, step
 
 app = make_app("versions", version=2, topic_partitions=1, origin="tests.oracle.programs.versions")
 counts = app.Table("counts", default=int)

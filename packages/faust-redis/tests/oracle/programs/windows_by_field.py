@@ -19,7 +19,11 @@ class Reading(faust.Record):
 
 app = make_app("windows-by-field", topic_partitions=1)
 readings = app.topic("readings", key_type=str, value_type=Reading)
-by_field = app.Table("by-field", default=int).tumbling(10.0, expires=timedelta(hours=2)).relative_to_field(Reading.at)
+by_field = (
+    app.Table("by-field", default=int)
+    .tumbling(10.0, expires=timedelta(hours=2))
+    .relative_to_field(Reading.at)
+)
 by_now = app.Table("by-now", default=int).tumbling(10.0, expires=timedelta(hours=2)).relative_to_now()
 
 

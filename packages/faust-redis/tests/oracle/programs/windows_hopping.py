@@ -24,7 +24,10 @@ async def add(stream: Any) -> None:
 
 def windows() -> list[Any]:
     """Return all windows of the table: key, begin, end, value."""
-    rows = [[key, round(begin - BASE, 3), round(end - BASE, 3), value] for (key, (begin, end)), value in sums.table.items()]
+    rows = [
+        [key, round(begin - BASE, 3), round(end - BASE, 3), value]
+        for (key, (begin, end)), value in sums.table.items()
+    ]
     return sorted(rows)
 
 

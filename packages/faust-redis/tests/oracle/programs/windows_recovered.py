@@ -10,7 +10,9 @@ from tests.oracle.stage import BASE, make_app, note, noted, send_all, step
 app = make_app("windows-recovered", topic_partitions=1)
 ticks = app.topic("ticks", key_type=str, value_type=int)
 tumbling = app.Table("tumbling", default=int).tumbling(10.0, expires=timedelta(hours=2)).relative_to_stream()
-hopping = app.Table("hopping", default=int).hopping(20.0, 10.0, expires=timedelta(hours=2)).relative_to_stream()
+hopping = (
+    app.Table("hopping", default=int).hopping(20.0, 10.0, expires=timedelta(hours=2)).relative_to_stream()
+)
 
 
 @app.agent(ticks)

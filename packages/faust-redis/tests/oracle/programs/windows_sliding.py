@@ -26,5 +26,8 @@ async def result() -> Any:
     for second, value in [(1, 1), (1, 2), (4, 4)]:
         await send_all(ticks, value, key="k", timestamp=BASE + second)
     await noted("seen", 3)
-    rows = [[key, round(begin - BASE, 3), round(end - BASE, 3), value] for (key, (begin, end)), value in sums.table.items()]
+    rows = [
+        [key, round(begin - BASE, 3), round(end - BASE, 3), value]
+        for (key, (begin, end)), value in sums.table.items()
+    ]
     return {"seen": await noted("seen", 3), "windows": sorted(rows)}
