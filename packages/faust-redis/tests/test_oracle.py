@@ -11,7 +11,7 @@ import pytest
 
 from faust_redis.testing import RedisServer
 from tests.oracle.differences import DIFFERENCES
-from tests.oracle.plays import PROGRAMS, play
+from tests.oracle.plays import PROGRAMS, by_length, play
 from tests.oracle.records import compare, read
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "differences.md"
@@ -33,7 +33,7 @@ def results(
         address = server.url.removesuffix("/0")
         yield {
             program: pool.submit(play, program, f"{address}/{PROGRAMS.index(program)}", folder / program)
-            for program in chosen
+            for program in sorted(chosen, key=by_length)
         }
         pool.shutdown(cancel_futures=True)
 

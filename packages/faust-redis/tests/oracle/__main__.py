@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tests.oracle.broker import KafkaBroker, broker_version
-from tests.oracle.plays import PROGRAMS, play
+from tests.oracle.plays import PROGRAMS, by_length, play
 from tests.oracle.records import write
 
 #: Programs at once.
@@ -40,7 +40,7 @@ def _versions() -> dict[str, str]:
 
 def main() -> None:
     """Record the programs that the arguments name, by default all."""
-    programs = sys.argv[1:] or PROGRAMS
+    programs = sorted(sys.argv[1:] or PROGRAMS, key=by_length)
     failed = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(AT_ONCE) as pool:
         for line in pool.map(lambda program: record(program, Path(folder) / program), programs):

@@ -1,7 +1,7 @@
 """Runs a program on a broker: each of its workers is a process, and the broker is set by the environment.
 
-The processes are forked from a server that has imported Faust already, because the import takes most of the time of
-a short program.
+The processes are forked from a server that has imported Faust already: most of the time of a short program
+would go into the import.
 """
 
 from __future__ import annotations
