@@ -26,7 +26,7 @@ __all__ = ["Actor", "Stage"]
 
 PROGRAMS = "tests.oracle.programs"
 #: Seconds until a worker that gives no result has failed; on a quiet machine most take two.
-PATIENCE = 100.0
+PATIENCE = 120.0
 
 _LOG_LINE = re.compile(r"\[\d{4}-\d\d-\d\d ")
 
