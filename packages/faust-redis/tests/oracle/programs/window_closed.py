@@ -17,7 +17,7 @@ def closed(key: Any, value: Any) -> None:
     note("closed", [name, round(begin - begins[0]), round(end - begin, 1), value])
 
 
-# Faust closes windows by the clock; a window that is over before its last event comes would not be the same.
+# Faust closes windows by the clock. They stay open for 6 s, so that all events of a window come before that.
 sums = app.Table("sums", default=int, on_window_close=closed).tumbling(2.0, expires=6.0).relative_to_stream()
 
 
