@@ -114,7 +114,7 @@ conformance-faults: setup ## Break Faust workers and Redis at random, for FAULTS
 oracle: setup $(ORACLE_STAMP) ## Record what Faust programs give on Kafka, and compare Redis with it; ARGS names some of them
 	@cd packages/faust-redis
 	../../.venv/bin/python -m tests.oracle $(ARGS)
-	../../.venv/bin/python -m pytest tests/test_oracle.py -q
+	../../.venv/bin/python -m pytest tests/oracle -q
 
 # The broker is needed to record, not to compare.
 $(ORACLE_STAMP): packages/faust-redis/tests/oracle/requirements.lock

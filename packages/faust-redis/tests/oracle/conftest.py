@@ -1,20 +1,16 @@
-"""Each program has the same result on Redis as on Kafka, except where the documents give a reason."""
+"""The results of the programs on Redis."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from faust_redis.testing import RedisServer
-from tests.oracle.differences import DIFFERENCES
 from tests.oracle.plays import PROGRAMS, by_length, play
-from tests.oracle.records import compare, read
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "differences.md"
 #: Programs at once: most of their time they wait.
 AT_ONCE = 8
 
@@ -40,25 +36,3 @@ def results(
 
 def _runs_a_program(item: pytest.Item) -> bool:
     return isinstance(item, pytest.Function) and "results" in item.fixturenames
-
-
-@pytest.mark.processes
-@pytest.mark.timeout(300)  # a busy machine may take long; a quiet one gives all results within seconds
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_a_program_gives_on_redis_what_it_gives_on_kafka(
-    program: str, results: dict[str, Future[Any]]
-) -> None:
-    found = {path: on_redis for path, _, on_redis in compare(read(program), results[program].result())}
-
-    assert found == {path: known.on_redis for path, known in DIFFERENCES.get(program, {}).items()}
-
-
-@pytest.mark.parametrize(
-    "row", sorted({known.row for places in DIFFERENCES.values() for known in places.values()})
-)
-def test_a_known_difference_has_its_row(row: str) -> None:
-    rows = [
-        line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {row} |")
-    ]
-
-    assert len(rows) == 1
