@@ -14,19 +14,19 @@ unacked = app.topic("unacked")
 
 @app.agent(values)
 async def take_values(stream: Any) -> None:
-    async for batch in stream.take(3, within=1.0):
+    async for batch in stream.take(3, within=4.0):
         note("values", batch)
 
 
 @app.agent(events)
 async def take_events(stream: Any) -> None:
-    async for batch in stream.take_events(2, within=1.0):
+    async for batch in stream.take_events(2, within=4.0):
         note("events", [[event.key, event.value, event.message.partition] for event in batch])
 
 
 @app.agent(unacked)
 async def noack_take(stream: Any) -> None:
-    async for batch in stream.noack_take(2, within=1.0):
+    async for batch in stream.noack_take(2, within=4.0):
         note("noack", [event.value for event in batch])
         for event in batch:
             await stream.ack(event)
