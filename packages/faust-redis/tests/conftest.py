@@ -15,11 +15,13 @@ from typing import Any
 
 import faust
 import pytest
+import pytest_asyncio
 import redis
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
-from faust_redis import DeadLetters
+from faust_redis import DeadLetters, Options, configure
 from faust_redis.driver import Transport
 from faust_redis.log.topics import TopicRegistry
 from faust_redis.redis import server_from_urls
@@ -27,8 +29,9 @@ from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.scripts import GROUP_JOIN, ScriptRunner
 from faust_redis.redis.servers import Server, leave_entries_unparsed
 from faust_redis.testing import SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
-from tests.apps import MakeApp, command
+from tests.apps import MakeApp, command, running
 from tests.compacted_log import CompactedLog
+from tests.joined import Joins
 from tests.redis_versions import EMBEDDED, binary_of
 
 PROGRAM = "tests.programs.counting"
@@ -349,3 +352,45 @@ async def sharded(shards: Cluster) -> AsyncIterator[Server]:
     server = server_from_urls(shards.url.split(";"))
     yield server
     await server.aclose()
+
+
+@pytest.fixture
+def exporter() -> Iterator[InMemorySpanExporter]:
+    """The spans that a test has ended."""
+    yield (spans := InMemorySpanExporter())
+    spans.shutdown()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[True, False], ids=["fast", "plain"])
+async def joins(
+    shared_redis: RedisServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[Joins]:
+    """An app with a join of each kind, for the tests of a module."""
+    shared_redis.call("FLUSHALL")
+    app = faust.App(
+        "joins",
+        broker=shared_redis.url,
+        topic_partitions=1,
+        broker_session_timeout=3.0,
+        broker_heartbeat_interval=0.5,
+        broker_commit_interval=0.1,
+        web_enabled=False,
+        datadir=tmp_path_factory.mktemp("data"),
+    )
+    configure(app, Options(fast_path=request.param, backoff=(0.05,)))
+    async with Redis.from_url(shared_redis.url) as redis:
+        made = Joins(app, redis)
+        async with running(app):
+            yield made
+
+
+@pytest.fixture
+def make_exact(make_app: MakeApp) -> Callable[..., faust.App]:
+    """Make an app that commits exactly once, as a worker would."""
+
+    def make(**settings: Any) -> faust.App:
+        app = make_app(processing_guarantee="exactly_once", **settings)
+        app.in_worker = True
+        return app
+
+    return make

@@ -90,7 +90,7 @@ async def test_every_primary_is_asked(sharded: Server) -> None:
 async def test_steps_are_executed_one_after_the_other(sharded: Server) -> None:
     steps = [[("SET", f"key-{number}", step) for number in range(20)] for step in range(3)]
 
-    written, *_ = await execute_in_steps(sharded.commands, *steps)  # type: ignore[arg-type]
+    written, *_ = await execute_in_steps(sharded.commands, *steps)
 
     assert written == [b"OK"] * 20
     values = await execute_many(sharded.commands, [("GET", f"key-{number}") for number in range(20)])

@@ -23,18 +23,6 @@ from tests.cutting import CuttingRelay
 OUT = "{out:0}"
 
 
-@pytest.fixture
-def make_exact(make_app: MakeApp) -> Callable[..., faust.App]:
-    """Make an app that commits exactly once, as a worker would."""
-
-    def make(**settings: Any) -> faust.App:
-        app = make_app(processing_guarantee="exactly_once", **settings)
-        app.in_worker = True
-        return app
-
-    return make
-
-
 async def xrange(streams: Redis, stream: str) -> Any:
     return await streams.xrange(stream)
 

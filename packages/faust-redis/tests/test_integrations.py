@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import faust
@@ -101,12 +100,6 @@ async def test_the_figures_hold_committed_offsets_and_lag(make_app: MakeApp, str
     assert consumer["committed_offsets"]["numbers"] == {0: 4}
     # As on Kafka, Faust compares the next offset with the last one read.
     assert consumer["lag_by_partition"]["numbers"] == {0: 1}
-
-
-@pytest.fixture
-def exporter() -> Iterator[InMemorySpanExporter]:
-    yield (spans := InMemorySpanExporter())
-    spans.shutdown()
 
 
 @pytest.mark.parametrize("fast_path", [True, False])

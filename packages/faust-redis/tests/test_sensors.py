@@ -44,6 +44,12 @@ def started_app(monitor: Monitor | None = None) -> faust.App:
     return app
 
 
+def test_the_transports_own_sensors_are_not_listed_among_the_apps() -> None:
+    app = started_app()
+
+    assert list(app.sensors) == [app.monitor]
+
+
 def counted(monitor: Monitor) -> dict[str, Any]:
     return {
         "total": monitor.events_total,

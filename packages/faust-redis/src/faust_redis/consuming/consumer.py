@@ -49,6 +49,7 @@ from faust_redis.consuming.subscribing import TopicPreparation
 from faust_redis.consuming.suspects import Suspects
 from faust_redis.consuming.undeliverable import Undeliverable
 from faust_redis.context import context_of
+from faust_redis.faust_hooks.sensors import add_internal
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record
@@ -122,7 +123,7 @@ class Consumer(CommittingConsumer):
         self._last_turn = monotonic()
         self._preparation = TopicPreparation(context, conf.id, self.persist)
         self.batching = self._drain_events.batching
-        app.sensors.add(AbandonedEvents(self.failures))
+        add_internal(app, AbandonedEvents(self.failures))
 
     def _new_rebalancer(self) -> Rebalancer:
         return Rebalancer(

@@ -10,7 +10,7 @@ from faust.types import AppT, PendingMessage
 from faust_redis.fastpath.stream import Stream
 from faust_redis.fastpath.topic import Topic
 from faust_redis.faust_hooks import apps
-from faust_redis.faust_hooks.sensors import InternalSensor
+from faust_redis.faust_hooks.sensors import InternalSensor, add_internal
 from faust_redis.joins.streams import JoiningStream
 
 __all__ = ["install_fast_path"]
@@ -20,7 +20,7 @@ def install_fast_path(app: AppT) -> None:
     """Give an app the transport's streams and topics, where the program has not replaced Faust's."""
     if apps.stream_class(app) is JoiningStream:
         apps.set_stream_class(app, Stream)
-    app.sensors.add(_TopicInstaller())
+    add_internal(app, _TopicInstaller())
 
 
 class _TopicInstaller(InternalSensor):

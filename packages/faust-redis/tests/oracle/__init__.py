@@ -1,0 +1,1 @@
+"""One Faust program, two brokers: its result on Kafka is recorded, and compared with its result on Redis."""
