@@ -61,7 +61,7 @@ $(REDIS_8_STAMP): | $(STAMP)
 	fi
 
 # Most tests wait for processes rather than for a core. A module stays on one worker, as its tests share servers.
-TEST_WORKERS ?= $(shell echo $$((2 * $$(nproc))))
+TEST_WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 PYTEST := -m pytest -n $(TEST_WORKERS) --dist loadscope --no-loadscope-reorder
 # scripts/test_both.sh says why.
 ALONE := -m pytest --last-failed --last-failed-no-failures none

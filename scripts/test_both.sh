@@ -7,7 +7,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=$PWD/.venv/bin/python
-parallel=(-n "${TEST_WORKERS:-4}" --dist loadscope --no-loadscope-reorder "$@")
+parallel=(-n "${TEST_WORKERS:-3}" --dist loadscope --no-loadscope-reorder "$@")
 alone=(--last-failed --last-failed-no-failures none "$@")
 log=.venv/test-faust-redis.log
 

@@ -164,7 +164,10 @@ class Supervisor:
         if self._redis is not None:
             environment["REDIS_URL"] = self._redis.url
         if name in STAGES:
-            self._agent_ports[name] = health_port(name, self._settings)
+            chosen = f"{name}_port" in self._settings.model_fields_set
+            # An agent whose port was chosen by the user and is taken ends with the error.
+            port = self._settings.agent_port(name) if chosen else health_port(name, self._settings)
+            self._agent_ports[name] = port
             environment[f"{name.upper()}_PORT"] = str(self._agent_ports[name])
         return environment
 

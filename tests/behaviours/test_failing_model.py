@@ -27,7 +27,7 @@ LOADING: dict[str, Any] = {"status": 503, "body": {"error": "Model is loading", 
         (status(401), "model_unauthorized"),
         (status(402), "model_payment_required"),
         (status(404), "model_not_found"),
-        (status(422), "model_rejected"),
+        ({**status(422), "times": 2}, "model_rejected"),  # sent once more without the details
         (status(429, **{"Retry-After": "7"}), "model_rate_limited"),
         (status(500), "model_error"),
         ({"kind": "html"}, "model_bad_response"),

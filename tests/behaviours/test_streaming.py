@@ -40,12 +40,14 @@ async def test_a_message_is_accepted_started_streamed_and_finished(client: ChatC
         "id": message["id"],
         "msg": "You said: Hello",
         "timestamp": message["timestamp"],
+        "usage": {"input_tokens": 3, "output_tokens": 3},
     }
     session = await client.session(token)
     assert session["messages"][1] == {
         "id": message["id"],
         "msg": "Bot: You said: Hello",
         "timestamp": message["timestamp"],
+        "usage": message["usage"],
     }
 
 

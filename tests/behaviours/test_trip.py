@@ -40,7 +40,7 @@ async def test_a_message_makes_the_whole_trip(up: Up, client: ChatClient) -> Non
     human, bot = session["messages"]
     assert session == {**created, "messages": [human, bot]}
     assert human == {"id": human["id"], "msg": "Human: Hello", "timestamp": human["timestamp"]}
-    assert bot == {**frame, "msg": "Bot: You said: Hello"}
+    assert bot == {**frame, "msg": "Bot: You said: Hello", "usage": bot["usage"]}
     assert human["id"] != bot["id"]
     times = [session["session_start"], human["timestamp"], bot["timestamp"]]
     assert not any(map(timestamp_problem, times))
@@ -93,5 +93,6 @@ async def test_a_socket_closed_at_once_loses_nothing(client: ChatClient) -> None
     second = await client.open(token)
     frame = await second.answer()
     assert frame["msg"] == "You said: Wait for me"
-    assert (await client.session(token))["messages"][1] == {**frame, "msg": f"Bot: {frame['msg']}"}
+    _, bot = (await client.session(token))["messages"]
+    assert bot == {**frame, "msg": f"Bot: {frame['msg']}", "usage": bot["usage"]}
     assert await second.silent()

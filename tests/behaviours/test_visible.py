@@ -75,7 +75,7 @@ async def test_every_agent_tells_its_figures_to_prometheus(watched: Up, chat: Ch
 async def test_a_failure_s_line_of_the_log_names_the_message_and_its_trace(
     watched: Up, chat: ChatClient, model: ModelServer
 ) -> None:
-    model.fail_next("status", status=400, body={"error": "no"})
+    model.fail_next("status", status=404, body={"error": "no"})
     token = await chat.token()
     (answer,) = await chat.ask(token, SECRET)
     assert "error" in answer

@@ -151,7 +151,8 @@ def test_the_folder_imports_nothing_but_faust_and_redis_and_says_that_it_is_type
     assert (FOLDER / "py.typed").is_file()
     for module in FOLDER.rglob("*.py"):
         others = set(imported(module.read_text(encoding="utf-8"))) - set(sys.stdlib_module_names)
-        assert others <= NEEDED, module.name
+        # OpenTelemetry is imported where Faust's own sensor for it, which needs it, is in use.
+        assert others <= NEEDED | {"opentelemetry"}, module.name
 
 
 def test_the_schemes_are_those_of_the_entry_points() -> None:

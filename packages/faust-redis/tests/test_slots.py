@@ -20,6 +20,7 @@ PARTITION = {
     "lease": KEYS.lease(TP, "shop"),
     "attempts": KEYS.attempts(TP, "shop"),
     "suspects": KEYS.suspects(TP, "shop"),
+    "producers": KEYS.producers(TP),
     "index": KEYS.index(TP),
     "tombstones": KEYS.tombstones(TP),
     "dead": KEYS.dead(TP),
@@ -27,7 +28,8 @@ PARTITION = {
 #: The keys that the callers of each script give it, in the order of its header.
 SCRIPT_KEYS: dict[str, list[str]] = {
     "ack": [PARTITION[name] for name in ("stream", "lease", "attempts")],
-    "append_compacted": [PARTITION[name] for name in ("stream", "index", "lease", "tombstones")],
+    "append": [PARTITION[name] for name in ("stream", "producers", "index", "lease", "tombstones")],
+    "commit": [PARTITION["stream"]],  # and those of other partitions: it is for one server
     "declare_topic": [KEYS.topic("orders")],
     "expire_entries": [PARTITION["stream"], PARTITION["index"]],
     "expire_tombstones": [PARTITION[name] for name in ("stream", "index", "tombstones")],

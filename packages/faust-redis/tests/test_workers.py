@@ -177,9 +177,11 @@ async def test_what_was_read_by_one_who_no_longer_owns_the_partition_comes_to_it
     redis_url: str, start_worker: StartWorker, notes: redis.Redis
 ) -> None:
     start_worker(redis_url)
+    streams = [f"{{numbers:{partition}}}" for partition in range(4)]
+    # A worker makes the group of a partition when it claims it, which may be after it is ready.
+    wait_until(lambda: notes.exists(*streams) == 4, "the groups")
     with notes.pipeline() as together:
-        for partition in range(4):
-            stream = f"{{numbers:{partition}}}"
+        for partition, stream in enumerate(streams):
             together.xadd(stream, {"t": 1_700_000_000_000, "v": partition, "k": "key"}, id="0-*")
             together.xreadgroup("counting", "put-out", {stream: ">"})
         together.execute()

@@ -83,7 +83,7 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
         "attempts": OptionReference(
             "attempts, the first included",
             "1 to 1,000",
-            "a short outage of a database makes dead letters; 1 means no retry",
+            "a short outage of a database turns events into dead letters; 1 means no retry",
             "an event that always fails occupies its agent longer",
             _between(1, 1_000),
         ),
@@ -97,21 +97,21 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
         "take_overs": OptionReference(
             "deaths of a worker",
             "2 to 1,000",
-            "workers killed from outside at a bad moment make dead letters of innocent events",
+            ("workers that are killed from outside at a bad moment turn innocent events into dead letters"),
             "an event that kills its process ends more workers before it is a dead letter",
             _between(2, 1_000),
         ),
         "dead_letter_age": OptionReference(
             "seconds",
             "60 to 315,360,000 (ten years)",
-            "dead letters are gone before anybody has looked at them",
+            "dead letters are removed before an operator has looked at them",
             "Redis holds the content of failed events, often personal data, for longer",
             _between(60, 315_360_000),
         ),
         "dead_letter_limit": OptionReference(
             "dead letters per partition",
             "1 to 10,000,000",
-            "a burst of failures pushes out earlier dead letters",
+            "a burst of failures evicts earlier dead letters",
             "an agent that always fails fills the memory of Redis",
             _between(1, 10_000_000),
         ),
@@ -161,14 +161,17 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
             "seconds",
             "0.1 to 3,600",
             "more commands while nothing happens",
-            "expired entries and tombstones stay longer; a log that begins anew is noticed later",
+            "expired entries and tombstones stay longer; a log that was recreated is noticed later",
             _between(0.1, 3_600),
         ),
         "fast_path": OptionReference(
             "switch",
             _SWITCH,
-            "false: Faust's own streams, topics, conductor and sensors; about half the events per second",
-            "true: the transport's own where a program has not replaced Faust's",
+            (
+                "false: Faust's topics, conductor and sensors, and Faust's stream class with [three "
+                "repairs](internals.md#the-fast-path); about half the events per second"
+            ),
+            "true: the transport's own classes where a program has not replaced Faust's",
             _anything,
         ),
         "freeze_gc": OptionReference(

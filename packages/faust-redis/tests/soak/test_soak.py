@@ -16,7 +16,7 @@ from tests.soak.journal import Journal
 from tests.soak.load import KEYS, LENGTH
 from tests.soak.samples import PARTITIONS, Sample, resident_kib
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(300)]
 
 #: Events sent before memory is looked at: by then caches, buffers and Faust's own histories are full.
 WARM = 10_000

@@ -79,24 +79,13 @@ class JoiningStream(BatchingStream[_T]):
         tables = [node for node in others if isinstance(node, CollectionT)]
         streams = [node for node in others if not isinstance(node, CollectionT)]
         self._check_combined(streams, tables)
+        own = self.sources or [Source(self.channel, list(self._processors))]  # the chain takes the processors
         merged: Any = self._chain(combined=[*self.combined, *others], prefix=self.prefix)
         merged.joined_table = tables[0] if tables else self.joined_table
         merged.table_side = table_side if tables else self.table_side
         if streams or self.sources:
-            self._share_channel(merged, streams)
+            _share_channel(merged, own, streams)
         return cast(StreamT[Any], merged)
-
-    def _share_channel(self, merged: Any, streams: Sequence[Any]) -> None:
-        """Let ``merged`` read the events of this stream and of others from one queue."""
-        own = self.sources or [Source(self.channel, list(self._processors))]
-        added = [Source(stream.channel, list(processors_of(stream))) for stream in streams]
-        for source in added:
-            share_queue(source.channel, merged.channel.queue)
-        merged.sources = [*own, *added]
-        for source in merged.sources:
-            outlive_restarts(source.channel)
-        # Each stream's own processors are applied to its own events.
-        processors_of(merged)[:] = [processor_of(merged.sources, lambda: merged.current_event)]
 
     def _check_combined(self, streams: Sequence[Any], tables: Sequence[Any]) -> None:
         if self.concurrency_index is not None or self.active_partitions is not None:
@@ -255,3 +244,15 @@ def _combines(active: Any, others: Sequence[Any]) -> bool:
         else names.issuperset(other.channel.topics)
         for other in others
     )
+
+
+def _share_channel(merged: Any, own: Sequence[Source], streams: Sequence[Any]) -> None:
+    """Let ``merged`` read the events of its own sources and of other streams from one queue."""
+    added = [Source(stream.channel, list(processors_of(stream))) for stream in streams]
+    for source in added:
+        share_queue(source.channel, merged.channel.queue)
+    merged.sources = [*own, *added]
+    for source in merged.sources:
+        outlive_restarts(source.channel)
+    # Each stream's own processors are applied to its own events.
+    processors_of(merged)[:] = [processor_of(merged.sources, lambda: merged.current_event)]

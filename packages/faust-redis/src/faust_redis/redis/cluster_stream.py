@@ -27,6 +27,8 @@ __all__ = ["ClusterStream"]
 #: Redirects of one command: from an outdated map to the slot's previous place, and on to its next one.
 REDIRECTIONS: Final = 4
 
+_NO_CLUSTER: Final = "Cluster mode is not enabled"
+
 _Place = tuple[str, int]
 _UNREACHABLE: Final = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
 
@@ -37,10 +39,13 @@ def cluster_errors() -> Iterator[None]:
 
     Raises:
         redis.exceptions.ConnectionError: no node answers, or no node holds the slot.
+        redis.exceptions.RedisClusterException: the server is no cluster, which will not change.
     """
     try:
         yield
     except exceptions.RedisClusterException as error:
+        if _NO_CLUSTER in str(error):
+            raise
         raise exceptions.ConnectionError(str(error)) from error
 
 

@@ -226,7 +226,11 @@ def cluster(
             bus = f"cluster-port {free_port()}"
             node = RedisServer(folder / str(number), *lines, bus, binary=binary)
             nodes.append(stack.enter_context(node))
-        cli = (binary or find_redis_server()).with_name("redis-cli")
+        # Not every build of the server comes with its client, and any client will do.
+        clients = [
+            each.with_name("redis-cli") for each in (binary or find_redis_server(), find_redis_server())
+        ]
+        cli = next((path for path in clients if path.exists()), "redis-cli")
         places = [f"{HOST}:{node.port}" for node in nodes]
         create = [str(cli), "--cluster", "create", *places, "--cluster-replicas", str(replicas)]
         create.append("--cluster-yes")
