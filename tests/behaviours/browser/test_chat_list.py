@@ -211,6 +211,27 @@ async def test_search_finds_what_is_not_even_drawn(context: BrowserContext, talk
     await expect(page.get_by_text("Answer 499", exact=True)).to_be_in_viewport()
 
 
+async def test_the_latest_message_can_be_shown_while_a_search_is_open(context: BrowserContext, talker: Up) -> None:
+    page = await enter(context)
+    token = await page.evaluate("sessionStorage['parley.token']")
+    store = connect(talker.redis_url, max_connections=2)
+    await put_history(store, token, 1_000)
+    await store.aclose()
+    await page.reload()
+    await expect(page.locator(".bot").last).to_contain_text("Answer 499")
+    await page.get_by_role("button", name="Search this chat").click()
+    # All at once, as pasted: the first result lies far above the end, where the view still is.
+    await page.get_by_role("textbox", name="Search this chat").fill("Question 12")
+    count = page.locator(".search-count")
+    await expect(count).to_have_text("1 of 11")
+    await expect(page.get_by_text("Question 129", exact=True)).to_be_in_viewport()
+    await page.get_by_role("button", name="Scroll to latest").click()
+    await expect(page.get_by_text("Answer 499", exact=True)).to_be_in_viewport()
+    await page.get_by_role("textbox", name="Search this chat").press("Shift+Enter")
+    await expect(count).to_have_text("11 of 11")
+    await expect(page.get_by_text("Question 12", exact=True)).to_be_in_viewport()
+
+
 async def test_thoughts_are_folded_away_and_the_rest_is_in_the_details(
     context: BrowserContext, words: ModelServer
 ) -> None:

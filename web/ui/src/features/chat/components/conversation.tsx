@@ -34,6 +34,7 @@ export function Conversation({ chat, connected, name, empty, sent, maxBytes, tar
   const { entries, pending } = chat;
   const { box, content, isPinned, onScroll, pin, unpin } = usePinnedScroll();
   const [first, setFirst] = useState(() => Math.max(0, entries.length - PAGE));
+  const [aimedAt, setAimedAt] = useState(target);
   // The versions on the page that are not the newest, by the key of their message.
   const [versions, setVersions] = useState<Readonly<Record<string, number>>>({});
   const from = usePrinting() ? 0 : first; // paper takes all of it
@@ -44,17 +45,24 @@ export function Conversation({ chat, connected, name, empty, sent, maxBytes, tar
     if (sent > 0) pin();
   }, [sent, pin]);
 
-  // A long stay at the end must not make the page heavy.
-  if (isPinned && entries.length - first > 3 * PAGE) setFirst(entries.length - PAGE);
-  if (first > 0 && first >= entries.length) setFirst(Math.max(0, entries.length - PAGE));
-  if (target !== null && target.place < first) setFirst(Math.max(0, target.place - ABOVE));
+  // A target counts once, when it comes, and takes the view off the end: the rule after it keeps only what is near the
+  // end, and the two must never both apply.
+  if (target !== aimedAt) {
+    setAimedAt(target);
+    if (target !== null) {
+      unpin();
+      if (target.place < first) setFirst(Math.max(0, target.place - ABOVE));
+    }
+  } else if (isPinned && entries.length - first > 3 * PAGE) {
+    setFirst(entries.length - PAGE); // a long stay at the end must not make the page heavy
+  } else if (first > 0 && first >= entries.length) {
+    setFirst(Math.max(0, entries.length - PAGE));
+  }
 
   useLayoutEffect(() => {
-    const item = target === null ? null : box.current?.querySelector(`[data-place="${target.place}"]`);
-    if (item == null) return;
-    unpin();
-    item.scrollIntoView({ block: "center" });
-  }, [target, box, unpin]);
+    if (target === null) return;
+    box.current?.querySelector(`[data-place="${target.place}"]`)?.scrollIntoView({ block: "center" });
+  }, [target, box]);
 
   const earlier = () => {
     const element = box.current;
