@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import faust
@@ -15,51 +14,13 @@ from faust_redis.errors import UnsupportedServerError
 from faust_redis.redis import Server, server_from_urls
 from faust_redis.redis.durability import Durability, durability_of
 from faust_redis.redis.probe import ServerFacts, lacks_for, missing_replicas, probe
-from faust_redis.testing import HOST, Cluster, RedisServer, eventually, wait_until
-from tests.conftest import StartWorker
+from faust_redis.testing import Cluster, RedisServer, eventually, wait_until
+from tests.conftest import ReplicatedPair, StartWorker
 from tests.numbers import numbers_seen, send_numbers
 
 pytestmark = pytest.mark.processes
 
 ALL = "acks=all&acks_timeout_ms=200"
-
-
-class Pair:
-    """A primary and its replica."""
-
-    def __init__(self, primary: RedisServer, replica: RedisServer) -> None:
-        self.primary = primary
-        self.replica = replica
-
-    def server(self, query: str) -> Server:
-        return server_from_urls([f"{self.primary.url}?{query}"])
-
-
-@pytest.fixture(scope="module")
-def started_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    folder = tmp_path_factory.mktemp("pair")
-    # Every write is synced, so that no test waits for the clock of everysec.
-    lines = ("appendonly yes", "appendfsync always", "repl-diskless-sync-delay 0")
-    with (
-        RedisServer(folder / "primary", *lines) as primary,
-        RedisServer(folder / "replica", f"replicaof {HOST} {primary.port}", *lines) as replica,
-    ):
-        wait_until(lambda: replica.call("INFO", "replication")["master_link_status"] == "up", "a replica")
-        yield Pair(primary, replica)
-
-
-@pytest.fixture
-def pair(started_pair: Pair) -> Iterator[Pair]:
-    started_pair.primary.call("FLUSHALL")
-    yield started_pair
-    started_pair.replica.thaw()
-
-
-@pytest.fixture
-async def confirming(pair: Pair) -> AsyncIterator[Server]:
-    server = pair.server("acks=all&acks_timeout_ms=500")
-    yield server
-    await server.aclose()
 
 
 def test_the_durability_comes_out_of_the_queries_of_all_addresses() -> None:
@@ -83,14 +44,16 @@ def test_a_durability_that_makes_no_sense_is_refused_by_name(query: str, reason:
         server_from_urls([f"redis://h/0?{query}"])
 
 
-async def test_a_confirmed_write_is_on_the_replica(pair: Pair, confirming: Server) -> None:
+async def test_a_confirmed_write_is_on_the_replica(pair: ReplicatedPair, confirming: Server) -> None:
     for number in range(200):
         await confirming.stream.execute("SET", "key", number)
 
         assert pair.replica.call("GET", "key") == str(number)
 
 
-async def test_what_many_tasks_write_at_once_shares_its_waits(pair: Pair, confirming: Server) -> None:
+async def test_what_many_tasks_write_at_once_shares_its_waits(
+    pair: ReplicatedPair, confirming: Server
+) -> None:
     await confirming.stream.execute("PING")
     before = pair.primary.call("INFO", "commandstats").get("cmdstat_wait", {"calls": 0})["calls"]
 
@@ -102,7 +65,7 @@ async def test_what_many_tasks_write_at_once_shares_its_waits(pair: Pair, confir
 
 
 async def test_without_its_replica_a_write_is_not_confirmed_and_a_read_is_answered(
-    pair: Pair, confirming: Server, caplog: pytest.LogCaptureFixture
+    pair: ReplicatedPair, confirming: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     await confirming.stream.execute("SET", "key", "before")
     pair.replica.freeze()
@@ -129,7 +92,9 @@ async def test_an_argument_that_cannot_be_sent_fails_its_own_call_only(confirmin
     assert isinstance(bad, TypeError)
 
 
-async def test_a_closed_connection_fails_the_calls_that_wait(pair: Pair, confirming: Server) -> None:
+async def test_a_closed_connection_fails_the_calls_that_wait(
+    pair: ReplicatedPair, confirming: Server
+) -> None:
     await confirming.stream.execute("PING")
     pair.replica.freeze()
     under_way = asyncio.create_task(confirming.stream.execute("SET", "key", 1))
@@ -143,7 +108,7 @@ async def test_a_closed_connection_fails_the_calls_that_wait(pair: Pair, confirm
     assert [type(outcome) for outcome in outcomes] == [redis.ConnectionError, redis.ConnectionError]
 
 
-async def test_messages_are_confirmed_and_added_once_when_the_replica_is_back(pair: Pair) -> None:
+async def test_messages_are_confirmed_and_added_once_when_the_replica_is_back(pair: ReplicatedPair) -> None:
     app = faust.App("sender", broker=f"{pair.primary.url}?{ALL}", topic_partitions=2, web_enabled=False)
     await app.maybe_start_producer()
     await (await app.producer.send("numbers", b"k", b"first", 0, None, None))
@@ -164,7 +129,7 @@ async def test_messages_are_confirmed_and_added_once_when_the_replica_is_back(pa
     assert [pair.replica.call("XLEN", stream) for stream in streams] == [11, 10]
 
 
-async def test_a_write_can_wait_for_the_disks(pair: Pair) -> None:
+async def test_a_write_can_wait_for_the_disks(pair: ReplicatedPair) -> None:
     # A replica reports its disk once a second.
     server = pair.server("acks=fsync&acks_timeout_ms=3000")
     await probe(server, "key")
@@ -179,7 +144,7 @@ async def test_a_write_can_wait_for_the_disks(pair: Pair) -> None:
     await server.aclose()
 
 
-async def test_one_server_confirms_with_its_own_disk(pair: Pair) -> None:
+async def test_one_server_confirms_with_its_own_disk(pair: ReplicatedPair) -> None:
     server = pair.server("acks=fsync&acks_replicas=0")
     pair.replica.freeze()
 

@@ -75,10 +75,12 @@ class ConfirmedConnection(StreamConnection):
 
     async def _exchange(self, calls: list[_Call]) -> None:
         """Send the commands of some calls in one round trip and resolve their futures."""
-        commands = [command for call in calls for command in call.commands]
-        writes = [not is_read(command) for command in commands]
         try:
-            replies = await super().execute_many([*commands, self._wait] if any(writes) else commands)
+            replies = await self._confirmed([command for call in calls for command in call.commands])
+        except asyncio.CancelledError:
+            for call in calls:
+                call.done.cancel()
+            raise
         except Exception as error:
             if len(calls) > 1 and not isinstance(error, REDIS_ERRORS):
                 # A call has arguments that can't be sent, and nothing was; the others must not fail with it.
@@ -87,20 +89,25 @@ class ConfirmedConnection(StreamConnection):
             else:
                 _fail(calls, error)
             return
-        except asyncio.CancelledError:
-            for call in calls:
-                call.done.cancel()
-            raise
-        if any(writes) and (unconfirmed := self._missing(replies.pop())):
-            replies = [
-                unconfirmed if is_write and not isinstance(reply, Exception) else reply
-                for is_write, reply in zip(writes, replies, strict=True)
-            ]
         at = 0
         for call in calls:
             if not call.done.done():
                 call.done.set_result(replies[at : at + len(call.commands)])
             at += len(call.commands)
+
+    async def _confirmed(self, commands: list[Command]) -> list[Any]:
+        """Send commands and the wait; return their replies, for an unconfirmed write an error."""
+        writes = [not is_read(command) for command in commands]
+        if not any(writes):
+            return await super().execute_many(commands)
+        *replies, confirmation = await super().execute_many([*commands, self._wait])
+        missing = self._missing(confirmation)
+        if missing is None:
+            return replies
+        return [
+            missing if is_write and not isinstance(reply, Exception) else reply
+            for is_write, reply in zip(writes, replies, strict=True)
+        ]
 
     def _missing(self, reply: Any) -> Exception | None:
         """Return the error of writes that this reply to their wait does not confirm; None if it does."""

@@ -94,18 +94,23 @@ def durability_of(addresses: Sequence[str]) -> tuple[Durability, list[str]]:
     found: dict[str, str] = {}
     plain: list[str] = []
     for address in addresses:
-        parts = urlsplit(address)
-        left: list[tuple[str, str]] = []
-        for name, text in parse_qsl(parts.query, keep_blank_values=True):
-            if name not in _NAMES:
-                left.append((name, text))
-            elif found.setdefault(name, text) != text:
+        own, without = _divided(address)
+        for name, text in own:
+            if found.setdefault(name, text) != text:
                 raise BrokerAddressError(address, f"{name}={text}, but another address has {found[name]}")
-        without = address
-        if len(left) < len(parse_qsl(parts.query, keep_blank_values=True)):
-            without = urlunsplit(parts._replace(query=urlencode(left, safe="/:,")))
         plain.append(without)
     return _parsed(found, addresses[0]), plain
+
+
+def _divided(address: str) -> tuple[list[tuple[str, str]], str]:
+    """Return the parameters of an address that are about durability, and the address without them."""
+    parts = urlsplit(address)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    own = [pair for pair in pairs if pair[0] in _NAMES]
+    if not own:
+        return [], address
+    left = [pair for pair in pairs if pair[0] not in _NAMES]
+    return own, urlunsplit(parts._replace(query=urlencode(left, safe="/:,")))
 
 
 def _parsed(found: Mapping[str, str], address: str) -> Durability:
