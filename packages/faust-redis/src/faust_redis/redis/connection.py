@@ -29,6 +29,10 @@ _NOT_YET: Final = object()
 _pack = cast(Callable[[Command], bytes], hiredis.pack_command)
 
 
+def _ignore() -> None:
+    """Ignore a lost connection."""
+
+
 class _Exchange(NamedTuple):
     expected: int
     replies: list[Any]
@@ -41,7 +45,12 @@ class StreamConnection:
 
     Any number of tasks may use it concurrently; commands are executed in the order of the calls. Cancelling a
     call does not withdraw its commands; their replies are dropped.
+
+    Attributes:
+        on_lost: called whenever an open connection is lost or closed.
     """
+
+    on_lost: Callable[[], None]
 
     #: Whether the commands of one call are executed in their order whatever their keys.
     keeps_order: Final = True
@@ -50,6 +59,7 @@ class StreamConnection:
         """Store a pool, which is used only to open the connection."""
         self._pool = pool
         self._protocol: _Protocol | None = None
+        self.on_lost = _ignore
         self._connecting = asyncio.Lock()
 
     async def execute(self, *command: str | bytes | int) -> Any:
@@ -115,15 +125,16 @@ class StreamConnection:
             if self._protocol is None or self._protocol.lost:
                 connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
                 await connection.connect()
-                self._protocol = _Protocol(connection)
+                self._protocol = _Protocol(connection, lambda: self.on_lost())
             return self._protocol
 
 
 class _Protocol(asyncio.Protocol):
     """Take over the socket of a connection that redis-py has opened."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, on_lost: Callable[[], None]) -> None:
         self.lost = False
+        self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(
             protocolError=exceptions.InvalidResponse,
@@ -204,7 +215,9 @@ class _Protocol(asyncio.Protocol):
 
     def break_off(self, error: Exception) -> None:
         """Close the connection at once."""
-        self.lost = True
+        if not self.lost:
+            self.lost = True
+            self._on_lost()
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None

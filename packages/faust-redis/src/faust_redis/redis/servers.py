@@ -16,7 +16,7 @@ The last two use ``rediss+…`` for TLS. The query of an address may hold all op
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -45,7 +45,13 @@ _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
 
 class CommandStream(Protocol):
-    """A sender of many commands in one round trip."""
+    """A sender of many commands in one round trip.
+
+    Attributes:
+        on_lost: called whenever an open connection is lost or closed.
+    """
+
+    on_lost: Callable[[], None]
 
     @property
     def keeps_order(self) -> bool:
