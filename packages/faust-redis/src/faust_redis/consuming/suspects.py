@@ -1,7 +1,7 @@
 """Find the event that kills its worker, and make it a dead letter instead of delivering it forever.
 
 After a worker has died, any of its pending entries may be the reason, or none. Entries that stay pending
-while owner after owner dies are *suspects*. The next owner delivers them one at a time, and records each first
+while owner after owner dies are *suspects*. The next owner delivers them one at a time, recording each first
 in Redis. If that owner dies as well, ``take_over.lua`` adds a death to the recorded entry
 only. Entries that were only read ahead, or pending while workers were killed from outside, are delivered one
 after another and are done.
