@@ -10,8 +10,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-# Pauses before a restart: the first too short to notice, the longest long enough to save the processor when a
-# child dies again and again.
+# Pauses before a restart: the first too short to notice, the longest long enough to spare the CPU if a
+# child dies repeatedly.
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 # A child that ran for this long starts again with the shortest pause. Longer than it needs to start and to
