@@ -146,7 +146,7 @@ $(BENCH_STAMP): bench/requirements.lock
 cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED seeds the times
 	@CUTS=100 exec .venv/bin/python -m pytest tests/behaviours/faults/test_cuts.py -k random --timeout 900 $(ARGS)
 
-lint: setup ## Check style, types, imports between the rooms, and spelling
+lint: setup ## Check style, types, imports between the packages, and spelling
 	@.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/codespell
