@@ -1,9 +1,9 @@
-"""Finding the event that kills its worker: it ends as a dead letter instead of coming again without end.
+"""Find the event that kills its worker, and make it a dead letter instead of delivering it forever.
 
 After a worker has died, any of its pending entries may be the reason, or none. Entries that stay pending
-while owner after owner dies are *suspects*. The next owner hands them on one at a time, and records in Redis
-which one before it does. If that owner dies as well, ``take_over.lua`` adds a death to the recorded entry
-alone. Entries that were only read ahead, or pending while workers were killed from outside, are handed on one
+while owner after owner dies are *suspects*. The next owner delivers them one at a time, recording each first
+in Redis. If that owner dies as well, ``take_over.lua`` adds a death to the recorded entry
+only. Entries that were only read ahead, or pending while workers were killed from outside, are delivered one
 after another and are done.
 
 - A suspect that is not done after :data:`GRACE` seconds no longer holds up the others. If its owner dies
@@ -38,7 +38,7 @@ __all__ = ["Suspects"]
 
 logger = get_logger(__name__)
 
-#: Deaths of owners after which a pending entry is a suspect. One alone is an ordinary crash; to hand on one
+#: Deaths of owners after which a pending entry is a suspect. One death is an ordinary crash; to deliver one
 #: entry at a time after each would hold up all that were pending.
 ORDINARY_DEATHS: Final = 2
 #: Seconds for which a suspect holds up the others. An event that kills its process mostly does so at once.
@@ -50,7 +50,7 @@ SHORTEST_GRACE: Final = 0.05
 #: Seconds for which a suspect waits after it was claimed. Other events are done meanwhile, so that a worker
 #: that dies again and again still gets something done.
 RESPITE: Final = 0.4
-#: Seconds between looks at whether the suspect at work is done.
+#: Seconds between checks whether the current suspect is done.
 POLL: Final = 0.01
 
 #: States of a suspect in its mark; ``take_over.lua`` knows one more, of those that wait.
@@ -119,7 +119,7 @@ class Suspects:
         return min(timeout, POLL) if self._waiting or self._alone or self._running else timeout
 
     async def due(self, active: set[TP]) -> dict[TP, list[Record]]:
-        """Return the suspect to hand on next, if none is at work alone.
+        """Return the suspect to deliver next, unless one is being processed alone.
 
         Args:
             active: The partitions that are read.
@@ -146,7 +146,7 @@ class Suspects:
         return {} if record is None else {suspect.tp: [record]}
 
     async def let_go(self) -> None:
-        """Record for the next owners of all partitions that this one did not die.
+        """Record for the next owners that this owner did not die.
 
         Raises:
             redis.exceptions.RedisError: Redis is away; the next owners then count a death.
@@ -216,7 +216,7 @@ class Suspects:
         if not owned or record is None:
             return None
         logger.warning(
-            "%s-%s offset %d was pending while %d workers died, it is handed on alone",
+            "%s-%s offset %d was pending while %d workers died, it is delivered alone",
             *suspect.tp,
             record.offset,
             suspect.claim.deliveries - 1,
