@@ -33,6 +33,7 @@ from redis.asyncio.connection import (
 
 from faust_redis.errors import OptionError
 from faust_redis.log.keys import is_namespace
+from faust_redis.redis.durability import ACKS, MOST_REPLICAS, TIMEOUTS_MS
 
 __all__ = ["REFERENCE", "OptionReference", "Options", "configure", "options_of", "read_options"]
 
@@ -129,6 +130,33 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
             "a frozen worker's last read delays its partitions' next owner",
             _between(10, 5_000),
         ),
+        "acks": OptionReference(
+            "what confirms a write",
+            (
+                "`1` (the primary's reply), `all` (its replicas, by `WAIT`) or `fsync` (the disks of all, by "
+                "`WAITAOF`)"
+            ),
+            "`1`: a failover loses what its primary had confirmed and not yet replicated",
+            (
+                "`all`, `fsync`: each batch takes a round trip to a replica, or until the disks are synced; "
+                "nothing is confirmed while a replica is missing"
+            ),
+            lambda acks: acks in ACKS,
+        ),
+        "acks_replicas": OptionReference(
+            "replicas, for `acks` of `all` and `fsync`",
+            f"0 to {MOST_REPLICAS}",
+            "0: `fsync` waits for the primary's disk alone, and `all` for nothing",
+            "nothing is confirmed while fewer replicas are connected",
+            _between(0, MOST_REPLICAS),
+        ),
+        "acks_timeout_ms": OptionReference(
+            "milliseconds per wait, for `acks` of `all` and `fsync`",
+            f"{TIMEOUTS_MS[0]} to {TIMEOUTS_MS[1]:,}",
+            "slow replicas or disks make batches be sent again",
+            "while a replica is missing, reads on the connection wait for longer behind each write",
+            _between(*TIMEOUTS_MS),
+        ),
         "send_batch": OptionReference(
             "entries per round trip",
             "1 to 100,000",
@@ -198,6 +226,9 @@ class Options:
         dead_letter_limit: Dead letters kept per partition, the latest.
         read_count: Maximum entries per partition and read; ``broker_max_poll_records`` may lower it.
         block_ms: Milliseconds that a blocking read waits.
+        acks: What confirms a write: ``1`` the primary, ``all`` its replicas, ``fsync`` the disks of all.
+        acks_replicas: Replicas that must confirm a write, besides the primary.
+        acks_timeout_ms: Maximum milliseconds of one wait for them.
         send_batch: Entries per pipelined round trip of the producer.
         send_queue: Unsent entries in a process before ``send`` waits.
         ack_batch: Entry ids per call of ``ack.lua``.
@@ -218,6 +249,9 @@ class Options:
     dead_letter_limit: int = 10_000
     read_count: int = 200
     block_ms: int = 1_000
+    acks: str = "1"
+    acks_replicas: int = 1
+    acks_timeout_ms: int = 2_000
     send_batch: int = 500
     send_queue: int = 2_000
     ack_batch: int = 1_000

@@ -12,6 +12,8 @@ from mode import get_logger
 from redis import exceptions
 from redis.asyncio import Redis
 
+from faust_redis.errors import UnconfirmedWriteError
+
 __all__ = [
     "AT_ONCE",
     "BLOCK_MS",
@@ -63,6 +65,7 @@ UNAVAILABLE: Final = (
     exceptions.SlotNotCoveredError,
     exceptions.NoScriptError,  # forgotten between its loading and its call
     exceptions.NoPermissionError,
+    UnconfirmedWriteError,
     OSError,
 )
 
