@@ -129,7 +129,7 @@ def dead_show(letter_id: str, private: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All that the options select, instead of IDs.")
 @_selecting
 def dead_replay(ids: tuple[str, ...], everything: bool, **which: Any) -> None:
-    """Send dead letters to their stage once more, oldest first."""
+    """Send dead letters to their stage again, oldest first."""
     from parley.cli.dead import replay
 
     replay(Settings.load(), ids, _chosen(ids, everything, which))

@@ -89,7 +89,7 @@ def show(settings: Settings, letter_id: str, *, private: bool) -> None:
 
 def replay(settings: Settings, ids: Sequence[str], selection: Selection | None) -> None:
     """Replay dead letters: those named, or all that are selected."""
-    _each(settings, ids, selection, DeadLetters.replay, "sent again")
+    _each(settings, ids, selection, DeadLetters.replay, "replayed")
 
 
 def drop(settings: Settings, ids: Sequence[str], selection: Selection | None) -> None:

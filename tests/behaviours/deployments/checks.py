@@ -174,7 +174,7 @@ async def test_a_dead_letter_is_listed_and_sent_again(
 
         await eventually(given_up, "a dead letter")
 
-    assert await deployed.parley("dead", "replay", "--all") == "1 sent again\n"
+    assert await deployed.parley("dead", "replay", "--all") == "1 replayed\n"
 
     answer = await (await chat.stream(token)).until("message")
     assert answer["msg"] == "You said: anybody there?"
