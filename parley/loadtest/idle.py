@@ -27,7 +27,7 @@ Memory = Callable[[], int]
 
 @dataclass
 class Idle:
-    """What became of the idle sockets.
+    """The figures of the idle sockets.
 
     Attributes:
         asked, opened: the number of sockets requested, and opened.

@@ -36,7 +36,7 @@ _SHORTEST = 1e-4
 _SINCE = "seconds since the load began"
 
 _A, _B, _C, _SOFT = "var(--a)", "var(--b)", "var(--c)", "var(--soft)"
-# Of the layers of what was used.
+# The colours of the layers in the charts of usage.
 _COLORS = {
     "web": "#3b76f0",
     "ingest": "#0f9d8a",

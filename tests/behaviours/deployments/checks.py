@@ -1,4 +1,4 @@
-"""What the whole service does on every kind of Redis; the modules beside this one bring the Redis."""
+"""Checks of the whole service for every kind of Redis; the modules next to this one start the Redis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader is told of a test."""
+"""The report of a load test."""
 
 from __future__ import annotations
 
