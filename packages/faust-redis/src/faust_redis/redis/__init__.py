@@ -1,7 +1,7 @@
 """The Redis layer: addresses, connections, scripts and errors.
 
-The names below are supported for programs that read or write Redis beside Faust: a connection whose commands
-cost what hiredis needs to parse them, on one server, behind Sentinel or on a cluster.
+The names below are supported for programs that use Redis next to Faust: a connection whose commands
+cost only their parsing by hiredis, on one server, behind Sentinel or on a cluster.
 """
 
 from faust_redis.redis.clients import execute_in_steps, execute_many, server_of

@@ -101,7 +101,7 @@ def _refusal(facts: ServerFacts, shares_reads: bool) -> str | None:
     if lacking := [name for name in NEEDED.values() if not facts.can.get(name, True)]:
         return f"does not know {', '.join(lacking)}"
     if facts.mode == "cluster" and shares_reads:
-        return "is a node of a cluster: say redis+cluster:// in the place of redis://"
+        return "is a node of a cluster: use redis+cluster:// instead of redis://"
     return None
 
 
@@ -148,7 +148,7 @@ def complaints(facts: ServerFacts) -> list[str]:
     settings, found = facts.settings, []
     policy = settings.get("maxmemory-policy", "noeviction")
     if policy != "noeviction" and settings.get("maxmemory", "0") != "0":
-        found.append(f"maxmemory-policy is {policy}: Redis may throw out messages; set it to noeviction")
+        found.append(f"maxmemory-policy is {policy}: Redis may evict messages; set it to noeviction")
     if settings.get("appendonly") == "no":
         lost = "what came since the last snapshot" if settings.get("save") else "everything"
         found.append(f"appendonly is no: a restart of Redis loses {lost}")
