@@ -49,7 +49,7 @@ class Failover(ABC):
     async def _synced(replica: RedisServer) -> None:
         def is_synced() -> bool:
             facts = _facts(replica)
-            return facts["role"] == "slave" and facts["master_link_status"] == "up"
+            return (facts["role"], facts.get("master_link_status")) == ("slave", "up")
 
         await eventually(is_synced, "the killed server to be a replica")
 
@@ -91,7 +91,9 @@ class ClusterFailover(Failover):
         await self._synced(primary)
 
         def agree() -> bool:
-            return all(node.call("CLUSTER INFO")["cluster_state"] == "ok" for node in self._shards.nodes.values())
+            return all(
+                node.call("CLUSTER INFO")["cluster_state"] == "ok" for node in self._shards.nodes.values()
+            )
 
         await eventually(agree, "a cluster that covers all slots")
 

@@ -1,6 +1,6 @@
 """Primaries are killed with -9 under load with cuts: nothing is doubled, misordered, crossed or hung.
 
-With ``acks=all`` nothing is lost either. ``make failovers`` is the long form, with ten kills each.
+With ``acks=all`` nothing is lost either. ``make failovers`` is the long form: ten kills, also of a cluster.
 """
 
 from __future__ import annotations
@@ -19,29 +19,32 @@ from tests.support.model_server import ModelServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-KILLS = int(os.environ.get("FAILOVER_KILLS", "1"))
+KILLS = int(os.environ.get("FAILOVER_KILLS", "0"))
 #: Seconds of load for each kill, and around all of them.
-KILL_SECONDS, MARGIN_SECONDS = 9, 4
+KILL_SECONDS, MARGIN_SECONDS = 8, 4
+#: Seconds of load around one kill in the suite, and before each kill.
+SHORT_SECONDS, FIRST_SECONDS = 6, 2
+LONG = pytest.mark.skipif(not KILLS, reason="make failovers runs it")
 
 
-async def load(deployed: Deployment, failover: Failover, report: Path, **kills: float) -> dict[str, object]:
-    """Load the service while primaries are killed, and return what the load test found."""
-    seconds = MARGIN_SECONDS + KILL_SECONDS * KILLS if KILLS > 1 else KILL_SECONDS
+async def load(deployed: Deployment, failover: Failover, report: Path) -> None:
+    """Load the service while primaries are killed, and have the load test write its report."""
+    seconds = MARGIN_SECONDS + KILL_SECONDS * KILLS if KILLS else SHORT_SECONDS
     plan = ("--sessions", "20", "--rate", "40", "--duration", f"{seconds}s", "--cut-every", "5")
     run = ("--echo", "--drain", "60s", "--json", str(report))
-    running = asyncio.create_task(deployed.parley("load", "--url", deployed.up.url, *plan, *run))
-    await asyncio.sleep(2)  # so that the first kill hits a load under way
-    for _ in range(KILLS):
-        await failover.kill_primary(**kills)
-        if KILLS > 1:
-            await asyncio.sleep(2)
+    running = asyncio.create_task(
+        deployed.parley("load", "--url", deployed.up.url, *plan, *run, patience=1800)
+    )
+    await asyncio.sleep(FIRST_SECONDS)  # so that the first kill hits a load under way
+    for number in range(max(KILLS, 1)):
+        if number:
+            await asyncio.sleep(FIRST_SECONDS)
+        await failover.kill_primary()
     await asyncio.wait([running])
-    found: dict[str, object] = json.loads(report.read_text("utf-8"))
-    return found
 
 
-@pytest.mark.timeout(120 + 60 * KILLS)
-@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", ["sentinel", pytest.param("cluster", marks=LONG)])
 async def test_killed_primaries_lose_nothing_that_their_replicas_have_confirmed(
     kind: str, model: ModelServer, tmp_path: Path
 ) -> None:
@@ -50,9 +53,8 @@ async def test_killed_primaries_lose_nothing_that_their_replicas_have_confirmed(
         url = ";".join(f"{address}?acks=all" for address in failover.url.split(";"))
         deployed = Deployment(url, tmp_path, model.url, stack)
 
-        found = await load(deployed, failover, tmp_path / "load.json")
+        await load(deployed, failover, tmp_path / "load.json")
 
-    assert found["faults"] == dict.fromkeys(
-        ("lost", "doubled", "misordered", "crossed", "unattributed"), 0
-    ), found
+    found = json.loads((tmp_path / "load.json").read_text("utf-8"))
+    assert set(found["faults"].values()) == {0}, found
     assert (found["errors"], found["answered"], found["unfinished"]) == ({}, found["sent"], 0), found
