@@ -7,8 +7,9 @@
 Tags count only before the answer's first text: an answer that contains ``<think>`` later stays unchanged.
 
 A chat template that opens the thought in the prompt makes the model send only the closing tag. If that is
-expected (``unannounced``), the text counts as a thought until the tag comes. Otherwise it shows only
-afterwards: the text before that tag is then retracted, unless the tag is in code or follows an opening tag.
+expected (``unannounced``), the text counts as a thought until the tag comes. Otherwise this shows only
+afterwards: by the words with which the text begins, or by the tag, unless it is in code or follows an opening
+tag. The text so far is then retracted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 from typing import NamedTuple
+
+from pipeline.models.reasoners import begins_like_thought
 
 
 class _Tag(NamedTuple):
@@ -40,6 +43,7 @@ _TAGS = (
             "mm:think",
             "longcat_think",
             "antthinking",
+            "ant:thinking",
             "inner_monologue",
             "internal_monologue",
             "inner_thoughts",
@@ -100,7 +104,8 @@ class ThoughtFilter:
     """Take a model's text in pieces, return the answer's text and collect the thoughts.
 
     Args:
-        unannounced: whether the text begins within a thought without an opening tag.
+        unannounced: whether the text begins within a thought without an opening tag; None: if it has the
+            words of a thought.
 
     Attributes:
         thoughts: pieces of thoughts, which the caller removes.
@@ -108,12 +113,13 @@ class ThoughtFilter:
         found_unannounced: whether a thought began without an opening tag; None while unknown.
     """
 
-    def __init__(self, *, unannounced: bool = False) -> None:
+    def __init__(self, *, unannounced: bool | None = False) -> None:
         self.thoughts: list[str] = []
         self.retracted: str | None = None
         self.found_unannounced: bool | None = None
         self._mode = _Mode.START
         self._unannounced = unannounced
+        self._guessing = False
         self._bare = False
         self._closings: tuple[str, ...] = _CLOSINGS
         self._held = ""
@@ -127,7 +133,7 @@ class ThoughtFilter:
 
     def push(self, piece: str) -> str:
         """Return the text that ``piece`` certainly adds to the answer; it may be empty."""
-        if self._mode is _Mode.ANSWER and not self._held:
+        if self._mode is _Mode.ANSWER and not (self._held or self._guessing):
             if not self._watched:
                 return piece
             # Most pieces contain none of the first characters of closing tags.
@@ -147,7 +153,7 @@ class ThoughtFilter:
                 case _Mode.ANSWER:
                     more, text = self._answer(text)
                     shown = shown + more if self.retracted is None else more
-        return shown
+        return self._guess(shown) if self._guessing and self._mode is _Mode.ANSWER else shown
 
     def finish(self, *, cut_short: bool = False) -> str:
         """Return the rest of the answer after the last piece: the held text, unless it is a thought.
@@ -202,6 +208,8 @@ class ThoughtFilter:
         if len(text) < _MAX_BLANK_CHARS and self._may_open(stripped, low):
             self._held = text
             return ""
+        if self._unannounced is None:
+            self._unannounced, self._guessing = False, not self._had_thought
         if self._unannounced:
             self._mode = _Mode.THOUGHT
             return text
@@ -209,6 +217,20 @@ class ThoughtFilter:
         if not self._section:
             self._watched = () if self._had_thought else _CLOSINGS
         return text
+
+    def _guess(self, shown: str) -> str:
+        """Return ``shown``, or retract the text so far once it has the words of a thought."""
+        text = "".join(self._returned).lstrip()
+        found = begins_like_thought(text)
+        if not found or self.retracted is not None:
+            self._guessing = found is None
+            return shown
+        self._guessing, self._unannounced = False, True
+        self._mode, self._thought_begun = _Mode.THOUGHT, True
+        self.retracted = text
+        self._returned.clear()
+        self._unannounced_text.append(text)
+        return ""
 
     def _may_open(self, stripped: str, low: str) -> bool:
         """Return whether the text may be the beginning of a mark that opens a thought or the answer."""
