@@ -91,10 +91,10 @@ def behind_path(request: pytest.FixtureRequest) -> Callable[[], PathProxy]:
     return lambda: PathProxy(service.url, "/parley", strips=strips)
 
 
-async def new_context(browser: Browser, up: Up, mishaps: list[str]) -> BrowserContext:
-    """Return the browser of one more person, who can copy."""
+async def new_context(browser: Browser, up: Up, mishaps: list[str], url: str = "") -> BrowserContext:
+    """Return the browser of one more person, who can copy; `url` is another address of the service."""
     context = await browser.new_context(
-        base_url=up.url, permissions=["clipboard-read", "clipboard-write"], reduced_motion="reduce"
+        base_url=url or up.url, permissions=["clipboard-read", "clipboard-write"], reduced_motion="reduce"
     )
 
     def watch(page: Page) -> None:
