@@ -36,6 +36,6 @@ def health_port(stage: str, settings: Settings) -> int:
     port = settings.agent_port(stage)
     if is_free(settings.host, port):
         return port
-    if f"{stage}_port" in settings.model_fields_set:
+    if settings.has_chosen_port(stage):
         raise PortTakenError(f"{stage.upper()}_PORT", str(port), "a free port; another process listens there")
     return free_port(settings.host)

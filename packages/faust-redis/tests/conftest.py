@@ -28,7 +28,7 @@ from faust_redis.redis import server_from_urls
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.scripts import GROUP_JOIN, ScriptRunner
 from faust_redis.redis.servers import Server, leave_entries_unparsed
-from faust_redis.testing import SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
+from faust_redis.testing import HOST, SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
 from tests.apps import MakeApp, command, running
 from tests.compacted_log import CompactedLog
 from tests.joined import Joins
@@ -296,6 +296,48 @@ def redis_cluster(shared_cluster: Cluster) -> Cluster:
     """The cluster, which is empty."""
     shared_cluster.empty()
     return shared_cluster
+
+
+class ReplicatedPair:
+    """A primary and its replica."""
+
+    def __init__(self, primary: RedisServer, replica: RedisServer) -> None:
+        self.primary = primary
+        self.replica = replica
+
+    def server(self, query: str) -> Server:
+        """Connect to the primary with this query."""
+        return server_from_urls([f"{self.primary.url}?{query}"])
+
+
+@pytest.fixture(scope="module")
+def started_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicatedPair]:
+    """A primary and its replica, for a whole module."""
+    folder = tmp_path_factory.mktemp("pair")
+    # Every write is synced, so that no test waits for the clock of everysec.
+    lines = ("appendonly yes", "appendfsync always", "repl-diskless-sync-delay 0")
+    with (
+        RedisServer(folder / "primary", *lines) as primary,
+        RedisServer(folder / "replica", f"replicaof {HOST} {primary.port}", *lines) as replica,
+    ):
+        wait_until(lambda: replica.call("INFO", "replication")["master_link_status"] == "up", "a replica")
+        yield ReplicatedPair(primary, replica)
+
+
+@pytest.fixture
+def pair(started_pair: ReplicatedPair) -> Iterator[ReplicatedPair]:
+    """The primary and its replica, both empty."""
+    started_pair.primary.call("FLUSHALL")
+    yield started_pair
+    started_pair.replica.thaw()
+
+
+@pytest.fixture
+async def confirming(pair: ReplicatedPair) -> AsyncIterator[Server]:
+    """The primary, whose writes the replica confirms within half a second."""
+    server = pair.server("acks=all&acks_timeout_ms=500")
+    yield server
+    await server.aclose()
 
 
 @pytest.fixture(params=["true", "false"], ids=["fast path", "Faust's own path"])

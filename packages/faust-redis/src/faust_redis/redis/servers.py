@@ -9,7 +9,8 @@ address                                       means
 ============================================  ===============================================================
 
 The last two use ``rediss+…`` for TLS. The query of an address may hold all options of redis-py
-(``?ssl_ca_certs=…``), and ``sentinel_username`` and ``sentinel_password`` for the sentinels themselves.
+(``?ssl_ca_certs=…``), ``sentinel_username`` and ``sentinel_password`` for the sentinels themselves, and
+``acks``, ``acks_replicas`` and ``acks_timeout_ms`` (``faust_redis.redis.durability``).
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from faust_redis.errors import BrokerAddressError
 from faust_redis.redis.cluster_redirects import AskingCluster, AskingConnection
 from faust_redis.redis.cluster_stream import ClusterStream, cluster_errors
 from faust_redis.redis.commands import SOCKET_TIMEOUT, Command, is_unavailable
+from faust_redis.redis.confirmed import stream_connection
 from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.durability import Durability, durability_of
 
 __all__ = ["CommandStream", "Server", "StreamingRedis", "addresses_of", "leave_entries_unparsed", "server_at"]
 
@@ -67,10 +70,12 @@ class Server(Protocol):
     Attributes:
         commands: a pool for commands that do not block.
         stream: a sender for the commands of every message: adding and acking entries.
+        durability: what confirms a write that ``stream`` sends.
     """
 
     commands: StreamingRedis
     stream: CommandStream
+    durability: Durability
 
     def read_of(self, key: str) -> str:
         """Return the name of a key's blocking read; keys with the same name share one read."""
@@ -110,7 +115,8 @@ class StreamingRedis(Redis):
 class SingleServer:
     """One Redis."""
 
-    def __init__(self, options: Mapping[str, Any], pool_size: int | None) -> None:
+    def __init__(self, options: Mapping[str, Any], pool_size: int | None, durability: Durability) -> None:
+        self.durability = durability
         pool: ConnectionPool
         if pool_size is None:
             pool = ConnectionPool(**options)
@@ -120,7 +126,7 @@ class SingleServer:
 
     def _use(self, pool: ConnectionPool) -> None:
         self.commands = cast(StreamingRedis, StreamingRedis.from_pool(pool))
-        self.stream: CommandStream = StreamConnection(pool)
+        self.stream: CommandStream = stream_connection(pool, self.durability)
         self.commands.server = self
 
     def read_of(self, key: str) -> str:
@@ -152,8 +158,10 @@ class SentinelServer(SingleServer):
         service: str,
         options: Mapping[str, Any],
         login: Mapping[str, Any],
+        durability: Durability,
     ) -> None:
         """Take the addresses of sentinels, and ``sentinel_username`` and ``sentinel_password`` for them."""
+        self.durability = durability
         asking = {name.removeprefix("sentinel_"): value for name, value in login.items()}
         sentinel = Sentinel(  # type: ignore[no-untyped-call]
             list(sentinels), sentinel_kwargs={**_common(), **asking}
@@ -170,7 +178,10 @@ class ClusterServer:
     """The nodes of a cluster. Each partition is read on a connection of its own: one ``XREADGROUP`` takes
     only keys of one slot."""
 
-    def __init__(self, nodes: Sequence[tuple[str, int]], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, nodes: Sequence[tuple[str, int]], options: Mapping[str, Any], durability: Durability
+    ) -> None:
+        self.durability = durability
         self._options = {name: value for name, value in options.items() if name not in ("host", "port")}
         given = {name: value for name, value in self._options.items() if name != "connection_class"}
         given.pop("db", None)
@@ -185,7 +196,7 @@ class ClusterServer:
             reinitialize_steps=0,
             **given,
         )
-        self.stream: CommandStream = ClusterStream(self._cluster, self._pool_of)
+        self.stream: CommandStream = ClusterStream(self._cluster, self._pool_of, durability)
         self._cluster.server = self
         # A cluster's client has the methods of a server's, but shares no class with it.
         self.commands = cast(StreamingRedis, self._cluster)
@@ -237,6 +248,7 @@ def server_at(
     password: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
     pool_size: int | None = None,
+    durability: Durability | None = None,
 ) -> Server:
     """Return the server at these addresses; it connects at first use.
 
@@ -246,10 +258,13 @@ def server_at(
         ssl_context: the context for TLS, which replaces the options of the address.
         pool_size: connections of one server's pool, for which further callers wait; None raises an error for
             them. Other deployments have a pool for each node, without a bound.
+        durability: what confirms a write; None for what the query of the addresses says.
 
     Raises:
         BrokerAddressError: the addresses are invalid.
     """
+    asked, addresses = durability_of(addresses)
+    durability = durability or asked
     address = addresses[0]
     scheme, kind = _scheme(addresses)
     places = [_place(each, kind) for each in addresses]
@@ -266,12 +281,12 @@ def server_at(
     if scheme == "unix":
         del options["socket_keepalive"]
     if kind == "sentinel":
-        return SentinelServer(places, service, options, asking)
+        return SentinelServer(places, service, options, asking, durability)
     if kind == "cluster":
         if options.pop("db", 0):
             raise BrokerAddressError(address, "a cluster has no database but 0")
-        return ClusterServer(places, options)
-    return SingleServer(options, pool_size)
+        return ClusterServer(places, options, durability)
+    return SingleServer(options, pool_size, durability)
 
 
 def _scheme(addresses: Sequence[str]) -> tuple[str, str]:

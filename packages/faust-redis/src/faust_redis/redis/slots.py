@@ -25,6 +25,7 @@ _KEYLESS: Final = frozenset(
         "SCRIPT",
         "TIME",
         "WAIT",
+        "WAITAOF",
     )
 )
 #: Commands whose first key follows the name of a subcommand.
