@@ -118,8 +118,8 @@ class ThoughtFilter:
         self.retracted: str | None = None
         self.found_unannounced: bool | None = None
         self._mode = _Mode.START
-        self._unannounced = unannounced
-        self._guessing = False
+        self._unannounced = bool(unannounced)
+        self._guessing = unannounced is None
         self._bare = False
         self._closings: tuple[str, ...] = _CLOSINGS
         self._held = ""
@@ -133,13 +133,12 @@ class ThoughtFilter:
 
     def push(self, piece: str) -> str:
         """Return the text that ``piece`` certainly adds to the answer; it may be empty."""
-        if self._mode is _Mode.ANSWER and not (self._held or self._guessing):
+        if self._mode is _Mode.ANSWER and not self._held:
             if not self._watched:
                 return piece
             # Most pieces contain none of the first characters of closing tags.
             if "<" not in piece and "[" not in piece and "◁" not in piece:
-                self._returned.append(piece)
-                return piece
+                return self._show(piece)
         text, self._held = self._held + piece, ""
         shown = ""
         while text:
@@ -153,7 +152,7 @@ class ThoughtFilter:
                 case _Mode.ANSWER:
                     more, text = self._answer(text)
                     shown = shown + more if self.retracted is None else more
-        return self._guess(shown) if self._guessing and self._mode is _Mode.ANSWER else shown
+        return shown
 
     def finish(self, *, cut_short: bool = False) -> str:
         """Return the rest of the answer after the last piece: the held text, unless it is a thought.
@@ -208,8 +207,6 @@ class ThoughtFilter:
         if len(text) < _MAX_BLANK_CHARS and self._may_open(stripped, low):
             self._held = text
             return ""
-        if self._unannounced is None:
-            self._unannounced, self._guessing = False, not self._had_thought
         if self._unannounced:
             self._mode = _Mode.THOUGHT
             return text
@@ -218,11 +215,14 @@ class ThoughtFilter:
             self._watched = () if self._had_thought else _CLOSINGS
         return text
 
-    def _guess(self, shown: str) -> str:
-        """Return ``shown``, or retract the text so far once it has the words of a thought."""
+    def _show(self, shown: str) -> str:
+        """Return ``shown``; while guessing, retract the text so far once it has the words of a thought."""
+        self._returned.append(shown)
+        if not self._guessing:
+            return shown
         text = "".join(self._returned).lstrip()
-        found = begins_like_thought(text)
-        if not found or self.retracted is not None:
+        found = None if self._section else begins_like_thought(text)
+        if not found:
             self._guessing = found is None
             return shown
         self._guessing, self._unannounced = False, True
@@ -287,8 +287,7 @@ class ThoughtFilter:
         if not mark:
             keep = _undecided(text, self._watched)
             shown, self._held = text[: len(text) - keep], text[len(text) - keep :]
-            self._returned.append(shown)
-            return shown, ""
+            return self._show(shown), ""
         if self._section:
             self._mode = _Mode.START
             return text[:at], text[at:] if mark in _HEADERS else text[at + len(mark) :]

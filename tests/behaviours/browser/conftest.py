@@ -75,6 +75,16 @@ async def relay(talker: Up) -> AsyncIterator[Relay]:
         yield relay
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def relayed(
+    browser: Browser, talker: Up, relay: Relay, mishaps: list[str]
+) -> AsyncIterator[BrowserContext]:
+    """The browser of one person, whose network may go deaf."""
+    context = await new_context(browser, talker, mishaps, url=relay.url)
+    yield context
+    await context.close()
+
+
 @pytest.fixture(scope="session")
 def below(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service behind a proxy that keeps its path."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import BrowserContext, Page
 
 from pipeline.redis.client import connect
-from tests.behaviours.browser.conftest import OUTAGES, new_context, put_history
+from tests.behaviours.browser.conftest import OUTAGES, put_history
 from tests.behaviours.browser.monkey import Monkey, answer
 from tests.support.model_server import ModelServer
 from tests.support.relays import Relay
@@ -21,16 +19,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures
 #: `make monkey` runs more plans, and longer ones.
 SEEDS = [int(seed) for seed in os.environ.get("MONKEY_SEEDS", "1 2").split()]
 ACTS = int(os.environ.get("MONKEY_ACTS", "50"))
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def relayed(
-    browser: Browser, talker: Up, relay: Relay, mishaps: list[str]
-) -> AsyncIterator[BrowserContext]:
-    """The browser of one person, whose network may go deaf."""
-    context = await new_context(browser, talker, mishaps, url=relay.url)
-    yield context
-    await context.close()
 
 
 @pytest.mark.timeout(60 + 3 * ACTS)
