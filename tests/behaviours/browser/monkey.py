@@ -16,7 +16,7 @@ from tests.support.model_server import ModelServer, Question
 from tests.support.relays import Relay
 
 #: Milliseconds for one press. What is not there any more by then is let be.
-PATIENCE = 700
+PATIENCE = 500
 #: Seconds in which a page that is alive does something small, on a busy machine.
 ALIVE = 20
 
@@ -105,6 +105,7 @@ class Monkey:
                 self.done[-1] += " (away)"
             except Error:  # it went away meanwhile, or something lies above it
                 self.done[-1] += " (missed)"
+                await self.page.keyboard.press("Escape")
             async with asyncio.timeout(ALIVE):
                 await self.page.evaluate("() => 1")
 
