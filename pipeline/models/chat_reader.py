@@ -12,7 +12,7 @@ from pipeline.models.addresses import is_of_ollama
 from pipeline.models.base import Usage
 from pipeline.models.chat_fields import PLAIN_FIELDS, is_thought, text_of, thought_of, timings_of, usage_of
 from pipeline.models.error_bodies import whole_text
-from pipeline.models.failures import bad_response, broke_off, empty_answer
+from pipeline.models.failures import bad_response, broke_off, empty_answer, empty_stream
 from pipeline.models.server_text import clean_server_text
 
 _OTHER_KIND = "; is it a text generation server? Then set MODEL_KIND=text-generation"
@@ -123,7 +123,7 @@ class ChatReader:
     def check(self, *, empty: bool) -> None:
         """Raise unless the payloads make up a complete answer."""
         if not (self._known or self._has_other_payloads):
-            raise broke_off()
+            raise empty_stream()
         if not self._known:
             raise bad_response(
                 "The model server's response has no choices; is it a chat completions server "

@@ -292,7 +292,7 @@ class _Sent:
     Attributes:
         on_kept_connection: whether an earlier request had used the connection. The server may close such a
             connection at any time (llama.cpp does so after each stream), even while the request is on its
-            way; no answer then means that the request was not read, so it is sent again.
+            way; no answer then most likely means that the request was not read, so it is sent again.
     """
 
     on_kept_connection: bool = False

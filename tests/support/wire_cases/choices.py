@@ -148,9 +148,11 @@ CHOICES = [
     stream("[DONE] in quotes", HELLO, b'data: "[DONE]"\n\n'),
     stream("[DONE] in the same event as the last piece", HELLO + STOP[:-1] + b"data: [DONE]\n\n"),
     stream("[DONE] alone", DONE, text="", code="model_bad_response"),
-    stream("a stream of comments alone", b": hi\n\n: hi\n\n", text="", code="model_unreachable"),
-    stream("a pause and nothing else", b"retry: 3000\n\n", text="", code="model_unreachable"),
-    stream("a close in the first event", HELLO[:30], text="", code="model_unreachable"),
+    stream(
+        "a stream of comments alone", b": hi\n\n: hi\n\n", text="", code="model_bad_response", words="ended"
+    ),
+    stream("a pause and nothing else", b"retry: 3000\n\n", text="", code="model_bad_response"),
+    stream("a close in the first event", HELLO[:30], text="", code="model_bad_response"),
     stream("a reason alone", STOP, DONE, text="", code="model_bad_response"),
     Case(
         "a document without choices",

@@ -148,7 +148,7 @@ WIRE = [
         squeezed(WHOLE, 31)[:60],
         start=head("200 OK", "Content-Encoding: gzip"),
         text="",
-        code="model_unreachable",
+        code="model_bad_response",
     ),
     stream(
         "gzip that is not",
