@@ -31,7 +31,7 @@ export function toJson(about: About, { entries, pending }: ChatState, model: str
   return `${JSON.stringify({ name, session_start, model, messages: [...messages, ...unsent] }, null, 2)}\n`;
 }
 
-/** Have the browser save a text. */
+/** Save a text as a file. */
 export function download(name: string, type: string, text: string): void {
   const address = URL.createObjectURL(new Blob([text], { type }));
   const link = document.createElement("a");
