@@ -3,7 +3,7 @@
 $ python from_a_web_handler.py
 offset 1
 offset 2
-2 orders wait, for no worker
+2 orders wait, 0 workers
 """
 
 import asyncio
