@@ -50,7 +50,7 @@ function mathBlock(state: StateBlock, startLine: number, endLine: number, silent
     if (!silent) push(state, delimiters, lines, [startLine, line + 1], behind, false);
     return true;
   }
-  // While an answer is being made, the end of a formula may still come.
+  // While an answer streams, the end of a formula may still come.
   if (state.env.streaming !== true || length > LONGEST || endLine < state.lineMax) return false;
   if (!silent) push(state, delimiters, lines, [startLine, endLine], "", true);
   return true;

@@ -197,7 +197,7 @@ function answered(state: ChatState, frame: Message): ChatState {
   if (holds(ended.entries, frame.id)) return ended; // from the history already, or a second time
   const thoughts = state.running?.turn === frame.turn ? state.running.thoughts : null;
   const answer: Answer = { ...answerOf(frame, frame.msg), thoughts: thoughts?.text ? thoughts : null };
-  const said = frame.stopped ? "Answer stopped." : frame.incomplete ? "The answer broke off." : "Answer complete.";
+  const said = frame.stopped ? "Answer stopped." : frame.incomplete ? "The answer was cut off." : "Answer complete.";
   const told = say(ended, `${said} ${answer.text.slice(0, 500)}`);
   const opened = open(told, frame.turn);
   const place = opened.entries.findIndex(
