@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 import faust
 import pytest
+import redis
+from faust.types import TP, Message
 
 from faust_redis import lost_messages
+from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.driver import Transport
 from faust_redis.testing import RedisServer, eventually, sentinel
 
 pytestmark = pytest.mark.processes
@@ -64,6 +69,44 @@ async def test_a_restart_with_all_data_is_no_loss(
         assert await send(app, 1) == [51]
         assert lost_messages(app) == 0
         assert "no record" not in caplog.text
+
+
+async def test_events_whose_delivery_is_lost_are_not_acked_in_the_place_of_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    partition = TP("numbers", 0)
+    with RedisServer(tmp_path) as server:
+        async with sender_at(server.url) as app:
+            context = Transport([app.conf.broker[0]], app).context
+            reader = PartitionReader(context, "group", "member", start="0", room=1000)
+            dropped: list[tuple[TP, int]] = []
+            reader.on_undelivered = lambda tp, last: dropped.append((tp, last))
+            reader.assign([partition], (), 1)
+
+            async def read(count: int) -> list[int]:
+                """Read entries until so many have come, and keep them in flight."""
+                offsets: list[int] = []
+                while len(offsets) < count:
+                    with suppress(redis.RedisError):
+                        for record in (await reader.read({partition}, 1.0)).get(partition, ()):
+                            offsets.append(record.offset)
+                            reader.queues[partition].in_flight[record.offset] = cast(Message, None)
+                return offsets
+
+            await send(app, 3)
+            assert await read(3) == [1, 2, 3]
+            server.call("SAVE")
+            await send(app, 2)
+            assert await read(2) == [4, 5]
+
+            server.kill()
+            server.start()
+            await send(app, 1)
+
+            assert await read(1) == [4]
+            assert dropped == [(partition, 3)]
+            assert "no record of the delivery of 2 events, up to offset 5" in caplog.text
+            await reader.close()
 
 
 async def test_a_failover_to_a_replica_behind_is_noticed(

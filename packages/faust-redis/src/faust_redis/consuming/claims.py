@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 from faust.types import TP
+from redis.exceptions import ResponseError
 
 from faust_redis.context import TransportContext
 from faust_redis.log.entries import Entry, offset_of
+from faust_redis.redis.commands import is_unavailable
 from faust_redis.redis.scripts import NOT_OWNER, TAKE_OVER
 
-__all__ = ["FIRST_PAGE", "Claim", "Claimant", "ClaimedPage", "claim_page", "fetch"]
+__all__ = ["FIRST_PAGE", "Claim", "Claimant", "ClaimedPage", "claim_page", "fetch", "last_delivered"]
 
 #: Cursor of the first page of pending entries.
 FIRST_PAGE: Final = "0-0"
@@ -106,6 +108,25 @@ async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> 
         for entry_id, delivered, failed, mark in zip(ids, deliveries, attempts, marks, strict=True)
     ]
     return ClaimedPage(following.decode() or None, claims, gone, bool(made), bool(has_died))
+
+
+async def last_delivered(context: TransportContext, tp: TP, group: str) -> int | None:
+    """Return the last offset that a group's consumers have received; None if there is no such group.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is unavailable.
+    """
+    try:
+        groups = await context.server.stream.execute("XINFO", "GROUPS", context.keys.stream(tp))
+    except ResponseError as error:
+        if is_unavailable(error):
+            raise
+        return None  # there is no stream
+    for flat in groups:
+        facts = dict(zip(flat[::2], flat[1::2], strict=True))
+        if facts[b"name"] == group.encode():
+            return offset_of(facts[b"last-delivered-id"])
+    return None
 
 
 async def fetch(context: TransportContext, tp: TP, claims: Sequence[Claim]) -> tuple[list[Entry], int]:

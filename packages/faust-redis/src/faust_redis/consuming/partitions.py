@@ -20,7 +20,7 @@ from redis.exceptions import ResponseError
 
 from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.blocking_reads import BlockingReads
-from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch
+from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch, last_delivered
 from faust_redis.consuming.queue_partition import QueuePartition
 from faust_redis.consuming.read_plans import ReadPlan, Streams, read_groups
 from faust_redis.consuming.reply_size import ReplySize
@@ -47,6 +47,7 @@ class PartitionReader:
 
     Attributes:
         on_unreadable: called with each unreadable entry of a queue, which stays pending.
+        on_undelivered: called with a partition and its last delivered offset after Redis has lost later ones.
         sift: called with claimed entries; returns those to deliver together.
 
     Args:
@@ -73,6 +74,7 @@ class PartitionReader:
         self._block_ms = context.options.block_ms
         self.room = room
         self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
+        self.on_undelivered: Callable[[TP, int], None] = lambda _tp, _last: None
         self.sift: Callable[[TP, list[Claim]], list[Claim]] = lambda _tp, claims: claims
         self.generation = 0
         self.queues: dict[TP, QueuePartition] = {}
@@ -230,6 +232,8 @@ class PartitionReader:
 
     async def _claim(self, tp: TP, partition: QueuePartition) -> list[Record]:
         """Claim a page of pending entries, leaving out those in flight here."""
+        if partition.in_flight:
+            await self._drop_undelivered(tp, partition)
         # Entries acked on another connection while this page is under way may still be on it.
         handed_on = set(partition.in_flight)
         partition.rewound = False
@@ -261,6 +265,26 @@ class PartitionReader:
         records = [record._replace(attempts=attempts[record.offset]) for record in self.decode(tp, entries)]
         self._advance(tp, records)
         return records
+
+    async def _drop_undelivered(self, tp: TP, partition: QueuePartition) -> None:
+        """Drop events in flight that Redis has no record of delivering, because its data is older.
+
+        Their offsets are assigned again, so an ack would be that of another entry.
+        """
+        last = await last_delivered(self.context, tp, self.group)
+        dropped = [offset for offset in partition.in_flight if last is not None and offset > last]
+        if not dropped or last is None:
+            return
+        for offset in dropped:
+            del partition.in_flight[offset]
+        self.on_undelivered(tp, last)
+        logger.error(
+            "%s-%s: Redis has no record of the delivery of %d events, up to offset %d: its data is older, "
+            "after a failover or a restore; they are not acked, and come again if Redis has them",
+            *tp,
+            len(dropped),
+            max(dropped),
+        )
 
     async def _read_queues(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         lost = True

@@ -109,6 +109,11 @@ class StreamConnection:
         """
         return [await self.execute(*command)]
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was open and is not, so that the next use opens another."""
+        return self._protocol is not None and self._protocol.lost
+
     def abort(self) -> None:
         """Break the connection; callers that wait for a reply get an error."""
         if self._protocol is not None:
