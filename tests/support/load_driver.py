@@ -35,7 +35,7 @@ import orjson
 # Seconds after which a message without an answer counts as lost.
 LOST_SECONDS = 90.0
 # A message that was on its way when its socket broke may never have arrived, and the plain protocol does not
-# show it. Seconds after which it is sent again if the history does not hold it; must be longer than the service
+# show it. Seconds after which it is sent again if the history lacks it; must be longer than the service
 # needs to take over what a dead process held, or the message would be there twice.
 SEND_AGAIN_SECONDS = 25.0
 # Seconds between two looks whether it is time to send again.
