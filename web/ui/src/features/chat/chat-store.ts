@@ -312,14 +312,21 @@ const frameOf = ({ id, text, replaces }: Pick<Pending, "id" | "text" | "replaces
 /** The start of a page: a chat, the text of an expired chat, or neither. */
 export type Beginning = { held: Held | null; expired: Session | null };
 
-/** Continue a chat: by default the one of this tab, otherwise the latest of this browser. */
-export async function resume(token = tab.get("token") ?? browser.get("token")): Promise<Beginning> {
+/**
+ * Continue a chat: by default the one of this tab, otherwise the latest of this browser.
+ *
+ * A chat that is no longer `isWanted` once it has been read does not become the one that a reload opens.
+ */
+export async function resume(
+  token = tab.get("token") ?? browser.get("token"),
+  isWanted: () => boolean = () => true,
+): Promise<Beginning> {
   if (token === null) return { held: null, expired: null };
   const copy = parse<Session>(tab.get(`copy.${token}`));
   tab.set(`copy.${token}`, null);
   try {
     const held = await readSession(token);
-    remember(held);
+    if (isWanted()) remember(held);
     return { held, expired: null };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
