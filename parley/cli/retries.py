@@ -1,4 +1,4 @@
-"""Try again what has failed, with pauses that grow while it fails in quick succession."""
+"""Retry a failed operation, with pauses that grow while it fails in quick succession."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 __all__ = ["Pauses", "keep_trying"]
 
-# The first pause is too short to notice, the longest long enough to save the processor.
+# The first pause is too short to notice, the longest long enough to spare the CPU.
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
 # The pauses start again with the shortest after this time without a failure. A message that kills its worker
@@ -17,7 +17,7 @@ _RECOVERED_SECONDS = 5.0
 
 
 class Pauses:
-    """The pauses between the attempts of one thing."""
+    """The pauses between the attempts of one operation."""
 
     def __init__(self) -> None:
         """Begin with the first attempt."""
@@ -25,11 +25,11 @@ class Pauses:
         self._begun = time.monotonic()
 
     def begin(self) -> None:
-        """Note that an attempt begins."""
+        """Record that an attempt begins."""
         self._begun = time.monotonic()
 
     def next(self) -> float:
-        """Return the seconds to wait after the attempt that failed now."""
+        """Return the seconds to wait after an attempt that has just failed."""
         if time.monotonic() - self._begun > _RECOVERED_SECONDS:
             self._next = _FIRST_PAUSE_SECONDS
         pause, self._next = self._next, min(self._next * 2, _LONGEST_PAUSE_SECONDS)

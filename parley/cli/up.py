@@ -164,7 +164,7 @@ class Supervisor:
         return Child(name, start, self._console.say, on_death)
 
     async def _put_out(self, stage: str, pid: int) -> None:
-        """Put an agent that died out of its group, so that nobody waits for its session to time out."""
+        """Expel a dead agent from its group, so that its partitions move before its session times out."""
         from redis.exceptions import RedisError
 
         from faust_redis import expel

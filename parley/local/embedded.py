@@ -53,7 +53,7 @@ __all__ = [
 
 HOST = "127.0.0.1"
 
-# Enough to load a big append-only file; a server that hangs must not block the start for ever.
+# Enough to load a big append-only file; a server that hangs must not block the start forever.
 _LOADING_TIMEOUT_SECONDS = 300.0
 _POLL_SECONDS = 0.02
 # Another process may take a free port before the server listens on it; twice in a row is unlikely.
@@ -84,7 +84,7 @@ class EmbeddedRedis:
             folder: the folder for its data; made if absent.
             server: the server to run; None for that of ``find_server``.
             preexec: called in the new process before it becomes redis-server.
-            maxmemory: bytes after which it refuses writes; 0 for a part of this machine's memory.
+            maxmemory: bytes above which it refuses writes; 0 for a share of this machine's memory.
         """
         self.folder = folder
         self._maxmemory = maxmemory_bytes(maxmemory)

@@ -130,7 +130,7 @@ def _become(request: Request) -> NoReturn:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ.clear()
     os.environ.update(request.environment)
-    # The command line of an equal process, for those that start themselves anew.
+    # The command line of an equal process, for processes that restart themselves.
     sys.orig_argv[:] = [sys.executable, "-m", "parley.cli", *request.arguments]
     sys.argv[:] = ["parley", *request.arguments]
     setproctitle.setproctitle(shlex.join(sys.argv))

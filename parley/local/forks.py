@@ -79,7 +79,7 @@ class ForkServer:
         """Start ``parley <arguments>``; a caller that is cancelled leaves a process that ``close`` ends.
 
         Args:
-            output: the descriptor for its stdout and stderr; it stays the caller's to close.
+            output: the descriptor for its stdout and stderr, which the caller closes.
 
         Raises:
             OSError: the fork server ended meanwhile, can't be started, or can't fork.
@@ -153,7 +153,7 @@ class ForkServer:
             started.set_exception(OSError(number, os.strerror(number)))
 
     def _lose(self) -> None:
-        """Take every process as killed: Linux kills them when the fork server ends."""
+        """Mark every process as killed, because Linux kills them when the fork server ends."""
         if self._socket is None:
             return
         asyncio.get_running_loop().remove_reader(self._socket)

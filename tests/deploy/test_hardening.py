@@ -1,4 +1,4 @@
-"""What an administrator checks before a deployment is let in: rights, networks, secrets, bounds."""
+"""The deployments pass an administrator's checks: rights, networks, secrets, limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stranger may do to a web process before it is a client: little, and not for long."""
+"""Connections without a valid request are limited in number and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client is told when it asks for too much."""
+"""The replies to a client that exceeds a limit."""
 
 from __future__ import annotations
 

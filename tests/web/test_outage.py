@@ -1,4 +1,4 @@
-"""What a web process does while Redis is away, and when it is back."""
+"""A web process during an outage of Redis, and afterwards."""
 
 from __future__ import annotations
 

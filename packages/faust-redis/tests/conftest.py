@@ -51,7 +51,7 @@ return {redis.call('GET', KEYS[1]) .. ' ' .. name, GREETED}
 if EMBEDDED.is_file():
     os.environ.setdefault(SERVER_VARIABLE, str(EMBEDDED))
 
-# Whoever starts the tests in the background has Ctrl-C ignored, and so would have all that the tests start.
+# Tests that run in the background ignore Ctrl-C, and all processes that they start would inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -162,7 +162,7 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
 
 @pytest.fixture
 def notes(redis_url: str) -> Iterator[redis.Redis]:
-    """What the workers wrote down."""
+    """The records of the workers."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         yield client
 
@@ -188,7 +188,7 @@ def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
 
 @pytest.fixture
 async def streams(redis_url: str) -> AsyncIterator[Redis]:
-    """What is in Redis."""
+    """The content of Redis."""
     async with Redis.from_url(redis_url) as client:
         yield client
 
@@ -226,7 +226,7 @@ def dead_letters(shop: Redis) -> DeadLetters:
 
 @pytest.fixture
 async def registries(redis_url: str) -> AsyncIterator[list[TopicRegistry]]:
-    """What two programs know about topics."""
+    """The topic registries of two programs."""
     apps = [faust.App(name, broker=redis_url, web_enabled=False) for name in ("one", "other")]
     contexts = [Transport([app.conf.broker[0]], app).context for app in apps]
     yield [context.topics for context in contexts]

@@ -34,7 +34,7 @@ class Sends(faust.Sensor):
 
 
 class OwnTopic(faust.Topic):
-    """What a program may make instead of Faust's topic."""
+    """A program's replacement of Faust's topic."""
 
 
 async def send_all(url: str, topic: str, *words: str) -> None:

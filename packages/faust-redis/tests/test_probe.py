@@ -1,4 +1,4 @@
-"""What the transport says about the Redis it finds."""
+"""The transport examines its Redis and logs its findings."""
 
 from __future__ import annotations
 

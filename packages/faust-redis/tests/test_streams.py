@@ -397,7 +397,7 @@ async def test_an_empty_value_is_none_where_it_is_allowed(make_app: MakeApp) -> 
 
 
 class OwnEvent(faust.Event):
-    """What a program may make instead of Faust's event."""
+    """A program's replacement of Faust's event."""
 
 
 async def test_events_are_of_the_programs_own_class(make_app: MakeApp) -> None:

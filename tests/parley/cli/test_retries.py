@@ -1,4 +1,4 @@
-"""What fails is tried again, at first at once and then more rarely."""
+"""A failed operation is retried, first at once and then less often."""
 
 from __future__ import annotations
 

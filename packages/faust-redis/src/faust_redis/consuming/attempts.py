@@ -79,7 +79,7 @@ class Attempts:
 
     def fail(self, message: Message, error: BaseException, allowed: int | None = None) -> None:
         """Count a failed attempt; after ``allowed`` of them (the option's) the message is a dead letter."""
-        # What on_dead_letter sends does not belong to the event that has failed.
+        # Messages sent by on_dead_letter do not belong to the failed event.
         context = contextvars.copy_context()
         context.run(streams.current_event_variable().set, None)
         task = asyncio.create_task(

@@ -102,7 +102,7 @@ class Server(Protocol):
         """Refresh the map of keys to nodes after an error; never raises when Redis is unavailable."""
 
     async def aclose(self) -> None:
-        """Give up the pool."""
+        """Close the pool."""
 
 
 class StreamingRedis(Redis):
@@ -147,7 +147,7 @@ class SingleServer:
         return ""
 
     async def blocking(self, key: str) -> StreamConnection:
-        """Connect once more."""
+        """Open another connection."""
         return StreamConnection(self.commands.connection_pool)
 
     async def unblock(self, key: str, client_id: int) -> None:
@@ -155,10 +155,10 @@ class SingleServer:
         await self.commands.client_unblock(client_id)
 
     async def refresh_topology(self) -> None:
-        """Nothing to find out."""
+        """Do nothing, because the only server has all keys."""
 
     async def aclose(self) -> None:
-        """Give up the pool."""
+        """Close the pool."""
         await self.commands.aclose()
 
 
@@ -239,7 +239,7 @@ class ClusterServer:
                 raise
 
     async def aclose(self) -> None:
-        """Give up the connections to all nodes."""
+        """Close the connections to all nodes."""
         await self._cluster.aclose()
 
     def _pool_of(self, host: str, port: int) -> ConnectionPool:
@@ -322,7 +322,7 @@ def _scheme(addresses: Sequence[str]) -> tuple[str, str]:
         reason = "its scheme is none of redis, rediss, unix, redis+sentinel, redis+cluster"
         raise BrokerAddressError(addresses[0], reason)
     if not kind and len(addresses) > 1:
-        reason = "one server has one address; say redis+sentinel:// or redis+cluster://"
+        reason = "one server has one address; for several, use redis+sentinel:// or redis+cluster://"
         raise BrokerAddressError("; ".join(addresses), reason)
     return scheme, kind
 
