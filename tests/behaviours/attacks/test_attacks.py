@@ -127,3 +127,23 @@ async def test_messages_of_one_session_where_rates_are_lifted(unlimited: Up) -> 
     answered = await endured(unlimited, "messages", 20_000)
     assert answered["session_busy"] > 0
     assert "busy" not in answered
+
+
+#: Attacks that leave no trace of their own in the figures below: the tests of the web hold their answers.
+@pytest.mark.skipif(SCALE < 1, reason="beside the tests of the web: `make attacks`")
+@pytest.mark.parametrize(
+    ("name", "count", "reason"),
+    [
+        ("controls", 40_000, None),
+        ("reads", 10_000, "address_read_rate"),
+        ("endings", 3_000, "address_token_rate"),
+        ("strange_requests", 10_000, "admin_attempts"),
+        ("silent", 1_500, None),
+    ],
+)
+async def test_other_ways_of_one_client_cost_the_others_nothing(
+    up: Up, name: str, count: int, reason: str | None
+) -> None:
+    await endured(up, name, count)
+    assert reason is None or len(lines_of(up, reason)) == 1
+    assert not [line for line in up.lines if "Traceback" in line]
