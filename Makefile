@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 # Bytecode is kept even where the environment forbids it: hundreds of processes would compile their modules first.
 export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks cuts lint coverage release sbom audit secrets check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks monkey hostile cuts lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -97,6 +97,13 @@ chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 
 attacks: setup ## Attack the service from one client while others use it; ATTACKS_SCALE multiplies the sizes
 	@ATTACKS_SCALE=$${ATTACKS_SCALE:-1} exec .venv/bin/python -m pytest tests/behaviours/attacks -s --timeout 1800 $(ARGS)
+
+monkey: setup ## Do random things on the chat page, by the plans MONKEY_SEEDS, each of MONKEY_ACTS acts
+	@export MONKEY_SEEDS="$${MONKEY_SEEDS:-1 2 3 4 5 6 7 8}" MONKEY_ACTS="$${MONKEY_ACTS:-300}"
+	exec .venv/bin/python -m pytest tests/behaviours/browser/test_chat_monkey.py -v $(ARGS)
+
+hostile: setup ## Measure all answers that are made to hold up the chat page
+	@HOSTILE=all exec .venv/bin/python -m pytest tests/behaviours/browser/test_chat_load.py -k holds_up -v -s $(ARGS)
 
 conformance: setup ## Run Faust programs on the transport, with and without the fast path, slow ones included
 	@cd packages/faust-redis

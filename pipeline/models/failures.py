@@ -82,6 +82,11 @@ def empty_answer() -> ModelError:
     return bad_response("The model gave an empty answer", retryable=True)
 
 
+def empty_stream() -> ModelError:
+    """Return the error for a stream that ends before its first value, which a retry may have."""
+    return bad_response("The model server ended the stream before its answer began", retryable=True)
+
+
 def broke_off() -> ModelError:
     """Return the error for an answer whose end is missing although the connection closed in order."""
     return unreachable("The model server closed the connection before the answer was complete")

@@ -312,14 +312,21 @@ const frameOf = ({ id, text, replaces }: Pick<Pending, "id" | "text" | "replaces
 /** How a page begins: with a chat, with the text of one that expired, or with neither. */
 export type Beginning = { held: Held | null; expired: Session | null };
 
-/** Go on with a chat, by default with that of this tab, else with the latest of this browser. */
-export async function resume(token = tab.get("token") ?? browser.get("token")): Promise<Beginning> {
+/**
+ * Go on with a chat, by default with that of this tab, else with the latest of this browser.
+ *
+ * One that is no longer `isWanted` when it was read is not the one that a reload comes back to.
+ */
+export async function resume(
+  token = tab.get("token") ?? browser.get("token"),
+  isWanted: () => boolean = () => true,
+): Promise<Beginning> {
   if (token === null) return { held: null, expired: null };
   const copy = parse<Session>(tab.get(`copy.${token}`));
   tab.set(`copy.${token}`, null);
   try {
     const held = await readSession(token);
-    remember(held);
+    if (isWanted()) remember(held);
     return { held, expired: null };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;

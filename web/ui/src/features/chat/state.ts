@@ -174,8 +174,10 @@ function onFrame(state: ChatState, frame: ServerFrame, at: number): ChatState {
     case "thought": {
       const { running } = state;
       if (running?.turn !== frame.turn) return state;
+      // After a second start: the text so far was one of the thoughts, unless it comes again.
+      const text = running.fresh ? "" : running.text;
       const thoughts = { text: (running.thoughts?.text ?? "") + frame.text, seconds: null };
-      return { ...state, running: { ...running, thoughts, heardAt: at } };
+      return { ...state, running: { ...running, text, thoughts, heardAt: at } };
     }
     case "thought_end": {
       const { running } = state;

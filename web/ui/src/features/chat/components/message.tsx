@@ -26,25 +26,27 @@ type HumanProps = {
   version: number;
   onVersion: (entry: HumanEntry, version: number) => void;
   maxBytes: number | null;
-  /** Send another text in the place of this message; null while that cannot be done. */
-  onEdit: ((entry: HumanEntry, text: string) => void) | null;
+  /** Send another text in the place of this message. */
+  onEdit: (entry: HumanEntry, text: string) => void;
+  /** Why that cannot be done now; null when it can. */
+  blocked: string | null;
 };
 
 /** What a person said; shown as typed, never read as Markdown. */
-export const HumanMessage = memo(function HumanMessage({ place, entry, version, onVersion, maxBytes, onEdit }: HumanProps) {
+export const HumanMessage = memo(function HumanMessage({ place, entry, version, onVersion, maxBytes, onEdit, blocked }: HumanProps) {
   const [isEditing, setEditing] = useState(false);
   const { text, at } = entry.branches[version] ?? entry;
   const isLatest = version === entry.branches.length;
 
-  if (isEditing && onEdit !== null) {
+  if (isEditing) {
     const send = (edited: string) => {
       setEditing(false);
       onEdit(entry, edited);
     };
     return (
-      <li className="human">
+      <li className="human" data-place={place}>
         <h2 className="unseen">You</h2>
-        <EditBox text={entry.text} maxBytes={maxBytes} onSend={send} onCancel={() => setEditing(false)} />
+        <EditBox text={entry.text} maxBytes={maxBytes} blocked={blocked} onSend={send} onCancel={() => setEditing(false)} />
       </li>
     );
   }
@@ -60,7 +62,7 @@ export const HumanMessage = memo(function HumanMessage({ place, entry, version, 
           <Pager of="message" shown={version} count={entry.branches.length + 1} onShow={(to) => onVersion(entry, to)} />
         )}
         <CopyButton className="quiet small" text={text} label="Copy message" />
-        {onEdit !== null && isLatest && (
+        {blocked === null && isLatest && (
           <button type="button" className="quiet small" onClick={() => setEditing(true)} aria-label="Edit message" title="Edit message">
             <Icon name="edit" />
           </button>
