@@ -138,7 +138,7 @@ async def test_messages_of_one_session_where_rates_are_lifted(unlimited: Up) -> 
         ("controls", 40_000, None),
         ("reads", 10_000, "address_read_rate"),
         ("endings", 3_000, "address_token_rate"),
-        ("strange_requests", 10_000, "private_page"),
+        ("strange_requests", 10_000, "admin_unset"),
         ("silent", 1_500, None),
     ],
 )

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -19,14 +19,7 @@ from parley.cli.up import Supervisor
 from parley.local.embedded import folder_of
 from parley.local.ports import free_port
 from pipeline.settings import Settings
-from tests.support.service import Up, started
-
-
-@pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """The service, with a health port that the user has chosen."""
-    with started(tmp_path_factory.mktemp("up"), INFER_PORT=str(free_port())) as service:
-        yield service
+from tests.support.service import Up
 
 
 def port_of_infer(up: Up) -> int:
