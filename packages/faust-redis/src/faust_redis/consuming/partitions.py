@@ -20,7 +20,7 @@ from redis.exceptions import ResponseError
 
 from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.blocking_reads import BlockingReads
-from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch
+from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch, make_groups
 from faust_redis.consuming.queue_partition import QueuePartition
 from faust_redis.consuming.read_plans import ReadPlan, Streams, read_groups
 from faust_redis.consuming.reply_size import ReplySize
@@ -98,6 +98,20 @@ class PartitionReader:
             for tp, old in before.items()
         }
         self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
+
+    async def make_groups(self) -> None:
+        """Make the consumer groups of the queues, so that they hold whatever is sent from now on.
+
+        The first claim would be too late: with ``latest`` a group starts at the end of its partition, and
+        until there is a group, others may trim what they have acked.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away; may be called again.
+        """
+        for tp in await make_groups(self, self.queues):
+            if (partition := self.queues.get(tp)) is not None:
+                self._begin_group(tp, partition)
+                partition.known = True
 
     def is_in_flight(self, message: Message) -> bool:
         """Return whether a message is the latest delivery of its entry, by the current owner."""
@@ -241,11 +255,7 @@ class PartitionReader:
             partition.lost = True
             return []
         if page.made:
-            partition.forfeit()
-            if partition.known:
-                logger.error(
-                    "%s-%s: group %s is gone in Redis, made anew; what was pending is lost", *tp, self.group
-                )
+            self._begin_group(tp, partition)
         partition.known = True
         if page.gone:
             logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
@@ -261,6 +271,13 @@ class PartitionReader:
         records = [record._replace(attempts=attempts[record.offset]) for record in self.decode(tp, entries)]
         self._advance(tp, records)
         return records
+
+    def _begin_group(self, tp: TP, partition: QueuePartition) -> None:
+        partition.forfeit()
+        if partition.known:
+            logger.error(
+                "%s-%s: group %s is gone in Redis, made anew; what was pending is lost", *tp, self.group
+            )
 
     async def _read_queues(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         lost = True
