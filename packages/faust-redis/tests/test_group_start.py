@@ -1,4 +1,4 @@
-"""Where the groups of a new app start, and from when on: a worker with partitions misses nothing sent to it."""
+"""Where the groups of a new app start: a worker that has its partitions misses nothing sent to them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ async def expect_only_new(app: faust.App, **declared: Any) -> None:
 async def test_latest_yields_all_that_is_sent_once_the_partitions_are_assigned(
     make_app: MakeApp, declared: Any
 ) -> None:
-    await expect_only_new(make_app(consumer_auto_offset_reset="latest", topic_partitions=PARTITIONS), **declared)
+    await expect_only_new(
+        make_app(consumer_auto_offset_reset="latest", topic_partitions=PARTITIONS), **declared
+    )
 
 
 async def test_latest_does_so_on_a_cluster(make_app: MakeApp, redis_cluster: Cluster) -> None:

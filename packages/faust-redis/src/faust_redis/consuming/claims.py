@@ -78,7 +78,7 @@ class ClaimedPage(NamedTuple):
 async def make_groups(claimant: Claimant, tps: Iterable[TP]) -> list[TP]:
     """Make the consumer groups of partitions that have none, in one round trip; return those partitions.
 
-    A partition that Redis refuses, or whose node is away, is left out: its group is made with its first claim.
+    A partition that Redis refuses, or whose node is away, is left out: its first claim makes its group.
 
     Raises:
         redis.exceptions.RedisError: Redis is away.

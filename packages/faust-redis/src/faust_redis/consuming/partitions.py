@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -81,6 +81,7 @@ class PartitionReader:
         self._reads = BlockingReads(context)
         self._plan: ReadPlan | None = None
         self._reply_size = ReplySize(self.read_count)
+        self._claimed: dict[TP, int] = {}
 
     @property
     def lease(self) -> str:
@@ -94,7 +95,9 @@ class PartitionReader:
         nothing = QueuePartition()
         before = {tp: self.queues.get(tp, nothing) for tp in queues}
         self.queues = {
-            tp: QueuePartition(known=old.known, in_flight=dict(old.in_flight), again=dict(old.again))
+            tp: QueuePartition(
+                known=old.known, in_flight=dict(old.in_flight), again=dict(old.again), end=old.end
+            )
             for tp, old in before.items()
         }
         self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
@@ -123,6 +126,19 @@ class PartitionReader:
         for tp, partition in self.queues.items():
             partition.forfeit()
             self.rewind(tp)
+
+    def positions(self, acked: Mapping[TP, int]) -> dict[TP, int]:
+        """Return the offset of each partition before which every entry is done, as far as it is known.
+
+        Args:
+            acked: For each partition the largest offset that was acked just now, plus one.
+        """
+        found = {tp: self.queues[tp].position(end) for tp, end in acked.items() if tp in self.queues}
+        return {
+            tp: min(position, self._claimed.get(tp, position))
+            for tp, position in found.items()
+            if position is not None
+        }
 
     def rewind(self, tp: TP) -> None:
         """Claim the pending entries of a partition again, except those in flight."""
@@ -156,6 +172,7 @@ class PartitionReader:
         Raises:
             redis.exceptions.RedisError: Redis is unavailable, or a log can't be read.
         """
+        self._claimed.clear()  # those of the last call are in flight by now
         plan = self._planned(active)
         if plan.claiming:
             return await self._finish_queue_reads() or await self._claim_first(plan.claiming)
@@ -270,6 +287,8 @@ class PartitionReader:
         attempts = {claim.offset: claim.attempts for claim in claims}
         records = [record._replace(attempts=attempts[record.offset]) for record in self.decode(tp, entries)]
         self._advance(tp, records)
+        if records:
+            self._claimed[tp] = records[0].offset
         return records
 
     def _begin_group(self, tp: TP, partition: QueuePartition) -> None:

@@ -99,6 +99,7 @@ class Suspects:
                 state, deaths = claim.mark[:1], int(claim.mark[1:] or 0)
                 suspect = _Suspect(tp, claim, state == STRICT, deaths)
                 self._waiting[tp, claim.offset] = suspect
+                self._reader.queues[tp].withheld.add(claim.offset)
         return innocent
 
     def forget(self) -> None:
@@ -183,6 +184,8 @@ class Suspects:
         is_guilty = suspect.deaths >= self._allowed
         owned = bool(records) and (is_guilty or await self._mark(suspect, ALONE))
         self._waiting.pop((suspect.tp, suspect.claim.offset), None)
+        if suspect.tp in self._reader.queues:
+            self._reader.queues[suspect.tp].withheld.discard(suspect.claim.offset)
         if not owned:
             return None
         record = records[0]._replace(attempts=suspect.claim.attempts)
