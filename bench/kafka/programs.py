@@ -25,7 +25,7 @@ HOPS: Final = 4
 SESSION_TIMEOUT: Final = 10.0
 #: Milliseconds a fetch waits for entries. Faust asks for 1,500, and the broker of Kafka's protocol waits that
 #: long although entries have come meanwhile.
-FETCH_WAIT_MS: Final = 10
+FETCH_WAIT_MS: Final = 100
 
 #: The type of numbers, which Faust's own annotations leave out.
 NUMBER: Any = int
