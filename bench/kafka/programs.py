@@ -23,9 +23,9 @@ PARTITIONS: Final = 8
 HOPS: Final = 4
 #: Seconds until a silent worker counts as dead, on either broker.
 SESSION_TIMEOUT: Final = 10.0
-#: Milliseconds a fetch waits for entries. Faust asks for 1,500, and the broker of Kafka's protocol waits that
-#: long although entries have come meanwhile.
-FETCH_WAIT_MS: Final = 100
+#: Milliseconds a fetch waits for entries, by default as Kafka's own clients do. Faust asks for 1,500; the
+#: broker of Kafka's protocol waits that long although entries have come meanwhile.
+FETCH_WAIT_MS: Final = int(os.environ.get("BENCH_FETCH_WAIT_MS", "500"))
 
 #: The type of numbers, which Faust's own annotations leave out.
 NUMBER: Any = int
