@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -20,7 +21,6 @@ from faust_redis.faust_hooks.connections import is_error_unseen
 from faust_redis.log.changelogs import FENCED
 from faust_redis.producing.appends import (
     Append,
-    Numbers,
     OutgoingEntry,
     SensorCallbacks,
     Target,
@@ -100,7 +100,7 @@ class SendQueue:
         self._linger_seconds = linger_seconds
         self._is_stopping = is_stopping
         self._batch_size = context.options.send_batch
-        self._numbers = Numbers()
+        self._producer_id = uuid.uuid4().hex
         self._alone: set[int] = set()
         self.entries: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
@@ -145,8 +145,11 @@ class SendQueue:
     ) -> None:
         """Add a message; ``confirmed`` is resolved once Redis has it."""
         self.sent += 1
-        sequence = self._numbers.next(target.tp)
-        self.entries.append(OutgoingEntry(self.sent, target, sequence, fields, confirmed, callbacks, source))
+        destination = target.destination
+        destination.sent += 1
+        self.entries.append(
+            OutgoingEntry(self.sent, target, destination.sent, fields, confirmed, callbacks, source)
+        )
         self._wakeup.set()
 
     def is_confirmed(self, number: int) -> bool:
@@ -228,8 +231,8 @@ class SendQueue:
     async def _send_batch(self, batch: list[OutgoingEntry]) -> tuple[list[OutgoingEntry], Exception | None]:
         """Send a batch in one round trip; return what has to be sent again, in order, and the reason."""
         appends = group(batch, self._alone)
-        calls = [append.command(self._numbers.producer) for append in appends]
-        renewals = self._renewals_of({append.target.tp for append in appends})
+        calls = [append.command(self._producer_id) for append in appends]
+        renewals = self._renewals_of({append.target.destination.tp for append in appends})
         try:
             results = await self._context.server.stream.execute_many([*calls, *renewals])
         except Exception as error:
@@ -274,10 +277,10 @@ class SendQueue:
             logger.warning("Redis does not load a script (%s), trying again", error)
 
     def _confirm(self, append: Append, result: Any) -> None:
-        topic, partition = tp = append.target.tp
+        topic, partition = tp = append.target.destination.tp
+        if self._alone:
+            self._alone.difference_update(entry.number for entry in append.entries)
         for entry, offset in zip(append.entries, append.offsets(result), strict=True):
-            if self._alone:
-                self._alone.discard(entry.number)
             metadata = RecordMetadata(topic, partition, tp, offset, int(entry.fields[1]), CREATE_TIME)
             if not entry.confirmed.done():
                 entry.confirmed.set_result(metadata)
@@ -289,7 +292,7 @@ class SendQueue:
                     logger.exception("a sensor failed in on_send_completed")
 
     def _refuse_for_good(self, entry: OutgoingEntry, reason: Exception) -> None:
-        topic, partition = tp = entry.target.tp
+        topic, partition = tp = entry.target.destination.tp
         if str(reason).startswith(FENCED):
             self._context.changelogs.mark_diverged(tp)
         error = ProducerSendError(f"topic {topic!r}, partition {partition}: {reason}")
