@@ -42,7 +42,8 @@ class QueuePartition:
     def finish(self, offset: int) -> None:
         """Forget an entry that is acked in Redis."""
         self.in_flight.pop(offset, None)
-        self.again.pop(offset, None)
+        if self.again:
+            self.again.pop(offset, None)
 
     def forfeit(self) -> None:
         """Forget all entries: they are not ours to ack any more, or gone."""

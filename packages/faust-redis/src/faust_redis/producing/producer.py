@@ -43,12 +43,16 @@ class Producer(base.Producer):
 
     An entry whose confirmation was lost with the connection is sent again, and added once (``append.lua``).
     Order within a partition is the order of ``send``.
+
+    Attributes:
+        is_sending: Whether it has started, and not stopped.
     """
 
     logger = logger
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.is_sending = False
         self._context = context_of(self.transport)
         self._known = self._context.topics.known
         self._queue = SendQueue(
@@ -95,11 +99,6 @@ class Producer(base.Producer):
         if not self.has_room(topic):
             await self.make_room(topic)
         return self.enqueue(topic, key, value, partition, timestamp, headers)
-
-    @property
-    def is_sending(self) -> bool:
-        """Whether it has started, and not stopped."""
-        return self._queue.is_running
 
     @property
     def refused(self) -> dict[Message, list[SendRefusal]]:
@@ -297,8 +296,9 @@ class Producer(base.Producer):
         """Begin to send."""
         await super().on_start()
         # To ask which loop runs is a system call, because Python checks whether the process was forked.
-        self._new_future = asyncio.get_running_loop().create_future
+        self._new_future = partial(asyncio.Future, loop=asyncio.get_running_loop())
         self._queue.start(on_crash=self._sender_crashed)
+        self.is_sending = True
 
     async def on_stop(self) -> None:
         """Send what is still queued, for a few seconds at the most."""
@@ -307,6 +307,7 @@ class Producer(base.Producer):
                 await self.confirm()
         except TimeoutError:
             logger.error("Redis is away, stopping without its confirmation")
+        self.is_sending = False
         await self._queue.close()
         await self._context.server.stream.close()
         await super().on_stop()

@@ -77,7 +77,6 @@ class SendQueue:
         changed: Set whenever a batch is done; :meth:`wait_until` waits for it.
         refused: What Redis has refused for good, by the message that its agent was working on.
         entries: The messages that wait to be sent.
-        is_running: Whether the queue was started and not closed.
         is_closed: Whether it was closed.
     """
 
@@ -110,14 +109,13 @@ class SendQueue:
         self._sender: asyncio.Task[None] | None = None
         self._stop_deadline: float | None = None
         self.sent = 0
-        self.is_running = False
         self.is_closed = False
         self.changed = asyncio.Event()
         self.refused: dict[Message, list[SendRefusal]] = {}
 
     def start(self, on_crash: Callable[[BaseException], None]) -> None:
         """Begin to send; ``on_crash`` is called with an error that ends the sending task."""
-        self.is_running, self.is_closed = True, False
+        self.is_closed = False
 
         def ended(sender: asyncio.Task[None]) -> None:
             if not sender.cancelled() and (error := sender.exception()) is not None:
@@ -128,7 +126,7 @@ class SendQueue:
 
     async def close(self) -> None:
         """Stop sending; everything that is still queued is refused."""
-        self.is_running, self.is_closed = False, True
+        self.is_closed = True
         self.changed.set()
         if self._sender is not None:
             await cancel_and_wait([self._sender])
