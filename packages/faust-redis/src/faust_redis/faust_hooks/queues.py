@@ -39,7 +39,7 @@ def putter(queue: Any) -> Callable[[Any], None]:
 
 
 def share_queue(channel: Any, queue: Any) -> None:
-    """Have a channel deliver its events, and the errors thrown into it, to another one's queue."""
+    """Make a channel deliver its events, and the errors thrown into it, to another one's queue."""
     channel._queue = queue
 
 
@@ -56,7 +56,7 @@ def pressure_drop_callbacks(queue: Any) -> set[Callable[[], None]]:
 
 
 def waiting_putters(queue: Any) -> deque[Any]:
-    """Return the futures of tasks that wait for room, the same object for the queue's whole life."""
+    """Return the futures of tasks that wait for space, the same object for the queue's whole life."""
     putters: deque[Any] = queue._putters
     return putters
 

@@ -1,7 +1,7 @@
-"""Appending each message once: numbers for what a producer sends, and the calls that carry them.
+"""Append each message once: number a producer's messages, and build the calls with these numbers.
 
 A connection may be cut after Redis has executed a call and before the reply has arrived. The message is sent
-again with the same number, and ``append.lua`` answers with the offset of the entry that is there already.
+again with the same number, and ``append.lua`` returns the offset of the existing entry.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Append", "Destination", "OutgoingEntry", "SensorCallbacks", "Target"
 
 #: Bytes of values after which a call ends, because Redis serves no other client while a script runs.
 CALL_BYTES: Final = 1024 * 1024
-#: Milliseconds for which a partition remembers a producer that adds nothing, as on Kafka. A message that is
+#: Milliseconds for which a partition remembers an inactive producer, as on Kafka. A message that is
 #: sent again later, after an outage, is added twice.
 PRODUCER_KEPT: Final = 24 * 60 * 60 * 1000
 
@@ -62,7 +62,7 @@ class Target(NamedTuple):
     lease: str = ""
 
 
-#: The sensors that saw a message being sent, and the state they get back with its outcome.
+#: The sensors called for a message, and the state that they get back with its outcome.
 SensorCallbacks = tuple[Any, Any]
 
 
@@ -124,7 +124,7 @@ def group(batch: Iterable[OutgoingEntry], alone: Collection[int]) -> list[Append
     """Return the calls for a batch; those for one partition are in the order of its entries.
 
     Args:
-        alone: Numbers of entries that get a call of their own.
+        alone: Numbers of entries that get a separate call.
     """
     by_destination: defaultdict[Destination, list[OutgoingEntry]] = defaultdict(list)
     for entry in batch:
@@ -140,7 +140,7 @@ def _calls(entries: list[OutgoingEntry], alone: Collection[int]) -> list[Append]
     before: OutgoingEntry | None = None
     for entry in entries:
         fields = entry.fields
-        size = len(fields[-1]) + (len(fields[3]) if len(fields) > 2 else 0)  # all that may be large
+        size = len(fields[-1]) + (len(fields[3]) if len(fields) > 2 else 0)  # all fields that may be large
         if (
             before is None
             or before.target != entry.target

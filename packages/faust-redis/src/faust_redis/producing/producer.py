@@ -34,7 +34,7 @@ logger = get_logger(__name__)
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
 #: The offset, as with Kafka's ``acks=0``, of a message that is sent with the commit of its event.
 NOT_YET: Final = -1
-#: Seconds for which a stopping producer still tries to send what it holds.
+#: Seconds for which a stopping producer still tries to send its queue.
 STOP_TIMEOUT: Final = 3.0
 
 
@@ -63,8 +63,8 @@ class Producer(base.Producer):
         )
         # Never shortened: each counts the messages sent to it.
         self._destinations: dict[tuple[str, int], Destination] = {}
-        # Enough to have the next batches ready; more would only be more to lose: until it waits, a loop that
-        # does nothing but send never yields to the sender.
+        # Enough for the next batches. More would only be more to lose: until it waits, a loop that
+        # only sends never yields to the sender.
         self._queue_limit = self._context.options.send_queue
         self._transactions = self._context.transactions
         self.buffer = self._buffer = Buffer(
@@ -102,7 +102,7 @@ class Producer(base.Producer):
 
     @property
     def refused(self) -> dict[Message, list[SendRefusal]]:
-        """What Redis has refused for good, by the message that its agent was working on."""
+        """The sends that Redis has refused for good, by the message that their agent was working on."""
         return self._queue.refused
 
     def has_room(self, topic: str) -> bool:
@@ -127,15 +127,15 @@ class Producer(base.Producer):
         headers: HeadersArg | None,
         callbacks: SensorCallbacks | None = None,
     ) -> asyncio.Future[RecordMetadata]:
-        """Queue a message; there has to be room.
+        """Queue a message; the caller has checked that there is space.
 
         Args:
             callbacks: Sensors to call once it is confirmed.
 
         Raises:
             ProducerSendError: As :meth:`send`.
-            TypeError: Key or value are not bytes, as the topic's serializer left them as they were; or a
-                header's name is no string, or its value neither bytes nor ``None``.
+            TypeError: Key or value are not bytes because the topic's serializer did not convert them; or a
+                header's name is not a string, or its value neither bytes nor ``None``.
         """
         if not (isinstance(key, _PLAIN) and isinstance(value, _PLAIN)):
             given = f"{type(key).__name__} and {type(value).__name__}"
@@ -147,7 +147,7 @@ class Producer(base.Producer):
             partition = self._context.topics.partition_for(topic, key)
         elif not 0 <= partition < facts.partitions:
             raise ProducerSendError(
-                f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
+                f"topic {topic!r} has {facts.partitions} partitions, but no partition {partition}"
             )
         pairs = _own_headers(headers) if headers else []
         self._trace.add_to(pairs)
@@ -177,7 +177,7 @@ class Producer(base.Producer):
     def _collected(
         self, tp: TP, fields: list[bytes], callbacks: SensorCallbacks | None
     ) -> asyncio.Future[RecordMetadata]:
-        """Return the future of a message that is sent with its event, resolved: its agent may wait for it."""
+        """Return a resolved future for a message that is sent with its event, because its agent may wait."""
         metadata = RecordMetadata(*tp, tp, NOT_YET, int(fields[1]), CREATE_TIME)
         confirmed = self._new_future()
         confirmed.set_result(metadata)
@@ -187,7 +187,7 @@ class Producer(base.Producer):
         return confirmed
 
     def _collect_buffered(self, fut: FutureMessage) -> bool:
-        """Add what a table or ``send_soon`` sends to the event that an agent works on.
+        """Add a message of a table or ``send_soon`` to the event that an agent works on.
 
         Returns:
             Whether there is such an event.
@@ -232,7 +232,7 @@ class Producer(base.Producer):
     async def flush(self) -> None:
         """Wait until everything sent before this call is confirmed.
 
-        While Redis is away it goes on waiting, but only for a few seconds once the app stops. Cancelling it
+        While Redis is unavailable it waits, but only for a few seconds once the app stops. Cancelling it
         loses nothing.
         """
         with contextlib.suppress(TimeoutError):
@@ -293,15 +293,15 @@ class Producer(base.Producer):
         return True
 
     async def on_start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         await super().on_start()
-        # To ask which loop runs is a system call, because Python checks whether the process was forked.
+        # Getting the running loop is a system call, because Python checks whether the process was forked.
         self._new_future = partial(asyncio.Future, loop=asyncio.get_running_loop())
         self._queue.start(on_crash=self._sender_crashed)
         self.is_sending = True
 
     async def on_stop(self) -> None:
-        """Send what is still queued, for a few seconds at the most."""
+        """Send the rest of the queue, for a few seconds at most."""
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await self.confirm()
@@ -318,12 +318,12 @@ class Producer(base.Producer):
         )
 
     def _sender_crashed(self, error: BaseException) -> None:
-        # Without the sender every send would hang: better a worker that ends with an error.
+        # Without the sending task every send would hang, so the worker ends with an error.
         self._crashing = asyncio.ensure_future(self.crash(error))
 
 
 def _own_headers(headers: HeadersArg) -> list[Any]:
-    """Return headers as pairs, without those of the delivery that they may come from."""
+    """Return headers as pairs, without those that belong to a delivery."""
     pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
     return [pair for pair in pairs if type(pair[0]) is not DeliveryHeader]
 

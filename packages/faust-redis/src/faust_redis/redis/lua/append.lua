@@ -1,15 +1,15 @@
 -- Add entries to a partition, each once: a producer numbers them, and one that was added before is not added again.
 --
 -- KEYS[1]  stream  the partition
--- KEYS[2]  hash    producer id → what it added last, below
+-- KEYS[2]  hash    producer id → its last entries, see below
 -- KEYS[3]  hash    of a compacted partition: key → id of its last entry
 -- KEYS[4]  string  the partition's lease, if it is the changelog of a table
--- KEYS[5]  zset    key → when its tombstone was added (ms); left out for a topic with a retention
+-- KEYS[5]  zset    key → the time at which its tombstone was added (ms); absent for a topic with a retention
 -- ARGV     producer   its id
 --          sequence   the number of the first entry; the others follow without gaps
---          continues  1 if the call belongs to the same batch as the producer's last one here, so that both may come
---                     again; else 0
---          kept_ms    for how long a silent producer is remembered
+--          continues  1 if the call belongs to the same batch as the producer's last one here, so that both may be
+--                     repeated; else 0
+--          kept_ms    the time for which a silent producer is remembered
 --          lease      <generation>:<member id> of the writer; empty for any
 --          size       the number of fields and values of each entry, together
 --          then the fields and values of the entries
@@ -41,7 +41,7 @@ if state then
   written, first, count = string.match(state, '^(%d+) (%d+):(%d+)')
   last = first + count - 1
 else
-  -- Producers that are gone pile up; now and then, when one comes, those that were silent for long are forgotten.
+  -- Old producers accumulate, so now and then, when a new one comes, those that were silent for long are removed.
   if redis.call('HLEN', producers) % 16 == 15 then
     local states = redis.call('HGETALL', producers)
     for at = 1, #states, 2 do
@@ -50,7 +50,7 @@ else
       end
     end
   end
-  -- Also tries the rights on this key, before there is an entry that would come again without them.
+  -- Also checks the rights on this key before an entry is added that would otherwise be added again.
   state = now .. ' 0:1:0'
   redis.call('HSET', producers, producer, state)
   redis.call('PEXPIRE', producers, kept_ms)
