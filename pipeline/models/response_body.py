@@ -51,6 +51,7 @@ _LINE_TYPES = frozenset(
         "application/stream+json",
     }
 )
+_GLUED = re.compile(rb"(?<=\})data: ?(?=\{|\[DONE\])")
 _PLAIN_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,40}")
 
 
@@ -119,6 +120,8 @@ class ResponseBody:
         if self.over:
             *whole, last = self._parser.end() or (None,)
             events += [*whole, *([last] if last is not None and _is_whole(last) else [])]
+        if b"}data:" in piece:
+            events = [part for event in events for part in _unglued(event)]
         return map(self._value, events)
 
     @property
@@ -190,6 +193,9 @@ class ResponseBody:
             except orjson.JSONDecodeError:
                 pass
         data = event.data.removeprefix(_BOM).strip()
+        if data.startswith(b"data:"):
+            # A proxy has put an event into an event.
+            return self._value(event._replace(data=data[5:].lstrip()))
         decoded = decoded_json(data)
         value = decoded[0] if decoded else None
         if event.name == "error":
@@ -239,6 +245,13 @@ def _mark(event: Event, data: bytes, value: object) -> Mark | None:
 
 def _is_part_of_answer(value: object) -> bool:
     return isinstance(value, dict) and not _ANSWER_FIELDS.isdisjoint(value)
+
+
+def _unglued(event: Event) -> list[Event]:
+    """Split an event that is several, because a proxy has lost the line ends between them."""
+    if decoded_json(event.data) is not None:
+        return [event]
+    return [event._replace(data=part) for part in _GLUED.split(event.data)]
 
 
 def _is_whole(event: Event) -> bool:
