@@ -7,6 +7,8 @@ from typing import Any
 
 import faust
 
+from faust_redis import Options, configure
+
 HOP = int(os.environ["BENCH_HOP"])
 
 app = faust.App(
@@ -20,6 +22,8 @@ app = faust.App(
     broker_commit_interval=0.2,
     datadir=os.environ["BENCH_DATADIR"],
 )
+# As Parley's own agents have it.
+configure(app, Options(freeze_gc=True))
 source = app.topic(f"hop{HOP}", key_type=bytes, value_type=bytes, value_serializer="raw")
 target = app.topic(f"hop{HOP + 1}", key_type=bytes, value_type=bytes, value_serializer="raw")
 

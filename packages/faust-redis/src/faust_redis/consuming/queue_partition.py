@@ -59,7 +59,8 @@ class QueuePartition:
     def finish(self, offset: int) -> None:
         """Forget an entry that is acked in Redis."""
         self.in_flight.pop(offset, None)
-        self.again.pop(offset, None)
+        if self.again:
+            self.again.pop(offset, None)
 
     def forfeit(self) -> None:
         """Forget all entries: another worker may ack them, or they no longer exist."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, MutableSet
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 from faust.exceptions import KeyDecodeError, ValueDecodeError
@@ -15,11 +15,34 @@ from faust.types.transports import ConsumerCallback
 
 from faust_redis.consuming.conductor import Conductor
 from faust_redis.fastpath.codecs import key_loader, value_loader
-from faust_redis.faust_hooks.queues import buffered_events
+from faust_redis.faust_hooks.queues import buffered_events, putter
 
 __all__ = ["FastConductor"]
 
 _Decode = Callable[[Message], EventT[Any]]
+
+
+class _Route(NamedTuple):
+    """Leads messages to the queue of one channel.
+
+    Attributes:
+        decode: Makes an event of a message; ``None`` if the program decodes them itself.
+        high: Events in the queue from which on reading pauses.
+    """
+
+    decode: _Decode | None
+    queue: Any
+    events: deque[Any]
+    high: int
+    put: Callable[[EventT[Any]], None]
+
+    @classmethod
+    def of(cls, app: AppT, channel: Any) -> _Route:
+        """Return the route to the queue of a channel."""
+        queue = channel.queue
+        return cls(
+            _decoder(app, channel), queue, buffered_events(queue), queue.pressure_high_size, putter(queue)
+        )
 
 
 class FastConductor(Conductor):
@@ -50,8 +73,7 @@ def _deliverer(app: AppT, tp: TP, channels: MutableSet[Any]) -> Callable[[Messag
     is_flowing = app.flow_control.is_active
     buffered = app.producer.buffer.pending
     on_topic_buffer_full = app.sensors.on_topic_buffer_full
-    decoders: dict[Any, _Decode | None] = {}
-    buffers: dict[Any, deque[Any]] = {}
+    routes: dict[Any, _Route] = {}
 
     def on_pressure_high() -> None:
         on_topic_buffer_full(tp)
@@ -64,14 +86,14 @@ def _deliverer(app: AppT, tp: TP, channels: MutableSet[Any]) -> Callable[[Messag
         if len(channels) != 1 or not is_flowing() or buffered.qsize():
             return False
         (channel,) = channels
-        if channel not in decoders:
-            decoders[channel] = _decoder(app, channel)
-            buffers[channel] = buffered_events(channel.queue)
-        decode = decoders[channel]
         queue = channel.queue
+        route = routes.get(channel)
+        if route is None or route.queue is not queue:  # a join gives channels another one
+            routes[channel] = route = _Route.of(app, channel)
+        decode, _, events, high, put = route
         if decode is None:
             return False
-        is_calm = len(buffers[channel]) < queue.pressure_high_size
+        is_calm = len(events) < high
         if not is_calm and queue.full():
             return False
         try:
@@ -80,7 +102,7 @@ def _deliverer(app: AppT, tp: TP, channels: MutableSet[Any]) -> Callable[[Messag
             return False
         message.refcount += 1  # without the lock of ``incref``, as nobody else has the message yet
         if is_calm:
-            queue.force_put_nowait(event)
+            put(event)
         else:
             queue.put_nowait_enhanced(
                 event, on_pressure_high=on_pressure_high, on_pressure_drop=on_pressure_drop

@@ -42,6 +42,7 @@ class ActiveSensors:
     def __init__(self, app: AppT) -> None:
         self._delegate = app.sensors
         self._sensors = apps.sensors_of(app)
+        self._nothing = Sensor()
         self._known: set[Any] | None = None
         self.refresh()
 
@@ -68,7 +69,7 @@ class ActiveSensors:
         ]
 
     def _only(self, sensors: list[Any]) -> Any:
-        return sensors[0] if len(sensors) == 1 else self._delegate
+        return (sensors or [self._nothing])[0] if len(sensors) < 2 else self._delegate
 
 
 class _Counts:

@@ -87,8 +87,9 @@ class Topic(faust.Topic):
             content = (raw_key, raw_value, partition, timestamp, open_headers)
             message = self._pending_message(content, key_serializer, value_serializer)
         # The producer refuses values that no serializer has converted to bytes.
-        sizes = size_of(raw_key), size_of(raw_value)
-        state = sensors.on_send_initiated(producer, name, message, *sizes)
+        key_size = len(raw_key) if type(raw_key) is bytes else size_of(raw_key)
+        value_size = len(raw_value) if type(raw_value) is bytes else size_of(raw_value)
+        state = sensors.on_send_initiated(producer, name, message, key_size, value_size)
         if not producer.has_room(name):
             await producer.make_room(name)
         return producer.enqueue(

@@ -9,6 +9,7 @@ from typing import Any
 __all__ = [
     "buffered_events",
     "pressure_drop_callbacks",
+    "putter",
     "share_queue",
     "thrown_errors",
     "waiting_putters",
@@ -20,6 +21,21 @@ def buffered_events(queue: Any) -> deque[Any]:
     """Return the events in a queue, the same object for its whole life."""
     events: deque[Any] = queue._queue
     return events
+
+
+def putter(queue: Any) -> Callable[[Any], None]:
+    """Return a function that adds an event to a queue, whatever its size.
+
+    It is ``force_put_nowait`` without its count of unfinished tasks, because no stream marks one as finished.
+    """
+    add, getters, wake = queue._queue.append, queue._getters, queue._wakeup_next
+
+    def put(event: Any) -> None:
+        add(event)
+        if getters:
+            wake(getters)
+
+    return put
 
 
 def share_queue(channel: Any, queue: Any) -> None:

@@ -82,8 +82,10 @@ def encode(
     Raises:
         TypeError: A header's name is not a string, or its value neither bytes nor ``None``.
     """
-    millis = int((time.time() if timestamp is None else timestamp) * 1000)
-    fields = [_TIMESTAMP, b"%d" % millis]
+    millis = b"%d" % int((time.time() if timestamp is None else timestamp) * 1000)
+    if not headers and value is not None and key is not None:
+        return [_TIMESTAMP, millis, _VALUE, value, _KEY, key]  # nearly all of them
+    fields = [_TIMESTAMP, millis]
     if value is not None:
         fields += (_VALUE, value)
     if key is not None:

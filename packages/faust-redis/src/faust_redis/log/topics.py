@@ -262,7 +262,7 @@ class TopicRegistry:
             return int(self._partitioner(key, every, every))
         if key is None:
             return random.randrange(count)
-        return partition_of(key, count)
+        return _hash(key) % count
 
 
 def check_name(topic: str) -> None:

@@ -7,8 +7,7 @@ again with the same number, and ``append.lua`` returns the offset of the existin
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -20,7 +19,7 @@ from faust_redis.log.topics import TopicFacts
 from faust_redis.redis.commands import Command
 from faust_redis.redis.scripts import APPEND
 
-__all__ = ["Append", "Numbers", "OutgoingEntry", "SensorCallbacks", "Target", "group"]
+__all__ = ["Append", "Destination", "OutgoingEntry", "SensorCallbacks", "Target", "group"]
 
 #: Bytes of values after which a call ends, because Redis serves no other client while a script runs.
 CALL_BYTES: Final = 1024 * 1024
@@ -29,23 +28,38 @@ CALL_BYTES: Final = 1024 * 1024
 PRODUCER_KEPT: Final = 24 * 60 * 60 * 1000
 
 
+class Destination:
+    """A partition that one producer sends to.
+
+    Attributes:
+        sent: How many messages the producer has sent to it; each has that number as its sequence.
+    """
+
+    __slots__ = ("sent", "target", "tp")
+
+    def __init__(self, tp: TP, keys: Keys) -> None:
+        self.tp = tp
+        self.sent = 0
+        self.target = Target(self, (keys.stream(tp), keys.producers(tp)))
+
+    def compacted_target(self, keys: Keys, facts: TopicFacts, lease: str, group: str) -> Target:
+        """Return the target for a compacted partition."""
+        tp = self.tp
+        names = (*self.target.keys, keys.index(tp), keys.lease(tp, group))
+        return Target(self, names if facts.retention else (*names, keys.tombstones(tp)), lease)
+
+
 class Target(NamedTuple):
-    """The destination of entries.
+    """How entries are added to a partition.
 
     Attributes:
         keys: The keys of ``append.lua``.
         lease: The lease under which they are added; empty for none.
     """
 
-    tp: TP
+    destination: Destination
     keys: tuple[str, ...]
     lease: str = ""
-
-    @classmethod
-    def of(cls, keys: Keys, tp: TP, facts: TopicFacts, lease: str, group: str) -> Target:
-        """Return the target for a compacted partition."""
-        names = (keys.stream(tp), keys.producers(tp), keys.index(tp), keys.lease(tp, group))
-        return cls(tp, names if facts.retention else (*names, keys.tombstones(tp)), lease)
 
 
 #: The sensors called for a message, and the state that they get back with its outcome.
@@ -57,7 +71,7 @@ class OutgoingEntry(NamedTuple):
 
     Attributes:
         number: Counts the messages of the producer.
-        target: The partition.
+        target: Where it goes.
         sequence: Counts the messages of the producer to this partition.
         fields: Names and values of the entry.
         source: The message that its agent was working on.
@@ -106,50 +120,38 @@ class Append(NamedTuple):
         return offsets
 
 
-class Numbers:
-    """Numbers the messages of one producer, per partition.
-
-    Attributes:
-        producer: Names the producer.
-    """
-
-    def __init__(self) -> None:
-        self.producer = uuid.uuid4().hex
-        self._given: Counter[TP] = Counter()
-
-    def next(self, tp: TP) -> int:
-        """Return the number of the next message to a partition, from 1."""
-        self._given[tp] += 1
-        return self._given[tp]
-
-
 def group(batch: Iterable[OutgoingEntry], alone: Collection[int]) -> list[Append]:
     """Return the calls for a batch; those for one partition are in the order of its entries.
 
     Args:
         alone: Numbers of entries that get a separate call.
     """
-    calls: list[Append] = []
-    open_calls: dict[TP, tuple[Append, int]] = {}
+    by_destination: defaultdict[Destination, list[OutgoingEntry]] = defaultdict(list)
     for entry in batch:
-        target = entry.target
+        by_destination[entry.target.destination].append(entry)
+    return [call for entries in by_destination.values() for call in _calls(entries, alone)]
+
+
+def _calls(entries: list[OutgoingEntry], alone: Collection[int]) -> list[Append]:
+    """Return the calls for entries of one partition."""
+    calls: list[Append] = []
+    together: list[OutgoingEntry] = []
+    filled = 0
+    before: OutgoingEntry | None = None
+    for entry in entries:
         fields = entry.fields
         size = len(fields[-1]) + (len(fields[3]) if len(fields) > 2 else 0)  # all fields that may be large
-        known = open_calls.get(target.tp)
-        if known is not None:
-            call, filled = known
-            last = call.entries[-1]
-            if (
-                call.target == target
-                and last.sequence + 1 == entry.sequence
-                and len(last.fields) == len(fields)
-                and filled + size <= CALL_BYTES
-                and not (alone and (entry.number in alone or last.number in alone))
-            ):
-                call.entries.append(entry)
-                open_calls[target.tp] = call, filled + size
-                continue
-        call = Append(target, [entry], known is not None)
-        calls.append(call)
-        open_calls[target.tp] = call, size
+        if (
+            before is None
+            or before.target != entry.target
+            or before.sequence + 1 != entry.sequence
+            or len(before.fields) != len(fields)
+            or filled + size > CALL_BYTES
+            or (alone and (entry.number in alone or before.number in alone))
+        ):
+            together, filled = [], 0
+            calls.append(Append(entry.target, together, continues=before is not None))
+        together.append(entry)
+        filled += size
+        before = entry
     return calls

@@ -65,7 +65,7 @@ class Losses:
                 raise reply
         self.is_due = False
         for (tp, last), reply in zip(asked.items(), replies, strict=True):
-            recorded = int(reply.split()[1]) if reply is not None else 0
+            recorded = 0 if reply is None else _last_recorded(reply)
             if recorded >= last.sequence or monotonic() - last.at > REMEMBERED_SECONDS:
                 continue
             self._report(tp, last, last.sequence - recorded)
@@ -82,3 +82,9 @@ class Losses:
         )
         if self._context.changelogs.is_changelog(tp.topic):
             self._context.changelogs.mark_diverged(tp)
+
+
+def _last_recorded(state: bytes) -> int:
+    """Return the number of a producer's last message in its state, which ``append.lua`` describes."""
+    first, count, _ = state.split()[1].split(b":")
+    return int(first) + int(count) - 1

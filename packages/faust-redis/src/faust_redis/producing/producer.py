@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final
 
 from faust.exceptions import ProducerSendError
@@ -19,9 +19,8 @@ from faust_redis.context import context_of
 from faust_redis.errors import NotOwnerError
 from faust_redis.faust_hooks.apps import receivers_of
 from faust_redis.log.entries import DeliveryHeader, encode
-from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts, retention_ms
-from faust_redis.producing.appends import OutgoingEntry, SensorCallbacks, Target
+from faust_redis.producing.appends import Destination, OutgoingEntry, SensorCallbacks, Target
 from faust_redis.producing.buffer import Buffer
 from faust_redis.producing.send_queue import CREATE_TIME, SendQueue, SendRefusal
 from faust_redis.producing.tracing import TraceHeaders
@@ -35,8 +34,6 @@ logger = get_logger(__name__)
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
 #: The offset, as with Kafka's ``acks=0``, of a message that is sent with the commit of its event.
 NOT_YET: Final = -1
-#: Partitions whose stream names are cached.
-TARGETS: Final = 4_096
 #: Seconds for which a stopping producer still tries to send its queue.
 STOP_TIMEOUT: Final = 3.0
 
@@ -46,12 +43,16 @@ class Producer(base.Producer):
 
     An entry whose confirmation was lost with the connection is sent again, and added once (``append.lua``).
     Order within a partition is the order of ``send``.
+
+    Attributes:
+        is_sending: Whether it has started, and not stopped.
     """
 
     logger = logger
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.is_sending = False
         self._context = context_of(self.transport)
         self._known = self._context.topics.known
         self._queue = SendQueue(
@@ -60,7 +61,8 @@ class Producer(base.Producer):
             linger_seconds=self.linger_ms / 1000,
             is_stopping=lambda: self.app.should_stop,
         )
-        self._target = lru_cache(TARGETS)(partial(_target, self._context.keys))
+        # Never shortened: each counts the messages sent to it.
+        self._destinations: dict[tuple[str, int], Destination] = {}
         # Enough for the next batches. More would only be more to lose: until it waits, a loop that
         # only sends never yields to the sender.
         self._queue_limit = self._context.options.send_queue
@@ -97,11 +99,6 @@ class Producer(base.Producer):
         if not self.has_room(topic):
             await self.make_room(topic)
         return self.enqueue(topic, key, value, partition, timestamp, headers)
-
-    @property
-    def is_sending(self) -> bool:
-        """Whether it has started, and not stopped."""
-        return self._queue.is_running
 
     @property
     def lost(self) -> int:
@@ -162,15 +159,16 @@ class Producer(base.Producer):
         if self._receivers or self._filter_receivers:
             # Receivers, such as LiveCheck, may add headers.
             self._produced.send(key=key, value=value, partition=partition, timestamp=timestamp, headers=pairs)
-        tp, target = self._target(topic, partition)
+        destination = self._destinations.get((topic, partition)) or self._new_destination(topic, partition)
         fields = encode(key, value, pairs, timestamp)
         if self._transactions is not None and (event := self._transactions.source()) is not None:
             self._transactions.add(event, topic, key, partition, fields)
-            return self._collected(tp, fields, callbacks)
+            return self._collected(destination.tp, fields, callbacks)
         confirmed = self._new_future()
+        target = destination.target
         if facts.compacting:
             try:
-                target = self._compacted_target(tp, facts)
+                target = self._compacted_target(destination, facts)
             except NotOwnerError as error:
                 logger.warning("%s", error)
                 refused = OutgoingEntry(0, target, 0, fields, confirmed, callbacks)
@@ -213,9 +211,14 @@ class Producer(base.Producer):
             message.callback(fut)
         return True
 
-    def _compacted_target(self, tp: TP, facts: TopicFacts) -> Target:
-        lease = self._context.changelogs.lease_for(tp)
-        return Target.of(self._context.keys, tp, facts, lease, self.app.conf.id)
+    def _new_destination(self, topic: str, partition: int) -> Destination:
+        destination = Destination(TP(topic, partition), self._context.keys)
+        self._destinations[topic, partition] = destination
+        return destination
+
+    def _compacted_target(self, destination: Destination, facts: TopicFacts) -> Target:
+        lease = self._context.changelogs.lease_for(destination.tp)
+        return destination.compacted_target(self._context.keys, facts, lease, self.app.conf.id)
 
     async def send_and_wait(
         self,
@@ -298,8 +301,9 @@ class Producer(base.Producer):
         """Start sending."""
         await super().on_start()
         # Getting the running loop is a system call, because Python checks whether the process was forked.
-        self._new_future = asyncio.get_running_loop().create_future
+        self._new_future = partial(asyncio.Future, loop=asyncio.get_running_loop())
         self._queue.start(on_crash=self._sender_crashed)
+        self.is_sending = True
 
     async def on_stop(self) -> None:
         """Send the rest of the queue, for a few seconds at most."""
@@ -308,6 +312,7 @@ class Producer(base.Producer):
                 await self.confirm()
         except TimeoutError:
             logger.error("Redis is away, stopping without its confirmation")
+        self.is_sending = False
         await self._queue.close()
         await self._context.server.stream.close()
         await super().on_stop()
@@ -320,11 +325,6 @@ class Producer(base.Producer):
     def _sender_crashed(self, error: BaseException) -> None:
         # Without the sending task every send would hang, so the worker ends with an error.
         self._crashing = asyncio.ensure_future(self.crash(error))
-
-
-def _target(keys: Keys, topic: str, partition: int) -> tuple[TP, Target]:
-    tp = TP(topic, partition)
-    return tp, Target(tp, (keys.stream(tp), keys.producers(tp)))
 
 
 def _own_headers(headers: HeadersArg) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -20,7 +21,6 @@ from faust_redis.faust_hooks.connections import is_error_unseen
 from faust_redis.log.changelogs import FENCED
 from faust_redis.producing.appends import (
     Append,
-    Numbers,
     OutgoingEntry,
     SensorCallbacks,
     Target,
@@ -81,7 +81,6 @@ class SendQueue:
         refused: The sends that Redis has refused for good, by the message that their agent was working on.
         entries: The messages that wait to be sent.
         losses: Counts confirmed messages that Redis has lost.
-        is_running: Whether the queue was started and not closed.
         is_closed: Whether it was closed.
     """
 
@@ -105,9 +104,9 @@ class SendQueue:
         self._is_stopping = is_stopping
         self._batch_size = context.options.send_batch
         self._outage = Outage("sending")
-        self._numbers = Numbers()
+        self._producer_id = uuid.uuid4().hex
         self._alone: set[int] = set()
-        self.losses = Losses(context, self._numbers.producer)
+        self.losses = Losses(context, self._producer_id)
         self.entries: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
         self._renewals: dict[TP, float] = {}
@@ -116,14 +115,13 @@ class SendQueue:
         self._sender: asyncio.Task[None] | None = None
         self._stop_deadline: float | None = None
         self.sent = 0
-        self.is_running = False
         self.is_closed = False
         self.changed = asyncio.Event()
         self.refused: dict[Message, list[SendRefusal]] = {}
 
     def start(self, on_crash: Callable[[BaseException], None]) -> None:
         """Start sending; ``on_crash`` is called with an error that ends the sending task."""
-        self.is_running, self.is_closed = True, False
+        self.is_closed = False
 
         def ended(sender: asyncio.Task[None]) -> None:
             if not sender.cancelled() and (error := sender.exception()) is not None:
@@ -135,7 +133,7 @@ class SendQueue:
 
     async def close(self) -> None:
         """Stop sending; the rest of the queue is refused."""
-        self.is_running, self.is_closed = False, True
+        self.is_closed = True
         self.changed.set()
         if self._sender is not None:
             await cancel_and_wait([self._sender])
@@ -152,8 +150,11 @@ class SendQueue:
     ) -> None:
         """Add a message; ``confirmed`` is resolved once Redis has it."""
         self.sent += 1
-        sequence = self._numbers.next(target.tp)
-        self.entries.append(OutgoingEntry(self.sent, target, sequence, fields, confirmed, callbacks, source))
+        destination = target.destination
+        destination.sent += 1
+        self.entries.append(
+            OutgoingEntry(self.sent, target, destination.sent, fields, confirmed, callbacks, source)
+        )
         self._wakeup.set()
 
     def is_confirmed(self, number: int) -> bool:
@@ -257,8 +258,8 @@ class SendQueue:
     async def _send_batch(self, batch: list[OutgoingEntry]) -> tuple[list[OutgoingEntry], Exception | None]:
         """Send a batch in one round trip; return what has to be sent again, in order, and the reason."""
         appends = group(batch, self._alone)
-        calls = [append.command(self._numbers.producer) for append in appends]
-        renewals = self._renewals_of({append.target.tp for append in appends})
+        calls = [append.command(self._producer_id) for append in appends]
+        renewals = self._renewals_of({append.target.destination.tp for append in appends})
         try:
             results = await self._context.server.stream.execute_many([*calls, *renewals])
         except Exception as error:
@@ -303,10 +304,11 @@ class SendQueue:
             logger.warning("Redis does not load a script (%s), trying again", error)
 
     def _confirm(self, append: Append, result: Any) -> None:
-        topic, partition = tp = append.target.tp
-        for entry, offset in zip(append.entries, append.offsets(result), strict=True):
-            if self._alone:
-                self._alone.discard(entry.number)
+        topic, partition = tp = append.target.destination.tp
+        if self._alone:
+            self._alone.difference_update(entry.number for entry in append.entries)
+        offsets = append.offsets(result)
+        for entry, offset in zip(append.entries, offsets, strict=True):
             metadata = RecordMetadata(topic, partition, tp, offset, int(entry.fields[1]), CREATE_TIME)
             if not entry.confirmed.done():
                 entry.confirmed.set_result(metadata)
@@ -316,10 +318,10 @@ class SendQueue:
                     sensors.on_send_completed(self._producer, state, metadata)
                 except Exception:  # a sensor of the program, which must not block all other messages
                     logger.exception("a sensor failed in on_send_completed")
-        self.losses.note(tp, append.entries[-1].sequence, append.offsets(result)[-1])
+        self.losses.note(tp, append.entries[-1].sequence, offsets[-1])
 
     def _refuse_for_good(self, entry: OutgoingEntry, reason: Exception) -> None:
-        topic, partition = tp = entry.target.tp
+        topic, partition = tp = entry.target.destination.tp
         if str(reason).startswith(FENCED):
             self._context.changelogs.mark_diverged(tp)
         error = ProducerSendError(f"topic {topic!r}, partition {partition}: {reason}")
