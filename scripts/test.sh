@@ -7,7 +7,8 @@
 # tests wait for processes rather than for a core. A module stays on one worker, as its tests share servers.
 #
 # A test that failed beside others runs once more by itself, with a core free for it: a time-out of a crowded
-# machine passes then, a fault fails again, and both are shown.
+# machine passes then, a fault fails again, and both are shown. It runs then without coverage, and the floor of
+# the coverage is checked once more.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
@@ -18,24 +19,29 @@ alone=(--last-failed --last-failed-no-failures none)
 # Without bytecode on disk, each process that a test starts compiles its modules first.
 export PYTHONDONTWRITEBYTECODE=
 
-# Run pytest in the folder of a suite.
-suite() {
+rest=() covered=
+for argument in "$@"; do
+  case $argument in --cov*) covered=yes ;; *) rest+=("$argument") ;; esac
+done
+
+# Run a module of Python in the folder of a suite.
+in_folder() {
   local folder=$root
   [ "$1" = parley ] || folder=$root/packages/$1
   shift
-  cd "$folder" && exec "$root/.venv/bin/python" -m pytest "$@"
+  cd "$folder" && exec "$root/.venv/bin/python" -m "$@"
 }
 
 # The processes of suites that run in the background, and the suites that failed.
 running=() failed=()
 trap 'kill -INT "${running[@]}" 2>/dev/null; wait; exit 130' INT TERM
 case $which in
-  parley | faust-redis) (suite "$which" "${parallel[@]}" "$@") || failed+=("$which") ;;
+  parley | faust-redis) (in_folder "$which" pytest "${parallel[@]}" "$@") || failed+=("$which") ;;
   both)
     log=.venv/test-faust-redis.log
-    (suite faust-redis "${parallel[@]}" "$@") >"$log" 2>&1 &
+    (in_folder faust-redis pytest "${parallel[@]}" "$@") >"$log" 2>&1 &
     running+=($!)
-    (suite parley "${parallel[@]}" "$@") || failed+=(parley)
+    (in_folder parley pytest "${parallel[@]}" "$@") || failed+=(parley)
     wait "${running[0]}" || failed+=(faust-redis)
     cat "$log"
     ;;
@@ -46,6 +52,7 @@ case $which in
 esac
 status=0
 for each in "${failed[@]}"; do
-  (suite "$each" "${alone[@]}" "$@") || status=$?
+  (in_folder "$each" pytest "${alone[@]}" "${rest[@]}") || status=$?
+  [ -z "$covered" ] || (in_folder "$each" coverage report --skip-covered) || status=$?
 done
 exit "$status"

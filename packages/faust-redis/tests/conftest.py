@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,6 +30,7 @@ from faust_redis.redis.servers import Server, leave_entries_unparsed
 from faust_redis.testing import HOST, SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
 from tests.apps import MakeApp, command, running
 from tests.compacted_log import CompactedLog
+from tests.forking import ForkedProcess, fork
 from tests.joined import Joins
 from tests.redis_versions import EMBEDDED, binary_of
 
@@ -102,7 +102,7 @@ class Worker:
         log: What it printed so far, both streams.
     """
 
-    process: subprocess.Popen[bytes]
+    process: ForkedProcess
     log: Path
 
     @property
@@ -144,10 +144,10 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
             **{f"TEST_{name.upper()}": value for name, value in settings.items()},
         }
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "faust", "--datadir", str(tmp_path / f"data-{len(workers)}"),
+            process = fork(
+                ["--datadir", str(tmp_path / f"data-{len(workers)}"),
                  "-A", program, "worker", "-l", "info", "--without-web"],
-                stdout=output, stderr=subprocess.STDOUT, env=environment,
+                environment, output.fileno(),
             )  # fmt: skip
         worker = Worker(process, log)
         workers.append(worker)

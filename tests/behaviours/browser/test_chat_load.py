@@ -164,9 +164,10 @@ async def test_a_megabyte_is_shown_and_the_chat_goes_on(
     await expect(page.locator(".bot:not(.running)")).to_have_count(1, timeout=60_000)
     await settled(page)
 
+    letters = len(_letters(text))
+
     async def is_whole() -> bool:
-        shown = await page.locator(".bot .prose").inner_text()
-        return len(_letters(shown)) == len(_letters(text))
+        return len(_letters(await page.locator(".bot .prose").inner_text())) == letters
 
     await eventually(is_whole, "all of the text to be on the page", 60)
     await say(page, "And now?")

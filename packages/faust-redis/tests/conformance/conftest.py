@@ -20,6 +20,7 @@ import redis
 
 from faust_redis.testing import RedisServer, eventually, wait_for_group, wait_until
 from tests.conftest import Worker
+from tests.forking import fork
 
 PROGRAMS = "tests.conformance.programs"
 #: Of the programs, unless their tests' module has a value of its own.
@@ -81,12 +82,10 @@ class Lab:
         log = self.folder / f"worker-{number}.log"
         web = () if "--web-port" in options else ("--without-web",)
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                self._command(
-                    program, "worker", "-l", "info", *web, *options, datadir=datadir or f"data-{number}"
-                ),
-                stdout=output, stderr=subprocess.STDOUT, env=self._environment(settings),
-            )  # fmt: skip
+            arguments = self._arguments(
+                program, "worker", "-l", "info", *web, *options, datadir=datadir or f"data-{number}"
+            )
+            process = fork(arguments, self._environment(settings), output.fileno())
         worker = Worker(process, log)
         self.workers.append(worker)
         if ready:
@@ -110,15 +109,15 @@ class Lab:
     def run(self, program: str, *arguments: str, datadir: str = "data-0", **settings: object) -> str:
         """Run a command of ``faust -A program`` to its end and return what it printed."""
         done = subprocess.run(
-            self._command(program, *arguments, datadir=datadir),
+            [sys.executable, "-m", "faust", *self._arguments(program, *arguments, datadir=datadir)],
             env=self._environment(settings), capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def _command(self, program: str, *arguments: str, datadir: str) -> list[str]:
+    def _arguments(self, program: str, *arguments: str, datadir: str) -> list[str]:
         folder = str(self.folder / datadir)
-        return [sys.executable, "-m", "faust", "--datadir", folder, "-A", f"{PROGRAMS}.{program}", *arguments]
+        return ["--datadir", folder, "-A", f"{PROGRAMS}.{program}", *arguments]
 
     def _environment(self, settings: Mapping[str, object]) -> dict[str, str]:
         given = {f"TEST_{name.upper()}": str(value) for name, value in settings.items()}
