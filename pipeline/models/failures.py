@@ -58,7 +58,7 @@ _MODEL_LOADING = re.compile(
     re.IGNORECASE,
 )
 _LOADING_STATUSES = frozenset({409, 425, 429, 500, 502, 503, 504})
-# A model that can't be loaded at all is not worth the wait.
+# Waiting does not help if the model can't be loaded at all.
 _NOT_LOADING = re.compile(
     r"\b(?:fail|unable|cannot|can't|could not|couldn't|no such|error (?:while |when )?(?:load|start|init))",
     re.IGNORECASE,

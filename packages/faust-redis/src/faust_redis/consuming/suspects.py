@@ -53,7 +53,7 @@ RESPITE: Final = 0.4
 #: Seconds between checks whether the current suspect is done.
 POLL: Final = 0.01
 
-#: States of a suspect in its mark; ``take_over.lua`` knows one more, of those that wait.
+#: States of a suspect in its mark; ``take_over.lua`` has one more, for those that wait.
 STRICT, ALONE, RUNNING = "s", "a", "r"
 
 
@@ -110,7 +110,7 @@ class Suspects:
         return innocent
 
     def forget(self) -> None:
-        """Wait for none any more: the owners of their partitions claim them."""
+        """Forget the waiting events: the owners of their partitions claim them."""
         self._waiting.clear()
         self._is_explained = False
 

@@ -261,7 +261,7 @@ function Progress({ chat, connected }: { chat: ChatState; connected: boolean }) 
   const quiet = now - since;
   const hasText = chat.running !== null && chat.running.text !== "";
   if (chat.stopping) return <span>Stopping …</span>;
-  if (!connected) return <span>No connection. The answer goes on without this page.</span>;
+  if (!connected) return <span>No connection. The answer continues on the server.</span>;
   if (quiet >= STALL) {
     const what = hasText ? "No new text" : "No answer";
     return <span className="stalled">{what} for {Math.floor(quiet / 1000)} s. You can wait, or stop it.</span>;

@@ -56,7 +56,7 @@ export const HumanMessage = memo(function HumanMessage({ place, entry, version, 
       <div className="bubble" dir="auto">
         {text}
       </div>
-      {!isLatest && <p className="remark">This is an earlier version. The chat goes on from the newest.</p>}
+      {!isLatest && <p className="remark">This is an earlier version. The chat continues from the newest version.</p>}
       <div className="meta actions">
         {entry.branches.length > 0 && (
           <Pager of="message" shown={version} count={entry.branches.length + 1} onShow={(to) => onVersion(entry, to)} />
@@ -113,7 +113,7 @@ export const PendingMessage = memo(function PendingMessage({ pending, connected,
 });
 
 const placeOf = (position: number): string =>
-  position <= 1 ? "Next in the queue" : `In the queue, ${position - 1} before it`;
+  position <= 1 ? "Next in the queue" : `In the queue, ${position - 1} ahead`;
 
 type BotProps = {
   /** Among the entries of the chat; null for an answer of an older version. */
@@ -147,7 +147,7 @@ export const BotMessage = memo(function BotMessage({ place, versions, name, onRe
       {answer.stopped && <p className="remark">You stopped this answer.</p>}
       {answer.incomplete !== null && (
         <p className="remark warn">
-          <Icon name="alert" /> The model broke off here ({answer.incomplete.replaceAll("_", " ")}).
+          <Icon name="alert" /> The answer was cut off here ({answer.incomplete.replaceAll("_", " ")}).
         </p>
       )}
       {answer.shortened && (
@@ -159,7 +159,7 @@ export const BotMessage = memo(function BotMessage({ place, versions, name, onRe
         {versions.length > 1 && <Pager of="answer" shown={shown} count={versions.length} onShow={choose} />}
         <CopyButton className="quiet small" text={answer.text} label="Copy answer" />
         {onRegenerate !== null && (
-          <button type="button" className="quiet small" onClick={onRegenerate} aria-label="Answer again" title="Answer again">
+          <button type="button" className="quiet small" onClick={onRegenerate} aria-label="Regenerate answer" title="Regenerate answer">
             <Icon name="again" />
           </button>
         )}
