@@ -31,7 +31,7 @@ async def test_an_edited_text_stays_while_another_tab_has_the_message_answered_a
     await page.get_by_label("Edit message").click()
     await page.get_by_label("Edit your message").fill("A better one")
     words.token_delay = 0.4
-    await other.get_by_label("Answer again").click()
+    await other.get_by_label("Regenerate answer").click()
     send = page.locator(".edit-actions").get_by_role("button", name="Send")
     await expect(send).to_be_disabled()
     await expect(page.locator(".edit-note")).to_have_text("Can be sent once the chat is idle.")
