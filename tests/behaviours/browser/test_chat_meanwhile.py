@@ -39,7 +39,7 @@ async def test_an_edited_text_stays_while_another_tab_has_the_message_answered_a
     await expect(send).to_be_enabled(timeout=30_000)
     words.token_delay = 0
     await send.click()
-    await expect(page.locator(".bubble")).to_have_text("A better one")
+    await expect(page.locator(".bubble")).to_have_text(["A better one"])
     await answered(page, 1)
 
 
