@@ -287,7 +287,7 @@ class Endpoint:
 
 @dataclass
 class _Sent:
-    """One sending of a request.
+    """One attempt to send a request.
 
     Attributes:
         on_kept_connection: whether an earlier request had used the connection. The server may close such a

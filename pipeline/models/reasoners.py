@@ -16,7 +16,7 @@ _NAME = re.compile(
     r"(?<![a-z0-9])(?:r1|qwq|qvq|exaone-deep|minimax-m[12]|or1)(?![a-z0-9])|thinking|reasoner|reasoning",
     re.IGNORECASE,
 )
-# Words with which thoughts begin, and answers hardly ever do.
+# Words that begin thoughts, and hardly ever answers.
 _STARTS = ("okay", "ok", "alright", "hmm", "well", "so", "first", "now")
 _LINKS = (", ", ". ", " ", ", so ", ", so, ", " so ", " so, ")
 _OF_USER = ("is ", "has ", "just ", "want", "ask", "say", "said", "sent ", "greet", "need", "seem")
@@ -78,7 +78,7 @@ def may_begin_in_thought(name: str) -> bool:
 
 
 def begins_like_thought(text: str) -> bool | None:
-    """Return whether a text without white space before it begins like a thought; None while it may."""
+    """Return whether a text, without leading white space, begins like a thought; None while unclear."""
     low = text.lower().replace("\u2019", "'")
     starts = _THOUGHTS if text.isascii() or "'" in low else _THOUGHTS_IN_CHINESE
     if low.startswith(starts):

@@ -56,7 +56,7 @@ async def shaky(browser: Browser, talker: Up, mishaps: list[str]) -> AsyncIterat
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def words(model: ModelServer) -> AsyncIterator[ModelServer]:
-    """The model, which echoes a word every 30 ms; a test may let it say something else."""
+    """The model, which echoes a word every 30 ms; a test may set another text."""
     model.token_delay = 0.03
     yield model
     model.token_delay, model.answer = 0.0, echo

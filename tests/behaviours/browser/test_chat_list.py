@@ -22,7 +22,7 @@ FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'Quot
 
 
 async def another(page: Page, text: str) -> None:
-    """Begin one more chat, keeping the one on the page, and say something in it."""
+    """Begin another chat, keeping the one on the page, and send a message in it."""
     await page.get_by_role("button", name="New chat").click()
     await page.get_by_role("dialog").get_by_role("button", name="New chat").click()
     await page.get_by_role("button", name="Start chatting").click()

@@ -6,16 +6,16 @@ the values are large, so ``take_over.lua`` returns ids, and the values follow in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from faust.types import TP
 
 from faust_redis.context import TransportContext
 from faust_redis.log.entries import Entry, offset_of
-from faust_redis.redis.scripts import NOT_OWNER, TAKE_OVER
+from faust_redis.redis.scripts import MAKE_GROUP, NOT_OWNER, TAKE_OVER
 
-__all__ = ["FIRST_PAGE", "Claim", "Claimant", "ClaimedPage", "claim_page", "fetch"]
+__all__ = ["FIRST_PAGE", "Claim", "Claimant", "ClaimedPage", "claim_page", "fetch", "make_groups"]
 
 #: Cursor of the first page of pending entries.
 FIRST_PAGE: Final = "0-0"
@@ -73,6 +73,23 @@ class ClaimedPage(NamedTuple):
     gone: int
     made: bool
     died: bool
+
+
+async def make_groups(claimant: Claimant, tps: Iterable[TP]) -> list[TP]:
+    """Make the consumer groups of partitions that have none, in one round trip; return those partitions.
+
+    A partition that Redis refuses, or whose node is away, is left out: its first claim makes its group.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away.
+    """
+    asked, context = list(tps), claimant.context
+    calls = [
+        MAKE_GROUP.command([context.keys.stream(tp)], group=claimant.group, group_start=claimant.start)
+        for tp in asked
+    ]
+    replies = await context.scripts.run(MAKE_GROUP, calls, context.server.stream)
+    return [tp for tp, reply in zip(asked, replies, strict=True) if reply == 1]
 
 
 async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> ClaimedPage | None:

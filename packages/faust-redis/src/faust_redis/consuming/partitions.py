@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from redis.exceptions import ResponseError
 
 from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.blocking_reads import BlockingReads
-from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch
+from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch, make_groups
 from faust_redis.consuming.queue_partition import QueuePartition
 from faust_redis.consuming.read_plans import ReadPlan, Streams, read_groups
 from faust_redis.consuming.reply_size import ReplySize
@@ -81,6 +81,7 @@ class PartitionReader:
         self._reads = BlockingReads(context)
         self._plan: ReadPlan | None = None
         self._reply_size = ReplySize(self.read_count)
+        self._claimed: dict[TP, int] = {}
 
     @property
     def lease(self) -> str:
@@ -94,10 +95,26 @@ class PartitionReader:
         nothing = QueuePartition()
         before = {tp: self.queues.get(tp, nothing) for tp in queues}
         self.queues = {
-            tp: QueuePartition(known=old.known, in_flight=dict(old.in_flight), again=dict(old.again))
+            tp: QueuePartition(
+                known=old.known, in_flight=dict(old.in_flight), again=dict(old.again), end=old.end
+            )
             for tp, old in before.items()
         }
         self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
+
+    async def make_groups(self) -> None:
+        """Make the consumer groups of the queues, so that they hold whatever is sent from now on.
+
+        The first claim would be too late: with ``latest`` a group starts at the end of its partition, and
+        until there is a group, others may trim what they have acked.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away; may be called again.
+        """
+        for tp in await make_groups(self, self.queues):
+            if (partition := self.queues.get(tp)) is not None:
+                self._begin_group(tp, partition)
+                partition.known = True
 
     def is_in_flight(self, message: Message) -> bool:
         """Return whether a message is the latest delivery of its entry, by the current owner."""
@@ -109,6 +126,19 @@ class PartitionReader:
         for tp, partition in self.queues.items():
             partition.forfeit()
             self.rewind(tp)
+
+    def positions(self, acked: Mapping[TP, int]) -> dict[TP, int]:
+        """Return the offset of each partition before which every entry is done, as far as it is known.
+
+        Args:
+            acked: For each partition the largest offset that was acked just now, plus one.
+        """
+        found = {tp: self.queues[tp].position(end) for tp, end in acked.items() if tp in self.queues}
+        return {
+            tp: min(position, self._claimed.get(tp, position))
+            for tp, position in found.items()
+            if position is not None
+        }
 
     def rewind(self, tp: TP) -> None:
         """Claim the pending entries of a partition again, except those in flight."""
@@ -142,6 +172,7 @@ class PartitionReader:
         Raises:
             redis.exceptions.RedisError: Redis is unavailable, or a log can't be read.
         """
+        self._claimed.clear()  # those of the last call are in flight by now
         plan = self._planned(active)
         if plan.claiming:
             return await self._finish_queue_reads() or await self._claim_first(plan.claiming)
@@ -241,11 +272,7 @@ class PartitionReader:
             partition.lost = True
             return []
         if page.made:
-            partition.forfeit()
-            if partition.known:
-                logger.error(
-                    "%s-%s: group %s is gone in Redis, its pending entries are lost", *tp, self.group
-                )
+            self._begin_group(tp, partition)
         partition.known = True
         if page.gone:
             logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
@@ -260,7 +287,14 @@ class PartitionReader:
         attempts = {claim.offset: claim.attempts for claim in claims}
         records = [record._replace(attempts=attempts[record.offset]) for record in self.decode(tp, entries)]
         self._advance(tp, records)
+        if records:
+            self._claimed[tp] = records[0].offset
         return records
+
+    def _begin_group(self, tp: TP, partition: QueuePartition) -> None:
+        partition.forfeit()
+        if partition.known:
+            logger.error("%s-%s: group %s is gone in Redis, its pending entries are lost", *tp, self.group)
 
     async def _read_queues(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         lost = True

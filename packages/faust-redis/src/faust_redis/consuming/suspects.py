@@ -43,7 +43,7 @@ logger = get_logger(__name__)
 ORDINARY_DEATHS: Final = 2
 #: Seconds for which a suspect holds up the others. An event that kills its process mostly does so at once.
 GRACE: Final = 0.5
-#: Seconds for which all waiting suspects hold each other up together, and the least for one of them. Many
+#: Total seconds by which waiting suspects delay each other, and the minimum for one of them. Many
 #: slow events would otherwise wait for each other for minutes.
 TOTAL_GRACE: Final = 2.0
 SHORTEST_GRACE: Final = 0.05
@@ -107,6 +107,7 @@ class Suspects:
                 state, deaths = claim.mark[:1], int(claim.mark[1:] or 0)
                 suspect = _Suspect(tp, claim, state == STRICT, deaths)
                 self._waiting[tp, claim.offset] = suspect
+                self._reader.queues[tp].withheld.add(claim.offset)
         return innocent
 
     def forget(self) -> None:
@@ -188,7 +189,7 @@ class Suspects:
         return message is None or message is not suspect.message or message.acked
 
     async def _find_times(self, suspects: list[_Suspect]) -> None:
-        """Find out when suspects were sent that are new here."""
+        """Read the timestamps of new suspects."""
         new: dict[TP, list[_Suspect]] = {}
         for suspect in suspects:
             if suspect.sent_at is None:
@@ -200,19 +201,25 @@ class Suspects:
             for suspect in group[:looked_at]:
                 suspect.sent_at = sent_at.get(suspect.claim.offset, 0)
 
+    def _take(self, suspect: _Suspect) -> None:
+        """Take a suspect out of those that wait."""
+        self._waiting.pop((suspect.tp, suspect.claim.offset), None)
+        if suspect.tp in self._reader.queues:
+            self._reader.queues[suspect.tp].withheld.discard(suspect.claim.offset)
+
     async def _give_up(self, suspect: _Suspect) -> None:
         """Make a suspect a dead letter."""
         record = await self._record(suspect)
-        self._waiting.pop((suspect.tp, suspect.claim.offset), None)
+        self._take(suspect)
         if record is not None:
             self._bury(suspect.tp, record, WorkerDiedError(suspect.claim.deliveries - 1))
             self._is_explained = True
 
     async def _begin(self, suspect: _Suspect) -> Record | None:
-        """Record that a suspect is handed on and return it; None if it is not this worker's any more."""
+        """Record that a suspect is delivered and return it; None if another worker owns it now."""
         record = await self._record(suspect)
         owned = record is not None and await self._mark(suspect, ALONE)
-        self._waiting.pop((suspect.tp, suspect.claim.offset), None)
+        self._take(suspect)
         if not owned or record is None:
             return None
         logger.warning(
@@ -225,7 +232,7 @@ class Suspects:
         return record
 
     async def _record(self, suspect: _Suspect) -> Record | None:
-        """Return the record of a suspect, None if it is gone or can't be read."""
+        """Return the record of a suspect, None if it was deleted or can't be read."""
         entries, _ = await fetch(self._context, suspect.tp, [suspect.claim])
         records = self._reader.decode(suspect.tp, entries)
         return records[0]._replace(attempts=suspect.claim.attempts) if records else None

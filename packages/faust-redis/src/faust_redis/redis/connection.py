@@ -17,7 +17,7 @@ import hiredis
 from redis import exceptions
 from redis.asyncio.connection import ConnectionPool, DefaultParser
 
-from faust_redis.faust_hooks.connections import take_writer
+from faust_redis.faust_hooks.connections import has_ended, take_writer
 from faust_redis.redis.commands import SOCKET_TIMEOUT, Command
 
 __all__ = ["StreamConnection"]
@@ -115,6 +115,10 @@ class StreamConnection:
             if self._protocol is None or self._protocol.lost:
                 connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
                 await connection.connect()
+                if has_ended(connection):
+                    # The protocol that takes over would never be told.
+                    await connection.disconnect(nowait=True)
+                    raise exceptions.ConnectionError("Redis closed the connection after the handshake")
                 self._protocol = _Protocol(connection)
             return self._protocol
 
