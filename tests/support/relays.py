@@ -65,7 +65,7 @@ class Relay:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump(reader, to_there))
                 group.create_task(self._pump(there, writer))
-        except* ConnectionError:
+        except* OSError:
             pass
         finally:
             to_there.close()

@@ -139,7 +139,7 @@ class Monkey:
         await self._press(self.page.locator(".edit-actions button").nth(self._random.randint(0, 1)))
 
     async def regenerate(self) -> None:
-        await self._press(self.page.get_by_label("Answer again"))
+        await self._press(self.page.get_by_label("Regenerate answer"))
 
     async def stop(self) -> None:
         if not await self._count(".running"):

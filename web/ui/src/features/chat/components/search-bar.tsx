@@ -23,7 +23,7 @@ export function SearchBar({ entries, onShow, onClose }: Props) {
   useHighlight(wanted, shown ?? null);
 
   // What comes later does not take the view off what was found.
-  useEffect(() => choose(keys[0] ?? null), [wanted]);
+  useEffect(() => choose((old) => old ?? keys[0] ?? null), [wanted]);
   useEffect(() => {
     if (shown !== undefined) onShow(shown);
   }, [shown, wanted, onShow]);
@@ -49,7 +49,10 @@ export function SearchBar({ entries, onShow, onClose }: Props) {
         placeholder="Search this chat"
         autoComplete="off"
         value={text}
-        onChange={(event) => setText(event.target.value)}
+        onChange={(event) => {
+          setText(event.target.value);
+          choose(null);
+        }}
         autoFocus
       />
       <span className="search-count" role="status">
