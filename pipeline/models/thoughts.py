@@ -82,6 +82,10 @@ _OPENINGS = (*(tag.opening for tag in _TAGS), *_HEADERS)
 _CLOSINGS = tuple(tag.closing for tag in _TAGS if tag.closing != "</details>")
 _LONGEST_OPENING = max(map(len, (*_OPENINGS, *(tag.opening for tag in _ANSWER_TAGS))))
 _ANY_OPENING = re.compile("|".join(re.escape(tag.opening) for tag in _TAGS), re.IGNORECASE)
+# The first characters of all marks that open a thought or the answer.
+_FIRST_CHARACTERS = frozenset(
+    (*(mark[0] for mark in (*_OPENINGS, *(tag.opening for tag in _ANSWER_TAGS))), _BARE_HEADER[0])
+)
 # Maximum white space before an answer that is held back.
 _MAX_BLANK_CHARS = 10_000
 
@@ -127,13 +131,10 @@ class ThoughtFilter:
 
     def push(self, piece: str) -> str:
         """Return the text that ``piece`` certainly adds to the answer; it may be empty."""
-        if self._mode is _Mode.ANSWER and not self._held:
-            if not self._watched:
-                return piece
-            # Most pieces contain none of the first characters of closing tags.
-            if "<" not in piece and "[" not in piece and "◁" not in piece:
+        if self._mode is _Mode.ANSWER and not (self._held or (self._watched and _may_close(piece))):
+            if self._watched:
                 self._returned.append(piece)
-                return piece
+            return piece
         text, self._held = self._held + piece, ""
         shown = ""
         while text:
@@ -212,6 +213,8 @@ class ThoughtFilter:
 
     def _may_open(self, stripped: str, low: str) -> bool:
         """Return whether the text may be the beginning of a mark that opens a thought or the answer."""
+        if low and low[0] not in _FIRST_CHARACTERS:
+            return False
         answer_tags = _ANSWER_TAGS if self._had_thought else ()
         marks = (*_OPENINGS, *(tag.opening for tag in answer_tags))
         return any(mark.startswith(low) for mark in marks) or bool(low and _BARE_HEADER.startswith(stripped))
@@ -261,6 +264,9 @@ class ThoughtFilter:
         """Split ``text`` into the answer's part and the rest, which belongs to another mode."""
         if not self._watched:
             return text, ""
+        if not _may_close(text):
+            self._returned.append(text)
+            return text, ""
         at, mark = _first(text, self._watched)
         if not mark:
             keep = _undecided(text, self._watched)
@@ -284,6 +290,11 @@ class ThoughtFilter:
         self.retracted, self.found_unannounced = before.strip(), True
         self._returned.clear()
         return "", text[end:]
+
+
+def _may_close(text: str) -> bool:
+    """Return whether ``text`` has a first character of the marks that end a thought or a section."""
+    return "<" in text or "[" in text or "◁" in text
 
 
 def _is_bare_header(text: str) -> bool:
