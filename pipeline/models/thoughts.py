@@ -82,10 +82,10 @@ _OPENINGS = (*(tag.opening for tag in _TAGS), *_HEADERS)
 _CLOSINGS = tuple(tag.closing for tag in _TAGS if tag.closing != "</details>")
 _LONGEST_OPENING = max(map(len, (*_OPENINGS, *(tag.opening for tag in _ANSWER_TAGS))))
 _ANY_OPENING = re.compile("|".join(re.escape(tag.opening) for tag in _TAGS), re.IGNORECASE)
-# The first characters of all marks that open a thought or the answer.
-_FIRST_CHARACTERS = frozenset(
-    (*(mark[0] for mark in (*_OPENINGS, *(tag.opening for tag in _ANSWER_TAGS))), _BARE_HEADER[0])
-)
+# All texts that may become a mark which opens a thought or, after a thought, the answer.
+_BEGUN_OPENINGS = frozenset(mark[:end] for mark in _OPENINGS for end in range(len(mark)))
+_BEGUN_ANSWER_TAGS = frozenset(tag.opening[:end] for tag in _ANSWER_TAGS for end in range(len(tag.opening)))
+_FIRST_CHARACTERS = frozenset((*(mark[0] for mark in _OPENINGS), _BARE_HEADER[0]))
 # Maximum white space before an answer that is held back.
 _MAX_BLANK_CHARS = 10_000
 
@@ -185,6 +185,8 @@ class ThoughtFilter:
 
     def _start(self, text: str) -> str:
         stripped = text.lstrip()
+        if stripped and stripped[0] not in _FIRST_CHARACTERS:
+            return self._begin_text(text)
         low = stripped[:_LONGEST_OPENING].lower()
         answer_tags = _ANSWER_TAGS if self._had_thought else ()
         if tag := next((tag for tag in _TAGS if low.startswith(tag.opening)), None):
@@ -203,6 +205,10 @@ class ThoughtFilter:
         if len(text) < _MAX_BLANK_CHARS and self._may_open(stripped, low):
             self._held = text
             return ""
+        return self._begin_text(text)
+
+    def _begin_text(self, text: str) -> str:
+        """Take ``text`` as the answer's beginning or, if that is expected, as a thought's."""
         if self._unannounced:
             self._mode = _Mode.THOUGHT
             return text
@@ -213,11 +219,9 @@ class ThoughtFilter:
 
     def _may_open(self, stripped: str, low: str) -> bool:
         """Return whether the text may be the beginning of a mark that opens a thought or the answer."""
-        if low and low[0] not in _FIRST_CHARACTERS:
-            return False
-        answer_tags = _ANSWER_TAGS if self._had_thought else ()
-        marks = (*_OPENINGS, *(tag.opening for tag in answer_tags))
-        return any(mark.startswith(low) for mark in marks) or bool(low and _BARE_HEADER.startswith(stripped))
+        if low in _BEGUN_OPENINGS or (self._had_thought and low in _BEGUN_ANSWER_TAGS):
+            return True
+        return bool(low) and _BARE_HEADER.startswith(stripped)
 
     def _header(self, text: str) -> str:
         header, found, rest = text.partition(_HEADER_END)
