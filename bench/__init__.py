@@ -1,1 +1,1 @@
-"""Measuring how fast Parley is, beside others and beside what its parts allow."""
+"""Measure the speed of Parley, next to other libraries and to the limits of its parts."""

@@ -1,6 +1,6 @@
-"""All measurements, one after the other: ``make bench``, or ``python -m bench [NAME …]`` for some: see below.
+"""Run all measurements: ``make bench``; or some of them: ``python -m bench [NAME …]``.
 
-With ``--write`` the results replace those in docs/performance.md. Small forms by environment: see
+With ``--write`` the results replace those in docs/performance.md. For shorter runs by environment, see
 ``bench/plumbing.py``, ``bench/service.py`` and ``bench/crowds.py``.
 """
 
@@ -23,7 +23,7 @@ _PEER_PACKAGES = ("faststream", "taskiq", "taskiq-redis")
 
 
 def main() -> None:
-    """Measure what the arguments name; the exit status is 1 if the transport lost or doubled a message."""
+    """Run the named measurements; the exit status is 1 if the transport lost or doubled a message."""
     arguments = sys.argv[1:]
     chosen = [each for each in arguments if each != "--write"] or ["plumbing", "service", "crowds", "growth"]
     turns = int(os.environ.get("BENCH_TURNS", "4000"))
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _peers() -> str:
-    """Return the versions of the peers, as their own environment tells them."""
+    """Return the versions of the peers, from their own environment."""
     found = PEERS.glob("lib/python*/site-packages/*.dist-info")
     versions = dict(each.name.removesuffix(".dist-info").rsplit("-", 1) for each in found)
     names = {name: name.replace("-", "_") for name in _PEER_PACKAGES}

@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".venv-bench"
 #: Processes in a row.
 HOPS = 4
-#: A value of 200 bytes. In its place each message has a number of as many digits.
+#: A value of 200 bytes. Each message replaces it by its number, padded to as many digits.
 BODY = b"<" + b"0" * 198 + b">"
-#: Different keys of the messages, as sessions that talk at the same time.
+#: The number of different keys, like sessions that chat at the same time.
 KEYS = 512
 
 _NUMBER = re.compile(rb"<(\d{198})>")
@@ -40,7 +40,7 @@ class Contender:
         name: in tables.
         command: the command that starts the hop named by BENCH_HOP.
         partitions: streams per hop; 0 when the hop is one stream of that name.
-        environment: variables besides those that all get.
+        environment: variables in addition to those that all get.
     """
 
     name: str
@@ -50,17 +50,17 @@ class Contender:
 
     @property
     def entry_id(self) -> str:
-        """What ``XADD`` is given as id."""
+        """The id argument of ``XADD``."""
         return "0-*" if self.partitions else "*"
 
     def streams(self, hop: int) -> list[str]:
-        """Return the keys of the streams that a hop reads; those of ``HOPS`` are where messages end."""
+        """Return the keys of the streams that a hop reads; those of ``HOPS`` receive the final messages."""
         if self.partitions:
             return [f"{{hop{hop}:{number}}}" for number in range(self.partitions)]
         return [f"hop{hop}"]
 
     def start(self, hop: int, url: str, folder: Path) -> subprocess.Popen[bytes]:
-        """Start the process of a hop; what it prints goes to a file in ``folder``."""
+        """Start the process of a hop; its output goes to a file in ``folder``."""
         with (folder / f"{self.name.replace(' ', '-')}-{hop}.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603
                 self.command,
@@ -74,11 +74,11 @@ class Contender:
             )
 
     def sample(self, client: Any, url: str) -> list[bytes]:
-        """Return the fields of an entry whose body is the number 0, name and value in turn."""
+        """Return the fields of an entry whose body is the number 0: names and values alternate."""
         return [b"v", BODY]
 
     def key(self, partition: int) -> list[bytes]:
-        """Return the fields that an entry of one partition has besides; there is no key but in Faust."""
+        """Return the further fields of an entry in one partition; only Faust's entries have a key."""
         return []
 
     def _variables(self, url: str) -> dict[str, str]:
@@ -100,7 +100,7 @@ class Faust(Contender):
 
 @dataclass(frozen=True)
 class Peer(Contender):
-    """Another framework; it shows by itself what its entries look like."""
+    """Another framework; one of its own messages shows the format of its entries."""
 
     program: str = ""
 
@@ -149,7 +149,7 @@ def contenders(partitions: int) -> list[Contender]:
 
 
 def number_of(fields: dict[bytes, bytes]) -> int:
-    """Return which message an entry holds."""
+    """Return the number of the message in an entry."""
     found: Iterator[re.Match[bytes]] = (
         match for value in fields.values() if (match := _NUMBER.search(value))
     )

@@ -1,4 +1,4 @@
-"""The service with many sockets at once, by ``parley load``'s own generator: ``python -m bench crowds``.
+"""Measure the service with many sockets, with the generator of ``parley load``: ``python -m bench crowds``.
 
 BENCH_ANSWERS   answers at once (200), of 250 tokens at 50 a second each
 BENCH_IDLE      idle sockets (10000)
@@ -17,7 +17,7 @@ from parley.loadtest.plan import LoadPlan
 from parley.loadtest.processes import run
 from parley.loadtest.service import service
 
-#: Tokens of an answer, and how many of them a second the model says.
+#: Tokens of an answer, and the model's tokens per second.
 TOKENS, TOKEN_RATE = 250, 50
 #: Turns a second among the idle sockets, and for how many seconds.
 PACE, SECONDS = 20, 10.0

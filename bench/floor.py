@@ -1,4 +1,4 @@
-"""The least a chat service can do: for each message of a socket one call of the model, and the answer back.
+"""Run a minimal chat service: for each message of a socket, call the model and send back the answer.
 
 python -m bench.floor <port> <model url>
 """
@@ -16,12 +16,12 @@ _MODEL = web.AppKey("model", aiohttp.ClientSession)
 
 
 async def token(request: web.Request) -> web.Response:
-    """Give out a token that nobody looks at."""
+    """Issue a token, which no call checks."""
     return web.json_response({"token": "none"})
 
 
 async def chat(request: web.Request) -> web.WebSocketResponse:
-    """Answer every message with what the model says."""
+    """Answer every message with the model's text."""
     socket = web.WebSocketResponse(compress=False)
     await socket.prepare(request)
     async for message in socket:

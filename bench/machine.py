@@ -1,4 +1,4 @@
-"""What the machine is."""
+"""Describe the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["describe"]
 
 
 def describe(packages: tuple[str, ...]) -> str:
-    """Return a line on the processor and the versions at work."""
+    """Return a line with the processor and the installed versions."""
     model = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
         if line.startswith("model name"):

@@ -227,12 +227,15 @@ class Settings(BaseSettings):
 
     def agent_port(self, stage: str) -> int:
         """Return the port of the health page of a stage's agent."""
-        chosen: int = getattr(self, f"{stage}_port")
-        if chosen:
-            return chosen
+        if self.has_chosen_port(stage):
+            return int(getattr(self, f"{stage}_port"))
         offset = _AGENT_PORT_OFFSET + _AGENT_PORT_STEP * STAGES.index(stage)
         port = self.port + offset
         return port if port <= 65535 else self.port - offset
+
+    def has_chosen_port(self, stage: str) -> bool:
+        """Return whether the user, or ``parley up``, has chosen the port of a stage's health page."""
+        return bool(getattr(self, f"{stage}_port"))
 
     def stage_limits(self) -> dict[str, int]:
         """Return the maximum number of waiting messages by stage; 0 for no limit."""

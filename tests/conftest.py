@@ -23,7 +23,7 @@ def chosen_server() -> ServerBinary:
     return replace(embedded, binary=Path(other), origin="TEST_REDIS_SERVER") if other else embedded
 
 
-# Who is started in the background has Ctrl-C ignored, and so would have whatever the tests start.
+# Tests that run in the background ignore Ctrl-C, and all processes that they start would inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -1,5 +1,5 @@
-"""One hop of the plumbing each: takes a message from ``hop<n>`` and sends it on to ``hop<n+1>``, unchanged.
+"""Each module is one hop: it forwards messages from ``hop<n>`` to ``hop<n+1>``, unchanged.
 
-Which hop, and where Redis is, comes by environment: BENCH_HOP, BENCH_REDIS_URL. The programs for FastStream
-and taskiq run in an environment of their own and import nothing of this project.
+BENCH_HOP is the number of the hop, BENCH_REDIS_URL the address of Redis. The programs for FastStream
+and taskiq run in a separate environment and import nothing of this project.
 """

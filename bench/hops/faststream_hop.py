@@ -34,7 +34,7 @@ def create(tuned: bool) -> FastStream:
 
 
 async def publish_sample(body: str) -> None:
-    """Send one message to ``hop0``, to show what an entry looks like."""
+    """Send one message to ``hop0``, as a sample of an entry."""
     async with RedisBroker(os.environ["BENCH_REDIS_URL"]) as broker:
         await broker.publish(body.encode(), stream="hop0")
 

@@ -30,7 +30,7 @@ following = create_broker(HOP + 1)
 
 @following.task(task_name=f"forward{HOP + 1}")
 async def forward_again(body: str) -> None:
-    """Stand for the task of the next hop, which is not run here."""
+    """Stand in for the task of the next hop, which does not run here."""
 
 
 @broker.task(task_name=f"forward{HOP}")
@@ -46,7 +46,7 @@ async def start(_state: Any) -> None:
 
 
 async def publish_sample(body: str) -> None:
-    """Send one message to ``hop0``, to show what an entry looks like."""
+    """Send one message to ``hop0``, as a sample of an entry."""
     await broker.startup()
     await forward.kiq(body)
     await broker.shutdown()

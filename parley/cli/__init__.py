@@ -59,9 +59,9 @@ def web() -> None:
 
 
 @cli.command()
-@click.option("--url", "url_only", is_flag=True, help="Print only the URL of the embedded Redis that runs.")
+@click.option("--url", "url_only", is_flag=True, help="Print only the URL of the running embedded Redis.")
 def redis(url_only: bool) -> None:
-    """Tell which Redis is used, and how to reach it."""
+    """Show which Redis is used, and how to reach it."""
     from parley.cli.redis import run
 
     run(Settings.load(), url_only=url_only)
@@ -72,14 +72,18 @@ cli.add_command(load)
 
 @cli.group()
 def dead() -> None:
-    """Look at messages that were given up, send them again, drop them."""
+    """List, show, replay and drop dead letters."""
 
 
 def _selecting(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that select dead letters."""
     for option in (
-        click.option("--older-than", metavar="AGE", help="Only those given up before, as 15m, 2h, 7d."),
-        click.option("--newer-than", metavar="AGE", help="Only those given up since, as 15m, 2h, 7d."),
+        click.option(
+            "--older-than", metavar="AGE", help="Only those older than this, such as 15m, 2h or 7d."
+        ),
+        click.option(
+            "--newer-than", metavar="AGE", help="Only those newer than this, such as 15m, 2h or 7d."
+        ),
         click.option("--topic", "topics", multiple=True, help="Only of this topic; may be repeated."),
     ):
         command = option(command)
@@ -112,7 +116,7 @@ def dead_list(limit: int, as_json: bool, **which: Any) -> None:
 
 @dead.command("show")
 @click.argument("letter_id", metavar="ID")
-@click.option("--private", is_flag=True, help="Show what people wrote, too.")
+@click.option("--private", is_flag=True, help="Also show what people wrote.")
 def dead_show(letter_id: str, private: bool) -> None:
     """Show one dead letter."""
     from parley.cli.dead import show
@@ -125,7 +129,7 @@ def dead_show(letter_id: str, private: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All that the options select, instead of IDs.")
 @_selecting
 def dead_replay(ids: tuple[str, ...], everything: bool, **which: Any) -> None:
-    """Send dead letters to their stage once more, oldest first."""
+    """Send dead letters to their stage again, oldest first."""
     from parley.cli.dead import replay
 
     replay(Settings.load(), ids, _chosen(ids, everything, which))
@@ -143,16 +147,16 @@ def dead_drop(ids: tuple[str, ...], everything: bool, **which: Any) -> None:
 
 
 def _chosen(ids: tuple[str, ...], everything: bool, which: dict[str, Any]) -> Selection | None:
-    """Return what ``--all`` selects, None when ids are named; one of both it must be."""
+    """Return the selection of ``--all``, None if ids are given; exactly one of both is required."""
     if everything == bool(ids) or (ids and any(which.values())):
         raise click.UsageError("name the dead letters by id, or use --all with filters such as --topic")
     return _selection(**which) if everything else None
 
 
 @cli.command()
-@click.option("--stage", type=click.Choice(STAGES), help="Show the partitions of this stage, too.")
+@click.option("--stage", type=click.Choice(STAGES), help="Also show the partitions of this stage.")
 @click.option("--once", is_flag=True, help="Show the figures once and end.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one object for each look.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per sample.")
 def top(stage: str | None, once: bool, as_json: bool) -> None:
     """Show the stages at work: rates, backlog, times, workers."""
     from parley.cli.top import run

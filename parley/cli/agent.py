@@ -12,7 +12,7 @@ from pipeline.settings import Settings
 
 
 def run(stage: str, settings: Settings) -> None:
-    """Become the Faust worker of a stage; return when it ends.
+    """Run the Faust worker of a stage in this process; return when it ends.
 
     Signals and the exit status are Faust's own. Faust chooses its event loop when it is imported, by its
     command line or by FAUST_LOOP, so nothing that runs before may import it without that.
@@ -20,7 +20,7 @@ def run(stage: str, settings: Settings) -> None:
     port = health_port(stage, settings)
     # For agents that build their app from the settings, as all of ours do.
     os.environ[f"{stage.upper()}_PORT"] = str(port)
-    # Quiet keeps Faust's banner away, which is no line of a log; the log itself is ours to set up.
+    # Quiet suppresses Faust's banner, which is not a log line; the stage sets up the log.
     app = ["--quiet", "--loop", "uvloop", "-A", f"agents.{stage}"]
     worker = ["worker", "-l", "info", "--web-bind", settings.host, "--web-port", str(port)]
     sys.argv[1:] = [*app, *worker]
@@ -28,7 +28,7 @@ def run(stage: str, settings: Settings) -> None:
 
 
 def health_port(stage: str, settings: Settings) -> int:
-    """Return the port for the health page: the stage's own, or any free one when a twin has that.
+    """Return the port for the health page: the stage's own, or a free one if another worker uses it.
 
     Raises:
         PortTakenError: the port was chosen by the user, or by ``parley up``, and it is taken.
@@ -36,6 +36,6 @@ def health_port(stage: str, settings: Settings) -> int:
     port = settings.agent_port(stage)
     if is_free(settings.host, port):
         return port
-    if f"{stage}_port" in settings.model_fields_set:
+    if settings.has_chosen_port(stage):
         raise PortTakenError(f"{stage.upper()}_PORT", str(port), "a free port; another process listens there")
     return free_port(settings.host)

@@ -6,17 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-# Pauses before a restart: the first too short to notice, the longest long enough to save the processor when a
-# child dies again and again.
-_FIRST_PAUSE_SECONDS = 0.2
-_LONGEST_PAUSE_SECONDS = 5.0
-# A child that ran for this long starts again with the shortest pause. Longer than it needs to start and to
-# receive the message that killed it before.
-_RECOVERED_SECONDS = 60.0
+from parley.cli.retries import Pauses
+
 # Longer lines are dropped, so that they do not fill the memory.
 _LINE_LIMIT_BYTES = 1 << 20
 
@@ -82,20 +76,26 @@ class Child:
 
         Args:
             may_restart: called with the exit status; False ends the loop.
+
+        Raises:
+            Exception: the start or ``on_death`` failed, other than by OSError; may be called again.
         """
-        pause = _FIRST_PAUSE_SECONDS
+        pauses = Pauses()
         while not self._stopping:
-            started = time.monotonic()
-            status = await self._run_once()
+            pauses.begin()
+            try:
+                status = await self._run_once()
+            except OSError as exc:
+                status, ended = 1, f"could not be started: {exc}"
+            else:
+                ended = describe_exit(status)
             if self._stopping or not may_restart(status):
                 return
-            if time.monotonic() - started > _RECOVERED_SECONDS:
-                pause = _FIRST_PAUSE_SECONDS
-            self._say(self.name, f"{describe_exit(status)}; starting again in {pause:g} s")
+            pause = pauses.next()
+            self._say(self.name, f"{ended}; starting again in {pause:g} s")
             if self._on_death is not None and self.process is not None:
                 await self._on_death(self.process.pid)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def stop(self, timeout: float) -> None:
         """Send SIGTERM to the process, and SIGKILL if it still runs after ``timeout`` seconds."""
@@ -114,17 +114,22 @@ class Child:
             await self.process.wait()
 
     async def _run_once(self) -> int:
+        self.process = None
         read, write = os.pipe()
+        pipe = os.fdopen(read, "rb", 0)
         lines = asyncio.StreamReader(_LINE_LIMIT_BYTES)
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(read, "rb", 0)
-        )
         try:
-            self.process = await self._start(write)
-        except OSError as exc:
-            transport.close()
-            self._say(self.name, f"could not be started: {exc}")
-            return 1
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(lines), pipe
+            )
+            try:
+                self.process = await self._start(write)
+            except BaseException:
+                transport.close()
+                raise
+        except BaseException:
+            pipe.close()
+            raise
         finally:
             os.close(write)
         if self._stopping:

@@ -14,15 +14,15 @@ _NAME_WIDTH = 8
 
 
 def _safe(line: str) -> str:
-    """Return a line that acts on no terminal and holds no secret: it may quote what a stranger sent."""
+    """Return a line without control characters and secrets, because it may quote text from strangers."""
     return clean_line(mask_known(line)).replace(r"\x09", "\t")
 
 
 class Console:
-    """Writes lines from a thread of its own.
+    """Writes lines from its own thread.
 
-    Who reads our output may be slow, or not read at all (a pipe that nobody drains). Writing elsewhere than
-    in the event loop keeps the service and its signals at work then.
+    The reader of the output may be slow or stop reading (a pipe that nobody drains). Writing outside
+    the event loop keeps the service and its signal handlers running in this case.
     """
 
     def __init__(self, fd: int = 1) -> None:
@@ -46,7 +46,7 @@ class Console:
         self._put(_safe(line))
 
     def close(self, patience: float = 0.5) -> None:
-        """Give the lines still waiting ``patience`` seconds to get out."""
+        """Wait up to ``patience`` seconds until the remaining lines are written."""
         try:
             self._lines.put(None, timeout=patience)
         except queue.Full:
@@ -67,7 +67,7 @@ class Console:
             rest = f"{line}\n".encode("utf-8", "replace")
             try:
                 while rest:
-                    # os.write, as a buffered file that is blocked would hold up the end of the process.
+                    # os.write, because a blocked buffered file would delay the end of the process.
                     rest = rest[os.write(self._fd, rest) :]
             except OSError:
-                continue  # the reader is gone; the service is not for the reader of its log alone
+                continue  # the reader has gone; the service continues without it

@@ -1,4 +1,4 @@
-"""``parley dead``: what was given up, to be looked at, sent again or dropped."""
+"""``parley dead``: list, show, replay and drop dead letters."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True)
 class Selection:
-    """Which dead letters are meant.
+    """The selected dead letters.
 
     Attributes:
-        newer_than, older_than: of when they were given up.
+        newer_than, older_than: ages in seconds, since they were given up.
     """
 
     topics: tuple[str, ...] = STAGES
@@ -40,7 +40,7 @@ class Selection:
     older_than: timedelta | None = None
 
     def bounds(self) -> tuple[float, float | None]:
-        """Return from when until when, in seconds since the epoch; None for no end."""
+        """Return the first and the last moment, in seconds since the epoch; None for no limit."""
         now = datetime.now(UTC)
         since = 0.0 if self.newer_than is None else (now - self.newer_than).timestamp()
         until = None if self.older_than is None else (now - self.older_than).timestamp()
@@ -51,7 +51,7 @@ def age(text: str) -> timedelta:
     """Read a span of time as ``90s``, ``15m``, ``2h`` or ``7d``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a span of time.
     """
     found = re.fullmatch(r"(\d{1,9})([smhd])", text.strip().lower())
     if not found:
@@ -60,7 +60,7 @@ def age(text: str) -> timedelta:
 
 
 def list_letters(settings: Settings, selection: Selection, *, limit: int, as_json: bool) -> None:
-    """Print the latest dead letters, and how many there are."""
+    """Print the latest dead letters, and their number."""
     letters, counts = _run(settings, lambda dead: _list(dead, selection, limit))
     if as_json:
         click.echo(json.dumps([facts(letter) for letter in letters], indent=2))
@@ -81,15 +81,15 @@ def list_letters(settings: Settings, selection: Selection, *, limit: int, as_jso
 
 
 def show(settings: Settings, letter_id: str, *, private: bool) -> None:
-    """Print one dead letter as JSON; what people wrote only when asked for."""
+    """Print one dead letter as JSON; ``private`` includes what people wrote."""
     letter = _run(settings, lambda dead: dead.get(letter_id))
     shown = shown_message(letter.value, private=private)
     click.echo(json.dumps({**facts(letter), "message": shown}, indent=2))
 
 
 def replay(settings: Settings, ids: Sequence[str], selection: Selection | None) -> None:
-    """Send dead letters again: those named, or all that are selected."""
-    _each(settings, ids, selection, DeadLetters.replay, "sent again")
+    """Replay dead letters: those named, or all that are selected."""
+    _each(settings, ids, selection, DeadLetters.replay, "replayed")
 
 
 def drop(settings: Settings, ids: Sequence[str], selection: Selection | None) -> None:
@@ -98,7 +98,7 @@ def drop(settings: Settings, ids: Sequence[str], selection: Selection | None) ->
 
 
 def facts(letter: DeadLetter) -> dict[str, Any]:
-    """Return what is known of a dead letter, without what it says."""
+    """Return the facts about a dead letter, without its content."""
     return {
         "id": letter.id,
         "topic": letter.topic,
@@ -130,7 +130,7 @@ def _each(
 ) -> None:
     async def run(dead: DeadLetters) -> tuple[int, list[str]]:
         count, missing = 0, []
-        # All that were there at the start: what dies again in the meantime is for the next time.
+        # Only those that existed at the start: a message that fails again is not replayed twice.
         named = list(ids) if selection is None else [letter.id async for letter in _all(dead, selection)]
         for letter_id in reversed(named) if selection is not None else named:
             try:

@@ -1,4 +1,4 @@
-"""``parley load``: runs a load test, watches it, and reports."""
+"""``parley load``: run a load test, show its progress, and report."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from parley.loadtest.report import progress, show, to_json
 from parley.loadtest.samples import UsageSamples
 from parley.loadtest.service import Service, service
 
-# Seconds between lines on progress where no terminal can show it live.
+# Seconds between progress lines without a terminal.
 _LOG_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Reports:
-    """Where to write the outcome besides the terminal; None for nowhere."""
+    """Files for the outcome, in addition to the terminal; None for no file."""
 
     json: Path | None = None
     html: Path | None = None
@@ -83,7 +83,7 @@ async def _test(
 
 
 async def _watched(plan: LoadPlan, memory: Memory | None, console: Console) -> Measures:
-    """Run a test while the terminal or a log shows how it goes; a signal ends it early."""
+    """Run a test and show its progress; a signal ends it early."""
     latest, stop, logged = Measures(), asyncio.Event(), 0.0
     with Live(console=console, transient=True, refresh_per_second=4) as live:
 
@@ -102,7 +102,9 @@ async def _watched(plan: LoadPlan, memory: Memory | None, console: Console) -> M
             if stop.is_set():
                 running.cancel()
             else:
-                console.print("ending: what is on its way has a moment to come; again to leave it")
+                console.print(
+                    "ending: waiting two seconds for outstanding answers; press Ctrl-C again to end now"
+                )
                 stop.set()
 
         with _on_signals(end):

@@ -82,7 +82,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     type=click.Choice(["streaming", "plain"]),
     default="streaming",
     show_default=True,
-    help="The protocol of the sockets: parley.v1, or the raw text of the tutorial's client.",
+    help="The protocol of the sockets: parley.v1 (streaming), or raw text (plain).",
 )
 @click.option(
     "--sessions", type=click.IntRange(1), default=10, show_default=True, help="Sessions that send at once."

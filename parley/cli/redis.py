@@ -18,14 +18,14 @@ SENTINEL_PORT = 26379
 
 
 def run(settings: Settings, *, url_only: bool) -> None:
-    """Print what is known of Redis.
+    """Print the server, its module, its data folder and the command that reaches it.
 
     Args:
-        settings: whose REDIS_URL, PORT and data folder count.
+        settings: REDIS_URL, PORT and the data folder are used.
         url_only: print the URL of the embedded server that runs, and nothing else.
 
     Raises:
-        EmbeddedRedisError: asked for the URL, and no embedded server runs.
+        EmbeddedRedisError: the URL was requested, and no embedded server runs.
     """
     if url_only:
         click.echo(running_of(settings.data_dir, settings.port).url)

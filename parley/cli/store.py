@@ -1,4 +1,4 @@
-"""The Redis that a command looks at: the configured one, else the embedded one that runs."""
+"""The Redis that a command uses: the configured one, or else the running embedded one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 
 @asynccontextmanager
 async def store(settings: Settings) -> AsyncIterator[Redis]:
-    """Connect for the length of the block.
+    """Connect for the duration of the block.
 
     Raises:
         EmbeddedRedisError: none is configured, and no embedded one runs.

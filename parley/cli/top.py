@@ -124,7 +124,7 @@ def _head(snapshot: Snapshot) -> Text:
     head = Text.assemble(("Parley", "bold"), f"  {datetime.fromtimestamp(snapshot.at):%H:%M:%S}  ")
     for each in troubled:
         head.append(f"{each.name} is {each.state}: {each.why}  ", _SIGNS[each.state][1])
-    return head if troubled else head.append("all stages work", "green")
+    return head if troubled else head.append("all stages are healthy", "green")
 
 
 def _stages(stages: Sequence[StageSnapshot], watch: StageWatch, width: int) -> Table:

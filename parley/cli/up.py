@@ -13,7 +13,7 @@ import importlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import aiohttp
 from parley.cli.agent import health_port
 from parley.cli.children import Child, Process, describe_exit
 from parley.cli.console import Console
+from parley.cli.retries import Pauses, keep_trying
 from parley.local.embedded import EmbeddedRedis, folder_of
 from parley.local.forks import ForkServer
 from parley.local.lifetimes import die_with_our_parent, die_with_parent
@@ -98,6 +99,8 @@ class Supervisor:
         """
         self._settings = settings
         self._redis = redis
+        self._redis_pauses = Pauses()
+        self._redis_is_known = True
         self._console = Console()
         self._forks = ForkServer()
         self._stop = asyncio.Event()
@@ -110,18 +113,22 @@ class Supervisor:
         self._webs = [self._child(name, "web") for name in names]
 
     async def run(self) -> int:
-        """Run until a signal comes or a part refuses its settings; return the exit status."""
+        """Run until a signal comes or a part refuses its settings; return the exit status.
+
+        Raises:
+            Exception: the first failure of a task before all parts were ready. Later ones are logged, and the
+                task goes on.
+        """
         loop = asyncio.get_running_loop()
         for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(sig, self._stop.set)
-        children = [*self._agents, *self._webs]
         tasks = [
-            asyncio.create_task(child.keep_running(partial(self._may_restart, child.name)))
-            for child in children
+            self._supervise(child.name, partial(child.keep_running, partial(self._may_restart, child.name)))
+            for child in (*self._agents, *self._webs)
         ]
-        tasks.append(asyncio.create_task(self._announce_ready()))
+        tasks.append(self._supervise("up", self._announce_ready))
         if self._redis is not None:
-            tasks.append(asyncio.create_task(self._keep_redis(self._redis)))
+            tasks.append(self._supervise("redis", partial(self._keep_redis, self._redis)))
         try:
             await self._stop.wait()
         finally:
@@ -133,7 +140,21 @@ class Supervisor:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._forks.close()
             self._console.close()
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
         return self._status
+
+    def _supervise(self, name: str, attempt: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Start a task that goes on after each failure; one that fails before all is ready ends ``run``."""
+        say = partial(self._console.say, name)
+        task = asyncio.create_task(keep_trying(attempt, say, may_raise=lambda: not self._ready))
+        task.add_done_callback(self._end_if_failed)
+        return task
+
+    def _end_if_failed(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._stop.set()
 
     def _child(self, name: str, *arguments: str) -> Child:
         def start(output: int) -> Awaitable[Process]:
@@ -143,7 +164,7 @@ class Supervisor:
         return Child(name, start, self._console.say, on_death)
 
     async def _put_out(self, stage: str, pid: int) -> None:
-        """Put an agent that died out of its group, so that nobody waits for its session to time out."""
+        """Expel a dead agent from its group, so that its partitions move before its session times out."""
         from redis.exceptions import RedisError
 
         from faust_redis import expel
@@ -164,8 +185,8 @@ class Supervisor:
         if self._redis is not None:
             environment["REDIS_URL"] = self._redis.url
         if name in STAGES:
-            chosen = f"{name}_port" in self._settings.model_fields_set
             # An agent whose port was chosen by the user and is taken ends with the error.
+            chosen = self._settings.has_chosen_port(name)
             port = self._settings.agent_port(name) if chosen else health_port(name, self._settings)
             self._agent_ports[name] = port
             environment[f"{name.upper()}_PORT"] = str(self._agent_ports[name])
@@ -177,7 +198,7 @@ class Supervisor:
         An agent whose port was taken after it had been found free gets another one, unless the user chose it.
         """
         refused = status == _EXIT_WRONG_SETTING or (
-            status == _EXIT_PORT_TAKEN and f"{name}_port" in self._settings.model_fields_set
+            status == _EXIT_PORT_TAKEN and self._settings.has_chosen_port(name)
         )
         if refused and not self._ready:
             self._status = _EXIT_WRONG_SETTING
@@ -189,18 +210,35 @@ class Supervisor:
         await asyncio.gather(*(child.stop(timeout) for child in children))
 
     async def _keep_redis(self, redis: EmbeddedRedis) -> None:
-        """Restart Redis at its old address whenever it ends."""
+        """Restart Redis at its old address whenever it has ended, or its socket was deleted."""
+        unreachable = 0
         while True:
             await asyncio.sleep(_REDIS_CHECK_INTERVAL_SECONDS)
             status = redis.process.poll() if redis.process is not None else None
-            if status is None:
-                continue
-            self._console.say("redis", f"{describe_exit(status)}; starting again")
-            redis.spawn()
-            try:
-                await asyncio.to_thread(redis.wait_ready)
-            except EmbeddedRedisError as exc:
-                self._console.say("redis", str(exc))
+            if status is not None:
+                await self._restart_redis(redis, status)
+            if not self._redis_is_known:
+                try:
+                    await asyncio.to_thread(redis.wait_ready)
+                except EmbeddedRedisError as exc:
+                    self._console.say("redis", str(exc))
+                    continue
+                self._redis_is_known = True
+            # A server that ends deletes its socket a moment before.
+            unreachable = 0 if redis.is_reachable() else unreachable + 1
+            if unreachable > 1:
+                self._console.say("redis", "its socket was deleted, so it is ended")
+                await asyncio.to_thread(redis.end, _REDIS_STOP_SECONDS)
+
+    async def _restart_redis(self, redis: EmbeddedRedis, status: int) -> None:
+        pause = self._redis_pauses.next()
+        self._console.say("redis", f"{describe_exit(status)}; starting again in {pause:g} s")
+        await asyncio.sleep(pause)
+        if redis.restore_folder():
+            self._console.say("redis", f"{redis.folder} was deleted: it starts without data")
+        redis.spawn()
+        self._redis_pauses.begin()
+        self._redis_is_known = False
 
     async def _announce_ready(self) -> None:
         """Wait until every part is ready, then print the address of the service."""

@@ -7,7 +7,7 @@ from pipeline.settings import Settings
 
 def run(settings: Settings) -> None:
     """Serve until a signal; in development the web process restarts when its code changes."""
-    # pipeline may not import web, but the command that starts everything must: by name, when asked to.
+    # Imported here, so that other commands start without loading the web.
     from importlib import import_module
 
     import_module("web.app").run(settings)

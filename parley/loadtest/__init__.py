@@ -17,7 +17,7 @@ usage         the processor time and memory of processes
 samples       usage, sampled during a test
 machine       the machine of the generator
 bounds        the bounds given on the command line, and verdicts on them
-outcome       the result of a test, and the doubts about its figures
+outcome       the result of a test, with warnings about its figures
 findings      conclusions from the figures: the bottleneck, the capacity of a core
 report        the outcome as a table and as JSON
 page          the outcome as a page; ``charts`` draws it, ``style`` holds its CSS

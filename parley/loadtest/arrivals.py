@@ -1,4 +1,4 @@
-"""When messages are due in an open loop, as seconds since its start."""
+"""Compute when messages are due in an open loop, in seconds since its start."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Iterator
 
 
 def arrivals(*, rate: float, ramp: float, poisson: bool, seed: int, phase: float = 0.0) -> Iterator[float]:
-    """Yield the moments at which messages are due, without end.
+    """Yield the moments at which messages are due, endlessly.
 
-    Over the ramp the rate grows from 0 to ``rate`` in a straight line. What is even, or a Poisson process, is
+    During the ramp the rate grows linearly from 0 to ``rate``. Even gaps, or a Poisson process, apply to
     the number of messages expected up to a moment; the moment is found from that number.
 
     Args:
         rate: messages per second, above 0.
         ramp: seconds.
         poisson: gaps of a Poisson process instead of even ones.
-        phase: by what part of a gap even ones begin later.
+        phase: the fraction of a gap by which even arrivals begin later.
     """
     chance = random.Random(seed)
     expected = chance.expovariate(1.0) if poisson else phase

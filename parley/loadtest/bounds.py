@@ -101,5 +101,5 @@ def judge(measures: Measures, bounds: Mapping[str, float | None]) -> list[Verdic
     verdicts += [
         Verdict(name, "0", str(count), kept=False, fault=True) for name, count in found.items() if count
     ]
-    # The last lines of a report are those that are read.
+    # Last, because readers look at the last lines of a report.
     return sorted(verdicts, key=lambda verdict: not verdict.kept)

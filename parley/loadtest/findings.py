@@ -46,10 +46,10 @@ def _limit(outcome: LoadOutcome) -> str:
         return "The generator: it could not send at the requested rate. Test again with more --processes."
     if plan.mode == "open":
         return f"The service did not keep up: {rates}{f'; {free}' if outcome.processes else ''}."
-    seen = f", and {free}" if outcome.processes else " that could be seen from here"
+    seen = f", and {free}" if outcome.processes else " as far as this machine can measure"
     return (
-        f"Nothing was full{seen}. {plan.sessions} sessions that each wait for their answer cannot ask "
-        "for more: with more --sessions the rate may grow."
+        f"No resource was fully used{seen}. {plan.sessions} sessions that each await an answer cannot send "
+        "more: with more --sessions the rate may grow."
     )
 
 
@@ -73,12 +73,12 @@ def _full(outcome: LoadOutcome, has: int, busy: float, free: str) -> str | None:
 
 
 def _kept_up(outcome: LoadOutcome) -> tuple[str, bool]:
-    """Return what was asked for and achieved, in words, and whether they agree; only of an open loop."""
+    """Return the requested and the achieved rate in words, and whether they agree; only in an open loop."""
     measures, plan = outcome.measures, outcome.plan
     if plan.mode == "closed":
         return "", False
     asked = measures.sent / plan.duration if plan.duration and not measures.cut_short else plan.rate
-    # An error is an end, too, though no answer.
+    # An error also ends a message.
     ends = measures.rate * (1 + measures.failed / measures.answered)
     words = f"{measures.rate:,.1f} answers per second of {asked:,.1f} messages asked for"
     return words, ends >= _KEPT_UP * asked and not measures.faults.lost
@@ -108,9 +108,9 @@ def _capacity(outcome: LoadOutcome) -> str:
     if busy < _ENOUGH_CORES:
         return (
             text
-            + " At so light a load what the processes do when idle is much of that; a full one costs less."
+            + " At this light load, idle work is a large part of it; under full load an answer costs less."
         )
-    return text + " PacedModel and generator are not in this figure."
+    return text + " The model and the generator are not included."
 
 
 def _added(outcome: LoadOutcome) -> str:
@@ -132,5 +132,5 @@ def _added(outcome: LoadOutcome) -> str:
 
 
 def of_service(processes: Mapping[str, ProcessUsage]) -> dict[str, ProcessUsage]:
-    """Return those that a machine without the test would run, too."""
+    """Return the processes that also run without the test."""
     return {kind: used for kind, used in processes.items() if kind not in OF_THE_TEST}

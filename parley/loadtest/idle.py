@@ -16,8 +16,8 @@ from parley.loadtest.plan import PROTOCOL
 
 # Sockets that are opened at the same time: more would only wait in the server's backlog.
 _OPENING = 64
-# A process that has just opened its last socket still works on it; its memory counts when two looks with this
-# many seconds between them find the same, or after so many looks.
+# A process that has just opened its last socket still works on it; its memory counts when two samples this
+# many seconds apart are equal, or after this number of samples.
 _LOOK_SECONDS = 0.25
 _LOOKS = 20
 
@@ -27,11 +27,11 @@ Memory = Callable[[], int]
 
 @dataclass
 class Idle:
-    """What became of the idle sockets.
+    """The figures of the idle sockets.
 
     Attributes:
-        asked, opened: how many were to be opened, and were.
-        kept: how many of these are open now, or were at the end.
+        asked, opened: the number of sockets requested, and opened.
+        kept: the number of these that are open now, or were at the end.
         why: the reason why the first could not be opened.
         before, held: bytes of the web processes before the first was opened, and while all were open; None
             when they are not ours to see.
@@ -56,7 +56,7 @@ class IdleSockets:
     """Hold idle sockets, each with its own session, open from ``open`` until the context ends."""
 
     def __init__(self, base: str) -> None:
-        """Take what the paths of the service are relative to."""
+        """Take the base URL of the service."""
         self.figures: Final = Idle()
         self._http = aiohttp.ClientSession(
             base,
@@ -72,7 +72,7 @@ class IdleSockets:
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close all at once; the service finds out by itself."""
+        """Drop all connections at once, without closing handshakes."""
         for task in self._holding:
             task.cancel()
         await asyncio.gather(*self._holding, return_exceptions=True)
@@ -98,11 +98,11 @@ class IdleSockets:
             figures.held = await _settled(memory)
 
     async def _warm_up(self) -> None:
-        """Open a socket and close it: what the service allocates once is no cost of each."""
+        """Open and close a socket, so that one-time allocations of the service are not counted."""
         try:
             await (await self._connect()).close()
         except (aiohttp.ClientError, OSError, TimeoutError):
-            return  # those that are counted will say why
+            return  # the counted sockets will report the reason
 
     async def _open(self, places: asyncio.Semaphore, stop: asyncio.Event) -> None:
         figures = self.figures
@@ -127,12 +127,12 @@ class IdleSockets:
 
     async def _hold(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         try:
-            # Reading answers the pings of the service; without, it would give the socket up as dead.
+            # Reading answers the pings of the service, which would otherwise close the socket as dead.
             async for _ in socket:
                 pass
             self.figures.kept -= 1
         finally:
-            # Without the handshake that ends a socket in good order; thousands of them would take their time.
+            # Without closing handshakes, because thousands of them would take long.
             socket._response.close()
 
 

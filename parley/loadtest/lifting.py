@@ -1,4 +1,4 @@
-"""The limits that stand in the way of a load test, which is one address with many sessions."""
+"""The limits that a load test would reach, because it is one address with many sessions."""
 
 from __future__ import annotations
 

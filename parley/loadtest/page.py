@@ -1,4 +1,4 @@
-"""The outcome as one page that needs nothing else: no network, no script."""
+"""Render the outcome as a self-contained page, without network and scripts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHORTEST = 1e-4
 _SINCE = "seconds since the load began"
 
 _A, _B, _C, _SOFT = "var(--a)", "var(--b)", "var(--c)", "var(--soft)"
-# Of the layers of what was used.
+# The colours of the layers in the charts of usage.
 _COLORS = {
     "web": "#3b76f0",
     "ingest": "#0f9d8a",
@@ -59,24 +59,24 @@ def page(outcome: LoadOutcome) -> str:
         f"{outcome.finished:%Y-%m-%d %H:%M} UTC</p></header>",
         _verdict(outcome),
         _figures(outcome),
-        _card("What it means", _means(outcome)),
-        _card("Asked for, and answered", _rates(measures), "In each second; errors count as no answer."),
-        _card("How long an answer took, over time", _latencies(measures), _DUE),
+        _card("Findings", _means(outcome)),
+        _card("Messages and answers", _rates(measures), "Per second; an error is not an answer."),
+        _card("Latency over time", _latencies(measures), _DUE),
         _card(
-            "How many waited how long",
+            "Latency by percentile",
             _tail(outcome),
-            "Read: at 99 %, 99 of 100 took no longer than the line.",
+            "At 99 %, 99 of 100 answers took no longer than the line shows.",
         ),
         _card("Durations", _durations(rows(outcome)) + _pace(measures)),
         *_used(outcome),
         '<div class="two">',
-        _card("What must never happen", _checked(outcome)),
+        _card("Faults", _checked(outcome)),
         _card("Errors", _errors(measures)),
         *([_card("Idle sockets", _pairs(idle))] if (idle := dict(idle_rows(measures.idle))) else []),
         _card("The test", _pairs(_of_plan(outcome))),
         _card("The machine of the generator", _pairs({**machine(), **_generator(outcome)})),
         "</div>",
-        _card("To repeat it", f"<pre>{escape(outcome.command)}</pre>"),
+        _card("Repeat this test", f"<pre>{escape(outcome.command)}</pre>"),
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -99,7 +99,7 @@ def _verdict(outcome: LoadOutcome) -> str:
         named = "; ".join(f"{each.name} {each.bound}, measured {each.measured}" for each in broken)
         style, words = "bad", f"Broken: {named}."
     elif not outcome.measures.answered:
-        style, words = "bad", "Nothing was answered."
+        style, words = "bad", "No message was answered."
     elif bounds:
         style, words = "good", "All bounds were kept."
     else:
@@ -122,7 +122,7 @@ def _never(outcome: LoadOutcome) -> str:
     errors, lost = measures.problems.total(), measures.faults.lost
     others = measures.wrong - lost
     never = (
-        f"{others:,} times something happened that must never happen"
+        f"{others:,} faults that must never happen"
         if others
         else ("nothing was doubled, misordered or crossed")
     )
@@ -264,15 +264,15 @@ def _used(outcome: LoadOutcome) -> list[str]:
     axes = Axes(_SINCE, "cores busy", "{:,.3g}".format, limit=(float(cores), f"all {cores} cores"))
     sizes = Axes(_SINCE, "memory (RSS)", "{:,.0f} MiB".format)
     return [
-        _card("Processor, by process", stack([*layers, Line("other programs", _OTHERS, others)], axes)),
-        _card("Memory, by process", stack(memory, sizes) if _same(memory) else lines(memory, sizes)),
-        _card("What each process used", table(USED, used_rows(outcome)), _USED),
+        _card("CPU by process", stack([*layers, Line("other programs", _OTHERS, others)], axes)),
+        _card("Memory by process", stack(memory, sizes) if _same(memory) else lines(memory, sizes)),
+        _card("Resources by process", table(USED, used_rows(outcome)), _USED),
     ]
 
 
 _USED = (
-    "Cores that were busy, on average; processor time for one answer; memory at the end. The service is all "
-    "but the model and the generator of the test."
+    "Average number of busy cores; CPU time per answer; memory at the end. The service is all processes "
+    "except the model and the generator of the test."
 )
 
 

@@ -1,9 +1,9 @@
 """Run a test in as many processes as its plan names.
 
-Each further process reads its share of the plan from the first line of its standard input. It says when it
-is ready, and begins with the second line, which all are given at the same time: else the seconds of one would
-not be those of the others. Then it writes what it has measured so far, again and again, as lines of JSON; the
-last is the whole. The end of its input tells it to send no more: so it ends, too, when its parent has.
+Each further process reads its share of the plan from the first line of its standard input. It reports when it
+is ready, and begins with the second line, which all processes get at the same time, so that their seconds
+agree. Then it repeatedly writes its measurements so far as lines of JSON; the
+last line is complete. At the end of its input it sends no more messages, so it also ends with its parent.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ async def run(
     stop: asyncio.Event | None = None,
     memory: Memory | None = None,
 ) -> Measures:
-    """Run a test with as many processes as it says, and return what was measured.
+    """Run a test in the planned number of processes, and return its measurements.
 
     Args:
-        watch: gets the measures of all processes so far, again and again.
-        stop: when it is set, nothing more is sent, and what is on its way is waited for but shortly.
-        memory: tells what the web processes hold, for the cost of an idle socket.
+        watch: called repeatedly with the measurements of all processes so far.
+        stop: when it is set, no more messages are sent, and outstanding answers are awaited briefly.
+        memory: returns the memory of the web processes, for the cost of an idle socket.
 
     Raises:
         ParleyError: a process ended without a result.
 
-    Cancelling it ends the processes at once; what they measured by then has been given to ``watch``.
+    Cancelling it ends the processes at once; ``watch`` has received their measurements until then.
     """
     async with IdleSockets(plan.base) as idle:
 
@@ -57,7 +57,7 @@ async def run(
         stop = stop or asyncio.Event()
         await idle.open(plan.idle, stop, memory)
         measures = await _generated(plan.shares(), report, stop)
-        # As they are now, before the sockets are closed.
+        # Measured now, before the sockets are closed.
         measures.idle = replace(idle.figures)
         return measures
 
@@ -69,7 +69,7 @@ async def _generated(shares: list[LoadPlan], watch: Watch, stop: asyncio.Event) 
 
     def heard(number: int, latest: Measures) -> None:
         before = parts[number].seconds
-        # Only what is new is merged each time: the seconds of a long test would keep this process busy.
+        # Only new seconds are merged each time: all seconds of a long test would keep this process busy.
         parts[number] = latest
         watch(_merged([_recent(part) for part in parts]))
         latest.seconds = before | latest.seconds
@@ -104,7 +104,7 @@ async def _elsewhere(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=_LINE_LIMIT,
-        start_new_session=True,  # Ctrl-C is for the process that reports; it tells this one to end
+        start_new_session=True,  # Ctrl-C is handled by the reporting process, which ends this one
     )
     assert process.stdin is not None  # noqa: S101
     assert process.stdout is not None  # noqa: S101

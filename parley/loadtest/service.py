@@ -34,7 +34,7 @@ class Service:
     pids: tuple[int, ...] = ()
 
     def usage(self) -> dict[str, ProcessUsage]:
-        """Return what its processes have used so far, by what they are."""
+        """Return the usage of its processes so far, by kind."""
         return usage(self.pids)
 
     def processes(self, kind: str) -> list[int]:
@@ -48,11 +48,11 @@ class Service:
 
 @asynccontextmanager
 async def service(pace: Pace, *, webs: int = 1, answers: int = 256) -> AsyncIterator[Service]:
-    """Run ``parley up`` with the model, and yield where it is.
+    """Run ``parley up`` with the model, and yield the service.
 
     Args:
         webs: web processes.
-        answers: what the infer agent may ask at once.
+        answers: concurrent model calls of the infer agent.
 
     Raises:
         ParleyError: it did not get ready.

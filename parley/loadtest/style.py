@@ -1,4 +1,4 @@
-"""How the page of a load test looks: light and dark, wide and narrow, and on paper."""
+"""The styles of a load test's page: light and dark, wide and narrow, and in print."""
 
 from typing import Final
 

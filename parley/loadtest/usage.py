@@ -24,7 +24,7 @@ _KINDS = {
     "model of the test": re.compile(r"-m parley\.loadtest\.model "),
     "generator": re.compile(r"-m parley\.loadtest\.processes$"),
 }
-# Those that a machine needs only because the test runs on it, too.
+# Those that run only for the test.
 OF_THE_TEST: Final = ("model of the test", "generator")
 
 
@@ -50,17 +50,17 @@ class ProcessUsage:
 
 
 def usage(pids: Iterable[int]) -> dict[str, ProcessUsage]:
-    """Return what processes have used so far, and their descendants, by what they are."""
+    """Return the usage of processes and their descendants so far, by kind."""
     return {kind: _together(each) for kind, each in by_kind(pids).items()}
 
 
 def usage_here() -> dict[str, ProcessUsage]:
-    """Return what the generator has used so far: this process, and the further ones it has started."""
+    """Return the usage of the generator so far: this process, and those that it has started."""
     return {"generator": _together([os.getpid(), *by_kind([os.getpid()]).get("generator", [])])}
 
 
 def by_kind(pids: Iterable[int]) -> dict[str, list[int]]:
-    """Return processes and their descendants by what they are; those that are none of ours are left out."""
+    """Return processes and their descendants by kind, leaving out unknown ones."""
     found: dict[str, list[int]] = {}
     for pid in (each for root in pids for each in process_tree(root)):
         found.setdefault(_kind(pid) or "", []).append(pid)
@@ -68,7 +68,7 @@ def by_kind(pids: Iterable[int]) -> dict[str, list[int]]:
 
 
 def machine_seconds() -> float:
-    """Return the processor time that everything on this machine has used since it started; 0 if unknown."""
+    """Return the CPU seconds that this machine has used since its start; 0 if unknown."""
     try:
         fields = Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()[1:]
     except OSError:

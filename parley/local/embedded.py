@@ -53,7 +53,7 @@ __all__ = [
 
 HOST = "127.0.0.1"
 
-# Enough to load a big append-only file; a server that hangs must not block the start for ever.
+# Enough to load a big append-only file; a server that hangs must not block the start forever.
 _LOADING_TIMEOUT_SECONDS = 300.0
 _POLL_SECONDS = 0.02
 # Another process may take a free port before the server listens on it; twice in a row is unlikely.
@@ -84,7 +84,7 @@ class EmbeddedRedis:
             folder: the folder for its data; made if absent.
             server: the server to run; None for that of ``find_server``.
             preexec: called in the new process before it becomes redis-server.
-            maxmemory: bytes after which it refuses writes; 0 for a part of this machine's memory.
+            maxmemory: bytes above which it refuses writes; 0 for a share of this machine's memory.
         """
         self.folder = folder
         self._maxmemory = maxmemory_bytes(maxmemory)
@@ -188,12 +188,28 @@ class EmbeddedRedis:
         write_state(started)
         return started
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Stop the server, which saves its data, and release the folder; may be called twice.
+    def is_reachable(self) -> bool:
+        """Return whether clients can connect: the file of the socket is there."""
+        return not self._has_socket or self._socket.exists()
 
-        Args:
-            timeout: seconds after which the process is killed; the append-only file keeps the data then too.
+    def restore_folder(self) -> bool:
+        """Make and lock the folder again if it was deleted; return whether it was.
+
+        Raises:
+            EmbeddedRedisError: another process uses the folder.
+            OSError: it can't be made.
         """
+        assert self._lock is not None, "start() comes first"  # noqa: S101
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._lock), self.folder.stat()):
+                return False
+        deleted = self._lock
+        self._take_lock()
+        os.close(deleted)
+        return True
+
+    def end(self, timeout: float) -> None:
+        """End the process, and kill it after ``timeout`` seconds; ``spawn`` may start another."""
         if self.process is not None:
             self.process.terminate()
             try:
@@ -201,7 +217,15 @@ class EmbeddedRedis:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-            self.process = None
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Stop the server, which saves its data, and release the folder; may be called twice.
+
+        Args:
+            timeout: seconds after which the process is killed; the append-only file keeps the data then too.
+        """
+        self.end(timeout)
+        self.process = None
         if self._lock is not None:
             (self.folder / STATE_FILE).unlink(missing_ok=True)
             os.close(self._lock)

@@ -7,11 +7,14 @@ runs the service's own modules as they are on disk at that moment.
 The other end is ``parley.local.forks``, which starts ``python -m parley.local.fork_server <descriptor>`` and
 talks to it over a Unix socket. A request is a 4-byte length (big-endian), sent with the descriptor for the
 output, and that many bytes of JSON: ``{"arguments": […], "environment": {…}}``. Each reply is a line:
-``{"started": <pid>}`` for each request, in order, and ``{"ended": <pid>, "status": <status or -signal>}``.
+``{"started": <pid>}`` or ``{"refused": <errno>}`` for each request, in order, and
+``{"ended": <pid>, "status": <status or -signal>}``. A request is refused while the machine has no process or
+descriptor left; the parts that run are not affected.
 """
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import json
@@ -58,12 +61,12 @@ class Request(NamedTuple):
 
     Attributes:
         arguments: those of the command ``parley``.
-        output: the descriptor for its stdout and stderr.
+        output: the descriptor for its stdout and stderr; None when there was no room for it.
     """
 
     arguments: list[str]
     environment: dict[str, str]
-    output: int
+    output: int | None
 
 
 def main() -> None:
@@ -98,7 +101,10 @@ def serve(requests: socket.socket) -> Request:
             _report_ended(requests)
         if requests.fileno() in readable:
             request = _receive(requests)
-            pid = os.fork()
+            try:
+                pid = os.fork() if request.output is not None else -errno.EMFILE
+            except OSError as exc:
+                pid = -(exc.errno or errno.EAGAIN)
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 requests.close()
@@ -106,8 +112,9 @@ def serve(requests: socket.socket) -> Request:
                 os.close(wake)
                 tie()
                 return request
-            os.close(request.output)
-            _send(requests, {"started": pid})
+            if request.output is not None:
+                os.close(request.output)
+            _send(requests, {"started": pid} if pid > 0 else {"refused": -pid})
 
 
 def _become(request: Request) -> NoReturn:
@@ -116,13 +123,14 @@ def _become(request: Request) -> NoReturn:
     for sig in _SIGNALS:
         signal.signal(sig, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert request.output is not None, "else it is refused"  # noqa: S101
     for stream in (1, 2):
         os.dup2(request.output, stream)
     os.close(request.output)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ.clear()
     os.environ.update(request.environment)
-    # The command line of an equal process, for those that start themselves anew.
+    # The command line of an equal process, for processes that restart themselves.
     sys.orig_argv[:] = [sys.executable, "-m", "parley.cli", *request.arguments]
     sys.argv[:] = ["parley", *request.arguments]
     setproctitle.setproctitle(shlex.join(sys.argv))
@@ -141,7 +149,7 @@ def _receive(requests: socket.socket) -> Request:
     if not head:
         raise SystemExit
     body = _read(requests, LENGTH.unpack(head + _read(requests, LENGTH.size - len(head)))[0])
-    return Request(**json.loads(body), output=descriptors[0])
+    return Request(**json.loads(body), output=descriptors[0] if descriptors else None)
 
 
 def _read(requests: socket.socket, size: int) -> bytes:

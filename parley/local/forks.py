@@ -79,10 +79,10 @@ class ForkServer:
         """Start ``parley <arguments>``; a caller that is cancelled leaves a process that ``close`` ends.
 
         Args:
-            output: the descriptor for its stdout and stderr; it stays the caller's to close.
+            output: the descriptor for its stdout and stderr, which the caller closes.
 
         Raises:
-            OSError: the fork server ended meanwhile, or can't be started.
+            OSError: the fork server ended meanwhile, can't be started, or can't fork.
         """
         body = json.dumps({"arguments": list(arguments), "environment": dict(environment)}).encode()
         async with self._sending:
@@ -90,7 +90,13 @@ class ForkServer:
             started: asyncio.Future[ForkedProcess] = asyncio.get_running_loop().create_future()
             self._starting.append(started)
             # In a thread, because a server that still loads its libraries may not read a large environment.
-            await asyncio.to_thread(_send, requests, body, output)
+            try:
+                await asyncio.to_thread(_send, requests, body, output)
+            except Exception:
+                # The next reply would be taken for this request's.
+                if started in self._starting:
+                    self._starting.remove(started)
+                raise
         return await started
 
     def close(self) -> None:
@@ -130,6 +136,8 @@ class ForkServer:
             reply = json.loads(line)
             if "started" in reply:
                 self._note_start(reply["started"])
+            elif "refused" in reply:
+                self._note_refusal(reply["refused"])
             else:
                 self._running.pop(reply["ended"]).end(reply["status"])
 
@@ -139,8 +147,13 @@ class ForkServer:
         if not started.done():
             started.set_result(process)
 
+    def _note_refusal(self, number: int) -> None:
+        started = self._starting.popleft()
+        if not started.done():
+            started.set_exception(OSError(number, os.strerror(number)))
+
     def _lose(self) -> None:
-        """Take every process as killed: Linux kills them when the fork server ends."""
+        """Mark every process as killed, because Linux kills them when the fork server ends."""
         if self._socket is None:
             return
         asyncio.get_running_loop().remove_reader(self._socket)

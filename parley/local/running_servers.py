@@ -85,7 +85,7 @@ def running_of(data_dir: str, port: int) -> RunningServer:
         ports = ", ".join(f"PORT={each}" for each in others)
         raise EmbeddedRedisError(f"several run, none of PORT={port}", (f"select one by PORT: {ports}",))
     raise EmbeddedRedisError(
-        "no embedded Redis runs", ("start it with `make up`", "use the one of your REDIS_URL")
+        "no embedded Redis runs", ("start it with `make up`", "set REDIS_URL to your own Redis")
     )
 
 

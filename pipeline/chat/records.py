@@ -48,16 +48,16 @@ _FINAL = {
 }
 
 ERRORS: dict[str, ErrorMeaning] = {
-    SESSION_EXPIRED: ErrorMeaning("This session has expired. Start a new one to go on.", False),
+    SESSION_EXPIRED: ErrorMeaning("This session has expired. Start a new one to continue.", False),
     SESSION_BUSY: ErrorMeaning(
         "Too many of your messages are waiting for an answer. Wait for one, then send this again.", True
     ),
-    SESSION_FULL: ErrorMeaning("This chat is full. Start a new chat to go on.", False),
+    SESSION_FULL: ErrorMeaning("This chat is full. Start a new chat to continue.", False),
     MESSAGE_TOO_LARGE: ErrorMeaning("This message is too long.", False),
     BAD_MESSAGE: ErrorMeaning("This message could not be read.", False),
-    NOTHING_TO_REGENERATE: ErrorMeaning("There is no message to answer again yet.", False),
+    NOTHING_TO_REGENERATE: ErrorMeaning("There is nothing to regenerate yet.", False),
     RESUME_FAILED: ErrorMeaning(
-        "This session does not hold that message any more; here are its last answers.", False
+        "This session no longer contains that message; here are its latest answers.", False
     ),
     RATE_LIMITED: ErrorMeaning("Too many messages. Wait a little, then send this again.", True),
     BUSY: ErrorMeaning("Too many messages are waiting for an answer. Try again later.", True),

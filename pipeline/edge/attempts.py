@@ -21,7 +21,7 @@ class Attempts:
 
     def __init__(self) -> None:
         """Start without attempts."""
-        self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()  # (attempts, as of when)
+        self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()  # (attempts, time of that count)
 
     def wait(self, address: str) -> float:
         """Return the seconds until an address may try again, 0 when it may now."""

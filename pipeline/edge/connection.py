@@ -179,7 +179,7 @@ class GuardedRunner(web.AppRunner):
     def __init__(
         self, app: web.Application, connect: Callable[[Server], HttpConnection], **options: Any
     ) -> None:
-        """Store what creates a connection; ``options`` as of ``AppRunner``."""
+        """Store the factory of connections; ``options`` are those of ``AppRunner``."""
         super().__init__(app, **options)
         self._connect = connect
 

@@ -9,10 +9,10 @@ HEAD_SECONDS = 10.0
 # Seconds that a connection may wait between two requests; above the 60 that usual proxies keep theirs open.
 KEEPALIVE_SECONDS = 75.0
 
-# Seconds in which the rest of a body is read and dropped whose request was answered before it was whole.
+# Seconds for reading and dropping the rest of a body whose request was answered before it was complete.
 LINGER_SECONDS = 2.0
 
-# Seconds in which a peer has to take what waits of an answer, before its connection is closed.
+# Seconds in which a peer has to read the waiting part of a response, before its connection is closed.
 RESPONSE_SECONDS = 30.0
 
 # Seconds from the first byte of a message on a socket to its last.

@@ -28,7 +28,7 @@ class ModelName(TypedDict):
     """The model as users see it.
 
     Attributes:
-        kind: its protocol, as of MODEL_KIND.
+        kind: its protocol, a value of MODEL_KIND.
         name: its name; None when the server has only one.
     """
 

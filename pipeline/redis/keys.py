@@ -48,10 +48,10 @@ KEY_KINDS: Final = (
     KeyKind("presence:{<token>}", "hash", "token", "the web nodes with sockets of the session"),
     KeyKind("web:<node>", "stream", "whole key", "frames for the sockets of a web process"),
     KeyKind("stops", "stream", "whole key", "stop signals, read by every infer worker"),
-    KeyKind("rate:{<what>}", "string", "what", "the state of one rate limit of one client"),
+    KeyKind("rate:{<what>}", "string", "what", "the state of a rate limit for a client"),
     KeyKind("stage:{<stage>}:<worker>", "string", "stage", "the report of a worker, or of a web process"),
-    KeyKind("stage:{web}:nodes", "sorted set", "web", "the web processes that are alive"),
-    KeyKind("probe:{<name>}", "string", "name", "a try whether Redis takes writes"),
+    KeyKind("stage:{web}:nodes", "sorted set", "web", "the live web processes"),
+    KeyKind("probe:{<name>}", "string", "name", "a test write that shows whether Redis accepts writes"),
 )
 
 #: The stream of stop signals.

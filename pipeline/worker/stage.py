@@ -50,6 +50,7 @@ from pipeline.telemetry.stages.exported import of_faust, of_worker
 from pipeline.telemetry.stages.report import keep_reporting
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
+from pipeline.worker.no_tables import NoTables
 from pipeline.worker.page_guard import guard_pages
 from pipeline.worker.replays import REPLAYED_HEADER, revive
 from pipeline.worker.topics import Sender, Topics, message_id, send
@@ -171,6 +172,7 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         logging_config=logging_config(settings.app_env),
         web_router_enabled=False,
         web_tables_enabled=False,
+        TableManager=NoTables,
         # A stage that stops finishes the events at work, which another worker would have to repeat.
         stream_wait_empty=True,
     )

@@ -77,7 +77,7 @@ Infer = Callable[..., Awaitable[None]]
 
 @pytest.fixture
 async def run_infer(stage: Stage) -> AsyncIterator[Infer]:
-    """What infer does to a prompt: `await run_infer(model, prompt)`."""
+    """Handle a prompt as infer does: ``await run_infer(model, prompt)``."""
     runs, stops = Runs(stage.redis, stage.presence), Stops(stage.redis)
 
     async def run(model: Parrot, prompt: Prompt) -> None:

@@ -1,4 +1,4 @@
-"""What each stage does to a message, with real sessions and topics that only remember."""
+"""Each stage handles a message, with real sessions and with topics that only record."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ async def test_an_answer_that_is_stopped_is_kept_as_far_as_it_came(
         TurnOutcome(token=token, turn=prompt.turn, answer="Human: hi Bot: / Human: hi", stopped=True)
     ]
     assert model.closed == 1
-    # What a worker that died had told is kept as well, and the model not asked again.
+    # The text of a worker that died is kept as well, and the model is not called again.
     await infer.handle(patient, model, runs, stops, prompt, "infer:0:1")
     assert sent.deliver.values[1] == sent.deliver.values[0]
     assert model.asked == 1

@@ -22,16 +22,16 @@ from tests.support.collector import Collector
 from tests.support.model_server import ModelServer
 from tests.support.service import Up, started
 
-# Of the service `hasty`: seconds.
+# The settings of the service `hasty`, in seconds.
 SESSION_TTL = 3
 MODEL_TIMEOUT = 1
-# Of the slow model: seconds between two tokens.
+# The slow model: seconds between two tokens.
 TOKEN_DELAY = 0.05
 
-# Of the service `watched`.
+# The settings of the service `watched`.
 ADMIN = "correct-horse-battery"
 
-# Of the service `sealed`: a secret for every setting that may hold one.
+# The service `sealed`: a secret for every setting that may hold one.
 SEALED_ADMIN = "seeded-admin-token-%7B"
 MODEL_PASSWORD = "seeded-password"
 MODEL_KEY = "hf_SeededKeyOfTheModelServer"

@@ -1,4 +1,4 @@
-"""What the tutorial's React client does from http://localhost:3000, against what `make up` runs."""
+"""A React client at http://localhost:3000 works with the service that `make up` runs."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ async def test_no_input_raises_and_no_secret_gets_out(sealed: Up) -> None:
         )
         assert not [answer for answer in answers if answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5"))], SEED
         assert sum(answer.startswith(b"HTTP/1.1 101") for answer in answers) > ROUNDS // 4, "sockets opened"
-        # What a client is told of its own request may hold what it sent; what is told to others may not.
+        # A reply to a client may quote its own request; replies to others may not.
         shown = list(sealed.lines)
         for path in (
             "/",

@@ -146,13 +146,13 @@ async def test_a_dead_letter_is_sent_again_by_a_click_of_the_admin(page: Page, s
     await page.click("#partitions tbody tr:nth-child(3)")
     await page.click("#tab-dead")
     await expect(page.locator("#entries .error")).to_have_text("ValueError: …")
-    await page.click("text=Send again")
+    await page.click("#entries button:has-text('Replay')")
     await expect(page.locator("#unlock-dialog")).to_be_visible()
     await page.fill("#token", ADMIN)
     await page.click("#unlock-submit")
     await expect(page.locator("#entries .error")).to_contain_text("<img src=x")
-    await page.click("text=Send again")
-    await expect(page.locator("article.done")).to_contain_text("Sent again")
+    await page.click("#entries button:has-text('Replay')")
+    await expect(page.locator("article.done")).to_contain_text("Replayed")
     assert await store.xlen(KEYS.dead(("enrich", 2))) == 0
     assert await offsets(store, "enrich") == before + 1
 

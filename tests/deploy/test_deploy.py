@@ -1,4 +1,4 @@
-"""What is in deploy/, each file checked by the tool that it is for, where there is one."""
+"""Each file in deploy/ is valid, according to the tool that reads it if that is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an administrator checks before a deployment is let in: rights, networks, secrets, bounds."""
+"""The deployments pass an administrator's checks: rights, networks, secrets, limits."""
 
 from __future__ import annotations
 
@@ -102,6 +102,7 @@ def test_each_part_gets_the_settings_of_all_and_a_secret_of_its_own() -> None:
         ]
 
 
+@pytest.mark.slow
 def test_the_network_lets_each_part_reach_what_it_needs_and_nothing_else() -> None:
     inside = [(a, b) for a in (*PARTS, "redis") for b in (*PARTS, "redis") if a != b and reaches(a, b)]
     assert inside == [(part, "redis") for part in PARTS]

@@ -66,6 +66,9 @@ def test_a_dotenv_file_in_another_encoding_is_refused_in_one_line() -> None:
         ("REDIS_URL", "redis+cluster://host:port", "redis+cluster://"),
         ("REDIS_URL", "redis+sentinel://host:26379", "redis+sentinel://"),
         ("REDIS_URL", "redis+sentinel://host/service/db", "redis+sentinel://"),
+        ("REDIS_URL", "redis://host/0?acks=some", "acks=1, all or fsync"),
+        ("REDIS_URL", "redis://host/0?acks=all&acks_replicas=9", "acks_replicas=0 to 8"),
+        ("REDIS_URL", "redis://host/0?acks=all&acks_timeout_ms=9000", "acks_timeout_ms=10 to 5000"),
         ("REDIS_URL", "redis+other://host", "redis+sentinel://"),
         ("REDIS_URL", ";", "redis://"),
         ("MODEL_URL", "example.com/v1", "http://"),
@@ -231,6 +234,7 @@ def test_a_wrong_limit_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, 
         "redis+cluster://a/0",
         "redis+sentinel://a:26379/service/2;redis+sentinel://b/service/2",
         "rediss+sentinel://a/service?ssl_ca_certs=/ca.crt",
+        "redis+sentinel://a/service?acks=all&acks_replicas=2&acks_timeout_ms=500",
     ],
 )
 def test_redis_may_be_a_cluster_or_behind_sentinel(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong with a running service, done on purpose; the service has to heal by itself."""
+"""Faults of a running service, caused on purpose; the service has to recover."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Broken(Exception):
 
 @dataclass
 class Report:
-    """What a load saw.
+    """The results of a load.
 
     Attributes:
         seconds: from the first message to the last answer.

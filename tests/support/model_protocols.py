@@ -1,4 +1,4 @@
-"""What a model server says in each of the two protocols: tokens and texts in, payloads out; no I/O."""
+"""The payloads of a model server in both protocols: tokens and texts in, payloads out; no I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import orjson
 
 @dataclass(frozen=True)
 class Question:
-    """What the server was asked; the answer function turns it into the answer.
+    """A request to the server; the answer function turns it into the answer.
 
     Attributes:
         last: the last human message, without `Human:`.

@@ -1,4 +1,4 @@
-"""What strict model servers refuse, in their own words; a `ModelServer` takes a list of these rules.
+"""Refusals of strict model servers, in their own words; a ``ModelServer`` takes a list of these rules.
 
 A rule gets the body of a chat request, and returns the status and the body of its refusal, or None.
 """

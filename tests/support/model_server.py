@@ -261,7 +261,7 @@ class ModelServer:
     def _count(self, change: int) -> None:
         self.in_flight += change
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        # Whoever waits holds the event that is set here; the next change needs a fresh one.
+        # Waiting tasks hold the event that is set here; the next change needs a new one.
         self._in_flight_changed.set()
         self._in_flight_changed = asyncio.Event()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parley.loadtest.lifting import LIFTED
+from parley.loadtest.usage import by_kind, process_tree
 from parley.local.embedded import folder_of, running
 from parley.local.ports import free_port
 
@@ -78,7 +78,7 @@ class Up:
 
     def children(self) -> dict[int, str]:
         """Return the command lines of all processes it has started, by process id."""
-        return {pid: _command(pid) for pid in _descendants(self.process.pid)}
+        return {pid: _command(pid) for pid in process_tree(self.process.pid)[1:]}
 
     def child(self, words: str) -> int:
         """Return the process id of the child whose command line holds `words`."""
@@ -86,14 +86,14 @@ class Up:
 
     def webs(self) -> list[int]:
         """Return the process ids of the web processes, the one that started first at the front."""
-        return self._parts(r"parley(\.cli)? web$")
+        return self._parts("web")
 
     def agents(self, stage: str) -> list[int]:
         """Return the process ids of the agents of a stage, the one that started first at the front."""
-        return self._parts(rf"parley agent {stage}$|\[Faust:Worker\] -\w+- {stage} ")
+        return self._parts(stage)
 
-    def _parts(self, pattern: str) -> list[int]:
-        return sorted(pid for pid, command in self.children().items() if re.search(pattern, command))
+    def _parts(self, kind: str) -> list[int]:
+        return sorted(by_kind([self.process.pid]).get(kind, []))
 
     def start_agent(self, stage: str, log: Path) -> subprocess.Popen[bytes]:
         """Start one more process of a stage, as an operator does; what it prints goes to `log`."""
@@ -138,16 +138,6 @@ def started(folder: Path, **variables: str) -> Iterator[Up]:
     """Run the service as `limited` does, without the limits that stand in the way of most tests."""
     with limited(folder, **{**LIFTED, **variables}) as up:
         yield up
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
-    except FileNotFoundError:
-        return
-    for child in map(int, children):
-        yield child
-        yield from _descendants(child)
 
 
 def _command(pid: int) -> str:

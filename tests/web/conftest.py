@@ -36,10 +36,10 @@ from web.edge.connection import EdgeRunner
 
 KEYS = Keys()
 
-# What a proxy in front of a web process is called.
+# The host name of a proxy in front of a web process.
 NAME = "chat.example.com"
 
-# Of the web process `locked`, and what is in its messages.
+# The admin token of the web process `locked`, and the content of its messages.
 ADMIN = "correct-horse-battery"
 BEARER = {"Authorization": f"Bearer {ADMIN}"}
 SECRET = "what nobody else may read"

@@ -1,4 +1,4 @@
-"""What is let in, and what is said when it is not."""
+"""Requests are admitted, or rejected with a reason."""
 
 from __future__ import annotations
 

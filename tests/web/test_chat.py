@@ -255,6 +255,7 @@ async def test_a_socket_that_goes_leaves_the_presence_to_the_one_that_stays(node
     await node.gone(token)
 
 
+@pytest.mark.slow
 async def test_a_reader_too_slow_is_cut_off_and_holds_up_nobody(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,6 +287,7 @@ async def test_a_broken_frame_in_the_stream_disturbs_nobody(node: Node) -> None:
     assert (await socket.answer())["id"] == "frame-1"
 
 
+@pytest.mark.slow
 async def test_a_node_whose_stream_vanished_makes_up_for_what_it_missed(node: Node) -> None:
     token = await node.client.token()
     socket = await node.client.open(token)

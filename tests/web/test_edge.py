@@ -1,4 +1,4 @@
-"""What a stranger may do to a web process before it is a client: little, and not for long."""
+"""Connections without a valid request are limited in number and time."""
 
 from __future__ import annotations
 
@@ -101,6 +101,7 @@ async def test_the_second_request_of_a_connection_is_waited_for_no_longer(node: 
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.slow
 async def test_half_a_body_is_answered_with_408(node: Node) -> None:
     async with peers(node) as (peer,):
         peer.send("POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n")
@@ -110,6 +111,7 @@ async def test_half_a_body_is_answered_with_408(node: Node) -> None:
     assert refusals()["silent_body"] == 1
 
 
+@pytest.mark.slow
 async def test_a_crowd_of_silent_connections_makes_way_for_a_client(serve: ServeNode) -> None:
     node = await serve(connections_per_address=50)
     async with peers(node, 300):
@@ -178,6 +180,7 @@ async def close_code(peer: Peer) -> int:
     return int.from_bytes(received[start + 2 : start + 4], "big")
 
 
+@pytest.mark.slow
 async def test_an_unmasked_frame_closes_the_socket(node: Node) -> None:
     async with peers(node) as (peer,):
         await upgraded(node, peer)
@@ -187,6 +190,7 @@ async def test_an_unmasked_frame_closes_the_socket(node: Node) -> None:
     assert refusals()["unmasked_frame"] == 1
 
 
+@pytest.mark.slow
 async def test_a_frame_sent_along_with_the_handshake_is_checked_too(node: Node) -> None:
     async with peers(node) as (peer,):
         peer.send(UPGRADE.format(await node.client.token()).encode() + wire_frame(TEXT, 5, masked=False))
@@ -200,6 +204,7 @@ async def test_a_frame_sent_along_with_the_handshake_is_checked_too(node: Node) 
     [wire_frame(TEXT, 900)[:-1], wire_frame(TEXT, 3, final=False), wire_frame(TEXT, 3)[:1]],
     ids=["frame", "fragment", "header"],
 )
+@pytest.mark.slow
 async def test_a_message_that_does_not_end_closes_the_socket(node: Node, begun: bytes) -> None:
     async with peers(node) as (peer,):
         await upgraded(node, peer)

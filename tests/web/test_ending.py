@@ -126,6 +126,7 @@ async def dead_letters(node: Node, tokens: tuple[str, ...], partition: int) -> l
     return [KEYS.dead((topic, partition)) for topic in STAGES]
 
 
+@pytest.mark.slow
 async def test_no_key_holds_the_token_or_the_texts_of_an_ended_session(serve: ServeNode) -> None:
     node = await serve(message_rate="5/s+50", address_message_rate="5/s+50")
     token, neighbour = await node.client.token(), await node.client.token()

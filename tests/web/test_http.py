@@ -302,6 +302,7 @@ async def test_a_ready_process_stays_ready_and_names_a_stage_whose_workers_are_g
         assert await response.json() == {"status": "ready", "stages_without_workers": ["enrich"]}
 
 
+@pytest.mark.slow
 async def test_without_redis_a_process_is_alive_and_says_why_it_is_not_ready(serve: ServeNode) -> None:
     node = await serve(url="redis://127.0.0.1:1/0")
     async with node.http.get("/healthz") as response:

@@ -1,4 +1,4 @@
-"""What a client is told when it asks for too much."""
+"""The replies to a client that exceeds a limit."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ async def test_a_plain_client_is_told_in_its_own_shape(serve: ServeNode) -> None
     assert answer["error"] == "rate_limited"
 
 
+@pytest.mark.slow
 async def test_a_full_stage_makes_the_web_answer_busy_until_it_has_room(serve: ServeNode) -> None:
     node = await serve(infer_limit=2, partitions=2)
     token = await node.client.token()

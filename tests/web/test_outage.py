@@ -1,4 +1,4 @@
-"""What a web process does while Redis is away, and when it is back."""
+"""A web process during an outage of Redis, and afterwards."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ async def test_sockets_outlive_an_outage_and_miss_nothing(own_redis: EmbeddedRed
     assert (await socket.answer())["id"] == "frame-2"
 
 
+@pytest.mark.slow
 async def test_an_emptied_redis_leaves_the_process_working(
     own_redis: EmbeddedRedis, serve: ServeNode
 ) -> None:

@@ -29,6 +29,7 @@ async def test_the_figures_of_all_stages_come_at_the_first_request(node: Node) -
     assert {stage["state"] for stage in body["stages"]} == {"stopped"}
 
 
+@pytest.mark.slow
 async def test_this_node_shows_with_its_sockets_and_what_they_sent(node: Node) -> None:
     token = await node.client.token()
     socket = await node.client.open(token)

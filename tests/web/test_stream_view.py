@@ -1,4 +1,4 @@
-"""What a socket of `parley.v1` is told, frame by frame: pure, without any socket."""
+"""The frames that a socket of ``parley.v1`` receives, without a socket."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_an_older_run_is_not_heard_once_a_newer_one_began() -> None:
 def test_the_whole_answer_brings_the_tokens_that_are_missing() -> None:
     view = StreamView()
     assert short(show(view, start(), token(0, "ab"), message("abcd"))) == ["start", "ab", "cd", "abcd"]
-    # What comes late is not heard any more.
+    # Late frames are ignored.
     assert show(view, token(2, "cd"), start(), start(run=9)) == []
 
 

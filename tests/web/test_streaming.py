@@ -119,6 +119,7 @@ async def test_a_second_run_begins_the_answer_anew_on_every_node(serve: ServeNod
     await more.stop()
 
 
+@pytest.mark.slow
 async def test_pieces_lost_on_the_way_are_made_up_for(node: Node) -> None:
     token = await node.client.token()
     socket = await node.client.stream(token)
@@ -247,6 +248,7 @@ async def test_stop_right_behind_a_message_meets_it_once_it_is_accepted(node: No
     await eventually(lambda: node.intake.stopped == [(token, "t1")], "the turn to be ended")
 
 
+@pytest.mark.slow
 async def test_tokens_for_a_reader_that_pauses_come_together_and_none_is_missing(node: Node) -> None:
     token = await node.client.token()
     socket = await node.client.stream(token)

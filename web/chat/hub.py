@@ -56,7 +56,7 @@ class Hub:
         return tuple(self._outboxes.get(token, ()))
 
     def stuck_for(self) -> float | None:
-        """Return the seconds since the read loop's last turn, None before the first."""
+        """Return the seconds since the read loop's last iteration, None before the first."""
         return None if self._turned is None else asyncio.get_running_loop().time() - self._turned
 
     async def start(self) -> None:

@@ -180,7 +180,7 @@ class ChatProtocol(Protocol):
 
 
 class Plain:
-    """The protocol of the tutorial's client: raw text in, one JSON object per answer out."""
+    """The protocol of plain clients: raw text in, one JSON object per answer out."""
 
     streaming = False
 

@@ -127,5 +127,5 @@ class EdgeRunner(GuardedRunner):
     """Run an application behind instances of ``Connection``."""
 
     def __init__(self, app: web.Application, **options: Any) -> None:
-        """Serve ``app``; ``options`` as of ``AppRunner``."""
+        """Serve ``app``; ``options`` are those of ``AppRunner``."""
         super().__init__(app, lambda manager: Connection(manager, app[EDGE]), **options)

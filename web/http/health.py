@@ -27,7 +27,7 @@ def add_routes(app: web.Application) -> None:
 
 
 async def online(_request: web.Request) -> web.Response:
-    """Answer ``GET /test`` as the tutorial does."""
+    """Answer ``GET /test``, by which clients check that the API is reachable."""
     return json_response({"msg": "API is Online"})
 
 

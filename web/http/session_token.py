@@ -20,7 +20,7 @@ def token_of(request: web.Request) -> str | None:
     """Return the token of a request, None without a valid one.
 
     ``Authorization: Bearer <token>`` takes precedence, then ``Sec-WebSocket-Protocol: …, token.<token>``,
-    with which pages can send it for a WebSocket, then ``?token=`` of the tutorial's client.
+    with which pages can send it for a WebSocket, then ``?token=``, which plain clients use.
     """
     scheme, _, secret = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() == "bearer" and is_token(token := secret.strip()):

@@ -5,8 +5,8 @@ The time-outs of connections, which agents share, are in ``pipeline.edge.limits`
 
 from __future__ import annotations
 
-NAME_MAX_CHARS = 64  # of the contract
-NAME_READ_CHARS = 4096  # looked at before anything else is done with a name
+NAME_MAX_CHARS = 64  # part of the documented API
+NAME_READ_CHARS = 4096  # checked before any other use of a name
 
 # Bytes of unfinished messages that all sockets of a process hold together; the oldest goes first.
 UNFINISHED_BYTES = 32 * 1024 * 1024
@@ -30,7 +30,7 @@ def unfinished_budget(message_max_bytes: int) -> int:
     return max(UNFINISHED_BYTES, 2 * read_limit(message_max_bytes))
 
 
-# Bodies of HTTP requests: a name is all that anybody sends.
+# Bodies of HTTP requests, the largest of which is a form with a name.
 BODY_MAX_BYTES = 16 * 1024
 
 # Messages of one socket that Redis has not confirmed yet; at this many the socket is not read. Smaller: a
@@ -42,13 +42,13 @@ UNCONFIRMED_PER_SOCKET = 256
 REFUSAL_SECONDS = 0.001
 
 # Frames that wait for a slow reader before it is cut off. Above the frames that a session keeps as unsent
-# (1000), which all come at once when a client is back.
+# (1000), which are all sent at once when a client returns.
 OUTBOX_FRAMES = 2048
 
-# Frames held back for a socket while its session is looked at, most of them tokens.
+# Frames held back for a socket while its session is read, most of them tokens.
 HELD_FRAMES = 4 * OUTBOX_FRAMES
 
-# Ids of the last frames of a socket, to drop the same frame come twice. Not below OUTBOX_FRAMES: a frame must
+# Ids of the last frames of a socket, to drop duplicates. Not below OUTBOX_FRAMES: a frame must
 # not be forgotten while it waits.
 SEEN_FRAMES = OUTBOX_FRAMES
 
@@ -56,7 +56,7 @@ SEEN_FRAMES = OUTBOX_FRAMES
 WRITE_SECONDS = 20.0
 
 # Seconds of silence after which a socket is pinged; half of that later it is dropped without a pong. Keeps
-# proxies from closing an idle socket, and finds the peers that vanished without a word. Smaller: more traffic
+# proxies from closing an idle socket, and detects peers that disappeared silently. Smaller: more traffic
 # for idle sockets. Larger: dead ones hold their memory for longer.
 HEARTBEAT_SECONDS = 10.0
 
@@ -69,7 +69,7 @@ REDIS_PATIENCE_SECONDS = 5.0
 REQUEST_SECONDS = 10.0
 
 # Shutting down: seconds for handlers to end once their sockets are closed, for the node to leave Redis, and
-# for messages on their way to be confirmed. With CLOSE_SECONDS they make less than the five of the whole.
+# for unconfirmed messages. Together with CLOSE_SECONDS they stay below the five of the whole shutdown.
 HANDLER_SECONDS = 0.5
 LEAVE_SECONDS = 1.0
 FLUSH_SECONDS = 1.0
@@ -78,7 +78,7 @@ FLUSH_SECONDS = 1.0
 NODE_BLOCK_MS = 2_000
 NODE_READ_FRAMES = 500
 
-# The read loop counts as stuck when it has not turned for this long: five blocking reads.
+# The read loop counts as stuck when it has not run for this long: five blocking reads.
 READY_SECONDS = 10.0
 
 # Sessions that are attached at the same time after an outage; more would only queue for connections.

@@ -70,8 +70,8 @@ class AdmissionControl:
         self._pressure = pressure
         self._memory = memory or MemoryReserve()
         self._uncounted_until = 0.0
-        self._denied: dict[str, float] = {}  # what was refused → until when it will be
-        # As many as a session holds: one at work, and its inbox.
+        self._denied: dict[str, float] = {}  # what was refused → the time until which it is refused
+        # As many as a session holds: the open turn, and its inbox.
         self.in_flight = InFlight(settings.inbox_limit + 1)
         self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._sockets: Counter[str] = Counter()
@@ -136,7 +136,7 @@ class AdmissionControl:
         return Rejection(RATE_LIMITED, f"Too many {what} ({setting.upper()}). Try again in {wait} s.", wait)
 
     async def pause(self, address: str) -> None:
-        """Wait before an address is told of a refusal: its refusals go one after the other.
+        """Delay a refusal, so that the refusals of an address are sent one at a time.
 
         So a flood from many connections costs no more than one from a single connection.
         """

@@ -14,8 +14,8 @@ from pipeline.chat.records import SESSION_BUSY, SESSION_FULL, Frame
 FORGET_SECONDS: Final = 60.0
 #: Seconds between sweeps.
 SWEEP_SECONDS: Final = 30.0
-#: Messages of a session that ``ingest`` may refuse or find to be repeats, at once and per second. A client
-#: that is back repeats at most what it has not seen accepted.
+#: Messages of a session that ``ingest`` may refuse or recognise as repeats, at once and per second. A client
+#: that returns repeats at most its unaccepted messages.
 FUTILE_AT_ONCE: Final = 128
 FUTILE_PER_SECOND: Final = 32.0
 

@@ -28,7 +28,7 @@ from faust_redis.redis import server_from_urls
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.scripts import GROUP_JOIN, ScriptRunner
 from faust_redis.redis.servers import Server, leave_entries_unparsed
-from faust_redis.testing import SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
+from faust_redis.testing import HOST, SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
 from tests.apps import MakeApp, command, running
 from tests.compacted_log import CompactedLog
 from tests.joined import Joins
@@ -51,7 +51,7 @@ return {redis.call('GET', KEYS[1]) .. ' ' .. name, GREETED}
 if EMBEDDED.is_file():
     os.environ.setdefault(SERVER_VARIABLE, str(EMBEDDED))
 
-# Whoever starts the tests in the background has Ctrl-C ignored, and so would have all that the tests start.
+# Tests that run in the background ignore Ctrl-C, and all processes that they start would inherit this.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -162,7 +162,7 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
 
 @pytest.fixture
 def notes(redis_url: str) -> Iterator[redis.Redis]:
-    """What the workers wrote down."""
+    """The records of the workers."""
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         yield client
 
@@ -188,7 +188,7 @@ def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
 
 @pytest.fixture
 async def streams(redis_url: str) -> AsyncIterator[Redis]:
-    """What is in Redis."""
+    """The content of Redis."""
     async with Redis.from_url(redis_url) as client:
         yield client
 
@@ -226,7 +226,7 @@ def dead_letters(shop: Redis) -> DeadLetters:
 
 @pytest.fixture
 async def registries(redis_url: str) -> AsyncIterator[list[TopicRegistry]]:
-    """What two programs know about topics."""
+    """The topic registries of two programs."""
     apps = [faust.App(name, broker=redis_url, web_enabled=False) for name in ("one", "other")]
     contexts = [Transport([app.conf.broker[0]], app).context for app in apps]
     yield [context.topics for context in contexts]
@@ -296,6 +296,48 @@ def redis_cluster(shared_cluster: Cluster) -> Cluster:
     """The cluster, which is empty."""
     shared_cluster.empty()
     return shared_cluster
+
+
+class ReplicatedPair:
+    """A primary and its replica."""
+
+    def __init__(self, primary: RedisServer, replica: RedisServer) -> None:
+        self.primary = primary
+        self.replica = replica
+
+    def server(self, query: str) -> Server:
+        """Connect to the primary with this query."""
+        return server_from_urls([f"{self.primary.url}?{query}"])
+
+
+@pytest.fixture(scope="module")
+def started_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplicatedPair]:
+    """A primary and its replica, for a whole module."""
+    folder = tmp_path_factory.mktemp("pair")
+    # Every write is synced, so that no test waits for the clock of everysec.
+    lines = ("appendonly yes", "appendfsync always", "repl-diskless-sync-delay 0")
+    with (
+        RedisServer(folder / "primary", *lines) as primary,
+        RedisServer(folder / "replica", f"replicaof {HOST} {primary.port}", *lines) as replica,
+    ):
+        wait_until(lambda: replica.call("INFO", "replication")["master_link_status"] == "up", "a replica")
+        yield ReplicatedPair(primary, replica)
+
+
+@pytest.fixture
+def pair(started_pair: ReplicatedPair) -> Iterator[ReplicatedPair]:
+    """The primary and its replica, both empty."""
+    started_pair.primary.call("FLUSHALL")
+    yield started_pair
+    started_pair.replica.thaw()
+
+
+@pytest.fixture
+async def confirming(pair: ReplicatedPair) -> AsyncIterator[Server]:
+    """The primary, whose writes the replica confirms within half a second."""
+    server = pair.server("acks=all&acks_timeout_ms=500")
+    yield server
+    await server.aclose()
 
 
 @pytest.fixture(params=["true", "false"], ids=["fast path", "Faust's own path"])

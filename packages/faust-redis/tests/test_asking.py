@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.apps import MakeApp, answer_doubles, running
 
 
+@pytest.mark.slow
 async def test_every_question_of_a_program_that_only_asks_is_answered(make_app: MakeApp) -> None:
     worker = make_app()
     answer_doubles(worker)
@@ -19,6 +22,7 @@ async def test_every_question_of_a_program_that_only_asks_is_answered(make_app: 
         await client.stop()
 
 
+@pytest.mark.slow
 async def test_questions_that_a_program_asks_all_at_once_are_answered(make_app: MakeApp) -> None:
     worker = make_app()
     answer_doubles(worker)

@@ -119,6 +119,7 @@ async def test_a_worker_stops_at_once_with_a_part_of_a_batch_which_stays_pending
 
 
 @pytest.mark.parametrize("fast_path", ["true", "false"])
+@pytest.mark.slow
 async def test_a_part_of_a_batch_comes_once_after_a_rebalance(
     make_app: MakeApp, redis_url: str, streams: Redis, fast_path: str
 ) -> None:

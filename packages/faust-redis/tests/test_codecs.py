@@ -51,7 +51,7 @@ class OwnRegistry(Registry):
 
 
 class Reversed(codecs.Codec):
-    """What a program may put in the place of Faust's own codec."""
+    """A program's replacement of Faust's codec."""
 
     def _loads(self, s: bytes) -> bytes:
         return s[::-1]

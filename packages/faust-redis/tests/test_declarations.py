@@ -68,6 +68,7 @@ async def test_a_change_is_named_in_the_log(
     assert "topic prices: another program has declared it with retention=3600 s" in caplog.text
 
 
+@pytest.mark.slow
 async def test_a_program_that_only_sends_does_not_void_a_readers_retention(
     streams: Redis, redis_url: str, tmp_path: Path
 ) -> None:

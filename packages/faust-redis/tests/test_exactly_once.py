@@ -68,6 +68,7 @@ async def test_outputs_and_changes_of_tables_come_with_the_ack(
         assert await values_in(streams, "{streams-counts-changelog:0}")() == [b"7"]
 
 
+@pytest.mark.slow
 async def test_an_attempt_that_fails_leaves_nothing_behind(
     make_exact: Callable[..., faust.App], streams: Redis
 ) -> None:
@@ -144,6 +145,7 @@ async def _last(streams: Redis, stream: str, value: bytes) -> bool:
     return bool(entries and entries[0][1][b"v"] == value)
 
 
+@pytest.mark.slow
 async def test_a_commit_whose_answer_is_cut_off_is_not_done_twice(
     shared_redis: RedisServer, streams: Redis, make_exact: Callable[..., faust.App]
 ) -> None:
@@ -225,6 +227,7 @@ async def test_a_take_batch_is_one_step(make_exact: Callable[..., faust.App], st
     assert await values_in(streams)() == [b"6"]
 
 
+@pytest.mark.slow
 async def test_all_agents_get_an_event_again_that_one_of_them_failed(
     make_exact: Callable[..., faust.App], streams: Redis
 ) -> None:
@@ -302,6 +305,7 @@ async def test_a_table_of_sets_is_refused_by_name(make_exact: Callable[..., faus
         await app.consumer.subscribe(["orders"])
 
 
+@pytest.mark.slow
 async def test_each_event_has_one_effect_under_random_faults(tmp_path: Path) -> None:
     effects = await exact_trial(random.randrange(2**32), 4, tmp_path, workers=2)
 

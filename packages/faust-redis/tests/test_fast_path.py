@@ -34,7 +34,7 @@ class Sends(faust.Sensor):
 
 
 class OwnTopic(faust.Topic):
-    """What a program may make instead of Faust's topic."""
+    """A program's replacement of Faust's topic."""
 
 
 async def send_all(url: str, topic: str, *words: str) -> None:
@@ -82,7 +82,7 @@ async def test_a_message_to_a_partition_that_does_not_exist_is_refused(sender: f
     topic = sender.topic("out", value_type=bytes)
     await (await topic.send(value=b"1"))
 
-    with pytest.raises(ProducerSendError, match="2 partitions, no number 7"):
+    with pytest.raises(ProducerSendError, match="2 partitions, but no partition 7"):
         await topic.send(value=b"2", partition=7)
 
 

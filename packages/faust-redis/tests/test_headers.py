@@ -25,6 +25,7 @@ def headers_of(event: EventT[Any]) -> list[tuple[str, Any]]:
     return list(headers)
 
 
+@pytest.mark.slow
 async def test_a_redelivery_keeps_all_headers_in_their_order(make_app: MakeApp) -> None:
     app = make_app()
     topic = app.topic("in", value_type=cast(Any, int))

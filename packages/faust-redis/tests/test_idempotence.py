@@ -42,6 +42,7 @@ def _flat(fields: dict[bytes, bytes]) -> list[bytes]:
 
 
 @pytest.mark.timeout(400 if CUTS > 100 else 60)
+@pytest.mark.slow
 async def test_no_entry_is_added_twice_or_lost_when_replies_are_cut_off(
     shared_redis: RedisServer, streams: Redis, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ async def test_a_right_join_yields_a_right_event_alone_once_its_window_is_over(j
     await joins.right.has((None, "r1"))
 
 
+@pytest.mark.slow
 async def test_an_outer_join_yields_the_events_of_either_side_alone(joins: Joins) -> None:
     outer = joins.outer
     await outer.send("left", "a", "l1")

@@ -37,6 +37,7 @@ async def test_a_worker_with_more_changelogs_than_connections_becomes_ready(
     assert "Redis is away" not in caplog.text
 
 
+@pytest.mark.slow
 async def test_events_that_fail_all_at_once_come_again(
     make_app: MakeApp, streams: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -110,6 +110,7 @@ async def test_an_address_of_ipv6(
         wait_until(lambda: notes.llen("doubled") == 20, "20 numbers")
 
 
+@pytest.mark.slow
 def test_the_example_of_the_documentation_runs(tmp_path: Path, redis_url: str) -> None:
     page = (Path(__file__).parents[1] / "docs" / "guide.md").read_text(encoding="utf-8")
     example = re.search(r"```python\n(# shop\.py\n.*?)```", page, re.DOTALL)

@@ -82,6 +82,7 @@ async def test_an_event_that_kills_its_process_is_a_dead_letter_and_the_others_a
 
 
 @pytest.mark.parametrize("way", ["raises", "undecodable", "unreadable"])
+@pytest.mark.slow
 async def test_a_program_hears_of_an_event_before_it_is_a_dead_letter(
     make_app: MakeApp, redis_url: str, streams: Redis, way: str
 ) -> None:

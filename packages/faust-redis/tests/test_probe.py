@@ -1,4 +1,4 @@
-"""What the transport says about the Redis it finds."""
+"""The transport examines its Redis and logs its findings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_only_what_may_cost_messages_is_complained_about() -> None:
     assert complaints(ServerFacts("Redis", "7.0.0", "cluster", {})) == []
     assert complaints(facts(maxmemory_policy="allkeys-lru")) == []
     (eviction,) = complaints(facts(maxmemory_policy="allkeys-lru", maxmemory="100"))
-    assert "throw out messages" in eviction
+    assert "evict messages" in eviction
     assert complaints(facts(appendonly="no", save="")) == [
         "appendonly is no: a restart of Redis loses everything"
     ]
@@ -92,7 +92,7 @@ async def test_a_cluster_that_is_addressed_as_one_server_is_refused(
         worker = start_worker(f"redis://{HOST}:{node.port}/0", notes_url=redis_url, ready=False)
 
         assert worker.process.wait(30) != 0
-        assert "is a node of a cluster: say redis+cluster:// in the place of redis://" in worker.printed()
+        assert "is a node of a cluster: use redis+cluster:// instead of redis://" in worker.printed()
 
 
 async def test_one_server_that_is_addressed_as_a_cluster_is_refused(

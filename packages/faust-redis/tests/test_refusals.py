@@ -63,6 +63,7 @@ async def test_a_right_that_is_withdrawn_for_a_while_costs_nothing(
     await sender.producer.stop()
 
 
+@pytest.mark.slow
 async def test_a_partition_that_is_no_stream_holds_up_no_other(make_app: MakeApp, streams: Redis) -> None:
     app = make_app(topic_partitions=2)
     topic = app.topic("in")
@@ -80,6 +81,7 @@ async def test_a_partition_that_is_no_stream_holds_up_no_other(make_app: MakeApp
         await eventually(lambda: got == [1, 2, 3], "the third")
 
 
+@pytest.mark.slow
 async def test_an_event_whose_output_is_refused_for_good_comes_again(
     make_app: MakeApp, streams: Redis
 ) -> None:
@@ -100,6 +102,7 @@ async def test_an_event_whose_output_is_refused_for_good_comes_again(
         assert await values_in(streams, "out") == [b"4"]
 
 
+@pytest.mark.slow
 async def test_an_event_whose_output_is_refused_each_time_is_a_dead_letter(
     make_app: MakeApp, streams: Redis
 ) -> None:
@@ -163,6 +166,7 @@ async def test_a_message_too_large_for_redis_is_refused_alone(own_redis: RedisSe
     assert await values_in(admin, "out") == [b"0", b"1", b"2"]
 
 
+@pytest.mark.slow
 async def test_a_lease_that_redis_has_lost_is_taken_again(make_app: MakeApp, streams: Redis) -> None:
     app = make_app()
     topic = app.topic("in")
@@ -193,6 +197,7 @@ async def test_a_group_that_has_lost_a_key_goes_on(make_app: MakeApp, streams: R
         await eventually(is_empty(streams, "in"), "its ack")
 
 
+@pytest.mark.slow
 async def test_acks_for_a_stream_that_is_gone_end_nobody(make_app: MakeApp, streams: Redis) -> None:
     app = make_app()
     topic = app.topic("in")
@@ -216,6 +221,7 @@ async def test_acks_for_a_stream_that_is_gone_end_nobody(make_app: MakeApp, stre
         await eventually(is_empty(streams, "in"), "its ack")
 
 
+@pytest.mark.slow
 async def test_a_reply_topic_that_has_expired_is_read_from_its_new_beginning(
     make_app: MakeApp, streams: Redis
 ) -> None:
@@ -231,6 +237,7 @@ async def test_a_reply_topic_that_has_expired_is_read_from_its_new_beginning(
             assert await double.ask(4) == 8
 
 
+@pytest.mark.slow
 async def test_a_log_that_grows_while_its_end_is_looked_up_has_not_started_over(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ async def test_seeking_forward_leaves_entries_out(make_app: MakeApp) -> None:
     assert got == [1, 4]
 
 
+@pytest.mark.slow
 async def test_a_position_survives_the_worker(make_app: MakeApp) -> None:
     app = make_app()
     prices, got = collecting(app, retention=DAY)

@@ -46,6 +46,7 @@ def by_fail(event: Any) -> None:
 
 
 @pytest.mark.parametrize("by", [by_raising, by_fail])
+@pytest.mark.slow
 async def test_only_the_agent_that_failed_gets_an_event_again(
     make_app: MakeApp, broker_of_each_path: str, streams: Redis, by: Any
 ) -> None:
@@ -73,6 +74,7 @@ async def test_an_event_that_one_agent_rejects_is_a_dead_letter_once_the_other_i
     assert await DeadLetters(streams).counts(["numbers"]) == {"numbers": 1}
 
 
+@pytest.mark.slow
 async def test_an_event_that_both_agents_fail_comes_again_to_both(
     make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:
@@ -95,6 +97,7 @@ async def test_an_event_that_both_agents_fail_comes_again_to_both(
     assert attempts == {"first": 2, "second": 2}
 
 
+@pytest.mark.slow
 async def test_a_retry_waits_for_the_other_agent_and_its_ack_is_not_lost(
     make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:
@@ -124,6 +127,7 @@ async def test_a_retry_waits_for_the_other_agent_and_its_ack_is_not_lost(
     assert slow == [1]
 
 
+@pytest.mark.slow
 async def test_a_batch_that_one_agent_fails_comes_again_to_that_agent_alone(
     make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:
@@ -151,6 +155,7 @@ async def test_a_batch_that_one_agent_fails_comes_again_to_that_agent_alone(
     assert sorted(number for batch in batches[1:] for number in batch) == [1, 2]
 
 
+@pytest.mark.slow
 async def test_a_failed_event_of_an_isolated_partition_ends_as_a_dead_letter_over_a_rebalance(
     make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:
@@ -187,6 +192,7 @@ async def test_a_failed_event_of_an_isolated_partition_ends_as_a_dead_letter_ove
 
 
 @pytest.mark.parametrize("sharing", [{"concurrency": 4}, {"isolated_partitions": True}], ids=str)
+@pytest.mark.slow
 async def test_actors_that_raise_at_the_same_moment_all_go_on(
     make_app: MakeApp, broker_of_each_path: str, streams: Redis, sharing: dict[str, Any]
 ) -> None:
@@ -213,6 +219,7 @@ async def test_actors_that_raise_at_the_same_moment_all_go_on(
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.slow
 async def test_isolated_partitions_move_to_another_worker_and_back_after_their_agent_has_raised(
     make_app: MakeApp, broker_of_each_path: str, streams: Redis
 ) -> None:

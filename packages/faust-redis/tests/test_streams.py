@@ -59,6 +59,7 @@ async def test_an_event_that_a_processor_skips_is_acked(make_app: MakeApp, strea
         await eventually(is_empty(streams, "in"), "all to be acked")
 
 
+@pytest.mark.slow
 async def test_an_event_whose_processor_raises_comes_again(make_app: MakeApp, streams: Redis) -> None:
     app = make_app()
     topic = app.topic("in")
@@ -130,6 +131,7 @@ async def test_an_event_its_agent_has_acked_stays_acked_when_it_is_torn_away(
     assert await streams.xlen("{in:0}") == 0
 
 
+@pytest.mark.slow
 async def test_an_event_an_agent_breaks_off_from_comes_again(make_app: MakeApp, streams: Redis) -> None:
     app = make_app()
     topic = app.topic("in")
@@ -189,6 +191,7 @@ async def test_keys_and_numbers_come_with_the_values(make_app: MakeApp) -> None:
 
 
 @pytest.mark.parametrize("kind", ["take", "take_events"])
+@pytest.mark.slow
 async def test_what_comes_while_an_agent_that_takes_batches_is_started_again_is_not_lost(
     make_app: MakeApp, streams: Redis, kind: str
 ) -> None:
@@ -271,6 +274,7 @@ async def test_an_event_is_acked_when_all_agents_of_its_topic_are_done(
         await eventually(is_empty(streams, "in"), "all to be acked")
 
 
+@pytest.mark.slow
 async def test_an_event_one_of_two_agents_is_torn_away_from_is_not_acked(
     make_app: MakeApp, streams: Redis
 ) -> None:
@@ -393,7 +397,7 @@ async def test_an_empty_value_is_none_where_it_is_allowed(make_app: MakeApp) -> 
 
 
 class OwnEvent(faust.Event):
-    """What a program may make instead of Faust's event."""
+    """A program's replacement of Faust's event."""
 
 
 async def test_events_are_of_the_programs_own_class(make_app: MakeApp) -> None:
@@ -448,6 +452,7 @@ async def test_a_sensor_is_told_of_events_from_when_it_is_added_until_it_is_remo
     assert sensor.begun == sensor.ended == [1]
 
 
+@pytest.mark.slow
 async def test_acks_are_told_to_redis_after_so_many_as_the_setting_says(
     make_app: MakeApp, streams: Redis
 ) -> None:

@@ -95,6 +95,7 @@ async def test_an_unreadable_dead_letter_sent_again_is_a_dead_letter_again(
     assert (again.offset, again.value) == (2, b"2")
 
 
+@pytest.mark.slow
 async def test_an_unreadable_entry_of_a_changelog_is_skipped_wherever_it_is(
     make_app: MakeApp, streams: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,4 +1,4 @@
-"""What matters most, in short, on the oldest and the newest Redis; all other tests run on the one between."""
+"""The most important tests on the oldest and the newest Redis; all other tests run on the one between."""
 
 from __future__ import annotations
 

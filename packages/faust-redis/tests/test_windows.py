@@ -77,6 +77,7 @@ def counting(app: faust.App, closed: list[Any], *, size: float, expires: float) 
 
 
 @pytest.mark.parametrize("store", ["memory://", "rocksdb://"])
+@pytest.mark.slow
 async def test_a_window_closes_once_after_a_recovery_and_is_cleaned_everywhere(
     make_app: MakeApp, streams: Redis, tmp_path: Path, store: str
 ) -> None:
@@ -108,6 +109,7 @@ async def test_a_window_closes_once_after_a_recovery_and_is_cleaned_everywhere(
     assert closed == [("page", 2), ("other", 1)]
 
 
+@pytest.mark.slow
 async def test_now_is_the_latest_window_after_a_recovery(make_app: MakeApp, streams: Redis) -> None:
     app = make_app()
     clicks, _ = counting(app, [], size=3600.0, expires=60.0)

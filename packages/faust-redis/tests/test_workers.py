@@ -1,4 +1,4 @@
-"""What a Faust program can rely on while its workers come, go, fail and freeze."""
+"""The guarantees for a Faust program while its workers start, stop, fail and freeze."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class WorkSensor(faust.Sensor):
         self.handled = self.failed = self.retried = self.working = self.progress = 0
 
     def went_on(self) -> None:
-        """Count a sign that long work goes on; agents call this."""
+        """Count a sign of progress in long work; agents call this."""
         self.progress += 1
 
     def on_stream_event_in(

@@ -1,4 +1,4 @@
-"""What an attacker does, each in a process of its own: it knows nothing of the service but its contract.
+"""Attackers, each in its own process: they know only the public interface of the service.
 
     python -m tests.behaviours.attacks.attackers repeats http://127.0.0.1:3500 20000
 

@@ -24,7 +24,7 @@ _ANSWER_SECONDS = 30.0
 
 @dataclass
 class Noticed:
-    """What a bystander noticed.
+    """The observations of a bystander.
 
     Attributes:
         seconds: from each message to its answer, from each request for a session to that.

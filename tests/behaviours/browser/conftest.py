@@ -32,7 +32,7 @@ def talker(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def mishaps() -> list[str]:
-    """What went wrong on the pages of a test."""
+    """The errors on the pages of a test."""
     return []
 
 

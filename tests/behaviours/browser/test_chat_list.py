@@ -211,7 +211,9 @@ async def test_search_finds_what_is_not_even_drawn(context: BrowserContext, talk
     await expect(page.get_by_text("Answer 499", exact=True)).to_be_in_viewport()
 
 
-async def test_the_latest_message_can_be_shown_while_a_search_is_open(context: BrowserContext, talker: Up) -> None:
+async def test_the_latest_message_can_be_shown_while_a_search_is_open(
+    context: BrowserContext, talker: Up
+) -> None:
     page = await enter(context)
     token = await page.evaluate("sessionStorage['parley.token']")
     store = connect(talker.redis_url, max_connections=2)

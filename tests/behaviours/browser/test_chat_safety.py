@@ -1,4 +1,4 @@
-"""What a page must not do, whatever is said in it, and whom it must not shut out."""
+"""The page is safe for any content of a chat, and accessible."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CORPUS = (
     "{{constructor.constructor('owned=1')()}} ${owned=1} <%= owned=1 %>",
 )
 
-# What a page with a hole would do with one of these.
+# The effect that one of these would have on an unsafe page.
 ATTEMPTS = (
     "document.body.innerHTML = '<img src=x onerror=owned=1>'",
     "document.createElement('img').setAttribute('onerror', 'owned=1')",

@@ -1,4 +1,4 @@
-"""What the whole service does on every kind of Redis; the modules beside this one bring the Redis."""
+"""Checks of the whole service for every kind of Redis; the modules next to this one start the Redis."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ async def test_a_dead_letter_is_listed_and_sent_again(
 
         await eventually(given_up, "a dead letter")
 
-    assert await deployed.parley("dead", "replay", "--all") == "1 sent again\n"
+    assert await deployed.parley("dead", "replay", "--all") == "1 replayed\n"
 
     answer = await (await chat.stream(token)).until("message")
     assert answer["msg"] == "You said: anybody there?"

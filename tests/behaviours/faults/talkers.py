@@ -26,7 +26,7 @@ _RETRY_SECONDS = 0.05
 
 @dataclass
 class Tally:
-    """What all talkers together went through."""
+    """The results of all talkers together."""
 
     cuts: int = 0
     turns: int = 0

@@ -68,7 +68,7 @@ async def test_a_child_that_dies_is_started_again() -> None:
         child.process.kill()
         await heard.until(lambda lines: lines.count("up") == 2)
 
-        assert any("killed by SIGKILL; starting again in 0.2 s" in line for line in heard.lines)
+        assert any("killed by SIGKILL; starting again in 0.05 s" in line for line in heard.lines)
         assert child.alive
 
 
@@ -78,8 +78,25 @@ async def test_the_pause_before_a_restart_grows() -> None:
         await heard.until(lambda lines: len(lines) == 3)
 
     assert heard.lines == [
-        f"ended with status 3; starting again in {pause} s" for pause in ("0.2", "0.4", "0.8")
+        f"ended with status 3; starting again in {pause} s" for pause in ("0.05", "0.1", "0.2")
     ]
+
+
+async def test_a_child_that_could_not_be_started_is_tried_again() -> None:
+    heard, failures = Heard(), [OSError(24, "Too many open files")]
+
+    def start(output: int) -> Awaitable[Process]:
+        if failures:
+            raise failures.pop()
+        return python(PATIENT)(output)
+
+    child = Child("part", start, heard.say)
+    task = asyncio.create_task(child.keep_running(lambda _status: True))
+    await heard.until(lambda lines: lines[-1:] == ["up"])
+    await child.stop(10)
+    await task
+
+    assert heard.lines[0] == "could not be started: [Errno 24] Too many open files; starting again in 0.05 s"
 
 
 async def test_a_child_that_refuses_its_settings_is_not_started_again() -> None:

@@ -53,7 +53,7 @@ def test_replay_sends_again_in_the_first_order(
 ) -> None:
     done = dead(tmp_path, redis_url, "replay", "--all", "--topic", "ingest")
 
-    assert (done.stdout, done.stderr) == ("2 sent again\n", "")
+    assert (done.stdout, done.stderr) == ("2 replayed\n", "")
     entries: Any = client.xrange(KEYS.stream(("ingest", 0)))
     sent = [json.loads(fields[b"v"])["id"] for _, fields in entries]
     assert sent == ["m1", "m2"]

@@ -68,7 +68,7 @@ Serve = Callable[[Socket], Awaitable[None]]
 
 @dataclass
 class FakeService:
-    """What it holds, and how it goes wrong.
+    """The state of the service, and its faults.
 
     Attributes:
         places: sockets that may be open at the same time.

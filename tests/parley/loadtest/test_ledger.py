@@ -1,4 +1,4 @@
-"""What became of each message of a session."""
+"""The ledger records the outcome of each message of a session."""
 
 from __future__ import annotations
 

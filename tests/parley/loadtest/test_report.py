@@ -1,4 +1,4 @@
-"""What a reader is told of a test."""
+"""The report of a load test."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_what_the_service_used_is_told_by_process_and_together() -> None:
     assert ["all", "3", "0.40", "4,000", "µs", "100", "MiB"] in lines
     assert '<th scope="row">all</th><td>3</td><td>0.40</td>' in page(found)
     assert to_json(found)["used"]["Redis"] == {"processes": 1, "cpu": 1.0, "memory": 20 * 2**20}
-    assert "What each process used" not in page(outcome(Measures()))
+    assert "Resources by process" not in page(outcome(Measures()))
 
 
 def test_the_rate_of_now_is_that_of_the_last_whole_second() -> None:
@@ -199,7 +199,10 @@ def used(*, web: float, generator: float, machine: float, seconds: float = 10.0)
             "web: 1 of it used 95% of a core each, while 0.90 of 2",
         ),
         (used(web=0.2, generator=0.1, machine=2.0), "Other programs: they kept 1.70 of 2 cores busy"),
-        (used(web=0.2, generator=0.1, machine=0.4), "Nothing was full, and 1.60 of 2 cores were free"),
+        (
+            used(web=0.2, generator=0.1, machine=0.4),
+            "No resource was fully used, and 1.60 of 2 cores were free",
+        ),
     ],
 )
 def test_what_was_full_is_named(monkeypatch: pytest.MonkeyPatch, spells: list[Spell], words: str) -> None:

@@ -1,4 +1,4 @@
-"""What processes used, looked at while a test ran."""
+"""The usage of processes, sampled while a test runs."""
 
 from __future__ import annotations
 

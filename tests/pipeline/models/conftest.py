@@ -1,4 +1,4 @@
-"""What the tests of the model clients share: a model server, and clients of it that are closed afterwards."""
+"""Fixtures of the model clients' tests: a model server, and clients of it that are closed afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a chat template gets to see of a session."""
+"""The part of a session that a chat template receives."""
 
 from __future__ import annotations
 

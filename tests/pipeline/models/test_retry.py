@@ -101,6 +101,7 @@ async def test_a_wait_that_the_server_asks_for_is_kept(question: ModelRequest) -
     assert asyncio.get_running_loop().time() - started >= 0.2
 
 
+@pytest.mark.slow
 async def test_a_model_that_loads_is_waited_for_whatever_the_number_of_attempts(
     question: ModelRequest,
 ) -> None:

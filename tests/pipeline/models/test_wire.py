@@ -23,7 +23,7 @@ PATIENCE = Patience(first=2, between=0.4)
 
 @dataclass
 class Heard:
-    """What a model yielded."""
+    """The parts that a model yielded."""
 
     text: str = ""
     thoughts: str = ""

@@ -25,6 +25,7 @@ class Flaky:
         return "done"
 
 
+@pytest.mark.slow
 async def test_an_operation_is_repeated_until_redis_is_back() -> None:
     flaky = Flaky(
         *(ConnectionError(), TimeoutError(), BusyLoadingError(), ReadOnlyError(), ConnectionResetError()),

@@ -1,4 +1,4 @@
-"""What is kept from view."""
+"""Messages and errors are redacted for operators."""
 
 from __future__ import annotations
 

@@ -61,6 +61,7 @@ async def test_a_stage_that_has_never_run_has_everything_before_it(plumbing: Plu
     assert (seen.lag, seen.pending, seen.owner) == (12, 0, None)
 
 
+@pytest.mark.slow
 async def test_the_figures_are_right_and_as_cheap_with_a_million_entries(plumbing: Plumbing) -> None:
     await plumbing.group()
     await plumbing.add(10)

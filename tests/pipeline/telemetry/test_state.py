@@ -1,4 +1,4 @@
-"""What a stage's course is called."""
+"""The state of a stage follows from its trend."""
 
 from __future__ import annotations
 

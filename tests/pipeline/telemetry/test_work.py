@@ -1,4 +1,4 @@
-"""What a worker measures of its own work."""
+"""A worker measures its own work."""
 
 from __future__ import annotations
 

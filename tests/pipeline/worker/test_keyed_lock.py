@@ -11,7 +11,7 @@ from pipeline.worker.keyed_lock import _locks, in_order
 
 @dataclass(frozen=True)
 class Event:
-    """What is used of Faust's."""
+    """The part of Faust's event that is used."""
 
     key: bytes
 

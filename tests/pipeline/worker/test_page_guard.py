@@ -97,6 +97,7 @@ async def test_a_guess_of_the_admin_token_leaves_few_more(
     assert REFUSED["admin_token"] - before == ATTEMPTS
 
 
+@pytest.mark.slow
 async def test_silent_connections_hold_no_place_at_an_agents_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "HEAD_SECONDS", 2.0)
     port = free_port()

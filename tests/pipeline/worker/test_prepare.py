@@ -1,4 +1,4 @@
-"""What a process does beforehand, so that its first message is as fast as all others."""
+"""A process prepares itself, so that its first message is as fast as all others."""
 
 from __future__ import annotations
 

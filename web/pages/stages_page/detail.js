@@ -10,8 +10,8 @@ const perSecond = (value) => (value === null ? "–" : `${rate(value)}/s`);
 const FACTS = [
   ["In", (s) => perSecond(s.rate_in)],
   ["Out", (s) => perSecond(s.rate_out)],
-  ["Not read (lag)", (s) => count(s.lag)],
-  ["At work (pending)", (s) => count(s.pending)],
+  ["Lag (not read)", (s) => count(s.lag)],
+  ["Pending (read, not done)", (s) => count(s.pending)],
   ["Oldest", (s) => duration(s.oldest_age)],
   ["Retrying", (s) => count(s.retrying)],
   ["Failures", (s) => perSecond(s.failures)],
@@ -28,7 +28,7 @@ const PARTITIONS = [
   ["Oldest", (p) => duration(p.oldest_age)],
   ["Retrying", (p) => count(p.retrying)],
   ["Dead", (p) => count(p.dead_letters)],
-  ["Messages ever", (p) => count(p.added)],
+  ["Messages in total", (p) => count(p.added)],
   ["Owner", (p) => p.owner ?? "–"],
 ];
 
@@ -37,7 +37,7 @@ const WORKERS = [
   ["State", null],
   ["Heartbeat", (w) => `${duration(w.heartbeat_age)} ago`],
   ["Partitions", (w) => ranges(w.partitions)],
-  ["At work", (w) => count(w.working)],
+  ["In progress", (w) => count(w.working)],
   ["Rate", (w) => perSecond(w.rate)],
   ["Handled", (w) => count(w.handled)],
   ["Failed", (w) => count(w.failed)],
@@ -50,7 +50,7 @@ const NODES = [
   ["Heartbeat", (n) => `${duration(n.heartbeat_age)} ago`],
   ["Sockets", (n) => count(n.working)],
   ["Messages in", (n) => perSecond(n.rate)],
-  ["Messages ever", (n) => count(n.handled)],
+  ["Messages in total", (n) => count(n.handled)],
   ["Up", (n) => duration(n.uptime)],
 ];
 
@@ -75,9 +75,9 @@ export class Detail {
     byId("facts").append(...FACTS.map(([name], index) => h("div", {}, h("dt", {}, name), this.facts[index])));
     this.charts = [
       new Chart("Messages per second", [{ key: "rate_out", label: "out" }, { key: "rate_in", label: "in" }], perSecond, 1),
-      new Chart("Left to do", [{ key: "left", label: "messages" }], count, 10),
-      new Chart("Waited before work began", [{ key: "wait_p50", label: "p50" }, { key: "wait_p99", label: "p99" }], duration, 0.01),
-      new Chart("Time at work", [{ key: "work_p50", label: "p50" }, { key: "work_p99", label: "p99" }], duration, 0.01),
+      new Chart("Backlog", [{ key: "left", label: "messages" }], count, 10),
+      new Chart("Time before work began", [{ key: "wait_p50", label: "p50" }, { key: "wait_p99", label: "p99" }], duration, 0.01),
+      new Chart("Time of the work", [{ key: "work_p50", label: "p50" }, { key: "work_p99", label: "p99" }], duration, 0.01),
     ];
     byId("charts").append(...this.charts.map((chart) => chart.element));
     this.partitions = table(byId("partitions"), PARTITIONS);
@@ -98,14 +98,14 @@ export class Detail {
     const name = byId("stage-name");
     if (name.firstChild?.textContent !== stage.name) name.replaceChildren(h("span", {}, stage.name), " ", this.badge);
     this.badge.update(stage.state);
-    setText(byId("stage-why"), stage.settled ? stage.why : `${stage.why}; partitions are being shared out`);
+    setText(byId("stage-why"), stage.settled ? stage.why : `${stage.why}; a rebalance is in progress`);
     FACTS.forEach(([, of], index) => setText(this.facts[index], of(stage)));
     this.charts.forEach((chart) => chart.update(columns, now));
     keyed(this.partitions, stage.partitions, (p) => p.number, (p) => this.partitionRow(stage.name, p));
     keyed(this.workers, stage.workers, (w) => w.id, () => workerRow(WORKERS));
     const alone = !stage.workers.some((worker) => worker.alive);
     byId("no-workers").hidden = !alone;
-    setText(byId("no-workers"), `No worker runs. Start one: parley agent ${stage.name}`);
+    setText(byId("no-workers"), `No worker is running. Start one: parley agent ${stage.name}`);
   }
 
   /** Show the web nodes. */

@@ -98,7 +98,7 @@ export class Drawer {
     const actions = h(
       "p",
       { class: "row" },
-      h("button", { type: "button", click: () => act("replay") }, "Send again"),
+      h("button", { type: "button", click: () => act("replay") }, "Replay"),
       h("button", { type: "button", class: "quiet", click: () => act("drop") }, "Drop"),
       said,
     );
@@ -124,7 +124,7 @@ export class Drawer {
         return;
       }
       element.classList.add("done");
-      actions.replaceChildren(h("span", { role: "status" }, action === "drop" ? "Dropped" : "Sent again"));
+      actions.replaceChildren(h("span", { role: "status" }, action === "drop" ? "Dropped" : "Replayed"));
     };
     return element;
   }

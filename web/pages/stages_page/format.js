@@ -1,4 +1,4 @@
-// Figures as people read them. What is not known is a dash, never a zero.
+// Figures for people. An unknown value is a dash, never a zero.
 
 const UNKNOWN = "–";
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });

@@ -1,6 +1,6 @@
 """Redis Streams as a broker for Faust: ``faust.App("x", broker="redis://localhost")``.
 
-Installing the package is enough for a program; these names are for more than that. All of them are here, in
+A plain Faust program needs only the installed package. The names below offer more. They are all here, in
 ``faust_redis.inspection``, ``faust_redis.redis`` and ``faust_redis.testing``; every other module may change.
 """
 
@@ -18,6 +18,7 @@ from faust_redis.errors import (
     TopicMismatchError,
     TopicNameError,
     TransportError,
+    UnconfirmedWriteError,
     UnreadableEntryError,
     UnsupportedServerError,
     UnsupportedSettingError,
@@ -69,6 +70,7 @@ __all__ = [
     "TopicNameError",
     "Transport",
     "TransportError",
+    "UnconfirmedWriteError",
     "UnreadableEntryError",
     "UnsupportedServerError",
     "UnsupportedSettingError",

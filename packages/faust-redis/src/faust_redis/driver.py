@@ -31,6 +31,7 @@ from faust_redis.joins.streams import install_streams
 from faust_redis.options import read_options
 from faust_redis.producing.producer import Producer
 from faust_redis.producing.transaction_manager import TransactionManager
+from faust_redis.redis.durability import Durability
 from faust_redis.redis.servers import server_at
 
 __all__ = ["SCHEMES", "Transport", "register"]
@@ -82,6 +83,9 @@ class Transport(base.Transport):
         install_streams(self.app)
         if self.options.fast_path:
             install_fast_path(self.app)
+        self._durability = Durability(
+            self.options.acks, self.options.acks_replicas, self.options.acks_timeout_ms
+        )
         self._login = _login(self.app.conf.broker_credentials, self.app.conf.ssl_context)
 
     def _check_exactly_once(self) -> None:
@@ -122,7 +126,7 @@ class Transport(base.Transport):
             self.app,
             ";".join(self.addresses),
             self.options,
-            lambda: server_at(self.addresses, **self._login),
+            lambda: server_at(self.addresses, **self._login, durability=self._durability),
         )
 
 

@@ -12,6 +12,7 @@ TransportError
 ├── SeekError                a partition whose position can't be moved
 ├── TopicMismatchError       a topic is recorded with another number of partitions, or compacted
 ├── TopicNameError           a topic has a name that no broker takes
+├── UnconfirmedWriteError    a write that too few replicas, or no disk, have confirmed yet
 ├── UnreadableEntryError     an entry of another writer that can't be read
 ├── UnsupportedFaustError    a version of Faust that the transport is not made for
 ├── UnsupportedServerError   a Redis that can't do what is needed
@@ -23,6 +24,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+
+from redis.exceptions import ResponseError
 
 __all__ = [
     "AbandonedError",
@@ -37,6 +40,7 @@ __all__ = [
     "TopicMismatchError",
     "TopicNameError",
     "TransportError",
+    "UnconfirmedWriteError",
     "UnreadableEntryError",
     "UnsupportedFaustError",
     "UnsupportedServerError",
@@ -231,6 +235,25 @@ class TopicNameError(TransportError):
 
     def __str__(self) -> str:
         return f"the topic name {self.topic[:300]!r} {self.reason}"
+
+
+class UnconfirmedWriteError(TransportError, ResponseError):
+    """Redis has executed a write, and fewer replicas or disks than required have confirmed it in time.
+
+    It is an error of redis-py as well, because it comes in the place of a reply.
+
+    Attributes:
+        acks: The required durability, ``all`` or ``fsync``.
+        reason: How many have confirmed it.
+    """
+
+    def __init__(self, acks: str, reason: str) -> None:
+        super().__init__(acks, reason)
+        self.acks = acks
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"acks={self.acks}: {self.reason}"
 
 
 class UnreadableEntryError(TransportError):

@@ -1,4 +1,4 @@
-"""The garbage collector, kept from holding up every message."""
+"""Tune the garbage collector so that it does not delay messages."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Final
 
 __all__ = ["freeze_startup_objects"]
 
-#: New objects before the collector looks through them. Python's own 700 are a hundred messages, whose objects
-#: are nearly all in use still.
+#: New objects before a collection. Python's default of 700 is a hundred messages, whose objects
+#: are nearly all still in use.
 NEW_OBJECTS: Final = 10_000
 
 _done = False
 
 
 def freeze_startup_objects() -> None:
-    """Have the collector leave alone what is there now, and look more seldom at what is new.
+    """Exclude existing objects from garbage collection, and collect new ones less often.
 
-    Only the first call of a process does anything.
+    Only the first call of a process has an effect.
 
-    Modules, classes and settings are a hundred thousand objects that stay to the end. To look through all, as
-    a full collection does, takes tens of milliseconds, in which the process answers nobody. To be called
+    Modules, classes and settings are a hundred thousand objects that live until the end. To scan them all, as
+    a full collection does, takes tens of milliseconds, during which the process is blocked. Call this
     before agents run: a stream that is set aside would not be collected when its agent ends, and it acks its
     last event only then.
     """

@@ -19,7 +19,7 @@ _callbacks: WeakKeyDictionary[AppT, list[DeadLetterCallback]] = WeakKeyDictionar
 
 
 def on_dead_letter(app: AppT, callback: DeadLetterCallback) -> DeadLetterCallback:
-    """Have workers call ``callback`` before they move an event to the dead letters.
+    """Make workers call ``callback`` before they move an event to the dead letters.
 
     A program may answer the sender there, for one. The callback runs for every reason: an agent that raised
     at the last attempt, :func:`~faust_redis.reject`, an event that can't be decoded or read, one whose
@@ -38,7 +38,7 @@ def on_dead_letter(app: AppT, callback: DeadLetterCallback) -> DeadLetterCallbac
 
 
 async def call_before_dead_letter(app: AppT, message: Message, error: BaseException) -> None:
-    """Call an app's callbacks; what they raise is logged."""
+    """Call an app's callbacks; their errors are logged."""
     for callback in _callbacks.get(app, ()):
         try:
             await callback(message, error)

@@ -7,7 +7,7 @@ async with Redis.from_url("redis://localhost") as redis:
     sample = await inspector.sample("orders", group="shop")
     print(sample.lag, sample.pending, [member.id for member in sample.members])
 
-A monitor that samples many groups again and again puts the commands of its :class:`GroupSampler` objects into
+A monitor that samples many groups repeatedly puts the commands of its :class:`GroupSampler` objects into
 one pipeline, and so pays one round trip, however many groups there are.
 """
 
@@ -106,7 +106,7 @@ class GroupSampler:
 
     @staticmethod
     async def load(redis: Redis) -> None:
-        """Have Redis learn the script that samples a partition.
+        """Load the script that samples a partition into Redis.
 
         Raises:
             redis.exceptions.RedisError: Redis is away.
@@ -115,7 +115,7 @@ class GroupSampler:
 
 
 class Inspector:
-    """Reads what the transport keeps in Redis."""
+    """Reads the transport's data in Redis."""
 
     def __init__(self, redis: Redis, *, namespace: str = "") -> None:
         """Take a client that does not decode responses, and the namespace to look into."""

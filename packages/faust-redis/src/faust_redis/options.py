@@ -5,8 +5,8 @@ Two ways to set them::
     faust.App("shop", broker="redis://localhost/0?attempts=3&backoff=0.1,1,5&namespace=shop")
     configure(app, Options(attempts=3, backoff=(0.1, 1, 5), namespace="shop"))
 
-An option that :func:`configure` was given beats the same one in the URL. Both are read when the app first
-needs its broker, and not again. :data:`REFERENCE` describes each option; the table in the documents is
+An option passed to :func:`configure` takes precedence over the same one in the URL. Both are read when
+the app first needs its broker. :data:`REFERENCE` describes each option; the table in the documents is
 checked against it.
 """
 
@@ -33,16 +33,17 @@ from redis.asyncio.connection import (
 
 from faust_redis.errors import OptionError
 from faust_redis.log.keys import is_namespace
+from faust_redis.redis.durability import ACKS, MOST_REPLICAS, TIMEOUTS_MS
 
 __all__ = ["REFERENCE", "OptionReference", "Options", "configure", "options_of", "read_options"]
 
 
 class OptionReference(NamedTuple):
-    """One option, as the documents show it.
+    """The documentation of an option.
 
     Attributes:
         unit: Unit of the value.
-        allowed: The values that are taken, in words.
+        allowed: The allowed values, in words.
         smaller, larger: The effect of a value below and above the default.
         accepts: Whether a value of the right type is allowed.
     """
@@ -129,6 +130,33 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
             "a frozen worker's last read delays its partitions' next owner",
             _between(10, 5_000),
         ),
+        "acks": OptionReference(
+            "what confirms a write",
+            (
+                "`1` (the primary's reply), `all` (its replicas, by `WAIT`) or `fsync` (the disks of all, by "
+                "`WAITAOF`)"
+            ),
+            "`1`: a failover loses what its primary had confirmed and not yet replicated",
+            (
+                "`all`, `fsync`: each batch takes a round trip to a replica, or until the disks are synced; "
+                "nothing is confirmed while a replica is missing"
+            ),
+            lambda acks: acks in ACKS,
+        ),
+        "acks_replicas": OptionReference(
+            "replicas, for `acks` of `all` and `fsync`",
+            f"0 to {MOST_REPLICAS}",
+            "0: `fsync` waits for the primary's disk alone, and `all` for nothing",
+            "nothing is confirmed while fewer replicas are connected",
+            _between(0, MOST_REPLICAS),
+        ),
+        "acks_timeout_ms": OptionReference(
+            "milliseconds per wait, for `acks` of `all` and `fsync`",
+            f"{TIMEOUTS_MS[0]} to {TIMEOUTS_MS[1]:,}",
+            "slow replicas or disks make batches be sent again",
+            "while a replica is missing, reads on the connection wait for longer behind each write",
+            _between(*TIMEOUTS_MS),
+        ),
         "send_batch": OptionReference(
             "entries per round trip",
             "1 to 100,000",
@@ -191,20 +219,23 @@ class Options:
 
     Attributes:
         namespace: Prefix of every key, so that several services share one Redis.
-        attempts: How often an event may fail, the first delivery included, before it is a dead letter.
+        attempts: Number of failures, including the first delivery, after which an event is a dead letter.
         backoff: Seconds before the second, third, … attempt; the last delay repeats. Half of each is random.
-        take_overs: How often an event's worker may die, before the event is a dead letter.
+        take_overs: Number of deaths of an event's workers after which the event is a dead letter.
         dead_letter_age: Seconds a dead letter is kept.
         dead_letter_limit: Dead letters kept per partition, the latest.
-        read_count: Entries per partition and read, at the most; ``broker_max_poll_records`` may lower it.
-        block_ms: How long a blocking read waits, in milliseconds.
+        read_count: Maximum entries per partition and read; ``broker_max_poll_records`` may lower it.
+        block_ms: Milliseconds that a blocking read waits.
+        acks: What confirms a write: ``1`` the primary, ``all`` its replicas, ``fsync`` the disks of all.
+        acks_replicas: Replicas that must confirm a write, besides the primary.
+        acks_timeout_ms: Maximum milliseconds of one wait for them.
         send_batch: Entries per pipelined round trip of the producer.
         send_queue: Unsent entries in a process before ``send`` waits.
         ack_batch: Entry ids per call of ``ack.lua``.
-        retention_page: Entries that one step of expiry takes.
-        housekeeping_interval: Seconds between looks for expired entries, tombstones and restarted logs.
+        retention_page: Entries per step of expiry.
+        housekeeping_interval: Seconds between checks for expired entries, tombstones and restarted logs.
         fast_path: Use the transport's streams, topics, conductor and sensor calls instead of Faust's own.
-        freeze_gc: Freeze the garbage collector's view of the objects that exist when the worker starts.
+        freeze_gc: Exclude the objects that exist when the worker starts from garbage collection.
 
     Raises:
         OptionError: A value has the wrong type or is out of range.
@@ -218,6 +249,9 @@ class Options:
     dead_letter_limit: int = 10_000
     read_count: int = 200
     block_ms: int = 1_000
+    acks: str = "1"
+    acks_replicas: int = 1
+    acks_timeout_ms: int = 2_000
     send_batch: int = 500
     send_queue: int = 2_000
     ack_batch: int = 1_000
@@ -227,7 +261,7 @@ class Options:
     freeze_gc: bool = False
 
     def __new__(cls, **given: Any) -> Options:
-        """Note which options are named, so that only these beat the URL."""
+        """Note which options are named, because only these take precedence over the URL."""
         options = super().__new__(cls)
         vars(options)["_given"] = frozenset(given)
         return options
@@ -244,7 +278,7 @@ class Options:
 
 
 def configure(app: AppT, options: Options) -> None:
-    """Set an app's options; those named in ``options`` beat the URL. A later call replaces an earlier one.
+    """Set an app's options, which take precedence over the URL. A later call replaces an earlier one.
 
     Raises:
         OptionError: The app has already read its options.
@@ -255,12 +289,12 @@ def configure(app: AppT, options: Options) -> None:
 
 
 def options_of(app: AppT) -> Options:
-    """Return the options in force; before the app uses its broker, those of :func:`configure`."""
+    """Return the current options; before the app uses its broker, those of :func:`configure`."""
     return _read.get(app) or _configured.get(app) or Options()
 
 
 def read_options(app: AppT, addresses: Sequence[str]) -> tuple[Options, list[str]]:
-    """Return an app's options and its addresses without them; what is left in a query is redis-py's.
+    """Return an app's options, and its addresses without them; the rest of a query is for redis-py.
 
     Raises:
         OptionError: An option has a wrong value, two values in two addresses, or a name that neither the
@@ -333,7 +367,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _parsed(field: dataclasses.Field[Any], text: str) -> Any:
-    """Return what a text means for an option; what it can't mean stays text, and is refused by its type."""
+    """Parse the text of an option; invalid text is returned as it is, and refused later by its type."""
     default = field.default
     try:
         if isinstance(default, tuple):

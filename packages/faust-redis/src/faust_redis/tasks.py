@@ -1,4 +1,4 @@
-"""Ending tasks for certain."""
+"""Cancel tasks reliably."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Final
 
 __all__ = ["cancel_and_wait"]
 
-#: Seconds between requests to end; a task that cleans up gets the next one only if it takes longer.
+#: Seconds between cancellations; a task that cleans up gets another one only if it takes longer.
 AGAIN: Final = 0.1
 
 
 async def cancel_and_wait(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel tasks until they are done; whatever they raise is dropped.
+    """Cancel tasks until they are done; their errors are dropped.
 
     Once is not enough: before Python 3.12 ``asyncio.wait_for`` may swallow a cancellation that comes together
     with its result, and redis-py does while a pipeline's connection is in use.
@@ -25,4 +25,4 @@ async def cancel_and_wait(tasks: Iterable[asyncio.Future[Any]]) -> None:
         done, left = await asyncio.wait(left, timeout=AGAIN)
         for task in done:
             if not task.cancelled():
-                task.exception()  # taken note of, or asyncio reports it as never retrieved
+                task.exception()  # retrieved, or asyncio reports it as never retrieved

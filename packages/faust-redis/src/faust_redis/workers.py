@@ -1,4 +1,4 @@
-"""Ask a running program about itself, and warm it up before its first message."""
+"""Query a running worker, and prepare a program for its first message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["member_id", "prepare", "unready"]
 def unready(app: AppT) -> str | None:
     """Return the reason why a worker takes no events now; None when it does.
 
-    It is meant for a readiness probe: the worker is starting, its group shares out partitions, Redis has not
+    For a readiness probe. Reasons: the worker is starting, its group is rebalancing, Redis has not
     answered its heartbeats, or its read loop hangs.
 
     Raises:
@@ -39,9 +39,9 @@ def member_id(app: AppT) -> str:
 
 
 async def prepare(app: AppT, topics: Iterable[TopicT | str]) -> None:
-    """Connect and learn about topics, so that the first message to each goes out at once.
+    """Connect and look topics up, so that the first message to each is sent without delay.
 
-    It starts the app's producer where none runs yet. While Redis is away it waits. Cancelling it leaves the
+    It starts the app's producer unless it runs. While Redis is unavailable it waits. Cancelling it leaves the
     producer as it is.
 
     Raises:

@@ -272,7 +272,7 @@ async def settings_program(lab: Lab, send: Send) -> None:
             for partition in range(8):
                 await send(topic, "old", partition=partition)
         lab.start("settings", partitions=8)
-        # What comes before the group is made on a partition counts as old.
+        # Messages sent before the group is created on a partition count as old.
         wait_until(lambda: lab.redis.xinfo_groups("{latest:0}"), "the group")
 
 

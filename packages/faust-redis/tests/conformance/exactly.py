@@ -31,7 +31,7 @@ DURABLE = ("appendonly yes", "appendfsync always", "auto-aof-rewrite-min-size 4m
 
 @dataclass
 class Effects:
-    """What the ledger found.
+    """The findings of the ledger.
 
     Attributes:
         events: How many effects there are.

@@ -34,7 +34,7 @@ PAUSE = 0.005
 
 @dataclass
 class Verdict:
-    """What the checker found.
+    """The findings of the checker.
 
     Attributes:
         lost: Numbers that no worker has handled, per key.

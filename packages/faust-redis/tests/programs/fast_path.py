@@ -14,7 +14,7 @@ URL = os.environ["TEST_REDIS_URL"]
 
 
 class OwnStream(faust.Stream[Any]):
-    """What a program may put in the place of Faust's stream."""
+    """A program's replacement of Faust's stream."""
 
     def __aiter__(self) -> AsyncIterator[Any]:
         noted.append("own stream")

@@ -1,4 +1,4 @@
-"""What the workers handled, read as they write it, and what is wrong with it."""
+"""The events that the workers handled, read as they are written, and checked for errors."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ LOGS = [f"{{soaked-{table}-changelog:{n}}}" for table in ("lasts", "recent") for
 
 @dataclass(frozen=True)
 class Sample:
-    """What there is.
+    """The measured state.
 
     Attributes:
         steady_kib: Resident memory of the worker that stays.

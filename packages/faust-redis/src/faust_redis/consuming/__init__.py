@@ -1,1 +1,1 @@
-"""Reading owned partitions, acking, failing and delivering events."""
+"""Read owned partitions; deliver, ack and fail events."""

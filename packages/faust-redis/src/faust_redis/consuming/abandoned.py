@@ -1,8 +1,8 @@
-"""Noticing events that an agent was torn away from.
+"""Detect events whose agent was cancelled before it finished them.
 
 Faust acks in a ``finally`` around the ``yield`` that hands an event to the agent, so an agent that is
-cancelled (its worker stops) acks what it never finished. Such an ack differs from a real one in the exception
-being handled at that moment: one was thrown into the generator, the agent did not ask for the next event.
+cancelled (its worker stops) acks an unfinished event. Such an ack differs from a real one in the exception
+being handled at that moment: it was thrown into the generator, so the agent did not ask for the next event.
 """
 
 from __future__ import annotations

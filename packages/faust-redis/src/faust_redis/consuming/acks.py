@@ -1,4 +1,4 @@
-"""The record of what agents have finished, kept until it is committed to Redis."""
+"""The record of finished events, kept until it is committed to Redis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class InFlight(Protocol):
 
 
 class Tracker(Protocol):
-    """Faust's consumer, as far as it keeps messages."""
+    """The part of Faust's consumer that keeps messages."""
 
     @property
     def unacked(self) -> MutableSet[Message]:
@@ -36,7 +36,7 @@ class AckLog:
     Attributes:
         unacked: The messages that agents have begun and not finished; Faust adds to it as well.
         count: Acks recorded since it was last set to 0.
-        epoch: How often all acks were forgotten; those taken before must not be restored.
+        epoch: Number of times that all acks were cleared; those taken earlier must not be restored.
     """
 
     def __init__(self, app: AppT, in_flight: InFlight, consumer: Tracker) -> None:
@@ -106,7 +106,7 @@ class AckLog:
         return True
 
     def settle(self, message: Message) -> None:
-        """Take a message out of what agents work on, without an ack: it stays pending."""
+        """Remove a message from those that agents work on, without an ack: it stays pending."""
         message.acked = True
         self.unacked.discard(message)
 

@@ -1,7 +1,7 @@
-"""What becomes of an event that failed: it comes again after a while, and ends as a dead letter.
+"""Retry failed events after a pause, and move them to the dead letters after the last attempt.
 
 Attempts are counted in Redis (``fail.lua``), so that they survive a crash; the wait for the next one is kept
-here, and lost with the worker: whoever takes the partition over claims the entry at once.
+here, and lost with the worker: the partition's next owner claims the entry at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ERROR_LENGTH: Final = 2000
 
 
 class Worker(Protocol):
-    """What failing needs of the consumer."""
+    """The methods of the consumer that a failure needs."""
 
     async def confirm(self) -> None:
         """Wait until everything sent so far was confirmed; TimeoutError when the app stops without Redis."""
@@ -45,10 +45,10 @@ class Worker(Protocol):
         """Repeat a call until Redis answers."""
 
     def dead(self, tp: TP, offset: int) -> None:
-        """An entry is a dead letter now, and acked."""
+        """Note that an entry has become a dead letter and is acked."""
 
     def again(self) -> None:
-        """An entry is due again soon."""
+        """Note that an entry is due again soon."""
 
 
 class Attempts:
@@ -79,7 +79,7 @@ class Attempts:
 
     def fail(self, message: Message, error: BaseException, allowed: int | None = None) -> None:
         """Count a failed attempt; after ``allowed`` of them (the option's) the message is a dead letter."""
-        # What on_dead_letter sends does not belong to the event that has failed.
+        # Messages sent by on_dead_letter do not belong to the failed event.
         context = contextvars.copy_context()
         context.run(streams.current_event_variable().set, None)
         task = asyncio.create_task(
@@ -93,7 +93,7 @@ class Attempts:
         self.fail(message, error, allowed=1)
 
     def due(self) -> dict[TP, list[Record]]:
-        """Return what is to be delivered again now."""
+        """Return the records to deliver again now."""
         due: dict[TP, list[Record]] = {}
         now = monotonic()
         while self._waiting and self._waiting[0][0] <= now:
@@ -106,7 +106,7 @@ class Attempts:
         return max(0.0, min(timeout, self._waiting[0][0] - monotonic())) if self._waiting else timeout
 
     def forget(self) -> None:
-        """Wait for nothing any more: the partitions are given out anew, and their owners claim all of it."""
+        """Forget all waiting events: the partitions are reassigned, and their owners claim the entries."""
         self._waiting.clear()
 
     async def settle(self) -> None:
@@ -116,7 +116,7 @@ class Attempts:
     async def _fail(self, message: Message, error: BaseException, allowed: int) -> None:
         tp, offset = message.tp, message.offset
         if not self._reader.is_in_flight(message):
-            return  # the partition was given out anew in the meantime: its owner claims the entry
+            return  # the partition was reassigned in the meantime: its owner claims the entry
         text = f"{type(error).__name__}: {error}"[:ERROR_LENGTH]
         keys = [
             *self._reader.lease_keys(tp),
@@ -139,7 +139,7 @@ class Attempts:
         if attempts_before(message) + 1 >= allowed:
             await self._before_dead_letter(message, error)
         try:
-            # What the agent sent before it failed, such as a word to whoever waits, must be safe first.
+            # Messages that the agent sent before it failed, such as an error to a client, come first.
             await self._worker.confirm()
         except TimeoutError:
             return  # stopping without Redis: the entry stays pending for its next owner
@@ -156,7 +156,7 @@ class Attempts:
                 logger.error("%s-%s offset %d is a dead letter after %d attempts: %s", *place, attempts, text)
             return
         backoff = self._options.backoff
-        # Half of it is random, so that failures do not march in step.
+        # Half of the pause is random, so that failures do not repeat at the same moment.
         delay = backoff[min(attempts, len(backoff)) - 1] * (0.5 + random.random() / 2)
         logger.warning("%s-%s offset %d failed (%s), attempt %d in %.1f s", *place, text, attempts + 1, delay)
         heapq.heappush(self._waiting, (monotonic() + delay, offset, tp, _record(message, attempts)))
@@ -164,10 +164,10 @@ class Attempts:
 
 
 class AgentErrors:
-    """Is told of every exception that leaves an agent, before the agent's own ``on_error``.
+    """Receives every exception that leaves an agent, before the agent's own ``on_error``.
 
-    One that comes while the worker stops ends the agent and nothing more. Faust would start the agent again,
-    and then wait for it for ever: the worker would keep its partitions and work on none.
+    An exception while the worker stops only ends the agent. Faust would start the agent again
+    and then wait for it forever: the worker would keep its partitions but process nothing.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class AgentErrors:
         """Take what the consumer consists of.
 
         Args:
-            undone: Waits until nothing is left of failed events in tables, before an agent goes on.
+            undone: Waits until the changes of failed events are undone in tables, before an agent continues.
         """
         self._fail = fail
         self._undone = undone
@@ -187,11 +187,11 @@ class AgentErrors:
         self._watched: set[int] = set()
 
     def watch(self, agents: Iterable[AgentT[Any]]) -> None:
-        """Watch these agents, each once however often it is named."""
+        """Watch these agents; repeated calls for an agent have no effect."""
         for agent in agents:
             if id(agent) not in self._watched:
                 self._watched.add(id(agent))
-                # Faust has a place for one such function, and no method to set it.
+                # Faust stores only one such function, and has no method to set it.
                 streams.set_on_error(agent, self._then(streams.on_error_of(agent)))
 
     def _then(

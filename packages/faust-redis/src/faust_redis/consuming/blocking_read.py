@@ -1,4 +1,4 @@
-"""A blocking read, one at a time, on a connection of its own, that can be ended from here."""
+"""Blocking reads, one at a time on a separate connection, which can be interrupted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BlockingRead:
 
     Attributes:
         tps: The partitions that the read covers.
-        task: The read that is under way, or over with a result that was not fetched yet.
+        task: The running read, or a finished one whose result was not fetched yet.
     """
 
     def __init__(self, server: Server, keys: Keys) -> None:
@@ -49,7 +49,7 @@ class BlockingRead:
     ) -> None:
         """Begin a read, which sends its command through :meth:`block`; ``over`` is called as it ends.
 
-        Not as a callback of the task, which would come a turn of the event loop later.
+        It is not a callback of the task, which would run an iteration of the event loop later.
         """
         self.tps = tps
         self.task = asyncio.ensure_future(_to_its_end(read, over))
@@ -57,7 +57,7 @@ class BlockingRead:
     async def block(self, *command: str | bytes | int) -> Any:
         """Send a blocking command for ``tps``; a connection that fails is given up.
 
-        Cancelling it gives up the connection, too: its reply would be taken for the next one's.
+        Cancelling it also closes the connection, because its late reply would be taken for the next one.
         """
         try:
             if self._connection is None:
@@ -73,13 +73,13 @@ class BlockingRead:
             raise
 
     def interrupt(self) -> None:
-        """Ask for the read to end; it does so soon, or was about to."""
+        """Make the running read end soon."""
         task = asyncio.ensure_future(self.unblock())
         self._unblocking.add(task)
         task.add_done_callback(self._unblocking.discard)
 
     async def unblock(self) -> None:
-        """Have Redis end the read. Nothing happens when there is none, or Redis is away."""
+        """Make Redis end the read. Does nothing if no read is blocked, or Redis is unavailable."""
         if self._client_id is None:
             return
         try:

@@ -16,7 +16,7 @@ from faust_redis.log.entries import Record
 
 __all__ = ["BlockingReads", "Kind"]
 
-#: Whether a read goes through the consumer group, or by position.
+#: Whether a read uses the consumer group or a position.
 Kind = Literal["queues", "logs"]
 _Read = Callable[[BlockingRead, Streams], Coroutine[Any, Any, dict[TP, list[Record]]]]
 

@@ -1,4 +1,4 @@
-"""Claiming what is pending: ids in one script, values outside of it, a bounded number of bytes at a time.
+"""Claim pending entries: ids in one script, values outside it, a bounded number of bytes at a time.
 
 A script keeps Redis from every other client. One that claims a page together with the values takes as long as
 the values are large, so ``take_over.lua`` returns ids, and the values follow in commands of their own.
@@ -19,12 +19,12 @@ __all__ = ["FIRST_PAGE", "Claim", "Claimant", "ClaimedPage", "claim_page", "fetc
 
 #: Cursor of the first page of pending entries.
 FIRST_PAGE: Final = "0-0"
-#: Ids per page at the most: Lua's ``unpack`` has a limit of some 8,000, and each id costs Redis about 5 µs.
+#: Maximum ids per page: Lua's ``unpack`` has a limit of some 8,000, and each id costs Redis about 5 µs.
 LARGEST_PAGE: Final = 1_000
 #: Bytes of values after which a page ends. Enough for a page of small entries in a few round trips; more
-#: would only wait in the worker's memory.
+#: entries would only wait in the worker's memory.
 PAGE_BYTES: Final = 8 * 1024 * 1024
-#: Entries whose values are asked for at first, when their size is not known yet.
+#: Entries whose values are requested first, while their size is unknown.
 FIRST_FETCH: Final = 4
 
 
@@ -63,8 +63,8 @@ class ClaimedPage(NamedTuple):
 
     Attributes:
         cursor: Where the next page begins, ``None`` if there is no other.
-        gone: How many were pending and are deleted.
-        made: Whether the group had to be made.
+        gone: Number of pending entries that were deleted.
+        made: Whether the group had to be created.
         died: Whether the owner before this one died.
     """
 
@@ -109,7 +109,7 @@ async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> 
 
 
 async def fetch(context: TransportContext, tp: TP, claims: Sequence[Claim]) -> tuple[list[Entry], int]:
-    """Return the entries of claims, and how many claims were looked at until the page was full.
+    """Return the entries of claims, and the number of claims read until the page was full.
 
     An entry that was deleted since it was claimed is left out.
 

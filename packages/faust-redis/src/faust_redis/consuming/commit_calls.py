@@ -32,7 +32,7 @@ class CommitCall:
         """Return the call.
 
         Raises:
-            redis.exceptions.RedisError: Redis is away, and has not told how a topic is declared.
+            redis.exceptions.RedisError: Redis is unavailable, and the declaration of a topic is unknown.
         """
         inputs = _numbered(message.tp for each in self.transactions for message in each.messages)
         outputs = [

@@ -1,4 +1,4 @@
-"""Committing acks to Redis: one round trip, whatever the number of partitions."""
+"""Commit acks to Redis, in one round trip for any number of partitions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = get_logger(__name__)
 
 
 class Committer:
-    """Commits what the ack log holds.
+    """Commits the acks in the ack log.
 
     Attributes:
         committing: The acks on their way to Redis.
@@ -65,7 +65,7 @@ class Committer:
         self.committing, epoch = taken, self._acks.epoch
         try:
             await self._publish_attached({tp: max(offsets) + 1 for tp, offsets in taken.items()})
-            # What the agents sent while they worked on these events must be safe first.
+            # The messages that agents sent during these events must be confirmed first.
             await self._outputs.confirm()
             self._failures.fail_refused(taken)
             if self._acks.epoch != epoch:
@@ -92,8 +92,8 @@ async def ack(
 ) -> dict[TP, int]:
     """Ack offsets under the lease that the reader holds; a partition that has another owner refuses them.
 
-    Where acks are refused, what is pending is claimed: that takes a lease again that Redis lost, and finds
-    out who else has it.
+    If acks are refused, the pending entries are claimed. This takes again a lease that Redis lost, or finds
+    its other owner.
 
     Returns:
         The last offset of each partition plus one, of those that are read through the group.

@@ -1,4 +1,4 @@
-"""The part of the consumer that commits what agents have finished."""
+"""The part of the consumer that commits finished events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CommittingConsumer(base.Consumer):
     def connect_commits(
         self, context: TransportContext, attempts: Attempts, outputs: Outputs, persist: Persist
     ) -> None:
-        """Make what commits, from the parts of the consumer that exist already."""
+        """Create the committer from the other parts of the consumer."""
         send = partial(ack, context, self.reader, self.app.conf.id)
         self.transactions_of_events = context.transactions
         self._exactly_once = exactly_once_of(
@@ -61,7 +61,7 @@ class CommittingConsumer(base.Consumer):
         raise AssertionError("acks go through _commit_tps")
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Commit what agents have finished; return whether there was anything.
+        """Commit finished events; return whether there were any.
 
         While another commit is under way, Faust only waits for that one, which may have begun before the
         latest events were done.
@@ -77,7 +77,7 @@ class CommittingConsumer(base.Consumer):
         return self._exactly_once is not None and self._exactly_once.tables.is_restoring
 
     async def undone(self) -> None:
-        """Wait until tables hold nothing of events that have failed, where each counts exactly once."""
+        """Wait until tables hold no changes of failed events, where each counts exactly once."""
         if self._exactly_once is not None:
             await self._exactly_once.tables.restored()
 

@@ -16,12 +16,12 @@ __all__ = ["Conductor"]
 class Conductor(base.Conductor):
     """Faust's conductor; it subscribes within seconds to topics that are added later, as for replies."""
 
-    #: Seconds in which further topics are gathered; Faust waits 45, as a rebalance of Kafka is dear. Not
+    #: Seconds in which further topics are collected; Faust waits 45, as a Kafka rebalance is expensive. Not
     #: below 3, after which ``ReplyConsumer`` starts to listen: an earlier reply would be lost.
     _resubscribe_sleep_lock_seconds = 4.0
 
     def deliver(self, message: Message) -> bool:
-        """Deliver a message if that takes no waiting; return whether it was delivered.
+        """Deliver a message if possible without waiting; return whether it was delivered.
 
         If not, the coroutine that Faust gives the consumer delivers it.
         """

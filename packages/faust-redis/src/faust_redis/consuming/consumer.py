@@ -4,13 +4,13 @@ Differences from Faust on Kafka, with their reasons:
 
 - Entries are acked one by one (``XACK``), not by a committed offset. A slow event holds up no other.
 - An agent that raises does not ack its event (with Faust alone it would, because Faust acks in a
-  ``finally``). The event comes again, after a growing delay, and finally becomes a dead letter (see
+  ``finally``). The event is delivered again, after a growing delay, and finally becomes a dead letter (see
   ``attempts``).
 - Acks carry the lease they were made under. An owner that lost its partition is refused.
 
 Faust calls the consumer, and its parts do the work: :class:`PartitionReader` reads, :class:`NextRecords`
-chooses, :class:`Deliverer` hands on, :class:`AckLog` and :class:`Committer` ack, :class:`Failures` and
-:class:`Attempts` repeat, :class:`Offsets` answers, :class:`GroupMember` and :class:`Rebalancer` share the
+chooses, :class:`Deliverer` delivers, :class:`AckLog` and :class:`Committer` ack, :class:`Failures` and
+:class:`Attempts` retry, :class:`Offsets` answers, :class:`GroupMember` and :class:`Rebalancer` share the
 partitions, :class:`Drain` waits for agents, and :class:`Housekeeper` cleans up.
 """
 
@@ -62,16 +62,16 @@ __all__ = ["Consumer"]
 logger = get_logger(__name__)
 _T = TypeVar("_T")
 
-#: Seconds between looks at whether a member that may not read may read again.
+#: Seconds between checks whether a suspended member may read again.
 IDLE_DELAY: Final = 0.05
 
 
 class Consumer(CommittingConsumer):
-    """Reads owned partitions, hands records to Faust's conductor, acks what the agents finished.
+    """Reads owned partitions, passes records to Faust's conductor, acks finished events.
 
     Attributes:
-        member_id: Names this worker in its consumer group, ``<host name>-<process id>-<12 hex digits>``.
-        batching: The streams that gather events for their agents.
+        member_id: Name of this worker in its consumer group, ``<host name>-<process id>-<12 hex digits>``.
+        batching: The streams that collect batches of events for their agents.
     """
 
     logger = logger
@@ -147,7 +147,7 @@ class Consumer(CommittingConsumer):
     # -- starting and stopping ----------------------------------------------------------------------------
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Set the topics to read; the group then shares their partitions out again.
+        """Set the topics to read, which starts a rebalance.
 
         Raises:
             UnsupportedServerError: Redis lacks what the transport needs.
@@ -157,7 +157,7 @@ class Consumer(CommittingConsumer):
             self._exactly_once.check_tables()
         await self._preparation.prepare(topics)
         if self.app.client_only:
-            # It only waits for answers: as a member of the group it would take work from the others.
+            # A client only waits for answers; as a member of the group it would be assigned partitions.
             self._set_active_tps(self._rebalancer.assign_replies(topics))
             await self.app.topics.on_client_only_start()
         else:
@@ -195,7 +195,7 @@ class Consumer(CommittingConsumer):
         return self.should_stop or self.app.should_stop
 
     async def persist(self, call: Callable[[], Awaitable[_T]]) -> _T:
-        """Repeat a call, one that may run twice, until Redis answers.
+        """Repeat a call that may safely run twice, until Redis answers.
 
         Raises:
             redis.exceptions.RedisError: Redis is away while the consumer stops, or the call itself failed.
@@ -279,7 +279,7 @@ class Consumer(CommittingConsumer):
         return self.acks.ack(message)
 
     def fail(self, message: Message, error: BaseException, agent: AgentT[Any] | None = None) -> None:
-        """Count a message as failed: it comes again after a while, or ends as a dead letter.
+        """Count a failed attempt: the message is delivered again later, or becomes a dead letter.
 
         Args:
             agent: The one that failed, if not the one that runs.
@@ -293,7 +293,7 @@ class Consumer(CommittingConsumer):
     async def wait_empty(self) -> None:
         """Wait until the events that agents have begun are done, for most of the rebalance time-out.
 
-        Events that are not done by then stay pending and are worked on again.
+        Events that are not done by then stay pending and are delivered again.
         """
         await self._drain_events.wait(self.member.rebalance_timeout)
 
@@ -303,7 +303,7 @@ class Consumer(CommittingConsumer):
         return topic != self.app.conf.reply_to and self.app.topics.acks_enabled_for(topic)
 
     async def confirm(self) -> None:
-        """Wait until everything that was sent so far was confirmed.
+        """Wait until everything sent so far is confirmed.
 
         Raises:
             TimeoutError: The app is stopping, and Redis was away for too long.
@@ -323,12 +323,12 @@ class Consumer(CommittingConsumer):
     # -- offsets ------------------------------------------------------------------------------------------
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go back to what is not acked yet: every owned partition is claimed again."""
+        """Go back to the entries that are not acked: every owned partition is claimed again."""
         self.offsets.rewind_all()
         return {}
 
     async def _seek(self, partition: TP, offset: int) -> None:
-        await self.commit()  # an ack that comes after it would be taken for that of the next delivery
+        await self.commit()  # a later ack would be taken for that of the next delivery
         await self.offsets.seek(partition, offset)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:

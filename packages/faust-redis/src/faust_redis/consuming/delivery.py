@@ -1,4 +1,4 @@
-"""Handing records on to the streams that read their partition."""
+"""Deliver records to the streams that read their partition."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Conductor(Protocol):
 
 
 class Deliverer:
-    """Hands records on, in turns between topics and partitions."""
+    """Delivers records, alternating between topics and partitions."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Deliverer:
         self._scheduler = scheduler
 
     async def deliver(self, records: Mapping[TP, list[Record]]) -> None:
-        """Hand records on to the streams.
+        """Deliver records to the streams.
 
         Records that can't be delivered (their partition was paused, the flow stopped) stay pending and are
         claimed again; so are the rest when this is cancelled.
@@ -69,7 +69,7 @@ class Deliverer:
         try:
             for tp, record in order:
                 done += 1
-                # One record left behind holds back those after it, or they would overtake it.
+                # An undelivered record holds back those after it, which would overtake it.
                 if tp in held or not self._may_deliver(tp, generation):
                     left.append((tp, record))
                     held.add(tp)
@@ -89,7 +89,7 @@ class Deliverer:
 
 
 def message_of(tp: TP, record: Record, generation: int) -> ConsumerMessage:
-    """Return a record as Faust's message; one delivered again carries the header ``redelivery``."""
+    """Return a record as Faust's message; a redelivered one has the header ``redelivery``."""
     headers: Any = record.headers  # may hold None, which Faust's types leave out
     if record.attempts:
         headers = [*headers, (REDELIVERY_HEADER, b"%d" % record.attempts)]

@@ -1,4 +1,4 @@
-"""Waiting for the events that agents work on, before their partitions are given up."""
+"""Wait for the events that agents work on before their partitions are released."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["Batching", "Drain"]
 
 logger = get_logger(__name__)
 
-#: Part of the rebalance time-out for which agents are waited for. With all of it the member would be evicted
-#: for being late just before it releases, and its return would be one more rebalance for the whole group.
+#: Share of the rebalance time-out to wait for agents. With all of it, the member would be evicted
+#: just before it releases, and its return would cause another rebalance of the whole group.
 DRAIN_FRACTION: Final = 0.8
 
 
 class Batching(Protocol):
-    """A stream that gathers events before it gives them to its agent."""
+    """A stream that collects a batch of events before it passes them to its agent."""
 
     def let_go(self) -> list[Message]:
         """Forget the events that the agent has not been given, and return their messages."""
@@ -33,7 +33,7 @@ class Drain:
     """Waits until the agents have finished the events that they have begun.
 
     Attributes:
-        batching: The streams that gather events for their agents.
+        batching: The streams that collect batches of events for their agents.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Drain:
             begun: Returns the messages that agents work on.
             commit: Commits all acks.
             forget_acked: Removes the messages that are acked from those that agents work on.
-            is_stopping: Returns whether to wait no longer.
+            is_stopping: Returns whether to stop waiting.
         """
         self._acks = acks
         self._begun = begun
@@ -63,7 +63,7 @@ class Drain:
     async def wait(self, rebalance_timeout: float) -> None:
         """Wait until all started events are done, for most of the rebalance time-out, and commit their acks.
 
-        Events that are not done by then stay pending and are worked on again.
+        Events that are not done by then stay pending and are delivered again.
 
         Args:
             rebalance_timeout: Seconds after which the group evicts a member that has not released.
@@ -75,7 +75,7 @@ class Drain:
             if not len(begun):
                 break
             if monotonic() > deadline:
-                logger.warning("%d events take too long, they will be worked on again", len(begun))
+                logger.warning("%d events take too long, they will be delivered again", len(begun))
                 break
             await self._commit()
             await self._acks.wait_for_ack(timeout=1)
@@ -84,7 +84,7 @@ class Drain:
         await self._commit()
 
     def _let_go_of_batches(self) -> None:
-        """Leave events pending that wait for their batch: no agent has been given them."""
+        """Leave the events of incomplete batches pending: no agent has received them."""
         for stream in list(self.batching):
             for message in stream.let_go():
                 self._acks.settle(message)

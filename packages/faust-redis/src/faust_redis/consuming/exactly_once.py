@@ -1,7 +1,7 @@
 """Exactly once: an event's ack, its outputs and its changes of tables are one step in Redis.
 
 The outputs wait in a transaction (:mod:`faust_redis.log.transactions`) until their event is done, and go to
-Redis together with its ack, under the lease of its partition (``commit.lua``). When the answer is lost, the
+Redis together with its ack, under the lease of its partition (``commit.lua``). If the reply is lost, the
 call is repeated: an event that is acked already adds nothing. An event that fails leaves nothing in Redis,
 and its changes of tables are taken back (:mod:`faust_redis.consuming.table_rollback`).
 """
@@ -33,10 +33,10 @@ __all__ = ["ExactlyOnce", "exactly_once_of"]
 
 logger = get_logger(__name__)
 
-#: Seconds for which finished events gather before they are committed, where each counts exactly once. Less
+#: Seconds for which finished events are collected before they are committed exactly once. Less
 #: costs more per event; more is added to the latency of each hop.
 COMMIT_LINGER: Final = 0.005
-#: Seconds between tries while nothing can be committed: Redis is away, or events wait for others.
+#: Seconds between attempts while nothing can be committed: Redis is unavailable, or events wait for others.
 RETRY_DELAY: Final = 0.05
 
 _Taken = Mapping[TP, set[int]]
@@ -52,7 +52,7 @@ class ExactlyOnce:
     """Commits and drops the transactions of one worker.
 
     Attributes:
-        tables: Takes back what dropped events have changed.
+        tables: Undoes the changes of dropped events.
         committing: Returns the acks that a commit under way has taken.
     """
 
@@ -89,7 +89,7 @@ class ExactlyOnce:
         )
 
     def check_tables(self) -> None:
-        """Refuse tables whose changes can't be taken back.
+        """Refuse tables whose changes can't be undone.
 
         Raises:
             UnsupportedSettingError: The app has a table of sets.
@@ -107,7 +107,7 @@ class ExactlyOnce:
         An event that depends on one that is not finished is committed with that one.
 
         Args:
-            taken: The acks; those that count no longer are removed.
+            taken: The acks; those that are no longer valid are removed.
 
         Raises:
             redis.exceptions.RedisError: Redis is away; committing again does no harm.
@@ -217,15 +217,15 @@ class ExactlyOnce:
     # -- dropping -----------------------------------------------------------------------------------------
 
     def drop(self, messages: Iterable[Message]) -> None:
-        """Drop what messages have sent and changed; events that depend on them are delivered again."""
+        """Drop the outputs and table changes of messages; events that depend on them are delivered again."""
         self._deliver_again(self._transactions.drop(messages))
 
     def drop_one(self, message: Message) -> None:
-        """Drop what a message has sent and changed, as :meth:`drop`."""
+        """Drop the outputs and table changes of one message, as :meth:`drop` does."""
         self.drop((message,))
 
     async def drop_all(self) -> None:
-        """Drop all that is not committed, before the partitions are shared out: their owners claim it."""
+        """Drop everything uncommitted before a rebalance: the next owners claim the entries."""
         for partition in self._reader.queues.values():
             self._transactions.drop(list(partition.in_flight.values()))
             partition.forfeit()
@@ -240,7 +240,7 @@ class ExactlyOnce:
     async def keep_committing(
         self, commit: Callable[[], Awaitable[bool]], is_stopping: Callable[[], bool]
     ) -> None:
-        """Commit soon what agents have finished, because nobody sees its outputs before."""
+        """Commit finished events soon, because their outputs are invisible until then."""
         while not is_stopping():
             if not self._acks.partitions():
                 await self._acks.wait_for_ack(timeout=1)
@@ -250,7 +250,7 @@ class ExactlyOnce:
                 await asyncio.sleep(RETRY_DELAY)
 
     def note_dead(self, tp: TP, offset: int) -> None:
-        """Note that an entry is a dead letter; the ack that follows only has its partition trimmed."""
+        """Note that an entry is a dead letter; the following ack only trims its partition."""
         self._dead.add((tp, offset))
 
     def _deliver_again(self, messages: Iterable[Message]) -> None:
@@ -273,7 +273,7 @@ def exactly_once_of(
     ack: Callable[[Mapping[TP, Collection[int]]], Awaitable[dict[TP, int]]],
     persist: Persist,
 ) -> ExactlyOnce | None:
-    """Return what commits the transactions of an app; ``None`` if its events may count more than once."""
+    """Return the committer of an app's transactions; ``None`` unless events count exactly once."""
     if context.transactions is None:
         return None
     return ExactlyOnce(app, context, context.transactions, reader, acks, attempts, ack=ack, persist=persist)

@@ -1,4 +1,4 @@
-"""Events that were not finished: their agent raised, was cancelled, or sent what Redis refused."""
+"""Handle unfinished events: their agent raised, was cancelled, or sent a message that Redis refused."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class AttemptCounter(Protocol):
     """Counts failed attempts."""
 
     def fail(self, message: Message, error: BaseException) -> None:
-        """Count a failed attempt; the message comes again after a delay, or becomes a dead letter."""
+        """Count a failed attempt; the message is delivered again later, or becomes a dead letter."""
 
     def reject(self, message: Message, error: BaseException) -> None:
         """Make the message a dead letter at once."""
 
 
 class Failures:
-    """Decides which events failed, and which only stay pending for their next owner."""
+    """Decides which events have failed, and which only stay pending for their next owner."""
 
     def __init__(
         self,
@@ -53,10 +53,10 @@ class Failures:
         self.drop: Callable[[Message], None] = lambda _message: None
 
     def fail(self, message: Message, error: BaseException, channel: Any = None) -> None:
-        """Count a message as failed: it comes again after a while, or ends as a dead letter.
+        """Count a failed attempt: the message is delivered again later, or becomes a dead letter.
 
         Args:
-            channel: The one whose agent failed, which alone gets it again; ``None`` if it is not known.
+            channel: The channel whose agent failed, the only one to get it again; ``None`` if unknown.
         """
         self._fail(message, channel, FailedShare(error, is_final=False, is_ended=False))
 
@@ -102,13 +102,13 @@ class Failures:
             self._give_up(message, self.shares.add(message, channel, share))
 
     def end(self, message: Message, channel: Any) -> None:
-        """Look at a message that Faust's own code has acked for a stream: another one may have failed."""
+        """Check a message that Faust's own code has acked for a stream: another stream may have failed it."""
         if message in self.shares.failed:
             self._acks.take_back(message)
             self._give_up(message, self.shares.end(message, channel))
 
     def abandon(self, message: Message, channel: Any) -> None:
-        """Take a message as not finished because its agent was torn away from it.
+        """Treat a message as unfinished because its agent was cancelled during it.
 
         It fails or stays pending, as in :meth:`take_back`. One that the agent has acked itself stays acked.
         """

@@ -1,4 +1,4 @@
-"""Regular work of an owner on its partitions."""
+"""Regular maintenance of owned partitions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Housekeeper:
-    """Looks after the partitions that this worker owns."""
+    """Cleans up the partitions that this worker owns."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Housekeeper:
         self._outage = Outage("housekeeping")
 
     async def claim_strays(self) -> None:
-        """Claim what a worker read after it had lost its partition. Never raises for an absent Redis."""
+        """Claim entries that a worker read after losing its partition. Does not raise during an outage."""
         reader = self._reader
         with contextlib.suppress(*REDIS_ERRORS):  # reading logs the outage, and this is called again soon
             for tp in await partitions_with_stray_entries(
@@ -49,7 +49,7 @@ class Housekeeper:
                 reader.rewind(tp)
 
     async def clean_up(self) -> None:
-        """Remove what has expired. Never raises for an absent Redis."""
+        """Remove expired entries and tombstones. Does not raise during an outage of Redis."""
         try:
             await self._context.topics.refresh()
             await self._offsets.restart_shortened_logs()
@@ -72,7 +72,7 @@ async def partitions_with_stray_entries(
     asked = list(tps)
     calls = [STRAYS.command([context.keys.stream(tp)], group=group, owner=member_id) for tp in asked]
     replies = await context.scripts.run(STRAYS, calls, context.server.stream)
-    # A partition whose node does not answer is tried again soon.
+    # A partition whose node does not answer is retried soon.
     return [tp for tp, reply in zip(asked, replies, strict=True) if isinstance(reply, int) and reply]
 
 

@@ -1,4 +1,4 @@
-"""The choice of the records that are delivered next."""
+"""Choose the records to deliver next."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from faust_redis.redis.commands import REDIS_ERRORS, Outage
 
 __all__ = ["NextRecords"]
 
-#: Seconds between tries to read while Redis is away.
+#: Seconds between attempts to read while Redis is unavailable.
 RETRY_DELAY: Final = 0.5
 
 
 class NextRecords:
-    """Brings failed events that are due again first, then suspects, then the entries of a read."""
+    """Returns failed events that are due again first, then suspects, then the entries of a read."""
 
     def __init__(self, attempts: Attempts, suspects: Suspects, reader: PartitionReader) -> None:
         self._attempts = attempts

@@ -1,4 +1,4 @@
-"""Answers to Faust's questions about offsets and topics."""
+"""Answer Faust's calls about offsets and topics."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Offsets:
         self._reported_ends: dict[TP, int] = {}
 
     def rewind_all(self) -> None:
-        """Go back to what is not acked yet: every owned partition is claimed again."""
+        """Go back to the entries that are not acked: every owned partition is claimed again."""
         for tp in self._reader.queues:
             self._reader.rewind(tp)
 
@@ -128,7 +128,7 @@ class Offsets:
         return offset_of(facts["last-generated-id"]) + 1
 
     async def _readable_end_of(self, tp: TP) -> int:
-        """Return the offset after the last entry that can be read: recovery waits for that very entry."""
+        """Return the offset after the last readable entry, because recovery waits for exactly that entry."""
         before = "+"
         while True:
             command = ("XREVRANGE", self._context.keys.stream(tp), before, "-", "COUNT", 1)

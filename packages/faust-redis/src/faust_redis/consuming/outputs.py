@@ -1,4 +1,4 @@
-"""Everything the app sends, as far as acks depend on it."""
+"""The messages of an app on which acks depend."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Outputs:
 
     @property
     def refused(self) -> MutableMapping[Message, list[RefusedSend]]:
-        """What Redis has refused for good, by the message that the agent was working on when it sent."""
+        """The sends that Redis has refused for good, by the message that the agent was working on."""
         return self._producer.refused
 
     async def confirm(self) -> None:

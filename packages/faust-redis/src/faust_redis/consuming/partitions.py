@@ -33,9 +33,9 @@ __all__ = ["PartitionReader", "reader_of"]
 
 logger = get_logger(__name__)
 
-#: Seconds between tries while Redis is unavailable.
+#: Seconds between attempts while Redis is unavailable.
 RETRY_DELAY: Final = 0.5
-#: Seconds between tries to claim a partition that Redis refuses, because each try interrupts the other reads.
+#: Seconds between attempts to claim a partition that Redis refuses; each attempt interrupts the other reads.
 REFUSED_DELAY: Final = 2.0
 
 
@@ -163,7 +163,7 @@ class PartitionReader:
         plan = ReadPlan(
             active, [], read_groups(queues, stream_of, read_of), read_groups(logs, stream_of, read_of)
         )
-        # A partition that Redis refused to claim is tried again later.
+        # A partition that Redis refused to claim is retried later.
         owned = [self.queues[tp] for tp in active if tp in self.queues]
         if all(partition.claim_cursor is None or partition.lost for partition in owned):
             self._plan = plan
@@ -244,7 +244,7 @@ class PartitionReader:
             partition.forfeit()
             if partition.known:
                 logger.error(
-                    "%s-%s: group %s is gone in Redis, made anew; what was pending is lost", *tp, self.group
+                    "%s-%s: group %s is gone in Redis, its pending entries are lost", *tp, self.group
                 )
         partition.known = True
         if page.gone:

@@ -45,6 +45,6 @@ class QueuePartition:
         self.again.pop(offset, None)
 
     def forfeit(self) -> None:
-        """Forget all entries: they are not ours to ack any more, or gone."""
+        """Forget all entries: another worker may ack them, or they no longer exist."""
         self.in_flight.clear()
         self.again.clear()

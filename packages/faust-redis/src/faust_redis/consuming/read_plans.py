@@ -1,4 +1,4 @@
-"""Plans of reads: the partitions that are claimed first, and those that one blocking read covers together."""
+"""Plan reads: the partitions to claim first, and those that one blocking read covers."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class ReadPlan(NamedTuple):
 def read_groups(
     tps: Iterable[TP], stream_of: Callable[[TP], str], read_of: Callable[[str], str]
 ) -> list[ReadGroup]:
-    """Group partitions by the blocking read that brings them, sorted within it.
+    """Group partitions by the blocking read that covers them, sorted within it.
 
     Args:
         stream_of: Returns the key of a partition's stream.
-        read_of: Returns the name of the blocking read that brings a key.
+        read_of: Returns the name of the blocking read that covers a key.
     """
     reads: dict[str, Streams] = {}
     for tp in sorted(tps):

@@ -1,4 +1,4 @@
-"""Giving partitions up and taking them over, in the order of Faust's own driver."""
+"""Give partitions up and take them over, in the order of Faust's own driver."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ class Rebalancer:
         """Take what the consumer consists of.
 
         Args:
-            drop_uncommitted: Drops all that is not committed, where each event counts exactly once.
+            drop_uncommitted: Drops everything uncommitted, where each event counts exactly once.
             is_acked: Returns whether the entries of a topic are acked one by one.
-            watch_agents: Sees to it that errors of these agents are counted.
+            watch_agents: Makes errors of these agents count as failed attempts.
         """
         self._app = app
         self._context = context
@@ -121,7 +121,7 @@ class Rebalancer:
             await self._consumer.commit()
         if self._drop_uncommitted is not None:
             await self._drop_uncommitted()
-        # Buffers are empty now: in flight is only what an agent has begun, or finished and not yet acked.
+        # Buffers are empty now: only events that an agent has begun, or has not yet acked, are in flight.
         begun: defaultdict[TP, set[int]] = defaultdict(set)
         for message in self.begun():
             begun[message.tp].add(message.offset)
@@ -133,14 +133,14 @@ class Rebalancer:
         self._attempts.forget()
         self._shares.forget()
         self._suspects.forget()
-        with contextlib.suppress(*REDIS_ERRORS):  # what is pending then only looks suspicious
+        with contextlib.suppress(*REDIS_ERRORS):  # entries pending at that time would only look like suspects
             await self._suspects.let_go()
 
     async def forfeit(self) -> None:
         """Give up every partition after the group has gone on without this member.
 
-        Another worker may have owned a partition meanwhile, with the right to what was begun here. Acks of
-        it are not wanted even if the partition comes back: a table may have refused the changes that belong
+        Another worker may have owned a partition in the meantime and processed the events begun here. Acks
+        of them are invalid even if the partition comes back: a table may have refused the changes that belong
         to them.
         """
         await self.revoke()

@@ -1,4 +1,4 @@
-"""Answers to ``ask``, ``map`` and ``join``: each call takes one answer, whatever comes after it."""
+"""Answers to ``ask``, ``map`` and ``join``: each call takes one answer and ignores later ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ReplyConsumer", "use_reply_consumer"]
 
 
 class ReplyConsumer(FaustReplyConsumer):
-    """Hands answers to those who wait for them.
+    """Passes answers to their callers.
 
     An event that is delivered again is answered again. Faust's own consumer would end the worker on the
     second answer to an ``ask``, and count it for another one in a ``map``; it also never forgets a call.
@@ -26,7 +26,7 @@ class ReplyConsumer(FaustReplyConsumer):
 
 
 def use_reply_consumer(app: AppT) -> None:
-    """Make an app's reply consumer ours, whether or not a first ``ask`` waits in it already.
+    """Replace an app's reply consumer by ours, even if a first ``ask`` already waits in it.
 
     A second object beside Faust's would never listen: the topic is subscribed to once, by the first.
     """

@@ -1,7 +1,7 @@
-"""Dropping entries that are older than their topic's retention.
+"""Drop entries that are older than their topic's retention.
 
-Entries are in the order they were added, so the first young one ends a look. The time at which that one will
-be old is remembered: until then there is nothing to look at. The looks are commands, not a script, and their
+Entries are in the order they were added, so a scan ends at the first young one. The time at which that will
+be old is stored, and no scan is needed before then. The scans are commands, not a script, and their
 pages are bounded by bytes: Redis does nothing else while a script runs.
 """
 
@@ -21,17 +21,17 @@ from faust_redis.redis.scripts import EXPIRE_ENTRIES, SERVER_TIME
 
 __all__ = ["Retention"]
 
-#: Bytes that one look may bring.
+#: Maximum bytes that one scan may return.
 PAGE_BYTES: Final = 1024 * 1024
-#: Seconds until the next look at a partition, at the most: others may have deleted entries from it.
+#: Maximum seconds until the next scan of a partition, because others may have deleted entries from it.
 LONGEST_REST: Final = 60.0
 
 
 class _Cut(NamedTuple):
-    """How a page of entries is divided at its first young entry.
+    """A page of entries, divided at its first young entry.
 
     Attributes:
-        old: The entries that may go; one whose timestamp can't be read goes with the old ones after it.
+        old: The entries to drop; one with an unreadable timestamp is dropped with the old ones after it.
         rest_ms: Milliseconds until the young entry is old; ``None`` if there is none.
         is_readable: Whether the page has any timestamp that can be read.
     """
@@ -49,7 +49,7 @@ class Retention:
         self._due: dict[TP, float] = {}
 
     async def expire(self, tps: Iterable[TP]) -> None:
-        """Drop what is older than the retention of its topic, page by page.
+        """Drop entries that are older than the retention of their topic, page by page.
 
         Raises:
             redis.exceptions.RedisError: Redis is away; may be called again.
@@ -71,7 +71,7 @@ class Retention:
             entries: list[Entry] = await execute(context.redis, *command)
             cut = _cut(entries, now - facts.retention)
             is_full = len(entries) == count
-            # A page whose times can't be read would never go, and nothing after it.
+            # A page with unreadable times would never be dropped, and neither would the entries after it.
             old = entries if not cut.is_readable and is_full and count >= largest else cut.old
             is_dropped = not old or await self._drop(tp, old, facts)
             if cut.rest_ms is not None or not is_full or not is_dropped:

@@ -1,4 +1,4 @@
-"""In which order the records of several partitions are handed on."""
+"""Order the records of several partitions for delivery."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _T = TypeVar("_T")
 def round_robin(strategy: SchedulingStrategyT, records: Mapping[TP, list[_T]]) -> list[tuple[TP, _T]]:
     """Return records with their partitions, in the order of the app's ``ConsumerScheduler``.
 
-    What Faust's own strategy comes to for a single topic, one record of each partition after the other, is
-    made without its generators.
+    The result of Faust's own strategy for a single topic, one record of each partition in turn, is
+    computed without its generators.
     """
     if type(strategy) is not DefaultSchedulingStrategy or len({tp.topic for tp in records}) > 1:
         return list(strategy.iterate(records))

@@ -35,7 +35,7 @@ class Shares:
     """The failed shares of messages that other agents still work on.
 
     Attributes:
-        failed: The shares by message and channel. Empty most of the time, as the fast path counts on.
+        failed: The shares by message and channel. Usually empty, on which the fast path relies.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
-"""Streams: Faust's own, mended where it would lose events or stop to work.
+"""Faust's stream class with repairs where it would lose events or stop working.
 
-The driver has an app make these, or those of the fast path, where it would make Faust's.
+The driver sets this class, or that of the fast path, as the stream class of an app.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _T = TypeVar("_T")
 class BatchingStream(faust.Stream[_T]):
     """Faust's stream.
 
-    - An event that can't be decoded does not end ``take``, ``through``, ``group_by`` and their relatives.
-    - Events that wait for their batch to be complete hold up neither a stop nor a rebalance.
-    - An actor of an agent with ``isolated_partitions`` is given events again after it has raised.
+    - An undecodable event does not end ``take``, ``through``, ``group_by`` and related methods.
+    - The events of an incomplete batch delay neither a stop nor a rebalance.
+    - An actor of an agent with ``isolated_partitions`` receives events again after it has raised.
     """
 
     #: The processor that fills the buffer of ``take()`` or a method like it.
@@ -44,7 +44,7 @@ class BatchingStream(faust.Stream[_T]):
         return [self.channel]
 
     def channel_of(self, event: EventT[Any]) -> ChannelT[Any]:
-        """Return the channel that an event has come by."""
+        """Return the channel through which an event came."""
         return cast(ChannelT[Any], self.channel)
 
     def take(self, max_: int, within: Seconds) -> AsyncGenerator[Sequence[_T], None]:
@@ -76,7 +76,7 @@ class BatchingStream(faust.Stream[_T]):
                     self._batch_given = False
 
     def _transaction(self) -> AbstractContextManager[None]:
-        """Have the events of the batch share one transaction, where each event counts exactly once."""
+        """Put the events of the batch into one transaction, where each event counts exactly once."""
         consumer = self.app.consumer
         if not (isinstance(consumer, Consumer) and consumer.transactions_of_events is not None):
             return nullcontext()
@@ -130,6 +130,6 @@ def _survive_undecodable(channel: ChannelT[Any]) -> None:
 
 async def _throw(channel: ChannelT[Any], throw: Any, error: BaseException) -> None:
     if isinstance(error, DecodeError):
-        logger.warning("%s: an event can't be decoded, the stream goes on: %s", channel, error)
+        logger.warning("%s: an event can't be decoded, the stream continues: %s", channel, error)
     else:
         await throw(error)

@@ -1,15 +1,17 @@
-"""Finding the event that kills its worker: it ends as a dead letter instead of coming again without end.
+"""Find the event that kills its worker, and make it a dead letter instead of delivering it forever.
 
 After a worker has died, any of its pending entries may be the reason, or none. Entries that stay pending
-while owner after owner dies are *suspects*. The next owner hands them on one at a time, and records in Redis
-which one before it does. If that owner dies as well, ``take_over.lua`` adds a death to the recorded entry
-alone. Entries that were only read ahead, or pending while workers were killed from outside, are handed on one
+while owner after owner dies are *suspects*. The next owner delivers them one at a time, recording each first
+in Redis. If that owner dies as well, ``take_over.lua`` adds a death to the recorded entry
+only. Entries that were only read ahead, or pending while workers were killed from outside, are delivered one
 after another and are done.
 
 - A suspect that is not done after :data:`GRACE` seconds no longer holds up the others. If its owner dies
   later, the suspect is *strict* from then on: it is alone until it is done, however long it takes.
-- A suspect waits for :data:`RESPITE` seconds, in which other events are done.
-- Suspects with the fewest deaths go first, so that innocent ones are done before a worker dies again.
+- A suspect waits for :data:`RESPITE` seconds, in which other events are done, or until the event that killed
+  the workers is a dead letter.
+- Suspects with the fewest deaths go first, and of those the oldest, so that innocent ones are done before a
+  worker dies again: an event that kills its process at once is mostly the last that was begun.
 - A death counts as an attempt, too. After the last one the entry is a dead letter.
 
 None of this touches an entry that is delivered for the first time.
@@ -29,22 +31,26 @@ from faust_redis.consuming.claims import Claim, fetch
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
 from faust_redis.errors import WorkerDiedError
-from faust_redis.log.entries import Record
+from faust_redis.log.entries import Record, decode_all
 from faust_redis.redis.scripts import LET_GO, MARK_SUSPECT, NOT_OWNER
 
 __all__ = ["Suspects"]
 
 logger = get_logger(__name__)
 
-#: Deaths of owners after which a pending entry is a suspect. One alone is an ordinary crash; to hand on one
+#: Deaths of owners after which a pending entry is a suspect. One death is an ordinary crash; to deliver one
 #: entry at a time after each would hold up all that were pending.
 ORDINARY_DEATHS: Final = 2
 #: Seconds for which a suspect holds up the others. An event that kills its process mostly does so at once.
 GRACE: Final = 0.5
+#: Seconds for which all waiting suspects hold each other up together, and the least for one of them. Many
+#: slow events would otherwise wait for each other for minutes.
+TOTAL_GRACE: Final = 2.0
+SHORTEST_GRACE: Final = 0.05
 #: Seconds for which a suspect waits after it was claimed. Other events are done meanwhile, so that a worker
 #: that dies again and again still gets something done.
-RESPITE: Final = 1.0
-#: Seconds between looks at whether the suspect at work is done.
+RESPITE: Final = 0.4
+#: Seconds between checks whether the current suspect is done.
 POLL: Final = 0.01
 
 #: States of a suspect in its mark; ``take_over.lua`` knows one more, of those that wait.
@@ -60,9 +66,10 @@ class _Suspect:
     claimed_at: float = field(default_factory=monotonic)
     begun_at: float | None = None
     message: Message | None = field(default=None, repr=False)
+    sent_at: int | None = None  # ms since the epoch, None while it is not known
 
-    def order(self) -> tuple[int, TP, int]:
-        return self.deaths, self.tp, self.claim.offset
+    def order(self) -> tuple[int, int, TP, int]:
+        return self.deaths, self.sent_at or 0, self.tp, self.claim.offset
 
 
 class Suspects:
@@ -88,6 +95,7 @@ class Suspects:
         self._waiting: dict[tuple[TP, int], _Suspect] = {}
         self._alone: _Suspect | None = None
         self._running: list[_Suspect] = []
+        self._is_explained = False
 
     def sift(self, tp: TP, claims: list[Claim]) -> list[Claim]:
         """Keep the suspects among claimed entries for :meth:`due`, and return the others."""
@@ -104,13 +112,14 @@ class Suspects:
     def forget(self) -> None:
         """Wait for none any more: the owners of their partitions claim them."""
         self._waiting.clear()
+        self._is_explained = False
 
     def pause(self, timeout: float) -> float:
         """Return ``timeout``, or less while there are suspects (seconds)."""
         return min(timeout, POLL) if self._waiting or self._alone or self._running else timeout
 
     async def due(self, active: set[TP]) -> dict[TP, list[Record]]:
-        """Return the suspect to hand on next, if none is at work alone.
+        """Return the suspect to deliver next, unless one is being processed alone.
 
         Args:
             active: The partitions that are read.
@@ -123,20 +132,21 @@ class Suspects:
         await self._look_at_those_at_work()
         if self._alone is not None:
             return {}
-        claimed_before = monotonic() - RESPITE
-        ready = [
-            suspect
-            for suspect in self._waiting.values()
-            if suspect.tp in active and suspect.claimed_at <= claimed_before
-        ]
+        owned = [suspect for suspect in self._waiting.values() if suspect.tp in active]
+        for suspect in [suspect for suspect in owned if suspect.deaths >= self._allowed]:
+            await self._give_up(suspect)
+            owned.remove(suspect)
+        claimed_before = monotonic() - (0.0 if self._is_explained else RESPITE)
+        ready = [suspect for suspect in owned if suspect.claimed_at <= claimed_before]
         if not ready:
             return {}
+        await self._find_times(ready)
         suspect = min(ready, key=_Suspect.order)
         record = await self._begin(suspect)
         return {} if record is None else {suspect.tp: [record]}
 
     async def let_go(self) -> None:
-        """Record for the next owners of all partitions that this one did not die.
+        """Record for the next owners that this owner did not die.
 
         Raises:
             redis.exceptions.RedisError: Redis is away; the next owners then count a death.
@@ -163,7 +173,8 @@ class Suspects:
         if alone.begun_at is None and alone.message is not None and alone.message.tracked:
             alone.begun_at = monotonic()
         waited = monotonic() - alone.begun_at if alone.begun_at is not None else 0.0
-        if waited >= GRACE and not alone.is_strict:
+        grace = max(SHORTEST_GRACE, min(GRACE, TOTAL_GRACE / (1 + len(self._waiting))))
+        if waited >= grace and not alone.is_strict:
             await self._mark(alone, RUNNING)
             self._running.append(alone)
             self._alone = None
@@ -176,27 +187,48 @@ class Suspects:
             suspect.message = message
         return message is None or message is not suspect.message or message.acked
 
-    async def _begin(self, suspect: _Suspect) -> Record | None:
-        """Record that a suspect is handed on and return it, or make it a dead letter."""
-        entries, _ = await fetch(self._context, suspect.tp, [suspect.claim])
-        records = self._reader.decode(suspect.tp, entries)
-        is_guilty = suspect.deaths >= self._allowed
-        owned = bool(records) and (is_guilty or await self._mark(suspect, ALONE))
+    async def _find_times(self, suspects: list[_Suspect]) -> None:
+        """Find out when suspects were sent that are new here."""
+        new: dict[TP, list[_Suspect]] = {}
+        for suspect in suspects:
+            if suspect.sent_at is None:
+                new.setdefault(suspect.tp, []).append(suspect)
+        for tp, group in new.items():
+            entries, looked_at = await fetch(self._context, tp, [suspect.claim for suspect in group])
+            records, _ = decode_all(entries)
+            sent_at = {record.offset: record.timestamp for record in records}
+            for suspect in group[:looked_at]:
+                suspect.sent_at = sent_at.get(suspect.claim.offset, 0)
+
+    async def _give_up(self, suspect: _Suspect) -> None:
+        """Make a suspect a dead letter."""
+        record = await self._record(suspect)
         self._waiting.pop((suspect.tp, suspect.claim.offset), None)
-        if not owned:
-            return None
-        record = records[0]._replace(attempts=suspect.claim.attempts)
-        if is_guilty:
+        if record is not None:
             self._bury(suspect.tp, record, WorkerDiedError(suspect.claim.deliveries - 1))
+            self._is_explained = True
+
+    async def _begin(self, suspect: _Suspect) -> Record | None:
+        """Record that a suspect is handed on and return it; None if it is not this worker's any more."""
+        record = await self._record(suspect)
+        owned = record is not None and await self._mark(suspect, ALONE)
+        self._waiting.pop((suspect.tp, suspect.claim.offset), None)
+        if not owned or record is None:
             return None
         logger.warning(
-            "%s-%s offset %d was pending while %d workers died, it is handed on alone",
+            "%s-%s offset %d was pending while %d workers died, it is delivered alone",
             *suspect.tp,
             record.offset,
             suspect.claim.deliveries - 1,
         )
         self._alone = suspect
         return record
+
+    async def _record(self, suspect: _Suspect) -> Record | None:
+        """Return the record of a suspect, None if it is gone or can't be read."""
+        entries, _ = await fetch(self._context, suspect.tp, [suspect.claim])
+        records = self._reader.decode(suspect.tp, entries)
+        return records[0]._replace(attempts=suspect.claim.attempts) if records else None
 
     async def _mark(self, suspect: _Suspect, state: str) -> bool:
         """Record how a suspect is handled; return whether its partition is this worker's."""

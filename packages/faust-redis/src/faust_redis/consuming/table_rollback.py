@@ -1,6 +1,6 @@
-"""Taking back what dropped events have changed in tables.
+"""Undo the changes that dropped events have made in tables.
 
-A key is read again from its changelog, which holds what was committed, unless an event that is not dropped
+A key is read again from its changelog, which holds the committed value, unless an event that is not dropped
 has changed it before: then it gets that event's value, which is still to be committed.
 """
 
@@ -30,8 +30,8 @@ class TableRollback:
     """Restores the dirty keys of one worker's tables.
 
     Attributes:
-        lock: Held while keys are restored. What is committed meanwhile could be lost from the tables, so that
-            whoever commits holds it, too.
+        lock: Held while keys are restored. A concurrent commit could be lost from the tables, so
+            a commit holds the lock, too.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TableRollback:
             self._restoring.add_done_callback(_log_error)
 
     async def restored(self) -> None:
-        """Wait until tables hold nothing of events that were dropped, or the worker stops."""
+        """Wait until tables hold no changes of dropped events, or the worker stops."""
         while self._restoring is not None and not self._restoring.done() and not self._app.should_stop:
             await asyncio.wait([self._restoring], timeout=0.5)
 

@@ -1,4 +1,4 @@
-"""Dead letters of entries that no agent is given: they can't be read, or they have killed workers."""
+"""Make dead letters of undeliverable entries: unreadable ones, and those that have killed workers."""
 
 from __future__ import annotations
 

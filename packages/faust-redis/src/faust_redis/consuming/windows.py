@@ -1,8 +1,8 @@
-"""Windows of tables after a recovery: they close and are cleaned like those that were open all the time.
+"""Close and clean the windows of recovered tables like all other windows.
 
 Faust notes when a window ends while an agent changes it, and only then. It cleans no recovered window, and
-after a partition has moved it goes on to close the windows of its former owner. It also writes no tombstone
-for a window that it cleans: the next recovery would bring it back, and close it once more.
+after a partition has moved, the former owner continues to close its windows. Faust also writes no tombstone
+for a window that it cleans, so the next recovery would restore the window and close it once more.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Windows:
         self._watched: set[int] = set()
 
     def watch(self, watched: Iterable[Any]) -> None:
-        """Watch the windowed ones among these tables, each once however often it is named."""
+        """Watch the windowed ones among these tables; repeated calls for a table have no effect."""
         for table in watched:
             if tables.has_closing_windows(table) and id(table) not in self._watched:
                 self._watched.add(id(table))

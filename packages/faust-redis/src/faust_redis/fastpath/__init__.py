@@ -1,1 +1,1 @@
-"""Shorter ways than Faust's own for the steps that every message takes."""
+"""Faster replacements for the steps that every message takes in Faust."""

@@ -1,4 +1,4 @@
-"""Keys and values that are bytes or text: what Faust's serializers come to, without the way there."""
+"""Serialize keys and values that are bytes or text with Faust's results but without its serializers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Load = Callable[[bytes], Any]
 
 
 def keeps_bytes(app: AppT, schema: SchemaT[Any, Any] | None) -> bool:
-    """Tell whether keys and values that are bytes are sent as they are, and the headers with them."""
+    """Return whether bytes keys and values, and the headers, are sent unchanged."""
     return (
         isinstance(schema, Schema)
         and is_unmodified(schema, Schema, "dumps_key", "dumps_value")
@@ -29,7 +29,7 @@ def keeps_bytes(app: AppT, schema: SchemaT[Any, Any] | None) -> bool:
 
 
 def key_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:
-    """Return what reads the key of a message, if it is bytes or text as it comes; else Faust has to.
+    """Return a loader for keys that are bytes or text; ``None`` if Faust has to load them.
 
     The loader raises :class:`UnicodeDecodeError` for what is no text.
     """
@@ -40,7 +40,7 @@ def key_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:
 
 
 def value_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:
-    """Return what reads the value of a message, as :func:`key_loader` does for its key."""
+    """Return a loader for values, as :func:`key_loader` does for keys."""
     registry: Any = app.serializers
     if not (
         is_unmodified(schema, Schema, "loads_value") and is_unmodified(registry, Registry, "loads_value")

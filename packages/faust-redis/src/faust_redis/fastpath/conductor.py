@@ -30,7 +30,7 @@ class FastConductor(Conductor):
         self._now: dict[TP, Callable[[Message], bool]] = {}
 
     def deliver(self, message: Message) -> bool:
-        """Deliver a message if that takes no waiting; return whether it was delivered."""
+        """Deliver a message if possible without waiting; return whether it was delivered."""
         if self._tp_to_callback_lock.locked():
             return False
         deliver_now = self._now.get(message.tp)
@@ -42,7 +42,7 @@ class FastConductor(Conductor):
 
 
 def _deliverer(app: AppT, tp: TP, channels: MutableSet[Any]) -> Callable[[Message], bool]:
-    """Return the function that delivers messages of a partition, and returns whether it could.
+    """Return a function that delivers messages of a partition, and returns whether it succeeded.
 
     Most of what Faust does for each message serves topics that several agents read.
     """

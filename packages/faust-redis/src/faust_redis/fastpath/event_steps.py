@@ -18,7 +18,7 @@ from faust_redis.faust_hooks import queues, streams
 
 __all__ = ["STALE", "EventSteps", "QueueReader"]
 
-#: Events in a row before other tasks have their turn. Faust lets them have it after each event.
+#: Events in a row before other tasks may run. Faust lets them run after each event.
 BURST: Final = 16
 #: Returned by :meth:`EventSteps.begin` for an event that a rebalance has made stale.
 STALE: Final = object()
@@ -28,7 +28,7 @@ class QueueReader:
     """Takes the events of a channel from its queue, without a coroutine for each."""
 
     def __init__(self, channel: ChannelT[Any], consumer: Consumer, refresh: Callable[[], None]) -> None:
-        """Take a channel, and a function to call whenever other tasks have had their turn."""
+        """Take a channel, and a function to call after other tasks were allowed to run."""
         self._channel = channel
         self._consumer = consumer
         self._refresh = refresh
@@ -40,7 +40,7 @@ class QueueReader:
         self._taken = 0
 
     def take(self) -> EventT[Any] | None:
-        """Return the next event; ``None`` if there is none, or other tasks are due for their turn.
+        """Return the next event; ``None`` if there is none, or if other tasks should run first.
 
         Raises:
             Exception: The error that was thrown into the queue.
@@ -51,12 +51,12 @@ class QueueReader:
         if not self._buffered or self._taken > BURST or self._consumer.is_undoing:
             return None
         event: EventT[Any]
-        # The long way also wakes tasks that wait for room.
+        # Faust's own path also wakes tasks that wait for space.
         event = self._get_nowait() if self._drops or self._putters else self._buffered.popleft()
         return event
 
     async def wait(self) -> EventT[Any]:
-        """Let other tasks have their turn, then return the next event.
+        """Let other tasks run, then return the next event.
 
         Raises:
             StopAsyncIteration: The stream has ended.

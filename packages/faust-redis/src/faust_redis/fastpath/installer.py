@@ -1,4 +1,4 @@
-"""Putting one app on the fast path; other apps of the process keep Faust's own classes."""
+"""Install the fast path in one app; other apps of the process keep Faust's own classes."""
 
 from __future__ import annotations
 

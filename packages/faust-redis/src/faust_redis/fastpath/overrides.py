@@ -1,4 +1,4 @@
-"""Whether a program has ways of its own where the transport has shorter ones than Faust."""
+"""Detect methods that a program overrides, which the fast path must not replace."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["is_unmodified"]
 
 
 def is_unmodified(of: Any, kind: type, *methods: str) -> bool:
-    """Tell whether these methods of an object are those of a class of Faust, not a program's own."""
+    """Return whether these methods of an object are those of Faust's class, not overridden by a program."""
     return all(getattr(getattr(of, name), "__func__", None) is getattr(kind, name) for name in methods)

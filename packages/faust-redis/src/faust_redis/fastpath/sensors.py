@@ -1,4 +1,4 @@
-"""Calling an app's sensors, but only those that override anything.
+"""Call only those sensors of an app that override a callback.
 
 Faust calls every sensor at every step of every event, and carries what each returned in a dictionary. As a
 rule only its monitor does anything, and most of its time for an event goes into looking up the names of the
@@ -72,7 +72,7 @@ class ActiveSensors:
 
 
 class _Counts:
-    """Counts an event as Faust's monitor does; its names are looked up once for a stream and its task."""
+    """Counts an event as Faust's monitor does; looks names up once per stream and task."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor

@@ -1,7 +1,7 @@
-"""Streams: agents iterate over them, at half of what an event costs in Faust.
+"""Streams for agents to iterate over, at half the cost of an event in Faust.
 
 The driver has an app make these where it would make Faust's own. They do what ``faust.Stream`` does, in the
-same order, with less around it: no coroutine per step, no turn of the event loop per event, no call of a
+same order, at less cost: no coroutine per step, no iteration of the event loop per event, no call of a
 sensor that does nothing.
 """
 
@@ -25,13 +25,13 @@ __all__ = ["Stream"]
 
 _T = TypeVar("_T")
 
-#: Seconds between looks at whether an agent that took batches takes them again.
+#: Seconds between checks whether an agent that took batches takes them again.
 IDLE_DELAY: Final = 0.05
 _ENDED: Final = object()
 
 
 class Stream(JoiningStream[_T]):
-    """Faust's stream, with a fast path for what iterates over a topic."""
+    """Faust's stream, with a fast path for iterating over a topic."""
 
     #: The task that fills the buffer of ``take()`` or a method like it.
     _filling: asyncio.Task[Any] | None = None
@@ -93,7 +93,7 @@ class Stream(JoiningStream[_T]):
                     self.events_total += 1
                     yield event if as_events else value
                 except (asyncio.CancelledError, GeneratorExit):
-                    # The agent was torn away from the event, it did not ask for the next one.
+                    # The agent was cancelled during the event; it did not ask for the next one.
                     self.current_event = None
                     if acks:
                         steps.abandon(event, state)
@@ -113,7 +113,7 @@ class Stream(JoiningStream[_T]):
             self.service_reset()
 
     async def _processed(self, event: EventT[Any], state: Any, steps: EventSteps, *, is_filling: bool) -> Any:
-        """Return the value that the processors made of an event, or ``_ENDED`` if it goes to no agent."""
+        """Return an event's value after the processors, or ``_ENDED`` if no agent gets it."""
         filler = self._filler
         value: Any = event.value
         try:
@@ -126,7 +126,7 @@ class Stream(JoiningStream[_T]):
             steps.finish(event, state)
             return _ENDED
         if is_filling and filler not in self._processors:
-            # The agent ended while the event waited for room in its buffer, or for the others there.
+            # The agent ended while the event waited for space in its buffer, or for the others there.
             steps.abandon(event, state)
             return _ENDED
         return value

@@ -86,7 +86,7 @@ class Topic(faust.Topic):
         if active.sends_need_message:
             content = (raw_key, raw_value, partition, timestamp, open_headers)
             message = self._pending_message(content, key_serializer, value_serializer)
-        # The producer refuses what no serializer has made bytes of.
+        # The producer refuses values that no serializer has converted to bytes.
         sizes = size_of(raw_key), size_of(raw_value)
         state = sensors.on_send_initiated(producer, name, message, *sizes)
         if not producer.has_room(name):
@@ -98,7 +98,7 @@ class Topic(faust.Topic):
     def _pending_message(
         self, content: tuple[Any, ...], key_serializer: CodecArg, value_serializer: CodecArg
     ) -> PendingMessage:
-        # All in place, because arguments by name cost more than the rest of it.
+        # Positional, because keyword arguments would cost more than the rest of the call.
         make: Any = PendingMessage
         generation = self.app.consumer_generation_id
         message: PendingMessage = make(
@@ -107,7 +107,7 @@ class Topic(faust.Topic):
         return message
 
     async def publish_message(self, fut: FutureMessage, wait: bool = False) -> Awaitable[RecordMetadata]:
-        """Send what tables and ``send_soon`` have buffered, as ``faust.Topic.publish_message`` does.
+        """Send a buffered message of a table or ``send_soon``, as ``faust.Topic.publish_message`` does.
 
         Returns:
             A future that is resolved once Redis has confirmed the message.

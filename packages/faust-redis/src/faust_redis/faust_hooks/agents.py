@@ -13,7 +13,7 @@ __all__ = ["allow_crashes_at_once", "channels_of", "find_isolated_actors", "isol
 
 
 def find_isolated_actors(agent: Any) -> None:
-    """Let an agent with isolated partitions find its actors again, before its partitions change.
+    """Restore an agent's map from isolated partitions to actors before its partitions change.
 
     Faust forgets which actor serves a partition when it replaces one that raised. It would start a second one
     beside it, or leave it there without its partition.
@@ -23,7 +23,7 @@ def find_isolated_actors(agent: Any) -> None:
 
 
 def allow_crashes_at_once(agent: Any) -> None:
-    """Let actors of an agent that raise at the same moment all be replaced.
+    """Allow all actors of an agent to be replaced when they raise at the same moment.
 
     Faust permits 100 restarts a second, but counts them in a bucket that holds one: the second of two actors
     that raise within 10 ms ends their supervisor, and with it the worker.

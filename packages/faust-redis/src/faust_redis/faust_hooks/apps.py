@@ -21,7 +21,7 @@ __all__ = [
     "table_class",
 ]
 
-#: Returns the length of a key or value, 0 for what has none. Faust uses it for sensors.
+#: Returns the length of a key or value, 0 for a value without length. Faust uses it for sensors.
 size_of = _get_len
 
 
@@ -48,7 +48,7 @@ def set_table_class(app: Any, kind: type) -> None:
 
 
 def reply_consumer_of(app: Any) -> Any:
-    """Return the service that hands answers to ``ask`` and its kin."""
+    """Return the service that passes answers to ``ask`` and related calls."""
     return app._reply_consumer
 
 
@@ -65,7 +65,7 @@ def sensors_of(app: AppT) -> MutableSet[Any]:
 
 
 def receivers_of(signal: Any) -> tuple[Collection[Any], Collection[Any]]:
-    """Return what is connected to a signal, of any sender and of certain ones; the same objects for ever."""
+    """Return a signal's receivers, of any sender and of single ones; always the same objects."""
     return signal._receivers, signal._filter_receivers
 
 

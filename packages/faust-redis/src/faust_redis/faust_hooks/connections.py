@@ -9,7 +9,7 @@ __all__ = ["is_error_unseen", "take_writer"]
 
 
 def take_writer(connection: Any) -> Any:
-    """Take the stream of a redis-py connection away from it."""
+    """Take over the stream of a redis-py connection."""
     writer = connection._writer
     connection._reader = connection._writer = None
     return writer

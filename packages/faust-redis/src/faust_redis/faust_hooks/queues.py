@@ -23,7 +23,7 @@ def buffered_events(queue: Any) -> deque[Any]:
 
 
 def share_queue(channel: Any, queue: Any) -> None:
-    """Have a channel deliver its events, and the errors thrown into it, to another one's queue."""
+    """Make a channel deliver its events, and the errors thrown into it, to another one's queue."""
     channel._queue = queue
 
 
@@ -40,7 +40,7 @@ def pressure_drop_callbacks(queue: Any) -> set[Callable[[], None]]:
 
 
 def waiting_putters(queue: Any) -> deque[Any]:
-    """Return the futures of tasks that wait for room, the same object for the queue's whole life."""
+    """Return the futures of tasks that wait for space, the same object for the queue's whole life."""
     putters: deque[Any] = queue._putters
     return putters
 

@@ -16,9 +16,9 @@ class InternalSensor(Sensor):
 
 
 def add_internal(app: AppT, sensor: InternalSensor) -> None:
-    """Have an app call a sensor of the transport, without listing it among the app's own.
+    """Make an app call a sensor of the transport, without listing it among the app's own.
 
-    Faust numbers the listed ones on its page of statistics, where users look up their figures by number.
+    Faust's page of statistics numbers the listed sensors, and users look up their figures by number.
     """
     delegate: Any = app.sensors
     if type(delegate) is SensorDelegate:

@@ -39,7 +39,7 @@ def channels_of(stream: Any) -> list[Any]:
 
 
 def channel_of(stream: Any, event: EventT[Any]) -> Any:
-    """Return the channel by which an event has come to a stream."""
+    """Return the channel through which an event came to a stream."""
     find = getattr(stream, "channel_of", None)
     return stream.channel if find is None else find(event)
 
@@ -50,7 +50,7 @@ def chain_of(stream: Any) -> list[Any]:
 
 
 def revive(stream: Any) -> None:
-    """Let the streams behind a stream start again, and those that forward to the next one do so again.
+    """Restart the streams behind a stream, and their forwarding to the next one.
 
     Faust stops all of them when an agent raises, and starts only the last one again.
     """

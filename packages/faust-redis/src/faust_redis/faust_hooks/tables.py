@@ -128,7 +128,7 @@ def stored_windows(table: Any) -> dict[Any, int]:
 
 
 def note_windows(table: Any, windows: Mapping[Any, int], owned: Collection[int] | None) -> None:
-    """Have a table note the ends of these windows and of no others.
+    """Make a table note the ends of exactly these windows.
 
     Args:
         owned: The partitions whose windows stay in a store in memory; ``None`` for all.

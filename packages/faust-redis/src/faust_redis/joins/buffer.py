@@ -1,6 +1,6 @@
 """The buffer of a join: a table with a changelog, and an index of its rows in memory.
 
-The table is kept in memory whatever the app's store is: a row lives for as long as its window, and a store on
+The table is in memory for any ``store`` of the app: a row lives for as long as its window, and a store on
 disk could bring rows back whose removal its changelog no longer holds.
 """
 
@@ -29,7 +29,7 @@ class BufferTable(faust.Table[bytes, bytes]):
     """The table of a join's buffer; it has as many partitions as the topics that fill it.
 
     Attributes:
-        follows_sources: Keeps its number from deciding that of other topics.
+        follows_sources: Excludes its number of partitions from the default of other topics.
         resolve_partitions: Returns that number once the topics are declared.
     """
 
@@ -37,7 +37,7 @@ class BufferTable(faust.Table[bytes, bytes]):
     resolve_partitions: Callable[[], Any]
 
     async def on_start(self) -> None:
-        """Learn the number of partitions, then start as any table.
+        """Look up the number of partitions, then start like any table.
 
         Raises:
             CopartitionError: The topics differ in it.
@@ -112,7 +112,7 @@ class JoinBuffer:
     """The rows of the partitions that this worker owns.
 
     Attributes:
-        partitions: The rows by the number of their partition; made again after each rebalance.
+        partitions: The rows by the number of their partition; rebuilt after each rebalance.
     """
 
     def __init__(self, app: AppT, name: str, resolve_partitions: Callable[[], Any]) -> None:

@@ -23,14 +23,14 @@ __all__ = ["JoinedStream", "join_streams"]
 
 class _Join(Protocol):
     def pairs(self, event: EventT[Any], value: Any) -> AsyncGenerator[Pair, None]:
-        """Yield what an event makes."""
+        """Yield the pairs of an event."""
 
 
 class JoinedStream:
     """Yields the pairs of a join: tuples of the left and the right value.
 
     ``faust.current_event()`` is the event that made the pair. It is acked when the agent asks for a pair of
-    the next one. If the agent raises, it comes again, and goes on with the pair at which the agent raised.
+    the next one. If the agent raises, the event is delivered again and continues with the failed pair.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ def join_streams(
         join = StreamJoin(app, name, kind, sources=sources, window=window, keys=keys, partitions=partitions)
     except RuntimeError as error:
         raise JoinError(
-            name, "has to be made before the worker has started, first thing in an agent"
+            name, "has to be made before the worker has started, at the beginning of an agent"
         ) from error
     except ValueError as error:
         raise JoinError(name, "there is a join of this name already, set name=") from error

@@ -53,7 +53,7 @@ def _reader(field: FieldDescriptorT[Any] | KeyOf) -> KeyOf:
 
 
 class JoinKeys:
-    """Finds the key of an event, and makes sure that events with one key meet in one partition."""
+    """Finds the key of an event, and checks that events with the same key are in one partition."""
 
     def __init__(
         self,

@@ -18,8 +18,8 @@ class Source:
     """One of the streams.
 
     Attributes:
-        channel: What reads its topic, or its topics.
-        processors: Those of its own, in their order.
+        channel: The channel that reads its topic or topics.
+        processors: Its own processors, in order.
     """
 
     channel: Any
@@ -32,10 +32,10 @@ class Source:
 
 
 def outlive_restarts(channel: Any) -> None:
-    """Have a channel keep cancellations from its stream.
+    """Shield a channel's stream from cancellations.
 
-    Whatever ends the task that forwards events for ``group_by`` is thrown into the channel that they go to.
-    When an agent raises, that is a cancellation: it would end the agent once more after it has been started
+    The error that ends the forwarding task of ``group_by`` is thrown into the channel that gets the events.
+    When an agent raises, this error is a cancellation, which would end the agent once more after it started
     again.
     """
     channel.throw = partial(_throw, channel.throw)

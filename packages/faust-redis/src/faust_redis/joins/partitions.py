@@ -60,7 +60,7 @@ class Partitions:
         return [TP(topic, number) for topic in topics for number in wanted]
 
     async def done(self, tps: Iterable[TP]) -> dict[TP, Done]:
-        """Return how far this group is with partitions.
+        """Return this group's progress in partitions.
 
         Raises:
             redis.exceptions.RedisError: Redis is away.

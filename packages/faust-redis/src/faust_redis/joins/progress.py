@@ -1,4 +1,4 @@
-"""How far a worker is with the partitions of a side: whether a partner may still be on its way."""
+"""Track a worker's progress in the partitions of a side: whether a partner may still come."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Mark:
 class Progress:
     """Moments up to which every entry of a partition is done.
 
-    An entry that waits for its next attempt is not: its pair is not lost.
+    An entry that waits for its next attempt is not done, so its pair is not lost.
     """
 
     def __init__(self, look: Callable[[Iterable[TP]], Awaitable[Mapping[TP, Done]]]) -> None:
@@ -50,12 +50,12 @@ class Progress:
         self.done: Mapping[TP, Done] = {}
 
     async def update(self, tps: Iterable[TP]) -> None:
-        """Look at these partitions.
+        """Sample these partitions.
 
         Raises:
             redis.exceptions.RedisError: Redis is away.
         """
-        now = time.time()  # before the look, because what comes after it is not included
+        now = time.time()  # before the sample, which does not include later entries
         self.done = await self._look(tps)
         for tp, done in self.done.items():
             mark = self._marks.setdefault(tp, _Mark(now, done.last))

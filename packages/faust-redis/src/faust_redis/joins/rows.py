@@ -39,7 +39,7 @@ class Row:
         timestamp: Time of the event (seconds since the epoch).
         arrived: Time at which it was buffered (the same).
         made: The largest number of an earlier row with which a pair is made. Once it is ``number``, all are.
-        is_matched: Whether any pair of this event has been made, by itself or a later one.
+        is_matched: Whether any pair of this event has been made, by this event or a later one.
         key: The join's key.
         value: The event's value, serialized.
     """

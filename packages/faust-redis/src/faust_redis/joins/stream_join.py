@@ -8,9 +8,9 @@ notice to an internal topic of the join. Such a result is acked, repeated and ha
     ======================================  ====================================================
     crash, or a second delivery             outcome
     ======================================  ====================================================
-    before the row is written               the event comes again, its pairs are made then
-    between two pairs of one event          ``Row.made`` tells the pairs that are left
-    after the row is written, before its    the event comes again, its row is found: no pair
+    before the row is written               the event is delivered again and makes its pairs
+    between two pairs of one event          ``Row.made`` identifies the pairs that are left
+    after the row is written, before its    the event is delivered again, finds its row: no pair
     ack
     after a notice is sent, before the      the notice comes; another one finds no row
     result is done
@@ -41,9 +41,9 @@ __all__ = ["StreamJoin"]
 
 logger = get_logger(__name__)
 
-#: Seconds between looks for windows that are over, for a window that is longer than ten times that.
+#: Seconds between checks for expired windows, if the window is longer than ten times this.
 LOOK_INTERVAL: Final = 1.0
-#: Seconds between such looks for a very short window.
+#: Seconds between such checks for a very short window.
 SHORTEST_INTERVAL: Final = 0.1
 
 
@@ -99,7 +99,7 @@ class StreamJoin:
     # -- events -------------------------------------------------------------------------------------------
 
     async def pairs(self, event: EventT[Any], value: Any) -> AsyncGenerator[Pair, None]:
-        """Yield what an event makes; its part of the buffer is written as the agent asks for more.
+        """Yield the pairs of an event; its row is updated as the agent asks for more.
 
         Args:
             value: The event's value after the stream's processors.
@@ -133,7 +133,7 @@ class StreamJoin:
         for other in partners:
             yield pair_of(side, value, await self._load(other))
             if self._buffer.partitions.get(message.partition) is not rows:
-                return  # the partition has been given out again, and the event with it
+                return  # the partition was reassigned, and the event with it
             self._note_match(other)
             row.is_matched = True
             row.made = row.number if other is partners[-1] else other.number
@@ -170,7 +170,7 @@ class StreamJoin:
         if row is None or row.is_matched:
             return
         if self._partitions.is_last_attempt(event.message):
-            # The notice becomes a dead letter if this fails. No other notice shall follow it.
+            # The notice becomes a dead letter if this fails, and must not be followed by another one.
             self._buffer.remove(row)
         yield pair_of(row.side, await self._load(row), None)
         if self._buffer.partitions.get(noticed.partition) is rows:
@@ -189,7 +189,7 @@ class StreamJoin:
             try:
                 await self._expire()
             except Exception:
-                logger.exception("join %s: looking for windows that are over failed, trying again", self.name)
+                logger.exception("join %s: the check for expired windows failed, trying again", self.name)
 
     async def _expire(self) -> None:
         self._forget_moved()
@@ -204,7 +204,7 @@ class StreamJoin:
         for number, found in due.items():
             for row, passed in found:
                 if self._buffer.partitions.get(number) is not self._indexed[number]:
-                    break  # given out again meanwhile
+                    break  # reassigned in the meantime
                 if self._buffer.holds(row) and row.id not in self._noticed and self._is_over(row, passed):
                     await self._close(row)
 
@@ -223,7 +223,7 @@ class StreamJoin:
         return [(row, False) for row in found if row.id not in self._noticed]
 
     def _forget_moved(self) -> None:
-        """Forget what is known of partitions that were given out again."""
+        """Forget the state of reassigned partitions."""
         before, self._indexed = self._indexed, dict(self._buffer.partitions)
         if any(self._indexed.get(number) is not rows for number, rows in before.items()):
             self._progress.forget()
@@ -232,7 +232,7 @@ class StreamJoin:
 
     def _is_over(self, row: Row, passed: bool) -> bool:
         if row.is_open and not self._progress.is_done(TP(row.id.topic, row.id.partition), row.id.offset):
-            return False  # its event comes again, and would make its pairs a second time
+            return False  # its event is delivered again, and would make its pairs a second time
         others = [TP(topic, row.id.partition) for topic in self._sources[row.side.other].topics]
         return passed or row.arrived + self._window.patience(row.side) <= self._progress.passed(others)
 

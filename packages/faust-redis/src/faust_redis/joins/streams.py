@@ -1,6 +1,6 @@
 """Streams that can be merged and joined.
 
-The driver has an app make these, or those of the fast path, where it would make Faust's.
+The driver sets these classes, or those of the fast path, in an app.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["JoiningStream", "install_streams"]
 
 _T = TypeVar("_T")
 
-#: Seconds for which a stream that is started again waits for its stop before, and between looks at it.
+#: Seconds for which a restarted stream waits for its previous stop, and between checks for it.
 STOP_TIMEOUT: Final = 10.0
 STOP_DELAY: Final = 0.01
 _Field = FieldDescriptorT[Any] | KeyOf
@@ -153,7 +153,7 @@ class JoiningStream(BatchingStream[_T]):
     ) -> Any:
         """Join two combined streams, or a stream with a table: yield the pairs.
 
-        Must be called before the worker has started, as first thing in an agent: tables can't be made later.
+        Call it at the beginning of an agent: tables can't be made once the worker has started.
 
         Args:
             fields: The field, or a function of the value, to join by: one for both sides, or one for each.
@@ -167,7 +167,7 @@ class JoiningStream(BatchingStream[_T]):
             name: Part of the name of the changelog; by default the agent's and those of the topics.
 
         Returns:
-            What to iterate over: tuples of the left and the right value.
+            An asynchronous iterable of tuples: the left and the right value.
 
         Raises:
             JoinError: The streams can't be joined in this way.

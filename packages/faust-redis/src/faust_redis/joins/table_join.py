@@ -41,7 +41,7 @@ class JoinableTable(faust.Table[Any, Any]):
 
 
 def install_tables(app: AppT) -> None:
-    """Have an app's tables combine with streams, where the program has not replaced Faust's."""
+    """Make an app's tables combine with streams, unless the program has replaced Faust's."""
     if apps.table_class(app) is faust.Table:
         apps.set_table_class(app, JoinableTable)
     for table in app.tables.values():
@@ -67,7 +67,7 @@ class TableJoin:
             JoinError: The event is in another partition than its row of the table.
         """
         key = self._keys.plain(self._side, self._channel, event, value)
-        # A table with a default has a value for every key; here it has one only for those it was given.
+        # A table with a default has a value for every key; a join uses only keys that were set.
         found = key is not None and key in self._table
         if found or self._keeps:
             yield pair_of(self._side, value, self._table[key] if found else None)
@@ -79,7 +79,7 @@ def join_with_table(
     """Join a combined stream with its table.
 
     Raises:
-        JoinError: The join is none that a stream and a table can make.
+        JoinError: A stream and a table can't be joined in this way.
     """
     side = table_side.other
     name = name or "-".join([*stream.channel.topics, table.name, "join"])
@@ -95,7 +95,7 @@ def join_with_table(
 
 
 async def _check(partitions: Partitions, name: str, channel: Any, table: Any) -> None:
-    """Make sure that a stream's events meet the rows of their keys.
+    """Check that a stream's events are in the partitions of their rows.
 
     Raises:
         CopartitionError: Table and topic have different numbers of partitions.

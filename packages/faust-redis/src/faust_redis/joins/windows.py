@@ -1,4 +1,4 @@
-"""The window of a join: how far apart in time two events may be to make a pair."""
+"""The window of a join: the maximum time between the two events of a pair."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["DEFAULT_GRACE", "DEFAULT_WITHIN", "JoinWindow", "window_of"]
 
 #: Seconds between two events that make a pair, for a program that names no window.
 DEFAULT_WITHIN: Final = 300.0
-#: Seconds for which a buffered event outlasts its window. Less loses partners that come late because their
+#: Seconds for which an event is kept after its window. Less loses partners that come late because their
 #: sender, Redis or this worker was slow for a moment; more delays results without a partner.
 DEFAULT_GRACE: Final = 1.0
 
 
 class JoinWindow(NamedTuple):
-    """How far apart the two events of a pair may be, by their timestamps.
+    """The maximum time between the timestamps of the two events of a pair.
 
     Attributes:
         before: Seconds by which the right event may be older than the left one.
         after: Seconds by which the right event may be younger than the left one.
-        grace: Seconds for which a buffered event outlasts its window.
+        grace: Seconds for which a buffered event is kept after its window.
     """
 
     before: float
@@ -38,7 +38,7 @@ class JoinWindow(NamedTuple):
         return -self.before <= right - left <= self.after
 
     def reach(self, side: Side) -> float:
-        """Return how much younger than an event of a side its partner may be (seconds)."""
+        """Return the maximum seconds by which a partner may be younger than an event of a side."""
         return self.after if side is Side.LEFT else self.before
 
     def patience(self, side: Side) -> float:
@@ -46,9 +46,9 @@ class JoinWindow(NamedTuple):
         return self.reach(side) + self.grace
 
     def over_before(self, side: Side, latest: float) -> float:
-        """Return the timestamp before which events of a side get no partner any more.
+        """Return the timestamp before which events of a side can't get a partner any more.
 
-        Events of several senders are out of order. As long as it is by less than the window is wide, that
+        Events of several senders are out of order. If this is by less than the width of the window, it
         loses no pair.
 
         Args:

@@ -1,6 +1,6 @@
-"""Changelogs have one writer: late changes by a former owner of a partition are refused.
+"""Fence changelogs: late changes by a former owner of a partition are refused.
 
-An agent may be in the middle of an event when its partition gets another owner, above all in a worker that
+An agent may be in the middle of an event when its partition gets another owner, especially in a worker that
 was frozen. The event is delivered again, and the new owner's table counts it. A late write, if accepted,
 would be the last one of its key, and the next recovery would bring an old value back.
 """
@@ -29,7 +29,7 @@ logger = get_logger(__name__)
 
 #: The lease under which every process may write.
 UNFENCED: Final = ""
-#: How ``append.lua`` begins its refusal of another lease.
+#: The beginning of ``append.lua``'s error for another lease.
 FENCED: Final = "FENCED"
 
 
@@ -49,8 +49,8 @@ class Changelogs:
     async def take(self, member_id: str, generation: int, queues: Iterable[TP]) -> None:
         """Take the leases of the changelogs that a generation's assignment gives this member.
 
-        Must come before they are read: what a former owner writes afterwards is refused. Before that its acks
-        are, for the partitions that its tables go with: what was acked has its changes in the tables.
+        Call it before reading them: later writes of a former owner are refused. Before this, its acks
+        are refused for the tables' partitions, so an acked event has its changes in the tables.
 
         Args:
             queues: The partitions with acks.
@@ -69,7 +69,7 @@ class Changelogs:
             await self._take_leases([self._keys.lease(tp, group) for tp in tps], generation, member_id)
 
     def _distrust_disks(self) -> None:
-        """Have the tables on disk rebuilt that an earlier process left, where each event counts exactly once.
+        """Rebuild the tables that an earlier process left on disk, where each event counts exactly once.
 
         That process may have died after a change that was not committed.
         """
@@ -162,7 +162,7 @@ def _empty(table: Any, partition: int) -> bool:
     """
     store = table.data
     if isinstance(store, ChangeloggedObjectManager):
-        store.data.clear()  # made again from the store below, once that has been read
+        store.data.clear()  # created again from the store below, once that has been read
         store = store.storage
     if isinstance(store, MemoryStore):
         store.data.clear()

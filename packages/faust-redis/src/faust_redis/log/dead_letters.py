@@ -1,4 +1,4 @@
-"""Dead letters: what was given up, to be looked at, sent again or dropped.
+"""Dead letters: events that were given up; read, replay or drop them.
 
 ``dead:{<topic>:<p>}`` is a stream; an entry holds the fields of the message as they were (see ``wire``) and
 
@@ -11,8 +11,8 @@
 
 The id of the entry is the server's time at which the message was given up. The options
 ``dead_letter_limit`` and ``dead_letter_age`` bound how many are kept, and for how long: without a bound a
-failing agent would fill Redis, and dead letters hold what users sent. An old one goes when the next of its
-partition comes, or when none has come for as long.
+failing agent would fill Redis, and dead letters hold user data. An old one is removed when the next of its
+partition comes, or when no other has come for that time.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """Looks at dead letters, sends them again, drops them; each call is safe to repeat."""
+    """Lists, replays and drops dead letters; each call is safe to repeat."""
 
     def __init__(self, redis: Redis, *, namespace: str = "") -> None:
         """Take a client that does not decode responses, and the namespace of the apps."""
@@ -116,10 +116,10 @@ class DeadLetters:
 
         Args:
             before: id of the last one of the page before this one.
-            since, until: when they were given up, in seconds since the epoch.
+            since, until: the range of the times at which they were given up, in seconds since the epoch.
 
         Raises:
-            NoSuchDeadLetterError: `before` is no id of a dead letter.
+            NoSuchDeadLetterError: ``before`` is not the id of a dead letter.
         """
         cursor = _parse(before) if before is not None else None
         oldest, latest = f"{int(since * 1000)}", "+" if until is None else f"{int(until * 1000)}"
@@ -177,12 +177,12 @@ class DeadLetters:
             raise NoSuchDeadLetterError(letter_id)
 
     async def drop_key(self, topics: Sequence[str], key: bytes, *, at_most: int = 1000) -> int:
-        """Delete the dead letters of a key, as when a person's data has to go.
+        """Delete the dead letters of a key, for instance to delete a person's data.
 
         Args:
             topics: the topics to search.
             key: the key of the messages, as sent.
-            at_most: how many dead letters to look at in the key's partition of each topic, the latest first.
+            at_most: maximum dead letters to search in the key's partition of each topic, the latest first.
 
         Returns:
             The number of dead letters deleted.
@@ -223,7 +223,7 @@ def _letter(topic: str, partition: int, entry_id: bytes, reply: Any) -> DeadLett
     fields = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
     try:
         key, value, headers, timestamp = decode_fields(fields)
-    except ValueError:  # of an unreadable entry, its error says why
+    except ValueError:  # an unreadable entry; its error gives the reason
         key, value, headers, timestamp = fields.get(b"k"), fields.get(b"v"), [], 0
     return DeadLetter(
         topic,

@@ -1,4 +1,4 @@
-"""What a stream entry looks like: the one place that names its fields.
+"""The format of a stream entry; only this module names its fields.
 
 An entry holds ``v`` (value), ``k`` (key), ``h`` (headers) and ``t`` (timestamp, ms since the epoch).
 A field that is absent means ``None``, so that a tombstone differs from an empty value. Headers are packed:
@@ -37,22 +37,22 @@ _VALUE, _KEY, _HEADERS, _TIMESTAMP = b"v", b"k", b"h", b"t"
 _LENGTH = struct.Struct("!I")
 #: The length that stands for a value that is ``None``.
 _ABSENT: Final = 0xFFFF_FFFF
-#: Digits of a timestamp, with its sign; more would be no time, and too large for a float.
+#: Maximum digits of a timestamp, with its sign; more would not be a time, and too large for a float.
 _TIMESTAMP_DIGITS: Final = 17
 
 
 class DeliveryHeader(str):
-    """Name of a header that one delivery of an entry has, and no message: it is not sent on."""
+    """Name of a header that belongs to one delivery of an entry; it is not forwarded."""
 
     __slots__ = ()
 
 
-#: Header of a message delivered again: how many attempts have failed before.
+#: Header of a redelivered message: the number of failed attempts.
 REDELIVERY_HEADER: Final[str] = DeliveryHeader("redelivery")
 
 
 class Record(NamedTuple):
-    """One entry of a partition, as the consumer hands it on.
+    """One entry of a partition, as the consumer delivers it.
 
     Attributes:
         offset: ``N`` of the entry id ``0-N``, counted from 1.
@@ -98,7 +98,7 @@ def decode(entry_id: bytes, fields: list[bytes]) -> Record:
     """Return the record that an entry holds; unknown fields are skipped.
 
     Raises:
-        UnreadableEntryError: Another writer's entry: its timestamp is no integer, its headers are not packed.
+        UnreadableEntryError: Another writer's entry, with an invalid timestamp or unpacked headers.
     """
     try:
         if len(fields) == 6 and fields[0] == _TIMESTAMP and fields[2] == _VALUE and fields[4] == _KEY:
@@ -128,7 +128,7 @@ def decode_fields(fields: Mapping[bytes, bytes]) -> tuple[bytes | None, bytes | 
     """Return key, value, headers and timestamp (ms) of an entry; unknown fields are skipped.
 
     Raises:
-        ValueError: The timestamp is no integer, or the headers are not packed.
+        ValueError: The timestamp is not an integer, or the headers are not packed.
     """
     packed = fields.get(_HEADERS)
     return (
@@ -156,7 +156,7 @@ def _millis(text: bytes) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ValueError(f"the timestamp {text!r} is no number of milliseconds") from None
+        raise ValueError(f"the timestamp {text!r} is not a number of milliseconds") from None
 
 
 def _pack(headers: Iterable[tuple[Any, Any]]) -> bytes:

@@ -32,7 +32,7 @@ from typing import Final, NamedTuple
 
 __all__ = ["GroupKeys", "Keys", "is_namespace"]
 
-#: The two words begin keys outside any namespace; a colon or a brace would make keys of two namespaces alike.
+#: Keys outside any namespace begin with these words; a colon or a brace could make two namespaces collide.
 _NAMESPACE: Final = re.compile(r"(?!(?:dead|faust)$)[A-Za-z0-9._-]{0,64}")
 
 #: A topic and the number of a partition: a ``TP``, or any such pair.
@@ -45,7 +45,7 @@ def is_namespace(name: str) -> bool:
 
 
 class GroupKeys(NamedTuple):
-    """The keys through which the members of one consumer group agree."""
+    """The keys that the members of a consumer group share."""
 
     members: str
     heartbeats: str
@@ -86,7 +86,7 @@ class Keys:
         return f"{self.stream(tp)}:attempts:{group}"
 
     def suspects(self, tp: Partition, group: str) -> str:
-        """Return the key of the owner, until it lets go, and of entries that may have killed owners."""
+        """Return the key of the owner that has not released, and of entries that may have killed owners."""
         return f"{self.stream(tp)}:suspects:{group}"
 
     def index(self, tp: Partition) -> str:
@@ -98,7 +98,7 @@ class Keys:
         return f"{self.stream(tp)}:tombstones"
 
     def producers(self, tp: Partition) -> str:
-        """Return the key that records what each producer has added last, so that it is not added again."""
+        """Return the key that records each producer's last entries, so that none is added twice."""
         return f"{self.stream(tp)}:producers"
 
     def dead(self, tp: Partition) -> str:

@@ -1,6 +1,6 @@
 """The declarations of topics that Redis has recorded: partitions, retention, compacting.
 
-A declaration that asks for more than is recorded prevails, whoever comes first: the longest retention is
+The stronger declaration prevails, in any order: the longest retention is
 kept, and a topic is compacted once a program has asked for it. A program that declares neither accepts both.
 Only what can't be reconciled is refused: another number of partitions, or ``compacting=False`` for a
 compacted topic.
@@ -28,7 +28,7 @@ __all__ = ["TopicFacts", "TopicRegistry", "partition_of"]
 
 logger = get_logger(__name__)
 
-#: Milliseconds a tombstone is kept, as on Kafka. A reader that was away for longer keeps what was deleted.
+#: Milliseconds a tombstone is kept, as on Kafka. A reader that was down for longer keeps deleted keys.
 TOMBSTONES_KEPT: Final = 24 * 60 * 60 * 1000
 
 #: Keys whose hash is remembered: it takes as long to compute as all the rest of sending a message.
@@ -69,7 +69,7 @@ class _Wanted(NamedTuple):
 
 
 class TopicRegistry:
-    """Declares topics and remembers what Redis answered, for the life of the process."""
+    """Declares topics and caches Redis's answers for the life of the process."""
 
     def __init__(self, app: AppT, scripts: ScriptRunner, keys: Keys) -> None:
         self.app = app
@@ -86,13 +86,13 @@ class TopicRegistry:
         """Record a topic, or check it against the recorded declaration.
 
         Args:
-            retention: Milliseconds; 0 for none. The longest that was ever declared is in force.
+            retention: Milliseconds; 0 for none. The longest one ever declared applies.
             compacting: ``None`` accepts either.
 
         Raises:
             TopicMismatchError: Redis has recorded another number of partitions, or the opposite of
                 ``compacting``.
-            TopicNameError: The name is none for a topic.
+            TopicNameError: The name is not allowed for a topic.
             redis.exceptions.RedisError: Redis is away.
         """
         retention = self._kept_by_table(topic, retention)
@@ -105,13 +105,13 @@ class TopicRegistry:
         return facts
 
     async def facts(self, topic: str) -> TopicFacts:
-        """Return how a topic is declared; declare it as the app says if nobody has yet.
+        """Return the declaration of a topic; declare it with the app's settings if it is new.
 
         A program that only sends takes the number of partitions that the topic has, whatever the app's own
         default is.
 
         Raises:
-            TopicNameError: The name is none for a topic.
+            TopicNameError: The name is not allowed for a topic.
             redis.exceptions.RedisError: Redis is away.
         """
         if topic not in self._facts:
@@ -119,7 +119,7 @@ class TopicRegistry:
         return self._facts[topic]
 
     async def declare_to_read(self, topic: str) -> TopicFacts:
-        """Declare a topic as the app says, for a worker that is going to read it.
+        """Declare a topic with the app's settings, for a worker that is going to read it.
 
         Raises:
             TopicMismatchError, TopicNameError: As :meth:`declare`.
@@ -180,9 +180,9 @@ class TopicRegistry:
         return max(retention, int(tables.time_kept(table) * 1000)) if table is not None else retention
 
     def tombstones_kept(self, topic: str) -> int:
-        """Return for how many milliseconds a compacted topic keeps its tombstones.
+        """Return the milliseconds for which a compacted topic keeps its tombstones.
 
-        The app may say so as for Kafka, by ``delete.retention.ms`` in the topic's ``config`` or the table's
+        The app may set this as for Kafka, by ``delete.retention.ms`` in the topic's ``config`` or the table's
         ``extra_topic_configs``.
         """
         declared = self._declared(topic)
@@ -218,14 +218,14 @@ class TopicRegistry:
         self._facts[topic] = facts
 
     async def redeclare(self) -> None:
-        """Record again all this process knows, after Redis lost its data."""
+        """Record all topics of this process again, after Redis lost its data."""
         for topic, facts in list(self._facts.items()):
             await self.declare(
                 topic, facts.partitions, retention=facts.retention, compacting=facts.compacting or None
             )
 
     async def refresh(self) -> None:
-        """Take over what other programs have declared about the topics that this process knows.
+        """Read other programs' declarations of the topics that this process uses.
 
         Raises:
             redis.exceptions.RedisError: Redis is away.
@@ -240,12 +240,12 @@ class TopicRegistry:
                     "retention",
                     "compacting",
                 )
-            # A topic that is gone is declared again by the next worker that joins.
+            # A missing topic is declared again by the next worker that joins.
             if None not in recorded and int(recorded[0]) == facts.partitions:
                 self._learn(topic, TopicFacts(facts.partitions, int(recorded[1]), recorded[2] == b"1"))
 
     def known(self, topic: str) -> TopicFacts | None:
-        """Return what this process has already learnt about a topic, without asking Redis."""
+        """Return the cached declaration of a topic, without asking Redis."""
         return self._facts.get(topic)
 
     def partition_for(self, topic: str, key: bytes | None) -> int:
@@ -276,13 +276,13 @@ def check_name(topic: str) -> None:
     if len(topic) > NAME_LENGTH:
         raise TopicNameError(topic, f"has {len(topic)} characters, allowed are {NAME_LENGTH}")
     if topic in (".", ".."):
-        raise TopicNameError(topic, "is a folder's, not a topic's")
+        raise TopicNameError(topic, "is the name of a folder")
     if _NAME.fullmatch(topic) is None:
-        raise TopicNameError(topic, "is not made of ASCII letters, digits, '.', '_' and '-' alone")
+        raise TopicNameError(topic, "may only contain ASCII letters, digits, '.', '_' and '-'")
 
 
 def partition_of(key: bytes, count: int) -> int:
-    """Return the one of `count` partitions that a key belongs to, by the hash that Kafka's clients use."""
+    """Return a key's partition among ``count``, by the hash that Kafka's clients use."""
     return _hash(key) % count
 
 

@@ -1,8 +1,8 @@
 """The outputs of events that are not committed yet, for ``processing_guarantee="exactly_once"``.
 
 Each event has a transaction: the messages that its agents have sent, and the changes of tables that they
-have made. It is committed with the ack of the event, or dropped when the event fails. Where it is dropped, so
-is every event that has changed the same keys of tables after it, because it has built on their values.
+have made. It is committed with the ack of the event, or dropped when the event fails. If it is dropped, so
+is every event that has changed the same table keys after it, because it depends on their values.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Transactions:
         partition: int | None,
         fields: list[bytes],
     ) -> None:
-        """Add an output to what :meth:`source` has returned; it is forgotten where that was dropped."""
+        """Add an output to the transaction of a :meth:`source`; it is ignored if that was dropped."""
         table_key = None
         if partition is not None and key is not None and self.is_changelog(topic):
             table_key = TP(topic, partition), key
@@ -99,9 +99,9 @@ class Transactions:
         source.outputs.append(output)
 
     def source(self) -> Transaction | Message | None:
-        """Return the batch or the message that an agent works on, whose commit sends what is sent now.
+        """Return the batch or the message that an agent works on; its commit includes messages sent now.
 
-        ``None`` if there is none, and a message is sent at once.
+        ``None`` if there is none; messages are then sent at once.
         """
         batch = _batch.get()
         if batch is not None and not batch.is_sealed:
@@ -119,7 +119,7 @@ class Transactions:
 
     @contextmanager
     def batch(self, messages: Iterable[Message]) -> Iterator[None]:
-        """Have these messages share one transaction; sends within the block belong to it."""
+        """Put these messages into one transaction; sends within the block belong to it."""
         transaction = Transaction(list(messages))
         self.open.update(dict.fromkeys(transaction.messages, transaction))
         _batch.set(transaction)
@@ -152,7 +152,7 @@ class Transactions:
         return [message for each in going for message in each.messages if message not in given]
 
     def clean(self, key: TableKey) -> tuple[list[Message], Output | None]:
-        """Take a dirty key as restored.
+        """Mark a dirty key as restored.
 
         Returns:
             The messages of transactions that had changed it since, which are dropped, too; and the output

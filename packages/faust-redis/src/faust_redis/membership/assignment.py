@@ -1,9 +1,9 @@
-"""A member's part of the plan, as it concerns the tables of this very program.
+"""A member's part of the plan, corrected for the tables of its own program.
 
-Faust's assignor takes it for granted that all members of a group run the same program. While a new version
+Faust's assignor assumes that all members of a group run the same program. While a new version
 with further topics is rolled out, or when two programs share an app id, the leader plans without knowing the
-tables of the others: it takes a changelog for any other topic, gives a global table's changelog out piece by
-piece, and gives its own global tables to everybody. Who owns which partition is right all the same.
+tables of the others: it treats a changelog as an ordinary topic, divides a global table's changelog,
+and assigns its own global tables to everybody. The owner of each partition is still correct.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def own_assignment(
     assignment: ConsumerProtocolMemberAssignment,
     partitions: Mapping[str, int],
 ) -> ConsumerProtocolMemberAssignment:
-    """Return what the leader has assigned, put right for the tables that this member has.
+    """Return the leader's assignment, corrected for the tables of this member.
 
     Args:
         partitions: How many partitions each topic has that this member subscribes to.

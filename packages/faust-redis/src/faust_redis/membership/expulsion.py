@@ -1,4 +1,4 @@
-"""Put the worker of a process that has ended out of its group, before its session times out."""
+"""Remove the worker of an ended process from its group before its session times out."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["expel", "member_prefix"]
 
 
 def member_prefix(process: int | None = None) -> str:
-    """Return the begin of the ids of the members in a process of this host; None for this process."""
+    """Return the prefix of the member ids of a process of this host; None for this process."""
     return f"{socket.gethostname()}-{os.getpid() if process is None else process}-"
 
 
 async def expel(redis: Redis, group: str, process: int, *, namespace: str = "") -> int:
-    """Put the members of a process of this host out of a group, so that others take over at once.
+    """Remove the members of a process of this host from a group, so that others take over at once.
 
-    Whoever started the process knows first that it has ended; the group notices only when the session times
-    out. A member that lives after all joins again, and its acks are refused until then.
+    For the parent of the process, which notices its end first; the group notices only when the session times
+    out. A member that is still alive joins again, and its acks are refused until then.
 
     Args:
         redis: a client that does not decode responses.
         group: the id of the app.
         process: the id of the process, which has ended.
-        namespace: as of the app.
+        namespace: the namespace of the app.
 
     Returns:
-        The number of members that were put out.
+        The number of removed members.
 
     Raises:
         redis.exceptions.RedisError: Redis is away.

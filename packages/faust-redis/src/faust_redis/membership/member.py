@@ -50,7 +50,7 @@ __all__ = ["GroupMember", "MemberState"]
 
 logger = get_logger(__name__)
 
-#: Seconds between tries while Redis is unavailable.
+#: Seconds between attempts while Redis is unavailable.
 RETRY_DELAY: Final = 0.5
 #: Seconds between heartbeats during a rebalance, because only heartbeats check the rebalance time-out. The
 #: signal stream announces all other steps.
@@ -146,7 +146,7 @@ class GroupMember:
         return self.state is MemberState.ASSIGNED and self.beat_age < self.session_timeout / 2
 
     def unready(self) -> str | None:
-        """Return why this member owns no partitions for certain, ``None`` if it does."""
+        """Return the reason why this member's ownership is uncertain, ``None`` if it is certain."""
         if self.state is not MemberState.ASSIGNED:
             return f"group membership: {self.state.value}"
         if self.beat_age > self.session_timeout:
@@ -247,7 +247,7 @@ class GroupMember:
             if plan:
                 self._start_transition(self._take(plan, generation))
             elif not released:
-                await self._report_release(generation)  # again, as Redis may have lost it
+                await self._report_release(generation)  # again, because Redis may have lost it
             return REBALANCE_BEAT
         # Counted from the sending, so that after a handler that blocked the loop the next one is due at once.
         return max(0.0, self.heartbeat_interval - (monotonic() - sent))

@@ -1,1 +1,1 @@
-"""Sending messages to partitions."""
+"""Send messages to partitions."""

@@ -1,7 +1,7 @@
-"""Appending each message once: numbers for what a producer sends, and the calls that carry them.
+"""Append each message once: number a producer's messages, and build the calls with these numbers.
 
 A connection may be cut after Redis has executed a call and before the reply has arrived. The message is sent
-again with the same number, and ``append.lua`` answers with the offset of the entry that is there already.
+again with the same number, and ``append.lua`` returns the offset of the existing entry.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = ["Append", "Numbers", "OutgoingEntry", "SensorCallbacks", "Target", "g
 
 #: Bytes of values after which a call ends, because Redis serves no other client while a script runs.
 CALL_BYTES: Final = 1024 * 1024
-#: Milliseconds for which a partition remembers a producer that adds nothing, as on Kafka. A message that is
+#: Milliseconds for which a partition remembers an inactive producer, as on Kafka. A message that is
 #: sent again later, after an outage, is added twice.
 PRODUCER_KEPT: Final = 24 * 60 * 60 * 1000
 
 
 class Target(NamedTuple):
-    """Where entries go.
+    """The destination of entries.
 
     Attributes:
         keys: The keys of ``append.lua``.
@@ -48,7 +48,7 @@ class Target(NamedTuple):
         return cls(tp, names if facts.retention else (*names, keys.tombstones(tp)), lease)
 
 
-#: The sensors that saw a message being sent, and the state they get back with its outcome.
+#: The sensors called for a message, and the state that they get back with its outcome.
 SensorCallbacks = tuple[Any, Any]
 
 
@@ -127,14 +127,14 @@ def group(batch: Iterable[OutgoingEntry], alone: Collection[int]) -> list[Append
     """Return the calls for a batch; those for one partition are in the order of its entries.
 
     Args:
-        alone: Numbers of entries that get a call of their own.
+        alone: Numbers of entries that get a separate call.
     """
     calls: list[Append] = []
     open_calls: dict[TP, tuple[Append, int]] = {}
     for entry in batch:
         target = entry.target
         fields = entry.fields
-        size = len(fields[-1]) + (len(fields[3]) if len(fields) > 2 else 0)  # all that may be large
+        size = len(fields[-1]) + (len(fields[3]) if len(fields) > 2 else 0)  # all fields that may be large
         known = open_calls.get(target.tp)
         if known is not None:
             call, filled = known

@@ -1,9 +1,9 @@
-"""What tables and ``send_soon`` have sent, on its way to the producer.
+"""The buffer between tables or ``send_soon`` and the producer.
 
-Faust's own buffer tells when it is empty, and gives up after a tenth of a second in which nothing moved.
-Neither tells that what was put into it before has gone: an agent that never rests keeps it from being empty,
-and nothing could be acked for as long; and where it gives up, an event would be acked before its changes of
-tables are safe.
+Faust's own buffer signals only that it is empty, and gives up after a tenth of a second without progress.
+Neither shows that earlier messages have passed: a busy agent keeps it from being empty,
+so nothing could be acked for as long; and when it gives up, an event would be acked before its changes of
+tables are confirmed.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ __all__ = ["Buffer"]
 
 
 class Buffer(ProducerBuffer):
-    """Counts what comes and goes.
+    """Counts the messages that enter and leave.
 
     Attributes:
-        accepted: How many messages were put into it, ever.
-        passed: How many of them the producer has, or has refused; they go in the order they came.
+        accepted: Total number of messages put into it.
+        passed: Number of them that the producer has taken or refused, in their order.
     """
 
     def __init__(
         self, changed: asyncio.Event, collect: Callable[[FutureMessage], bool], **kwargs: Any
     ) -> None:
-        """Take what to set whenever a message has passed.
+        """Take the event to set whenever a message has passed.
 
         Args:
             collect: Returns whether it has taken a message, which then belongs to an event.

@@ -37,7 +37,7 @@ _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
 NOT_YET: Final = -1
 #: Partitions whose stream names are cached.
 TARGETS: Final = 4_096
-#: Seconds for which a stopping producer still tries to send what it holds.
+#: Seconds for which a stopping producer still tries to send its queue.
 STOP_TIMEOUT: Final = 3.0
 
 
@@ -61,8 +61,8 @@ class Producer(base.Producer):
             is_stopping=lambda: self.app.should_stop,
         )
         self._target = lru_cache(TARGETS)(partial(_target, self._context.keys))
-        # Enough to have the next batches ready; more would only be more to lose: until it waits, a loop that
-        # does nothing but send never yields to the sender.
+        # Enough for the next batches. More would only be more to lose: until it waits, a loop that
+        # only sends never yields to the sender.
         self._queue_limit = self._context.options.send_queue
         self._transactions = self._context.transactions
         self.buffer = self._buffer = Buffer(
@@ -105,7 +105,7 @@ class Producer(base.Producer):
 
     @property
     def refused(self) -> dict[Message, list[SendRefusal]]:
-        """What Redis has refused for good, by the message that its agent was working on."""
+        """The sends that Redis has refused for good, by the message that their agent was working on."""
         return self._queue.refused
 
     def has_room(self, topic: str) -> bool:
@@ -130,15 +130,15 @@ class Producer(base.Producer):
         headers: HeadersArg | None,
         callbacks: SensorCallbacks | None = None,
     ) -> asyncio.Future[RecordMetadata]:
-        """Queue a message; there has to be room.
+        """Queue a message; the caller has checked that there is space.
 
         Args:
             callbacks: Sensors to call once it is confirmed.
 
         Raises:
             ProducerSendError: As :meth:`send`.
-            TypeError: Key or value are not bytes, as the topic's serializer left them as they were; or a
-                header's name is no string, or its value neither bytes nor ``None``.
+            TypeError: Key or value are not bytes because the topic's serializer did not convert them; or a
+                header's name is not a string, or its value neither bytes nor ``None``.
         """
         if not (isinstance(key, _PLAIN) and isinstance(value, _PLAIN)):
             given = f"{type(key).__name__} and {type(value).__name__}"
@@ -150,7 +150,7 @@ class Producer(base.Producer):
             partition = self._context.topics.partition_for(topic, key)
         elif not 0 <= partition < facts.partitions:
             raise ProducerSendError(
-                f"topic {topic!r} has {facts.partitions} partitions, no number {partition}"
+                f"topic {topic!r} has {facts.partitions} partitions, but no partition {partition}"
             )
         pairs = _own_headers(headers) if headers else []
         self._trace.add_to(pairs)
@@ -179,7 +179,7 @@ class Producer(base.Producer):
     def _collected(
         self, tp: TP, fields: list[bytes], callbacks: SensorCallbacks | None
     ) -> asyncio.Future[RecordMetadata]:
-        """Return the future of a message that is sent with its event, resolved: its agent may wait for it."""
+        """Return a resolved future for a message that is sent with its event, because its agent may wait."""
         metadata = RecordMetadata(*tp, tp, NOT_YET, int(fields[1]), CREATE_TIME)
         confirmed = self._new_future()
         confirmed.set_result(metadata)
@@ -189,7 +189,7 @@ class Producer(base.Producer):
         return confirmed
 
     def _collect_buffered(self, fut: FutureMessage) -> bool:
-        """Add what a table or ``send_soon`` sends to the event that an agent works on.
+        """Add a message of a table or ``send_soon`` to the event that an agent works on.
 
         Returns:
             Whether there is such an event.
@@ -229,7 +229,7 @@ class Producer(base.Producer):
     async def flush(self) -> None:
         """Wait until everything sent before this call is confirmed.
 
-        While Redis is away it goes on waiting, but only for a few seconds once the app stops. Cancelling it
+        While Redis is unavailable it waits, but only for a few seconds once the app stops. Cancelling it
         loses nothing.
         """
         with contextlib.suppress(TimeoutError):
@@ -290,14 +290,14 @@ class Producer(base.Producer):
         return True
 
     async def on_start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         await super().on_start()
-        # To ask which loop runs is a system call, because Python checks whether the process was forked.
+        # Getting the running loop is a system call, because Python checks whether the process was forked.
         self._new_future = asyncio.get_running_loop().create_future
         self._queue.start(on_crash=self._sender_crashed)
 
     async def on_stop(self) -> None:
-        """Send what is still queued, for a few seconds at the most."""
+        """Send the rest of the queue, for a few seconds at most."""
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await self.confirm()
@@ -313,7 +313,7 @@ class Producer(base.Producer):
         )
 
     def _sender_crashed(self, error: BaseException) -> None:
-        # Without the sender every send would hang: better a worker that ends with an error.
+        # Without the sending task every send would hang, so the worker ends with an error.
         self._crashing = asyncio.ensure_future(self.crash(error))
 
 
@@ -323,7 +323,7 @@ def _target(keys: Keys, topic: str, partition: int) -> tuple[TP, Target]:
 
 
 def _own_headers(headers: HeadersArg) -> list[Any]:
-    """Return headers as pairs, without those of the delivery that they may come from."""
+    """Return headers as pairs, without those that belong to a delivery."""
     pairs: Any = headers.items() if isinstance(headers, Mapping) else headers
     return [pair for pair in pairs if type(pair[0]) is not DeliveryHeader]
 

@@ -1,4 +1,4 @@
-"""The send queue: one task sends messages in batches, in order, and tries again while Redis is away."""
+"""The send queue: one task sends messages in batches, in order, and retries while Redis is unavailable."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ __all__ = ["CREATE_TIME", "SendQueue", "SendRefusal"]
 
 logger = get_logger(__name__)
 
-#: Seconds after a batch in which a message counts as one of many: it waits a turn of the event loop for what
-#: other tasks send in it. A message that comes alone never waits, and none waits for a clock: the next batch
-#: gathers by itself while one is on its way.
+#: Seconds after a batch in which a message counts as one of many: it waits an iteration of the event loop for
+#: messages of other tasks. A single message never waits, and none waits for a timer: the next batch
+#: collects while one is being sent.
 RECENT: Final = 0.002
-#: Turns of the event loop that a batch is gathered for, as long as each brings more.
+#: Iterations of the event loop for which a batch is collected, as long as each brings more.
 GATHER_TURNS: Final = 6
-#: Tries between log lines about one outage.
+#: Attempts between log lines about one outage.
 LOG_EVERY: Final = 10
 #: Seconds between renewals of the expiry of a partition with a retention.
 RENEWAL_INTERVAL: Final = 30.0
 #: Kafka's number for timestamps that the sender sets.
 CREATE_TIME: Final = 0
-#: Seconds between looks at whether the app is stopping, while a flush waits for an absent Redis.
+#: Seconds between checks whether the app is stopping, while a flush waits for an unavailable Redis.
 POLL_STOP: Final = 0.5
 
 
@@ -60,7 +60,7 @@ class SendRefusal:
     def __init__(self, error: ProducerSendError, entry: OutgoingEntry) -> None:
         self.error = error
         self._confirmed = entry.confirmed
-        # Without callbacks Faust itself has looked at the outcome, and whether the agent did is not known.
+        # Without callbacks Faust itself has read the outcome, so whether the agent did is unknown.
         self._records_looks = entry.callbacks is not None
 
     def is_unseen(self) -> bool:
@@ -75,7 +75,7 @@ class SendQueue:
 
     Attributes:
         changed: Set whenever a batch is done; :meth:`wait_until` waits for it.
-        refused: What Redis has refused for good, by the message that its agent was working on.
+        refused: The sends that Redis has refused for good, by the message that their agent was working on.
         entries: The messages that wait to be sent.
         is_running: Whether the queue was started and not closed.
         is_closed: Whether it was closed.
@@ -89,10 +89,10 @@ class SendQueue:
         linger_seconds: float,
         is_stopping: Callable[[], bool],
     ) -> None:
-        """Take the producer that sensors get to see.
+        """Take the producer to pass to sensors.
 
         Args:
-            linger_seconds: How long a batch gathers; 0 for a few turns of the event loop.
+            linger_seconds: Seconds for which a batch collects; 0 for a few iterations of the event loop.
             is_stopping: Returns whether the app stops.
         """
         self._context = context
@@ -116,7 +116,7 @@ class SendQueue:
         self.refused: dict[Message, list[SendRefusal]] = {}
 
     def start(self, on_crash: Callable[[BaseException], None]) -> None:
-        """Begin to send; ``on_crash`` is called with an error that ends the sending task."""
+        """Start sending; ``on_crash`` is called with an error that ends the sending task."""
         self.is_running, self.is_closed = True, False
 
         def ended(sender: asyncio.Task[None]) -> None:
@@ -127,7 +127,7 @@ class SendQueue:
         self._sender.add_done_callback(ended)
 
     async def close(self) -> None:
-        """Stop sending; everything that is still queued is refused."""
+        """Stop sending; the rest of the queue is refused."""
         self.is_running, self.is_closed = False, True
         self.changed.set()
         if self._sender is not None:
@@ -169,7 +169,7 @@ class SendQueue:
         """Wait until a condition holds that depends on what was sent.
 
         Args:
-            stop_timeout: Seconds that are left from when the app stops.
+            stop_timeout: Seconds to keep waiting after the app has begun to stop.
 
         Raises:
             TimeoutError: The app is stopping, and Redis was away for too long.
@@ -191,7 +191,7 @@ class SendQueue:
     async def _send_queued(self) -> None:
         failures = 0
         last = 0.0
-        with contextlib.suppress(*REDIS_ERRORS):  # if it is away, the first batch logs that
+        with contextlib.suppress(*REDIS_ERRORS):  # if it is unavailable, the first batch logs this
             # So that no message waits for a connection or the script.
             await self._context.server.stream.execute_many(())
             await self._context.scripts.load(APPEND)
@@ -209,7 +209,7 @@ class SendQueue:
             await self._refresh_topics()
             if left:
                 failures += 1
-                if failures % LOG_EVERY == 2:  # the first time it may only have lacked a script
+                if failures % LOG_EVERY == 2:  # the first failure may only be a missing script
                     logger.warning("Redis takes no messages (%s), %d are waiting", trouble, len(self.entries))
                 await asyncio.sleep(pause_after(failures))
             else:
@@ -260,11 +260,11 @@ class SendQueue:
         return sorted(left, key=lambda entry: entry.number), trouble
 
     async def _refresh_topics(self) -> None:
-        """Look now and then at how others have declared the topics: one may be compacted from now on."""
+        """Refresh the declarations of topics occasionally: one may have become compacted."""
         now = monotonic()
         if now - self._refreshed >= RENEWAL_INTERVAL:
             self._refreshed = now
-            with contextlib.suppress(*REDIS_ERRORS):  # sending says so, and this is done again soon
+            with contextlib.suppress(*REDIS_ERRORS):  # sending logs the outage, and this is repeated soon
                 await self._context.topics.refresh()
 
     async def _load_script(self) -> None:
@@ -285,7 +285,7 @@ class SendQueue:
                 sensors, state = entry.callbacks
                 try:
                     sensors.on_send_completed(self._producer, state, metadata)
-                except Exception:  # the program's own; it must not hold up the messages of all others
+                except Exception:  # a sensor of the program, which must not block all other messages
                     logger.exception("a sensor failed in on_send_completed")
 
     def _refuse_for_good(self, entry: OutgoingEntry, reason: Exception) -> None:
@@ -300,7 +300,7 @@ class SendQueue:
         self.refuse(entry, error)
 
     def refuse(self, entry: OutgoingEntry, error: ProducerSendError) -> None:
-        """End the way of a message with an error."""
+        """Complete a message with an error."""
         if not entry.confirmed.done():
             entry.confirmed.set_exception(error)
             entry.confirmed.exception()  # there may be no caller that waits for it
@@ -312,7 +312,7 @@ class SendQueue:
                 logger.exception("a sensor failed in on_send_error")
 
     def _renewals_of(self, tps: set[TP]) -> list[Command]:
-        """Return the commands by which partitions with a retention expire once no entry comes for as long."""
+        """Return the commands that renew the expiry of partitions with a retention."""
         now = monotonic()
         commands: list[Command] = []
         for tp in tps:

@@ -1,4 +1,4 @@
-"""The trace that a message belongs to, for apps with ``setup_opentelemetry``.
+"""Trace headers of sent messages, for apps with ``setup_opentelemetry``.
 
 Faust's sensor reads a message's trace from its headers, and leaves it to the instrumentation of the broker's
 client to write it there. This transport has no such client, so its producer does.
@@ -27,7 +27,7 @@ class TraceHeaders:
     def add_to(self, headers: list[tuple[str, bytes | None]]) -> None:
         """Add the trace of the running task to the headers of a message.
 
-        Headers that hold a trace already, as those of a forwarded event do, stay as they are.
+        Headers that already have a trace, such as those of a forwarded event, are unchanged.
         """
         if len(self._sensors) != self._known:
             self._known = len(self._sensors)

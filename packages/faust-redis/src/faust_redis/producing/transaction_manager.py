@@ -11,14 +11,14 @@ __all__ = ["TransactionManager"]
 
 
 class TransactionManager(FaustTransactionManager):
-    """Hands everything on to the producer.
+    """Passes everything on to the producer.
 
     Faust has one transaction per partition, of all events since the last commit. Here each event has its own,
     and the consumer commits it (:mod:`faust_redis.consuming.exactly_once`).
     """
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Do nothing: the consumer commits what is done, and drops the rest."""
+        """Do nothing: the consumer commits finished events and drops the rest."""
 
     async def on_rebalance(self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP]) -> None:
         """Do nothing: a transaction begins with its first output."""

@@ -1,4 +1,4 @@
-"""Following a cluster that moves a slot: it answers ``ASK`` for a key that is at its new place already.
+"""Follow a moving slot of a cluster, which answers ``ASK`` for keys that have already moved.
 
 The new place takes a command for such a key only right after ``ASKING``, on the same connection. redis-py
 sends the two on any connections it has, and with an even number of them never gets through.
@@ -27,10 +27,10 @@ REDIRECTIONS: Final = 3
 
 @contextmanager
 def closed_in_use() -> Iterator[None]:
-    """Say so when redis-py has closed a connection in use, as it does with all when a cluster is down.
+    """Convert the error of a connection that redis-py closed in use, as it does when a cluster is down.
 
     Raises:
-        redis.exceptions.ConnectionError: It has.
+        redis.exceptions.ConnectionError: The connection was closed in use.
     """
     try:
         yield
@@ -41,7 +41,7 @@ def closed_in_use() -> Iterator[None]:
 
 
 class AskingCluster(RedisCluster):
-    """redis-py's client, and what it gives up on.
+    """redis-py's cluster client, with support for moving slots.
 
     Attributes:
         server: What has made it; ``aclose`` closes its stream, too.
@@ -84,7 +84,7 @@ class AskingCluster(RedisCluster):
 
 
 class AskingConnection(StreamConnection):
-    """A connection to the holder of a slot; what that has moved already is read at its new place.
+    """A connection to the owner of a slot; keys that have moved are read from their new owner.
 
     Args:
         pool_of: Makes what knows how to connect to a host and port.

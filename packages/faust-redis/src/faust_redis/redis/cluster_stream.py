@@ -19,7 +19,9 @@ from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import AskError, MovedError
 
 from faust_redis.redis.commands import Command
+from faust_redis.redis.confirmed import stream_connection
 from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.durability import PRIMARY, Durability
 from faust_redis.redis.slots import slot_of
 
 __all__ = ["ClusterStream"]
@@ -58,10 +60,20 @@ class ClusterStream:
     #: Whether the commands of one call are executed in their order whatever their keys.
     keeps_order: Final = False
 
-    def __init__(self, cluster: RedisCluster, pool_of: Callable[[str, int], ConnectionPool]) -> None:
-        """Store redis-py's client, whose map of slots is used, and a maker of pools that open connections."""
+    def __init__(
+        self,
+        cluster: RedisCluster,
+        pool_of: Callable[[str, int], ConnectionPool],
+        durability: Durability = PRIMARY,
+    ) -> None:
+        """Store redis-py's client, whose map of slots is used, and a maker of pools that open connections.
+
+        Args:
+            durability: what confirms a write; each node waits for its own replicas.
+        """
         self._cluster = cluster
         self._pool_of = pool_of
+        self._durability = durability
         self._connections: dict[_Place, StreamConnection] = {}
         self._failed: _Place | None = None
 
@@ -188,7 +200,7 @@ class ClusterStream:
     def _connection(self, place: _Place) -> StreamConnection:
         connection = self._connections.get(place)
         if connection is None:
-            connection = self._connections[place] = StreamConnection(self._pool_of(*place))
+            connection = self._connections[place] = stream_connection(self._pool_of(*place), self._durability)
         return connection
 
 

@@ -1,4 +1,4 @@
-"""Commands and their errors, whatever server they go to."""
+"""Commands and their errors, for any kind of server."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any, Final, TypeVar
 from mode import get_logger
 from redis import exceptions
 from redis.asyncio import Redis
+
+from faust_redis.errors import UnconfirmedWriteError
 
 __all__ = [
     "AT_ONCE",
@@ -31,25 +33,25 @@ _T = TypeVar("_T")
 #: A command with its arguments.
 Command = tuple[str | bytes | int, ...]
 
-#: How long a blocking read waits, in ms. Far below any session time-out: a read that the server still
+#: Milliseconds that a blocking read waits. Far below any session time-out: a read that the server still
 #: holds for a frozen worker must be over before another worker takes its partitions.
 BLOCK_MS: Final = 1000
 
 #: Seconds a command may take. Longer than BLOCK_MS, or every idle read would end as an error.
 SOCKET_TIMEOUT: Final = 10.0
 
-#: Calls of one kind at the same time, where there may be hundreds: each takes a connection, and a pool of
-#: redis-py has 100, and raises where more are wanted. The heartbeats need some as well.
+#: Maximum concurrent calls of one kind, where there may be hundreds: each takes a connection, and a pool of
+#: redis-py has 100 and raises if more are requested. The heartbeats need some as well.
 AT_ONCE: Final = 20
 
 #: Seconds between log lines about one outage.
 OUTAGE_INTERVAL: Final = 5.0
 
-#: Seconds between tries while Redis is away, from the first to the longest.
+#: Seconds between attempts while Redis is unavailable, from the first pause to the longest.
 RETRY_DELAYS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 
-#: What says "not now": Redis is away, starting, full, or a replica after a failover, or an operator has
-#: withdrawn a right, which can only be given back while messages are kept.
+#: Temporary errors: Redis is unavailable, starting, full, or a replica after a failover, or an operator has
+#: withdrawn a right, which may be restored as long as messages are kept.
 UNAVAILABLE: Final = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
@@ -63,10 +65,11 @@ UNAVAILABLE: Final = (
     exceptions.SlotNotCoveredError,
     exceptions.NoScriptError,  # forgotten between its loading and its call
     exceptions.NoPermissionError,
+    UnconfirmedWriteError,
     OSError,
 )
 
-#: Whatever else Redis, or the way to it, may say instead of an answer.
+#: All errors that Redis, or the connection to it, may raise.
 REDIS_ERRORS: Final = (exceptions.RedisError, *UNAVAILABLE)
 
 # Replies that redis-py has no class for; of the others it cuts the code off. UNBLOCKED ends a blocking read
@@ -92,7 +95,7 @@ async def execute(redis: Redis, *command: str | bytes | int) -> Any:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Tell whether an error says "not now", so that the same command may well succeed later."""
+    """Return whether an error is temporary, so that the same command may succeed later."""
     if isinstance(error, UNAVAILABLE):
         return True
     if isinstance(error, RuntimeError):
@@ -103,14 +106,14 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 class Outage:
-    """Logs that something can't be done for now, and why: at once, then every few seconds while it lasts."""
+    """Logs an outage and its reason: at once, then every few seconds while it lasts."""
 
     def __init__(self, doing: str) -> None:
         self._doing = doing
         self._logged = -OUTAGE_INTERVAL
 
     def log(self, error: BaseException) -> None:
-        """Log an error, unless one was logged a moment ago."""
+        """Log an error, unless one was logged recently."""
         now = monotonic()
         if now - self._logged >= OUTAGE_INTERVAL:
             self._logged = now
@@ -126,10 +129,10 @@ def pause_after(failures: int) -> float:
 async def retry_while_unavailable(
     call: Callable[[], Awaitable[_T]], *, doing: str, is_stopping: Callable[[], bool]
 ) -> _T:
-    """Repeat a call, one that may run twice, until Redis answers.
+    """Repeat a call that may safely run twice, until Redis answers.
 
     Args:
-        doing: Begins the log lines about an outage.
+        doing: The beginning of the log lines about an outage.
 
     Raises:
         redis.exceptions.RedisError: Redis is away while the caller stops, or the call itself failed.

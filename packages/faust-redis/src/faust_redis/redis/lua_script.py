@@ -111,7 +111,7 @@ class Script:
         return TypeError(f"{self.operation} takes {self.keys} keys and {', '.join(self.arguments)}")
 
     async def run(self, execute: Execute, command: Command) -> Any:
-        """Run a command of this script; Redis is sent the text only when it does not have it.
+        """Run a command of this script; the text is sent only if Redis does not have it.
 
         Args:
             execute: Sends a command, ``await execute("PING")``.

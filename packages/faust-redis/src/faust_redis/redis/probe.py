@@ -11,9 +11,10 @@ from redis.exceptions import ResponseError
 
 from faust_redis.errors import UnsupportedServerError
 from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.durability import Durability
 from faust_redis.redis.servers import Server
 
-__all__ = ["ServerFacts", "complaints", "describe", "probe", "uses"]
+__all__ = ["ServerFacts", "complaints", "describe", "lacks_for", "missing_replicas", "probe", "uses"]
 
 logger = get_logger(__name__)
 
@@ -39,6 +40,7 @@ class ServerFacts(NamedTuple):
         mode: ``standalone``, ``sentinel`` or ``cluster``.
         settings: the settings that affect durability, by name; empty where ``CONFIG`` is denied.
         can: whether the server has each feature; a feature that could not be tried is left out.
+        replicas: the number of its replicas that are connected.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ServerFacts(NamedTuple):
     mode: str
     settings: Mapping[str, str]
     can: Mapping[str, bool] = MappingProxyType({})
+    replicas: int = 0
 
     @property
     def release(self) -> tuple[int, int]:
@@ -65,6 +68,7 @@ async def probe(server: Server, key: str) -> ServerFacts:
     connection = await server.blocking(key)
     try:
         info = _pairs(await connection.execute("INFO", "server"))
+        replication = _pairs(await connection.execute("INFO", "replication"))
         try:
             settings = _pairs(await connection.execute("CONFIG", "GET", *_SETTINGS))
         except ResponseError:  # denied or renamed, as by many managed services
@@ -78,12 +82,14 @@ async def probe(server: Server, key: str) -> ServerFacts:
         info.get("redis_mode", "standalone"),
         settings,
         can,
+        int(replication.get("connected_slaves", 0)),
     )
-    if reason := _refusal(facts, shares_reads=server.read_of("a") == server.read_of("b")):
+    shares_reads = server.read_of("a") == server.read_of("b")
+    if reason := _refusal(facts, shares_reads) or lacks_for(facts, server.durability):
         raise UnsupportedServerError(facts.version, reason)
     logger.info("%s", describe(facts))
     logger.info("%s", uses(facts))
-    for complaint in complaints(facts):
+    for complaint in [*complaints(facts), *missing_replicas(facts, server.durability)]:
         logger.warning("%s", complaint)
     return facts
 
@@ -95,8 +101,27 @@ def _refusal(facts: ServerFacts, shares_reads: bool) -> str | None:
     if lacking := [name for name in NEEDED.values() if not facts.can.get(name, True)]:
         return f"does not know {', '.join(lacking)}"
     if facts.mode == "cluster" and shares_reads:
-        return "is a node of a cluster: say redis+cluster:// in the place of redis://"
+        return "is a node of a cluster: use redis+cluster:// instead of redis://"
     return None
+
+
+def lacks_for(facts: ServerFacts, durability: Durability) -> str | None:
+    """Return the reason why a server can never confirm a write as required; None if it can."""
+    if durability.acks != "fsync":
+        return None
+    if not facts.can.get("WAITAOF", True):
+        return "does not know WAITAOF, which acks=fsync needs: it came with Redis 7.2"
+    if facts.settings.get("appendonly") == "no":
+        return "has appendonly no, so its disk confirms nothing: set it to yes, or acks to all"
+    return None
+
+
+def missing_replicas(facts: ServerFacts, durability: Durability) -> list[str]:
+    """Return a line if fewer replicas are connected than must confirm a write."""
+    if durability.wait is None or facts.replicas >= durability.replicas:
+        return []
+    connected = f"{facts.replicas} of {durability.replicas} replicas are connected"
+    return [f"acks is {durability.acks} and {connected}: nothing is confirmed until all are"]
 
 
 def describe(facts: ServerFacts) -> str:
@@ -123,7 +148,7 @@ def complaints(facts: ServerFacts) -> list[str]:
     settings, found = facts.settings, []
     policy = settings.get("maxmemory-policy", "noeviction")
     if policy != "noeviction" and settings.get("maxmemory", "0") != "0":
-        found.append(f"maxmemory-policy is {policy}: Redis may throw out messages; set it to noeviction")
+        found.append(f"maxmemory-policy is {policy}: Redis may evict messages; set it to noeviction")
     if settings.get("appendonly") == "no":
         lost = "what came since the last snapshot" if settings.get("save") else "everything"
         found.append(f"appendonly is no: a restart of Redis loses {lost}")
@@ -136,7 +161,7 @@ async def _tried(connection: StreamConnection, absent: str) -> dict[str, bool]:
     Args:
         absent: an unused key.
     """
-    names = [name for name in (*NEEDED.values(), *SPARED) if " " not in name]
+    names = [name for name in (*NEEDED.values(), *SPARED, "WAITAOF") if " " not in name]
     known, added = await connection.execute_many(
         [("COMMAND", "INFO", *names), ("XADD", absent, "NOMKSTREAM", "0-*", "v", "")]
     )

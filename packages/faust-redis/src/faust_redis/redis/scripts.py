@@ -47,7 +47,7 @@ NOT_OWNER: Final = -1
 #: Returned by ``group_heartbeat`` to a member that was evicted.
 NOT_MEMBER: Final = -1
 
-#: Keys of a call that concerns many partitions, at the most.
+#: Maximum keys of a call for many partitions.
 MOST_KEYS: Final = 100_000
 
 _script = partial(Script, __package__)
@@ -129,7 +129,7 @@ class ScriptRunner:
         return await script.run(partial(execute, self.redis), script.command(keys, *rest, **arguments))
 
     async def run(self, script: Script, calls: Sequence[Command], stream: CommandStream) -> list[Any]:
-        """Send calls of one script in one round trip, all of which can be run twice.
+        """Send calls of one script in one round trip; all of them must be safe to run twice.
 
         Returns:
             Their replies, among them the errors of single calls.
@@ -146,5 +146,5 @@ class ScriptRunner:
         return replies
 
     async def load(self, script: Script) -> None:
-        """Make a script known to the server, on all nodes of a cluster."""
+        """Load a script into the server, or into all nodes of a cluster."""
         await self.redis.script_load(script.text)

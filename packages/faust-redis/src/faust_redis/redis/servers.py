@@ -9,7 +9,8 @@ address                                       means
 ============================================  ===============================================================
 
 The last two use ``rediss+…`` for TLS. The query of an address may hold all options of redis-py
-(``?ssl_ca_certs=…``), and ``sentinel_username`` and ``sentinel_password`` for the sentinels themselves.
+(``?ssl_ca_certs=…``), ``sentinel_username`` and ``sentinel_password`` for the sentinels themselves, and
+``acks``, ``acks_replicas`` and ``acks_timeout_ms`` (``faust_redis.redis.durability``).
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ from faust_redis.errors import BrokerAddressError
 from faust_redis.redis.cluster_redirects import AskingCluster, AskingConnection
 from faust_redis.redis.cluster_stream import ClusterStream, cluster_errors
 from faust_redis.redis.commands import SOCKET_TIMEOUT, Command, is_unavailable
+from faust_redis.redis.confirmed import stream_connection
 from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.durability import Durability, durability_of
 
 __all__ = ["CommandStream", "Server", "StreamingRedis", "addresses_of", "leave_entries_unparsed", "server_at"]
 
@@ -67,10 +70,12 @@ class Server(Protocol):
     Attributes:
         commands: a pool for commands that do not block.
         stream: a sender for the commands of every message: adding and acking entries.
+        durability: what confirms a write that ``stream`` sends.
     """
 
     commands: StreamingRedis
     stream: CommandStream
+    durability: Durability
 
     def read_of(self, key: str) -> str:
         """Return the name of a key's blocking read; keys with the same name share one read."""
@@ -85,7 +90,7 @@ class Server(Protocol):
         """Refresh the map of keys to nodes after an error; never raises when Redis is unavailable."""
 
     async def aclose(self) -> None:
-        """Give up the pool."""
+        """Close the pool."""
 
 
 class StreamingRedis(Redis):
@@ -110,7 +115,8 @@ class StreamingRedis(Redis):
 class SingleServer:
     """One Redis."""
 
-    def __init__(self, options: Mapping[str, Any], pool_size: int | None) -> None:
+    def __init__(self, options: Mapping[str, Any], pool_size: int | None, durability: Durability) -> None:
+        self.durability = durability
         pool: ConnectionPool
         if pool_size is None:
             pool = ConnectionPool(**options)
@@ -120,7 +126,7 @@ class SingleServer:
 
     def _use(self, pool: ConnectionPool) -> None:
         self.commands = cast(StreamingRedis, StreamingRedis.from_pool(pool))
-        self.stream: CommandStream = StreamConnection(pool)
+        self.stream: CommandStream = stream_connection(pool, self.durability)
         self.commands.server = self
 
     def read_of(self, key: str) -> str:
@@ -128,7 +134,7 @@ class SingleServer:
         return ""
 
     async def blocking(self, key: str) -> StreamConnection:
-        """Connect once more."""
+        """Open another connection."""
         return StreamConnection(self.commands.connection_pool)
 
     async def unblock(self, key: str, client_id: int) -> None:
@@ -136,10 +142,10 @@ class SingleServer:
         await self.commands.client_unblock(client_id)
 
     async def refresh_topology(self) -> None:
-        """Nothing to find out."""
+        """Do nothing, because the only server has all keys."""
 
     async def aclose(self) -> None:
-        """Give up the pool."""
+        """Close the pool."""
         await self.commands.aclose()
 
 
@@ -152,8 +158,10 @@ class SentinelServer(SingleServer):
         service: str,
         options: Mapping[str, Any],
         login: Mapping[str, Any],
+        durability: Durability,
     ) -> None:
         """Take the addresses of sentinels, and ``sentinel_username`` and ``sentinel_password`` for them."""
+        self.durability = durability
         asking = {name.removeprefix("sentinel_"): value for name, value in login.items()}
         sentinel = Sentinel(  # type: ignore[no-untyped-call]
             list(sentinels), sentinel_kwargs={**_common(), **asking}
@@ -170,7 +178,10 @@ class ClusterServer:
     """The nodes of a cluster. Each partition is read on a connection of its own: one ``XREADGROUP`` takes
     only keys of one slot."""
 
-    def __init__(self, nodes: Sequence[tuple[str, int]], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, nodes: Sequence[tuple[str, int]], options: Mapping[str, Any], durability: Durability
+    ) -> None:
+        self.durability = durability
         self._options = {name: value for name, value in options.items() if name not in ("host", "port")}
         given = {name: value for name, value in self._options.items() if name != "connection_class"}
         given.pop("db", None)
@@ -185,7 +196,7 @@ class ClusterServer:
             reinitialize_steps=0,
             **given,
         )
-        self.stream: CommandStream = ClusterStream(self._cluster, self._pool_of)
+        self.stream: CommandStream = ClusterStream(self._cluster, self._pool_of, durability)
         self._cluster.server = self
         # A cluster's client has the methods of a server's, but shares no class with it.
         self.commands = cast(StreamingRedis, self._cluster)
@@ -213,7 +224,7 @@ class ClusterServer:
                 raise
 
     async def aclose(self) -> None:
-        """Give up the connections to all nodes."""
+        """Close the connections to all nodes."""
         await self._cluster.aclose()
 
     def _pool_of(self, host: str, port: int) -> ConnectionPool:
@@ -237,6 +248,7 @@ def server_at(
     password: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
     pool_size: int | None = None,
+    durability: Durability | None = None,
 ) -> Server:
     """Return the server at these addresses; it connects at first use.
 
@@ -246,10 +258,13 @@ def server_at(
         ssl_context: the context for TLS, which replaces the options of the address.
         pool_size: connections of one server's pool, for which further callers wait; None raises an error for
             them. Other deployments have a pool for each node, without a bound.
+        durability: what confirms a write; None for what the query of the addresses says.
 
     Raises:
         BrokerAddressError: the addresses are invalid.
     """
+    asked, addresses = durability_of(addresses)
+    durability = durability or asked
     address = addresses[0]
     scheme, kind = _scheme(addresses)
     places = [_place(each, kind) for each in addresses]
@@ -266,12 +281,12 @@ def server_at(
     if scheme == "unix":
         del options["socket_keepalive"]
     if kind == "sentinel":
-        return SentinelServer(places, service, options, asking)
+        return SentinelServer(places, service, options, asking, durability)
     if kind == "cluster":
         if options.pop("db", 0):
             raise BrokerAddressError(address, "a cluster has no database but 0")
-        return ClusterServer(places, options)
-    return SingleServer(options, pool_size)
+        return ClusterServer(places, options, durability)
+    return SingleServer(options, pool_size, durability)
 
 
 def _scheme(addresses: Sequence[str]) -> tuple[str, str]:
@@ -285,7 +300,7 @@ def _scheme(addresses: Sequence[str]) -> tuple[str, str]:
         reason = "its scheme is none of redis, rediss, unix, redis+sentinel, redis+cluster"
         raise BrokerAddressError(addresses[0], reason)
     if not kind and len(addresses) > 1:
-        reason = "one server has one address; say redis+sentinel:// or redis+cluster://"
+        reason = "one server has one address; for several, use redis+sentinel:// or redis+cluster://"
         raise BrokerAddressError("; ".join(addresses), reason)
     return scheme, kind
 

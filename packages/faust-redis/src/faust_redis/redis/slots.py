@@ -1,4 +1,4 @@
-"""The slot of a command: which keys it names, and which of a cluster's 16,384 slots holds them."""
+"""Find the keys of a command, and their slot among a cluster's 16,384."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ _KEYLESS: Final = frozenset(
         "SCRIPT",
         "TIME",
         "WAIT",
+        "WAITAOF",
     )
 )
 #: Commands whose first key follows the name of a subcommand.

@@ -1,4 +1,4 @@
-"""Where a redis-server for tests comes from."""
+"""Find a redis-server for tests."""
 
 from __future__ import annotations
 

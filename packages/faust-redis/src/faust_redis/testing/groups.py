@@ -1,4 +1,4 @@
-"""Waiting until workers are at work."""
+"""Wait until workers are ready."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["wait_for_group"]
 def wait_for_group(
     url: str, group: str, members: int = 1, timeout: float = 30.0, *, namespace: str = ""
 ) -> list[str]:
-    """Wait until a consumer group has so many members and has shared its partitions out among them.
+    """Wait until a consumer group has this many members and has assigned its partitions to them.
 
     Args:
         url: Address of one server, as for a broker.
         group: Id of the app.
         members: Number of workers.
         timeout: Seconds.
-        namespace: Of the app, if it has one.
+        namespace: The app's namespace, if it has one.
 
     Returns:
         The ids of the members.

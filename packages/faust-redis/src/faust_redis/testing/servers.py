@@ -105,7 +105,7 @@ class RedisServer:
             assert self.process is not None, "spawn() comes first"
             log = self._log.read_bytes()
             if self.process.poll() is not None:
-                # A connection of some other process may have had its port for a moment.
+                # A connection of another process may have used the port briefly.
                 assert b"in use" in log, log.decode(errors="replace")
                 self.spawn()
             return marker in log
@@ -113,11 +113,11 @@ class RedisServer:
         wait_until(is_ready, f"a Redis server on port {self.port}")
 
     def freeze(self) -> None:
-        """Stop the process without ending it: connections stay open, nothing answers."""
+        """Suspend the process: connections stay open, but it does not answer."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Have a frozen process go on."""
+        """Resume a frozen process."""
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
@@ -212,7 +212,7 @@ class Cluster:
 def cluster(
     folder: Path, *, replicas: int = 1, binary: Path | None = None, config: Sequence[str] = ()
 ) -> Iterator[Cluster]:
-    """Run a cluster of three primaries, each with so many replicas.
+    """Run a cluster of three primaries with replicas.
 
     Args:
         folder: Where the folders of the nodes are made.

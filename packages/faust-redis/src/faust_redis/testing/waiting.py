@@ -1,4 +1,4 @@
-"""Waiting on a condition, the only way a test waits."""
+"""Wait on conditions, never for a fixed time."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Seconds between looks at a condition.
+#: Seconds between checks of a condition.
 INTERVAL = 0.02
 
 
 def wait_until(condition: Callable[[], T], described: str, timeout: float = 60.0) -> T:
-    """Return what the condition returns once that is truthy.
+    """Return the first truthy result of the condition.
 
     Args:
-        described: What is waited for, for the failure.
+        described: The expected state, for the error.
         timeout: Seconds.
 
     Raises:
-        AssertionError: The time is up; names what was waited for and what was seen last.
+        AssertionError: The time is up; the text has the expected state and the last result.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -36,7 +36,7 @@ def wait_until(condition: Callable[[], T], described: str, timeout: float = 60.0
 async def eventually(
     condition: Callable[[], object | Awaitable[object]], described: str, timeout: float = 60.0
 ) -> None:
-    """Wait as `wait_until` does, while the event loop goes on; the condition may be a coroutine function."""
+    """Wait as ``wait_until`` does, without blocking the event loop; the condition may be asynchronous."""
     deadline = time.monotonic() + timeout
     while True:
         seen = condition()

@@ -12,7 +12,7 @@ from tests.conformance.programs.common import SETTINGS, note, redis
 
 
 class Sale(faust.Record, serializer="json"):
-    """What a customer bought."""
+    """A purchase of a customer."""
 
     customer: str
     country: str

@@ -1,4 +1,4 @@
-"""What the programs share: where Redis is, and a place to note what they saw."""
+"""Shared parts of the programs: the address of Redis, and a place to record their observations."""
 
 from __future__ import annotations
 

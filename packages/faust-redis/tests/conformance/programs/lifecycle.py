@@ -1,4 +1,4 @@
-"""What an app does beside its agents: timers, the leader, signals, services, pages, commands."""
+"""The parts of an app other than agents: timers, the leader, signals, services, pages, commands."""
 
 from __future__ import annotations
 

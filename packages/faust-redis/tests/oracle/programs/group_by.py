@@ -10,7 +10,7 @@ from tests.oracle.stage import make_app, note, noted, step
 
 
 class Sale(faust.Record, serializer="json"):
-    """What a customer bought."""
+    """A purchase of a customer."""
 
     customer: str
     country: str

@@ -1,4 +1,4 @@
-"""What a stream offers: ``filter``, ``enumerate``, ``items``, processors, ``echo``, ``current_event``."""
+"""Operations of a stream: ``filter``, ``enumerate``, ``items``, processors, ``echo``, ``current_event``."""
 
 from __future__ import annotations
 

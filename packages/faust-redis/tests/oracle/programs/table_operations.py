@@ -1,4 +1,4 @@
-"""What a table can do beside getting and setting: each call, its result, and what a restart leaves of it."""
+"""The operations of a table beyond get and set: each call, its result, and the state after a restart."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
 -- Add entries to a partition, each once: a producer numbers them, and one that was added before is not added again.
 --
 -- KEYS[1]  stream  the partition
--- KEYS[2]  hash    producer id → what it added last, below
+-- KEYS[2]  hash    producer id → its last entries, see below
 -- KEYS[3]  hash    of a compacted partition: key → id of its last entry
 -- KEYS[4]  string  the partition's lease, if it is the changelog of a table
--- KEYS[5]  zset    key → when its tombstone was added (ms); left out for a topic with a retention
+-- KEYS[5]  zset    key → the time at which its tombstone was added (ms); absent for a topic with a retention
 -- ARGV[1]  producer id
 -- ARGV[2]  number  of the first entry; the others follow without gaps
--- ARGV[3]  0 or 1  this call belongs to the same batch as the producer's last one here, and both may come again
--- ARGV[4]  ms      how long a silent producer is remembered
--- ARGV[5]  <generation>:<member id> of who writes; empty for anybody
+-- ARGV[3]  0 or 1  this call belongs to the same batch as the producer's last one here, and both may be repeated
+-- ARGV[4]  ms      the time for which a silent producer is remembered
+-- ARGV[5]  <generation>:<member id> of the writer; empty for any writer
 -- ARGV[6]  count   fields and values of each entry, together
 -- ARGV[7…] the fields and values of the entries
 --
@@ -17,7 +17,7 @@
 -- offsets, 0 for one so old that its offset is forgotten. The error FENCED if another member of a later generation
 -- holds the lease.
 --
--- The hash holds, per producer, `<ms> <last number> <first>:<last>:<offset of the last>…`: when it wrote, and the
+-- The hash holds, per producer, `<ms> <last number> <first>:<last>:<offset of the last>…`: the time of its write, and the
 -- offsets of its last batch. A producer sends a batch only when it has the answers to the one before.
 if ARGV[5] ~= '' then
   local holder = redis.call('GET', KEYS[4])
@@ -39,7 +39,7 @@ if known then
   wrote, last, ranges = string.match(known, '^(%d+) (%d+)(.*)$')
   wrote, last = tonumber(wrote), tonumber(last)
 else
-  -- Producers that are gone pile up; now and then, when one comes, those that were silent for long are forgotten.
+  -- Old producers accumulate, so now and then, when a new one comes, those that were silent for long are removed.
   local count = redis.call('HLEN', KEYS[2])
   if count % 16 == 15 then
     local all = redis.call('HGETALL', KEYS[2])
@@ -49,7 +49,7 @@ else
       end
     end
   end
-  -- Also tries the rights on this key, before there is an entry that would come again without them.
+  -- Also checks the rights on this key before an entry is added that would otherwise be added again.
   redis.call('HSET', KEYS[2], ARGV[1], string.format('%.0f 0', now))
   redis.call('PEXPIRE', KEYS[2], kept)
   wrote = now

@@ -43,7 +43,7 @@ local function has_other_ids(stream)
     end
   end
 end
--- Lua can't take back what it has added, so that every reason for an error is looked for first.
+-- Lua can't undo an added entry, so every reason for an error is checked first.
 local wanted = {'stream', 'hash', 'zset'}
 for number = 1, targets do
   kinds[number] = tonumber(following())

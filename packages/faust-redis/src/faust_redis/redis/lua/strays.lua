@@ -1,4 +1,4 @@
--- Count the entries of a partition that are pending for other members than its owner. A worker that freezes between its
+-- Count the entries of a partition that are pending for members other than its owner. A worker that freezes between its
 -- decision to read and the read leaves such strays; the owner then claims them.
 --
 -- KEYS[1]  stream  the partition

@@ -1,8 +1,8 @@
--- Add an entry to a partition. In a compacted one, the entry that held this key's value before goes.
+-- Add an entry to a partition. In a compacted one, the previous entry of this key is deleted.
 --
 -- fields      names and values of the entry
 -- index       hash key: message key → id of its last entry; nil where the partition is not compacted
--- tombstones  zset key: message key → when its tombstone was added (ms); nil for a topic with a retention
+-- tombstones  zset key: message key → the time at which its tombstone was added (ms); nil for a topic with a retention
 --
 -- Returns the id. A tombstone is an entry like any other: it stays until its key is written again, or
 -- `expire_tombstones` comes.
@@ -12,7 +12,7 @@ local function add_entry(stream, fields, index, tombstones)
     return id
   end
   if id == '0-1' then
-    -- The stream begins anew (it was deleted): what the index holds is about entries of the old one.
+    -- The stream was deleted and created again, so the index refers to entries of the old one.
     redis.call('DEL', index)
     if tombstones then
       redis.call('DEL', tombstones)
