@@ -125,7 +125,7 @@ async def test_a_page_is_an_error(
     assert caught.value.code == "model_bad_response"
 
 
-_DELTAS = st.fixed_dictionaries(
+_DELTAS: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
     {},
     optional={
         "content": st.sampled_from(["", "a", " b", None, ["c"]]),
