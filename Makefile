@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 # Bytecode is kept even where the environment forbids it: hundreds of processes would compile their modules first.
 export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks cuts lint coverage release sbom audit secrets check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks monkey hostile cuts lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -98,6 +98,13 @@ chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 attacks: setup ## Attack the service from one client while others use it; ATTACKS_SCALE multiplies the sizes
 	@ATTACKS_SCALE=$${ATTACKS_SCALE:-1} exec .venv/bin/python -m pytest tests/behaviours/attacks -s --timeout 1800 $(ARGS)
 
+monkey: setup ## Do random things on the chat page, by the plans MONKEY_SEEDS, each of MONKEY_ACTS acts
+	@export MONKEY_SEEDS="$${MONKEY_SEEDS:-1 2 3 4 5 6 7 8}" MONKEY_ACTS="$${MONKEY_ACTS:-300}"
+	exec .venv/bin/python -m pytest tests/behaviours/browser/test_chat_monkey.py -v $(ARGS)
+
+hostile: setup ## Measure all answers that are made to hold up the chat page
+	@HOSTILE=all exec .venv/bin/python -m pytest tests/behaviours/browser/test_chat_load.py -k holds_up -v -s $(ARGS)
+
 conformance: setup ## Run Faust programs on the transport, with and without the fast path, slow ones included
 	@cd packages/faust-redis
 	for fast_path in true false
@@ -113,7 +120,7 @@ exactly-once: setup ## Count the effects of events while Faust workers and Redis
 idempotence: setup ## Cut 1,000 connections of a producer before their replies
 	@cd packages/faust-redis && IDEMPOTENCE_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_idempotence.py -v $(ARGS)
 
-oracle: setup $(ORACLE_STAMP) ## Record what Faust programs give on Kafka, and compare Redis with it; ARGS names some of them
+oracle: setup $(ORACLE_STAMP) ## Record the results of Faust programs on Kafka, and compare those on Redis; ARGS names some of them
 	@cd packages/faust-redis
 	../../.venv/bin/python -m tests.oracle $(ARGS)
 	../../.venv/bin/python -m pytest tests/oracle -q
@@ -127,19 +134,19 @@ $(ORACLE_STAMP): packages/faust-redis/tests/oracle/requirements.lock
 poison: setup ## Let events kill workers until they are dead letters; takes minutes
 	@cd packages/faust-redis && POISON_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_poison.py -v $(ARGS)
 
-soak: setup ## Run Faust workers at a steady pace for SOAK_SECONDS and report what grows
+soak: setup ## Run Faust workers at a steady pace for SOAK_SECONDS and report growth
 	@cd packages/faust-redis && exec ../../.venv/bin/python -m tests.soak
 
 bench: setup $(BENCH_STAMP) ## Measure the speed, beside FastStream, taskiq and bare redis-py; needs a quiet machine
 	@exec .venv/bin/python -m bench $(ARGS)
 
-# The contenders have an environment of their own, because they are not needed to run or to test.
+# The contenders have a separate environment, because running and testing do not need them.
 $(BENCH_STAMP): bench/requirements.lock
 	@"$(PYTHON)" -m venv --clear .venv-bench || { "$(PYTHON)" -m venv --clear --without-pip .venv-bench && "$(PYTHON)" -m pip --python .venv-bench/bin/python install pip; }
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -r bench/requirements.lock
 	touch $@
 
-cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED seeds the times
+cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED repeats the times
 	@CUTS=100 exec .venv/bin/python -m pytest tests/behaviours/faults/test_cuts.py -k random --timeout 900 $(ARGS)
 
 lint: setup ## Check style, types, imports between the packages, and spelling
@@ -155,25 +162,25 @@ lint: setup ## Check style, types, imports between the packages, and spelling
 coverage: setup $(REDIS_8_STAMP) ## Run both suites and report branch coverage
 	@exec scripts/test.sh both --cov --cov-report=term:skip-covered
 
-release: setup ## Build wheels and sdists of both distributions into dist/, and try them in an empty environment; ARGS names further Pythons
+release: setup ## Build wheels and sdists of both distributions into dist/, and test them in an empty environment; ARGS names further Pythons
 	@exec .venv/bin/python -m scripts.release $(ARGS)
 
-sbom: $(SUPPLY_STAMP) ## Write the bill of materials of what is shipped, dist/sbom.json and dist/sbom-page.json
+sbom: $(SUPPLY_STAMP) ## Write the bills of materials, dist/sbom.json and dist/sbom-page.json
 	@.venv-supply/bin/python -m scripts.supply.sbom
 
 audit: $(SUPPLY_STAMP) ## Look up the locked packages in the lists of known vulnerabilities
 	@.venv-supply/bin/python -m scripts.supply.audit
 
-# Tools that read the locks have an environment of their own, because the locks do not list them.
+# Tools that read the locks have a separate environment, because the locks do not list them.
 $(SUPPLY_STAMP): scripts/supply/requirements.lock
 	@"$(PYTHON)" -m venv --clear .venv-supply || { "$(PYTHON)" -m venv --clear --without-pip .venv-supply && "$(PYTHON)" -m pip --python .venv-supply/bin/python install pip; }
 	.venv-supply/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r scripts/supply/requirements.lock
 	touch $@
 
-secrets: ## Make the passwords of Redis users: deploy/redis/users.acl and .env, for Compose
+secrets: ## Create the passwords of the Redis users, for Compose: deploy/redis/users.acl and .env
 	@exec "$(PYTHON)" scripts/redis_users.py $(ARGS)
 
-check: lint ui-check test ## What CI runs
+check: lint ui-check test ## Run the checks of CI
 
 format: setup ## Fix style with ruff where it can
 	@.venv/bin/ruff check --fix .
@@ -183,7 +190,7 @@ format: setup ## Fix style with ruff where it can
 LOCK = .venv/bin/pip-compile --quiet --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-find-links
 LOCKED_BY := \# Made by 'make lock'; edit pyproject.toml or packages/faust-redis/pyproject.toml instead.
 
-lock: setup ## Renew all locks: to develop, to run and to build the image, and to check the supply
+lock: setup ## Renew all locks: for development, for the image and its build, and for the supply tools
 	@$(PIP) install pip-tools
 	.venv/bin/python scripts/requirements.py | $(LOCK) --upgrade --output-file=requirements.lock -
 	cp requirements.lock requirements-run.lock
@@ -192,6 +199,6 @@ lock: setup ## Renew all locks: to develop, to run and to build the image, and t
 	printf 'cyclonedx-bom\npip-audit\n' | $(LOCK) --upgrade --allow-unsafe --output-file=scripts/supply/requirements.lock -
 	sed -i "1i $(LOCKED_BY)" requirements.lock requirements-run.lock requirements-build.lock scripts/supply/requirements.lock
 
-clean: ## Remove what setup and the tests made; data in .parley stays
+clean: ## Remove the files of setup and tests; data in .parley stays
 	@rm -rf .venv .venv-bench .venv-oracle .venv-supply web/ui/node_modules build dist *.egg-info packages/*/build packages/*/src/*.egg-info .coverage packages/*/.coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

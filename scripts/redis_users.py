@@ -3,8 +3,8 @@
 $ python scripts/redis_users.py                  for Compose: deploy/redis/users.acl, passwords into .env
 $ python scripts/redis_users.py --kubernetes redis:6379          deploy/kubernetes/secrets.yaml
 
-A password that .env holds already is kept. users.acl holds hashes alone, so that it may be read by all; both
-other files are readable by their owner alone, and belong in no repository. Needs Python alone.
+A password that .env holds already is kept. users.acl holds only hashes, so everybody may read it; both
+other files are readable only by their owner, and must not be committed. Needs only Python.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> None:
 
 
 def new_passwords(held: Mapping[str, str]) -> dict[str, str]:
-    """Return a password for each user, 256 random bits unless `held` has one (names in capitals)."""
+    """Return a password for each user, 256 random bits unless ``held`` has one (names in capitals)."""
     users = dict.fromkeys(_PLACE.findall(TEMPLATE.read_text("utf-8")))
     return {user: held.get(user.upper()) or secrets.token_urlsafe(32) for user in users}
 
@@ -97,12 +97,12 @@ def _secret(name: str, data: Mapping[str, str]) -> str:
 
 
 def write(path: Path, text: str, mode: int) -> None:
-    """Write a file whole, or not at all; nobody else can read it in between."""
+    """Write a file completely or not at all, readable only by its owner at any moment."""
     draft = path.with_name(path.name + ".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
         file.write(text)
-    draft.chmod(mode)  # whatever the umask is
+    draft.chmod(mode)  # for any umask
     draft.replace(path)
 
 

@@ -1,4 +1,4 @@
-"""Build both distributions into ``dist/`` and try them as a stranger would, in an empty environment.
+"""Build both distributions into ``dist/`` and test them like a new user, in an empty environment.
 
 1. A wheel is built from the sdist, so a file that the sdist lacks is missed here.
 2. Each wheel holds its data: Lua scripts, the built pages, the mark that it is typed, its license.
@@ -36,7 +36,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 DIST: Final = ROOT / "dist"
 PACKAGE: Final = ROOT / "packages" / "faust-redis"
 
-#: Files that a wheel is useless without, by the start of its name; patterns of the paths inside.
+#: Required files of a wheel, by the beginning of its name; patterns of the paths inside.
 NEEDED: Final = {
     "faust_redis": (r"faust_redis/py\.typed", r"faust_redis/.*\.lua", r".*/licenses/LICENSE"),
     "parley": (
@@ -102,20 +102,20 @@ def environment(interpreter: str, folder: Path) -> Path:
     where = folder / "environment"
     try:
         run(interpreter, "-m", "venv", str(where))
-    except ReleaseError:  # Debian keeps venv's pip in a package of its own: this environment's pip will do
+    except ReleaseError:  # Debian has a separate package for venv's pip; this environment's pip works as well
         run(interpreter, "-m", "venv", "--clear", "--without-pip", str(where))
     return where / "bin" / "python"
 
 
 def install(python: Path, *wheels: Path) -> None:
-    """Install wheels, with what they need, into the environment of a Python."""
+    """Install wheels with their dependencies into the environment of a Python."""
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--quiet"]
     run(*pip, "install", *map(str, wheels))
     print(f"installed {', '.join(path.name for path in wheels)}")
 
 
 def run_example(python: Path, folder: Path, url: str) -> None:
-    """Run the first example on an installation that has nothing but faust-redis."""
+    """Run the first example on an installation with only faust-redis."""
     example = shutil.copy(PACKAGE / "examples" / "word_count.py", folder)
     arguments = [str(python), "-m", "faust", "-A", Path(example).stem, "worker", "--without-web"]
     with process(arguments, folder, {"BROKER": url}) as (worker, log):
@@ -127,7 +127,7 @@ def run_example(python: Path, folder: Path, url: str) -> None:
 
 
 def run_service(python: Path, folder: Path, url: str) -> None:
-    """Start Parley in an empty folder, talk to it, and stop it."""
+    """Start Parley in an empty folder, send a message, and stop it."""
     empty = folder / "empty"
     empty.mkdir()
     command = python.parent / "parley"

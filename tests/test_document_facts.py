@@ -150,3 +150,16 @@ def test_a_metric_that_a_document_names_is_in_the_code(path: Path) -> None:
 def test_a_variable_that_a_document_names_is_in_the_code(path: Path) -> None:
     for variable in set(re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b", " ".join(spans(path)))):
         assert variable.lower() in code().lower(), variable
+
+
+def test_the_log_lines_to_alert_on_are_in_the_code() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = text.partition("\n## Logs\n")[2].partition("\n## ")[0]
+    lines = [
+        line for row in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE) for line in INLINE.findall(row)
+    ]
+
+    assert len(lines) >= 9
+    for line in lines:
+        for fragment in re.split(r"…|\d+", line):
+            assert fragment.strip() in code(), line

@@ -44,7 +44,7 @@ async def keep_trying(
     """Run a coroutine function, and run it again after each exception, until it returns.
 
     Args:
-        attempt: what to run; it picks up where the failed attempt ended.
+        attempt: the function to run; it continues where the failed attempt ended.
         say: called with one line for each failure.
         may_raise: called after a failure; True raises it.
 

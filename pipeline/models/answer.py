@@ -12,10 +12,11 @@ class Answer:
 
     Args:
         stop: the text that ends the answer, such as ``Human:``; None for the end of the stream.
-        unannounced_thoughts: whether the model's text begins within a thought without an opening tag.
+        unannounced_thoughts: whether the model's text begins within a thought without an opening tag; None:
+            if it has the words of a thought.
     """
 
-    def __init__(self, *, stop: str | None = None, unannounced_thoughts: bool = False) -> None:
+    def __init__(self, *, stop: str | None = None, unannounced_thoughts: bool | None = False) -> None:
         self._stop = stop
         self._filter = ThoughtFilter(unannounced=unannounced_thoughts)
         self._text = AnswerText(stop=stop)

@@ -78,7 +78,7 @@ class ChatCompletions:
             await self._memory.enter(request)
             plan = _Plan(request.context, self._memory.shape)
             while True:
-                answer = Answer(unannounced_thoughts=self._thoughts.expected)
+                answer = Answer(unannounced_thoughts=self._thoughts.expectation)
                 begun = False
                 try:
                     async with aclosing(self._call(request, plan, answer)) as parts:

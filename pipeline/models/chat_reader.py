@@ -20,7 +20,7 @@ from pipeline.models.chat_fields import (
     usage_of,
 )
 from pipeline.models.error_bodies import whole_text
-from pipeline.models.failures import bad_response, broke_off, empty_answer
+from pipeline.models.failures import bad_response, broke_off, empty_answer, empty_stream
 from pipeline.models.server_text import clean_server_text
 
 _OTHER_KIND = "; is it a text generation server? Then set MODEL_KIND=text-generation"
@@ -88,6 +88,7 @@ class ChatReader:
         self._url = url
         self._on_model = on_model
         self._known = False
+        self._has_other_payloads = False
         self._begun = False
         # The text so far, while all of it came in complete messages; and whether any came in pieces.
         self._whole = ""
@@ -110,6 +111,7 @@ class ChatReader:
         if not isinstance(payload, dict):
             if isinstance(payload, list) and payload and isinstance(payload[0], dict):
                 return self.read(payload[0]) if "choices" in payload[0] else self._foreign(payload[0])
+            self._has_other_payloads = True
             return ""
         return self._read_chunk(payload)
 
@@ -127,6 +129,7 @@ class ChatReader:
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             return self._read_choice(choices[0])
         # Chunks without a choice hold the usage, or a content filter's verdict on the question.
+        self._has_other_payloads = True
         return "" if "choices" in payload else self._foreign(payload)
 
     def done(self) -> None:
@@ -135,6 +138,8 @@ class ChatReader:
 
     def check(self, *, empty: bool) -> None:
         """Raise unless the payloads make up a complete answer."""
+        if not (self._known or self._has_other_payloads):
+            raise empty_stream()
         if not self._known:
             raise bad_response(
                 "The model server's response has no choices; is it a chat completions server "

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Protocol
 
 import aiohttp
@@ -236,22 +238,31 @@ class Endpoint:
                 max_line_size=MAX_HEADER_BYTES,
                 max_field_size=MAX_HEADER_BYTES,
                 max_headers=1024,
+                trace_configs=[_kept_connections()],
             )
         return self._session
 
     async def _open(self, payload: Mapping[str, object], silence: SilenceTimer) -> aiohttp.ClientResponse:
         # Redirects are reported, not followed, because a redirected POST would lose its body (301, 302) or
         # send the token to another host.
-        request = self._client().post(
-            self.url, data=_encoded(payload), allow_redirects=False, proxy=self._proxy
-        )
-        try:
-            return await silence.bounded(request)
-        except (aiohttp.ClientError, OSError) as exc:
-            failure = failure_of_http(exc, self.url)
-            if self._proxy is None:
-                failure = await explained(failure, exc, self.url)
-            raise failure from exc
+        body = _encoded(payload)
+        while True:
+            sent = _Sent()
+            request = self._client().post(
+                self.url, data=body, allow_redirects=False, proxy=self._proxy, trace_request_ctx=sent
+            )
+            try:
+                return await silence.bounded(request)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
+                if sent.on_kept_connection:
+                    continue
+                raise await self._failure(exc) from exc
+            except (aiohttp.ClientError, OSError) as exc:
+                raise await self._failure(exc) from exc
+
+    async def _failure(self, error: aiohttp.ClientError | OSError) -> ModelError:
+        failure = failure_of_http(error, self.url)
+        return await explained(failure, error, self.url) if self._proxy is None else failure
 
     async def _refusal(
         self, response: aiohttp.ClientResponse, reader: Reader, silence: SilenceTimer
@@ -302,6 +313,30 @@ class Endpoint:
         )
 
 
+@dataclass
+class _Sent:
+    """One attempt to send a request.
+
+    Attributes:
+        on_kept_connection: whether an earlier request had used the connection. The server may close such a
+            connection at any time (llama.cpp does so after each stream), even while the request is on its
+            way; no answer then most likely means that the request was not read, so it is sent again.
+    """
+
+    on_kept_connection: bool = False
+
+
+def _kept_connections() -> aiohttp.TraceConfig:
+    """Return hooks that note in ``_Sent`` that a request uses a kept connection."""
+
+    async def note(_session: aiohttp.ClientSession, context: SimpleNamespace, _about: object) -> None:
+        context.trace_request_ctx.on_kept_connection = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(note)
+    return trace
+
+
 def _asked_wait(response: aiohttp.ClientResponse) -> str | None:
     """Return the wait in the response's head, as a number of seconds or as a date."""
     if milliseconds := seconds(response.headers.get("Retry-After-Ms")):
@@ -331,7 +366,8 @@ def _encoded(payload: Mapping[str, object]) -> bytes:
     try:
         return orjson.dumps(payload)
     except orjson.JSONEncodeError:
-        return json.dumps(payload).encode()  # orjson refuses half a surrogate pair
+        # Half a surrogate pair, which orjson and many servers refuse; it becomes a question mark.
+        return json.dumps(payload, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _check_end(reader: Reader, answer: Answer, body: ResponseBody) -> None:

@@ -96,6 +96,8 @@ def _names_a_status(payload: dict[str, Any]) -> bool:
     if not isinstance(payload.get("message", payload.get("msg")), str):
         return False
     code = payload.get("code", payload.get("status_code", payload.get("statusCode", payload.get("status"))))
+    if isinstance(code, int) and code >= 400:  # beyond 599 it is the server's own number
+        return True
     return (status_of(code) or 0) >= 400 or isinstance(payload.get("code"), str)
 
 

@@ -58,7 +58,7 @@ _MODEL_LOADING = re.compile(
     re.IGNORECASE,
 )
 _LOADING_STATUSES = frozenset({409, 425, 429, 500, 502, 503, 504})
-# A model that can't be loaded at all is not worth the wait.
+# Waiting does not help if the model can't be loaded at all.
 _NOT_LOADING = re.compile(
     r"\b(?:fail|unable|cannot|can't|could not|couldn't|no such|error (?:while |when )?(?:load|start|init))",
     re.IGNORECASE,
@@ -80,6 +80,11 @@ def endless() -> ModelError:
 def empty_answer() -> ModelError:
     """Return the error for an answer without text, which a retry may have."""
     return bad_response("The model gave an empty answer", retryable=True)
+
+
+def empty_stream() -> ModelError:
+    """Return the error for a stream that ends before its first value, which a retry may have."""
+    return bad_response("The model server ended the stream before its answer began", retryable=True)
 
 
 def broke_off() -> ModelError:

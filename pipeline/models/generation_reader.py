@@ -10,7 +10,7 @@ from yarl import URL
 from pipeline.models.addresses import is_of_ollama
 from pipeline.models.base import Usage
 from pipeline.models.chat_fields import count_of
-from pipeline.models.failures import bad_response, broke_off, empty_answer
+from pipeline.models.failures import bad_response, broke_off, empty_answer, empty_stream
 from pipeline.models.thoughts import MARKERS
 
 _OTHER_KIND = (
@@ -41,6 +41,7 @@ class GenerationReader:
         self._prompt = prompt
         self._url = url
         self._known = False
+        self._has_other_payloads = False
         self._sections = False
         self._shown: list[str] = []
         # The text so far, while it may still be a repeated prompt.
@@ -59,6 +60,7 @@ class GenerationReader:
                 raise bad_response(f"The model server's response has no generated_text{_OTHER_KIND}")
             case {"done": _, "message": _} | {"done": _, "response": _}:
                 raise bad_response(f"The model server's response has no generated_text{_OLLAMA}")
+        self._has_other_payloads = True
         return ""
 
     def done(self) -> None:
@@ -67,6 +69,8 @@ class GenerationReader:
 
     def check(self, *, empty: bool) -> None:
         """Raise unless the payloads make up a complete answer."""
+        if not (self._known or self._has_other_payloads):
+            raise empty_stream()
         if not self._known:
             raise bad_response(
                 "The model server's response has no generated_text; is it a text generation server "

@@ -52,6 +52,7 @@ _LINE_TYPES = frozenset(
         "application/stream+json",
     }
 )
+_GLUED = re.compile(rb"(?<=\})data: ?(?=\{|\[DONE\])")
 _PLAIN_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]{1,40}")
 
 
@@ -116,12 +117,14 @@ class ResponseBody:
                 return iter(self._document(document))
             self._parser = EventParser()
             piece, self._head = self._head, b""
-        if (plain := self._parser.feed_plain(piece)) is not None:
+        if b"}data:" not in piece and (plain := self._parser.feed_plain(piece)) is not None:
             return map(self._value, repeat("message"), plain)
         events = self._parser.feed(piece)
         if self.over:
             *whole, last = self._parser.end() or (None,)
             events += [*whole, *([last] if last is not None and _is_whole(last) else [])]
+        if b"}data:" in piece:
+            events = [part for event in events for part in _unglued(event)]
         return starmap(self._value, events)
 
     @property
@@ -195,6 +198,9 @@ class ResponseBody:
         elif data == b"[DONE]":
             return Mark.DONE
         sent, data = data, data.removeprefix(_BOM).strip()
+        if data.startswith(b"data:"):
+            # A proxy has put an event into an event.
+            return self._value(name, data[5:].lstrip())
         decoded = decoded_json(data)
         value = decoded[0] if decoded else None
         if name == "error":
@@ -245,6 +251,13 @@ def _mark(name: str, data: bytes, value: object) -> Mark | None:
 
 def _is_part_of_answer(value: object) -> bool:
     return isinstance(value, dict) and not _ANSWER_FIELDS.isdisjoint(value)
+
+
+def _unglued(event: Event) -> list[Event]:
+    """Split an event that is several, because a proxy has lost the line ends between them."""
+    if decoded_json(event.data) is not None:
+        return [event]
+    return [event._replace(data=part) for part in _GLUED.split(event.data)]
 
 
 def _is_whole(event: Event) -> bool:

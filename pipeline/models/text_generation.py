@@ -68,7 +68,8 @@ class TextGeneration:
         while True:
             reader = GenerationReader(self._preamble + prompt, self._endpoint.url)
             # At ``Human:`` the model starts to write the user's next message.
-            answer = Answer(stop=HUMAN_PREFIX, unannounced_thoughts=self._thoughts.expected)
+            # The first words are no hint here: a model that continues a text may begin with any.
+            answer = Answer(stop=HUMAN_PREFIX, unannounced_thoughts=bool(self._thoughts.expectation))
             begun = False
             try:
                 async with aclosing(self._call(self._preamble + prompt, tokens, reader, answer)) as parts:

@@ -7,8 +7,9 @@
 Tags count only before the answer's first text: an answer that contains ``<think>`` later stays unchanged.
 
 A chat template that opens the thought in the prompt makes the model send only the closing tag. If that is
-expected (``unannounced``), the text counts as a thought until the tag comes. Otherwise it shows only
-afterwards: the text before that tag is then retracted, unless the tag is in code or follows an opening tag.
+expected (``unannounced``), the text counts as a thought until the tag comes. Otherwise this shows only
+afterwards: by the words with which the text begins, or by the tag, unless it is in code or follows an opening
+tag. The text so far is then retracted.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 from typing import NamedTuple
+
+from pipeline.models.reasoners import begins_like_thought
 
 
 class _Tag(NamedTuple):
@@ -40,6 +43,7 @@ _TAGS = (
             "mm:think",
             "longcat_think",
             "antthinking",
+            "ant:thinking",
             "inner_monologue",
             "internal_monologue",
             "inner_thoughts",
@@ -104,7 +108,8 @@ class ThoughtFilter:
     """Take a model's text in pieces, return the answer's text and collect the thoughts.
 
     Args:
-        unannounced: whether the text begins within a thought without an opening tag.
+        unannounced: whether the text begins within a thought without an opening tag; None: if it has the
+            words of a thought.
 
     Attributes:
         thoughts: pieces of thoughts, which the caller removes.
@@ -112,12 +117,13 @@ class ThoughtFilter:
         found_unannounced: whether a thought began without an opening tag; None while unknown.
     """
 
-    def __init__(self, *, unannounced: bool = False) -> None:
+    def __init__(self, *, unannounced: bool | None = False) -> None:
         self.thoughts: list[str] = []
         self.retracted: str | None = None
         self.found_unannounced: bool | None = None
         self._mode = _Mode.START
-        self._unannounced = unannounced
+        self._unannounced = bool(unannounced)
+        self._guessing = unannounced is None
         self._bare = False
         self._closings: tuple[str, ...] = _CLOSINGS
         self._held = ""
@@ -131,10 +137,11 @@ class ThoughtFilter:
 
     def push(self, piece: str) -> str:
         """Return the text that ``piece`` certainly adds to the answer; it may be empty."""
-        if self._mode is _Mode.ANSWER and not (self._held or (self._watched and _may_close(piece))):
-            if self._watched:
-                self._returned.append(piece)
-            return piece
+        if self._mode is _Mode.ANSWER and not self._held:
+            if not self._watched:
+                return piece
+            if not _may_close(piece):
+                return self._show(piece)
         text, self._held = self._held + piece, ""
         shown = ""
         while text:
@@ -217,6 +224,23 @@ class ThoughtFilter:
             self._watched = () if self._had_thought else _CLOSINGS
         return text
 
+    def _show(self, shown: str) -> str:
+        """Return ``shown``; while guessing, retract the text so far once it has the words of a thought."""
+        self._returned.append(shown)
+        if not self._guessing:
+            return shown
+        text = "".join(self._returned).lstrip()
+        found = None if self._section else begins_like_thought(text)
+        if not found:
+            self._guessing = found is None
+            return shown
+        self._guessing, self._unannounced = False, True
+        self._mode, self._thought_begun = _Mode.THOUGHT, True
+        self.retracted = text
+        self._returned.clear()
+        self._unannounced_text.append(text)
+        return ""
+
     def _may_open(self, stripped: str, low: str) -> bool:
         """Return whether the text may be the beginning of a mark that opens a thought or the answer."""
         if low in _BEGUN_OPENINGS or (self._had_thought and low in _BEGUN_ANSWER_TAGS):
@@ -269,14 +293,12 @@ class ThoughtFilter:
         if not self._watched:
             return text, ""
         if not _may_close(text):
-            self._returned.append(text)
-            return text, ""
+            return self._show(text), ""
         at, mark = _first(text, self._watched)
         if not mark:
             keep = _undecided(text, self._watched)
             shown, self._held = text[: len(text) - keep], text[len(text) - keep :]
-            self._returned.append(shown)
-            return shown, ""
+            return self._show(shown), ""
         if self._section:
             self._mode = _Mode.START
             return text[:at], text[at:] if mark in _HEADERS else text[at + len(mark) :]

@@ -1,4 +1,4 @@
-"""Start a worker that has no tables without Faust's pause for them."""
+"""Skip Faust's pause for tables at the start of a worker without tables."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ class NoTables(TableManager):
     """
 
     async def on_start(self) -> None:
-        """Begin with the recovery of nothing, for which the subscription waits."""
+        """Start the empty recovery, for which the subscription waits."""
         await self._update_channels()
         await self.recovery.start()

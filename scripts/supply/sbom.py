@@ -1,9 +1,9 @@
-"""Write the bill of materials of what is shipped into ``dist/``, as CycloneDX.
+"""Write the bill of materials of the shipped packages into ``dist/``, as CycloneDX.
 
 * ``sbom.json``: the image's Python packages with hashes, and both distributions of this tree.
 * ``sbom-page.json``: the packages built into the chat page, from its lock; left out where there is no npm.
 
-Nothing is asked of a registry, so both are the same wherever they are made.
+No registry is queried, so both are the same on every machine.
 """
 
 from __future__ import annotations

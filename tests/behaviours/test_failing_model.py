@@ -1,4 +1,4 @@
-"""A model that fails ends a turn with an error that says why, and the session goes on."""
+"""A failing model ends a turn with an error that names the cause, and the session continues."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ ERRS_AT = 3
 
 
 class Chat:
-    """A service in a few lines; `error` says what it does wrong with the fourth message of each session."""
+    """A service in a few lines; ``error`` selects the fault at the fourth message of each session."""
 
     def __init__(self, error: str) -> None:
         self.error = error

@@ -1,4 +1,4 @@
-"""Settings: what the environment may say, and what Parley makes of it."""
+"""Settings: allowed values of the environment, and their effect."""
 
 from __future__ import annotations
 

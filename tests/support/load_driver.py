@@ -35,7 +35,7 @@ import orjson
 # Seconds after which a message without an answer counts as lost.
 LOST_SECONDS = 90.0
 # A message that was on its way when its socket broke may never have arrived, and the plain protocol does not
-# tell. Seconds after which it is sent again if the history does not hold it; must be longer than the service
+# show it. Seconds after which it is sent again if the history lacks it; must be longer than the service
 # needs to take over what a dead process held, or the message would be there twice.
 SEND_AGAIN_SECONDS = 25.0
 # Seconds between two looks whether it is time to send again.
@@ -109,7 +109,7 @@ class Client:
     """
 
     def __init__(self, http: aiohttp.ClientSession, name: str, answer_to: AnswerTo | None) -> None:
-        """Describe it; `answer_to` tells the right answer, None takes any."""
+        """Store the arguments; ``answer_to`` returns the right answer, None accepts any."""
         self.name = name
         self.token = ""
         self.answered = 0
@@ -262,7 +262,7 @@ class Load:
 
         Args:
             url: of the service, as http://127.0.0.1:3500.
-            answer_to: tells the right answer to a message; None takes any.
+            answer_to: returns the right answer to a message; None accepts any.
             name: what the names of the sessions and the messages start with; no two loads may share it.
         """
         self._url = url
@@ -286,7 +286,7 @@ class Load:
         await self._http.close()
 
     async def run(self, messages: int, at_once: int = 1) -> Report:
-        """Let every client say `messages` messages, `at_once` before waiting for their answers."""
+        """Let every client send ``messages`` messages, ``at_once`` before waiting for their answers."""
         return await self._run(messages, at_once)
 
     @contextlib.asynccontextmanager

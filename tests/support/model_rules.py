@@ -62,7 +62,7 @@ def no_stream_options(body: Mapping[str, Any]) -> Refused | None:
 
 
 def without_words(name: str) -> Rule:
-    """Return a rule that refuses a parameter and does not say so."""
+    """Return a rule that refuses a parameter without naming it."""
 
     def rule(body: Mapping[str, Any]) -> Refused | None:
         return (400, {"detail": "Bad Request"}) if name in body else None

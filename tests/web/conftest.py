@@ -132,7 +132,7 @@ class Node:
 
 
 def plain(frame: Frame) -> dict[str, Any]:
-    """Return what a plain socket is told of a frame."""
+    """Return the text that a plain socket gets for a frame."""
     told: dict[str, Any] = {"id": frame["id"], "msg": frame["msg"], "timestamp": frame["timestamp"]}
     return told | ({"error": frame["error"]} if "error" in frame else {})
 

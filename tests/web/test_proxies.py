@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import os
 import shutil
+import socket
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +33,58 @@ PROXIES = [
     pytest.param(program, marks=pytest.mark.skipif(missing(program), reason=f"{program} is not installed"))
     for program in ("nginx", "caddy")
 ]
+CHAINS = [
+    pytest.param(
+        *chain, marks=pytest.mark.skipif(any(map(missing, chain)), reason="one of the two is not installed")
+    )
+    for chain in (("nginx", "caddy"), ("caddy", "nginx"))
+]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a proxy differs from the files of `deploy`.
+
+    Attributes:
+        path: the path below which it has the service.
+        host: the Host that it sends on, empty for the client's.
+        address: where it listens.
+        plain: whether it leaves TLS to another proxy before it.
+        http2: whether it offers HTTP/2 to browsers.
+        buffers: whether it collects what it passes on, as proxies do unless they are told otherwise.
+    """
+
+    path: str = ""
+    host: str = ""
+    address: str = "127.0.0.1"
+    plain: bool = False
+    http2: bool = False
+    buffers: bool = False
+
+    @property
+    def listens_at(self) -> str:
+        return f"[{self.address}]" if ":" in self.address else self.address
 
 
 class Proxy:
     """A running proxy, as a client sees it."""
 
-    def __init__(self, port: int, certificate: Path, path: str) -> None:
-        self.url = f"https://{NAME}:{port}{path}"
-        self.origin = f"https://{NAME}:{port}"
-        self._port = port
+    def __init__(self, port: int, certificate: Path, shape: Shape) -> None:
+        scheme = "http" if shape.plain else "https"
+        self.url = f"{scheme}://{NAME}:{port}{shape.path}"
+        self.origin = f"{scheme}://{NAME}:{port}"
+        self.target = f"{shape.listens_at}:{port}"
+        self._address = shape.address
         self._context = ssl.create_default_context(cafile=str(certificate))
 
     @contextlib.asynccontextmanager
-    async def client(self, address: str = "127.0.0.1") -> AsyncIterator[aiohttp.ClientSession]:
+    async def client(self, address: str = "") -> AsyncIterator[aiohttp.ClientSession]:
         """A client that comes from an address of the loopback."""
         connector = aiohttp.TCPConnector(
-            ssl=self._context, resolver=_Here(), local_addr=(address, 0), force_close=True
+            ssl=self._context,
+            resolver=_Here(self._address),
+            local_addr=(address or self._address, 0),
+            force_close=True,
         )
         async with aiohttp.ClientSession(connector=connector) as session:
             yield session
@@ -63,8 +101,13 @@ class Proxy:
 class _Here(aiohttp.abc.AbstractResolver):
     """Finds every name on this machine."""
 
+    def __init__(self, address: str) -> None:
+        self._address = address
+
     async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[Any]:
-        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": 2, "proto": 0, "flags": 0}]
+        family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+        found = {"hostname": host, "host": self._address, "port": port, "family": family}
+        return [{**found, "proto": 0, "flags": 0}]
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -73,25 +116,25 @@ class _Here(aiohttp.abc.AbstractResolver):
 @contextlib.asynccontextmanager
 async def proxied(
     program: str,
-    node: Node,
+    target: str,
     certificate: tuple[Path, Path],
     folder: Path,
+    shape: Shape = Shape(),
     *,
-    path: str = "",
-    host: str = "",
     port: int = 0,
 ) -> AsyncIterator[Proxy]:
     """Run a proxy in front of a web process, from the files of `deploy` with other ports and names."""
-    port, target = port or free_port(), node.client.url.removeprefix("http://")
+    port = port or free_port()
+    await asyncio.to_thread(folder.mkdir, exist_ok=True)
     write = _nginx if program == "nginx" else _caddy
-    command = write(folder, port, target, certificate, path=path, host=host)
+    command = write(folder, port, target, certificate, shape)
     log = folder / "proxy.log"
     with log.open("wb") as output:
         environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
         process = await asyncio.create_subprocess_exec(
             *command, stdout=output, stderr=output, cwd=folder, env=environment
         )
-    proxy = Proxy(port, certificate[0], path)
+    proxy = Proxy(port, certificate[0], shape)
     try:
         async with proxy.client() as session:
 
@@ -109,13 +152,12 @@ async def proxied(
         await process.wait()
 
 
-def _nginx(
-    folder: Path, port: int, target: str, certificate: tuple[Path, Path], *, path: str, host: str
-) -> list[str]:
+def _nginx(folder: Path, port: int, target: str, certificate: tuple[Path, Path], shape: Shape) -> list[str]:
     server = (DEPLOY / "nginx" / "parley.conf").read_text("utf-8")
     snippet = (DEPLOY / "nginx" / "parley-proxy.conf").read_text("utf-8")
+    secure = "" if shape.plain else " ssl http2" if shape.http2 else " ssl"
     for old, new in (
-        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("listen 443 ssl", f"listen {shape.listens_at}:{port}{secure}"),
         ("server 127.0.0.1:3500", f"server {target}"),
         ("/etc/ssl/certs/chat.example.com.pem", str(certificate[0])),
         ("/etc/ssl/private/chat.example.com.key", str(certificate[1])),
@@ -123,14 +165,17 @@ def _nginx(
     ):
         assert old in server, old
         server = server.replace(old, new)
-    if path:
+    if shape.path:
         begin = server.index("    # location /parley/")
         server = server[:begin] + server[begin:].replace("    # ", "    ").replace(
-            "/parley/ {", f"{path}/ {{"
+            "/parley/ {", f"{shape.path}/ {{"
         )
-    if host:
+    if shape.host:
         assert "$http_host" in snippet
-        snippet = snippet.replace("$http_host", host)
+        snippet = snippet.replace("$http_host", shape.host)
+    if shape.buffers:
+        assert "proxy_buffering    off;" in snippet
+        snippet = snippet.replace("proxy_buffering    off;", "")
     (folder / "snippets").mkdir()
     (folder / "snippets" / "parley-proxy.conf").write_text(snippet, "utf-8")
     (folder / "parley.conf").write_text(server, "utf-8")
@@ -145,12 +190,11 @@ def _nginx(
     return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
-def _caddy(
-    folder: Path, port: int, target: str, certificate: tuple[Path, Path], *, path: str, host: str
-) -> list[str]:
+def _caddy(folder: Path, port: int, target: str, certificate: tuple[Path, Path], shape: Shape) -> list[str]:
     file = (DEPLOY / "caddy" / "Caddyfile").read_text("utf-8")
     proxy = "\treverse_proxy 127.0.0.1:3500 {"
-    site = f"https://{NAME}:{port} {{\n\tbind 127.0.0.1\n\ttls {certificate[0]} {certificate[1]}\n"
+    scheme, tls = ("http", "") if shape.plain else ("https", f"\ttls {certificate[0]} {certificate[1]}\n")
+    site = f"{scheme}://{NAME}:{port} {{\n\tbind {shape.listens_at}\n{tls}"
     for old, new in (
         ("{\n\tservers", "{\n\tadmin off\n\tauto_https disable_redirects\n\tservers"),
         ("chat.example.com {\n", site),
@@ -158,24 +202,37 @@ def _caddy(
     ):
         assert old in file, old
         file = file.replace(old, new, 1)
-    if path:
+    if shape.path:
         begin = file.index("\treverse_proxy")
-        file = f"{file[:begin]}\thandle_path {path}/* {{\n{file[begin:].rstrip()[:-1]}\t}}\n}}\n"
-    assert not host, "only nginx is told another Host"
+        file = f"{file[:begin]}\thandle_path {shape.path}/* {{\n{file[begin:].rstrip()[:-1]}\t}}\n}}\n"
+    if shape.host:
+        file = file.replace("\t\tflush_interval", f"\t\theader_up Host {shape.host}\n\t\tflush_interval")
+    if shape.buffers:
+        assert "flush_interval -1" in file
+        file = file.replace("flush_interval -1", "")
+    if shape.plain:
+        file = file.replace("\t\t# trusted_proxies", "\t\ttrusted_proxies")
     (folder / "Caddyfile").write_text(file, "utf-8")
     return ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
 
-@pytest.mark.parametrize("program", PROXIES)
-@pytest.mark.parametrize("path", ["", "/parley"])
-async def test_pages_sockets_and_streams_pass(
-    serve: ServeNode, certificate: tuple[Path, Path], tmp_path: Path, program: str, path: str
-) -> None:
-    node = await serve(trusted_proxies="127.0.0.1", public_url=f"https://{NAME}{path}")
-    async with (
-        proxied(program, node, certificate, tmp_path, path=path) as proxy,
-        proxy.client() as session,
-    ):
+async def opens(proxy: Proxy, held: contextlib.AsyncExitStack, address: str, **headers: str) -> int:
+    """Open a socket from an address and leave it open; return the status."""
+    async with proxy.client(address) as session:
+        chat = f"{proxy.url}/chat?token={await proxy.token(session)}"
+        try:
+            opened = await session.ws_connect(chat, headers=headers)
+        except aiohttp.WSServerHandshakeError as refused:
+            return refused.status
+        await held.enter_async_context(opened)
+        held.push_async_callback(session.close)
+        session._connector = None  # the socket outlives this block
+        return 101
+
+
+async def talks_through(proxy: Proxy, node: Node) -> None:
+    """Open the page and a socket, say something, and receive frames one by one."""
+    async with proxy.client() as session:
         async with session.get(f"{proxy.url}/") as response:
             assert response.status == 200
             assert response.headers["X-Frame-Options"] == "DENY"
@@ -194,29 +251,91 @@ async def test_pages_sockets_and_streams_pass(
 
 
 @pytest.mark.parametrize("program", PROXIES)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(Shape(), id="TLS"),
+        pytest.param(Shape(path="/parley"), id="below a path"),
+        pytest.param(Shape(buffers=True), id="with buffers"),
+        pytest.param(Shape(http2=True), id="HTTP/2"),
+        pytest.param(Shape(address="::1"), id="IPv6"),
+        pytest.param(Shape(host="parley"), id="another Host"),
+    ],
+)
+async def test_pages_sockets_and_streams_pass(
+    serve: ServeNode, certificate: tuple[Path, Path], tmp_path: Path, program: str, shape: Shape
+) -> None:
+    port = free_port()
+    settings = {"trusted_proxies": "127.0.0.1", "allowed_hosts": f"{NAME},parley"}
+    node = await serve(public_url=f"https://{NAME}:{port}{shape.path}", **settings)
+    target = node.client.url.removeprefix("http://")
+    async with proxied(program, target, certificate, tmp_path, shape, port=port) as proxy:
+        await talks_through(proxy, node)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("program", PROXIES)
+async def test_the_page_is_served_by_http2(
+    serve: ServeNode, certificate: tuple[Path, Path], tmp_path: Path, program: str
+) -> None:
+    node = await serve(trusted_proxies="127.0.0.1", public_url=f"https://{NAME}")
+    target, shape = node.client.url.removeprefix("http://"), Shape(http2=True)
+    async with proxied(program, target, certificate, tmp_path, shape) as proxy:
+        place = f"{NAME}:{proxy.target.rpartition(':')[2]}:127.0.0.1"
+        asked = (
+            "--http2",
+            "--cacert",
+            str(certificate[0]),
+            "--resolve",
+            place,
+            "-s",
+            "-o",
+            str(tmp_path / "page"),
+        )
+        curl = await asyncio.create_subprocess_exec(
+            "curl",
+            *asked,
+            "-w",
+            "%{http_version} %{http_code}",
+            f"{proxy.url}/",
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await curl.communicate()
+    assert said == b"2 200"
+    assert b"<title>Parley</title>" in (tmp_path / "page").read_bytes()
+
+
+@pytest.mark.parametrize(("outer", "inner"), CHAINS)
+async def test_behind_two_proxies_clients_count_by_their_own_addresses(
+    serve: ServeNode, certificate: tuple[Path, Path], tmp_path: Path, outer: str, inner: str
+) -> None:
+    node = await serve(trusted_proxies="127.0.0.1", public_url=f"https://{NAME}", sockets_per_address="1")
+    target = node.client.url.removeprefix("http://")
+    async with (
+        proxied(inner, target, certificate, tmp_path / "inner", Shape(plain=True)) as second,
+        proxied(outer, second.target, certificate, tmp_path / "outer") as first,
+        contextlib.AsyncExitStack() as held,
+    ):
+        assert await opens(first, held, "127.0.0.2") == 101
+        assert await opens(first, held, "127.0.0.3") == 101
+        assert await opens(first, held, "127.0.0.2") == 429
+        assert await opens(first, held, "127.0.0.2", **{"X-Forwarded-For": "192.0.2.9"}) == 429
+
+
+@pytest.mark.parametrize("program", PROXIES)
 async def test_clients_count_by_their_own_addresses_and_cannot_lie(
     serve: ServeNode, certificate: tuple[Path, Path], tmp_path: Path, program: str
 ) -> None:
     node = await serve(trusted_proxies="127.0.0.1", public_url=f"https://{NAME}", sockets_per_address="1")
-    async with proxied(program, node, certificate, tmp_path) as proxy:
-
-        async def opens(address: str, **headers: str) -> int:
-            async with proxy.client(address) as session:
-                chat = f"{proxy.url}/chat?token={await proxy.token(session)}"
-                try:
-                    socket = await session.ws_connect(chat, headers=headers)
-                except aiohttp.WSServerHandshakeError as refused:
-                    return refused.status
-                await held.enter_async_context(socket)
-                held.push_async_callback(session.close)
-                session._connector = None  # the socket outlives this block
-                return 101
-
-        async with contextlib.AsyncExitStack() as held:
-            assert await opens("127.0.0.2") == 101
-            assert await opens("127.0.0.3") == 101
-            assert await opens("127.0.0.2") == 429
-            assert await opens("127.0.0.2", **{"X-Forwarded-For": "192.0.2.9"}) == 429
+    target = node.client.url.removeprefix("http://")
+    async with (
+        proxied(program, target, certificate, tmp_path) as proxy,
+        contextlib.AsyncExitStack() as held,
+    ):
+        assert await opens(proxy, held, "127.0.0.2") == 101
+        assert await opens(proxy, held, "127.0.0.3") == 101
+        assert await opens(proxy, held, "127.0.0.2") == 429
+        assert await opens(proxy, held, "127.0.0.2", **{"X-Forwarded-For": "192.0.2.9"}) == 429
 
 
 @pytest.mark.skipif(missing("nginx"), reason="nginx is not installed")
@@ -234,8 +353,9 @@ async def test_a_proxy_that_rewrites_the_host_is_named_in_the_log_and_public_url
         folder = tmp_path / str(number)
         folder.mkdir()
         node = await serve(**settings, **mending)
+        target = node.client.url.removeprefix("http://")
         async with (
-            proxied("nginx", node, certificate, folder, host=host, port=port) as proxy,
+            proxied("nginx", target, certificate, folder, Shape(host=host), port=port) as proxy,
             proxy.client() as session,
         ):
             chat, headers = f"{proxy.url}/chat?token={await node.client.token()}", {"Origin": proxy.origin}

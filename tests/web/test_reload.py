@@ -1,4 +1,4 @@
-"""Starting anew on a change of the code."""
+"""The web process restarts when its code changes."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ async def close_idle_sockets(app: web.Application) -> AsyncIterator[None]:
             await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, timeout * _TOLERANCE))
             before = asyncio.get_running_loop().time() - timeout
             idle = [outbox for outbox in app[keys.OPEN] if outbox.used < before]
-            closing = [outbox.close(IDLE, b"nobody used this socket") for outbox in idle]
+            closing = [outbox.close(IDLE, b"the socket was idle") for outbox in idle]
             await asyncio.gather(*closing, return_exceptions=True)
 
     task = asyncio.create_task(watch(), name="idle sockets")

@@ -1,9 +1,9 @@
-"""Send from a program that is no worker, such as a web server, and look at the backlog.
+"""Send from a program that is not a worker, such as a web server, and read the backlog.
 
 $ python from_a_web_handler.py
 offset 1
 offset 2
-2 orders wait, for no worker
+2 orders wait, 0 workers
 """
 
 import asyncio
@@ -20,14 +20,13 @@ orders = app.topic("web-orders", key_type=str, value_type=str)
 
 
 async def main():
-    await prepare(app, [orders])  # at the start of the server: connects, and learns about the topic
+    await prepare(app, [orders])  # at the start of the server: connects, and looks the topic up
     for item in ("tea", "milk"):
         sent = await orders.send(key="Ada", value=item)
-        print("offset", (await sent).offset)  # Redis has it now
+        print("offset", (await sent).offset)  # Redis has confirmed the message
     async with Redis.from_url(BROKER) as redis:
         sample = await Inspector(redis).sample("web-orders", group="shop")
-        workers = len(sample.members) or "no worker"
-        print(f"{sample.lag} orders wait, for {workers}")
+        print(f"{sample.lag} orders wait, {len(sample.members)} workers")
     await app.producer.stop()
 
 

@@ -1,4 +1,4 @@
-"""Regroup a stream by another key, so that one worker sees all orders of a city, whoever ordered.
+"""Regroup a stream by another key, so that one worker sees all orders of a city, for any customer.
 
 $ faust -A group_by worker --without-web
 [WARNING] Paris 5
@@ -28,7 +28,7 @@ revenue = app.Table("revenue", default=int, partitions=1)
 
 @app.agent(orders)
 async def add_up(stream):
-    # The orders travel through one more topic, whose key is the city.
+    # The orders pass through another topic, whose key is the city.
     async for order in stream.group_by(Order.city, partitions=1):
         revenue[order.city] += order.amount
         print(f"{order.city} {revenue[order.city]}")

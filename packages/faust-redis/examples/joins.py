@@ -4,7 +4,7 @@ $ faust -A joins worker --without-web
 [WARNING] tea is paid: 4
 [WARNING] cake is not paid within 2 seconds
 [WARNING] tea was ordered by Ada
-[WARNING] cake was ordered by nobody we have heard of
+[WARNING] cake was ordered by an unknown customer
 """
 
 import asyncio
@@ -46,7 +46,7 @@ async def learn(stream):
 async def report(stream):
     done = []
     async for goods, name in (stream & customers).left_join():
-        done.append(f"{goods} was ordered by {name or 'nobody we have heard of'}")
+        done.append(f"{goods} was ordered by {name or 'an unknown customer'}")
         if len(done) == 2:
             print(*done, sep="\n")
 

@@ -1,6 +1,6 @@
-"""Fail events, find them among the dead letters, and send one again.
+"""Fail events, list the dead letters, and replay one.
 
-An event that fails comes again after a pause that grows; after its last attempt it is a dead letter.
+A failed event is delivered again after a growing pause; after its last attempt it becomes a dead letter.
 
 $ faust -A retries worker --without-web
 [WARNING] charged 10
@@ -33,10 +33,10 @@ async def charge(stream):
         amount = event.value
         if amount < 0:
             print(f"no amount: {amount}")
-            reject(event, ValueError("an amount is positive"))  # no further attempt would help
+            reject(event, ValueError("an amount is positive"))  # another attempt would fail as well
         elif amount == 20 and attempts_before(event) < 2:
             print(f"the bank is away, attempt {attempts_before(event) + 1}")
-            fail(event, ConnectionError("the bank is away"))  # raising it does the same
+            fail(event, ConnectionError("the bank is away"))  # raising the error has the same effect
         else:
             print(f"charged {amount}")
             if amount == 20:
@@ -56,4 +56,4 @@ async def use():
         (letter,) = letters
         print(f"dead letter: {letter.value.decode()} after {letter.attempts} attempt: {letter.error}")
         print(f"sent again: {letter.value.decode()}")
-        await dead.replay(letter.id)  # back to the end of its partition
+        await dead.replay(letter.id)  # appends it to its partition again

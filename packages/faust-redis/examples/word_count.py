@@ -16,7 +16,7 @@ import faust
 app = faust.App(
     "word-count",
     broker=os.environ.get("BROKER", "redis://localhost:6379"),
-    topic_partitions=1,  # one partition keeps the order of all words, for the output above
+    topic_partitions=1,  # a single partition keeps the order of all words, as in the output above
 )
 words = app.topic("words", key_type=str, value_type=str)
 counts = app.Table("counts", default=int, partitions=1)

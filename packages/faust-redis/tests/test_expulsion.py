@@ -1,4 +1,4 @@
-"""A worker whose process has ended is put out of its group by whoever started it."""
+"""The parent of a process that has ended removes its worker from the group."""
 
 from __future__ import annotations
 

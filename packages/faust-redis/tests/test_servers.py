@@ -149,7 +149,7 @@ async def test_a_cluster_that_loses_a_primary_goes_on_with_its_replica(
 @pytest.mark.parametrize(
     ("addresses", "reason"),
     [
-        (["http://h"], "its scheme is none of"),
+        (["http://h"], "its scheme is not one of"),
         (["redis+sentinel://h:26379"], "lacks the service's name"),
         (["redis://h", "redis://i"], "one server has one address"),
         (["redis+cluster://h/1"], "no database but 0"),

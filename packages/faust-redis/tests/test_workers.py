@@ -238,7 +238,7 @@ async def test_a_worker_that_disagrees_on_partitions_stops_with_an_error(
     worker = start_worker(redis_url, partitions="6", ready=False)
 
     assert worker.process.wait(30) != 0
-    assert "topic 'numbers' has partitions=4 in Redis, this worker wants 6" in worker.printed()
+    assert "topic 'numbers' has partitions=4 in Redis, this worker declares 6" in worker.printed()
 
 
 async def test_what_cannot_be_decoded_is_a_dead_letter_and_the_rest_goes_on(

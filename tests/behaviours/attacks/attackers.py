@@ -19,7 +19,7 @@ from typing import Any
 import aiohttp
 
 ADDRESS = "203.0.113.66"
-"""Where the attacker comes from, as the proxy in front of the service says."""
+"""The attacker's address, as reported by the proxy in front of the service."""
 
 # Seconds after which a client hangs up that does not mean to read.
 _HANG_UP_SECONDS = 0.5

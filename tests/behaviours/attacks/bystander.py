@@ -15,7 +15,7 @@ import aiohttp
 import orjson
 
 ADDRESS = "198.51.100.7"
-"""Where it comes from, as the proxy in front of the service says."""
+"""The bystander's address, as reported by the proxy in front of the service."""
 
 # Seconds between two messages: three sessions that each talk faster than people do.
 _PAUSE_SECONDS = 0.3

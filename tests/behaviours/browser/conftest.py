@@ -56,7 +56,7 @@ async def shaky(browser: Browser, talker: Up, mishaps: list[str]) -> AsyncIterat
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def words(model: ModelServer) -> AsyncIterator[ModelServer]:
-    """The model, which echoes a word every 30 ms; a test may let it say something else."""
+    """The model, which echoes a word every 30 ms; a test may set another text."""
     model.token_delay = 0.03
     yield model
     model.token_delay, model.answer = 0.0, echo
@@ -75,6 +75,16 @@ async def relay(talker: Up) -> AsyncIterator[Relay]:
         yield relay
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def relayed(
+    browser: Browser, talker: Up, relay: Relay, mishaps: list[str]
+) -> AsyncIterator[BrowserContext]:
+    """The browser of one person, whose network may go deaf."""
+    context = await new_context(browser, talker, mishaps, url=relay.url)
+    yield context
+    await context.close()
+
+
 @pytest.fixture(scope="session")
 def below(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service behind a proxy that keeps its path."""
@@ -91,10 +101,10 @@ def behind_path(request: pytest.FixtureRequest) -> Callable[[], PathProxy]:
     return lambda: PathProxy(service.url, "/parley", strips=strips)
 
 
-async def new_context(browser: Browser, up: Up, mishaps: list[str]) -> BrowserContext:
-    """Return the browser of one more person, who can copy."""
+async def new_context(browser: Browser, up: Up, mishaps: list[str], url: str = "") -> BrowserContext:
+    """Return the browser of one more person, who can copy; `url` is another address of the service."""
     context = await browser.new_context(
-        base_url=up.url, permissions=["clipboard-read", "clipboard-write"], reduced_motion="reduce"
+        base_url=url or up.url, permissions=["clipboard-read", "clipboard-write"], reduced_motion="reduce"
     )
 
     def watch(page: Page) -> None:

@@ -77,7 +77,7 @@ async def test_an_answer_made_anew_keeps_the_older_one_a_click_away(
     page = await enter(context)
     await say(page, "Which?")
     await answered(page, 1)
-    await page.get_by_role("button", name="Answer again").click()
+    await page.get_by_role("button", name="Regenerate answer").click()
     await expect(page.locator(".pager")).to_have_text("2 / 2")
     assert await answers(page) == ["second"]
     await page.get_by_role("button", name="Older answer").click()
@@ -107,7 +107,7 @@ async def test_an_answer_that_broke_off_is_kept_and_marked(
     words.fail_next("die_mid_stream", after=4)
     await say(page, "one two three four five six")
     await answered(page, 1)
-    await expect(page.locator(".remark")).to_contain_text("broke off")
+    await expect(page.locator(".remark")).to_contain_text("cut off")
     assert "six" not in (await answers(page))[0]
 
 
@@ -119,7 +119,7 @@ async def test_messages_sent_at_once_wait_in_a_queue_that_is_shown(
     for text in ("first", "second", "third"):
         await say(page, text)
     await expect(page.locator(".pending .meta").first).to_have_text("Next in the queue")
-    await expect(page.locator(".pending .meta").last).to_have_text("In the queue, 1 before it")
+    await expect(page.locator(".pending .meta").last).to_have_text("In the queue, 1 ahead")
     await page.get_by_role("button", name="Stop the answer").click()
     await answered(page, 3)
     # A stopped turn leaves two messages of the user side by side, which the model gets as one.
@@ -188,7 +188,7 @@ async def test_everything_can_be_done_with_the_keyboard_alone(context: BrowserCo
     await expect(page.get_by_role("menuitem", name="Export as JSON")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("button", name="More")).to_be_focused()
-    await page.get_by_role("button", name="Answer again").focus()
+    await page.get_by_role("button", name="Regenerate answer").focus()
     await page.keyboard.press("Enter")
     await expect(page.locator(".pager")).to_have_text("2 / 2")
 
@@ -281,7 +281,7 @@ async def test_it_says_when_eliza_answers(context: BrowserContext) -> None:
     page = await context.new_page()
     await page.route("**/model", lambda route: route.fulfill(json={"kind": "eliza", "name": "ELIZA"}))
     await page.goto("/")
-    await expect(page.locator(".model-note")).to_contain_text("a program of 1966 that follows rules")
+    await expect(page.locator(".model-note")).to_contain_text("a rule-based program of 1966")
     await page.get_by_label("Your name").fill("Ada")
     await page.keyboard.press("Enter")
     await expect(page.locator(".chip")).to_contain_text("ELIZA")

@@ -34,7 +34,7 @@ async def test_two_tabs_are_in_step(context: BrowserContext, words: ModelServer)
     await answered(other, 2)
     assert await answers(one) == await answers(other)
     words.answer = lambda _: "something else"
-    await other.get_by_role("button", name="Answer again").click()
+    await other.get_by_role("button", name="Regenerate answer").click()
     await expect(one.locator(".pager")).to_have_text("2 / 2")
     assert (await answers(one))[-1] == "something else"
 

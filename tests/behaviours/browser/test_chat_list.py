@@ -22,7 +22,7 @@ FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'Quot
 
 
 async def another(page: Page, text: str) -> None:
-    """Begin one more chat, keeping the one on the page, and say something in it."""
+    """Begin another chat, keeping the one on the page, and send a message in it."""
     await page.get_by_role("button", name="New chat").click()
     await page.get_by_role("dialog").get_by_role("button", name="New chat").click()
     await page.get_by_role("button", name="Start chatting").click()
@@ -142,7 +142,7 @@ async def test_a_chat_whose_time_is_over_leaves_the_list(context: BrowserContext
     await expect(page.locator(".chat-expiry")).to_have_text("Expires in less than a minute")
     await page.get_by_role("button", name="New chat").click()
     await page.get_by_role("dialog").get_by_role("button", name="New chat").click()
-    await expect(page.get_by_text("Go on with a chat")).to_be_visible()
+    await expect(page.get_by_text("Continue a chat")).to_be_visible()
 
     async def gone() -> bool:
         await page.reload()

@@ -157,7 +157,7 @@ async def test_a_check_for_accessibility_finds_nothing_serious(
     await page.get_by_role("button", name="New chat").click()
     assert await serious(page) == []
     await page.get_by_role("dialog").get_by_role("button", name="New chat").click()
-    await expect(page.get_by_text("Go on with a chat")).to_be_visible()
+    await expect(page.get_by_text("Continue a chat")).to_be_visible()
     assert await serious(page) == []
     await page.locator(".chat-open").first.click()
     await page.set_viewport_size({"width": 390, "height": 780})

@@ -260,7 +260,7 @@ async def test_the_last_message_can_be_edited_and_the_old_branch_stays_a_click_a
     await page.get_by_role("button", name="Older message").click()
     await expect(page.locator(".bubble").last).to_have_text("What is a steam?")
     assert await answers(page) == ["You said: Before", "You said: What is a steam?"]
-    await expect(page.get_by_role("button", name="Answer again")).to_have_count(0)
+    await expect(page.get_by_role("button", name="Regenerate answer")).to_have_count(0)
     await page.get_by_role("button", name="Newer message").click()
     assert await answers(page) == new
     await say(page, "Go on")

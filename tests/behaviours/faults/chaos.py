@@ -110,7 +110,7 @@ async def chaos(seconds: float, sockets: int, seed: int, folder: Path) -> Report
 
 
 def main() -> None:
-    """Read the environment, run, and say how it went."""
+    """Read the environment, run, and print the result."""
     seconds = float(os.environ.get("CHAOS_SECONDS", "300"))
     sockets = int(os.environ.get("CHAOS_SOCKETS", "20"))
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))

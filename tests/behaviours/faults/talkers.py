@@ -1,4 +1,4 @@
-"""Clients of `parley.v1` that lose their sockets all the time, and check what they are told nonetheless.
+"""Clients of ``parley.v1`` that lose their sockets again and again, and check the frames that they receive.
 
 Each talks in a session of its own: it asks, stops and regenerates, and its connection breaks at random
 moments. It comes back with `after`, and sends again what it has not seen accepted. The service must keep its
@@ -107,7 +107,7 @@ class Talker:
         if socket is not None:
             if not socket.socket.closed:
                 socket.vanish()
-            await socket.close()  # or its connection would count as open for ever
+            await socket.close()  # or its connection would count as open forever
 
     async def _listen(self, socket: StreamSocket) -> None:
         """Read until all that was asked has ended, or a number of frames has come: then cut."""

@@ -1,4 +1,4 @@
-"""A session in the hands of a test, which says and answers all there is to say in it."""
+"""A session that a test controls: it sends all messages and answers."""
 
 from __future__ import annotations
 

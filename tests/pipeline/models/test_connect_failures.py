@@ -1,4 +1,4 @@
-"""Why no connection comes about is told apart, in the error and in the log."""
+"""Errors and log lines distinguish the causes of a failed connection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def failure_of(url: str, question: ModelRequest, *, proxy: str | None = No
 
 @asynccontextmanager
 async def listening(reply: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A port that answers everything with some bytes, or takes connections and says nothing."""
+    """A port that answers everything with fixed bytes, or accepts connections and stays silent."""
 
     handlers: set[asyncio.Task[None] | None] = set()
 

@@ -1,4 +1,4 @@
-"""Every way in which a model server fails ends as a `ModelError` that says what happened."""
+"""Every failure of a model server becomes a ``ModelError`` that names the cause."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def split(text: str, cuts: list[int]) -> list[str]:
     return [text[a:b] for a, b in pairwise(places)]
 
 
-def shown(pieces: list[str], *, unannounced: bool = False) -> tuple[str, str]:
+def shown(pieces: list[str], *, unannounced: bool | None = False) -> tuple[str, str]:
     """Return the answer and the thoughts in some pieces."""
     answer, text, thoughts = Answer(unannounced_thoughts=unannounced), "", ""
 
@@ -146,6 +146,55 @@ def test_an_opening_tag_counts_although_none_was_expected() -> None:
 
 
 @pytest.mark.parametrize(
+    "thought",
+    [
+        "Okay, the user is asking for a greeting. I will greet them.",
+        "Okay, so the user wants a poem.",
+        "Alright, I need to figure out the date.",
+        "The user greets me, so I greet back.",
+        "We need to respond with a greeting.",
+        "Hmm, let me think about it.",
+        "嗯，用户现在问我问题。",  # noqa: RUF001
+        "用户说你好",
+    ],
+)
+def test_a_first_answer_that_begins_like_a_thought_is_taken_back_after_a_few_words(thought: str) -> None:
+    answer = Answer(unannounced_thoughts=None)
+    parts: list[AnswerPart] = []
+    for letter in f"{thought}</think>\n\nHello":
+        answer.add_text(letter)
+        parts += answer.take()
+    answer.finish()
+    parts += answer.take()
+    taken_back = next(at for at, part in enumerate(parts) if isinstance(part, Retraction))
+    assert taken_back < 25
+    text = [part for part in parts[taken_back:] if isinstance(part, str)]
+    thoughts = [part.thought for part in parts if isinstance(part, Retraction)]
+    thoughts += [part.text for part in parts if isinstance(part, Thought)]
+    assert ("".join(text), "".join(thoughts)) == ("Hello", thought)
+    assert answer.found_unannounced_thoughts
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Okay, here it is.", "The user's guide is long.", "So, we begin.", "用户指南", "I need to go.", "We"],
+)
+def test_a_first_answer_with_similar_words_is_passed_on_once_they_differ(text: str) -> None:
+    answer = Answer(unannounced_thoughts=None)
+    for letter in text:
+        answer.add_text(letter)
+    answer.finish()
+    assert "".join(part for part in answer.take() if isinstance(part, str)) == text
+
+
+def test_a_first_answer_that_only_begins_like_a_thought_is_the_answer() -> None:
+    assert shown(["The user is ", "asked to wait."], unannounced=None) == (
+        "The user is asked to wait.",
+        "The user is asked to wait.",
+    )
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "deepseek-ai/DeepSeek-R1-0528",
@@ -172,10 +221,17 @@ def test_names_of_other_models_show_nothing(name: str) -> None:
 
 def test_a_finding_counts_more_than_a_name() -> None:
     memory = ThoughtMemory("deepseek-r1")
-    assert memory.expected
+    assert memory.expectation
     memory.learn(None)
-    assert memory.expected
+    assert memory.expectation
     memory.learn(False)
     assert not memory.note_name("deepseek-r1")
     memory.learn(True)
     assert memory.note_name("plain")
+
+
+def test_the_words_of_a_text_count_until_the_model_has_answered() -> None:
+    memory = ThoughtMemory("plain")
+    assert memory.expectation is None
+    memory.learn(None)
+    assert memory.expectation is False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.support.wire_cases.case import Case
+from tests.support.wire_cases.choices import CHOICES
 from tests.support.wire_cases.connections import WIRE
 from tests.support.wire_cases.errors import ERRORS, LOADING
 from tests.support.wire_cases.refusals import ROLES, SHAPES, TOO_LONG
@@ -12,4 +13,17 @@ from tests.support.wire_cases.usages import USAGES
 
 __all__ = ["CASES", "Case"]
 
-CASES = [*ENDS, *FRAMES, *SIGNS, *WIRE, *THOUGHTS, *USAGES, *ERRORS, *LOADING, *ROLES, *SHAPES, *TOO_LONG]
+CASES = [
+    *CHOICES,
+    *ENDS,
+    *FRAMES,
+    *SIGNS,
+    *WIRE,
+    *THOUGHTS,
+    *USAGES,
+    *ERRORS,
+    *LOADING,
+    *ROLES,
+    *SHAPES,
+    *TOO_LONG,
+]

@@ -6,6 +6,7 @@ import gzip
 
 from tests.support.raw_server import chunked, head, refusal
 from tests.support.wire_cases.case import HELLO, STOP, WHOLE, Case, H, document, squeezed, stream
+from tests.support.wire_server import DONE
 
 WIRE = [
     stream("HTTP/1.0 without a length", WHOLE, start=head(version="HTTP/1.0")),
@@ -112,5 +113,82 @@ WIRE = [
         "",
         code="model_bad_response",
         words="expects TLS",
+    ),
+    stream(
+        "HTTP/1.0 that keeps its connection",
+        WHOLE,
+        start=head("200 OK", "Connection: keep-alive", f"Content-Length: {len(WHOLE)}", version="HTTP/1.0"),
+    ),
+    stream("a connection that closes", WHOLE, start=head("200 OK", "Connection: close")),
+    stream("another success", WHOLE, start=head("201 Created")),
+    stream("no content", b"", start=b"HTTP/1.1 204 No Content\r\n\r\n", text="", code="model_bad_response"),
+    stream("a length of zero", start=head("200 OK", "Content-Length: 0"), text="", code="model_bad_response"),
+    stream(
+        "two lengths",
+        WHOLE,
+        start=head("200 OK", f"Content-Length: {len(WHOLE)}", "Content-Length: 5"),
+        text="",
+        code="model_bad_response",
+    ),
+    stream(
+        "a chunk of no size",
+        b"zz\r\n" + WHOLE,
+        start=head("200 OK", "Transfer-Encoding: chunked"),
+        text="",
+        code="model_bad_response",
+    ),
+    stream("gzip in capitals", squeezed(WHOLE, 31), start=head("200 OK", "Content-Encoding: GZIP")),
+    stream(
+        "gzip in two members",
+        gzip.compress(HELLO) + gzip.compress(STOP + DONE),
+        start=head("200 OK", "Content-Encoding: gzip"),
+    ),
+    stream(
+        "gzip that breaks off",
+        squeezed(WHOLE, 31)[:60],
+        start=head("200 OK", "Content-Encoding: gzip"),
+        text="",
+        code="model_bad_response",
+    ),
+    stream(
+        "gzip that is not",
+        WHOLE,
+        start=head("200 OK", "Content-Encoding: gzip"),
+        text="",
+        code="model_unreachable",
+    ),
+    Case(
+        "a refusal in gzip",
+        (refusal("429 Too Many Requests", gzip.compress(b'{"error": "slow"}'), "Content-Encoding: gzip"),),
+        "",
+        code="model_rate_limited",
+        log="slow",
+    ),
+    stream("a folded line of the head", WHOLE, start=H[:-2] + b"X-Long: a\r\n b\r\n\r\n"),
+    stream("line feeds in the head", WHOLE, start=H.replace(b"\r\n", b"\n")),
+    stream("Latin-1 in the head", WHOLE, start=H[:-2] + b"X-Place: Caf\xe9\r\n\r\n"),
+    stream(
+        "cookies in disorder", WHOLE, start=head("200 OK", "Set-Cookie: =;;", "Set-Cookie: a=b; Expires=9")
+    ),
+    stream("an offer of HTTP/3", WHOLE, start=head("200 OK", "Upgrade: h2c", 'Alt-Svc: h3=":443"')),
+    stream("a character set", WHOLE, start=head(kind="text/event-stream; charset=UTF-8")),
+    stream("an unknown character set", WHOLE, start=head(kind="text/event-stream; charset=klingon")),
+    *(
+        Case(
+            f"a redirect with {status}",
+            (refusal(status, b"", "Location: http://127.0.0.1:1/v1/"),),
+            "",
+            code="model_rejected",
+            words="redirects",
+        )
+        for status in ("301 Moved Permanently", "303 See Other", "308 Permanent Redirect")
+    ),
+    Case("a redirect to nowhere", (refusal("302 Found", b""),), "", code="model_rejected"),
+    Case("not modified", (b"HTTP/1.1 304 Not Modified\r\n\r\n",), "", code="model_rejected"),
+    Case(
+        "a switch of protocols",
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",),
+        "",
+        code="model_rejected",
     ),
 ]

@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
-from tests.support.wire_cases.case import HELLO, fails, refuses, stream
+import time
+from email.utils import formatdate
+
+from tests.support.raw_server import head
+from tests.support.wire_cases.case import HELLO, STOP, WHOLE, event, fails, refuses, stream
+from tests.support.wire_server import DONE
+
+J = head(kind="application/json")
+
+
+def date(seconds: float) -> str:
+    """Return a date as HTTP writes it, so many seconds from now."""
+    return formatdate(time.time() + seconds, usegmt=True)
+
+
+# Fields beside an answer that do not make it an error.
+HARMLESS: tuple[dict[str, object], ...] = (
+    {"error": None},
+    {"error": False},
+    {"error": ""},
+    {"error": {}},
+    {"error": []},
+    {"errors": []},
+    {"detail": None},
+    {"code": 0, "message": "Success", "sid": "x"},
+    {"code": 200, "msg": "success"},
+    {"status": "ok", "message": ""},
+)
 
 ERRORS = [
     fails("FastAPI", {"detail": "CUDA out of memory"}, "model_error", "CUDA"),
@@ -87,6 +114,59 @@ ERRORS = [
         code="model_unreachable",
         log="504",
     ),
+    stream("an event named error, without data", HELLO + b"event: error\n\n" + STOP + DONE),
+    stream("an event named error, with empty data", HELLO + b"event: error\ndata:\n\n", code="model_error"),
+    stream("an event named error, with null", HELLO + b"event: error\ndata: null\n\n", code="model_error"),
+    stream(
+        "an event named error, in words",
+        HELLO + b"event: error\ndata: upstream timed out\n\n",
+        code="model_error",
+        log="upstream timed out",
+    ),
+    stream("an event named error after the end", WHOLE + b"event: error\ndata: late\n\n"),
+    stream(
+        "an event of a failed response",
+        HELLO + b'event: response.failed\ndata: {"error": {"message": "x", "code": "server_error"}}\n\n',
+        code="model_error",
+    ),
+    fails(
+        "a type error", {"type": "error", "message": "x", "code": "overloaded_error"}, "model_rate_limited"
+    ),
+    fails("an error that is true", {"error": True, "message": "overheated"}, "model_error", "overheated"),
+    fails("an error in a word", {"error": "boom"}, "model_error", "boom"),
+    fails("a list of words", {"errors": ["boom"]}, "model_error", "boom"),
+    fails("Google's status", {"error": {"message": "x", "status": "UNAVAILABLE"}}, "model_loading"),
+    fails(
+        "an error of the choice",
+        {"choices": [{"delta": {}, "finish_reason": "error", "error": {"code": 429, "message": "slow"}}]},
+        "model_error",
+        "slow",
+    ),
+    *(
+        stream(
+            f"no error: {fields}",
+            *(event({**fields, "choices": [{"delta": {"content": text}}]}) for text in ("Hello", " you")),
+            DONE,
+        )
+        for fields in HARMLESS
+    ),
+    *(
+        stream(f"an error as the document of a success: {body!r}", body, start=J, text="", code=code)
+        for body, code in (
+            (b'{"error": {"message": "no", "code": 429}}', "model_rate_limited"),
+            (b'[{"error": {"message": "no", "code": 503}}]', "model_loading"),
+            (b'{"error": {"message": "no", "code": "401"}}', "model_unauthorized"),
+            (b'{"error": {"message": "no", "code": "insufficient_quota"}}', "model_payment_required"),
+            (b'{"code": 11200, "message": "no licence", "sid": "x"}', "model_error"),
+            (b'"no"', "model_bad_response"),
+            (b"null", "model_bad_response"),
+            (b"true", "model_bad_response"),
+            (b"{}", "model_bad_response"),
+        )
+    ),
+    stream(
+        "words instead of a stream", b"No.", start=head(kind="text/plain"), text="", code="model_bad_response"
+    ),
     refuses("a page with 502", "502 Bad Gateway", b"<html>502 nginx</html>", "model_error", log="nginx"),
     refuses(
         "429 with a wait in words",
@@ -124,6 +204,38 @@ ERRORS = [
         ],
         "model_rate_limited",
         words="(try again in 37 s)",
+    ),
+    *(
+        refuses(
+            f"429 with the wait {name or value}",
+            "429 Too Many Requests",
+            {"error": "busy"},
+            "model_rate_limited",
+            f"Retry-After: {value}",
+            words=words,
+        )
+        for name, value, words in (
+            ("", "7", "(try again in 7 s)"),
+            ("", "1.5", "(try again in 2 s)"),
+            ("until a date", date(3000), "(try again in "),
+            ("until a past date", date(-3000), ""),
+            ("", "-5", ""),
+            ("", "0", ""),
+            ("", "soon", ""),
+        )
+    ),
+    *(
+        refuses(f"status {status}", status, b"<html>It failed</html>", code)
+        for status, code in (
+            ("408 Request Timeout", "model_timeout"),
+            ("431 Request Header Fields Too Large", "model_rejected"),
+            ("451 Unavailable For Legal Reasons", "model_rejected"),
+            ("504 Gateway Time-out", "model_error"),
+            ("520 Web Server Returned an Unknown Error", "model_error"),
+            ("524 A Timeout Occurred", "model_error"),
+            ("529 Site is overloaded", "model_rate_limited"),
+            ("600 Beyond", "model_error"),
+        )
     ),
     refuses("401 in words alone", "401 Unauthorized", b"Unauthorized", "model_unauthorized"),
     refuses(
@@ -182,4 +294,17 @@ LOADING += [
         ("500 Internal Server Error", {"error": "unable to load model x"}, "model_error"),
         ("500 Internal Server Error", {"error": "model runner has unexpectedly stopped"}, "model_error"),
     )
+]
+
+LOADING += [
+    refuses(
+        f"503 with the wait {name}",
+        "503 Service Unavailable",
+        b"<html>Busy</html>",
+        "model_loading",
+        f"Retry-After: {value}",
+        words="(try again in ",
+        loading=True,
+    )
+    for name, value in (("9", "9"), ("until a date", date(3000)))
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.wire_cases.case import STOP, Case, delta, document, letters, stream, thinks
-from tests.support.wire_server import chunk
+from tests.support.wire_server import DONE, chunk
 
 THOUGHTS = [
     *(
@@ -126,5 +126,52 @@ THOUGHTS = [
         STOP,
         text="analysisB is",
         thoughts="B is",
+    ),
+    thinks("a thought and text in one delta", delta(reasoning_content="Hm, so.", content="Hello")),
+    *(
+        stream(
+            f"no thought in {fields}", delta(content="Hello", **fields), delta(content=" you", **fields), DONE
+        )
+        for fields in ({"reasoning": None, "reasoning_content": None}, {"reasoning_content": ""})
+    ),
+    *(
+        stream(f"an empty thought: {thought!r}", *letters(f"{thought}Hello you"), DONE)
+        for thought in ("<think></think>", "<think>\n\n</think>\n\n", "</think>\n")
+    ),
+    thinks(
+        "a commentary of gpt-oss",
+        *letters(
+            "<|channel|>analysis<|message|>Hm, <|end|><|start|>assistant<|channel|>commentary<|message|>so.<|end|>"
+            "<|start|>assistant<|channel|>final<|message|>Hello<|return|>"
+        ),
+    ),
+    thinks("a tag after blanks, in capitals", *letters("  <THINK>Hm, so.</THINK>Hello")),
+    thinks("a tag with a prefix", *letters("<ant:thinking>Hm, so.</ant:thinking>Hello")),
+    thinks("a field, then a tag", delta(reasoning="Hm, "), *letters("<think>so.</think>Hello")),
+    thinks("a tag, then an answer in tags", *letters("Hm, so.\n</think>\n\n<answer>Hello</answer>")),
+    thinks(
+        "tags in escapes",
+        b'data: {"choices":[{"delta":{"content":"\\u003cthink\\u003eHm, so.\\u003c/think\\u003eHello"}}]}\n\n',
+    ),
+    thinks(
+        "an emoji in a thought, a byte at a time",
+        *(bytes([byte]) for byte in chunk(content="<think>Hm 🎉 so.</think>Hello")),
+        thoughts="Hm 🎉 so.",
+    ),
+    *(
+        stream(
+            f"a thought without an end, and the reason {reason}",
+            chunk(content="<think>Hm, so."),
+            chunk(reason),
+            text="",
+            thoughts="Hm, so.",
+            code="model_bad_response",
+            words=words,
+        )
+        for reason, words in (("length", "MAX_NEW_TOKENS"), ("stop", "empty answer"))
+    ),
+    *(
+        stream(f"an answer about tags: {text}", *letters(text), STOP, text=text)
+        for text in ("Use `</think>` here", "Write <think>x</think> so", "Between <think> and </think>.")
     ),
 ]

@@ -10,8 +10,8 @@ const perSecond = (value) => (value === null ? "–" : `${rate(value)}/s`);
 const FACTS = [
   ["In", (s) => perSecond(s.rate_in)],
   ["Out", (s) => perSecond(s.rate_out)],
-  ["Lag (not read)", (s) => count(s.lag)],
-  ["Pending (read, not done)", (s) => count(s.pending)],
+  ["Lag", (s) => count(s.lag)],
+  ["Pending", (s) => count(s.pending)],
   ["Oldest", (s) => duration(s.oldest_age)],
   ["Retrying", (s) => count(s.retrying)],
   ["Failures", (s) => perSecond(s.failures)],
@@ -76,8 +76,8 @@ export class Detail {
     this.charts = [
       new Chart("Messages per second", [{ key: "rate_out", label: "out" }, { key: "rate_in", label: "in" }], perSecond, 1),
       new Chart("Backlog", [{ key: "left", label: "messages" }], count, 10),
-      new Chart("Time before work began", [{ key: "wait_p50", label: "p50" }, { key: "wait_p99", label: "p99" }], duration, 0.01),
-      new Chart("Time of the work", [{ key: "work_p50", label: "p50" }, { key: "work_p99", label: "p99" }], duration, 0.01),
+      new Chart("Wait time", [{ key: "wait_p50", label: "p50" }, { key: "wait_p99", label: "p99" }], duration, 0.01),
+      new Chart("Work time", [{ key: "work_p50", label: "p50" }, { key: "work_p99", label: "p99" }], duration, 0.01),
     ];
     byId("charts").append(...this.charts.map((chart) => chart.element));
     this.partitions = table(byId("partitions"), PARTITIONS);

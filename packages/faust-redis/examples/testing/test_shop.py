@@ -1,4 +1,4 @@
-"""Test a program of your own: a real Redis, a real worker, and waits on conditions.
+"""Test your own program with a real Redis, a real worker, and waits on conditions.
 
 $ python -m pytest -q test_shop.py
 1 passed

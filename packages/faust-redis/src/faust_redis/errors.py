@@ -215,7 +215,7 @@ class TopicMismatchError(TransportError):
 
     def __str__(self) -> str:
         return (
-            f"topic {self.topic!r} has {self.setting}={self.recorded} in Redis, this worker wants "
+            f"topic {self.topic!r} has {self.setting}={self.recorded} in Redis, this worker declares "
             f"{self.wanted}: set the same value everywhere, or delete the topic first"
         )
 

@@ -1,7 +1,7 @@
 """Exactly once under random faults; `make exactly-once` runs it for EXACTLY_ONCE_SECONDS (600).
 
 A ledger outside counts effects: the entries of the last of three topics, and the counter of each key in the
-changelog. EXACTLY_ONCE_SEED says which faults come. The exit status is 1 when an effect was lost or doubled.
+changelog. EXACTLY_ONCE_SEED repeats the faults. The exit status is 1 when an effect was lost or doubled.
 """
 
 from __future__ import annotations

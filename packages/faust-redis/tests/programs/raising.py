@@ -1,4 +1,4 @@
-"""A Faust program whose agents raise when they are told to stop, as careless ones do."""
+"""A Faust program whose agents raise when they are cancelled, as careless ones do."""
 
 from __future__ import annotations
 

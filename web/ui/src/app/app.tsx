@@ -23,6 +23,7 @@ export function App() {
   const [news, setNews] = useState<string | null>(null);
   const records = useSyncExternalStore(sessions.subscribe, sessions.read);
   const model = useModel(view.kind);
+  const asked = useRef(0);
   const timer = useRef<ReturnType<typeof setTimeout>>();
   const isWide = useMedia(WIDE);
   const [isSidebarWanted, setSidebarWanted] = useState(() => browser.get("sidebar") !== "hidden");
@@ -61,13 +62,16 @@ export function App() {
   const open = async (token: string) => {
     setDrawerOpen(false);
     setNews(null);
+    const ask = (asked.current += 1);
     if (token === current) return;
     try {
-      if (show(await resume(token))) return;
+      const found = await resume(token, () => ask === asked.current);
+      if (ask !== asked.current) return; // something else was asked for meanwhile
+      if (show(found)) return;
       sessions.remove(token);
       setNews("This chat has expired.");
     } catch (reason) {
-      setNews(textOf(reason)); // the chat on the page stays
+      if (ask === asked.current) setNews(textOf(reason)); // the chat on the page stays
     }
   };
 
@@ -82,11 +86,12 @@ export function App() {
     }
     sessions.remove(token);
     forget(token);
-    if (token === current) setView({ kind: "start" });
+    setView((now) => (now.kind === "chat" && now.store.session.token === token ? { kind: "start" } : now));
   };
 
   const startNew = async (token: string, fate: "keep" | "end") => {
     setDrawerOpen(false);
+    asked.current += 1;
     if (fate === "end") {
       await end(token);
       return;
@@ -125,7 +130,10 @@ export function App() {
     case "loading":
       return view.trouble === null ? null : <Trouble text={view.trouble} onRetry={() => void load()} />;
     case "start": {
-      const enter = (held: Held) => setView({ kind: "chat", store: new ChatStore(held) });
+      const enter = (held: Held) => {
+        asked.current += 1;
+        setView({ kind: "chat", store: new ChatStore(held) });
+      };
       return (
         <>
           <StartScreen model={model} begin={begin} onBegun={enter} chats={records.length > 0 ? list : null} />

@@ -14,7 +14,7 @@ export function ModelNote({ model }: { model: Model | null }) {
   if (isEliza(model)) {
     return (
       <p className="model-note">
-        <strong>ELIZA answers here</strong>, a program of 1966 that follows rules. No language model is configured.
+        <strong>ELIZA answers here</strong>, a rule-based program of 1966. No language model is configured.
       </p>
     );
   }

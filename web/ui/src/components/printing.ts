@@ -12,10 +12,10 @@ function set(value: boolean): void {
 }
 
 const preparations = new Set<() => Promise<unknown>>();
-const AFTER_MS = 100; // in which React draws what came last
-const LONGEST_MS = 5_000; // that a print waits for what the worker has to draw
+const AFTER_MS = 100; // in which React draws the latest changes
+const LONGEST_MS = 5_000; // that a print waits for the worker
 
-/** Have something done before the page is printed; the browser's own menu does not wait for it. */
+/** Run a task before the page is printed; the browser's own menu does not wait for it. */
 export function prepareForPrint(prepare: () => Promise<unknown>): void {
   preparations.add(prepare);
 }
@@ -49,9 +49,9 @@ function subscribe(listener: () => void): () => void {
 }
 
 /**
- * Whether the page is being printed: then everything is drawn, also what lies outside the view.
+ * Whether the page is being printed: then everything is drawn, including parts outside the view.
  *
- * A page that a server draws is like a printed one, for no frames follow.
+ * A server-rendered page is treated like a printed one, because no frames follow.
  */
 export function usePrinting(): boolean {
   return useSyncExternalStore(subscribe, () => printing, () => true);

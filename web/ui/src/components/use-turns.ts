@@ -2,7 +2,7 @@ import { useEffect, useReducer, useRef } from "react";
 import { usePrinting } from "./printing";
 
 /**
- * How much of something long may be drawn: `first` at once, and `more` with each frame until `isDone`.
+ * Returns how much of a long content may be drawn: `first` at once, and `more` with each frame until `isDone`.
  *
  * A printed page does not wait for frames: it takes everything.
  */

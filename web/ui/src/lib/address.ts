@@ -1,4 +1,4 @@
-/** Where the service is: beside the page, at whatever path a proxy has it. */
+/** The address of the service, relative to the page, so that it works under any path of a proxy. */
 
 const page = typeof location === "undefined" ? new URL("http://localhost/") : new URL(".", location.href);
 

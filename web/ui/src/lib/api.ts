@@ -6,7 +6,7 @@ export type Usage = { input_tokens: number; output_tokens: number };
 
 export type StoredMessage = {
   id: string;
-  /** With `Human: ` or `Bot: ` before it. */
+  /** Begins with `Human: ` or `Bot: `. */
   msg: string;
   timestamp: string;
   stopped?: boolean;
@@ -15,13 +15,13 @@ export type StoredMessage = {
   shortened?: boolean;
   /** The answers that this one replaced, the oldest first. */
   alternatives?: StoredMessage[];
-  /** What this message replaced when it was edited, the oldest first: each a message and the answer it had. */
+  /** The versions that this message replaced when it was edited, the oldest first: each a message and its answer. */
   branches?: StoredMessage[][];
 };
 
 export type Session = { token: string; name: string; session_start: string; messages: StoredMessage[] };
 
-/** A session, and when it ends by the browser's own clock (ms since the epoch); null when the server does not say. */
+/** A session, and when it ends by the browser's own clock (ms since the epoch); null if the server does not report it. */
 export type Held = { session: Session; expiresAt: number | null };
 
 export type Limits = { message_max_bytes: number; session_ttl_seconds: number; session_ttl_sliding: boolean };
@@ -32,7 +32,7 @@ export type Model = { kind: string; name: string | null; limits?: Limits };
 const LONGEST = 15_000; // ms
 const LONGEST_LOOK = 5_000; // ms; the page waits for it before it tries to connect again
 
-/** The server said no: another try of the same would not help. */
+/** The server refused the request, and a retry would not help. */
 export class Refused extends Error {}
 
 export const createSession = async (name: string): Promise<Held> =>
@@ -42,7 +42,7 @@ export const createSession = async (name: string): Promise<Held> =>
 export const readSession = async (token: string): Promise<Held> =>
   held(await call(`refresh_token?${new URLSearchParams({ token })}`, {}, LONGEST_LOOK));
 
-/** End a session for all its devices; false when this server cannot, so that it goes on until it expires. */
+/** End a session for all its devices; false if this server cannot, so that the session lives until it expires. */
 export async function deleteSession(token: string): Promise<boolean> {
   const headers = { Authorization: `Bearer ${token}` };
   const response = await request("session", { method: "DELETE", headers }, LONGEST);
@@ -86,7 +86,7 @@ function held({ body: session, headers }: Answer<Session>): Held {
   return { session, expiresAt: expiryOf(headers, Date.now()) };
 }
 
-/** When a session ends by our clock, from what the server says by its own. */
+/** The end of a session by the browser's clock, computed from the server's. */
 export function expiryOf(headers: Pick<Headers, "get">, now: number): number | null {
   const ends = Date.parse(headers.get("Session-Expires") ?? "");
   if (Number.isNaN(ends)) return null;

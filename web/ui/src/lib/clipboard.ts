@@ -1,4 +1,4 @@
-/** Copy a text; false when the browser does not let us. */
+/** Copy a text; false if the browser does not allow it. */
 export async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -8,7 +8,7 @@ export async function copy(text: string): Promise<boolean> {
   }
 }
 
-/** The way of pages that are not secure, such as a service in a home network. */
+/** The fallback for insecure pages, such as a service in a home network. */
 function copyBySelection(text: string): boolean {
   const field = document.createElement("textarea");
   const focused = document.activeElement;

@@ -1,4 +1,4 @@
-const FAR = 1_000; // characters; a text says sooner which way it is written
+const FAR = 1_000; // characters to search; a text shows its direction sooner
 
 const STRONG = /\p{L}/u;
 const RIGHT_TO_LEFT = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u;

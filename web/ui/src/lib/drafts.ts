@@ -3,12 +3,12 @@
 import { browser } from "./storage";
 
 const LARGE = 100_000; // characters; a longer one would fill the storage of all chats, so it goes to a database
-const ELSEWHERE = "\u0000"; // stands where the text of a long one would
+const ELSEWHERE = "\u0000"; // stands in for the text of a long draft
 const HELD = "\u0001"; // the same, for one that is kept beside its field
 
 const STORE = "drafts";
 
-/** The draft of a chat as far as it is there at once, and a promise of the rest when it has to be fetched. */
+/** The draft of a chat if it is available at once, and a promise if it has to be fetched. */
 export function readDraft(token: string): { text: string; later: Promise<string> | null; isHeld: boolean } {
   const kept = browser.get(`draft.${token}`) ?? "";
   if (!isElsewhere(kept)) return { text: kept, later: null, isHeld: false };

@@ -1,4 +1,4 @@
-/** What the browser believes of the network; it is a guess, which explains and decides nothing. */
+/** The browser's guess about the network, used for explanations only. */
 
 let hasBeenOnline = navigator.onLine;
 
@@ -7,7 +7,7 @@ window.addEventListener("online", () => {
 });
 
 /**
- * Whether the network seems to have gone. A machine that never had one since the page was opened talks to a service of
+ * Whether the network seems to be lost. A machine without a network since the page was opened uses a service of
  * its own, which fails for other reasons.
  */
 export const seemsOffline = (): boolean => hasBeenOnline && !navigator.onLine;

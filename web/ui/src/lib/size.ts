@@ -2,13 +2,13 @@
 
 const encoder = new TextEncoder();
 
-/** Whether a text has more than so many bytes; a huge one need not be encoded for that. */
+/** Whether a text has more than this number of bytes; does not encode a huge text. */
 export function isLonger(text: string, bytes: number): boolean {
   if (text.length > bytes) return true;
   return text.length * 3 > bytes && encoder.encode(text).length > bytes;
 }
 
-/** The beginning of a text that has no more than so many bytes, without half a character at its end. */
+/** The longest beginning of a text within this number of bytes, without half a character at its end. */
 export function beginning(text: string, bytes: number): string {
   const head = text.slice(0, bytes);
   const { read } = encoder.encodeInto(head, new Uint8Array(bytes));

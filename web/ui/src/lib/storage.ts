@@ -1,6 +1,6 @@
 /**
- * What the browser keeps. One that keeps nothing, because its storage is full or forbidden, can still chat: the page
- * then holds everything itself, and only a reload starts over.
+ * The browser's storage. If it is full or forbidden, chatting still works: the page
+ * keeps everything in memory, and only a reload starts over.
  */
 
 import { BASE_PATH } from "./address";
@@ -15,13 +15,13 @@ type Kept =
   | `pending.${string}`
   | `session.${string}`;
 
-// Services below several paths of one host share its storage, and have to tell their chats apart. They share the
+// Services below several paths of one host share its storage, and have to separate their chats. They share the
 // theme, which `public/theme.js` reads before it could know a path.
 const PREFIX = BASE_PATH === "/" ? "parley." : `parley.${BASE_PATH}`;
 const named = (key: string): string => (key === "theme" ? "parley.theme" : PREFIX + key);
 
 export class Box {
-  /** What could not be stored. */
+  /** Values that could not be stored. */
   private readonly held = new Map<string, string>();
 
   constructor(private readonly open: () => Storage) {}
@@ -52,7 +52,7 @@ export class Box {
     }
   }
 
-  /** What is kept under keys that begin with `prefix`, by the rest of the key. */
+  /** The values of all keys that begin with `prefix`, by the rest of the key. */
   entries(prefix: "session."): Map<string, string> {
     const start = named(prefix);
     const found = new Map<string, string>();
@@ -63,7 +63,7 @@ export class Box {
         if (name?.startsWith(start)) found.set(name.slice(start.length), storage.getItem(name) ?? "");
       }
     } catch {
-      // Forbidden: what the page holds is all there is.
+      // Forbidden, so only the values in memory exist.
     }
     for (const [name, value] of this.held) if (name.startsWith(start)) found.set(name.slice(start.length), value);
     return found;
@@ -78,13 +78,13 @@ export class Box {
   }
 }
 
-/** Of this tab: it survives a reload. */
+/** The storage of this tab, which survives a reload. */
 export const tab = new Box(() => window.sessionStorage);
 
-/** Of the browser: all tabs see it, and it survives a restart. */
+/** The storage of the browser, which all tabs share and which survives a restart. */
 export const browser = new Box(() => window.localStorage);
 
-/** Call `hear` with what another tab writes under `key`. */
+/** Call `hear` with each value that another tab writes under `key`. */
 export function onChange(key: Kept, hear: (value: string | null) => void): () => void {
   const listen = (event: StorageEvent) => {
     if (event.key === named(key)) hear(event.newValue);

@@ -1,4 +1,4 @@
-/** Times as a reader of the page likes them: in the browser's language and zone. */
+/** Times in the browser's language and time zone. */
 
 const CLOCK: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit" };
 
@@ -18,7 +18,7 @@ export function fullTime(iso: string): string {
 /** Whole seconds until `at` (ms), never below 0. */
 export const secondsUntil = (at: number, now: number): number => Math.max(0, Math.ceil((at - now) / 1000));
 
-/** A span of ms as a person says it: the largest unit alone. */
+/** A span of ms for people, in its largest unit only. */
 export function spanText(ms: number): string {
   const minutes = Math.max(0, Math.round(ms / 60_000));
   if (minutes < 1) return "less than a minute";

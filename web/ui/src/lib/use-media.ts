@@ -13,5 +13,5 @@ export function useMedia(query: string): boolean {
   return holds;
 }
 
-/** A device that is typed on with a keyboard on its screen, where Enter is for a new line. */
+/** A device with an on-screen keyboard, where Enter starts a new line. */
 export const TOUCH = "(hover: none) and (pointer: coarse)";

@@ -1,4 +1,4 @@
-/** A random id. `crypto.randomUUID` exists on secure pages only; a service in a home network is none. */
+/** A random id. `crypto.randomUUID` exists on secure pages only; a service in a home network is not secure. */
 export function uuid(): string {
   if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -40,14 +40,14 @@ class WaitingAttempts(Protocol):
     """The failed events that wait for their next attempt."""
 
     def forget(self) -> None:
-        """Wait for none any more: the owners of their partitions claim them."""
+        """Forget the waiting events: the owners of their partitions claim them."""
 
 
 class WaitingSuspects(Protocol):
     """The events that may have killed workers."""
 
     def forget(self) -> None:
-        """Wait for none any more: the owners of their partitions claim them."""
+        """Forget the waiting events: the owners of their partitions claim them."""
 
     async def let_go(self) -> None:
         """Record that this worker gives its partitions up in order."""

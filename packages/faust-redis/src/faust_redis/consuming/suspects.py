@@ -43,7 +43,7 @@ logger = get_logger(__name__)
 ORDINARY_DEATHS: Final = 2
 #: Seconds for which a suspect holds up the others. An event that kills its process mostly does so at once.
 GRACE: Final = 0.5
-#: Seconds for which all waiting suspects hold each other up together, and the least for one of them. Many
+#: Total seconds by which waiting suspects delay each other, and the minimum for one of them. Many
 #: slow events would otherwise wait for each other for minutes.
 TOTAL_GRACE: Final = 2.0
 SHORTEST_GRACE: Final = 0.05
@@ -53,7 +53,7 @@ RESPITE: Final = 0.4
 #: Seconds between checks whether the current suspect is done.
 POLL: Final = 0.01
 
-#: States of a suspect in its mark; ``take_over.lua`` knows one more, of those that wait.
+#: States of a suspect in its mark; ``take_over.lua`` has one more, for those that wait.
 STRICT, ALONE, RUNNING = "s", "a", "r"
 
 
@@ -110,7 +110,7 @@ class Suspects:
         return innocent
 
     def forget(self) -> None:
-        """Wait for none any more: the owners of their partitions claim them."""
+        """Forget the waiting events: the owners of their partitions claim them."""
         self._waiting.clear()
         self._is_explained = False
 
@@ -188,7 +188,7 @@ class Suspects:
         return message is None or message is not suspect.message or message.acked
 
     async def _find_times(self, suspects: list[_Suspect]) -> None:
-        """Find out when suspects were sent that are new here."""
+        """Read the timestamps of new suspects."""
         new: dict[TP, list[_Suspect]] = {}
         for suspect in suspects:
             if suspect.sent_at is None:
@@ -209,7 +209,7 @@ class Suspects:
             self._is_explained = True
 
     async def _begin(self, suspect: _Suspect) -> Record | None:
-        """Record that a suspect is handed on and return it; None if it is not this worker's any more."""
+        """Record that a suspect is delivered and return it; None if another worker owns it now."""
         record = await self._record(suspect)
         owned = record is not None and await self._mark(suspect, ALONE)
         self._waiting.pop((suspect.tp, suspect.claim.offset), None)
@@ -225,7 +225,7 @@ class Suspects:
         return record
 
     async def _record(self, suspect: _Suspect) -> Record | None:
-        """Return the record of a suspect, None if it is gone or can't be read."""
+        """Return the record of a suspect, None if it was deleted or can't be read."""
         entries, _ = await fetch(self._context, suspect.tp, [suspect.claim])
         records = self._reader.decode(suspect.tp, entries)
         return records[0]._replace(attempts=suspect.claim.attempts) if records else None

@@ -61,7 +61,7 @@ class TopicFacts(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """How a program wants a topic; ``compacting`` is ``None`` where it accepts either."""
+    """A program's declaration of a topic; ``compacting`` is ``None`` if it accepts either."""
 
     partitions: int
     retention: int

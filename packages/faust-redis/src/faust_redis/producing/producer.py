@@ -270,7 +270,7 @@ class Producer(base.Producer):
         Raises:
             TopicMismatchError: It is recorded with another number of partitions, or the opposite of
                 ``compacting``.
-            TopicNameError: The name is none for a topic.
+            TopicNameError: The name is not allowed for a topic.
         """
         declare = partial(
             self._context.topics.declare,

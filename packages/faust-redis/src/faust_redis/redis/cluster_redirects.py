@@ -87,7 +87,7 @@ class AskingConnection(StreamConnection):
     """A connection to the owner of a slot; keys that have moved are read from their new owner.
 
     Args:
-        pool_of: Makes what knows how to connect to a host and port.
+        pool_of: Makes a pool for a host and port.
     """
 
     def __init__(self, pool_of: Callable[[str, int], ConnectionPool], host: str, port: int) -> None:

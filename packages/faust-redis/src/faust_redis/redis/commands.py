@@ -73,7 +73,7 @@ UNAVAILABLE: Final = (
 REDIS_ERRORS: Final = (exceptions.RedisError, *UNAVAILABLE)
 
 # Replies that redis-py has no class for; of the others it cuts the code off. UNBLOCKED ends a blocking read
-# when the server turns replica, or the stream is deleted. The last two say that a script lacks a right.
+# when the server becomes a replica, or the stream is deleted. The last two mean that a script lacks a right.
 _TRANSIENT_PREFIXES: Final = (
     "BUSY ",
     "MISCONF",

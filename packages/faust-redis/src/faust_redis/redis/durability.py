@@ -1,8 +1,8 @@
-"""When a write counts as confirmed: by the primary's reply, by its replicas, or once it is on disk.
+"""Decide when a write is confirmed: by the primary's reply, by its replicas, or once it is on disk.
 
 Redis replicates asynchronously: the primary replies before a replica has the write, and a failover loses
-what was only there. ``WAIT`` and ``WAITAOF``, sent on the connection of the writes, block until enough
-replicas have them.
+the writes that no replica has. ``WAIT`` and ``WAITAOF``, sent on the connection of the writes, block until
+enough replicas have them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_REPLICAS: Final = 8
 TIMEOUTS_MS: Final = (10, 5_000)
 
 _NAMES: Final = ("acks", "acks_replicas", "acks_timeout_ms")
-#: Commands that change nothing, so that there is nothing to wait for.
+#: Read-only commands, which need no wait.
 _READS: Final = frozenset(
     (
         *("ASKING", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DBSIZE", "ECHO", "EVALSHA_RO", "EVAL_RO"),
@@ -50,7 +50,7 @@ class Durability(NamedTuple):
     Attributes:
         acks: ``1``, ``all`` or ``fsync``.
         replicas: the number of replicas that must have the write, besides the primary.
-        timeout_ms: how long one wait may take, in ms; a write that is not confirmed by then is repeated.
+        timeout_ms: the maximum ms of one wait; a write that is not confirmed by then is repeated.
     """
 
     acks: str = "1"
@@ -67,7 +67,7 @@ class Durability(NamedTuple):
         return None
 
     def shortfall(self, reply: Any) -> str | None:
-        """Return how the reply to the wait falls short of what is required; None if it does not."""
+        """Return a description of the confirmations that a reply to the wait lacks; None if it has enough."""
         if isinstance(reply, Exception):
             return str(reply)
         on_disk, replicas = reply if self.acks == "fsync" else (1, reply)
@@ -103,7 +103,7 @@ def durability_of(addresses: Sequence[str]) -> tuple[Durability, list[str]]:
 
 
 def _divided(address: str) -> tuple[list[tuple[str, str]], str]:
-    """Return the parameters of an address that are about durability, and the address without them."""
+    """Return the durability parameters of an address, and the address without them."""
     parts = urlsplit(address)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     own = [pair for pair in pairs if pair[0] in _NAMES]
@@ -116,7 +116,7 @@ def _divided(address: str) -> tuple[list[tuple[str, str]], str]:
 def _parsed(found: Mapping[str, str], address: str) -> Durability:
     values: dict[str, Any] = {}
     if (acks := found.get("acks", "1")) not in ACKS:
-        raise BrokerAddressError(address, f"acks={acks} is none of {', '.join(ACKS)}")
+        raise BrokerAddressError(address, f"acks={acks} is not one of {', '.join(ACKS)}")
     values["acks"] = acks
     bounds = {"replicas": (0, MOST_REPLICAS), "timeout_ms": TIMEOUTS_MS}
     for field, (least, most) in bounds.items():

@@ -99,7 +99,7 @@ def _refusal(facts: ServerFacts, shares_reads: bool) -> str | None:
     if facts.name == "Redis" and facts.release < OLDEST:
         return "is too old: XADD with ids such as 0-* came with Redis 7.0"
     if lacking := [name for name in NEEDED.values() if not facts.can.get(name, True)]:
-        return f"does not know {', '.join(lacking)}"
+        return f"lacks {', '.join(lacking)}"
     if facts.mode == "cluster" and shares_reads:
         return "is a node of a cluster: use redis+cluster:// instead of redis://"
     return None
@@ -110,7 +110,7 @@ def lacks_for(facts: ServerFacts, durability: Durability) -> str | None:
     if durability.acks != "fsync":
         return None
     if not facts.can.get("WAITAOF", True):
-        return "does not know WAITAOF, which acks=fsync needs: it came with Redis 7.2"
+        return "lacks WAITAOF, which acks=fsync needs: it came with Redis 7.2"
     if facts.settings.get("appendonly") == "no":
         return "has appendonly no, so its disk confirms nothing: set it to yes, or acks to all"
     return None

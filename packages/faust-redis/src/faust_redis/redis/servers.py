@@ -258,7 +258,7 @@ def server_at(
         ssl_context: the context for TLS, which replaces the options of the address.
         pool_size: connections of one server's pool, for which further callers wait; None raises an error for
             them. Other deployments have a pool for each node, without a bound.
-        durability: what confirms a write; None for what the query of the addresses says.
+        durability: the confirmation of a write; None for that of the addresses' query.
 
     Raises:
         BrokerAddressError: the addresses are invalid.
@@ -275,7 +275,7 @@ def server_at(
     options = {**{name: value for name, value in login.items() if value is not None}, **options}
     if ssl_context is not None:
         if kind:
-            reason = f"no ssl_context for a {kind}: say rediss+{kind}://…?ssl_ca_certs=…"
+            reason = f"no ssl_context for a {kind}: use rediss+{kind}://…?ssl_ca_certs=…"
             raise BrokerAddressError(address, reason)
         options.update(connection_class=_GivenContext.of(ssl_context))
     if scheme == "unix":
@@ -297,7 +297,7 @@ def _scheme(addresses: Sequence[str]) -> tuple[str, str]:
     """
     scheme, _, kind = urlsplit(addresses[0]).scheme.partition("+")
     if scheme not in ("redis", "rediss", "unix") or (kind and kind not in _KINDS):
-        reason = "its scheme is none of redis, rediss, unix, redis+sentinel, redis+cluster"
+        reason = "its scheme is not one of redis, rediss, unix, redis+sentinel, redis+cluster"
         raise BrokerAddressError(addresses[0], reason)
     if not kind and len(addresses) > 1:
         reason = "one server has one address; for several, use redis+sentinel:// or redis+cluster://"

@@ -15,7 +15,7 @@ TOPIC = os.environ.get("TEST_TOPIC", "moves")
 moves = app.topic(TOPIC, key_type=str)
 ledger = app.Table("ledger" if TOPIC == "moves" else f"ledger-{TOPIC}", default=lambda: [0, 0])
 
-#: Not in Redis, as that is what fails; a line is written whole, whoever else writes.
+#: Not in Redis, because Redis is what fails; each line is written in one piece, also with several writers.
 FILE = os.open(os.environ["TEST_FILE"], os.O_APPEND | os.O_CREAT | os.O_WRONLY)
 WORK = float(os.environ.get("TEST_WORK", "0.002"))
 
@@ -33,7 +33,7 @@ async def book(stream: Any) -> None:
 
 @app.timer(0.2)
 async def show() -> None:
-    """Write down what the table holds, for whoever owns which key."""
+    """Record the content of the table with the owner of each key."""
     if not app.rebalancing:
         text = "".join(f"{key} {last} {counted}\n" for key, (last, counted) in ledger.items())
         path = f"{os.environ['TEST_FILE']}.{os.getpid()}"

@@ -1,4 +1,4 @@
-"""A global table: all of it is in each worker, whoever wrote it."""
+"""A global table: each worker has all of it, including the changes of other workers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 /**
- * Gives work to the worker, one job at a time, and remembers what came of it.
+ * Gives the worker one job at a time, and caches the results.
  *
- * A job that takes too long ends with its worker; its text stays as it is, and the next job gets a new worker.
+ * A job that takes too long is ended with its worker; its text stays plain, and the next job gets a new worker.
  */
 
 import { prepareForPrint } from "../printing";
@@ -11,7 +11,7 @@ import workerAddress from "./worker?worker&url";
 const LONGEST_MS = 1_000; // of a job, also on a slow phone
 const MOST_KEPT = 2_000_000; // characters of jobs whose results are remembered
 const AT_ONCE = 40; // places that show the same result for the first time
-const MAX_CRASHES = 3; // in a row, of workers that did not even begin
+const MAX_CRASHES = 3; // consecutive, of workers that did not start
 
 type Listener = (drawing: Drawing | null) => void;
 type Waiting = { job: Job; key: string; listeners: Set<Listener> };
@@ -25,10 +25,10 @@ let worker: Worker | null = null;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let crashes = 0;
 
-/** What came of a job; null when nothing did, undefined when it was not done yet. */
+/** The result of a job: null if it failed, undefined while it is not done. */
 export const drawingOf = (job: Job): Drawing | null | undefined => results.get(keyOf(job));
 
-/** Have a job done; `listener` is called once, unless the function that is returned was called before. */
+/** Queue a job; `listener` is called once, unless the returned function is called first. */
 export function request(job: Job, listener: Listener): () => void {
   const key = keyOf(job);
   const known = results.get(key);
@@ -54,7 +54,7 @@ function idle(): Promise<void> {
 
 prepareForPrint(idle);
 
-/** The newest first: it is what the reader looks at. */
+/** The newest first, because the reader looks at it. */
 function next(): void {
   if (running !== null) return;
   const entry = [...waiting.values()].at(-1);
@@ -65,7 +65,7 @@ function next(): void {
     worker ??= start();
     worker.postMessage(entry.job);
   } catch {
-    queueMicrotask(() => finish(null)); // a browser without such workers shows formulas and code as they were written
+    queueMicrotask(() => finish(null)); // a browser without such workers shows plain formulas and code
   }
 }
 
@@ -85,7 +85,7 @@ function start(): Worker {
   return created;
 }
 
-/** End the worker, and with it the job that it is at. */
+/** End the worker together with its current job. */
 function end(): void {
   worker?.terminate();
   worker = null;
@@ -104,7 +104,7 @@ function finish(drawing: Drawing | null): void {
   if (running === null) idlers.splice(0).forEach((resolve) => resolve());
 }
 
-/** Show one formula in a thousand places a few at a time. */
+/** Show a formula that occurs in a thousand places a few at a time. */
 function deliver(left: Listener[], wanted: ReadonlySet<Listener>, drawing: Drawing | null): void {
   for (const listener of left.splice(0, AT_ONCE)) if (wanted.has(listener)) listener(drawing);
   if (left.length > 0) setTimeout(() => deliver(left, wanted, drawing));
@@ -125,7 +125,7 @@ type Factory = { createPolicy: (name: string, rules: { createScriptURL: (address
 
 let policy: Policy | undefined;
 
-/** The address of a worker, as the page's content security policy wants it: it trusts this one, and no other. */
+/** The address of the worker as a trusted value: the page's content security policy accepts only this address. */
 function trusted(address: string): unknown {
   const factory = (globalThis as { trustedTypes?: Factory }).trustedTypes;
   if (factory === undefined) return address;

@@ -1,8 +1,8 @@
-/** Draws formulas, by KaTeX. It runs where there is no page, and gives a tree that React can draw. */
+/** Draws formulas with KaTeX. Runs in the worker, without a page, and returns a tree that React can draw. */
 
 import katex from "katex";
 
-/** An element of a drawn formula: its HTML for the eye, its MathML for screen readers. */
+/** An element of a drawn formula: HTML for display, MathML for screen readers. */
 export type Drawn =
   | string
   | { tag: string; attributes: Record<string, string>; style: Record<string, string> | undefined; children: Drawn[] };
@@ -15,14 +15,14 @@ const MAX_DEPTH = 200;
 
 const SETTINGS = {
   output: "htmlAndMathml",
-  throwOnError: true, // what is no formula is shown as it was written
+  throwOnError: true, // an invalid formula is shown as written
   strict: "ignore",
-  trust: false, // no links, pictures or styles of a model's choice
+  trust: false, // no links, images or styles chosen by a model
   maxSize: 20, // em
   maxExpand: 500, // macros
 } as const;
 
-/** Return the tree of a formula; null when it is none, or too large. */
+/** Return the tree of a formula; null for an invalid or too large one. */
 export function drawFormula(tex: string, displayMode: boolean): Drawn | null {
   try {
     const root = (katex as unknown as DomRenderer).__renderToDomTree(tex, { ...SETTINGS, displayMode });
@@ -41,7 +41,7 @@ class Counter {
   }
 }
 
-/** As much of a DOM node as KaTeX uses when it builds one. */
+/** The part of a DOM node that KaTeX uses when it builds one. */
 class Recorded {
   className = "";
   readonly style: Record<string, string> = {};

@@ -1,4 +1,4 @@
-/** Where the grammar of each language is: a file of its own, loaded with the first block in that language. */
+/** The grammar of each language: a separate file, loaded with the first block in that language. */
 
 import type { LanguageFn } from "highlight.js";
 

@@ -1,12 +1,12 @@
-/** Colours code, by highlight.js. Its HTML is not used: an emitter collects the pieces. */
+/** Highlights code with highlight.js. Its HTML is not used: an emitter collects the pieces. */
 
 import highlighter from "highlight.js/lib/core";
 import { GRAMMARS } from "./grammars";
 
-/** A piece of code and the kind of thing it is, as `keyword`; "" for none. */
+/** A piece of code and its kind, such as `keyword`; "" without a kind. */
 export type Piece = { kind: string; text: string };
 
-const MAX_PIECES = 5_000; // elements; laying out more would hold up the page
+const MAX_PIECES = 5_000; // elements; laying out more would block the page
 /** Languages inside others: scripts and styles in a page. */
 const INSIDE: Record<string, string[]> = { xml: ["javascript", "css"], markdown: ["xml"], php: ["xml"] };
 
@@ -54,7 +54,7 @@ class PieceEmitter {
   }
 }
 
-// highlight.js calls the constructor with its options, and `lowlight` uses the same way in.
+// highlight.js calls the constructor with its options; `lowlight` does the same.
 highlighter.configure({ __emitter: PieceEmitter as never });
 
 /** Load the grammar of a language, one of LANGUAGES; rejects when it cannot be loaded. */

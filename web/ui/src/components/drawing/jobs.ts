@@ -1,4 +1,4 @@
-/** The talk between the page and the worker that draws formulas and colours code. */
+/** The messages between the page and the worker that draws formulas and highlights code. */
 
 import type { Piece } from "./highlighter";
 import type { Drawn } from "./formulas";
@@ -7,7 +7,7 @@ export type Job = { kind: "code"; language: string; code: string } | { kind: "fo
 
 export type Drawing = { kind: "code"; pieces: Piece[] } | { kind: "formula"; tree: Drawn };
 
-/** `begun` when all that the job needs is loaded: its time runs from there. */
+/** `begun` is sent when everything for the job is loaded; its time limit starts then. */
 export type Reply = { kind: "begun" } | { kind: "done"; drawing: Drawing | null };
 
 export const keyOf = (job: Job): string =>

@@ -1,4 +1,4 @@
-/** The languages whose code can be coloured, by the names that models give them. */
+/** The languages with highlighting, by the names that models use. */
 
 const NAMES: Record<string, string> = {
   bash: "sh shell zsh console shellscript",
@@ -47,5 +47,5 @@ const BY_NAME = new Map(
 );
 BY_NAME.delete("");
 
-/** Return our name of a language; null for one whose code stays without colours. */
+/** Return the canonical name of a language; null for one without highlighting. */
 export const languageNamed = (name: string): string | null => BY_NAME.get(name.toLowerCase()) ?? null;

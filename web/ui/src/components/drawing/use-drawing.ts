@@ -3,9 +3,9 @@ import { drawingOf, request } from "./drawer";
 import { keyOf, type Drawing, type Job } from "./jobs";
 
 /**
- * What came of a job: undefined until it is done, null when nothing came of it.
+ * Returns the result of a job: undefined until it is done, null if it failed.
  *
- * While code grows, a new job begins when the last one is done; after one that failed no other is tried.
+ * While code grows, a new job begins when the last one is done; after a failure no further job is tried.
  */
 export function useDrawing(job: Job | null): Drawing | null | undefined {
   const [, redraw] = useReducer((turn: number) => turn + 1, 0);

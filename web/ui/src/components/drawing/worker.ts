@@ -1,4 +1,4 @@
-/** Draws formulas and colours code where nothing that takes long can hold up the page. */
+/** Draws formulas and highlights code in a worker, so that slow work does not block the page. */
 
 import type { Drawing, Job, Reply } from "./jobs";
 

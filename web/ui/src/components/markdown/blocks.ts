@@ -1,4 +1,4 @@
-/** The second of two passes: what is inside one top-level block, as a tree that React can draw. */
+/** The second of two passes: parses one top-level block into a tree that React can draw. */
 
 import type { Env, Token } from "markdown-it";
 import { Budget, MAX_PARAGRAPH, OverBudget } from "./budget";
@@ -9,7 +9,7 @@ import { parser } from "./parser";
 import { runningTail, type Definitions, type RawBlock } from "./reading";
 import { closed } from "./unfinished";
 
-/** Read a block; one that costs too much comes back as plain text. */
+/** Parse a block; one that costs too much is returned as plain text. */
 export function readBlock(block: RawBlock, definitions: Definitions, isTail: boolean): Block[] {
   if (block.tokens === null) return [plain(block.raw)];
   try {
@@ -28,7 +28,7 @@ class Builder {
   private readonly env: Env;
   private readonly raw: string;
   private readonly tokens: readonly Token[];
-  private readonly last: Token | undefined; // the running text at the end of an answer that is being made
+  private readonly last: Token | undefined; // the running text at the end of a streaming answer
   private readonly boxes = new Map<Token, number>(); // the length of "[x] " before the text of a task
 
   constructor(
@@ -141,7 +141,7 @@ class Builder {
     const text = this.tokens[this.place + 1];
     const box = first?.type === "paragraph_open" ? /^\[([ xX])\][ \t]+/.exec(text?.content ?? "") : null;
     if (box !== null && text !== undefined) this.boxes.set(text, box[0].length);
-    // `dir="auto"` serves an item whose text is its own, but does not see what a paragraph inside says.
+    // `dir="auto"` works for an item with its own text, but ignores the text of a paragraph inside.
     const direction = first?.type === "paragraph_open" && first.hidden ? null : this.directionAhead();
     const children = this.until("list_item_close");
     return { done: box === null ? null : box[1] !== " ", direction, children };
@@ -166,7 +166,7 @@ class Builder {
     return { kind: "table", direction, align, head: rows[0] ?? [], rows: rows.slice(1) };
   }
 
-  /** A numbered source is shown where it stands; another definition serves its links only, unless it has none. */
+  /** A numbered source is shown in its place; any other definition is hidden, unless no link uses it. */
   private source(label: string): Block | null {
     const source = this.definitions.sources.get(label);
     if (source === undefined) return plain(this.raw); // one of too many

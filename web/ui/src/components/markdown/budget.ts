@@ -1,5 +1,5 @@
 /**
- * Limits on the work that one block of an answer may cause. A block beyond them is shown as plain text.
+ * Limits the work for one block of an answer. A block above a limit is shown as plain text.
  *
  * Steps are counted, so that the same text looks the same on every machine; the clock is the last resort for steps
  * that are slow.
@@ -12,7 +12,7 @@ const STEPS_BETWEEN_LOOKS_AT_THE_CLOCK = 64;
 
 /** Blocks within blocks, and emphasis within emphasis. A real answer has four. */
 export const MAX_DEPTH = 24;
-/** Elements of one block: beyond, laying it out would hold up the page. */
+/** Maximum elements of one block, because laying out more would block the page. */
 export const MAX_ELEMENTS = 3_000;
 /** Characters of running text that the browser lays out as one. */
 export const MAX_PARAGRAPH = 8_000;
@@ -29,7 +29,7 @@ export class Budget {
     this.deadline = performance.now() + LONGEST_MS;
   }
 
-  /** Count work; throws OverBudget when there was too much of it. */
+  /** Count work; throws OverBudget above the limit. */
   spend(steps = 1): void {
     this.steps -= steps;
     if (this.steps < 0) throw new OverBudget("too many steps");

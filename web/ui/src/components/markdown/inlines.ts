@@ -18,7 +18,7 @@ export class Elements {
     if (this.count > MAX_ELEMENTS) throw new OverBudget("too many elements");
   }
 
-  /** Whether a formula may still be drawn; a block with more of them shows the rest as they were written. */
+  /** Whether a formula may still be drawn; a block with too many shows the rest as written. */
   takesFormula(tex: string): boolean {
     const more = elementsOfFormula(tex);
     if (this.count + more > MAX_ELEMENTS) return false;
@@ -98,7 +98,7 @@ function formula(token: Token, elements: Elements): Inline {
   return { kind: "formula", tex: token.content, display: token.meta?.display === true, source: token.markup };
 }
 
-/** Linked, not loaded: an address that a model chose could carry what was said to a stranger. */
+/** Linked, not loaded: an address chosen by a model could leak the chat to another site. */
 function image(token: Token): Inline {
   const href = safeAddress(String(token.attrGet("src")));
   return href === null ? token.content : { kind: "link", href, children: [token.content || href] };

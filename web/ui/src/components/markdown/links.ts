@@ -4,7 +4,7 @@ import type { MarkdownIt, StateInline } from "markdown-it";
 
 const SCHEMES = ["http:", "https:", "mailto:"];
 
-/** Return an absolute web or mail address; null for anything that a click should not do. */
+/** Return an absolute web or mail address; null for any address that a click must not open. */
 export function safeAddress(href: string): string | null {
   try {
     const url = new URL(href);

@@ -1,9 +1,9 @@
-/** Maths between `$…$`, `$$…$$`, `\(…\)`, `\[…\]` and in bare environments. What is inside is never Markdown. */
+/** Maths between `$…$`, `$$…$$`, `\(…\)`, `\[…\]` and in bare environments. Their content is never Markdown. */
 
 import type { MarkdownIt, StateBlock, StateInline } from "markdown-it";
 import { budgetOf } from "./parser-env";
 
-const LONGEST = 6_000; // characters of a formula; what is longer is text
+const LONGEST = 6_000; // maximum characters of a formula; a longer one is text
 const LONGEST_BETWEEN_DOLLARS = 1_000;
 const ENVIRONMENT = /^\\begin\{((?:equation|align|alignat|gather|multline|split|cases|[pbBvV]?matrix)\*?)\}/;
 
@@ -24,7 +24,7 @@ function delimitersAt(text: string): Delimiters | null {
   return name === undefined ? null : { open: `\\begin{${name}}`, close: `\\end{${name}}`, keep: true };
 }
 
-/** A formula that has its lines for itself. */
+/** A formula on its own lines. */
 function mathBlock(state: StateBlock, startLine: number, endLine: number, silent: boolean): boolean {
   const first = lineOf(state, startLine);
   const code = first.charCodeAt(0);
@@ -50,7 +50,7 @@ function mathBlock(state: StateBlock, startLine: number, endLine: number, silent
     if (!silent) push(state, delimiters, lines, [startLine, line + 1], behind, false);
     return true;
   }
-  // While an answer is being made, the end of a formula may still come.
+  // While an answer streams, the end of a formula may still come.
   if (state.env.streaming !== true || length > LONGEST || endLine < state.lineMax) return false;
   if (!silent) push(state, delimiters, lines, [startLine, endLine], "", true);
   return true;
@@ -77,7 +77,7 @@ function push(
 const lineOf = (state: StateBlock, line: number): string =>
   state.src.slice(state.bMarks[line]! + state.tShift[line]!, state.eMarks[line]);
 
-/** For each text being read, the closing marks that do not come any more: nobody looks for them twice. */
+/** For each text, the closing marks that are known to be missing, so that they are searched for only once. */
 const missing = new WeakMap<StateInline, Set<string>>();
 
 /** A formula in running text. */
@@ -111,15 +111,15 @@ function between(state: StateInline, silent: boolean, open: string, close: strin
   return true;
 }
 
-/** `\[note\](…)`, `\[1\]` and `\[some words\]` are brackets that Markdown shall not read as a link. */
+/** `\[note\](…)`, `\[1\]` and `\[some words\]` are escaped brackets, not links. */
 const isBracketedText = (state: StateInline, tex: string, end: number): boolean =>
   state.src[end] === "(" || state.src[end] === ":" || /^[\p{L}\p{N} ,.'!?-]*$/u.test(tex);
 
 /**
  * `$x$`, but not "$5 and $10", `$HOME/bin:$PATH` or "5$ or 10$".
  *
- * As in Pandoc, white space follows no opening and precedes no closing dollar. Words and digits touch neither from
- * outside, and what reads like a sentence is one.
+ * As in Pandoc, no white space follows an opening dollar or precedes a closing one. No word or digit touches them from
+ * outside, and text that reads like a sentence is not a formula.
  */
 function betweenDollars(state: StateInline, silent: boolean): boolean {
   const { src, pos, posMax } = state;
@@ -144,7 +144,7 @@ function betweenDollars(state: StateInline, silent: boolean): boolean {
 const isProse = (tex: string): boolean =>
   !/[\\^_{}=<>]/.test(tex) && /(?:^|[\s,.;/-])\p{L}{2,}(?:$|[\s,.;/-])/u.test(tex) && /\s/.test(tex);
 
-/** The tail of an answer that is being made: shown as it is until the formula ends. */
+/** The end of a streaming answer: shown as written until the formula ends. */
 function unfinished(state: StateInline, silent: boolean): boolean {
   if (state.env.tail !== state.src || state.posMax !== state.src.length) return false;
   if (!silent) state.push("math_pending", "", 0).content = state.src.slice(state.pos);
@@ -152,7 +152,7 @@ function unfinished(state: StateInline, silent: boolean): boolean {
   return true;
 }
 
-/** Dollars that begin nothing are dollars, and not the beginning of `$…$`. */
+/** Dollars without a formula are plain dollars, not the beginning of `$…$`. */
 function skip(state: StateInline, silent: boolean, written: string): boolean {
   if (!silent) state.pending += written;
   state.pos += written.length;

@@ -8,7 +8,7 @@ import { linkRules } from "./links";
 import { mathRules } from "./maths";
 import { budgetOf, lineReached } from "./parser-env";
 
-/** HTML is recognised so that it can be shown as the text it is; markdown-it's renderer is not used. */
+/** HTML is recognised so that it can be shown as text; markdown-it's renderer is not used. */
 export const parser = new createParser({ html: true, breaks: true, maxNesting: 100 })
   .use(cjkFriendly)
   .use(linkRules)
@@ -31,7 +31,7 @@ function budgetRules(md: MarkdownIt): void {
 function countBlock(state: StateBlock, line: number): boolean {
   budgetOf(state.env).spend();
   state.env.reached = Math.max(lineReached(state.env), line);
-  // markdown-it would drop what lies deeper than `maxNesting`.
+  // markdown-it would drop text nested deeper than `maxNesting`.
   if (state.level > 2 * MAX_DEPTH) throw new OverBudget("too deep");
   return false;
 }

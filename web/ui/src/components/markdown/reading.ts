@@ -1,8 +1,8 @@
 /**
  * The first of two passes over an answer: its top-level blocks, found one after another.
  *
- * A reading goes on where the last one stopped. While an answer grows only its last block is read again, because
- * Markdown never changes a block that another one follows; a long answer is read in several turns.
+ * Reading continues where it stopped. While an answer grows, only its last block is read again, because
+ * Markdown never changes a block that another one follows. A long answer is read in several steps.
  */
 
 import type { Env, StateBlock, Token } from "markdown-it";
@@ -12,9 +12,9 @@ import { parser } from "./parser";
 import { lineReached } from "./parser-env";
 import { tableBegun, withoutLoneMarks } from "./unfinished";
 
-const LONGEST = 256_000; // characters that are read as Markdown; what follows is shown as it is
-const MOST_DOLLARS = 500; // of one block: it draws no more formulas
-const HEAVIEST = 400_000; // weight of an answer, of which the rest is shown as it is: two thousand formulas
+const LONGEST = 256_000; // characters that are read as Markdown; the rest is shown as written
+const MOST_DOLLARS = 500; // per block, which limits its formulas
+const HEAVIEST = 400_000; // maximum weight of an answer, about two thousand formulas; the rest is shown as written
 // Thousands of accents on one letter take seconds to lay out and cover the page; no language has more than six.
 const HEAP_OF_MARKS = /(\p{M}{12})(?=\p{M})/gu;
 const WEIGHT_OF_BLOCK = 20;
@@ -24,9 +24,9 @@ const MAX_DEFINITIONS = 200;
 export type Source = { href: string; title: string; isShown: boolean };
 export type RawBlock = {
   start: number; // where it begins in the text
-  weight: number; // what the blocks before it cost to draw
+  weight: number; // cost of drawing the blocks before it
   raw: string;
-  /** Null for text that is shown as it is. */
+  /** Null for text that is shown as written. */
   tokens: Token[] | null;
 };
 export type Definitions = { sources: ReadonlyMap<string, Source>; footnotes: ReadonlySet<string> };
@@ -53,20 +53,20 @@ export class Reading {
     return this.position >= this.text.length;
   }
 
-  /** What all blocks together cost to draw. */
+  /** The cost of drawing all blocks. */
   private get weight(): number {
     const last = this.found.at(-1);
     return last === undefined ? 0 : last.weight + weightOf(last);
   }
 
-  /** Set the text to be read; blocks stay that the change cannot have touched. */
+  /** Set the text to be read; blocks that the change can't affect are kept. */
   update(text: string, streaming: boolean): void {
     const normal = text.replace(/\r\n?/g, "\n").replaceAll("\0", "\ufffd").replace(HEAP_OF_MARKS, "$1\u200b");
     if (normal === this.text && streaming === this.streaming) return;
     if (!normal.startsWith(this.text)) this.found = [];
     const last = this.found.pop();
     this.position = last?.start ?? 0;
-    // A block that was given up stays so while it grows: it is not paid for again with each token.
+    // A block above the limits stays plain while it grows, so that it does not cost time with each token.
     this.isGivenUp = last !== undefined && last.tokens === null;
     this.lowerCase = null;
     this.text = normal;
@@ -124,7 +124,7 @@ export class Reading {
       if (!matched) throw new OverBudget("no rule takes this block");
     } catch (error) {
       if (!(error instanceof OverBudget || error instanceof RangeError)) throw error;
-      // Not read a second time: what was paid for is text, up to the next empty line.
+      // Not read a second time: the rest is plain text up to the next empty line.
       const reached = this.base + state.bMarks[Math.max(line, lineReached(env))]!;
       this.state = null;
       this.position = start;
@@ -135,7 +135,7 @@ export class Reading {
     this.add(start, state.tokens, Object.entries(env.references ?? {}));
   }
 
-  /** Show the block that is still growing as it will be, and not as a heading or as bare bars for a moment. */
+  /** Show the growing block in its final form, not as a heading or as bare bars for a moment. */
   private mendTail(): void {
     const block = this.found.at(-1);
     if (block === undefined || block.tokens === null || runningTail(block.tokens) === undefined) return;
@@ -168,7 +168,7 @@ export class Reading {
     return this.state;
   }
 
-  /** Take text as it is, in pieces, so that the browser lays out again only the last one while the text grows. */
+  /** Add plain text in pieces, so that the browser lays out only the last piece again while the text grows. */
   private takePlain(end: number): void {
     for (const raw of piecesOf(this.text.slice(this.position, end))) {
       this.push(this.position, raw, null, [], []);
@@ -184,7 +184,7 @@ export class Reading {
   }
 }
 
-/** What a block costs to draw: about one for a character of prose. */
+/** The cost of drawing a block: about one per character of prose. */
 function weightOf({ raw, tokens }: RawBlock): number {
   if (tokens === null) return WEIGHT_OF_BLOCK + raw.length;
   const dollars = raw.split("$").length - 1 + 2 * (raw.split(/\\[([]/).length - 1);

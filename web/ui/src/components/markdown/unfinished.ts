@@ -1,11 +1,11 @@
-/** The tail of an answer that is being made, shown as it will look once its marks are closed. */
+/** The end of a streaming answer, shown as it will look once its marks are closed. */
 
-const LONGEST = 4_000; // characters of a paragraph whose marks are looked for at each new token
+const LONGEST = 4_000; // maximum characters of a paragraph that is searched for marks at each new token
 
 const LAST_LINE_OF_MARKS = /(^|\n)[ \t]*(?:[-*+=]+|\d{1,9}[.)]|#{1,6}|>+|`{1,3})[ \t]*$/;
 
 /**
- * Return a text without a last line that is nothing but marks.
+ * Return a text without a last line that consists only of marks.
  *
  * "Text\n-" is a heading until the next character makes it a list.
  */

@@ -1,4 +1,4 @@
-/** One chat as the page uses it: the state, the socket that feeds it, and what the browser keeps of it. */
+/** One chat on the page: its state, its socket, and its data in the browser's storage. */
 
 import { createSession, readSession, Refused, type Held, type Limits, type Session } from "@/lib/api";
 import { socketAddress } from "@/lib/address";
@@ -16,8 +16,8 @@ export type Snapshot = { chat: ChatState; connection: Connection; expiresAt: num
 type Unsent = Pick<Pending, "id" | "text" | "at"> & Partial<Pick<Pending, "replaces" | "failure">>;
 
 const LATEST_FLUSH = 250; // ms; a hidden tab draws no frames, but must not let tokens pile up
-const SETTLED = 3_000; // ms for which a message that another tab has got rid of may still be on its way here
-const STOP_PATIENCE = 4_000; // ms; without a word after it nothing was running
+const SETTLED = 3_000; // ms for which a message that another tab has removed may still arrive here
+const STOP_PATIENCE = 4_000; // ms; without a frame in this time, nothing was running
 // ms until a message that the server did not confirm is sent again on another connection; doubled each time, as a
 // service that is merely busy must not be sent everything twice.
 const CONFIRM_PATIENCE = 10_000;
@@ -62,12 +62,12 @@ export class ChatStore {
     });
   }
 
-  /** Start talking to the server; `close` undoes it. */
+  /** Connect to the server; `close` ends the connection. */
   open(): void {
     if (this.snapshot.chat.expired) return;
     for (const id of this.adopt(browser.get(this.pendingKey))) this.own.add(id);
     this.undo.push(onChange(this.pendingKey, (value) => this.follow(value)));
-    // The browser's news of the network only hurry a try; a machine that woke up may have lost its connections.
+    // The browser's network events only trigger an earlier attempt; a machine that woke up may have lost its connections.
     const hurry = () => {
       if (document.visibilityState === "hidden") return;
       this.socket.check();
@@ -89,7 +89,7 @@ export class ChatStore {
     this.socket.close("closed");
   }
 
-  /** Take over what the server says of its limits. */
+  /** Apply the server's limits. */
   respect(limits: Limits | null): void {
     this.limits = limits;
   }
@@ -106,12 +106,12 @@ export class ChatStore {
     this.put(text, null);
   }
 
-  /** Send another text in the place of the last message; that one and its answer stay beside it. */
+  /** Replace the last message by another text; the old message and its answer are kept as a branch. */
   edit(text: string): void {
     this.put(text, lastHuman(this.snapshot.chat.entries)?.id ?? null);
   }
 
-  /** Send a refused message once more. A new id, as the refused one is refused for good. */
+  /** Send a refused message again, under a new id, because the old id is refused for good. */
   resend(id: string): void {
     const refused = this.snapshot.chat.pending.find((one) => one.id === id);
     if (refused === undefined) return;
@@ -139,7 +139,7 @@ export class ChatStore {
     }, STOP_PATIENCE);
   }
 
-  /** Have the last message answered anew. */
+  /** Regenerate the answer to the last message. */
   regenerate(): void {
     const id = uuid();
     if (this.socket.send({ type: "regenerate", id })) this.dispatch({ type: "asked", id, at: Date.now() });
@@ -189,13 +189,13 @@ export class ChatStore {
     this.confirmTimer = undefined;
     if (connection.state !== "open") return;
     const { asking, pending } = this.snapshot.chat;
-    // Under their old ids: what the session has already is not answered twice.
+    // Under their old ids, so that messages which the session already has are not answered twice.
     if (asking !== null) this.socket.send({ type: "regenerate", id: asking });
     for (const one of pending) if (one.failure === null) this.socket.send(frameOf(one));
     this.watchConfirmation();
   }
 
-  /** While a message is not confirmed, have it sent again in the end: its frame, or the answer to it, was lost. */
+  /** Send a message again if it stays unconfirmed, because its frame, or the reply to it, was lost. */
   private watchConfirmation(): void {
     const isWaiting = this.socket.connection.state === "open" && unconfirmed(this.snapshot.chat).length > 0;
     if (!isWaiting) {
@@ -218,7 +218,7 @@ export class ChatStore {
     this.dispatch({ type: "refused", id, failure: TOO_LARGE });
   }
 
-  // Tokens come faster than a screen can show them: all that came since the last frame is drawn at once.
+  // Tokens come faster than a screen can show them, so all tokens since the last frame are drawn at once.
   private receive(frame: ServerFrame): void {
     this.waiting.push(frame);
     if (this.flushTimer !== undefined) return;
@@ -254,7 +254,7 @@ export class ChatStore {
     for (const listener of this.listeners) listener();
   }
 
-  /** Read the history; once more when something was missed while it was read. */
+  /** Read the history, and again if frames were missed while it was read. */
   private async sync(): Promise<void> {
     this.syncAgain = this.syncing;
     if (this.syncing) return;
@@ -270,7 +270,7 @@ export class ChatStore {
     this.tell();
   }
 
-  /** Something was said: where that renews the session, it ends later. */
+  /** Note a new message, which may renew the session's expiry. */
   private renewed(): void {
     if (this.limits?.session_ttl_sliding !== true || this.snapshot.expiresAt === null) return;
     this.snapshot = { ...this.snapshot, expiresAt: Date.now() + this.limits.session_ttl_seconds * 1000 };
@@ -281,14 +281,14 @@ export class ChatStore {
     browser.set(this.pendingKey, unsent.length === 0 ? null : JSON.stringify(unsent));
   }
 
-  /** Show what waits in the browser: of this tab before a reload, or of another tab. Returns the ids. */
+  /** Show the messages that wait in the browser: of this tab before a reload, or of another tab. Returns the ids. */
   private adopt(value: string | null): string[] {
     const unsent = parse<Unsent[]>(value) ?? [];
     for (const { at, ...one } of unsent) this.dispatch({ type: "sent", ...one, timestamp: at });
     return unsent.map(({ id }) => id);
   }
 
-  /** Another tab has changed what waits. What was refused there is not told here: it goes when it does not get on. */
+  /** Take another tab's change of the waiting messages. A refusal there is not visible here; such a message is removed later. */
   private follow(value: string | null): void {
     const ids = this.adopt(value);
     const { pending } = this.snapshot.chat;
@@ -309,17 +309,24 @@ export class ChatStore {
 const frameOf = ({ id, text, replaces }: Pick<Pending, "id" | "text" | "replaces">): ClientFrame =>
   replaces === null ? { type: "message", id, text } : { type: "edit", id, text, replaces };
 
-/** How a page begins: with a chat, with the text of one that expired, or with neither. */
+/** The start of a page: a chat, the text of an expired chat, or neither. */
 export type Beginning = { held: Held | null; expired: Session | null };
 
-/** Go on with a chat, by default with that of this tab, else with the latest of this browser. */
-export async function resume(token = tab.get("token") ?? browser.get("token")): Promise<Beginning> {
+/**
+ * Continue a chat: by default the one of this tab, otherwise the latest of this browser.
+ *
+ * A chat that is no longer `isWanted` once it has been read does not become the one that a reload opens.
+ */
+export async function resume(
+  token = tab.get("token") ?? browser.get("token"),
+  isWanted: () => boolean = () => true,
+): Promise<Beginning> {
   if (token === null) return { held: null, expired: null };
   const copy = parse<Session>(tab.get(`copy.${token}`));
   tab.set(`copy.${token}`, null);
   try {
     const held = await readSession(token);
-    remember(held);
+    if (isWanted()) remember(held);
     return { held, expired: null };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -335,14 +342,14 @@ export async function begin(name: string): Promise<Held> {
   return held;
 }
 
-/** The browser does not come back to this chat by itself; what was written in it is kept. */
+/** Stop returning to this chat automatically; its draft is kept. */
 export function leave(token: string): void {
   tab.set(`copy.${token}`, null);
   if (tab.get("token") === token) tab.set("token", null);
   if (browser.get("token") === token) browser.set("token", null);
 }
 
-/** The chat is gone: nothing of it is kept. */
+/** Remove all data of a chat. */
 export function forget(token: string): void {
   leave(token);
   writeDraft(token, "");

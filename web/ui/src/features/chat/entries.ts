@@ -1,10 +1,10 @@
-/** What was said, as the page shows it, and how it follows from the history that the server keeps. */
+/** The entries of a chat on the page, and their derivation from the server's history. */
 
 import type { StoredMessage, Usage } from "@/lib/api";
 
 export type Failure = { code: string; detail: string; retryable: boolean; /** ms since the epoch */ retryAt: number | null };
 
-/** What a model thought before it answered; `seconds` is null until the thinking is over. */
+/** A model's thoughts before its answer; `seconds` is null until the thinking is over. */
 export type Thoughts = { text: string; seconds: number | null };
 
 export type Answer = {
@@ -15,16 +15,16 @@ export type Answer = {
   incomplete: string | null;
   usage: Usage | null;
   shortened: boolean;
-  /** Only of answers made while this page watched: no history holds them. */
+  /** Only for answers that streamed to this page, because the history does not contain thoughts. */
   thoughts: Thoughts | null;
 };
 
-/** What an edit replaced: a message, and the answers that it had, if any, the oldest first. */
+/** A branch that an edit replaced: a message and its answers, if any, the oldest first. */
 export type Branch = { id: string; text: string; at: string; versions: readonly Answer[] };
 
 /**
- * `failure` is why the latest try to answer ended without one; `branches` is what this message replaced when it was
- * edited, the oldest first.
+ * `failure` is the reason why the latest attempt ended without an answer; `branches` are the versions that this message
+ * replaced when it was edited, the oldest first.
  */
 export type HumanEntry = {
   kind: "human";
@@ -35,7 +35,7 @@ export type HumanEntry = {
   branches: readonly Branch[];
 };
 
-/** `versions` are the answers to one message, the oldest first; the last is the one the session goes on with. */
+/** `versions` are the answers to one message, the oldest first; the session continues with the last one. */
 export type BotEntry = { kind: "bot"; versions: readonly [Answer, ...Answer[]] };
 
 export type Entry = HumanEntry | BotEntry;
@@ -73,7 +73,7 @@ export function branchOff({ id, text, at, branches }: HumanEntry, answer: Entry 
 }
 
 /**
- * Bring entries and the history together, which was read a moment ago: what came since then stays.
+ * Merge the history, which was just read, into the entries; later entries stay.
  *
  * @returns the entries, and the ids of all that the history holds.
  */
@@ -95,7 +95,7 @@ export function merge(
   return { entries: [...standing, ...newer], ids };
 }
 
-/** Keep what is known already where it says the same, so that it need not be drawn again. */
+/** Keep known entries that are equal, so that they are not drawn again. */
 function kept(known: ReadonlyMap<string, Entry>, read: Entry): Entry {
   const old = known.get(keyOf(read));
   if (old === undefined || old.kind !== read.kind) return read;
@@ -142,7 +142,7 @@ export const answerOf = (message: Omit<StoredMessage, "msg">, text: string): Ans
   thoughts: null,
 });
 
-/** What was said, in the form of the session document. */
+/** The messages in the form of the session document. */
 export function stored(entries: readonly Entry[]): StoredMessage[] {
   return entries.map((entry) =>
     entry.kind === "bot" ? storedVersions(entry.versions)! : { ...storedHuman(entry), ...storedBranches(entry) },

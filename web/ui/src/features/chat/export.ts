@@ -7,7 +7,7 @@ import type { ChatState } from "./state";
 type About = Pick<Session, "name" | "session_start">;
 
 export function toMarkdown(about: About, { entries, pending }: ChatState, model: string): string {
-  const parts = [`# Chat of ${about.name}`, `Begun ${about.session_start}.`];
+  const parts = [`# Chat of ${about.name}`, `Started ${about.session_start}.`];
   for (const entry of entries) {
     if (entry.kind === "human") {
       parts.push(`## ${about.name} · ${entry.at}`, entry.text);
@@ -31,7 +31,7 @@ export function toJson(about: About, { entries, pending }: ChatState, model: str
   return `${JSON.stringify({ name, session_start, model, messages: [...messages, ...unsent] }, null, 2)}\n`;
 }
 
-/** Have the browser save a text. */
+/** Save a text as a file. */
 export function download(name: string, type: string, text: string): void {
   const address = URL.createObjectURL(new Blob([text], { type }));
   const link = document.createElement("a");
@@ -59,5 +59,5 @@ const plain = ({ id, at, text, stopped, incomplete, usage }: Answer) => ({
 
 function remark({ stopped, incomplete }: Answer): string {
   if (stopped) return " (stopped)";
-  return incomplete === null ? "" : ` (broke off: ${incomplete})`;
+  return incomplete === null ? "" : ` (cut off: ${incomplete})`;
 }

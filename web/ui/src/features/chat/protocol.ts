@@ -1,4 +1,4 @@
-/** What travels on the socket in the protocol `parley.v1`. */
+/** The frames of the protocol `parley.v1`. */
 
 import type { Usage } from "@/lib/api";
 
@@ -17,10 +17,10 @@ export type Message = {
   incomplete?: string;
   replaces?: string;
   usage?: Usage;
-  /** Earlier messages were left out of what the model got, because its context is full. */
+  /** Earlier messages were left out of the prompt, because the model's context is full. */
   shortened?: boolean;
 };
-/** A piece of what the model thinks before it answers; never part of the answer. */
+/** A piece of the model's thoughts before its answer; never part of the answer. */
 export type Thought = { type: "thought"; turn: string; index: number; text: string };
 export type ThoughtEnd = { type: "thought_end"; turn: string; seconds: number };
 export type Pong = { type: "pong" };
@@ -55,7 +55,7 @@ const REQUIRED: Record<ServerFrame["type"], Record<string, "string" | "number">>
   error: { code: "string", detail: "string" },
 };
 
-/** Read a text frame; null is one of a kind that this page does not know, which a newer server may send. */
+/** Parse a text frame; null for an unknown type, which a newer server may send. */
 export function readFrame(text: string): ServerFrame | null {
   let frame: Record<string, unknown>;
   try {

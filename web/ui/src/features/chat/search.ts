@@ -1,4 +1,4 @@
-/** Search in a chat: which messages hold a text, whatever its case and accents. */
+/** Search in a chat: find the messages that contain a text, ignoring case and accents. */
 
 import { current, type Entry } from "./entries";
 

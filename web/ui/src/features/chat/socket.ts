@@ -2,21 +2,21 @@
 
 import { PROTOCOL, readFrame, type ClientFrame, type ServerFrame } from "./protocol";
 
-/** Why there is no connection: it ended, it went silent, or none could be made. */
+/** The reason why there is no connection: it ended, became silent, or could not be opened. */
 export type Trouble = "lost" | "silent" | "unreachable";
 
 export type Connection =
-  | { state: "connecting"; /** What ended the last connection; null for the first one. */ why: Trouble | null }
+  | { state: "connecting"; /** The reason why the last connection ended; null for the first one. */ why: Trouble | null }
   | { state: "open" }
   | { state: "waiting"; /** Milliseconds since the epoch. */ retryAt: number; why: Trouble }
   | { state: "expired" }
   | { state: "closed" };
 
-/** What a look at the session over HTTP found: a script learns nothing of a refused handshake. */
+/** The result of reading the session over HTTP, because scripts get no reason for a failed handshake. */
 export type Probe = "alive" | "gone" | "unreachable";
 
 export type SocketOptions = {
-  /** The address to connect to now; asked before each try, as it names the last message seen. */
+  /** The address to connect to; called before each attempt, because it contains the last known message. */
   url: () => string;
   probe: () => Promise<Probe>;
   onFrame: (frame: ServerFrame) => void;
@@ -29,14 +29,14 @@ export type SocketOptions = {
 };
 
 const FIRST_PAUSE = 500; // milliseconds; smaller would hammer a server that restarts
-const LONGEST_PAUSE = 15_000; // larger, and a server that is back seems to be away
-const OPENING = 6_000; // a handshake without an end is given up after it; longer with each try
-const LONGEST_OPENING = 15_000; // no network that is of any use needs more
-const STEADY = 5_000; // only a connection that lived so long makes the pauses short again
+const LONGEST_PAUSE = 15_000; // larger would hide for longer that the server is back
+const OPENING = 6_000; // after this time an open handshake is given up; longer with each attempt
+const LONGEST_OPENING = 15_000; // no usable network needs more
+const STEADY = 5_000; // only a connection that lived this long makes the pauses short again
 
-const QUIET = 8_000; // of silence, and the server is asked whether it is there; with PATIENCE less than 15 s
-const SOON = 2_000; // the same after something was sent, which the server as a rule answers at once
-const PATIENCE = 5_000; // for its answer; smaller, and a slow network counts as a dead one
+const QUIET = 8_000; // of silence before a ping; together with PATIENCE less than 15 s
+const SOON = 2_000; // the same after a frame was sent, which the server usually answers at once
+const PATIENCE = 5_000; // for the pong; with less, a slow network counts as a dead connection
 
 const OPEN = 1; // WebSocket.OPEN, which a fake need not have
 const TOO_LARGE = 1009; // close code
@@ -86,7 +86,7 @@ export class ChatSocket {
       return;
     }
     this.socket = socket;
-    // Each handler asks whether it is still the one of now: a dying connection must not disturb its successor.
+    // Each handler checks that its connection is still current: a closing connection must not affect its successor.
     socket.onopen = () => {
       if (this.socket !== socket) return;
       clearTimeout(this.timer);
@@ -122,7 +122,7 @@ export class ChatSocket {
     return true;
   }
 
-  /** Ask the server whether it is there; a connection on which it does not answer in time is given up. */
+  /** Ping the server; a connection without a timely answer is given up. */
   check(): void {
     const socket = this.socket;
     if (socket?.readyState !== OPEN || this.current.state !== "open" || this.deadline !== undefined) return;
@@ -132,12 +132,12 @@ export class ChatSocket {
     this.await(socket);
   }
 
-  /** Give up a connection that does not do what it should, and make another. */
+  /** Give up a faulty connection, and open another. */
   renew(): void {
     if (this.current.state === "open") this.drop("silent");
   }
 
-  /** End it for good, as the session is gone or left. */
+  /** Close for good, because the session has ended or was left. */
   close(as: "expired" | "closed"): void {
     this.detach();
     this.become({ state: as });
@@ -198,7 +198,7 @@ export class ChatSocket {
     }
     const asked = this.current;
     const probe = await this.options.probe();
-    if (this.current !== asked) return; // closed, or connected anew, while the answer was on its way
+    if (this.current !== asked) return; // closed or reconnected while waiting for the answer
     if (probe === "gone") this.become({ state: "expired" });
     else this.wait(probe === "alive" ? "lost" : "unreachable");
   }

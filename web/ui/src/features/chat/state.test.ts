@@ -64,6 +64,13 @@ describe("a message and its answer", () => {
     expect(state.running?.text).toBe("second");
   });
 
+  it("shows nothing of a text that turned out to be a thought", () => {
+    const begun = run(sent("q"), accepted("q"), start("q"), token("q", 0, "Okay, the user"), start("q"));
+    const thought = { type: "thought", turn: "q", index: 0, text: "Okay, the user" } as const;
+    const state = reduce(begun, { type: "frame", frame: thought, at: 3 });
+    expect([state.running?.text, state.running?.thoughts?.text]).toEqual(["", "Okay, the user"]);
+  });
+
   it("ignores tokens of a turn that does not run", () => {
     const state = run(sent("q"), accepted("q"), message("q", "a", "Yes"), token("q", 5, "late"));
     expect(shown(state)).toEqual(["> q", "Yes"]);

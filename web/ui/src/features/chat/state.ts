@@ -1,4 +1,4 @@
-/** The state of a chat as a pure function of what happened: no clock, no socket, no storage. */
+/** The state of a chat as a pure function of events: no clock, no socket, no storage. */
 
 import type { StoredMessage } from "@/lib/api";
 import {
@@ -23,19 +23,19 @@ export type Pending = {
   id: string;
   text: string;
   at: string;
-  /** Place in the queue; null while the session has not said that it holds the message. */
+  /** Position in the queue; null until the session has accepted the message. */
   position: number | null;
   failure: Failure | null;
-  /** The message that this one is an edit of; null for a message of its own. */
+  /** The message that this one edits; null for a new message. */
   replaces: string | null;
 };
 
-/** The answer that is being made. */
+/** The streaming answer. */
 export type Running = {
   turn: string;
   replaces: string | null;
   text: string;
-  /** The next token begins the text anew. */
+  /** Whether the next token restarts the text. */
   fresh: boolean;
   thoughts: Thoughts | null;
   /** ms since the epoch of the last sign of life */
@@ -46,18 +46,18 @@ export type ChatState = {
   entries: readonly Entry[];
   pending: readonly Pending[];
   running: Running | null;
-  /** Since when (ms) an answer is due of which nothing has come yet. */
+  /** The time (ms) since which an answer is due without any token. */
   dueSince: number | null;
-  /** The request to answer anew that is under way. */
+  /** The running request to regenerate. */
   asking: string | null;
   stopping: boolean;
   expired: boolean;
-  /** Something was said that this page does not hold: the history must be read again. */
+  /** The session has messages that this page lacks, so the history must be read again. */
   stale: boolean;
   notice: Failure | null;
   /** Failed turns of messages that this page has yet to read. */
   orphans: Readonly<Record<string, Failure>>;
-  /** For the screen reader; `count` makes the same text news again. */
+  /** For the screen reader; `count` makes an equal text a new announcement. */
   announcement: { text: string; count: number };
 };
 
@@ -68,7 +68,7 @@ export type ChatEvent =
   | { type: "dropped"; id: string }
   | { type: "asked"; id: string; at: number }
   | { type: "stopping" }
-  | { type: "quiet" } // the server has nothing under way, whatever was shown
+  | { type: "quiet" } // the server runs no turn, whatever was shown
   | { type: "expired" }
   | { type: "dismissed" }
   | { type: "frame"; frame: ServerFrame; at: number };
@@ -87,9 +87,9 @@ export const EMPTY: ChatState = {
   announcement: { text: "", count: 0 },
 };
 
-const RECENT = 120_000; // ms; an older message without an answer is not waited for after a reload
+const RECENT = 120_000; // ms; after a reload the page does not wait for the answer to an older message
 
-/** The id to ask for what came after, on the next connection. */
+/** The id for `after=` on the next connection. */
 export function lastId(state: ChatState): string | null {
   const last = state.entries.at(-1);
   if (last === undefined) return null;
@@ -99,7 +99,7 @@ export function lastId(state: ChatState): string | null {
 export const isBusy = (state: ChatState): boolean =>
   state.running !== null || state.asking !== null || state.dueSince !== null;
 
-/** The messages that were sent and of which the session has not said yet that it holds them. */
+/** The messages that were sent but not yet accepted by the session. */
 export const unconfirmed = (state: ChatState): Pending[] =>
   state.pending.filter(({ position, failure }) => position === null && failure === null);
 
@@ -174,8 +174,10 @@ function onFrame(state: ChatState, frame: ServerFrame, at: number): ChatState {
     case "thought": {
       const { running } = state;
       if (running?.turn !== frame.turn) return state;
+      // After a second start: the text so far was one of the thoughts, unless it comes again.
+      const text = running.fresh ? "" : running.text;
       const thoughts = { text: (running.thoughts?.text ?? "") + frame.text, seconds: null };
-      return { ...state, running: { ...running, thoughts, heardAt: at } };
+      return { ...state, running: { ...running, text, thoughts, heardAt: at } };
     }
     case "thought_end": {
       const { running } = state;
@@ -197,7 +199,7 @@ function answered(state: ChatState, frame: Message): ChatState {
   if (holds(ended.entries, frame.id)) return ended; // from the history already, or a second time
   const thoughts = state.running?.turn === frame.turn ? state.running.thoughts : null;
   const answer: Answer = { ...answerOf(frame, frame.msg), thoughts: thoughts?.text ? thoughts : null };
-  const said = frame.stopped ? "Answer stopped." : frame.incomplete ? "The answer broke off." : "Answer complete.";
+  const said = frame.stopped ? "Answer stopped." : frame.incomplete ? "The answer was cut off." : "Answer complete.";
   const told = say(ended, `${said} ${answer.text.slice(0, 500)}`);
   const opened = open(told, frame.turn);
   const place = opened.entries.findIndex(
@@ -232,7 +234,7 @@ function failed(state: ChatState, frame: ErrorFrame, at: number): ChatState {
     const ended = end(opened, frame.turn);
     const place = ended.entries.findIndex((entry) => entry.kind === "human" && entry.id === question);
     if (place < 0) return { ...ended, stale: true, orphans: { ...ended.orphans, [question]: failure } };
-    // Told once more after a reconnection, of a message that was answered at another try.
+    // Repeated after a reconnection, for a message that was answered by a later attempt.
     if (question === frame.turn && ended.entries[place + 1]?.kind === "bot") return { ...ended, announcement: state.announcement };
     return withFailure(ended, question, failure);
   }
@@ -261,14 +263,14 @@ function end(state: ChatState, turn: string): ChatState {
   };
 }
 
-/** The human message that a turn answers: its own, or the last one when it is asked anew. */
+/** The human message that a turn answers: its own, or the last one for a regeneration. */
 function questionOf(state: ChatState, turn: string): string | undefined {
   if (has(state, turn)) return turn;
   if (state.asking === turn || state.running?.turn === turn) return lastHuman(state.entries)?.id;
   return undefined;
 }
 
-/** A waiting message gets its turn: it is in the history from now on, an edit in the place of what it edits. */
+/** Open the turn of a waiting message: it joins the history, an edit in place of the message that it edits. */
 function open(state: ChatState, id: string): ChatState {
   const waiting = state.pending.find((one) => one.id === id);
   if (waiting === undefined) return state;
@@ -277,7 +279,7 @@ function open(state: ChatState, id: string): ChatState {
   if (waiting.replaces === null) return { ...state, pending, entries: [...state.entries, entry] };
   const place = indexOfLastHuman(state.entries);
   const replaced = state.entries[place];
-  // Whether the server saw the same last message, its history says.
+  // The history shows whether the server had the same last message.
   const next = { ...state, pending, stale: true };
   if (replaced?.kind !== "human" || replaced.id !== waiting.replaces) return { ...next, entries: [...state.entries, entry] };
   const branches = branchOff(replaced, state.entries[place + 1]);

@@ -1,13 +1,13 @@
-/** The chats of this browser that are alive, each kept under a key of its own so that tabs do not undo each other. */
+/** The live chats of this browser, each under its own key so that tabs do not overwrite each other. */
 
 import { browser, onAnyChange } from "@/lib/storage";
 
 export type ChatRecord = {
   token: string;
-  /** What a person named it, else what was said first; "" while nothing was said. */
+  /** The name given by a person, or else the first message; "" without a message. */
   title: string;
   isNamed: boolean;
-  /** ms since the epoch; `expiresAt` is null where the server does not say. */
+  /** ms since the epoch; `expiresAt` is null if the server does not report it. */
   startedAt: number;
   expiresAt: number | null;
 };
@@ -34,7 +34,7 @@ export class SessionList {
   /** The chats, the one begun last first. */
   readonly read = (): readonly ChatRecord[] => this.records;
 
-  /** Note what became known of a chat; it is listed from now on. */
+  /** Store facts about a chat, which is listed from then on. */
   note(token: string, known: Partial<Omit<ChatRecord, "token" | "isNamed">>): void {
     const old = this.records.find((record) => record.token === token);
     const before = old ?? { token, title: "", isNamed: false, startedAt: this.now(), expiresAt: null };
@@ -42,7 +42,7 @@ export class SessionList {
     this.write({ ...before, ...known, title });
   }
 
-  /** Give a chat a name; an empty one takes the name away, and what was said first names it again. */
+  /** Rename a chat; an empty name restores the first message as its name. */
   rename(token: string, name: string): void {
     const old = this.records.find((record) => record.token === token);
     if (old !== undefined) this.write({ ...old, title: titleOf(name), isNamed: titleOf(name) !== "" });
@@ -53,7 +53,7 @@ export class SessionList {
     this.refresh();
   }
 
-  /** Read what is kept, without chats whose time is over. */
+  /** Read the stored chats, without expired ones. */
   refresh(): void {
     this.publish(this.load());
   }
@@ -84,7 +84,7 @@ export class SessionList {
   }
 }
 
-/** The first line that says something, cut at a word. */
+/** The first line with text, cut at a word. */
 export function titleOf(text: string): string {
   const line = text.trim().split("\n", 1)[0]!.replace(/\s+/g, " ").trim();
   if (line.length <= TITLE) return line;

@@ -61,7 +61,7 @@ export function StartScreen({ model, begin, onBegun, chats }: Props) {
         <ModelNote model={model} />
         {chats !== null && (
           <section className="start-chats" aria-labelledby="start-chats">
-            <h2 id="start-chats">Go on with a chat</h2>
+            <h2 id="start-chats">Continue a chat</h2>
             {chats}
           </section>
         )}

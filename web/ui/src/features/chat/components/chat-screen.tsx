@@ -187,7 +187,7 @@ function Expired({ onNew, onExport, canExport }: ExpiredProps) {
     <section className="expired" role="alert" aria-labelledby="expired-title">
       <div>
         <h2 id="expired-title">This chat has expired</h2>
-        <p>You can still read and export it until you leave this page. To go on, start a new chat.</p>
+        <p>You can still read and export it until you leave this page. To continue, start a new chat.</p>
       </div>
       <div className="expired-actions">
         {canExport && (

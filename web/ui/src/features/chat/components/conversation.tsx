@@ -10,6 +10,8 @@ import { usePinnedScroll } from "./use-pinned-scroll";
 const PAGE = 60; // entries drawn at first, and more at each way up: a chat may have ten thousand
 const AHEAD = 600; // px from the top at which the page before is drawn
 const STALL = 10_000; // ms without a sign of life that are worth a word
+const NOT_LAST = "This is no longer your last message.";
+const BUSY = "Can be sent once the chat is idle.";
 const ABOVE = 5; // entries that are drawn before one that is shown
 
 type Props = {
@@ -111,6 +113,7 @@ export function Conversation({ chat, connected, name, empty, sent, maxBytes, tar
   const replaced = busy && last?.kind === "bot" && (chat.running?.replaces != null || chat.asking !== null);
   const shown = entries.slice(from, replaced ? -1 : undefined);
   const canAsk = connected && !chat.expired && !busy;
+  const blocked = chat.expired ? "This chat has expired." : !connected ? "No connection." : canAsk && pending.length === 0 ? null : BUSY;
 
   return (
     <div className="conversation">
@@ -141,7 +144,8 @@ export function Conversation({ chat, connected, name, empty, sent, maxBytes, tar
                   isOpen={!(entry === last && busy)}
                   name={name}
                   ask={entry === last && canAsk ? on.onRegenerate : null}
-                  edit={entry === lastQuestion && canAsk && pending.length === 0 ? edit : null}
+                  onEdit={edit}
+                  blocked={entry === lastQuestion ? blocked : NOT_LAST}
                 />
               );
             })}
@@ -181,11 +185,12 @@ type ItemProps = {
   isOpen: boolean;
   name: string;
   ask: (() => void) | null;
-  edit: ((entry: HumanEntry, text: string) => void) | null;
+  onEdit: (entry: HumanEntry, text: string) => void;
+  blocked: string | null;
 };
 
 /** One message, and what became of it; of a question that was edited, the version that was chosen. */
-function Item({ place, entry, next, question, version, onVersion, maxBytes, isOpen, name, ask, edit }: ItemProps) {
+function Item({ place, entry, next, question, version, onVersion, maxBytes, isOpen, name, ask, onEdit, blocked }: ItemProps) {
   const branch = question?.branches[version];
   const endsGroup = next === undefined || next.kind === "human";
   if (entry.kind === "human") {
@@ -193,7 +198,15 @@ function Item({ place, entry, next, question, version, onVersion, maxBytes, isOp
     const older = branch !== undefined && endsGroup ? branch.versions : [];
     return (
       <>
-        <HumanMessage place={place} entry={entry} version={version} onVersion={onVersion} maxBytes={maxBytes} onEdit={edit} />
+        <HumanMessage
+          place={place}
+          entry={entry}
+          version={version}
+          onVersion={onVersion}
+          maxBytes={maxBytes}
+          onEdit={onEdit}
+          blocked={blocked}
+        />
         {older.length > 0 && <BotMessage key={version} place={null} versions={older} name={name} onRegenerate={null} />}
         {endsGroup && isOpen && branch === undefined && <Ending entry={entry} question={question} ask={ask} />}
       </>
@@ -248,7 +261,7 @@ function Progress({ chat, connected }: { chat: ChatState; connected: boolean }) 
   const quiet = now - since;
   const hasText = chat.running !== null && chat.running.text !== "";
   if (chat.stopping) return <span>Stopping …</span>;
-  if (!connected) return <span>No connection. The answer goes on without this page.</span>;
+  if (!connected) return <span>No connection. The answer continues on the server.</span>;
   if (quiet >= STALL) {
     const what = hasText ? "No new text" : "No answer";
     return <span className="stalled">{what} for {Math.floor(quiet / 1000)} s. You can wait, or stop it.</span>;

@@ -2,11 +2,18 @@ import { useEffect } from "react";
 import { SizeNote } from "./size-note";
 import { useTextField } from "./use-text-field";
 
-type Props = { text: string; maxBytes: number | null; onSend: (text: string) => void; onCancel: () => void };
+type Props = {
+  text: string;
+  maxBytes: number | null;
+  /** Why it cannot be sent now; what was typed stays. */
+  blocked: string | null;
+  onSend: (text: string) => void;
+  onCancel: () => void;
+};
 
 /** One's last message, to be changed and sent again. */
-export function EditBox({ text, maxBytes, onSend, onCancel }: Props) {
-  const field = useTextField({ maxBytes, onSubmit: onSend, onEscape: onCancel });
+export function EditBox({ text, maxBytes, blocked, onSend, onCancel }: Props) {
+  const field = useTextField({ maxBytes, onSubmit: (edited) => blocked === null && onSend(edited), onEscape: onCancel });
   const { ref, put } = field;
 
   useEffect(() => {
@@ -40,10 +47,13 @@ export function EditBox({ text, maxBytes, onSend, onCancel }: Props) {
         onPaste={field.onPaste}
       />
       <div className="edit-actions">
+        <span className="edit-note" role="status">
+          {blocked}
+        </span>
         <button type="button" onClick={onCancel}>
           Cancel
         </button>
-        <button type="submit" className="primary" disabled={field.isBlank || field.excess !== null}>
+        <button type="submit" className="primary" disabled={field.isBlank || field.excess !== null || blocked !== null}>
           Send
         </button>
       </div>

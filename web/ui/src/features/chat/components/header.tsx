@@ -46,7 +46,7 @@ export function Header({ model, canExport, hasSidebar, onSidebar, onSearch, onEx
         <p className="chip" title={model.name ?? undefined}>
           <span className="unseen">Answered by </span>
           {modelName(model)}
-          {isEliza(model) && <span className="chip-more"> · follows rules, not a language model</span>}
+          {isEliza(model) && <span className="chip-more"> · rule-based, not a language model</span>}
         </p>
       )}
       <span className="spring" />

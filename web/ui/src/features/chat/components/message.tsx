@@ -26,25 +26,27 @@ type HumanProps = {
   version: number;
   onVersion: (entry: HumanEntry, version: number) => void;
   maxBytes: number | null;
-  /** Send another text in the place of this message; null while that cannot be done. */
-  onEdit: ((entry: HumanEntry, text: string) => void) | null;
+  /** Send another text in the place of this message. */
+  onEdit: (entry: HumanEntry, text: string) => void;
+  /** Why that cannot be done now; null when it can. */
+  blocked: string | null;
 };
 
 /** What a person said; shown as typed, never read as Markdown. */
-export const HumanMessage = memo(function HumanMessage({ place, entry, version, onVersion, maxBytes, onEdit }: HumanProps) {
+export const HumanMessage = memo(function HumanMessage({ place, entry, version, onVersion, maxBytes, onEdit, blocked }: HumanProps) {
   const [isEditing, setEditing] = useState(false);
   const { text, at } = entry.branches[version] ?? entry;
   const isLatest = version === entry.branches.length;
 
-  if (isEditing && onEdit !== null) {
+  if (isEditing) {
     const send = (edited: string) => {
       setEditing(false);
       onEdit(entry, edited);
     };
     return (
-      <li className="human">
+      <li className="human" data-place={place}>
         <h2 className="unseen">You</h2>
-        <EditBox text={entry.text} maxBytes={maxBytes} onSend={send} onCancel={() => setEditing(false)} />
+        <EditBox text={entry.text} maxBytes={maxBytes} blocked={blocked} onSend={send} onCancel={() => setEditing(false)} />
       </li>
     );
   }
@@ -54,13 +56,13 @@ export const HumanMessage = memo(function HumanMessage({ place, entry, version, 
       <div className="bubble" dir="auto">
         {text}
       </div>
-      {!isLatest && <p className="remark">This is an earlier version. The chat goes on from the newest.</p>}
+      {!isLatest && <p className="remark">This is an earlier version. The chat continues from the newest version.</p>}
       <div className="meta actions">
         {entry.branches.length > 0 && (
           <Pager of="message" shown={version} count={entry.branches.length + 1} onShow={(to) => onVersion(entry, to)} />
         )}
         <CopyButton className="quiet small" text={text} label="Copy message" />
-        {onEdit !== null && isLatest && (
+        {blocked === null && isLatest && (
           <button type="button" className="quiet small" onClick={() => setEditing(true)} aria-label="Edit message" title="Edit message">
             <Icon name="edit" />
           </button>
@@ -111,7 +113,7 @@ export const PendingMessage = memo(function PendingMessage({ pending, connected,
 });
 
 const placeOf = (position: number): string =>
-  position <= 1 ? "Next in the queue" : `In the queue, ${position - 1} before it`;
+  position <= 1 ? "Next in the queue" : `In the queue, ${position - 1} ahead`;
 
 type BotProps = {
   /** Among the entries of the chat; null for an answer of an older version. */
@@ -145,7 +147,7 @@ export const BotMessage = memo(function BotMessage({ place, versions, name, onRe
       {answer.stopped && <p className="remark">You stopped this answer.</p>}
       {answer.incomplete !== null && (
         <p className="remark warn">
-          <Icon name="alert" /> The model broke off here ({answer.incomplete.replaceAll("_", " ")}).
+          <Icon name="alert" /> The answer was cut off here ({answer.incomplete.replaceAll("_", " ")}).
         </p>
       )}
       {answer.shortened && (
@@ -157,7 +159,7 @@ export const BotMessage = memo(function BotMessage({ place, versions, name, onRe
         {versions.length > 1 && <Pager of="answer" shown={shown} count={versions.length} onShow={choose} />}
         <CopyButton className="quiet small" text={answer.text} label="Copy answer" />
         {onRegenerate !== null && (
-          <button type="button" className="quiet small" onClick={onRegenerate} aria-label="Answer again" title="Answer again">
+          <button type="button" className="quiet small" onClick={onRegenerate} aria-label="Regenerate answer" title="Regenerate answer">
             <Icon name="again" />
           </button>
         )}

@@ -1,6 +1,6 @@
 import { useDeferredValue, useEffect, useMemo, useState, type KeyboardEvent } from "react";
 import { Icon } from "@/components/icon";
-import type { Entry } from "../entries";
+import { keyOf, type Entry } from "../entries";
 import { placesOf } from "../search";
 import { useHighlight } from "./use-highlight";
 
@@ -14,18 +14,21 @@ type Props = {
 /** Looks for a text in all of the chat, also where it is not drawn, from the newest message back. */
 export function SearchBar({ entries, onShow, onClose }: Props) {
   const [text, setText] = useState("");
-  const [at, setAt] = useState(0); // 0 is the newest
+  const [chosen, choose] = useState<string | null>(null); // by its key, as its place among the found ones changes
   const wanted = useDeferredValue(text);
   const places = useMemo(() => placesOf(entries, wanted).reverse(), [entries, wanted]);
-  const shown = places[Math.min(at, places.length - 1)];
+  const keys = places.map((place) => keyOf(entries[place]!));
+  const at = Math.max(0, chosen === null ? 0 : keys.indexOf(chosen)); // 0 is the newest
+  const shown = places[at];
   useHighlight(wanted, shown ?? null);
 
-  useEffect(() => setAt(0), [wanted]);
+  // What comes later does not take the view off what was found.
+  useEffect(() => choose(keys[0] ?? null), [wanted]);
   useEffect(() => {
     if (shown !== undefined) onShow(shown);
   }, [shown, wanted, onShow]);
 
-  const go = (step: number) => places.length > 0 && setAt((at + step + places.length) % places.length);
+  const go = (step: number) => places.length > 0 && choose(keys[(at + step + places.length) % places.length]!);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "Escape") onClose();
     else if (event.key === "Enter" && !event.nativeEvent.isComposing) go(event.shiftKey ? -1 : 1);
@@ -34,7 +37,7 @@ export function SearchBar({ entries, onShow, onClose }: Props) {
     event.stopPropagation();
   };
 
-  const found = wanted.trim() === "" ? "" : places.length === 0 ? "Nothing found" : `${Math.min(at, places.length - 1) + 1} of ${places.length}`;
+  const found = wanted.trim() === "" ? "" : places.length === 0 ? "Nothing found" : `${at + 1} of ${places.length}`;
   return (
     <search className="search" onKeyDown={onKeyDown}>
       <Icon name="search" />

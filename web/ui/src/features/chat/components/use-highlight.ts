@@ -1,7 +1,7 @@
 import { useEffect } from "react";
 import { rangesOf } from "../search";
 
-const MOST = 2_000; // ranges; more are no help to the eye
+const MOST = 2_000; // ranges; more do not help the reader
 const TEXTS = ".bubble, .prose";
 
 /**

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, type RefObject } from "react";
 
-const NEAR = 32; // px from the end at which a reader who comes down is taken along again
+const NEAR = 32; // px from the end within which the view follows the text again
 
 type Pinned = {
   box: RefObject<HTMLDivElement>;
@@ -8,11 +8,11 @@ type Pinned = {
   isPinned: boolean;
   onScroll: () => void;
   pin: () => void;
-  /** Leave the end alone, as something else is to be seen. */
+  /** Stop following the end, because another part is to be seen. */
   unpin: () => void;
 };
 
-/** Keeps the end in view while the reader is there, and leaves alone a reader who has gone up. */
+/** Keeps the end in view while the reader is there, and does not move a reader who has scrolled up. */
 export function usePinnedScroll(): Pinned {
   const box = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);

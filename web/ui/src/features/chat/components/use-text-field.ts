@@ -17,7 +17,7 @@ const TALL = 10_000; // characters; surely higher than that, so that nothing has
 const HUGE = 500_000; // characters; Chromium would break them into lines for seconds, megabytes for minutes
 
 type Options = {
-  /** What the server takes; null while that is unknown. */
+  /** The server's limit; null while it is unknown. */
   maxBytes: number | null;
   onSubmit: (text: string) => void;
   /** The text has changed; `isHeld` if it is kept beside the field. */
@@ -30,14 +30,14 @@ export type TextField = {
   isBlank: boolean;
   /** Bytes of a text that is too long to be sent; null when it is not. */
   excess: number | null;
-  /** Whether the text is kept beside the field, as it is too long to be shown. What is typed takes its place. */
+  /** Whether the text is kept beside the field because it is too long to be shown. Typed text replaces it. */
   isHeld: boolean;
   /** Enter makes a new line here, and only the button sends. */
   isTouch: boolean;
   onInput: () => void;
   onKeyDown: (event: KeyboardEvent) => void;
   onPaste: (event: ClipboardEvent<HTMLTextAreaElement>) => void;
-  /** Shorten the text to what the server takes. */
+  /** Shorten the text to the server's limit. */
   shorten: () => void;
   submit: (event?: FormEvent) => void;
   /** Replace the text; with `hold` it is kept beside the field. */
@@ -46,7 +46,7 @@ export type TextField = {
 
 /**
  * A field for a message. Its text belongs to the browser: dictation, autocorrection, input methods and undo change it
- * in ways of their own, so it is only read, and replaced as a whole.
+ * in their own ways, so it is only read, and replaced as a whole.
  */
 export function useTextField({ maxBytes, onSubmit, onChange, onEscape }: Options): TextField {
   const ref = useRef<HTMLTextAreaElement>(null);
@@ -63,7 +63,7 @@ export function useTextField({ maxBytes, onSubmit, onChange, onEscape }: Options
     setHeld(held.current !== null);
     setBlank(text.trim() === "");
     setExcess(maxBytes !== null && isLonger(text, maxBytes) ? byteLength(text) : null);
-    // Not `auto`: with a text of megabytes, Chromium looks through all of it for minutes.
+    // Not `auto`, because Chromium scans a text of megabytes for minutes.
     const direction = directionOf(field.value);
     if (field.dir !== direction) field.dir = direction;
     fit(field);

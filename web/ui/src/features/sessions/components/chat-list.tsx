@@ -22,6 +22,7 @@ export function ChatList({ records, current, onOpen, onRename, onDelete }: ChatL
 
   return (
     <>
+      {records.length === 0 && <p className="chats-empty">The chats of this browser are listed here.</p>}
       <ul className="chats">
         {records.map((record) =>
           record.token === renaming ? (
