@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 # Bytecode is kept even where the environment forbids it: hundreds of processes would compile their modules first.
 export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks monkey hostile cuts lint coverage release sbom audit secrets check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks monkey hostile cuts failovers lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -145,6 +145,9 @@ $(BENCH_STAMP): bench/requirements.lock
 	@"$(PYTHON)" -m venv --clear .venv-bench || { "$(PYTHON)" -m venv --clear --without-pip .venv-bench && "$(PYTHON)" -m pip --python .venv-bench/bin/python install pip; }
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -r bench/requirements.lock
 	touch $@
+
+failovers: setup ## Kill ten primaries under load, behind Sentinel and of a cluster; FAILOVER_KILLS is their number
+	@FAILOVER_KILLS=$${FAILOVER_KILLS:-10} exec .venv/bin/python -m pytest tests/behaviours/deployments/test_failover.py -v --timeout 1800 $(ARGS)
 
 cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED repeats the times
 	@CUTS=100 exec .venv/bin/python -m pytest tests/behaviours/faults/test_cuts.py -k random --timeout 900 $(ARGS)

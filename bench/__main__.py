@@ -1,7 +1,8 @@
 """Run all measurements: ``make bench``; or some of them: ``python -m bench [NAME …]``.
 
 With ``--write`` the results replace those in docs/performance.md. For shorter runs by environment, see
-``bench/plumbing.py``, ``bench/service.py`` and ``bench/crowds.py``.
+``bench/plumbing.py``, ``bench/service.py``, ``bench/crowds.py`` and ``bench/kafka/__init__.py``. The
+comparison with Kafka is measured only when it is named, as it needs a broker that ``make oracle`` installs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from bench import plumbing, service
 from bench.contenders import PEERS
 from bench.crowds import crowds
+from bench.kafka.measure import measure as beside_kafka
 from bench.machine import describe
 
 _PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
@@ -40,8 +42,10 @@ def main() -> None:
                 title, lines = "Many at once", crowds()
             case "growth":
                 title, lines = "How it grows", service.growth(turns)
+            case "kafka":
+                title, lines = "Kafka and Redis", beside_kafka()
             case _:
-                raise SystemExit(f"nothing is called {name}: plumbing, service, crowds, growth")
+                raise SystemExit(f"nothing is called {name}: plumbing, service, crowds, growth, kafka")
         text += "\n".join(("", f"### {title}", "", *lines, ""))
         print(f"### {title}", "", *lines, "", sep="\n", flush=True)
     print(*problems, sep="\n")

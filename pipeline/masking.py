@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -68,6 +68,12 @@ _INVISIBLE: Final = "\u200c\u200d\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe0
 _BREAKS: Final = re.compile("[\t\n]")
 
 
+# Variables of OpenTelemetry and of HTTP clients.
+_EXPORTER_HEADERS: Final = re.compile(r"OTEL_EXPORTER_OTLP(?:_[A-Z]+)?_HEADERS")
+_URL_VARIABLES: Final = re.compile(
+    r"OTEL_EXPORTER_OTLP(?:_[A-Z]+)?_ENDPOINT|(?:HTTPS?|ALL)_PROXY", re.IGNORECASE
+)
+
 # Between two URLs of REDIS_URL.
 _SEVERAL: Final = re.compile(r"\s*;\s*(?=[a-z+]+://)")
 
@@ -114,6 +120,17 @@ def secrets_of_url(url: str) -> list[str]:
         return []
     # Both the encoded and the decoded spelling.
     return [spelling for each in found if each for spelling in (each, unquote(each))]
+
+
+def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
+    """Return the secrets in variables that libraries read: of exporters of traces, and of proxies."""
+    found: list[str] = []
+    for name, value in environment.items():
+        if _EXPORTER_HEADERS.fullmatch(name):
+            found += [unquote(pair.partition("=")[2].strip()) for pair in value.split(",")]
+        elif _URL_VARIABLES.fullmatch(name):
+            found += secrets_of_url(value)
+    return found
 
 
 def mask_known(text: str) -> str:

@@ -6,6 +6,7 @@ names the allowed values in the error for a wrong one.
 
 from __future__ import annotations
 
+import os
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,7 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline import settings_checks as checks
 from pipeline.errors import SettingsError
-from pipeline.masking import mask_url, remember_secrets, secrets_of_url
+from pipeline.masking import mask_url, remember_secrets, secrets_of_environment, secrets_of_url
 from pipeline.redis.addresses import REDIS_URL_HINT, checked_redis_url
 from pipeline.redis.rate import Rate
 from pipeline.settings_errors import first_error
@@ -206,7 +207,7 @@ class Settings(BaseSettings):
             raise first_error(cls, exc) from None
         except UnicodeDecodeError:
             raise SettingsError(".env", "bytes that are not UTF-8", "a text file in UTF-8") from None
-        remember_secrets(settings.secrets())
+        remember_secrets([*settings.secrets(), *secrets_of_environment(os.environ)])
         return settings
 
     def secrets(self) -> list[str]:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from pipeline.masking import mask_secrets
+
 # The longest message of a load test; the service accepts longer ones only with a larger MESSAGE_MAX_BYTES.
 _MOST_CHARACTERS = 60_000
 # Options of the service that is started here; they have no effect with --url.
@@ -55,9 +57,9 @@ def _url(_context: click.Context, _parameter: click.Parameter, value: str | None
         parts = urlsplit(value)
         port = parts.port
     except ValueError as exc:
-        raise click.BadParameter(f"{value!r}: {exc}; {wanted}") from None
+        raise click.BadParameter(f"{mask_secrets(value)!r}: {exc}; {wanted}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise click.BadParameter(f"{value!r}: {wanted}")
+        raise click.BadParameter(f"{mask_secrets(value)!r}: {wanted}")
     if parts.query or parts.fragment or parts.username is not None:
         raise click.BadParameter(f"{parts.scheme}://{parts.hostname}…: {wanted}, without query or password")
     return value.rstrip("/")

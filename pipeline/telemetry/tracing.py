@@ -34,6 +34,8 @@ from opentelemetry.trace import (
     TraceFlags,
 )
 
+from pipeline.masking import mask_known
+
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -126,7 +128,7 @@ def received(message_id: str, topic: str) -> Iterator[Span]:
             f"send {topic}",
             Context(),
             SpanKind.PRODUCER,
-            {**_destination("send", topic), "messaging.message.id": message_id},
+            {**_destination("send", topic), "messaging.message.id": mask_known(message_id)},
         )
     finally:
         _ROOT.reset(root)
@@ -148,7 +150,7 @@ def processing(message_id: str, event: Any, attempt: int) -> Iterator[Span]:
             **_destination("process", message.topic),
             "messaging.consumer.group.name": message.topic,
             "messaging.destination.partition.id": str(message.partition),
-            "messaging.message.id": message_id,
+            "messaging.message.id": mask_known(message_id),
             "parley.offset": message.offset,
             "parley.attempt": attempt,
         },
@@ -164,7 +166,11 @@ def answered(message_id: str, sockets: int) -> None:
         "receive web",
         trace.set_span_in_context(NonRecordingSpan(_root_context(message_id))),
         SpanKind.CONSUMER,
-        {**_destination("receive", "web"), "messaging.message.id": message_id, "parley.sockets": sockets},
+        {
+            **_destination("receive", "web"),
+            "messaging.message.id": mask_known(message_id),
+            "parley.sockets": sockets,
+        },
     )
     span.end()
 

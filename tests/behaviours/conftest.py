@@ -14,6 +14,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 from redis.asyncio import Redis
 
+from parley.local.embedded import EmbeddedRedis
+from parley.local.running_servers import client_of
 from pipeline.redis.client import connect
 from pipeline.settings import STAGES
 from tests.support import load_driver
@@ -35,6 +37,9 @@ ADMIN = "correct-horse-battery"
 SEALED_ADMIN = "seeded-admin-token-%7B"
 MODEL_PASSWORD = "seeded-password"
 MODEL_KEY = "hf_SeededKeyOfTheModelServer"
+REDIS_PASSWORD = "seeded-redis-password"
+COLLECTOR_KEY = "seeded-collector-key"
+SYSTEM_PROMPT = "Answer as seeded by the operator."
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -164,12 +169,27 @@ async def store(watched: Up) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture(scope="session")
-def sealed(model_server: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+def sealed(
+    model_server: ModelServer, collector: Collector, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Up]:
     """The service, with a secret in every setting that may hold one."""
-    url = model_server.url.replace("://", f"://ada:{MODEL_PASSWORD}@")
-    settings = {"ADMIN_TOKEN": SEALED_ADMIN, "HF_TOKEN": MODEL_KEY, "MODEL_ATTEMPTS": "1"}
-    with started(tmp_path_factory.mktemp("sealed"), MODEL_URL=url, **settings) as service:
-        yield service
+    folder = tmp_path_factory.mktemp("sealed")
+    settings = {
+        "ADMIN_TOKEN": SEALED_ADMIN,
+        "HF_TOKEN": MODEL_KEY,
+        "MODEL_ATTEMPTS": "1",
+        "MODEL_URL": model_server.url.replace("://", f"://ada:{MODEL_PASSWORD}@"),
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_EXPORTER_OTLP_HEADERS": f"x-api-key={COLLECTOR_KEY}",
+        "SYSTEM_PROMPT": SYSTEM_PROMPT,
+    }
+    with EmbeddedRedis(folder / "redis") as redis:
+        with client_of(redis.url) as client:
+            client.config_set("requirepass", REDIS_PASSWORD)
+        url = redis.url.replace("://", f"://:{REDIS_PASSWORD}@")
+        with started(folder, REDIS_URL=url, **settings) as service:
+            yield service
 
 
 @pytest.fixture

@@ -66,6 +66,23 @@ async def test_a_model_that_dies_in_mid_answer_leaves_what_there_was(
     assert (answer["msg"], answer["incomplete"]) == (f"Bot: {message['msg']}", "model_unreachable")
 
 
+@pytest.mark.parametrize("number", [400, 401, 413, 422, 429, 500, 503])
+async def test_words_of_the_model_server_reach_no_user(
+    client: ChatClient, model: ModelServer, number: int
+) -> None:
+    words = "gpu-7.internal refused org-acme: hf_KeyInTheErrorText <b>x</b>"
+    token = await client.token()
+    plain, streaming = await client.open(token), await client.stream(token)
+    model.fail_next(
+        status=number, body={"error": {"message": words, "type": words}, "message": words}, times=2
+    )
+
+    await streaming.say("hello")
+    shown = [await streaming.until("error"), await plain.answer(), await client.session(token)]
+
+    assert not [word for word in words.split() if word in str(shown)]
+
+
 async def check(client: ChatClient, model: ModelServer, failure: dict[str, Any], code: str) -> None:
     """Let the second of three messages fail."""
     token = await client.token()

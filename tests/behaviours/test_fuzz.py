@@ -8,13 +8,24 @@ import contextlib
 import os
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
 
-from tests.behaviours.conftest import MODEL_KEY, MODEL_PASSWORD, SEALED_ADMIN
+from tests.behaviours.conftest import (
+    COLLECTOR_KEY,
+    MODEL_KEY,
+    MODEL_PASSWORD,
+    REDIS_PASSWORD,
+    SEALED_ADMIN,
+    SYSTEM_PROMPT,
+)
 from tests.support.chat_client import ChatClient
+from tests.support.collector import Collector
+from tests.support.command import parley
+from tests.support.model_server import ModelServer
 from tests.support.service import Up
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -43,6 +54,8 @@ def head(chance: random.Random, secret: str) -> bytes:
         "/stages",
         f"/{secret}",
         "/metrics",
+        "/session",
+        "/logout",
     )
     path = chance.choice(paths)
     query = chance.choice(
@@ -89,6 +102,7 @@ def body(chance: random.Random, secret: str) -> bytes:
         '{"type": "message", "id": "m", "text": {"{0}": 1}}',
         '{"type": "stop", "turn": "{0}"}',
         '{"type": "regenerate", "id": "{0}"}',
+        '{"type": "message", "id": "{0}", "text": "see http://{0}.example/?token={0}"}',
         '{"type": "{0}"}',
         '{"type": "message", "id": "\\ud800", "text": "\\u0000{0}"}',
     )
@@ -132,12 +146,43 @@ def handshake(token: str, protocol: str) -> bytes:
     ).encode()
 
 
-async def test_no_input_raises_and_no_secret_gets_out(sealed: Up) -> None:
+@contextlib.asynccontextmanager
+async def canary() -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Serve an address that a client names; give it, and the requests that arrive there."""
+    seen: list[bytes] = []
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.read(65536))
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", seen
+
+
+async def printed_by_commands(up: Up) -> list[str]:
+    """Return what an operator's commands print."""
+    lines: list[str] = []
+    for words in (
+        ("top", "--once"),
+        ("top", "--once", "--json"),
+        ("dead", "list"),
+        ("dead", "list", "--json"),
+        ("load", "--url", f"ftp://ada:{MODEL_PASSWORD}@127.0.0.1"),
+    ):
+        ended = await asyncio.to_thread(parley, Path(up.data_dir), *words, **up.environment)
+        lines += [*ended.stdout.splitlines(), *ended.stderr.splitlines()]
+    assert len(lines) > 10
+    return lines
+
+
+async def test_no_input_raises_and_no_secret_gets_out(
+    sealed: Up, model: ModelServer, collector: Collector
+) -> None:
     chance = random.Random(SEED)
     async with ChatClient(sealed.url) as client:
         token, talking = await client.token(), await client.token()
         # The session of the first may be ended by what is sent; that of the second is for the sockets.
-        secrets = (token, SEALED_ADMIN, MODEL_PASSWORD, MODEL_KEY)
+        secrets = (token, SEALED_ADMIN, MODEL_PASSWORD, MODEL_KEY, REDIS_PASSWORD, COLLECTOR_KEY)
         places = asyncio.Semaphore(20)
 
         async def put(make: Callable[[], tuple[bytes, ...]]) -> bytes:
@@ -166,6 +211,7 @@ async def test_no_input_raises_and_no_secret_gets_out(sealed: Up) -> None:
             *(put(make) for make in (request, post, socket) for _ in range(ROUNDS))
         )
         assert not [answer for answer in answers if answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5"))], SEED
+        assert not [answer for answer in answers if b"set-cookie" in answer.lower()], SEED
         assert sum(answer.startswith(b"HTTP/1.1 101") for answer in answers) > ROUNDS // 4, "sockets opened"
         # A reply to a client may quote its own request; replies to others may not.
         shown = list(sealed.lines)
@@ -188,9 +234,15 @@ async def test_no_input_raises_and_no_secret_gets_out(sealed: Up) -> None:
                 http.get(f"http://127.0.0.1:{port}/metrics") as response,
             ):
                 shown += (await response.text()).splitlines()
-        for secret in (*secrets, token[9:], talking[9:]):
+        shown += await printed_by_commands(sealed)
+        shown += sealed.children().values()
+        for secret in (*secrets, SYSTEM_PROMPT, token[9:], talking[9:]):
             told = [line for line in shown if secret in line]
             assert not told, (SEED, told[0])
+        # The id of a message is the client's, and stays in its trace even if it has the shape of a token.
+        for secret in (*secrets[1:], SYSTEM_PROMPT):
+            traced = [span for span in collector.spans if secret in str(span)]
+            assert not traced, (SEED, traced[0])
         assert not [line for line in sealed.lines if "Traceback" in line], SEED
         assert not [line for line in shown if set(line) & set("\x1b\x00\x9b\u202e")], SEED
         # It still works, also for the one in whose name all this was sent.
@@ -199,3 +251,30 @@ async def test_no_input_raises_and_no_secret_gets_out(sealed: Up) -> None:
         assert answer["msg"] == "You said: Hello"
     noise = [line for line in sealed.lines if " refused" in line or "was closed" in line]
     assert len(noise) < 40, "the log holds one line of each kind"
+
+
+async def test_no_client_makes_the_service_fetch_an_address_or_give_a_token_away(
+    sealed: Up, model: ModelServer
+) -> None:
+    async with ChatClient(sealed.url) as client, canary() as (url, seen):
+        token = await client.token(url)
+        (answer,) = await client.ask(token, f"![see]({url}) <img src={url}> {url}")
+        headers = {
+            "X-Forwarded-Host": url,
+            "X-Forwarded-For": url,
+            "Forwarded": f"for={url}",
+            "Referer": url,
+            "Traceparent": url,
+        }
+        for method in ("GET", "POST", "DELETE"):
+            for path in ("/", "/refresh_token", "/token", "/static/" + url, f"/{url}"):
+                async with client.http.request(
+                    method, path, headers=headers, params={"url": url, "name": url}
+                ):
+                    pass
+
+    assert url in answer["msg"]
+    assert seen == []
+    asked = model.requests[-1]
+    assert url in str(asked)
+    assert token not in str(asked)

@@ -15,6 +15,7 @@ from pipeline.masking import (
     mask_secrets,
     mask_url,
     remember_secrets,
+    secrets_of_environment,
     secrets_of_url,
 )
 
@@ -110,6 +111,18 @@ def test_secrets_of_a_url_are_its_password_and_its_keys() -> None:
     assert secrets_of_url("http://key@h/") == ["key", "key"]
     assert secrets_of_url("http://h/v1") == []
     assert mask_url("http://ada:p%40ss@h/v1?api_key=k1") == "http://ada:…@h/v1?api_key=…"
+
+
+def test_secrets_of_the_environment_are_those_of_exporters_and_proxies() -> None:
+    environment = {
+        "OTEL_EXPORTER_OTLP_HEADERS": "x-api-key=first%20key,authorization=Basic second",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://ada:third@collector",
+        "https_proxy": "http://ada:fourth@proxy:3128",
+        "PATH": "/bin?key=fifth",
+    }
+    assert secrets_of_environment(environment) == [
+        *("first key", "Basic second", "third", "third", "fourth", "fourth")
+    ]
 
 
 @pytest.mark.parametrize("name", ["", " ", "\0", "\u200b\u202e", "\u3164", "\u200d"])

@@ -101,6 +101,8 @@ async def test_a_wrong_admin_token_is_refused(
 async def test_without_an_admin_token_in_the_settings_nobody_is_admin(node: Node) -> None:
     status, body = await get(node.http, "/api/stages/infer/0/latest", **BEARER)
     assert (status, body) == (403, {"detail": "ADMIN_TOKEN is not set"})
+    async with node.http.get("/metrics") as response:
+        assert 'parley_refusals_total{reason="admin_unset"}' in await response.text()
 
 
 async def test_only_the_admin_replays_a_dead_letter_and_no_cookie_makes_one(locked: Node) -> None:

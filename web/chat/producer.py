@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
+from prometheus_client.metrics_core import Metric
 
 from faust_redis import prepare
 from faust_redis.redis import cancel_and_wait
 from pipeline.chat.records import Inbound, TurnOutcome
 from pipeline.settings import Settings
+from pipeline.telemetry.stages.exported import of_losses
 from pipeline.worker.stage import create_producer
 from pipeline.worker.topics import Topics, send
 from web import limits
@@ -55,6 +58,10 @@ class StageProducer:
         outcome = TurnOutcome(token=token, turn=turn, answer="", stopped=True)
         confirmed: asyncio.Future[Any] = await send(self._topics.deliver, outcome)
         return confirmed
+
+    def figures(self) -> Iterator[Metric]:
+        """Yield the metrics of the producer."""
+        yield of_losses(self._app, "web")
 
     async def stop(self) -> None:
         """Wait briefly for unconfirmed messages, then stop."""

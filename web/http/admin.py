@@ -49,6 +49,8 @@ async def is_admin(request: web.Request) -> bool:
         return False
     token = request.app[keys.SETTINGS].admin_token
     if token is None:
+        text = "admin token refused: ADMIN_TOKEN is not set"
+        refused("admin_unset", text, address=client_address(request))
         raise web.HTTPForbidden(reason="ADMIN_TOKEN is not set")
     scheme, _, secret = given.partition(" ")
     if not given.isascii():

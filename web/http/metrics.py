@@ -19,6 +19,7 @@ from pipeline.telemetry.histogram import Histogram
 from pipeline.telemetry.stages.exported import of_stages
 from pipeline.telemetry.stages.sample import Observer
 from web import keys
+from web.chat.producer import StageProducer
 from web.http.origins import Handler
 
 #: Seconds that a scrape waits for Redis; after them it returns only the metrics of the process.
@@ -43,6 +44,9 @@ async def scrape(request: web.Request) -> web.Response:
         refusals.figures(),
         _of_connections(app),
     ]
+    producer = app[keys.PRODUCER]
+    if isinstance(producer, StageProducer):
+        parts.append(producer.figures())
     up = 0
     with suppress(RedisError, OSError, TimeoutError):
         async with asyncio.timeout(LOOK_SECONDS):

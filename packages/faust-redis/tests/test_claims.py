@@ -31,11 +31,14 @@ def reader(meanwhile: Callable[[PartitionReader], None]) -> PartitionReader:
     async def execute_many(commands: Sequence[Command]) -> list[Any]:
         return [[[cast(str, entry_id).encode(), [b"t", b"1"]]] for _, _, entry_id, _ in commands]
 
+    async def execute(*_: Any) -> Any:
+        return []
+
     parts = {
         "keys": Keys(),
         "options": Options(),
         "scripts": SimpleNamespace(call=call),
-        "server": SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many)),
+        "server": SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many, execute=execute)),
     }
     context = cast(TransportContext, SimpleNamespace(**parts))
     owner = PartitionReader(context, "group", "member", start="0", room=1000)
@@ -77,7 +80,8 @@ async def test_a_page_ends_when_it_has_its_bytes(size: int, at_most: int) -> Non
     context = cast(
         TransportContext,
         SimpleNamespace(
-            keys=Keys(), server=SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many))
+            keys=Keys(),
+            server=SimpleNamespace(stream=SimpleNamespace(execute_many=execute_many)),
         ),
     )
     claims = [Claim(f"0-{offset}", offset, 1, 0, "") for offset in range(1, 201)]

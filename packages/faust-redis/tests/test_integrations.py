@@ -68,11 +68,17 @@ class SendingPage:
         await send({"type": "http.response.body", "body": scope["path"].encode()})
 
 
-async def test_a_worker_serves_an_asgi_application(make_app: MakeApp) -> None:
+@pytest.mark.parametrize("kind", ["an object", "a function"])
+async def test_a_worker_serves_an_asgi_application(make_app: MakeApp, kind: str) -> None:
     app = make_app(web_enabled=True)
     numbers, got = doubling(app)
     port = free_port()
-    serve_asgi(app, SendingPage(numbers), host="127.0.0.1", port=port)
+    page = SendingPage(numbers)
+
+    async def function(scope: Any, receive: Any, send: Any) -> None:
+        await page(scope, receive, send)
+
+    serve_asgi(app, page if kind == "an object" else function, host="127.0.0.1", port=port)
 
     async with running(app), ClientSession() as client:
 

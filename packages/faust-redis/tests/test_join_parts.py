@@ -89,15 +89,16 @@ def test_partners_are_earlier_rows_of_the_other_side_with_the_same_key_in_their_
     assert rows.next_number() == 7
 
 
-def test_rows_are_found_by_their_arrival_and_once_by_their_time() -> None:
+def test_rows_are_found_by_their_arrival_and_by_their_time_until_they_are_removed() -> None:
     early, late = row(1, at=5, arrived=1), row(2, at=3, arrived=2)
     rows = PartitionRows([early, late])
     assert rows.arrived_before(Side.LEFT, 1.5) == [early]
-    assert rows.take_older(Side.LEFT, 4) == [late]
-    assert rows.take_older(Side.LEFT, 6) == [early]
+    assert rows.older_than(Side.LEFT, 4) == [late]
+    assert rows.older_than(Side.LEFT, 6) == [late, early]
+    assert rows.older_than(Side.LEFT, 6) == [late, early]
     rows.remove(early)
     assert rows.arrived_before(Side.LEFT, 3) == [late]
-    assert rows.take_older(Side.LEFT, 9) == []
+    assert rows.older_than(Side.LEFT, 9) == [late]
 
 
 async def test_a_moment_has_passed_once_all_entries_of_that_time_are_done() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import faust
 from prometheus_client.metrics_core import Metric
 
-from faust_redis import PartitionSample
+from faust_redis import PartitionSample, lost_messages
 from pipeline.telemetry.metrics import OTHER_ERROR, SYSTEM, counter, gauge, histogram
 from pipeline.telemetry.stages.sample import PipelineSample
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
@@ -53,11 +53,18 @@ def of_faust(app: faust.App) -> Iterator[Metric]:
         ("faust_topic_buffer_full", "Times that a buffer was full.", sum(monitor.topic_buffer_full.values())),
     ):
         yield counter(name, about, [(stage, value)])
+    yield of_losses(app, app.conf.id)
     yield gauge(
         "faust_events_active",
         "Events that streams have yielded but not acked.",
         [(stage, monitor.events_active)],
     )
+
+
+def of_losses(app: faust.App, stage: str) -> Metric:
+    """Return the number of messages that Redis confirmed to this process and has lost since."""
+    about = "Messages that Redis had confirmed to this process and lost, in a failover or a restore."
+    return counter("parley_redis_lost_messages", about, [({"stage": stage}, lost_messages(app))])
 
 
 def of_stages(sample: PipelineSample) -> Iterator[Metric]:

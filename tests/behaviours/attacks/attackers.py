@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import sys
 import uuid
@@ -112,8 +113,96 @@ async def long_history(http: aiohttp.ClientSession, count: int) -> Seen:
     return seen
 
 
+async def controls(http: aiohttp.ClientSession, count: int) -> Seen:
+    """Send control frames, signals and frames that are no message on one socket, as fast as it takes them."""
+    kinds = itertools.cycle(
+        (
+            '{"type":"stop","turn":"nope"}',
+            '{"type":"regenerate","id":"nope"}',
+            '{"type":"typing"}',
+            "{" * 2000,
+            '{"type":"message","id":' + "9" * 400 + ',"text":1}',
+        )
+    )
+    return await _flood(http, list(itertools.islice(kinds, count)), pings=True)
+
+
+async def reads(http: aiohttp.ClientSession, count: int) -> Seen:
+    """Read sessions, those of others by guessed tokens too."""
+    token, seen = await _token(http), Counter[str]()
+
+    async def read(number: int) -> None:
+        asked = token if number % 2 else str(uuid.uuid4())
+        async with http.get("/refresh_token", params={"token": asked}) as response:
+            seen[str(response.status)] += 1
+
+    await _at_once(read, count)
+    return seen
+
+
+async def endings(http: aiohttp.ClientSession, count: int) -> Seen:
+    """Begin sessions and end them, with a message on its way."""
+    seen: Seen = Counter()
+
+    async def begin_and_end(_number: int) -> None:
+        async with http.post("/token", params={"name": "Mallory"}) as response:
+            seen[str(response.status)] += 1
+            if response.status != 200:
+                return
+            token = (await response.json())["token"]
+        with contextlib.suppress(aiohttp.WSServerHandshakeError):
+            async with http.ws_connect("/chat", params={"token": token}, protocols=("parley.v1",)) as socket:
+                await socket.send_json({"type": "message", "id": "m", "text": "hello"})
+                async with http.delete("/session", headers={"Authorization": f"Bearer {token}"}) as response:
+                    seen[f"ended {response.status}"] += 1
+
+    await _at_once(begin_and_end, count)
+    return seen
+
+
+async def strange_requests(http: aiohttp.ClientSession, count: int) -> Seen:
+    """Ask for what is not there or not allowed, with wrong admin tokens and large headers."""
+    seen: Seen = Counter()
+    paths = ("/nothing", "/api/stages", "/metrics", "/api/stages/infer/dead", "/%00", "/token/../stages")
+
+    async def ask(number: int) -> None:
+        headers = {"Authorization": f"Bearer wrong-{number}", "X-Large": "x" * (number % 7 * 1000)}
+        async with http.request(
+            "GET" if number % 3 else "POST", paths[number % len(paths)], headers=headers
+        ) as response:
+            seen[str(response.status)] += 1
+
+    await _at_once(ask, count)
+    return seen
+
+
+async def silent(http: aiohttp.ClientSession, count: int) -> Seen:
+    """Open connections that send nothing or half a request, and sockets that send half a message."""
+    seen: Seen = Counter()
+    host, port = str(http._base_url).removeprefix("http://").rstrip("/").split(":")
+    held = []
+    for number in range(count):
+        try:
+            async with asyncio.timeout(5):
+                _, writer = await asyncio.open_connection(host, int(port))
+        except (OSError, TimeoutError):
+            seen["refused"] += 1
+            continue
+        writer.write((b"", b"GET /token HTTP/1.1\r\nHost: loc", b"\x16\x03\x01")[number % 3])
+        held.append(writer)
+        seen["open"] += 1
+    await asyncio.sleep(_QUIET_SECONDS)  # they stay as they are
+    for writer in held:
+        writer.close()
+    return seen
+
+
 async def _flood(
-    http: aiohttp.ClientSession, frames: list[str], protocols: tuple[str, ...] = ("parley.v1",)
+    http: aiohttp.ClientSession,
+    frames: list[str],
+    protocols: tuple[str, ...] = ("parley.v1",),
+    *,
+    pings: bool = False,
 ) -> Seen:
     seen: Seen = Counter()
     async with http.ws_connect("/chat", params={"token": await _token(http)}, protocols=protocols) as socket:
@@ -123,9 +212,13 @@ async def _flood(
                 seen[frame.get("code") or frame.get("error") or frame.get("type", "message")] += 1
 
         reading = asyncio.create_task(read())
-        for frame in frames:
-            await socket.send_str(frame)
+        with contextlib.suppress(ConnectionError):  # the service may close the socket of one who floods
+            for frame in frames:
+                await socket.send_str(frame)
+                if pings:
+                    await socket.ping(b"x" * 100)
         await reading
+        seen[f"closed {socket.close_code}"] += socket.closed
     return seen
 
 
@@ -156,7 +249,11 @@ async def _at_once(work: Callable[[int], Awaitable[None]], count: int) -> None:
 
 
 ATTACKS: dict[str, Callable[[aiohttp.ClientSession, int], Awaitable[Seen]]] = {
-    attack.__name__: attack for attack in (repeats, messages, plain, tokens, sockets, long_history)
+    attack.__name__: attack
+    for attack in (
+        *(repeats, messages, plain, tokens, sockets, long_history),
+        *(controls, reads, endings, strange_requests, silent),
+    )
 }
 
 

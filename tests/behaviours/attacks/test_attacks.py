@@ -26,6 +26,8 @@ SCALE = float(os.environ.get("ATTACKS_SCALE", "0.1"))
 P99_SECONDS = 2.0
 WEB_BYTES = 192 << 20
 REDIS_BYTES = 128 << 20
+# An attack that goes on is logged once a minute.
+MOST_LINES = 3
 
 
 async def attack(up: Up, name: str, count: int) -> dict[str, int]:
@@ -127,3 +129,23 @@ async def test_messages_of_one_session_where_rates_are_lifted(unlimited: Up) -> 
     answered = await endured(unlimited, "messages", 20_000)
     assert answered["session_busy"] > 0
     assert "busy" not in answered
+
+
+@pytest.mark.skipif(SCALE < 1, reason="the tests of the web have the short forms: `make attacks`")
+@pytest.mark.parametrize(
+    ("name", "count", "reason"),
+    [
+        ("controls", 40_000, None),
+        ("reads", 10_000, "address_read_rate"),
+        ("endings", 3_000, "address_token_rate"),
+        ("strange_requests", 10_000, "admin_unset"),
+        ("silent", 1_500, None),
+    ],
+)
+async def test_other_ways_of_one_client_cost_the_others_nothing(
+    up: Up, name: str, count: int, reason: str | None
+) -> None:
+    await endured(up, name, count)
+    lines = [line for line in up.lines if f'"reason": "{reason}"' in line]
+    assert reason is None or 1 <= len(lines) <= MOST_LINES
+    assert not [line for line in up.lines if "Traceback" in line]

@@ -39,12 +39,16 @@ class Deployment:
         settings = {"APP_ENV": "production", "MODEL_ATTEMPTS": "1", "MODEL_URL": model_url}
         self.up: Up = stack.enter_context(started(folder, REDIS_URL=url, **settings))
 
-    async def parley(self, *arguments: str) -> str:
-        """Run a command of ``parley`` on the same Redis and return what it prints."""
+    async def parley(self, *arguments: str, patience: float = 60) -> str:
+        """Run a command of ``parley`` on the same Redis and return what it prints.
+
+        Args:
+            patience: seconds that it may take.
+        """
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "parley.cli", *arguments, env=self.up.environment, stdout=PIPE, stderr=PIPE
         )
-        printed, errors = await asyncio.wait_for(process.communicate(), 60)
+        printed, errors = await asyncio.wait_for(process.communicate(), patience)
         assert process.returncode == 0, (printed + errors).decode()
         return printed.decode()
 

@@ -5,11 +5,13 @@ The short form of tests.behaviours.faults.chaos, in a fixed order.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from pathlib import Path
 
 import pytest
 
+from pipeline.redis.client import connect, execute
 from tests.support.faults import PARTS, DurableRedis, another_agent, kill
 from tests.support.load_driver import Load
 from tests.support.service import Up
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SOCKETS = 12
 OUTAGE_SECONDS = 5.0
+WITHDRAWN_SECONDS = 3.0
 
 
 async def test_each_part_in_turn_is_killed(up: Up) -> None:
@@ -55,6 +58,21 @@ async def test_redis_freezes(up: Up, durable_redis: DurableRedis) -> None:
         await load.everyone_was_answered()
     report.check()
     assert report.reconnects == 0, "the sockets stay open"
+
+
+@pytest.mark.parametrize("command", ["json.set", "xadd"])
+async def test_a_right_is_withdrawn_for_a_while(up: Up, durable_redis: DurableRedis, command: str) -> None:
+    async with (
+        connect(durable_redis.url) as redis,
+        Load(up.url, SOCKETS, name=command) as load,
+        load.going_on() as report,
+    ):
+        await load.everyone_was_answered()
+        await execute(redis, "ACL", "SETUSER", "default", f"-{command}")
+        await asyncio.sleep(WITHDRAWN_SECONDS)  # the length of the outage
+        await execute(redis, "ACL", "SETUSER", "default", f"+{command}")
+        await load.everyone_was_answered()
+    report.check()
 
 
 async def test_a_second_worker_joins_and_is_killed(up: Up, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A folder to run the command in, and dead letters in a real Redis."""
+"""A folder to run the command in, dead letters in a real Redis, and a running service."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 from redis import Redis
 
 from faust_redis.testing import Keys
+from parley.local.ports import free_port
 from pipeline.chat.records import Inbound
+from tests.support.service import Up, started
 
 KEYS = Keys()
 
@@ -43,3 +45,10 @@ def letters(client: Redis) -> list[str]:
         entry: Any = client.execute_command("XADD", KEYS.dead(("ingest", 0)), "*", *message, *death)  # type: ignore[no-untyped-call]
         ids.append(f"ingest:0:{entry.decode()}")
     return ids
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """The service, with a health port that the user has chosen."""
+    with started(tmp_path_factory.mktemp("up"), INFER_PORT=str(free_port())) as service:
+        yield service

@@ -166,7 +166,7 @@ WIRE = [
     ),
     stream("a folded line of the head", WHOLE, start=H[:-2] + b"X-Long: a\r\n b\r\n\r\n"),
     stream("line feeds in the head", WHOLE, start=H.replace(b"\r\n", b"\n")),
-    stream("Latin-1 in the head", WHOLE, start=H[:-2] + b"X-Place: Caf\xe9\r\n\r\n"),
+    stream("Latin-1 in the head", WHOLE, start=H[:-2] + b"X-Place: K\xf6ln\r\n\r\n"),
     stream(
         "cookies in disorder", WHOLE, start=head("200 OK", "Set-Cookie: =;;", "Set-Cookie: a=b; Expires=9")
     ),

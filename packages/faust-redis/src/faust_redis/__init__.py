@@ -42,7 +42,7 @@ from faust_redis.log.entries import REDELIVERY_HEADER
 from faust_redis.log.topics import partition_of as partition_for_key
 from faust_redis.membership.expulsion import expel
 from faust_redis.options import Options, configure, options_of
-from faust_redis.workers import member_id, prepare, unready
+from faust_redis.workers import lost_messages, member_id, prepare, unready
 
 __all__ = [
     "REDELIVERY_HEADER",
@@ -81,6 +81,7 @@ __all__ = [
     "fail",
     "freeze_startup_objects",
     "is_last_attempt",
+    "lost_messages",
     "member_id",
     "on_dead_letter",
     "options_of",

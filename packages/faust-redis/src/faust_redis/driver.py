@@ -26,6 +26,7 @@ from faust_redis.context import TransportContext
 from faust_redis.errors import UnsupportedSettingError
 from faust_redis.fastpath.conductor import FastConductor
 from faust_redis.fastpath.installer import install_fast_path
+from faust_redis.faust_hooks.apps import serve_plain_functions
 from faust_redis.faust_hooks.contract import check_faust
 from faust_redis.joins.streams import install_streams
 from faust_redis.options import read_options
@@ -112,11 +113,13 @@ class Transport(base.Transport):
     def create_consumer(self, callback: ConsumerCallback, **kwargs: Any) -> ConsumerT:
         """Return a new consumer of the app."""
         use_reply_consumer(self.app)
+        serve_plain_functions(self.app)
         return super().create_consumer(callback, **kwargs)
 
     def create_producer(self, **kwargs: Any) -> ProducerT:
         """Return a new producer of the app; a program that only asks has it before any consumer."""
         use_reply_consumer(self.app)
+        serve_plain_functions(self.app)
         return super().create_producer(**kwargs)
 
     @property

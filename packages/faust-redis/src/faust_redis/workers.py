@@ -12,7 +12,7 @@ from faust_redis.consuming.consumer import Consumer
 from faust_redis.errors import ForeignBrokerError
 from faust_redis.producing.producer import Producer
 
-__all__ = ["member_id", "prepare", "unready"]
+__all__ = ["lost_messages", "member_id", "prepare", "unready"]
 
 
 def unready(app: AppT) -> str | None:
@@ -27,6 +27,16 @@ def unready(app: AppT) -> str | None:
     if not cast(faust.App, app).started:
         return "the worker is starting"
     return _consumer(app).unready()
+
+
+def lost_messages(app: AppT) -> int:
+    """Return how many messages Redis confirmed to this process and has lost since.
+
+    They are counted, and logged, when a connection to Redis was lost and its data is older afterwards: a
+    failover to a replica that lacked them, or a restored snapshot.
+    """
+    producer = app.producer
+    return producer.lost if isinstance(producer, Producer) else 0
 
 
 def member_id(app: AppT) -> str:

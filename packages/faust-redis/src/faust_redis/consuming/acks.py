@@ -105,6 +105,11 @@ class AckLog:
         acked.discard(message.offset)
         return True
 
+    def drop_after(self, tp: TP, last: int) -> None:
+        """Drop the acks of offsets after the last one that Redis has a delivery of."""
+        acked = self._acked[tp]
+        acked -= {offset for offset in acked if offset > last}
+
     def settle(self, message: Message) -> None:
         """Remove a message from those that agents work on, without an ack: it stays pending."""
         message.acked = True

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from faust.types import TP
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from faust_redis.log.entries import Record
@@ -60,6 +61,9 @@ class BlockingRead:
         Cancelling it also closes the connection, because its late reply would be taken for the next one.
         """
         try:
+            if self._connection is not None and self._connection.is_lost:
+                # The server may have other data now, so that partitions are claimed before they are read.
+                raise RedisConnectionError("the connection was lost between two reads")
             if self._connection is None:
                 self._connection = await self._server.blocking(self._key)
             if self._client_id is None:

@@ -6,16 +6,27 @@ the values are large, so ``take_over.lua`` returns ids, and the values follow in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from faust.types import TP
+from redis.exceptions import ResponseError
 
 from faust_redis.context import TransportContext
 from faust_redis.log.entries import Entry, offset_of
-from faust_redis.redis.scripts import NOT_OWNER, TAKE_OVER
+from faust_redis.redis.commands import is_unavailable
+from faust_redis.redis.scripts import MAKE_GROUP, NOT_OWNER, TAKE_OVER
 
-__all__ = ["FIRST_PAGE", "Claim", "Claimant", "ClaimedPage", "claim_page", "fetch"]
+__all__ = [
+    "FIRST_PAGE",
+    "Claim",
+    "Claimant",
+    "ClaimedPage",
+    "claim_page",
+    "fetch",
+    "last_delivered",
+    "make_groups",
+]
 
 #: Cursor of the first page of pending entries.
 FIRST_PAGE: Final = "0-0"
@@ -75,6 +86,23 @@ class ClaimedPage(NamedTuple):
     died: bool
 
 
+async def make_groups(claimant: Claimant, tps: Iterable[TP]) -> list[TP]:
+    """Make the consumer groups of partitions that have none, in one round trip; return those partitions.
+
+    A partition that Redis refuses, or whose node is away, is left out: its first claim makes its group.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away.
+    """
+    asked, context = list(tps), claimant.context
+    calls = [
+        MAKE_GROUP.command([context.keys.stream(tp)], group=claimant.group, group_start=claimant.start)
+        for tp in asked
+    ]
+    replies = await context.scripts.run(MAKE_GROUP, calls, context.server.stream)
+    return [tp for tp, reply in zip(asked, replies, strict=True) if reply == 1]
+
+
 async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> ClaimedPage | None:
     """Take the lease of a partition and claim its next page of pending entries.
 
@@ -106,6 +134,25 @@ async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> 
         for entry_id, delivered, failed, mark in zip(ids, deliveries, attempts, marks, strict=True)
     ]
     return ClaimedPage(following.decode() or None, claims, gone, bool(made), bool(has_died))
+
+
+async def last_delivered(context: TransportContext, tp: TP, group: str) -> int | None:
+    """Return the last offset that a group's consumers have received; None if there is no such group.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is unavailable.
+    """
+    try:
+        groups = await context.server.stream.execute("XINFO", "GROUPS", context.keys.stream(tp))
+    except ResponseError as error:
+        if is_unavailable(error):
+            raise
+        return None  # there is no stream
+    for flat in groups:
+        facts = dict(zip(flat[::2], flat[1::2], strict=True))
+        if facts[b"name"] == group.encode():
+            return offset_of(facts[b"last-delivered-id"])
+    return None
 
 
 async def fetch(context: TransportContext, tp: TP, claims: Sequence[Claim]) -> tuple[list[Entry], int]:

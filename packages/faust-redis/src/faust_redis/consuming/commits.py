@@ -36,12 +36,14 @@ class Committer:
         outputs: Outputs,
         *,
         send: Callable[[Mapping[TP, set[int]]], Awaitable[dict[TP, int]]],
+        positions: Callable[[Mapping[TP, int]], Mapping[TP, int]],
         publish_attached: Callable[[Mapping[TP, int]], Awaitable[None]],
     ) -> None:
         """Take what the consumer consists of.
 
         Args:
             send: Acks offsets in Redis, as :func:`ack`.
+            positions: Returns the committed offsets for what ``send`` has returned.
             publish_attached: Sends what agents have attached to offsets (``stream_publish_on_commit``).
         """
         self._app = app
@@ -49,6 +51,7 @@ class Committer:
         self._failures = failures
         self._outputs = outputs
         self._send = send
+        self._positions = positions
         self._publish_attached = publish_attached
         self._outage = Outage("acking")
         self.committing: Mapping[TP, set[int]] = {}
@@ -83,7 +86,8 @@ class Committer:
             self.committing = {}
         self.is_away = False
         self._app.tables.on_commit(committed)
-        self._app.monitor.on_tp_commit(committed)
+        # On Kafka the committed offset, from which lag is computed, passes no event that is not done.
+        self._app.monitor.on_tp_commit(dict(self._positions(committed)))
         return bool(committed)
 
 

@@ -45,6 +45,7 @@ class CommittingConsumer(base.Consumer):
             self.failures,
             outputs,
             send=self._exactly_once.commit if self._exactly_once is not None else send,
+            positions=self.reader.positions,
             publish_attached=self._handle_attached,
         )
         if self._exactly_once is not None:

@@ -90,6 +90,7 @@ class Consumer(CommittingConsumer):
         self._outputs = Outputs(app)
         self._attempts = Attempts(self, context, self.reader, conf.id, partial(call_before_dead_letter, app))
         self.acks = AckLog(app, self.reader, self)
+        self.reader.on_undelivered = self.acks.drop_after
         self._channels = Channels(app)
         self.failures = Failures(
             self.acks,

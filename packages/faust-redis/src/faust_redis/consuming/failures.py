@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from faust.types import TP, EventT, Message
 
@@ -49,6 +50,7 @@ class Failures:
         self.shares = shares
         self._is_acked = is_acked
         self._is_stopping = is_stopping
+        self._given_up: WeakSet[Message] = WeakSet()
         #: Called with each message whose outputs are not wanted, where they wait for its commit.
         self.drop: Callable[[Message], None] = lambda _message: None
 
@@ -59,6 +61,10 @@ class Failures:
             channel: The channel whose agent failed, the only one to get it again; ``None`` if unknown.
         """
         self._fail(message, channel, FailedShare(error, is_final=False, is_ended=False))
+
+    def has_failed(self, message: Message) -> bool:
+        """Return whether an agent has failed or rejected a message."""
+        return message in self.shares.failed or message in self._given_up
 
     def reject(self, message: Message, error: BaseException, channel: Any = None) -> None:
         """Make a message a dead letter, once all other agents have finished with it."""
@@ -71,6 +77,7 @@ class Failures:
     def _give_up(self, message: Message, failed: list[FailedShare] | None) -> None:
         if failed is None:
             return  # other agents still work on the message
+        self._given_up.add(message)
         self._settle(message)
         self._forget_refusals(message)
         final = next((share for share in failed if share.is_final), None)

@@ -75,6 +75,8 @@ class Offsets:
         )
         if await self._persist(seek) == NOT_OWNER:
             raise SeekError(*tp, "another worker owns it by now")
+        if tp in reader.queues:
+            reader.queues[tp].end = 0  # of entries acked before, which may come again
         reader.restart(tp)
 
     def position(self, tp: TP) -> int | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from redis.exceptions import ResponseError
 
 from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.blocking_reads import BlockingReads
-from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch
+from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch, last_delivered, make_groups
 from faust_redis.consuming.queue_partition import QueuePartition
 from faust_redis.consuming.read_plans import ReadPlan, Streams, read_groups
 from faust_redis.consuming.reply_size import ReplySize
@@ -47,6 +47,7 @@ class PartitionReader:
 
     Attributes:
         on_unreadable: called with each unreadable entry of a queue, which stays pending.
+        on_undelivered: called with a partition and its last delivered offset after Redis has lost later ones.
         sift: called with claimed entries; returns those to deliver together.
 
     Args:
@@ -73,6 +74,7 @@ class PartitionReader:
         self._block_ms = context.options.block_ms
         self.room = room
         self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
+        self.on_undelivered: Callable[[TP, int], None] = lambda _tp, _last: None
         self.sift: Callable[[TP, list[Claim]], list[Claim]] = lambda _tp, claims: claims
         self.generation = 0
         self.queues: dict[TP, QueuePartition] = {}
@@ -81,6 +83,7 @@ class PartitionReader:
         self._reads = BlockingReads(context)
         self._plan: ReadPlan | None = None
         self._reply_size = ReplySize(self.read_count)
+        self._claimed: dict[TP, int] = {}
 
     @property
     def lease(self) -> str:
@@ -94,10 +97,26 @@ class PartitionReader:
         nothing = QueuePartition()
         before = {tp: self.queues.get(tp, nothing) for tp in queues}
         self.queues = {
-            tp: QueuePartition(known=old.known, in_flight=dict(old.in_flight), again=dict(old.again))
+            tp: QueuePartition(
+                known=old.known, in_flight=dict(old.in_flight), again=dict(old.again), end=old.end
+            )
             for tp, old in before.items()
         }
         self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
+
+    async def make_groups(self) -> None:
+        """Make the consumer groups of the queues, so that they hold whatever is sent from now on.
+
+        The first claim would be too late: with ``latest`` a group starts at the end of its partition, and
+        until there is a group, others may trim what they have acked.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away; may be called again.
+        """
+        for tp in await make_groups(self, self.queues):
+            if (partition := self.queues.get(tp)) is not None:
+                self._begin_group(tp, partition)
+                partition.known = True
 
     def is_in_flight(self, message: Message) -> bool:
         """Return whether a message is the latest delivery of its entry, by the current owner."""
@@ -109,6 +128,19 @@ class PartitionReader:
         for tp, partition in self.queues.items():
             partition.forfeit()
             self.rewind(tp)
+
+    def positions(self, acked: Mapping[TP, int]) -> dict[TP, int]:
+        """Return the offset of each partition before which every entry is done, as far as it is known.
+
+        Args:
+            acked: For each partition the largest offset that was acked just now, plus one.
+        """
+        found = {tp: self.queues[tp].position(end) for tp, end in acked.items() if tp in self.queues}
+        return {
+            tp: min(position, self._claimed.get(tp, position))
+            for tp, position in found.items()
+            if position is not None
+        }
 
     def rewind(self, tp: TP) -> None:
         """Claim the pending entries of a partition again, except those in flight."""
@@ -142,6 +174,7 @@ class PartitionReader:
         Raises:
             redis.exceptions.RedisError: Redis is unavailable, or a log can't be read.
         """
+        self._claimed.clear()  # those of the last call are in flight by now
         plan = self._planned(active)
         if plan.claiming:
             return await self._finish_queue_reads() or await self._claim_first(plan.claiming)
@@ -230,6 +263,8 @@ class PartitionReader:
 
     async def _claim(self, tp: TP, partition: QueuePartition) -> list[Record]:
         """Claim a page of pending entries, leaving out those in flight here."""
+        if partition.in_flight:
+            await self._drop_undelivered(tp, partition)
         # Entries acked on another connection while this page is under way may still be on it.
         handed_on = set(partition.in_flight)
         partition.rewound = False
@@ -241,11 +276,7 @@ class PartitionReader:
             partition.lost = True
             return []
         if page.made:
-            partition.forfeit()
-            if partition.known:
-                logger.error(
-                    "%s-%s: group %s is gone in Redis, its pending entries are lost", *tp, self.group
-                )
+            self._begin_group(tp, partition)
         partition.known = True
         if page.gone:
             logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
@@ -260,7 +291,34 @@ class PartitionReader:
         attempts = {claim.offset: claim.attempts for claim in claims}
         records = [record._replace(attempts=attempts[record.offset]) for record in self.decode(tp, entries)]
         self._advance(tp, records)
+        if records:
+            self._claimed[tp] = records[0].offset
         return records
+
+    async def _drop_undelivered(self, tp: TP, partition: QueuePartition) -> None:
+        """Drop events in flight that Redis has no record of delivering, because its data is older.
+
+        Their offsets are assigned again, so an ack would be that of another entry.
+        """
+        last = await last_delivered(self.context, tp, self.group)
+        dropped = [offset for offset in partition.in_flight if last is not None and offset > last]
+        if not dropped or last is None:
+            return
+        for offset in dropped:
+            del partition.in_flight[offset]
+        self.on_undelivered(tp, last)
+        logger.error(
+            "%s-%s: Redis has no record of the delivery of %d events, up to offset %d: its data is older, "
+            "after a failover or a restore; they are not acked, and come again if Redis has them",
+            *tp,
+            len(dropped),
+            max(dropped),
+        )
+
+    def _begin_group(self, tp: TP, partition: QueuePartition) -> None:
+        partition.forfeit()
+        if partition.known:
+            logger.error("%s-%s: group %s is gone in Redis, its pending entries are lost", *tp, self.group)
 
     async def _read_queues(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         lost = True

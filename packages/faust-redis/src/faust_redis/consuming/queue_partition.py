@@ -28,6 +28,8 @@ class QueuePartition:
             can be acked: a message from before another owner, or from before Redis lost its data, must not
             ack the entry that has its offset now.
         again: the channels that failed an entry, by offset, where the others have finished with it.
+        withheld: the offsets of claimed entries that are delivered later, because they are suspects.
+        end: the largest acked offset plus one.
     """
 
     claim_cursor: str | None = FIRST_PAGE
@@ -38,6 +40,21 @@ class QueuePartition:
     known: bool = False
     in_flight: dict[int, Message] = field(default_factory=dict)
     again: dict[int, frozenset[Any]] = field(default_factory=dict)
+    withheld: set[int] = field(default_factory=set)
+    end: int = 0
+
+    def position(self, acked_end: int) -> int | None:
+        """Return the offset before which every entry is done, ``None`` while pending entries are claimed.
+
+        An entry that waits for its next attempt is still in flight.
+
+        Args:
+            acked_end: The largest offset that was acked just now, plus one.
+        """
+        self.end = max(self.end, acked_end)
+        if self.claim_cursor is not None:
+            return None
+        return min((*self.in_flight, *self.withheld), default=self.end)
 
     def finish(self, offset: int) -> None:
         """Forget an entry that is acked in Redis."""

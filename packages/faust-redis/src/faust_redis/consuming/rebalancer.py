@@ -150,7 +150,6 @@ class Rebalancer:
     async def assign(self, assigned: set[TP], generation: int) -> None:
         """Take over partitions under a generation."""
         self._app.consumer_generation_id = generation
-        self.assigned = set(assigned)
         self._attempts.forget()
         self._suspects.forget()
         queues = {tp for tp in assigned if self._is_acked(tp.topic)}
@@ -160,10 +159,12 @@ class Rebalancer:
             self._context.changelogs.take, self._member_id, generation, queues
         )
         await self._persist(take)
+        await self._persist(self._reader.make_groups)
         if self._reader.start == "$":
             for tp in begin:
                 if tp.topic != self._app.conf.reply_to:  # an answer may have come before its reader
                     self._reader.logs[tp] = await self._offsets.end_of(tp)
+        self.assigned = set(assigned)
         await self._offsets.restart_shortened_logs()
         self._windows.watch(self._app.tables.values())
         agents = list(self._app.agents.values())

@@ -107,6 +107,7 @@ class Suspects:
                 state, deaths = claim.mark[:1], int(claim.mark[1:] or 0)
                 suspect = _Suspect(tp, claim, state == STRICT, deaths)
                 self._waiting[tp, claim.offset] = suspect
+                self._reader.queues[tp].withheld.add(claim.offset)
         return innocent
 
     def forget(self) -> None:
@@ -200,10 +201,16 @@ class Suspects:
             for suspect in group[:looked_at]:
                 suspect.sent_at = sent_at.get(suspect.claim.offset, 0)
 
+    def _take(self, suspect: _Suspect) -> None:
+        """Take a suspect out of those that wait."""
+        self._waiting.pop((suspect.tp, suspect.claim.offset), None)
+        if suspect.tp in self._reader.queues:
+            self._reader.queues[suspect.tp].withheld.discard(suspect.claim.offset)
+
     async def _give_up(self, suspect: _Suspect) -> None:
         """Make a suspect a dead letter."""
         record = await self._record(suspect)
-        self._waiting.pop((suspect.tp, suspect.claim.offset), None)
+        self._take(suspect)
         if record is not None:
             self._bury(suspect.tp, record, WorkerDiedError(suspect.claim.deliveries - 1))
             self._is_explained = True
@@ -212,7 +219,7 @@ class Suspects:
         """Record that a suspect is delivered and return it; None if another worker owns it now."""
         record = await self._record(suspect)
         owned = record is not None and await self._mark(suspect, ALONE)
-        self._waiting.pop((suspect.tp, suspect.claim.offset), None)
+        self._take(suspect)
         if not owned or record is None:
             return None
         logger.warning(

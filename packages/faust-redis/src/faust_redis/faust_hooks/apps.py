@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, MutableSet
+from types import FunctionType
 from typing import Any
 
 from faust.types import AppT
@@ -14,6 +15,7 @@ __all__ = [
     "reply_consumer_of",
     "sensors_of",
     "serializer_of",
+    "serve_plain_functions",
     "set_stream_class",
     "set_table_class",
     "size_of",
@@ -72,3 +74,15 @@ def receivers_of(signal: Any) -> tuple[Collection[Any], Collection[Any]]:
 def serializer_of(registry: Any, kind: Any, *serializers: Any) -> Any:
     """Return the serializer that a registry uses for a type."""
     return registry._serializer(kind, *serializers)
+
+
+def serve_plain_functions(app: Any) -> None:
+    """Let ``serve_asgi`` serve an ASGI application that is a plain function.
+
+    Faust makes the application an attribute of a class of its own for each app, and calls it by an instance:
+    a function would become a method there, and get the instance as its first argument.
+    """
+    service: Any = app._web_server_service
+    application = vars(service).get("asgi_app") if isinstance(service, type) else None
+    if isinstance(application, FunctionType):
+        service.asgi_app = staticmethod(application)

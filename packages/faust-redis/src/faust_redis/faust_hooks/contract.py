@@ -86,7 +86,7 @@ METHODS: Final = (
 ATTRIBUTES: Final = {
     "actor": ("_stopped",),
     "agent": ("_actor_by_partition", "_actors", "_on_error"),
-    "app": ("_attachments", "_reply_consumer"),
+    "app": ("_attachments", "_reply_consumer", "_web_server_service"),
     "assignor": ("_table_manager",),
     "channel": ("_queue",),
     "conductor": ("_tp_index", "_tp_to_callback_lock", "_resubscribe_sleep_lock_seconds"),

@@ -65,6 +65,9 @@ def restore_key(table: Any, event: Any, partition: int) -> None:
     table.apply_changelog_batch([event])
     if event.message.value is None and table.window:
         table._maybe_del_key_ttl(table._to_key(event.key), partition)
+    restored = getattr(table, "on_key_restored", None)
+    if restored is not None:
+        restored(event.key)
 
 
 def table_manager_of(assignor: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import faust
 from faust.types import AppT
 
-from faust_redis.joins.rows import Row, RowId, decode_row, encode_row, row_key
+from faust_redis.joins.rows import Row, RowId, decode_row, encode_row, row_id, row_key
 from faust_redis.joins.sides import Side
 
 __all__ = ["BufferTable", "JoinBuffer", "PartitionRows"]
@@ -31,10 +31,12 @@ class BufferTable(faust.Table[bytes, bytes]):
     Attributes:
         follows_sources: Excludes its number of partitions from the default of other topics.
         resolve_partitions: Returns that number once the topics are declared.
+        on_key_restored: Called with a key whose changes were taken back (exactly once).
     """
 
     follows_sources: Final = True
     resolve_partitions: Callable[[], Any]
+    on_key_restored: Callable[[bytes], None]
 
     async def on_start(self) -> None:
         """Look up the number of partitions, then start like any table.
@@ -91,20 +93,28 @@ class PartitionRows:
         """Return the rows of the other side with a row's key that were buffered before it, and after its
         ``made``."""
         found = self._by_key.get((row.side.other, row.key), {})
-        return [other for other in found.values() if row.made < other.number < row.number]
+        chosen = [other for other in found.values() if row.made < other.number < row.number]
+        return sorted(chosen, key=lambda other: other.number)
 
     def arrived_before(self, side: Side, moment: float) -> list[Row]:
         """Return the rows of a side that were buffered at a moment (seconds), or before it."""
         return list(takewhile(lambda row: row.arrived <= moment, self._by_arrival[side].values()))
 
-    def take_older(self, side: Side, timestamp: float) -> list[Row]:
-        """Return the rows of a side whose event is older than a timestamp (seconds), each row once."""
-        found = []
+    def older_than(self, side: Side, timestamp: float) -> list[Row]:
+        """Return the rows of a side whose event is older than a timestamp (seconds), the oldest first.
+
+        A row is returned until it is removed: whoever asks may not be able to remove it yet.
+        """
+        found, kept = [], []
         times = self._by_time[side]
         while times and times[0][0] < timestamp:
-            row = self._by_id.get(heappop(times)[2])
+            entry = heappop(times)
+            row = self._by_id.get(entry[2])
             if row is not None:
                 found.append(row)
+                kept.append(entry)
+        for entry in kept:
+            heappush(times, entry)
         return found
 
 
@@ -135,6 +145,7 @@ class JoinBuffer:
             help="the buffer of a join",
         )
         table.resolve_partitions = resolve_partitions
+        table.on_key_restored = self._restore
         self.table: Any = app.tables.add(table)
         self.partitions: defaultdict[int, PartitionRows] = defaultdict(PartitionRows)
 
@@ -159,6 +170,16 @@ class JoinBuffer:
         self.partitions[row.id.partition].remove(row)
         if self.table.data.pop(key, None) is not None:
             self.table.send_changelog(row.id.partition, key, None, value_serializer="raw")
+
+    def _restore(self, key: bytes) -> None:
+        """Index a row as the table holds it, after the changes of a failed event were taken back."""
+        wanted = row_id(key)
+        rows, data = self.partitions[wanted.partition], self.table.data.get(key)
+        row = rows.get(wanted)
+        if data is not None:
+            rows.add(decode_row(key, data))
+        elif row is not None:
+            rows.remove(row)
 
     def owned(self) -> set[int]:
         """Return the partitions that this worker owns."""

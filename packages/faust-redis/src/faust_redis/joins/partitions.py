@@ -88,6 +88,15 @@ class Partitions:
             for tp, reply in zip(wanted, replies, strict=True)
         }
 
+    @property
+    def are_exact(self) -> bool:
+        """Whether each event counts exactly once: changes of the buffer are committed with its ack."""
+        return self._context.transactions is not None
+
+    def has_failed(self, message: Message) -> bool:
+        """Return whether an agent has failed or rejected a message that it was given."""
+        return bool(cast(Any, self._app.consumer).failures.has_failed(message))
+
     def is_last_attempt(self, message: Message) -> bool:
         """Return whether a message becomes a dead letter when it fails now."""
         return attempts_before(message) + 1 >= self._context.options.attempts

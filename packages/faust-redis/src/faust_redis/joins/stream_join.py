@@ -134,6 +134,8 @@ class StreamJoin:
             yield pair_of(side, value, await self._load(other))
             if self._buffer.partitions.get(message.partition) is not rows:
                 return  # the partition was reassigned, and the event with it
+            if self._partitions.has_failed(message):
+                return  # the event is delivered again, and goes on with this pair
             self._note_match(other)
             row.is_matched = True
             row.made = row.number if other is partners[-1] else other.number
@@ -147,10 +149,12 @@ class StreamJoin:
         return self._window.holds(left.timestamp, right.timestamp)
 
     def _note_match(self, row: Row) -> None:
-        if not row.is_matched:
-            row.is_matched = True
-            if self._kind.keeps(row.side) and self._buffer.holds(row):
-                self._buffer.put(row)
+        is_noted = row.is_matched
+        row.is_matched = True
+        # Exactly once: the pair depends on the row, so that both are dropped if the row's event fails.
+        is_wanted = self._partitions.are_exact or (self._kind.keeps(row.side) and not is_noted)
+        if is_wanted and self._buffer.holds(row):
+            self._buffer.put(row)
 
     async def _load(self, row: Row) -> Any:
         """Return the value of a buffered event, as its topic decodes it."""
@@ -173,7 +177,8 @@ class StreamJoin:
             # The notice becomes a dead letter if this fails, and must not be followed by another one.
             self._buffer.remove(row)
         yield pair_of(row.side, await self._load(row), None)
-        if self._buffer.partitions.get(noticed.partition) is rows:
+        is_owned = self._buffer.partitions.get(noticed.partition) is rows
+        if is_owned and not self._partitions.has_failed(event.message):
             self._buffer.remove(row)
 
     # -- windows that are over ----------------------------------------------------------------------------
@@ -214,8 +219,8 @@ class StreamJoin:
         for side in Side:
             latest = self._latest.get((side.other, number))
             if latest is not None:
-                found += rows.take_older(side, self._window.over_before(side, latest))
-        return [(row, True) for row in found]
+                found += rows.older_than(side, self._window.over_before(side, latest))
+        return [(row, True) for row in found if row.id not in self._noticed]
 
     def _passed_by_clock(self, rows: PartitionRows, now: float) -> list[tuple[Row, bool]]:
         """Return the rows that have waited for as long as their window."""
@@ -231,7 +236,8 @@ class StreamJoin:
             self._latest.clear()
 
     def _is_over(self, row: Row, passed: bool) -> bool:
-        if row.is_open and not self._progress.is_done(TP(row.id.topic, row.id.partition), row.id.offset):
+        may_come_again = row.is_open or self._partitions.are_exact
+        if may_come_again and not self._progress.is_done(TP(row.id.topic, row.id.partition), row.id.offset):
             return False  # its event is delivered again, and would make its pairs a second time
         others = [TP(topic, row.id.partition) for topic in self._sources[row.side.other].topics]
         return passed or row.arrived + self._window.patience(row.side) <= self._progress.passed(others)

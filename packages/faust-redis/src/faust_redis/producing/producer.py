@@ -104,6 +104,11 @@ class Producer(base.Producer):
         return self._queue.is_running
 
     @property
+    def lost(self) -> int:
+        """The number of messages that Redis confirmed to this producer and has lost since."""
+        return self._queue.losses.count
+
+    @property
     def refused(self) -> dict[Message, list[SendRefusal]]:
         """The sends that Redis has refused for good, by the message that their agent was working on."""
         return self._queue.refused

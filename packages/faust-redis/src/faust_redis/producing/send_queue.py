@@ -26,7 +26,8 @@ from faust_redis.producing.appends import (
     Target,
     group,
 )
-from faust_redis.redis.commands import REDIS_ERRORS, Command, is_unavailable, pause_after
+from faust_redis.producing.losses import Losses
+from faust_redis.redis.commands import REDIS_ERRORS, Command, Outage, is_unavailable, pause_after
 from faust_redis.redis.scripts import APPEND
 from faust_redis.tasks import cancel_and_wait
 
@@ -48,6 +49,8 @@ RENEWAL_INTERVAL: Final = 30.0
 CREATE_TIME: Final = 0
 #: Seconds between checks whether the app is stopping, while a flush waits for an unavailable Redis.
 POLL_STOP: Final = 0.5
+#: Seconds between attempts to look for lost messages while Redis is unavailable.
+CHECK_DELAY: Final = 0.2
 
 
 class SendRefusal:
@@ -77,6 +80,7 @@ class SendQueue:
         changed: Set whenever a batch is done; :meth:`wait_until` waits for it.
         refused: The sends that Redis has refused for good, by the message that their agent was working on.
         entries: The messages that wait to be sent.
+        losses: Counts confirmed messages that Redis has lost.
         is_running: Whether the queue was started and not closed.
         is_closed: Whether it was closed.
     """
@@ -100,8 +104,10 @@ class SendQueue:
         self._linger_seconds = linger_seconds
         self._is_stopping = is_stopping
         self._batch_size = context.options.send_batch
+        self._outage = Outage("sending")
         self._numbers = Numbers()
         self._alone: set[int] = set()
+        self.losses = Losses(context, self._numbers.producer)
         self.entries: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
         self._renewals: dict[TP, float] = {}
@@ -123,6 +129,7 @@ class SendQueue:
             if not sender.cancelled() and (error := sender.exception()) is not None:
                 on_crash(error)
 
+        self._context.server.stream.on_lost = self._connection_lost
         self._sender = asyncio.create_task(self._send_queued())
         self._sender.add_done_callback(ended)
 
@@ -198,7 +205,11 @@ class SendQueue:
         while not self.is_closed:
             if not self.entries:
                 self._wakeup.clear()
-                await self._wakeup.wait()
+                if not self.losses.is_due:
+                    await self._wakeup.wait()
+            if self.losses.is_due:
+                await self._check_losses()
+                continue
             await self._gather(is_one_of_many=monotonic() - last < RECENT)
             self._batch = [self.entries.popleft() for _ in range(min(self._batch_size, len(self.entries)))]
             left, trouble = await self._send_batch(self._batch)
@@ -214,6 +225,24 @@ class SendQueue:
                 await asyncio.sleep(pause_after(failures))
             else:
                 failures = 0
+
+    def _connection_lost(self) -> None:
+        """Have the sender compare records before it sends anything further."""
+        self.losses.is_due = True
+        self._wakeup.set()
+
+    async def _check_losses(self) -> None:
+        """Compare what Redis has confirmed with its records; when it is unavailable, wait a moment."""
+        try:
+            await self.losses.check()
+        except Exception as error:
+            if not is_unavailable(error):
+                logger.exception("checking for lost messages failed: %r", error)
+                self.losses.is_due = False
+                return
+            self._outage.log(error)
+            await self._context.server.refresh_topology()
+            await asyncio.sleep(CHECK_DELAY)
 
     async def _gather(self, *, is_one_of_many: bool) -> None:
         if self._linger_seconds:
@@ -287,6 +316,7 @@ class SendQueue:
                     sensors.on_send_completed(self._producer, state, metadata)
                 except Exception:  # a sensor of the program, which must not block all other messages
                     logger.exception("a sensor failed in on_send_completed")
+        self.losses.note(tp, append.entries[-1].sequence, append.offsets(result)[-1])
 
     def _refuse_for_good(self, entry: OutgoingEntry, reason: Exception) -> None:
         topic, partition = tp = entry.target.tp

@@ -55,7 +55,12 @@ class ClusterStream:
     """The connections to a cluster's primaries, opened at first use.
 
     Any number of tasks may use it concurrently. Cancelling a call does not withdraw its commands.
+
+    Attributes:
+        on_lost: called whenever an open connection to a node is lost or closed.
     """
+
+    on_lost: Callable[[], None]
 
     #: Whether the commands of one call are executed in their order whatever their keys.
     keeps_order: Final = False
@@ -74,6 +79,7 @@ class ClusterStream:
         self._cluster = cluster
         self._pool_of = pool_of
         self._durability = durability
+        self.on_lost = _ignore
         self._connections: dict[_Place, StreamConnection] = {}
         self._failed: _Place | None = None
 
@@ -202,6 +208,10 @@ class ClusterStream:
         if connection is None:
             connection = self._connections[place] = stream_connection(self._pool_of(*place), self._durability)
         return connection
+
+
+def _ignore() -> None:
+    """Ignore a lost connection."""
 
 
 def _retrieve(done: asyncio.Future[list[Any]]) -> None:

@@ -17,7 +17,7 @@ import hiredis
 from redis import exceptions
 from redis.asyncio.connection import ConnectionPool, DefaultParser
 
-from faust_redis.faust_hooks.connections import take_writer
+from faust_redis.faust_hooks.connections import has_ended, take_writer
 from faust_redis.redis.commands import SOCKET_TIMEOUT, Command
 
 __all__ = ["StreamConnection"]
@@ -27,6 +27,10 @@ CLOSE_TIMEOUT: Final = 1.0
 
 _NOT_YET: Final = object()
 _pack = cast(Callable[[Command], bytes], hiredis.pack_command)
+
+
+def _ignore() -> None:
+    """Ignore a lost connection."""
 
 
 class _Exchange(NamedTuple):
@@ -41,7 +45,12 @@ class StreamConnection:
 
     Any number of tasks may use it concurrently; commands are executed in the order of the calls. Cancelling a
     call does not withdraw its commands; their replies are dropped.
+
+    Attributes:
+        on_lost: called whenever an open connection is lost or closed.
     """
+
+    on_lost: Callable[[], None]
 
     #: Whether the commands of one call are executed in their order whatever their keys.
     keeps_order: Final = True
@@ -50,6 +59,7 @@ class StreamConnection:
         """Store a pool, which is used only to open the connection."""
         self._pool = pool
         self._protocol: _Protocol | None = None
+        self.on_lost = _ignore
         self._connecting = asyncio.Lock()
 
     async def execute(self, *command: str | bytes | int) -> Any:
@@ -99,6 +109,11 @@ class StreamConnection:
         """
         return [await self.execute(*command)]
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was open and is not, so that the next use opens another."""
+        return self._protocol is not None and self._protocol.lost
+
     def abort(self) -> None:
         """Break the connection; callers that wait for a reply get an error."""
         if self._protocol is not None:
@@ -115,15 +130,20 @@ class StreamConnection:
             if self._protocol is None or self._protocol.lost:
                 connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
                 await connection.connect()
-                self._protocol = _Protocol(connection)
+                if has_ended(connection):
+                    # The protocol that takes over would never be told.
+                    await connection.disconnect(nowait=True)
+                    raise exceptions.ConnectionError("Redis closed the connection after the handshake")
+                self._protocol = _Protocol(connection, lambda: self.on_lost())
             return self._protocol
 
 
 class _Protocol(asyncio.Protocol):
     """Take over the socket of a connection that redis-py has opened."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, on_lost: Callable[[], None]) -> None:
         self.lost = False
+        self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(
             protocolError=exceptions.InvalidResponse,
@@ -204,7 +224,9 @@ class _Protocol(asyncio.Protocol):
 
     def break_off(self, error: Exception) -> None:
         """Close the connection at once."""
-        self.lost = True
+        if not self.lost:
+            self.lost = True
+            self._on_lost()
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None

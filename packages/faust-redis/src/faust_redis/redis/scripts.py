@@ -29,6 +29,7 @@ __all__ = [
     "GROUP_RELEASE",
     "GROUP_SYNC",
     "LET_GO",
+    "MAKE_GROUP",
     "MARK_SUSPECT",
     "NOT_MEMBER",
     "NOT_OWNER",
@@ -76,6 +77,7 @@ TAKE_OVER: Final = _leased(
     keys=4,
     arguments=("group", "member_id", "generation", "start", "page_size", "group_start", "previous_died"),
 )
+MAKE_GROUP: Final = _script("make_group", keys=1, arguments=("group", "group_start"))
 TAKE_LEASE: Final = _script("take_lease", keys=1, arguments=("generation", "member_id"))
 LET_GO: Final = _script("let_go", keys=1, arguments=("member_id",))
 STRAYS: Final = _script("strays", keys=1, arguments=("group", "owner"))

@@ -16,19 +16,31 @@ The last two use ``rediss+…`` for TLS. The query of an address may hold all op
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import BlockingConnectionPool, ConnectionPool, SSLConnection, parse_url
+from redis.asyncio.connection import (
+    BlockingConnectionPool,
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    parse_url,
+)
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException
 
 from faust_redis.errors import BrokerAddressError
+from faust_redis.faust_hooks.connections import raising_redis_errors
 from faust_redis.redis.cluster_redirects import AskingCluster, AskingConnection
 from faust_redis.redis.cluster_stream import ClusterStream, cluster_errors
 from faust_redis.redis.commands import SOCKET_TIMEOUT, Command, is_unavailable
@@ -45,7 +57,13 @@ _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
 
 
 class CommandStream(Protocol):
-    """A sender of many commands in one round trip."""
+    """A sender of many commands in one round trip.
+
+    Attributes:
+        on_lost: called whenever an open connection is lost or closed.
+    """
+
+    on_lost: Callable[[], None]
 
     @property
     def keeps_order(self) -> bool:
@@ -118,6 +136,7 @@ class SingleServer:
     def __init__(self, options: Mapping[str, Any], pool_size: int | None, durability: Durability) -> None:
         self.durability = durability
         pool: ConnectionPool
+        options = _reporting(options)
         if pool_size is None:
             pool = ConnectionPool(**options)
         else:
@@ -169,6 +188,8 @@ class SentinelServer(SingleServer):
         # The pool's own connection class queries Sentinel, and closes when its server becomes a replica.
         given = {name: value for name, value in options.items() if name not in ("host", "port")}
         secure = given.pop("connection_class", None) is not None
+        kind = SentinelManagedSSLConnection if secure else SentinelManagedConnection
+        given["connection_class"] = raising_redis_errors(kind)
         pool = SentinelConnectionPool(service, sentinel, ssl=secure, **given)  # type: ignore[no-untyped-call]
         self._use(pool)
         self.commands.sentinels = sentinel.sentinels
@@ -228,12 +249,19 @@ class ClusterServer:
         await self._cluster.aclose()
 
     def _pool_of(self, host: str, port: int) -> ConnectionPool:
-        return ConnectionPool(host=host, port=port, **self._options)
+        return ConnectionPool(host=host, port=port, **_reporting(self._options))
 
     async def _node(self, key: str) -> ClusterNode:
         with cluster_errors():
             await self._cluster.initialize()
             return cast(ClusterNode, self._cluster.get_node_from_key(key))
+
+
+def _reporting(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **options,
+        "connection_class": raising_redis_errors(options.get("connection_class", Connection)),
+    }
 
 
 def addresses_of(url: str) -> list[str]:

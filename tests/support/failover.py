@@ -1,0 +1,123 @@
+"""Redis deployments whose primaries are killed and replaced by their replicas."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from faust_redis.testing import HOST, Cluster, RedisServer, cluster, eventually, sentinel
+
+#: A replica that comes back is filled at once.
+_QUICK = "repl-diskless-sync-delay 0"
+
+
+class Failover(ABC):
+    """A deployment in which one primary after the other is killed with -9.
+
+    Attributes:
+        url: The address of the deployment.
+    """
+
+    url: str
+
+    @abstractmethod
+    async def kill_primary(self, *, behind_seconds: float = 0.0) -> None:
+        """Kill a primary, wait until its replica has replaced it, and start the killed one as its replica.
+
+        Args:
+            behind_seconds: How long the replica has received nothing when the primary dies.
+        """
+
+    async def _replace(self, primary: RedisServer, replica: RedisServer, behind_seconds: float) -> None:
+        if behind_seconds:
+            replica.freeze()
+            primary.call("CLIENT", "KILL", "TYPE", "replica")  # or its socket would hold what comes now
+            await asyncio.sleep(behind_seconds)  # the age of the replica's data, not a wait for something
+        primary.kill()
+        replica.thaw()
+        await eventually(lambda: _role(replica) == "master", "the replica to become the primary")
+        # Not in a thread: Linux may end the server together with the thread that started it.
+        primary.start()
+
+    @staticmethod
+    async def _synced(replica: RedisServer) -> None:
+        def is_synced() -> bool:
+            facts = _facts(replica)
+            return (facts["role"], facts.get("master_link_status")) == ("slave", "up")
+
+        await eventually(is_synced, "the killed server to be a replica")
+
+
+class SentinelFailover(Failover):
+    """A primary and its replica, watched by a Sentinel."""
+
+    def __init__(self, url: str, servers: list[RedisServer]) -> None:
+        self.url = url
+        self._servers = servers
+
+    async def kill_primary(self, *, behind_seconds: float = 0.0) -> None:
+        """Kill the primary as described; it does not wait for the Sentinel to make it a replica."""
+        primary, replica = sorted(self._servers, key=_role)
+        await self._replace(primary, replica, behind_seconds)
+        primary.call("REPLICAOF", HOST, replica.port)
+        await self._synced(primary)
+
+
+class ClusterFailover(Failover):
+    """Three primaries, each with a replica."""
+
+    def __init__(self, shards: Cluster) -> None:
+        self.url = shards.url
+        self._shards = shards
+        self._kills = 0
+
+    async def kill_primary(self, *, behind_seconds: float = 0.0) -> None:
+        """Kill one primary after the other as described."""
+        primaries = [node for node in self._shards.nodes.values() if _role(node) == "master"]
+        primary = primaries[self._kills % len(primaries)]
+        self._kills += 1
+        (replica,) = (
+            node
+            for node in self._shards.nodes.values()
+            if _role(node) == "slave" and int(_facts(node)["master_port"]) == primary.port
+        )
+        await self._replace(primary, replica, behind_seconds)
+        await self._synced(primary)
+
+        def agree() -> bool:
+            return all(
+                node.call("CLUSTER INFO")["cluster_state"] == "ok" for node in self._shards.nodes.values()
+            )
+
+        await eventually(agree, "a cluster that covers all slots")
+
+
+@contextmanager
+def failing(kind: str, folder: Path, *, binary: Path, config: list[str]) -> Iterator[Failover]:
+    """Run a deployment: ``sentinel`` or ``cluster``."""
+    lines = [*config, _QUICK]
+    if kind == "sentinel":
+        with sentinel(folder, binary=binary, config=lines) as (url, servers):
+            yield SentinelFailover(url, servers)
+    else:
+        with cluster(folder, binary=binary, config=lines) as shards:
+            yield ClusterFailover(shards)
+
+
+def _facts(server: RedisServer) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = server.call("INFO", "replication")
+    except redis.RedisError:
+        return {"role": "away"}
+    return facts
+
+
+def _role(server: RedisServer) -> str:
+    role: str = _facts(server)["role"]
+    return role
