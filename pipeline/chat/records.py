@@ -7,12 +7,12 @@ order. The id of a turn is the id of the human message, or of the request to reg
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Required, TypedDict
 
 import faust
+import orjson
 
 from pipeline.errors import ModelErrorCode
 
@@ -246,4 +246,4 @@ def clean_text(text: str) -> str:
 
 def json_text(text: str) -> str:
     """Encode ``text`` as a JSON string that RedisJSON accepts."""
-    return json.dumps(clean_text(text), ensure_ascii=False)
+    return orjson.dumps(clean_text(text)).decode()

@@ -198,7 +198,7 @@ class Sessions:
             ValueError: the id, or the id of the message to replace, fails ``is_message_id``.
         """
         token, settings = inbound.token, self._settings
-        path = scripts.id_path(inbound.id)
+        path, frame_id = scripts.id_path(inbound.id), answer_id(inbound.id)
         reply = await self._run(
             lambda: scripts.ACCEPT(
                 self._redis,
@@ -212,8 +212,8 @@ class Sessions:
                 max_messages=settings.session_max_messages,
                 max_bytes=settings.session_max_bytes,
                 max_ids=settings.session_max_messages * _IDS_PER_MESSAGE,
-                frame_id=answer_id(inbound.id),
-                frame_path=scripts.place_path(answer_id(inbound.id)),
+                frame_id=frame_id,
+                frame_path=scripts.place_path(frame_id),
                 edits=scripts.edited_id(inbound.edits),
                 **scripts.REFUSALS,
             )
@@ -371,7 +371,7 @@ class Sessions:
     async def _json(self, token: str, *paths: str) -> dict[str, list[Any]] | None:
         """Read several paths of a session in one command; return None when it has expired."""
         raw = await self._run(lambda: execute(self._redis, "JSON.GET", session_key(token), *paths))
-        return None if raw is None else cast("dict[str, list[Any]]", json.loads(raw))
+        return None if raw is None else cast("dict[str, list[Any]]", orjson.loads(raw))
 
     async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await retry_until_available(operation, patience=self._patience)

@@ -29,6 +29,11 @@ class Answer:
         return self._text.empty
 
     @property
+    def joins(self) -> bool:
+        """Whether the next pieces of text may be added as one, because nothing depends on each of them."""
+        return self._stop is None and not self._text.empty
+
+    @property
     def stopped(self) -> bool:
         """Whether ``stop`` came, so that more text changes nothing."""
         return self._text.stopped

@@ -13,6 +13,11 @@ from pipeline.models.base import Usage
 
 #: The fields of a message without thoughts.
 PLAIN_FIELDS = frozenset({"role", "content", "refusal", "name", "function_call", "tool_calls", "index"})
+# The fields of a piece of text, and those that a payload or its choice has when there is more to read in it.
+_FIELDS_OF_PIECE = frozenset({"role", "content", "refusal", "name", "index"})
+_COUNTS = ("usage", "usageMetadata", "usage_metadata")
+_FIELDS_BESIDE = frozenset({*_COUNTS[1:], "x_groq", "timings"})
+_FIELDS_BESIDE_PIECE = frozenset({*_COUNTS, "text"})
 _TEXT_PARTS = ("text", "output_text", "refusal")
 _THOUGHT_PARTS = ("thinking", "reasoning", "thought", "reasoning_text", "summary_text", "analysis")
 # Names such as ``reasoning_content``, ``thinking_blocks`` and ``thoughts``, but not the signatures and
@@ -31,6 +36,24 @@ _WRAPPERS = ("provider_specific_fields", "additional_kwargs", "extra_content", "
 _MAX_DEPTH = 6
 # Maximum of a plausible count, which every JSON reader can hold.
 _MAX_TOKENS = 2**53
+
+
+def plain_piece(payload: Mapping[str, Any]) -> str:
+    """Return the text of a payload that holds a piece of the answer and nothing else to read; mostly so.
+
+    Empty for any other payload.
+    """
+    if payload.get("usage") or not _FIELDS_BESIDE.isdisjoint(payload):
+        return ""
+    choices = payload.get("choices")
+    choice = choices[0] if type(choices) is list and choices else None
+    if type(choice) is not dict or choice.get("finish_reason") or not _FIELDS_BESIDE_PIECE.isdisjoint(choice):
+        return ""
+    delta = choice.get("delta")
+    if type(delta) is not dict or not delta.keys() <= _FIELDS_OF_PIECE:
+        return ""
+    content = delta.get("content")
+    return content if type(content) is str else ""
 
 
 def text_of(content: object) -> str:
@@ -87,7 +110,7 @@ def usage_of(payload: Mapping[str, Any]) -> Usage | None:
     for source in (payload, payload.get("x_groq"), choice):
         if not isinstance(source, dict):
             continue
-        for field in ("usage", "usageMetadata", "usage_metadata"):
+        for field in _COUNTS:
             if isinstance(counts := source.get(field), dict) and (usage := _usage(counts)):
                 return usage
     return None

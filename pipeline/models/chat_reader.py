@@ -10,7 +10,15 @@ from yarl import URL
 from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.models.addresses import is_of_ollama
 from pipeline.models.base import Usage
-from pipeline.models.chat_fields import PLAIN_FIELDS, is_thought, text_of, thought_of, timings_of, usage_of
+from pipeline.models.chat_fields import (
+    PLAIN_FIELDS,
+    is_thought,
+    plain_piece,
+    text_of,
+    thought_of,
+    timings_of,
+    usage_of,
+)
 from pipeline.models.error_bodies import whole_text
 from pipeline.models.failures import bad_response, broke_off, empty_answer, empty_stream
 from pipeline.models.server_text import clean_server_text
@@ -105,10 +113,18 @@ class ChatReader:
                 return self.read(payload[0]) if "choices" in payload[0] else self._foreign(payload[0])
             self._has_other_payloads = True
             return ""
-        self.usage = usage_of(payload) or self.usage or timings_of(payload)
+        return self._read_chunk(payload)
+
+    def _read_chunk(self, payload: dict[Any, Any]) -> str:
         if self._on_model is not None and isinstance(name := payload.get("model"), str):
             self._on_model(name)
             self._on_model = None
+        if piece := plain_piece(payload):
+            self._known = self._begun = self._has_text = self.alive = True
+            self.contradicted = self.contradicted or self.complete
+            self.complete = self.complete or bool(self._finish)
+            return piece
+        self.usage = usage_of(payload) or self.usage or timings_of(payload)
         choices = payload.get("choices")
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             return self._read_choice(choices[0])

@@ -7,7 +7,7 @@ Connections are reused. A ``Reader`` finds the answer in the payloads; every HTT
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Protocol
@@ -174,15 +174,47 @@ class Endpoint:
     ) -> ModelError | None:
         """Read the values that came together; return the error that ends the answer, None for no error."""
         try:
-            for value in await body.next():
-                self._read(value, response, reader, answer)
-                if reader.alive:
-                    silence.restart()
-                if _needs_no_more(reader, answer):
-                    break
+            if self._read_values(await body.next(), response, reader, answer):
+                silence.restart()
         except ModelError as exc:
             return exc
         return None
+
+    def _read_values(
+        self, values: Iterator[object], response: aiohttp.ClientResponse, reader: Reader, answer: Answer
+    ) -> bool:
+        """Read values until the answer needs no more; return whether one of them shows that the model works.
+
+        Raises:
+            ModelError: a value ends the answer; the text before it was added.
+        """
+        alive = False
+        pieces: list[str] = []
+        joins = answer.joins
+        try:
+            for value in values:
+                if not isinstance(value, dict) or is_error(value):
+                    value = self._checked(value, response)
+                    if isinstance(value, Mark):
+                        if value is Mark.DONE:
+                            reader.done()
+                            break
+                        continue
+                text = reader.read(value)
+                if reader.thought:
+                    _add_joined(answer, pieces)
+                    answer.add_thought(reader.thought)
+                if text and joins:
+                    pieces.append(text)
+                elif text:
+                    answer.add_text(text)
+                    joins = answer.joins
+                alive = alive or reader.alive
+                if reader.ended or answer.stopped:
+                    break
+        finally:
+            _add_joined(answer, pieces)
+        return alive
 
     async def close(self) -> None:
         """Close the connections; a later ``stream`` opens new ones."""
@@ -254,22 +286,18 @@ class Endpoint:
             f"; MODEL_URL={probable} may work" if "MODEL_URL" in words and probable != str(self.url) else ""
         )
 
-    def _read(self, value: object, response: aiohttp.ClientResponse, reader: Reader, answer: Answer) -> None:
-        if not isinstance(value, dict):
-            value = unwrapped(value)
-            if isinstance(value, Mark):
-                if value is Mark.DONE:
-                    reader.done()
-                return
-            if isinstance(value, ErrorEvent):
-                raise self._error(status_inside(value.body), value.body, response)
+    def _checked(self, value: object, response: aiohttp.ClientResponse) -> object:
+        """Return a value for the reader, or a ``Mark``.
+
+        Raises:
+            ModelError: the value is an error.
+        """
+        value = unwrapped(value)
+        if isinstance(value, ErrorEvent):
+            raise self._error(status_inside(value.body), value.body, response)
         if is_error(value):
             raise self._error(status_inside(value), value, response)
-        text = reader.read(value)
-        if reader.thought:
-            answer.add_thought(reader.thought)
-        if text:
-            answer.add_text(text)
+        return value
 
     def _error(
         self, meaning: int, body: object, response: aiohttp.ClientResponse, hint: str = "", note: str = ""
@@ -314,6 +342,14 @@ def _asked_wait(response: aiohttp.ClientResponse) -> str | None:
     if milliseconds := seconds(response.headers.get("Retry-After-Ms")):
         return str(milliseconds / 1000)
     return response.headers.get("Retry-After")
+
+
+def _add_joined(answer: Answer, pieces: list[str]) -> None:
+    """Add pieces that came together as one, which costs as much as one of them; empty the list."""
+    if pieces:
+        text = "".join(pieces)
+        pieces.clear()
+        answer.add_text(text)
 
 
 def _needs_no_more(reader: Reader, answer: Answer) -> bool:

@@ -73,7 +73,7 @@ def is_error(payload: object) -> TypeGuard[dict[str, Any]]:
     if not isinstance(payload, dict):
         return False
     if payload.get("choices") or "token" in payload:
-        return _is_filled(payload.get("error"))
+        return "error" in payload and _is_filled(payload["error"])
     if any(payload.get(field) for field in _ERROR_FIELDS):
         return True
     if "error" in (payload.get("object"), payload.get("status"), payload.get("type"), payload.get("event")):

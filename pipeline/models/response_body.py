@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import repeat, starmap
 
 import aiohttp
 import orjson
@@ -116,13 +117,15 @@ class ResponseBody:
                 return iter(self._document(document))
             self._parser = EventParser()
             piece, self._head = self._head, b""
+        if b"}data:" not in piece and (plain := self._parser.feed_plain(piece)) is not None:
+            return map(self._value, repeat("message"), plain)
         events = self._parser.feed(piece)
         if self.over:
             *whole, last = self._parser.end() or (None,)
             events += [*whole, *([last] if last is not None and _is_whole(last) else [])]
         if b"}data:" in piece:
             events = [part for event in events for part in _unglued(event)]
-        return map(self._value, events)
+        return starmap(self._value, events)
 
     @property
     def ignored(self) -> str:
@@ -185,28 +188,30 @@ class ResponseBody:
             report="" if blank else f"it begins: {evidence(body, secret=self._secret)}",
         )
 
-    def _value(self, event: Event) -> object:
-        if event.data[:1] == b"{" and event.name == "message":
+    def _value(self, name: str, data: bytes) -> object:
+        if data[:1] == b"{" and name == "message":
             # By far the most common value; the checks below don't apply to an object.
             try:
-                return orjson.loads(event.data)
+                return orjson.loads(data)
             except orjson.JSONDecodeError:
                 pass
-        data = event.data.removeprefix(_BOM).strip()
+        elif data == b"[DONE]":
+            return Mark.DONE
+        sent, data = data, data.removeprefix(_BOM).strip()
         if data.startswith(b"data:"):
             # A proxy has put an event into an event.
-            return self._value(event._replace(data=data[5:].lstrip()))
+            return self._value(name, data[5:].lstrip())
         decoded = decoded_json(data)
         value = decoded[0] if decoded else None
-        if event.name == "error":
+        if name == "error":
             return ErrorEvent(value if decoded else data.decode("utf-8", "replace"))
-        if mark := _mark(event, data, value):
+        if mark := _mark(name, data, value):
             return mark
         if decoded is None:
             raise bad_response(
                 "The model server sent an event that is not JSON",
                 status=self._response.status,
-                report=f"it begins: {evidence(event.data, secret=self._secret)}",
+                report=f"it begins: {evidence(sent, secret=self._secret)}",
             )
         if isinstance(value, str) and (inner := decoded_json(value.encode("utf-8", "replace"))):
             # Some proxies encode a value twice.
@@ -229,17 +234,18 @@ def decoded_json(data: bytes) -> tuple[object] | None:
         return None
 
 
-def _mark(event: Event, data: bytes, value: object) -> Mark | None:
+def _mark(name: str, data: bytes, value: object) -> Mark | None:
     """Return what an event without a part of the answer stands for; None when it has such a part.
 
     Args:
+        name: the event's name.
         data: the event's data without blanks.
         value: the decoded data, None when it is not JSON.
     """
-    ends_by_name = event.name != "message" and not value and event.name.lower() in _DONE_NAMES
+    ends_by_name = name != "message" and not value and name.lower() in _DONE_NAMES
     if data.lower() in _DONE_WORDS or ends_by_name:
         return Mark.DONE
-    alive_by_name = _ALIVE.fullmatch(event.name.encode()) and not _is_part_of_answer(value)
+    alive_by_name = _ALIVE.fullmatch(name.encode()) and not _is_part_of_answer(value)
     return Mark.ALIVE if _ALIVE.fullmatch(data) or alive_by_name else None
 
 

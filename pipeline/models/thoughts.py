@@ -86,6 +86,10 @@ _OPENINGS = (*(tag.opening for tag in _TAGS), *_HEADERS)
 _CLOSINGS = tuple(tag.closing for tag in _TAGS if tag.closing != "</details>")
 _LONGEST_OPENING = max(map(len, (*_OPENINGS, *(tag.opening for tag in _ANSWER_TAGS))))
 _ANY_OPENING = re.compile("|".join(re.escape(tag.opening) for tag in _TAGS), re.IGNORECASE)
+# All texts that may become a mark which opens a thought or, after a thought, the answer.
+_BEGUN_OPENINGS = frozenset(mark[:end] for mark in _OPENINGS for end in range(len(mark)))
+_BEGUN_ANSWER_TAGS = frozenset(tag.opening[:end] for tag in _ANSWER_TAGS for end in range(len(tag.opening)))
+_FIRST_CHARACTERS = frozenset((*(mark[0] for mark in _OPENINGS), _BARE_HEADER[0]))
 # Maximum white space before an answer that is held back.
 _MAX_BLANK_CHARS = 10_000
 
@@ -136,8 +140,7 @@ class ThoughtFilter:
         if self._mode is _Mode.ANSWER and not self._held:
             if not self._watched:
                 return piece
-            # Most pieces contain none of the first characters of closing tags.
-            if "<" not in piece and "[" not in piece and "◁" not in piece:
+            if not _may_close(piece):
                 return self._show(piece)
         text, self._held = self._held + piece, ""
         shown = ""
@@ -189,6 +192,8 @@ class ThoughtFilter:
 
     def _start(self, text: str) -> str:
         stripped = text.lstrip()
+        if stripped and stripped[0] not in _FIRST_CHARACTERS:
+            return self._begin_text(text)
         low = stripped[:_LONGEST_OPENING].lower()
         answer_tags = _ANSWER_TAGS if self._had_thought else ()
         if tag := next((tag for tag in _TAGS if low.startswith(tag.opening)), None):
@@ -207,6 +212,10 @@ class ThoughtFilter:
         if len(text) < _MAX_BLANK_CHARS and self._may_open(stripped, low):
             self._held = text
             return ""
+        return self._begin_text(text)
+
+    def _begin_text(self, text: str) -> str:
+        """Take ``text`` as the answer's beginning or, if that is expected, as a thought's."""
         if self._unannounced:
             self._mode = _Mode.THOUGHT
             return text
@@ -234,9 +243,9 @@ class ThoughtFilter:
 
     def _may_open(self, stripped: str, low: str) -> bool:
         """Return whether the text may be the beginning of a mark that opens a thought or the answer."""
-        answer_tags = _ANSWER_TAGS if self._had_thought else ()
-        marks = (*_OPENINGS, *(tag.opening for tag in answer_tags))
-        return any(mark.startswith(low) for mark in marks) or bool(low and _BARE_HEADER.startswith(stripped))
+        if low in _BEGUN_OPENINGS or (self._had_thought and low in _BEGUN_ANSWER_TAGS):
+            return True
+        return bool(low) and _BARE_HEADER.startswith(stripped)
 
     def _header(self, text: str) -> str:
         header, found, rest = text.partition(_HEADER_END)
@@ -283,6 +292,8 @@ class ThoughtFilter:
         """Split ``text`` into the answer's part and the rest, which belongs to another mode."""
         if not self._watched:
             return text, ""
+        if not _may_close(text):
+            return self._show(text), ""
         at, mark = _first(text, self._watched)
         if not mark:
             keep = _undecided(text, self._watched)
@@ -305,6 +316,11 @@ class ThoughtFilter:
         self.retracted, self.found_unannounced = before.strip(), True
         self._returned.clear()
         return "", text[end:]
+
+
+def _may_close(text: str) -> bool:
+    """Return whether ``text`` has a first character of the marks that end a thought or a section."""
+    return "<" in text or "[" in text or "◁" in text
 
 
 def _is_bare_header(text: str) -> bool:

@@ -43,6 +43,7 @@ class Outbox:
     """
 
     __slots__ = (
+        "_clock",
         "_cut",
         "_emptied",
         "_expected",
@@ -89,7 +90,9 @@ class Outbox:
         self.after = after
         self.since = ""
         self.ended = False
-        self.used = asyncio.get_running_loop().time()
+        # Kept, because looking up the running loop costs a system call in Python 3.11.
+        self._clock = asyncio.get_running_loop().time
+        self.used = self._clock()
         self._socket = socket
         self._transport = transport
         self._view = protocol.view()
@@ -166,7 +169,7 @@ class Outbox:
 
     def expect(self, message: ClientMessage) -> None:
         """Record that this socket waits for the end of a message."""
-        self.used = asyncio.get_running_loop().time()
+        self.used = self._clock()
         self._expected[answer_id(message.id)] = message.id
         self._view.asked(message.id)
 
@@ -204,7 +207,7 @@ class Outbox:
         if len(self._seen) > limits.SEEN_FRAMES:
             del self._seen[next(iter(self._seen))]
         self.since = max(self.since, frame["timestamp"])
-        self.used = asyncio.get_running_loop().time()
+        self.used = self._clock()
         *before, last = self._view.show(frame)
         for out in before:
             self._put(None, out)
@@ -290,11 +293,10 @@ class Outbox:
             await self.close(WSCloseCode.TRY_AGAIN_LATER, b"reading too slowly")
 
     async def _write_queue(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._queue and not self._cut:
             frame_id, out = self._queue.pop(0)
             if self._writing is not None:
-                self._writing.reschedule(loop.time() + limits.WRITE_SECONDS)
+                self._writing.reschedule(self._clock() + limits.WRITE_SECONDS)
             if frame_id is not None:
                 self._pings += 1
                 self._written.append((self._pings, frame_id))

@@ -86,11 +86,7 @@ class AdmissionControl:
         if (code := self.in_flight.denial(token)) is not None:
             refused("session_in_flight", address=address, session=token)
             return Rejection(code, error_text(code), 1)
-        rates = (
-            ("message_rate", {f"message:{token_digest(token)}": self._settings.message_rate}),
-            ("address_message_rate", _rates_of(address, "address", self._settings.address_message_rate)),
-        )
-        for setting, counted in rates:
+        for setting, counted in self._message_rates(token, address):
             if wait := await self._count_all(counted):
                 refused(setting, setting=setting.upper(), address=address, session=token)
                 return Rejection(RATE_LIMITED, f"Too many messages. Try again in {wait} s.", wait)
@@ -103,6 +99,13 @@ class AdmissionControl:
             refused("memory_messages", used=round(self._memory.used, 3))
             return Rejection(BUSY, f"The service is full. Try again in {_RETRY_SECONDS} s.", _RETRY_SECONDS)
         return None
+
+    def _message_rates(self, token: str, address: str) -> Iterator[tuple[str, dict[str, Rate]]]:
+        """Yield the rates that limit a message, by setting; those of a later setting only when asked."""
+        if (rate := self._settings.message_rate) is not None:
+            yield "message_rate", {f"message:{token_digest(token)}": rate}
+        if (rate := self._settings.address_message_rate) is not None:
+            yield "address_message_rate", _rates_of(address, "address", rate)
 
     async def new_token(self, address: str) -> Rejection | None:
         """Decide on a new session; None admits and counts it."""
@@ -126,7 +129,7 @@ class AdmissionControl:
     async def _request(
         self, setting: str, kind: str, rate: Rate | None, address: str, what: str
     ) -> Rejection | None:
-        if not (wait := await self._count_all(_rates_of(address, kind, rate))):
+        if rate is None or not (wait := await self._count_all(_rates_of(address, kind, rate))):
             return None
         refused(setting, setting=setting.upper(), address=address)
         await self.pause(address)
@@ -164,10 +167,10 @@ class AdmissionControl:
                 if not self._sockets[who]:
                     del self._sockets[who]
 
-    async def _count_all(self, rates: Mapping[str, Rate | None]) -> int:
+    async def _count_all(self, rates: Mapping[str, Rate]) -> int:
         """Count an event against each rate until one denies it; otherwise like ``_count``."""
         for what, rate in rates.items():
-            if rate is not None and (wait := await self._count(what, rate)):
+            if wait := await self._count(what, rate):
                 return wait
         return 0
 
@@ -198,7 +201,7 @@ class AdmissionControl:
             self._denied[what] = until
 
 
-def _rates_of(address: str, kind: str, rate: Rate | None) -> dict[str, Rate | None]:
+def _rates_of(address: str, kind: str, rate: Rate) -> dict[str, Rate]:
     """Return the rates by which an address counts: its own, then that of its wide network."""
     factors = shares(address).items()
-    return {f"{kind}:{group}": rate and rate.times(factor) for group, factor in factors}
+    return {f"{kind}:{group}": rate.times(factor) for group, factor in factors}

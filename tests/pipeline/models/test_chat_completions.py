@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from yarl import URL
 
 from pipeline.errors import ModelError
@@ -121,3 +123,42 @@ async def test_a_page_is_an_error(
     with pytest.raises(ModelError) as caught:
         await whole_answer(chat_model, question)
     assert caught.value.code == "model_bad_response"
+
+
+_DELTAS: st.SearchStrategy[dict[str, object]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": st.sampled_from(["", "a", " b", None, ["c"]]),
+        "role": st.just("assistant"),
+        "refusal": st.sampled_from([None, "no"]),
+        "reasoning_content": st.sampled_from([None, "", "hm"]),
+        "tool_calls": st.sampled_from([None, [{}]]),
+    },
+)
+_CHOICES = st.fixed_dictionaries(
+    {},
+    optional={
+        "delta": st.one_of(st.none(), _DELTAS),
+        "message": st.just({"content": "whole"}),
+        "text": st.just("t"),
+        "finish_reason": st.sampled_from([None, "", "stop", "length", {"type": "stop"}]),
+        "usage": st.just({"prompt_tokens": 1, "completion_tokens": 2}),
+    },
+)
+_CHUNKS = st.fixed_dictionaries(
+    {"choices": st.lists(_CHOICES, min_size=1, max_size=2)},
+    optional={
+        "model": st.just("m"),
+        "usage": st.sampled_from([None, {}, {"prompt_tokens": 3, "completion_tokens": 4}]),
+        "x_groq": st.just({"usage": {"prompt_tokens": 5, "completion_tokens": 6}}),
+    },
+)
+
+
+@given(chunks=st.lists(_CHUNKS, max_size=4))
+def test_plain_pieces_are_read_as_all_other_chunks(chunks: list[dict[str, object]]) -> None:
+    short, long = ChatReader(), ChatReader()
+    for chunk in chunks:
+        # Timings without figures mean nothing, but take the long way.
+        assert short.read(chunk) == long.read({**chunk, "timings": {}})
+        assert vars(short) == vars(long)

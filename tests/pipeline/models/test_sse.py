@@ -47,6 +47,26 @@ def test_events_are_found(stream: bytes, events: list[tuple[str, bytes]]) -> Non
 
 
 @given(
+    before=st.sampled_from([b"", b"data: a\n\n", b"data: a\n", b"data: a\r", b"event: x\n", b"{\n", b"dat"]),
+    lines=st.lists(
+        st.sampled_from(
+            [b"data: a", b"data: ", b"data: {}", b"data: [DONE]", b"data:b", b"event: e", b"", b"{}"]
+        )
+    ),
+    end=st.sampled_from([b"\n\n", b"\n", b"\r\n\r\n", b"\r\r"]),
+)
+def test_plain_events_are_read_as_all_others(before: bytes, lines: list[bytes], end: bytes) -> None:
+    piece = b"".join(line + end for line in lines)
+    short, long = EventParser(), EventParser()
+    short.feed(before)
+    long.feed(before)
+    data = short.feed_plain(piece)
+    assert data is None or [Event("message", each) for each in data] == long.feed(piece)
+    if data is not None:
+        assert short.feed(b"data: next\n\n") == long.feed(b"data: next\n\n")
+
+
+@given(
     texts=st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1)),
     end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
     cuts=st.lists(st.integers(0, 400)),
