@@ -150,10 +150,8 @@ class Producer(base.Producer):
             raise ProducerSendError("the producer has stopped")
         if partition is None:
             partition = self._context.topics.partition_for(topic, key)
-        elif not 0 <= partition < facts.partitions:
-            raise ProducerSendError(
-                f"topic {topic!r} has {facts.partitions} partitions, but no partition {partition}"
-            )
+        else:
+            _require_partition(topic, partition, facts.partitions)
         pairs = _own_headers(headers) if headers else []
         self._trace.add_to(pairs)
         if self._receivers or self._filter_receivers:
@@ -325,6 +323,11 @@ class Producer(base.Producer):
     def _sender_crashed(self, error: BaseException) -> None:
         # Without the sending task every send would hang, so the worker ends with an error.
         self._crashing = asyncio.ensure_future(self.crash(error))
+
+
+def _require_partition(topic: str, partition: int, partitions: int) -> None:
+    if not 0 <= partition < partitions:
+        raise ProducerSendError(f"topic {topic!r} has {partitions} partitions, but no partition {partition}")
 
 
 def _own_headers(headers: HeadersArg) -> list[Any]:
