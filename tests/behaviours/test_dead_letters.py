@@ -36,9 +36,10 @@ async def failed(
     """Send a message for which the model is away; return the session's token, its socket and the error."""
     token = await client.token()
     socket = await client.stream(token)
-    model.fail_next("drop")
+    model.fail_next("drop", times=2)  # on a kept connection, the first drop is healed by a new connection
     turn = await socket.say(text)
     error = await socket.until("error")
+    model.heal()
     assert (error["turn"], error["code"]) == (turn, "model_unreachable")
     return token, socket, error
 

@@ -32,7 +32,7 @@ LOADING: dict[str, Any] = {"status": 503, "body": {"error": "Model is loading", 
         (status(500), "model_error"),
         ({"kind": "html"}, "model_bad_response"),
         ({"kind": "not_json"}, "model_bad_response"),
-        ({"kind": "drop"}, "model_unreachable"),
+        ({"kind": "drop", "times": 2}, "model_unreachable"),  # sent once more on a new connection
         ({"kind": "die_mid_stream", "after": 0}, "model_unreachable"),
     ],
 )

@@ -40,6 +40,7 @@ SCRIPT_KEYS: dict[str, list[str]] = {
     "group_release": [GROUP.members, GROUP.released, GROUP.state, GROUP.signal],
     "group_sync": [GROUP.plan, GROUP.state, GROUP.signal],
     "let_go": [PARTITION["suspects"]],
+    "make_group": [PARTITION["stream"]],
     "mark_suspect": [PARTITION["lease"], PARTITION["suspects"]],
     "replay": [PARTITION["dead"], PARTITION["stream"]],
     "sample_partition": [PARTITION[name] for name in ("stream", "lease", "attempts", "dead")],

@@ -94,7 +94,7 @@ async def test_replies_that_came_before_the_connection_broke_count(
 
 
 async def test_a_reply_that_takes_long_is_waited_for_while_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_module, "SOCKET_TIMEOUT", 0.2)
+    monkeypatch.setattr(connection_module, "SOCKET_TIMEOUT", 0.5)
 
     async def say_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = b""
@@ -102,7 +102,7 @@ async def test_a_reply_that_takes_long_is_waited_for_while_it_comes(monkeypatch:
             asked = await reader.read(65536)
             writer.write(b"+OK\r\n" * asked.count(b"SETINFO"))  # to what redis-py says of itself
         for piece in (b"$10\r\n", *[b"x"] * 10, b"\r\n"):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.06)
             writer.write(piece)
         writer.close()
 
