@@ -16,6 +16,8 @@ import faust
 import pytest
 import pytest_asyncio
 import redis
+from faust.tables import TableManager
+from mode.utils.times import Seconds, want_seconds
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
@@ -167,6 +169,13 @@ def notes(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
+class PromptTables(TableManager):
+    """A table manager that does not wait a second for tables that a task may still declare."""
+
+    async def sleep(self, n: Seconds) -> None:
+        await super().sleep(min(want_seconds(n), 0.05))
+
+
 @pytest.fixture
 def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
     """Make an app that can be run in the test's own process."""
@@ -180,6 +189,7 @@ def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
             "broker_commit_interval": 0.1,
             "web_enabled": False,
             "datadir": tmp_path,
+            "TableManager": PromptTables,
         }
         return faust.App("streams", **(defaults | settings))
 
