@@ -70,6 +70,19 @@ async def command(client: Redis, *words: str | int) -> Any:
     return await client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
+def collecting(app: faust.App, name: str, **declared: Any) -> tuple[Any, list[int]]:
+    """Declare a topic of numbers and an agent for it; return the topic and the numbers that it gets."""
+    topic = app.topic(name, value_type=INT, **declared)
+    got: list[int] = []
+
+    @app.agent(topic)
+    async def collect(stream: StreamT[int]) -> None:
+        async for number in stream:
+            got.append(number)
+
+    return topic, got
+
+
 async def send_all(topic: Any, *values: Any) -> None:
     for value in values:
         await (await topic.send(value=value))

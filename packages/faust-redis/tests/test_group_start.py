@@ -6,11 +6,10 @@ from typing import Any
 
 import faust
 import pytest
-from faust.types import StreamT
 from redis.asyncio import Redis
 
 from faust_redis.testing import Cluster, eventually
-from tests.apps import INT, MakeApp, running
+from tests.apps import MakeApp, collecting, running
 
 PARTITIONS = 24
 
@@ -21,18 +20,6 @@ async def send_to_each_partition(topic: Any, first: int) -> list[int]:
     for partition, number in enumerate(numbers):
         await (await topic.send(value=number, partition=partition))
     return numbers
-
-
-def collecting(app: faust.App, name: str, **declared: Any) -> tuple[Any, list[int]]:
-    topic = app.topic(name, value_type=INT, **declared)
-    got: list[int] = []
-
-    @app.agent(topic)
-    async def collect(stream: StreamT[int]) -> None:
-        async for number in stream:
-            got.append(number)
-
-    return topic, got
 
 
 async def expect_only_new(app: faust.App, **declared: Any) -> None:

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import faust
 import pytest
-from faust.types import TP, StreamT
+from faust.types import TP
 
 from faust_redis import SeekError
 from faust_redis.testing import eventually
-from tests.apps import INT, MakeApp, running, send_all
+from tests.apps import MakeApp, collecting, running, send_all
 
 DAY = 86_400.0
 
 
-def collecting(app: faust.App, **declared: Any) -> tuple[Any, list[int]]:
-    topic = app.topic("prices", value_type=INT, **declared)
-    got: list[int] = []
-
-    @app.agent(topic)
-    async def collect(stream: StreamT[int]) -> None:
-        async for value in stream:
-            got.append(value)
-
-    return topic, got
-
-
 async def test_a_kept_topic_is_read_again_from_the_offset_sought(make_app: MakeApp) -> None:
     app = make_app()
-    prices, got = collecting(app, retention=DAY)
+    prices, got = collecting(app, "prices", retention=DAY)
     place = TP("prices", 0)
 
     async with running(app):
@@ -44,7 +29,7 @@ async def test_a_kept_topic_is_read_again_from_the_offset_sought(make_app: MakeA
 
 async def test_seeking_forward_leaves_entries_out(make_app: MakeApp) -> None:
     app = make_app()
-    prices, got = collecting(app, retention=DAY)
+    prices, got = collecting(app, "prices", retention=DAY)
     place = TP("prices", 0)
 
     async with running(app):
@@ -59,7 +44,7 @@ async def test_seeking_forward_leaves_entries_out(make_app: MakeApp) -> None:
 @pytest.mark.slow
 async def test_a_position_survives_the_worker(make_app: MakeApp) -> None:
     app = make_app()
-    prices, got = collecting(app, retention=DAY)
+    prices, got = collecting(app, "prices", retention=DAY)
     async with running(app):
         await send_all(prices, 1, 2)
         await eventually(lambda: got == [1, 2], "all prices")
@@ -67,7 +52,7 @@ async def test_a_position_survives_the_worker(make_app: MakeApp) -> None:
         await eventually(lambda: got == [1, 2, 1, 2], "all prices again")
 
     app = make_app()
-    prices, got = collecting(app, retention=DAY)
+    prices, got = collecting(app, "prices", retention=DAY)
     async with running(app):
         await send_all(prices, 3)
         await eventually(lambda: 3 in got, "the next price")
@@ -79,7 +64,7 @@ async def test_a_position_survives_the_worker(make_app: MakeApp) -> None:
 )
 async def test_a_position_that_cannot_be_moved_raises(make_app: MakeApp, place: TP, reason: str) -> None:
     app = make_app()
-    prices, got = collecting(app)
+    prices, got = collecting(app, "prices")
 
     async with running(app):
         await send_all(prices, 1)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from faust_redis import DeadLetters
+from faust_redis.testing import eventually
 from pipeline.redis.client import connect
 from tests.behaviours.attacks.bystander import bystanders
 from tests.behaviours.attacks.test_attacks import P99_SECONDS, SCALE
@@ -66,7 +67,8 @@ async def test_a_prompt_that_kills_infer_costs_the_others_a_moment(tmp_path: Pat
         with started(tmp_path, MODEL_URL=model.url, APP_ENV="production") as up:
             async with ChatClient(up.url) as client, bystanders(up.url, shape.others) as noticed:
                 sockets = [await client.stream(await client.token()) for _ in range(shape.poisons)]
-                await asyncio.sleep(2)  # the others talk already
+                talking = 4 * shape.others
+                await eventually(lambda: len(noticed.seconds) >= talking, "answers of the others", 60)
                 began = time.monotonic()
                 for socket in sockets:
                     await socket.say("poison")

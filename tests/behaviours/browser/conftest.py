@@ -10,9 +10,8 @@ from typing import Literal
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
-from redis.asyncio import Redis
 
-from pipeline.redis.client import execute
+from pipeline.redis.client import connect, execute
 from tests.support.model_server import ModelServer, echo
 from tests.support.relays import PathProxy, Relay
 from tests.support.service import Up, started
@@ -150,12 +149,34 @@ async def answers(page: Page) -> list[str]:
     return await page.locator(".bot:not(.running) .prose").all_inner_texts()
 
 
-async def put_history(store: Redis, token: str, count: int) -> None:
-    """Give a session a history of questions and answers, so many messages in all."""
+async def put_history(page: Page, up: Up, count: int) -> None:
+    """Give the session of a page a history of questions and answers, so many messages in all."""
+    token = await page.evaluate("sessionStorage['parley.token']")
     stamp = "2026-11-01T10:00:00.000000Z"
     messages = [
         {"id": f"m{number}", "msg": f"{said} {number // 2}", "timestamp": stamp}
         for number in range(count)
         for said in (("Human: Question", "Bot: Answer")[number % 2],)
     ]
+    store = connect(up.redis_url, max_connections=2)
     await execute(store, "JSON.SET", f"session:{{{token}}}", "$.messages", json.dumps(messages))
+    await store.aclose()
+
+
+async def enter_with_history(context: BrowserContext, up: Up, count: int) -> Page:
+    """Enter, give the chat a history, and return the page that shows its end."""
+    page = await enter(context)
+    await put_history(page, up, count)
+    await page.reload()
+    await expect(page.locator(".bot").last).to_contain_text(f"Answer {count // 2 - 1}")
+    return page
+
+
+async def another(page: Page, text: str) -> None:
+    """Begin another chat, keeping the one on the page, and send a message in it."""
+    await page.get_by_role("button", name="New chat").click()
+    await page.get_by_role("dialog").get_by_role("button", name="New chat").click()
+    await page.get_by_role("button", name="Start chatting").click()
+    await expect(page.locator(".empty")).to_be_visible()
+    await say(page, text)
+    await answered(page, 1)

@@ -9,8 +9,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from faust_redis.testing import eventually
-from pipeline.redis.client import connect
-from tests.behaviours.browser.conftest import answered, answers, download, enter, put_history, say
+from tests.behaviours.browser.conftest import answered, answers, download, enter, enter_with_history, say
 from tests.behaviours.conftest import SESSION_TTL
 from tests.support.model_server import ModelServer
 from tests.support.service import Up
@@ -321,13 +320,7 @@ async def test_nothing_moves_when_an_answer_ends(context: BrowserContext) -> Non
 
 
 async def test_ten_thousand_messages_are_no_burden(context: BrowserContext, talker: Up) -> None:
-    page = await enter(context)
-    token = await page.evaluate("sessionStorage['parley.token']")
-    store = connect(talker.redis_url, max_connections=2)
-    await put_history(store, token, 10_000)
-    await store.aclose()
-    await page.reload()
-    await expect(page.locator(".bot").last).to_contain_text("Answer 4999")
+    page = await enter_with_history(context, talker, 10_000)
     assert await at_end(page)
     assert await page.locator(".messages > li").count() < 200
     await say(page, "one more")

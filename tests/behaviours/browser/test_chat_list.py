@@ -9,8 +9,15 @@ import pytest
 from playwright.async_api import BrowserContext, Page, Route, WebSocketRoute, expect
 
 from faust_redis.testing import eventually
-from pipeline.redis.client import connect
-from tests.behaviours.browser.conftest import answered, answers, download, enter, put_history, say
+from tests.behaviours.browser.conftest import (
+    another,
+    answered,
+    answers,
+    download,
+    enter,
+    enter_with_history,
+    say,
+)
 from tests.support.model_server import ModelServer
 from tests.support.service import Up
 
@@ -19,16 +26,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures
 DENIED = """for (const name of ['localStorage', 'sessionStorage', 'indexedDB'])
     Object.defineProperty(window, name, { get() { throw new DOMException('denied', 'SecurityError'); } });"""
 FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };"
-
-
-async def another(page: Page, text: str) -> None:
-    """Begin another chat, keeping the one on the page, and send a message in it."""
-    await page.get_by_role("button", name="New chat").click()
-    await page.get_by_role("dialog").get_by_role("button", name="New chat").click()
-    await page.get_by_role("button", name="Start chatting").click()
-    await expect(page.locator(".empty")).to_be_visible()
-    await say(page, text)
-    await answered(page, 1)
 
 
 async def titles(page: Page) -> list[str]:
@@ -185,13 +182,7 @@ async def test_on_a_phone_the_list_comes_over_the_chat(context: BrowserContext) 
 
 
 async def test_search_finds_what_is_not_even_drawn(context: BrowserContext, talker: Up) -> None:
-    page = await enter(context)
-    token = await page.evaluate("sessionStorage['parley.token']")
-    store = connect(talker.redis_url, max_connections=2)
-    await put_history(store, token, 1_000)
-    await store.aclose()
-    await page.reload()
-    await expect(page.locator(".bot").last).to_contain_text("Answer 499")
+    page = await enter_with_history(context, talker, 1_000)
     await page.get_by_role("button", name="Search this chat").click()
     await page.keyboard.type("QUESTION 12")
     count = page.locator(".search-count")
@@ -214,13 +205,7 @@ async def test_search_finds_what_is_not_even_drawn(context: BrowserContext, talk
 async def test_the_latest_message_can_be_shown_while_a_search_is_open(
     context: BrowserContext, talker: Up
 ) -> None:
-    page = await enter(context)
-    token = await page.evaluate("sessionStorage['parley.token']")
-    store = connect(talker.redis_url, max_connections=2)
-    await put_history(store, token, 1_000)
-    await store.aclose()
-    await page.reload()
-    await expect(page.locator(".bot").last).to_contain_text("Answer 499")
+    page = await enter_with_history(context, talker, 1_000)
     await page.get_by_role("button", name="Search this chat").click()
     # All at once, as pasted: the first result lies far above the end, where the view still is.
     await page.get_by_role("textbox", name="Search this chat").fill("Question 12")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import BrowserContext, Page, Route, expect
 
-from tests.behaviours.browser.conftest import answered, enter, say
+from tests.behaviours.browser.conftest import another, answered, enter, say
 from tests.support.model_server import ModelServer
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("at_once")]
@@ -65,12 +65,7 @@ async def test_of_two_chats_the_one_that_was_chosen_last_is_shown(context: Brows
     await answered(page, 1)
     slow = await page.evaluate("sessionStorage['parley.token']")
     for text in ("The quick one", "The last one"):
-        await page.get_by_role("button", name="New chat").click()
-        await page.get_by_role("dialog").get_by_role("button", name="New chat").click()
-        await page.get_by_role("button", name="Start chatting").click()
-        await expect(page.locator(".empty")).to_be_visible()
-        await say(page, text)
-        await answered(page, 1)
+        await another(page, text)
     released, passed = asyncio.Event(), asyncio.Event()
 
     async def hold(route: Route) -> None:

@@ -7,7 +7,6 @@ import os
 import pytest
 from playwright.async_api import BrowserContext, Page
 
-from pipeline.redis.client import connect
 from tests.behaviours.browser.conftest import OUTAGES, put_history
 from tests.behaviours.browser.monkey import Monkey, answer
 from tests.support.model_server import ModelServer
@@ -46,9 +45,7 @@ async def test_a_page_survives_whatever_is_done_to_it(
 
 async def lengthen(page: Page, talker: Up, count: int) -> None:
     """Give the chat a history of so many messages."""
-    store = connect(talker.redis_url, max_connections=2)
-    await put_history(store, await page.evaluate("sessionStorage['parley.token']"), count)
-    await store.aclose()
+    await put_history(page, talker, count)
     await page.reload()
     await page.locator("#text").wait_for()
 
