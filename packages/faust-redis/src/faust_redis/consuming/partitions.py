@@ -21,13 +21,14 @@ from redis.exceptions import ResponseError
 from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.blocking_reads import BlockingReads
 from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch, last_delivered, make_groups
-from faust_redis.consuming.queue_partition import QueuePartition
+from faust_redis.consuming.queue_partition import ANY_LEASE, QueuePartition
 from faust_redis.consuming.read_plans import ReadPlan, Streams, read_groups
 from faust_redis.consuming.reply_size import ReplySize
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnreadableEntryError
 from faust_redis.log.entries import Entry, Record, decode_all, offset_of
 from faust_redis.redis.commands import is_unavailable
+from faust_redis.redis.scripts import HELD
 
 __all__ = ["PartitionReader", "reader_of"]
 
@@ -48,6 +49,7 @@ class PartitionReader:
     Attributes:
         on_unreadable: called with each unreadable entry of a queue, which stays pending.
         on_undelivered: called with a partition and its last delivered offset after Redis has lost later ones.
+        on_held: called with a partition that another live member has not released.
         sift: called with claimed entries; returns those to deliver together.
 
     Args:
@@ -75,6 +77,7 @@ class PartitionReader:
         self.room = room
         self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
         self.on_undelivered: Callable[[TP, int], None] = lambda _tp, _last: None
+        self.on_held: Callable[[TP], None] = lambda _tp: None
         self.sift: Callable[[TP, list[Claim]], list[Claim]] = lambda _tp, claims: claims
         self.generation = 0
         self.queues: dict[TP, QueuePartition] = {}
@@ -84,11 +87,17 @@ class PartitionReader:
         self._plan: ReadPlan | None = None
         self._reply_size = ReplySize(self.read_count)
         self._claimed: dict[TP, int] = {}
+        self._claiming = asyncio.Lock()
 
     @property
     def lease(self) -> str:
-        """The value of a lease that this member owns."""
+        """The value of a lease that this member takes in the current generation."""
         return f"{self.generation}:{self.member_id}"
+
+    def lease_of(self, tp: TP) -> str:
+        """Return the value of a partition's lease, which keeps its generation while the partition stays."""
+        partition = self.queues.get(tp)
+        return self.lease if partition is None else f"{partition.generation}:{self.member_id}"
 
     def assign(self, queues: Iterable[TP], logs: Iterable[TP], generation: int) -> None:
         """Take over partitions under a generation; in-flight entries of those kept are not read again."""
@@ -98,14 +107,64 @@ class PartitionReader:
         before = {tp: self.queues.get(tp, nothing) for tp in queues}
         self.queues = {
             tp: QueuePartition(
-                known=old.known, in_flight=dict(old.in_flight), again=dict(old.again), end=old.end
+                known=old.known,
+                in_flight=dict(old.in_flight),
+                again=dict(old.again),
+                end=old.end,
+                generation=generation,
             )
             for tp, old in before.items()
         }
         self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
 
-    async def make_groups(self) -> None:
-        """Make the consumer groups of the queues, so that they hold whatever is sent from now on.
+    def shift(self, queues: set[TP], logs: set[TP], generation: int) -> tuple[set[TP], set[TP]]:
+        """Move to another assignment while the partitions that stay are read on.
+
+        Returns:
+            The queues that leave, whose begun events may still be acked until :meth:`remove`, and those that
+            are new here.
+        """
+        self.generation = generation
+        self._plan = None
+        leaving = self.queues.keys() - queues
+        for tp in leaving:
+            self.queues[tp].leaving = True
+        new = {tp for tp in queues if tp not in self.queues or self.queues[tp].lost}
+        for tp in new:
+            self.queues[tp] = QueuePartition(generation=generation)
+        for tp in queues - new:
+            if self.queues[tp].leaving:  # it stays after all; what is pending was left for another owner
+                self.queues[tp].leaving = False
+                self.rewind(tp)
+        self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
+        return leaving, new
+
+    def hold(self, tps: Iterable[TP]) -> None:
+        """Leave partitions alone until :meth:`take`, because another member may own them."""
+        for tp in tps:
+            self.queues[tp].held = True
+
+    def take(self, tp: TP, replacing: str) -> None:
+        """Claim a partition that was held; ``replacing`` is the lease that it may replace."""
+        if tp in self.queues:
+            self.queues[tp].held = False
+            self.queues[tp].replacing = replacing
+            self._plan = None
+            self._reads.wake()
+
+    def remove(self, tps: Iterable[TP]) -> None:
+        """Forget partitions that were released."""
+        for tp in tps:
+            self.queues.pop(tp, None)
+
+    async def stop_reading(self, tps: set[TP]) -> None:
+        """Wait until no claim or blocking read of these partitions, which leave, is under way."""
+        async with self._claiming:
+            pass
+        await self._reads.finish_covering(tps)
+
+    async def make_groups(self, tps: Iterable[TP]) -> None:
+        """Make the consumer groups of these queues, so that they hold whatever is sent from now on.
 
         The first claim would be too late: with ``latest`` a group starts at the end of its partition, and
         until there is a group, others may trim what they have acked.
@@ -113,7 +172,7 @@ class PartitionReader:
         Raises:
             redis.exceptions.RedisError: Redis is away; may be called again.
         """
-        for tp in await make_groups(self, self.queues):
+        for tp in await make_groups(self, tps):
             if (partition := self.queues.get(tp)) is not None:
                 self._begin_group(tp, partition)
                 partition.known = True
@@ -214,14 +273,15 @@ class PartitionReader:
     async def _claim_first(self, tps: list[TP]) -> dict[TP, list[Record]]:
         """Claim a page of the first of these partitions that has any pending entries."""
         for tp in tps:
-            partition = self.queues[tp]
             try:
-                records = await self._claim(tp, partition)
+                async with self._claiming:
+                    records = await self._claim(tp, self.queues[tp]) if self._is_claimed(tp) else []
             except ResponseError as error:
                 if is_unavailable(error):
                     raise
                 logger.error("%s-%s can't be read, trying again: %s", *tp, error)
-                partition.refused_until = monotonic() + REFUSED_DELAY
+                if tp in self.queues:
+                    self.queues[tp].refused_until = monotonic() + REFUSED_DELAY
                 continue
             if records:
                 return {tp: records}
@@ -242,6 +302,8 @@ class PartitionReader:
         Call this before giving up partitions, because a read that still blocks in the server would take
         entries of a partition that then has another owner.
         """
+        async with self._claiming:
+            pass
         await self._reads.settle()
 
     async def close(self) -> None:
@@ -250,16 +312,11 @@ class PartitionReader:
 
     def _is_read(self, tp: TP) -> bool:
         partition = self.queues.get(tp)
-        return partition is not None and partition.claim_cursor is None and not partition.lost
+        return partition is not None and partition.is_read
 
     def _is_claimed(self, tp: TP) -> bool:
         partition = self.queues.get(tp)
-        return (
-            partition is not None
-            and partition.claim_cursor is not None
-            and not partition.lost
-            and partition.refused_until <= monotonic()
-        )
+        return partition is not None and partition.is_claimed
 
     async def _claim(self, tp: TP, partition: QueuePartition) -> list[Record]:
         """Claim a page of pending entries, leaving out those in flight here."""
@@ -268,13 +325,24 @@ class PartitionReader:
         # Entries acked on another connection while this page is under way may still be on it.
         handed_on = set(partition.in_flight)
         partition.rewound = False
-        page = await claim_page(self, tp, partition.claim_cursor or FIRST_PAGE, died=partition.died)
-        if self.queues.get(tp) is not partition:
+        page = await claim_page(
+            self,
+            tp,
+            partition.claim_cursor or FIRST_PAGE,
+            generation=partition.generation,
+            replacing=partition.replacing,
+            died=partition.died,
+        )
+        if self.queues.get(tp) is not partition or partition.leaving:
             return []  # reassigned in the meantime
-        if page is None:
+        if page == HELD:
+            self.on_held(tp)
+            return []
+        if isinstance(page, int):
             logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
             partition.lost = True
             return []
+        partition.replacing = ANY_LEASE
         if page.made:
             self._begin_group(tp, partition)
         partition.known = True
@@ -283,7 +351,7 @@ class PartitionReader:
         taken = handed_on | partition.in_flight.keys()
         claims = self.sift(tp, [claim for claim in page.claims if claim.offset not in taken])
         entries, done = await fetch(self.context, tp, claims)
-        if self.queues.get(tp) is not partition:
+        if self.queues.get(tp) is not partition or partition.leaving:
             return []
         partition.died = page.died
         if not partition.rewound:
@@ -359,7 +427,7 @@ class PartitionReader:
         return records
 
     async def _read_logs(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
-        after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
+        after = [f"0-{max(self.logs.get(tp, 0) - 1, 0)}" for tp in streams.values()]
         reply = await read.block(
             "XREAD",
             "COUNT",
@@ -373,6 +441,8 @@ class PartitionReader:
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
+            if tp not in self.logs:
+                continue  # it was given up in the meantime
             self._reply_size.observe(entries[-1])
             records[tp], unreadable = decode_all(entries)
             for error in unreadable:
