@@ -61,7 +61,7 @@ class Handover:
         commit: Callable[[], Awaitable[object]],
         committing: Callable[[], Mapping[TP, Collection[int]]],
         persist: Persist,
-        longest: Callable[[], float],
+        longest: float,
     ) -> None:
         """Take what the consumer consists of.
 
@@ -69,7 +69,7 @@ class Handover:
             begun: Returns the messages that agents work on.
             commit: Commits all acks.
             committing: Returns the acks on their way to Redis.
-            longest: Returns the rebalance time-out in seconds.
+            longest: The rebalance time-out in seconds.
         """
         self._context = context
         self._reader = reader
@@ -96,7 +96,7 @@ class Handover:
         Args:
             tps: All partitions that leave. One that was given up before and is not among them has come back.
         """
-        deadline = monotonic() + self._longest() * DRAIN_FRACTION
+        deadline = monotonic() + self._longest * DRAIN_FRACTION
         self._leaving = {tp: self._leaving.get(tp, deadline) for tp in tps}
         begun = set(map(id, self._begun()))
         for tp in self._leaving:
@@ -187,7 +187,7 @@ class Handover:
         """Claim partitions as soon as their owners have released them, or are gone."""
         new = [tp for tp in tps if tp in self._reader.queues]
         self._reader.hold(new)
-        self._awaited |= dict.fromkeys(new, monotonic() + self._longest())
+        self._awaited |= dict.fromkeys(new, monotonic() + self._longest)
         if self._awaited and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look())
 

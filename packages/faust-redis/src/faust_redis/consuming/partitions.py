@@ -10,17 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Final
 
-from faust.types import TP, Message
+from faust.types import TP
 from mode import get_logger
 from redis.exceptions import ResponseError
 
 from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.blocking_reads import BlockingReads
-from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch, last_delivered, make_groups
+from faust_redis.consuming.claims import (
+    FIRST_PAGE,
+    Claim,
+    ClaimedPage,
+    claim_page,
+    fetch,
+    last_delivered,
+    make_groups,
+)
+from faust_redis.consuming.owned_partitions import OwnedPartitions
 from faust_redis.consuming.queue_partition import ANY_LEASE, QueuePartition
 from faust_redis.consuming.read_plans import ReadPlan, Streams, read_groups
 from faust_redis.consuming.reply_size import ReplySize
@@ -40,7 +49,7 @@ RETRY_DELAY: Final = 0.5
 REFUSED_DELAY: Final = 2.0
 
 
-class PartitionReader:
+class PartitionReader(OwnedPartitions):
     """Read the partitions that this member owns.
 
     Cancelling ``read`` loses nothing: the blocking command runs in its own task, and the next call returns
@@ -68,9 +77,7 @@ class PartitionReader:
         read_count: int | None = None,
         room: int,
     ) -> None:
-        self.context = context
-        self.group = group
-        self.member_id = member_id
+        super().__init__(context, group, member_id)
         self.start = start
         self.read_count = min(read_count or context.options.read_count, context.options.read_count)
         self._block_ms = context.options.block_ms
@@ -79,70 +86,9 @@ class PartitionReader:
         self.on_undelivered: Callable[[TP, int], None] = lambda _tp, _last: None
         self.on_held: Callable[[TP], None] = lambda _tp: None
         self.sift: Callable[[TP, list[Claim]], list[Claim]] = lambda _tp, claims: claims
-        self.generation = 0
-        self.queues: dict[TP, QueuePartition] = {}
-        self.logs: dict[TP, int] = {}
-        self.ends: dict[TP, int] = {}
         self._reads = BlockingReads(context)
-        self._plan: ReadPlan | None = None
         self._reply_size = ReplySize(self.read_count)
-        self._claimed: dict[TP, int] = {}
         self._claiming = asyncio.Lock()
-
-    @property
-    def lease(self) -> str:
-        """The value of a lease that this member takes in the current generation."""
-        return f"{self.generation}:{self.member_id}"
-
-    def lease_of(self, tp: TP) -> str:
-        """Return the value of a partition's lease, which keeps its generation while the partition stays."""
-        partition = self.queues.get(tp)
-        return self.lease if partition is None else f"{partition.generation}:{self.member_id}"
-
-    def assign(self, queues: Iterable[TP], logs: Iterable[TP], generation: int) -> None:
-        """Take over partitions under a generation; in-flight entries of those kept are not read again."""
-        self.generation = generation
-        self._plan = None
-        nothing = QueuePartition()
-        before = {tp: self.queues.get(tp, nothing) for tp in queues}
-        self.queues = {
-            tp: QueuePartition(
-                known=old.known,
-                in_flight=dict(old.in_flight),
-                again=dict(old.again),
-                end=old.end,
-                generation=generation,
-            )
-            for tp, old in before.items()
-        }
-        self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
-
-    def shift(self, queues: set[TP], logs: set[TP], generation: int) -> tuple[set[TP], set[TP]]:
-        """Move to another assignment while the partitions that stay are read on.
-
-        Returns:
-            The queues that leave, whose begun events may still be acked until :meth:`remove`, and those that
-            are new here.
-        """
-        self.generation = generation
-        self._plan = None
-        leaving = self.queues.keys() - queues
-        for tp in leaving:
-            self.queues[tp].leaving = True
-        new = {tp for tp in queues if tp not in self.queues or self.queues[tp].lost}
-        for tp in new:
-            self.queues[tp] = QueuePartition(generation=generation)
-        for tp in queues - new:
-            if self.queues[tp].leaving:  # it stays after all; what is pending was left for another owner
-                self.queues[tp].leaving = False
-                self.rewind(tp)
-        self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
-        return leaving, new
-
-    def hold(self, tps: Iterable[TP]) -> None:
-        """Leave partitions alone until :meth:`take`, because another member may own them."""
-        for tp in tps:
-            self.queues[tp].held = True
 
     def take(self, tp: TP, replacing: str) -> None:
         """Claim a partition that was held; ``replacing`` is the lease that it may replace."""
@@ -151,11 +97,6 @@ class PartitionReader:
             self.queues[tp].replacing = replacing
             self._plan = None
             self._reads.wake()
-
-    def remove(self, tps: Iterable[TP]) -> None:
-        """Forget partitions that were released."""
-        for tp in tps:
-            self.queues.pop(tp, None)
 
     async def stop_reading(self, tps: set[TP]) -> None:
         """Wait until no claim or blocking read of these partitions, which leave, is under way."""
@@ -177,37 +118,6 @@ class PartitionReader:
                 self._begin_group(tp, partition)
                 partition.known = True
 
-    def is_in_flight(self, message: Message) -> bool:
-        """Return whether a message is the latest delivery of its entry, by the current owner."""
-        partition = self.queues.get(message.tp)
-        return partition is not None and partition.in_flight.get(message.offset) is message
-
-    def forfeit(self) -> None:
-        """Clear the messages in flight, which can't be acked any more and will be delivered again."""
-        for tp, partition in self.queues.items():
-            partition.forfeit()
-            self.rewind(tp)
-
-    def positions(self, acked: Mapping[TP, int]) -> dict[TP, int]:
-        """Return the offset of each partition before which every entry is done, as far as it is known.
-
-        Args:
-            acked: For each partition the largest offset that was acked just now, plus one.
-        """
-        found = {tp: self.queues[tp].position(end) for tp, end in acked.items() if tp in self.queues}
-        return {
-            tp: min(position, self._claimed.get(tp, position))
-            for tp, position in found.items()
-            if position is not None
-        }
-
-    def rewind(self, tp: TP) -> None:
-        """Claim the pending entries of a partition again, except those in flight."""
-        if tp in self.queues:
-            self.queues[tp].claim_cursor = FIRST_PAGE
-            self.queues[tp].rewound = True
-            self._plan = None
-
     def put_back(self, tp: TP, record: Record) -> None:
         """Read a record again that could not be delivered."""
         if tp in self.queues:
@@ -215,14 +125,6 @@ class PartitionReader:
             self.rewind(tp)
         elif tp in self.logs:
             self.logs[tp] = min(self.logs[tp], record.offset)
-
-    def lease_keys(self, tp: TP) -> list[str]:
-        """Return the stream, lease and attempts keys of a partition, in the scripts' order."""
-        return [
-            self.context.keys.stream(tp),
-            self.context.keys.lease(tp, self.group),
-            self.context.keys.attempts(tp, self.group),
-        ]
 
     async def read(self, active: set[TP], timeout: float) -> dict[TP, list[Record]]:
         """Return the next records of these partitions; empty after the time-out.
@@ -324,30 +226,9 @@ class PartitionReader:
             await self._drop_undelivered(tp, partition)
         # Entries acked on another connection while this page is under way may still be on it.
         handed_on = set(partition.in_flight)
-        partition.rewound = False
-        page = await claim_page(
-            self,
-            tp,
-            partition.claim_cursor or FIRST_PAGE,
-            generation=partition.generation,
-            replacing=partition.replacing,
-            died=partition.died,
-        )
-        if self.queues.get(tp) is not partition or partition.leaving:
-            return []  # reassigned in the meantime
-        if page == HELD:
-            self.on_held(tp)
+        page = await self._claim_page(tp, partition)
+        if page is None:
             return []
-        if isinstance(page, int):
-            logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
-            partition.lost = True
-            return []
-        partition.replacing = ANY_LEASE
-        if page.made:
-            self._begin_group(tp, partition)
-        partition.known = True
-        if page.gone:
-            logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
         taken = handed_on | partition.in_flight.keys()
         claims = self.sift(tp, [claim for claim in page.claims if claim.offset not in taken])
         entries, done = await fetch(self.context, tp, claims)
@@ -362,6 +243,34 @@ class PartitionReader:
         if records:
             self._claimed[tp] = records[0].offset
         return records
+
+    async def _claim_page(self, tp: TP, partition: QueuePartition) -> ClaimedPage | None:
+        """Return the next page of pending entries, ``None`` if the partition is not this member's."""
+        partition.rewound = False
+        page = await claim_page(
+            self,
+            tp,
+            partition.claim_cursor or FIRST_PAGE,
+            generation=partition.generation,
+            replacing=partition.replacing,
+            died=partition.died,
+        )
+        if self.queues.get(tp) is not partition or partition.leaving:
+            return None  # reassigned in the meantime
+        if page == HELD:
+            self.on_held(tp)
+            return None
+        if isinstance(page, int):
+            logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
+            partition.lost = True
+            return None
+        partition.replacing = ANY_LEASE
+        if page.made:
+            self._begin_group(tp, partition)
+        partition.known = True
+        if page.gone:
+            logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
+        return page
 
     async def _drop_undelivered(self, tp: TP, partition: QueuePartition) -> None:
         """Drop events in flight that Redis has no record of delivering, because its data is older.

@@ -123,16 +123,19 @@ class Rebalancer:
         self.is_leaving = False
         self._is_group_cooperative = False
         self._is_keeping = False
-        self._handover = Handover(
-            context,
-            reader,
-            acks,
-            attempts,
+        self._handover = self._new_handover(rebalance_timeout)
+
+    def _new_handover(self, rebalance_timeout: float) -> Handover:
+        return Handover(
+            self._context,
+            self._reader,
+            self._acks,
+            self._attempts,
             begun=self.begun,
-            commit=consumer.commit,
-            committing=lambda: committer.committing,
-            persist=persist,
-            longest=lambda: rebalance_timeout,
+            commit=self._consumer.commit,
+            committing=lambda: self._committer.committing,
+            persist=self._persist,
+            longest=rebalance_timeout,
         )
 
     def keep(self, *, is_cooperative: bool) -> bool:

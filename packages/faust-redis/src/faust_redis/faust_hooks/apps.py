@@ -81,7 +81,7 @@ async def shift_partitions(app: Any, assigned: set[TP]) -> None:
     """Have an app work on another assignment, while it works on the partitions that stay.
 
     These are the steps of Faust's rebalance that concern agents, topics, sensors and the app's own callbacks.
-    The flow goes on, the buffers keep their messages, and the generation stays, because another one would make
+    The flow goes on, the buffers keep their messages, and the generation stays, because a new one would make
     these messages stale. No table is recovered, because the app has none.
     """
     state = app.sensors.on_rebalance_start(app)

@@ -8,8 +8,9 @@ A generation goes through three states, seen from one member::
 
 *joining*: a generation began, and the member gives up the partitions of the last one, or decides to keep them
 until it has its part of the plan. *released*: it has, and waits until all members have. Then the leader (the
-member with the smallest id) computes the plan with Faust's assignor, and each member is *assigned* its part. A member that takes longer than the rebalance time-out is
-evicted; it joins again when it is done, and its acks are refused until then (``ack.lua``).
+member with the smallest id) computes the plan with Faust's assignor, and each member is *assigned* its part.
+A member that takes longer than the rebalance time-out is evicted; it joins again when it is done, and its
+acks are refused until then (``ack.lua``).
 """
 
 from __future__ import annotations
