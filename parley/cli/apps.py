@@ -84,11 +84,10 @@ def screen(snapshot: WatchSnapshot, width: int) -> RenderableType:
     head = Text.assemble(("Faust on Redis", "bold"), f"  {datetime.fromtimestamp(snapshot.at):%H:%M:%S}")
     if not snapshot.apps and not snapshot.topics:
         return Group(head, Text("no Faust app has used this Redis"))
-    apps = table(
-        "app", "state", "in/s", "out/s", "lag", "pending", "oldest", "retry", "dead", "workers", "why"
-    )
-    for each in snapshot.apps:
-        apps.add_row(*_app_cells(each))
+    shown = {name: cell for name, cell in _APP.items() if width >= _WIDE or name not in _ONLY_WIDE}
+    apps = table(*shown)
+    for app in snapshot.apps:
+        apps.add_row(*(cell(app) for cell in shown.values()))
     topics = table("topic", "kind", "in/s", "held", "ever", "dead", "written by", "read by")
     for topic in snapshot.topics:
         topics.add_row(*(cell(topic) for cell in _TOPIC))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from faust_redis.samples import GroupSample, Member, PartitionSample
@@ -46,6 +47,33 @@ _URGENCY: Final = list(StageState)
 _HIDDEN: Final = frozenset({TopicKind.INTERNAL, TopicKind.REPLIES})
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What an app's members say about it.
+
+    Attributes:
+        is_faust: Whether it is a Faust app.
+        alive: The ids of the members with a recent heartbeat.
+        gone_for: Seconds since it had a worker.
+    """
+
+    is_faust: bool
+    alive: frozenset[str]
+    gone_for: float
+
+    @property
+    def is_retired(self) -> bool:
+        """Whether it has had no worker for so long that it seems to be gone for good."""
+        return self.is_faust and not self.alive and self.gone_for > RETIRED_AFTER
+
+    @classmethod
+    def of(cls, members: Sequence[Member], changed_at: float | None, at: float) -> _Standing:
+        """Return the standing of an app with these members."""
+        last = max((member.beat for member in members), default=changed_at or at)
+        alive = frozenset(member.id for member in members if at - member.beat < GONE_AFTER)
+        return cls(changed_at is not None, alive, at - last)
+
+
 class Course:
     """Compute a snapshot from each sample and the ones before it."""
 
@@ -66,11 +94,7 @@ class Course:
             self._samples.popleft()
         kinds = {name: kind_of(name, facts) for name, facts in topology.topics.items()}
         apps = [self._app(name, topology, kinds, sample) for name in sorted(topology.apps)]
-        topics = [
-            self._topic(name, topology, kinds[name], sample)
-            for name in sorted(topology.topics)
-            if kinds[name] not in _HIDDEN
-        ]
+        topics = [self._topic(name, topology, kinds[name], sample) for name in _visible(kinds)]
         return WatchSnapshot(sample.at, self._namespace, apps, topics)
 
     def _rates(self, topic: str, reader: str) -> list[tuple[float | None, float | None]]:
@@ -92,70 +116,65 @@ class Course:
         self, name: str, topology: Topology, kinds: dict[str, TopicKind], sample: WatchSample
     ) -> AppSnapshot:
         facts = topology.apps[name]
-        visible = [topic for topic in sorted(topology.topics) if kinds[topic] not in _HIDDEN]
-        tables = {
-            topic: table_of(topic, name)
-            for topic in visible
-            if kinds[topic] is TopicKind.CHANGELOG and owner_of(topic, topology.apps) == name
-        }
+        visible = _visible(kinds)
+        tables = _tables(name, visible, kinds, topology)
         # Every sample of a group holds the group's members, also those of the topics that are not shown.
-        samples = {topic: group for (topic, reader), group in sample.readings.items() if reader == name}
+        samples = sample.of_reader(name)
         members = next(iter(samples.values())).members if samples else ()
-        alive = {member.id for member in members if sample.at - member.beat < GONE_AFTER}
-        is_faust = facts.changed_at is not None
+        standing = _Standing.of(members, facts.changed_at, sample.at)
         reads = [
-            self._reading(name, topic, samples[topic], alive, topology.is_abandoned(name, topic), is_faust)
+            self._reading(name, topic, samples[topic], standing, topology.is_abandoned(name, topic))
             for topic in visible
             if topic in samples and topic not in tables
         ]
-        states = [reading.state for reading in reads if not reading.abandoned]
-        state = min(
-            states, key=_URGENCY.index, default=StageState.STOPPED if is_faust and not alive else None
-        )
-        gone_for = sample.at - max((member.beat for member in members), default=facts.changed_at or sample.at)
-        retired = is_faust and not alive and gone_for > RETIRED_AFTER
-        worst = next((reading for reading in reads if reading.state is state and not reading.abandoned), None)
+        worst = _worst(reads)
+        without = StageState.STOPPED if standing.is_faust and not standing.alive else None
         return AppSnapshot(
             name,
-            state,
-            reason_of_app(worst, alive=len(alive), is_faust=is_faust, gone_for=gone_for, retired=retired),
-            is_faust=is_faust,
+            without if worst is None else worst.state,
+            reason_of_app(
+                worst,
+                alive=len(standing.alive),
+                is_faust=standing.is_faust,
+                gone_for=standing.gone_for,
+                retired=standing.is_retired,
+            ),
+            is_faust=standing.is_faust,
             rate_in=_sum(reading.rate_in for reading in reads),
             rate_out=_sum(reading.rate_out for reading in reads),
-            lag=sum(reading.lag for reading in reads),
-            pending=sum(reading.pending for reading in reads),
+            lag=_total(reads, "lag"),
+            pending=_total(reads, "pending"),
             oldest_age=_most(reading.oldest_age for reading in reads),
-            retrying=sum(reading.retrying for reading in reads),
-            dead_letters=sum(each.dead_letters for reading in reads for each in reading.partitions),
+            retrying=_total(reads, "retrying"),
+            # Redis counts dead letters by topic, so those of a shared one have no app.
+            dead_letters=_dead_letters(name, reads, topology),
             settled=all(group.settled for group in samples.values()),
             generation=max((group.generation for group in samples.values()), default=0),
             changed_at=facts.changed_at,
-            retired=retired,
+            retired=standing.is_retired,
             reads=reads,
-            writes=[topic for topic in visible if name in topology.writers[topic] and topic not in tables],
+            writes=[topic for topic in topology.written_by(name) if topic in visible and topic not in tables],
             tables=tables,
             workers=[_worker(member, sample.at, samples, kinds) for member in members],
         )
 
     def _reading(
-        self, app: str, topic: str, group: GroupSample, alive: set[str], abandoned: bool, is_faust: bool
+        self, app: str, topic: str, group: GroupSample, standing: _Standing, abandoned: bool
     ) -> ReadingSnapshot:
         at = self._samples[-1].at
         rates = self._rates(topic, app)
         patience = self._longest_pause.get((topic, app), 0.0) * PATIENCE
         partitions = [
-            self._partition(app, topic, number, rates[number], alive, is_faust, patience)
+            self._partition(app, topic, number, rates[number], standing, patience)
             for number in range(len(group.partitions))
         ]
         judge = self._judges.setdefault((topic, app, None), Judge())
         before, was_stopped = judge.still, judge.state is StageState.STOPPED
-        done = sum(partition.done for partition in group.partitions)
-        read = sum(partition.read for partition in group.partitions)
-        added = sum(partition.added for partition in group.partitions)
-        lag, pending = group.lag, group.pending
+        moves = (_total(group.partitions, "done"), _total(group.partitions, "read"))
+        left = group.lag + group.pending
         state = judge.classify(
-            Moment(at, lag + pending, lag, None, (done, read), added),
-            alive=bool(alive) or not is_faust,
+            Moment(at, left, group.lag, None, moves, _total(group.partitions, "added")),
+            alive=bool(standing.alive) or not standing.is_faust,
             patience=patience,
         )
         if judge.still < before and not was_stopped:
@@ -166,18 +185,17 @@ class Course:
             state = StageState.STALLED
         still = max([judge.still, *(self._judges[topic, app, number].still for number in stuck)])
         oldest_age = _most(each.oldest_age for each in partitions)
+        where = stuck if len(stuck) < len(partitions) else []
         return ReadingSnapshot(
             topic,
             state,
-            reason_of_reading(
-                state, lag + pending, oldest_age, still, stuck if len(stuck) < len(partitions) else []
-            ),
+            reason_of_reading(state, left, oldest_age, still, where),
             rate_in=_sum(each.rate_in for each in partitions),
             rate_out=_sum(each.rate_out for each in partitions),
-            lag=lag,
-            pending=pending,
+            lag=group.lag,
+            pending=group.pending,
             oldest_age=oldest_age,
-            retrying=sum(each.retrying for each in partitions),
+            retrying=_total(partitions, "retrying"),
             abandoned=abandoned,
             partitions=partitions,
         )
@@ -188,15 +206,14 @@ class Course:
         topic: str,
         number: int,
         rates: tuple[float | None, float | None],
-        alive: set[str],
-        is_faust: bool,
+        standing: _Standing,
         patience: float,
     ) -> PartitionFigures:
         sample = self._samples[-1]
         seen = sample.readings[topic, app].partitions[number]
         state = self._judges.setdefault((topic, app, number), Judge()).classify(
             Moment(sample.at, seen.lag + seen.pending, seen.lag, None, (seen.done, seen.read), seen.added),
-            alive=seen.owner in alive or not is_faust,
+            alive=seen.owner in standing.alive or not standing.is_faust,
             patience=patience,
         )
         return PartitionFigures(
@@ -234,6 +251,30 @@ class Course:
         )
 
 
+def _visible(kinds: dict[str, TopicKind]) -> list[str]:
+    return sorted(topic for topic, kind in kinds.items() if kind not in _HIDDEN)
+
+
+def _tables(
+    app: str, topics: Sequence[str], kinds: dict[str, TopicKind], topology: Topology
+) -> dict[str, str]:
+    """Return an app's tables by the topics that hold their changelogs."""
+    changelogs = [topic for topic in topics if kinds[topic] is TopicKind.CHANGELOG]
+    return {topic: table_of(topic, app) for topic in changelogs if owner_of(topic, topology.apps) == app}
+
+
+def _worst(readings: Sequence[ReadingSnapshot]) -> ReadingSnapshot | None:
+    """Return the reading in the most urgent state, None if there is none that still goes on."""
+    going_on = (reading for reading in readings if not reading.abandoned)
+    return min(going_on, key=lambda reading: _URGENCY.index(reading.state), default=None)
+
+
+def _dead_letters(app: str, readings: Sequence[ReadingSnapshot], topology: Topology) -> int:
+    """Return the dead letters of the topics that an app alone reads."""
+    alone = (each for each in readings if topology.readers(each.topic) == [app])
+    return sum(_total(each.partitions, "dead_letters") for each in alone)
+
+
 def _begins_anew(before: WatchSample, now: WatchSample) -> bool:
     """Return whether offsets went back, because streams were created again since the last sample."""
     return any(
@@ -262,8 +303,8 @@ def _worker(
     )
 
 
-def _total(partitions: Sequence[PartitionSample], figure: str) -> int:
-    return sum(getattr(each, figure) for each in partitions)
+def _total(each_of: Sequence[PartitionSample | PartitionFigures | ReadingSnapshot], figure: str) -> int:
+    return sum(getattr(each, figure) for each in each_of)
 
 
 def _sum(rates: Iterable[float | None]) -> float | None:

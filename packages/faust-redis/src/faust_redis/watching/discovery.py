@@ -8,7 +8,7 @@ keys of the server, never with that of entries; a million keys take about a seco
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata  # type: ignore[import-untyped]
@@ -51,22 +51,37 @@ async def discover(redis: Redis, namespace: str = "") -> Topology:
     }
     apps = await _apps(redis, keys, groups)
     places = [(topic, number) for topic, each in facts.items() for number in range(each.partitions)]
-    streams = await _ask(redis, [("XINFO", "GROUPS", keys.stream(place)) for place in places])
-    producers = await _ask(redis, [("HRANDFIELD", keys.producers(place), PRODUCERS) for place in places])
-    found: dict[str, set[str]] = {topic: set() for topic in facts}
-    writers: dict[str, set[str]] = {topic: set() for topic in facts}
-    for (topic, _), infos, ids in zip(places, streams, producers, strict=True):
-        found[topic].update(_group_name(info) for info in infos or ())
-        named = (producer_app(_text(producer)) for producer in ids or ())
-        writers[topic].update(name for name in named if name is not None)
+    found = await _groups(redis, keys, places)
+    writers = await _writers(redis, keys, places)
     for name in set().union(*found.values(), *writers.values()):
         apps.setdefault(name, AppFacts())
+    nobody: frozenset[str] = frozenset()
     return Topology(
         facts,
         apps,
-        {topic: frozenset(names) for topic, names in found.items()},
-        {topic: frozenset(names) for topic, names in writers.items()},
+        {topic: found.get(topic, nobody) for topic in facts},
+        {topic: writers.get(topic, nobody) for topic in facts},
     )
+
+
+async def _groups(redis: Redis, keys: Keys, places: Sequence[tuple[str, int]]) -> dict[str, frozenset[str]]:
+    """Return the consumer groups of each topic."""
+    replies = await _ask(redis, [("XINFO", "GROUPS", keys.stream(place)) for place in places])
+    return _by_topic(places, [map(_group_name, infos or ()) for infos in replies])
+
+
+async def _writers(redis: Redis, keys: Keys, places: Sequence[tuple[str, int]]) -> dict[str, frozenset[str]]:
+    """Return the apps whose producers each topic knows."""
+    replies = await _ask(redis, [("HRANDFIELD", keys.producers(place), PRODUCERS) for place in places])
+    named = [[producer_app(_text(producer)) for producer in ids or ()] for ids in replies]
+    return _by_topic(places, [filter(None, apps) for apps in named])
+
+
+def _by_topic(places: Sequence[tuple[str, int]], names: Sequence[Iterable[str]]) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for (topic, _), of_partition in zip(places, names, strict=True):
+        found[topic] = found.get(topic, frozenset()).union(of_partition)
+    return found
 
 
 async def _names(redis: Redis, keys: Keys) -> tuple[list[str], list[str]]:

@@ -50,9 +50,7 @@ def reason_of_app(
         return "sends only" if worst is None else f"no Faust app, so its workers are unknown; {worst.why}"
     if retired:
         left = 0 if worst is None else worst.lag + worst.pending
-        kept = (
-            f"; its group still keeps {counted(left, 'message')} of {worst.topic}" if worst and left else ""
-        )
+        kept = f"; its group keeps {counted(left, 'message')} of {worst.topic}" if worst and left else ""
         return f"no worker for {span(gone_for)}{kept}"
     if worst is None:
         return counted(alive, "worker") if alive else "no worker"

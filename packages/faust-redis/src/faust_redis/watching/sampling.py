@@ -37,6 +37,10 @@ class WatchSample:
     at: float
     readings: Mapping[tuple[str, str], GroupSample]
 
+    def of_reader(self, name: str) -> dict[str, GroupSample]:
+        """Return the samples of one reader by topic."""
+        return {topic: group for (topic, reader), group in self.readings.items() if reader == name}
+
 
 class Sampler:
     """Samples the topics of a topology, which may change between two samples."""

@@ -87,6 +87,7 @@ class AppSnapshot:
     Attributes:
         state: That of its reading in the worst state; None for a program that only sends.
         is_faust: Whether it is a Faust app; another consumer group has no heartbeats.
+        dead_letters: Those of the topics that it alone reads.
         changed_at: When a worker last joined or left, in seconds since the epoch.
         retired: Whether it has had no worker for so long that it seems to be gone for good.
         writes: The topics that it has sent to within a day, changelogs of its own left out.

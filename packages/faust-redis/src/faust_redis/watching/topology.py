@@ -74,6 +74,10 @@ class Topology:
         subscribed = {name for name, app in self.apps.items() if topic in app.topics}
         return sorted(subscribed | self.groups.get(topic, frozenset()))
 
+    def written_by(self, app: str) -> list[str]:
+        """Return the topics that an app has sent to."""
+        return sorted(topic for topic, writers in self.writers.items() if app in writers)
+
     def is_abandoned(self, app: str, topic: str) -> bool:
         """Return whether an app has members, none of which reads this topic any longer."""
         facts = self.apps.get(app)

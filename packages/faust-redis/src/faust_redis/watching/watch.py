@@ -12,6 +12,7 @@ from typing import Final
 from mode import get_logger
 from redis.asyncio import Redis
 
+from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import REDIS_ERRORS
 from faust_redis.tasks import cancel_and_wait
 from faust_redis.watching.course import Course
@@ -63,7 +64,12 @@ class Watch:
     """
 
     def __init__(self, redis: Redis, *, namespace: str = "") -> None:
-        """Take a client that does not decode responses; nothing is read yet."""
+        """Take a client that does not decode responses; nothing is read yet.
+
+        Raises:
+            ValueError: The namespace is not allowed as one.
+        """
+        Keys(namespace)
         self.history: dict[str, deque[Point]] = {}
         self._redis = redis
         self._namespace = namespace
