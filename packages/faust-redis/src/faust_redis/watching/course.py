@@ -153,7 +153,7 @@ class Course:
             changed_at=facts.changed_at,
             retired=standing.is_retired,
             reads=reads,
-            writes=[topic for topic in topology.written_by(name) if topic in visible and topic not in tables],
+            writes=sorted({*topology.written_by(name)}.intersection(visible).difference(tables)),
             tables=tables,
             workers=[_worker(member, sample.at, samples, kinds) for member in members],
         )
