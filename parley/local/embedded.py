@@ -38,7 +38,8 @@ from parley.local.running_servers import (
     running_of,
     write_state,
 )
-from parley.local.server_binaries import WAYS_OUT, ServerBinary, find_server
+from parley.local.server_binaries import ServerBinary, find_server
+from parley.local.start_failures import start_failure
 from pipeline.errors import EmbeddedRedisError
 
 __all__ = [
@@ -175,17 +176,13 @@ class EmbeddedRedis:
         with client_of(self.url) as client:
             while not _answers(client):
                 if self.process.poll() is not None:
-                    raise EmbeddedRedisError(
-                        f"redis-server ended while starting: {self._last_words()}", WAYS_OUT
-                    )
+                    raise self._failure("redis-server ended while starting")
                 if time.monotonic() > deadline:
-                    raise EmbeddedRedisError(
-                        f"redis-server did not become ready: {self._last_words()}", WAYS_OUT
-                    )
+                    raise self._failure("redis-server did not become ready")
                 time.sleep(_POLL_SECONDS)
             module = _json_version(client)
         if module is None:
-            raise EmbeddedRedisError(f"{self._server.module} was not loaded: {self._last_words()}", WAYS_OUT)
+            raise self._failure(f"{self._server.module} was not loaded")
         started = RunningServer(
             self.url,
             str(self.folder),
@@ -260,14 +257,9 @@ class EmbeddedRedis:
             *("--loadmodule", str(server.module)),
         ]
 
-    def _last_words(self) -> str:
-        try:
-            lines = self._data.log.read_text("utf-8", "replace").split("\n")
-        except OSError:
-            return "it left no log"
-        written = [line.strip() for line in lines if line.strip()]
-        failures = [line for line in written if "#" in line or "rror" in line or "already in use" in line]
-        return " | ".join((failures or written)[-2:]) or "its log is empty"
+    def _failure(self, what: str) -> EmbeddedRedisError:
+        assert self._server is not None, "start() comes first"  # noqa: S101
+        return start_failure(what, self._data.log, self._server)
 
 
 def _answers(client: redis.Redis) -> bool:
