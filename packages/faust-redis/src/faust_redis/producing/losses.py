@@ -37,7 +37,9 @@ class Losses:
         self._context = context
         self._producer = producer
         self._destinations: set[Destination] = set()
-        self._recent = RecentEntries(is_one_server=context.server.stream.keeps_order)
+        self._recent = RecentEntries(
+            context.options.resend_seconds, is_one_server=context.server.stream.keeps_order
+        )
         self.count = 0
         self.is_due = False
 

@@ -12,8 +12,6 @@ from faust_redis.producing.appends import Destination, OutgoingEntry
 
 __all__ = ["RecentEntries"]
 
-#: Seconds for which a confirmed message is kept: longer than a replica is behind, and a failover takes.
-KEPT_SECONDS: Final = 60.0
 #: The most messages kept, and the most bytes of their keys, values and headers.
 KEPT_ENTRIES: Final = 10_000
 KEPT_BYTES: Final = 8 * 1024 * 1024
@@ -26,8 +24,14 @@ class RecentEntries:
     lost the later ack of its event, which is delivered again.
     """
 
-    def __init__(self, *, is_one_server: bool) -> None:
-        """Begin with none; pass whether one server has all partitions."""
+    def __init__(self, seconds: float, *, is_one_server: bool) -> None:
+        """Begin with none.
+
+        Args:
+            seconds: Seconds for which a message is kept; 0 to keep none.
+            is_one_server: Whether one server has all partitions.
+        """
+        self._seconds = seconds
         self._is_one_server = is_one_server
         self._kept: deque[tuple[float, int, OutgoingEntry]] = deque()
         self._bytes = 0
@@ -35,6 +39,8 @@ class RecentEntries:
 
     def add(self, entries: Iterable[OutgoingEntry]) -> None:
         """Keep messages of one partition, in the order they were added to it."""
+        if not self._seconds:
+            return
         now = monotonic()
         for entry in entries:
             if entry.source is not None and self._is_one_server:
@@ -67,14 +73,14 @@ class RecentEntries:
     def _trim(self, now: float) -> None:
         kept = self._kept
         while kept and (
-            len(kept) > KEPT_ENTRIES or self._bytes > KEPT_BYTES or kept[0][0] < now - KEPT_SECONDS
+            len(kept) > KEPT_ENTRIES or self._bytes > KEPT_BYTES or kept[0][0] < now - self._seconds
         ):
             _, size, entry = kept.popleft()
             self._bytes -= size
             entry.target.destination.forgotten = entry.sequence
         if kept and self._timer is None:
             # Texts of users must not stay in the memory of a process that sends nothing more.
-            self._timer = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._expire)
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
 
     def _expire(self) -> None:
         self._timer = None
