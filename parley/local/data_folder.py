@@ -10,6 +10,7 @@ Two locks (flock), which Linux releases even after a kill -9:
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -27,6 +28,8 @@ _SOCKETS: Final = "redis*.sock"
 #: Seconds for which a server of an earlier run may still end by itself, then it is killed.
 _OLD_SERVER_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
+#: Errors that no other folder helps against.
+_OF_THIS_PROCESS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _ANOTHER_FOLDER: Final = "choose another folder with PARLEY_DATA_DIR"
 
 
@@ -148,10 +151,12 @@ class DataFolder:
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn an error of the file system into one with the ways out."""
+        """Turn an error of the folder into one with the ways out."""
         try:
             yield
         except OSError as exc:
+            if exc.errno in _OF_THIS_PROCESS:
+                raise
             at = exc.filename or self.path
             raise EmbeddedRedisError(
                 f"the data folder {self.path} can't be used: {os.strerror(exc.errno or 0)}: {at}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -149,6 +150,39 @@ def test_a_file_that_ends_in_half_a_command_still_loads(folder: Path) -> None:
 
     with EmbeddedRedis(folder) as second, client(second) as connection:
         assert connection.get("name") == "Ada"
+
+
+def write_and_damage(folder: Path, pattern: str, begin: bytes) -> None:
+    """Fill a server's files and overwrite a part in the middle of one, from where it begins so."""
+    with EmbeddedRedis(folder) as server, client(server) as connection:
+        for number in range(100):
+            connection.set(f"before-{number}", "x" * 50)
+    written = next((folder / "appendonlydir").glob(pattern))
+    content = bytearray(written.read_bytes())
+    middle = content.index(begin, len(content) // 2)
+    content[middle : middle + 8] = b"?" * 8
+    written.write_bytes(content)
+
+
+def test_the_way_out_of_a_file_that_is_damaged_in_the_middle_works(folder: Path) -> None:
+    write_and_damage(folder, "*.incr.aof", b"*3")
+    with pytest.raises(EmbeddedRedisError, match=r"is damaged: Bad file format .*redis-check-aof") as caught:
+        EmbeddedRedis(folder).start()
+
+    command = caught.value.ways_out[0].split("`")[1]
+    subprocess.run(shlex.split(command), input=b"y\n", check=True, capture_output=True)
+
+    with EmbeddedRedis(folder) as server, client(server) as connection:
+        assert 40 <= connection.dbsize() < 100
+
+
+def test_data_that_can_not_be_mended_is_reported_as_such(folder: Path) -> None:
+    write_and_damage(folder, "*.manifest", b"file")
+    with pytest.raises(EmbeddedRedisError, match=r"is damaged: .*manifest.*restore .* backup") as caught:
+        EmbeddedRedis(folder).start()
+
+    assert "redis-check-aof" not in str(caught.value)
+    assert "overcommit" not in str(caught.value)
 
 
 def test_a_second_one_on_the_same_folder_is_refused_with_the_ways_out(server: EmbeddedRedis) -> None:
