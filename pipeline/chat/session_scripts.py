@@ -27,14 +27,17 @@ from pipeline.chat.results import (
     Closed,
     Ended,
     Gone,
+    Missing,
     Opened,
     Partial,
+    Place,
     Queued,
     Refused,
     Revival,
     Stale,
     Stopped,
     TurnRunning,
+    Whereabouts,
 )
 from pipeline.redis.scripts import Code, Script
 
@@ -63,13 +66,25 @@ ACCEPT = Script(
         "full",
         "tried_msg",
         "edits",
+        "follows_path",
     ),
 )
 CLOSE = Script(
     __package__,
     "close_turn",
     keys=3,
-    arguments=("turn", "turn_path", "entry", "msg", "marks", "frame_id", "frame_msg", "failure", "refused"),
+    arguments=(
+        "turn",
+        "turn_path",
+        "entry",
+        "msg",
+        "marks",
+        "frame_id",
+        "frame_msg",
+        "failure",
+        "refused",
+        "at",
+    ),
 )
 STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
 MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
@@ -123,6 +138,11 @@ def id_path(message_id: str) -> str:
     return f'$._ids["{checked_id(message_id)}"]'
 
 
+def follows_path(message_id: str | None) -> str:
+    """Return a JSON path that exists in a session unless it lacks this message."""
+    return "$.token" if message_id is None else id_path(message_id)
+
+
 def place_path(message_id: str) -> str:
     """Return the JSON path of the index of a message or answer in the history."""
     return f'$._places["{checked_id(message_id)}"]'
@@ -173,6 +193,27 @@ def running_answer(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
     return replace(partial, regenerates=open_turn.get("regenerates"))
 
 
+def whereabouts(ids: Sequence[str], found: Mapping[str, Any], partial: bytes) -> Whereabouts:
+    """Return the state of messages.
+
+    Args:
+        found: the values of their ``id_path``, of ``$._turn.id`` and of ``$._inbox[*].id``.
+        partial: the first line of the partial answer, or more of it.
+    """
+    open_turn, waiting = next(iter(found["$._turn.id"]), None), set(found["$._inbox[*].id"])
+    running = parse_partial(partial)
+
+    def place(message_id: str) -> Place:
+        if not found[id_path(message_id)]:
+            return Place.UNKNOWN
+        if message_id == open_turn:
+            return Place.OPEN
+        return Place.WAITING if message_id in waiting else Place.OVER
+
+    run = running.run if running is not None and running.turn == open_turn else 0
+    return Whereabouts({message_id: place(message_id) for message_id in ids}, open_turn, run)
+
+
 def ending_frame(turn: str, raw: bytes) -> Frame | None:
     """Decode the end of a turn, an error frame or a message of the history, as a frame."""
     if not raw:
@@ -183,7 +224,7 @@ def ending_frame(turn: str, raw: bytes) -> Frame | None:
 
 def accept_result(
     message_id: str, reply: Sequence[Any]
-) -> Opened | Queued | TurnRunning | Ended | Refused | Gone:
+) -> Opened | Queued | TurnRunning | Ended | Refused | Gone | Missing:
     """Decode the reply of ``ACCEPT``."""
     subscribers = SubscriberNodes.of(reply[1])
     match Code(reply[0]):
@@ -199,6 +240,8 @@ def accept_result(
             return Refused(orjson.loads(reply[2]), subscribers)
         case Code.GONE:
             return Gone(subscribers)
+        case Code.MISSING:
+            return Missing(subscribers)
         case other:
             raise AssertionError(f"accept_message replied {other!r}")
 

@@ -54,6 +54,7 @@ from pipeline.chat.results import (
     Document,
     Ended,
     Gone,
+    Missing,
     Opened,
     Page,
     Queued,
@@ -63,12 +64,13 @@ from pipeline.chat.results import (
     Stale,
     Stopped,
     TurnRunning,
+    Whereabouts,
 )
 from pipeline.chat.session_scripts import is_message_id
 from pipeline.chat.shared_reads import SharedReads
 from pipeline.chat.tokens import Tokens
 from pipeline.errors import SessionGone
-from pipeline.redis.client import execute, retry_until_available
+from pipeline.redis.client import execute, execute_many, retry_until_available
 from pipeline.redis.keys import partial_key, presence_key, session_key
 from pipeline.redis.scripts import Code, load_scripts, run_scripts
 from pipeline.settings import Settings
@@ -84,6 +86,12 @@ _TAILS: Final = (64, 512, _ALL)
 # Ids that a session remembers, per message that its history may hold: refused messages and requests to
 # regenerate need an id without adding to the history.
 _IDS_PER_MESSAGE = 2
+
+# The last byte of a partial answer to read for its first line: a run number and a turn.
+_PARTIAL_HEADER = 255
+
+# The entry that stands for a web process which restores a lost answer.
+_RESTORED = "restored"
 
 # Characters of an error's text, because a model server decides how long its text is.
 _DETAIL_CHARACTERS = 1000
@@ -184,7 +192,7 @@ class Sessions:
 
     async def accept(
         self, inbound: Inbound, entry: str = ""
-    ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone:
+    ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone | Missing:
         """Accept a message, an edit or a request for another answer: open its turn, queue it or refuse it.
 
         An edit replaces the last human message and its answer, which stay in the history as a branch. If the
@@ -195,7 +203,7 @@ class Sessions:
             entry: the name of the stream entry that brought it.
 
         Raises:
-            ValueError: the id, or the id of the message to replace, fails ``is_message_id``.
+            ValueError: the id, or that of the message to replace or to follow, fails ``is_message_id``.
         """
         token, settings = inbound.token, self._settings
         path, frame_id = scripts.id_path(inbound.id), answer_id(inbound.id)
@@ -215,6 +223,7 @@ class Sessions:
                 frame_id=frame_id,
                 frame_path=scripts.place_path(frame_id),
                 edits=scripts.edited_id(inbound.edits),
+                follows_path=scripts.follows_path(inbound.follows),
                 **scripts.REFUSALS,
             )
         )
@@ -241,7 +250,35 @@ class Sessions:
         context = [text for message_id, text in shown[:-1] if message_id not in refused]
         return Context([*context, *(text for _, text in shown[-1:])], "stopped" in open_turn)
 
-    async def close(self, outcome: TurnOutcome, entry: str = "") -> Closed | Stale | Gone:
+    async def restore(self, inbound: Inbound, answer: Frame) -> Closed | Ended | Stale | Gone:
+        """Store a message with its answer again, because Redis has lost them after a client got the answer.
+
+        Args:
+            answer: the frame that the client got.
+
+        Returns:
+            ``Closed`` when both are stored, as a frame that no socket has taken; ``Ended`` when the session has
+            them; ``Stale`` when another turn is open.
+        """
+        accepted = await self.accept(inbound, _RESTORED)
+        if isinstance(accepted, Ended | Gone):
+            return accepted
+        if not isinstance(accepted, Opened | TurnRunning):
+            return Stale()
+        outcome = TurnOutcome(
+            token=inbound.token,
+            turn=inbound.id,
+            answer=answer["msg"],
+            stopped=answer.get("stopped", False),
+            incomplete=answer.get("incomplete"),
+            shortened=answer.get("shortened", False),
+            usage=cast("dict[str, int] | None", answer.get("usage")),
+        )
+        return await self.close(outcome, _RESTORED, timestamp=answer["timestamp"])
+
+    async def close(
+        self, outcome: TurnOutcome, entry: str = "", *, timestamp: str = ""
+    ) -> Closed | Stale | Gone:
         """Close a turn with its outcome, and open the turn of the next waiting message.
 
         An error for a message that the session has not accepted refuses the message, so that its sender gets
@@ -250,6 +287,7 @@ class Sessions:
         Args:
             outcome: its answer goes into the history, its error only to clients.
             entry: the name of the stream entry that brought it.
+            timestamp: the time of the end, empty for now.
 
         Raises:
             ValueError: the turn's id fails ``is_message_id``, or there is neither an answer nor an error.
@@ -277,6 +315,7 @@ class Sessions:
                 frame_msg=json_text(words),
                 failure=failure,
                 refused=int(outcome.refused),
+                at=timestamp,
             )
         )
         return scripts.close_result(reply)
@@ -346,9 +385,22 @@ class Sessions:
                     view = resume_lost(session)
             if view is not None:
                 return replace(
-                    view, partial=scripts.running_answer(reply[2], open_turn), time=reply[3].decode()
+                    view,
+                    partial=scripts.running_answer(reply[2], open_turn),
+                    time=reply[3].decode(),
+                    open_turn=open_turn.get("id"),
                 )
         raise AssertionError("the complete history always gives a snapshot")
+
+    async def find(self, token: str, ids: Sequence[str]) -> Whereabouts | None:
+        """Return the state of messages, without reading the history; None when the session has expired."""
+        paths = [scripts.id_path(each) for each in ids]
+        commands = [
+            ("JSON.GET", session_key(token), "$._turn.id", "$._inbox[*].id", *dict.fromkeys(paths)),
+            ("GETRANGE", partial_key(token), 0, _PARTIAL_HEADER),
+        ]
+        raw, partial = await self._run(lambda: execute_many(self._redis, commands))
+        return None if raw is None else scripts.whereabouts(ids, orjson.loads(raw), partial)
 
     async def unsent(self, token: str) -> list[Frame]:
         """Return the frames that no socket has taken yet, oldest first; empty for an expired session."""

@@ -178,6 +178,11 @@ class Outbox:
         frame_id = answer_id(message_id)
         return frame_id in self._expected or frame_id in self._seen
 
+    def has_delivered(self, frame_id: str) -> bool:
+        """Return whether a frame has reached the client of this socket."""
+        on_its_way = (*(each for each, _ in self._queue), *(each for _, each in self._written))
+        return frame_id in self._seen and frame_id not in on_its_way
+
     def offer(self, frame: Frame) -> None:
         """Queue a frame of the session, unless this socket already had it."""
         if self._held is not None:
