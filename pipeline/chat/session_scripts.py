@@ -91,7 +91,10 @@ MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
 REVIVE = Script(__package__, "revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
 READ = Script(__package__, "read_session", keys=2, arguments=("tail", "after_path", "answer_path"))
 PAGE = Script(__package__, "read_page", keys=1, arguments=("before_path", "limit"))
-SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE)
+RESTORE_ANSWER = Script(
+    __package__, "restore_answer", keys=1, arguments=("id", "id_path", "msg", "timestamp")
+)
+SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER)
 
 #: Each return code of ``REVIVE`` as the result it stands for.
 REVIVALS: Final = {
@@ -193,11 +196,15 @@ def running_answer(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
     return replace(partial, regenerates=open_turn.get("regenerates"))
 
 
+#: The paths of a session that ``whereabouts`` reads besides those of the messages.
+FOUND_PATHS: Final = ("$._turn.id", "$._inbox[*].id")
+
+
 def whereabouts(ids: Sequence[str], found: Mapping[str, Any], partial: bytes) -> Whereabouts:
     """Return the state of messages.
 
     Args:
-        found: the values of their ``id_path``, of ``$._turn.id`` and of ``$._inbox[*].id``.
+        found: the values of their ``id_path`` and of ``FOUND_PATHS``.
         partial: the first line of the partial answer, or more of it.
     """
     open_turn, waiting = next(iter(found["$._turn.id"]), None), set(found["$._inbox[*].id"])

@@ -257,10 +257,12 @@ class Sessions:
             answer: the frame that the client got.
 
         Returns:
-            ``Closed`` when both are stored, as a frame that no socket has taken; ``Ended`` when the session has
-            them; ``Stale`` when another turn is open.
+            ``Closed`` when both are stored, as a frame that no socket has taken; ``Ended`` when the turn is
+            over, with this answer from now on; ``Stale`` when another turn is open.
         """
         accepted = await self.accept(inbound, _RESTORED)
+        if isinstance(accepted, Ended):
+            await self.restore_text(inbound.token, answer)
         if isinstance(accepted, Ended | Gone):
             return accepted
         if not isinstance(accepted, Opened | TurnRunning):
@@ -274,7 +276,23 @@ class Sessions:
             shortened=answer.get("shortened", False),
             usage=cast("dict[str, int] | None", answer.get("usage")),
         )
-        return await self.close(outcome, _RESTORED, timestamp=answer["timestamp"])
+        closed = await self.close(outcome, _RESTORED, timestamp=answer["timestamp"])
+        if isinstance(closed, Stale):  # deliver has just closed it
+            await self.restore_text(inbound.token, answer)
+        return closed
+
+    async def restore_text(self, token: str, answer: Frame) -> None:
+        """Give an answer of the history the text and time with which its client has seen it."""
+        await self._run(
+            lambda: scripts.RESTORE_ANSWER(
+                self._redis,
+                [session_key(token)],
+                id=answer["id"],
+                id_path=scripts.place_path(answer["id"]),
+                msg=json_text(BOT + answer["msg"]),
+                timestamp=answer["timestamp"],
+            )
+        )
 
     async def close(
         self, outcome: TurnOutcome, entry: str = "", *, timestamp: str = ""
@@ -396,7 +414,7 @@ class Sessions:
         """Return the state of messages, without reading the history; None when the session has expired."""
         paths = [scripts.id_path(each) for each in ids]
         commands = [
-            ("JSON.GET", session_key(token), "$._turn.id", "$._inbox[*].id", *dict.fromkeys(paths)),
+            ("JSON.GET", session_key(token), *scripts.FOUND_PATHS, *dict.fromkeys(paths)),
             ("GETRANGE", partial_key(token), 0, _PARTIAL_HEADER),
         ]
         raw, partial = await self._run(lambda: execute_many(self._redis, commands))

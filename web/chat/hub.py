@@ -221,7 +221,7 @@ class Hub:
     def _decided(self, token: str, frame: Frame) -> None:
         if frame["type"] in ("accepted", "message", "error"):
             self._in_flight.decided(token, frame)
-            self.repair.sent.decided(token, frame)
+            self.repair.decided(token, frame)
 
     def _is_streaming(self, token: str) -> bool | None:
         outboxes = self._outboxes.get(token)

@@ -3,8 +3,8 @@
 A Redis that is killed, or replaced by a replica, may come back with older data: the session no longer knows a
 message, although its client has seen it accepted or even answered. This process remembers its latest messages
 (``web.chat.sent_messages``). After a lost connection it looks them up in their sessions, and sends what is
-unknown there again, in order and under the same ids, which is harmless if they were only on their way. It writes
-answers that its clients have seen back into the history, as they were.
+unknown there again, in order and under the same ids, which is harmless if they were only on their way.
+Answers that its clients have seen go back into the history as they were.
 
 If a client's next message arrives before that, ingest refuses it with the frame ``missing``, because it names
 the lost one before it; then both are sent again.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,7 +25,7 @@ from typing import Any, Final
 
 import structlog
 
-from pipeline.chat.records import Inbound
+from pipeline.chat.records import Frame, Inbound
 from pipeline.chat.results import Closed, Ended, Place, Whereabouts
 from pipeline.chat.sessions import Sessions
 from web import limits
@@ -82,6 +83,7 @@ class LossRepair:
         self._on_failed = on_failed
         self._due: dict[str, bool] = {}  # session → whether Redis may have lost something
         self._active: dict[str, asyncio.Task[None]] = {}
+        self._restoring: defaultdict[str, list[Frame]] = defaultdict(list)  # answers with another text
         self._wake = asyncio.Event()
 
     def check_all(self) -> None:
@@ -94,6 +96,14 @@ class LossRepair:
         """Look up the messages of one session, because it lacks one of them."""
         self._due[token] = True
         self._wake.set()
+
+    def decided(self, token: str, frame: Frame) -> None:
+        """Take a frame of a session, which may end a message."""
+        seen = self.sent.decided(token, frame)
+        if seen is not None:
+            # A turn that had lost its end was answered again, before this process could restore the answer.
+            self._restoring[token].append(seen)
+            self._wake.set()
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -114,6 +124,8 @@ class LossRepair:
                 task.cancel()
 
     def _start(self) -> None:
+        for token in self._restoring:
+            self._due.setdefault(token, False)
         for token in [each for each in self._due if each not in self._active]:
             if len(self._active) >= limits.ATTACH_CONCURRENCY:
                 return
@@ -130,6 +142,8 @@ class LossRepair:
             log.error("looking for lost messages failed", session=token, error=repr(error))
 
     async def _repair(self, token: str, after_outage: bool) -> None:
+        for answer in self._restoring.pop(token, ()):
+            await self._sessions.restore_text(token, answer)
         remembered = self.sent.of(token)
         if not remembered:
             return

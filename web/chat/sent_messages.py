@@ -91,11 +91,15 @@ class SentMessages:
             now = self._clock()
             session[turn] = SentMessage(turn, None, 0, now + FIRST_CHECK_SECONDS, idle_since=now)
 
-    def decided(self, token: str, frame: Frame) -> None:
-        """Take a frame of a session, which may end a message."""
+    def decided(self, token: str, frame: Frame) -> Frame | None:
+        """Take a frame of a session, which may end a message.
+
+        Returns:
+            The answer that came before, when this one is another answer to the same message.
+        """
         session = self._sessions.get(token)
         if session is None:
-            return
+            return None
         ending = frame.get("ending") if frame["type"] == "accepted" else frame
         if ending is None:
             if "ending" in frame:  # it has ended with an error that the session no longer holds
@@ -103,7 +107,12 @@ class SentMessages:
         elif ending["type"] == "error":
             self.drop(token, ending.get("turn") or ending.get("refused") or "")
         elif ending["type"] == "message":
+            known = session.get(ending["turn"])
+            before = None if known is None else known.answer
+            if before is not None and before["timestamp"] != ending["timestamp"]:
+                return before
             self.end(token, ending["turn"], ending)
+        return None
 
     def end(self, token: str, message_id: str, answer: Frame | None = None) -> None:
         """Note that the answer to a message has come; it is forgotten after ``KEPT_SECONDS``."""
