@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import redis
-
 from faust_redis.testing import eventually
 from parley.local.embedded import EmbeddedRedis
 from pipeline.settings import STAGES
@@ -51,35 +49,6 @@ class FaultyRedis(EmbeddedRedis):
             await asyncio.sleep(seconds)  # the length of the outage, not a wait for something
         finally:
             self.send(signal.SIGCONT)
-
-
-class DurableRedis(FaultyRedis):
-    """A server that has each change on disk before it answers: what it confirmed survives its death."""
-
-    def spawn(self) -> None:
-        """Start the process on the port it had before."""
-        super().spawn()
-        with redis.Redis.from_url(self.url) as client:
-            client.config_set("appendfsync", "always")
-
-
-class SlowDiskRedis(FaultyRedis):
-    """A server whose disk takes some seconds for each fsync.
-
-    While one runs, Redis replies before it writes: a kill then loses what it has confirmed.
-    """
-
-    def __init__(self, folder: Path, fsync_seconds: float) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        shim = folder / "slow_disk.so"
-        source = Path(__file__).with_name("slow_disk.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source], check=True)
-
-        def slow_down() -> None:
-            os.environ["LD_PRELOAD"] = str(shim)
-            os.environ["SLOW_DISK_MS"] = str(round(fsync_seconds * 1000))
-
-        super().__init__(folder / "data", preexec=slow_down)
 
 
 async def kill(up: Up, part: str) -> None:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from faust_redis.redis import cancel_and_wait
 from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import PRESENCE_TTL, Presence
-from pipeline.chat.records import INTERNAL_ERROR, SESSION_EXPIRED, Frame, refusal_frame
+from pipeline.chat.records import INTERNAL_ERROR, SESSION_EXPIRED, Frame
 from pipeline.chat.results import SessionSnapshot
 from pipeline.chat.sessions import Sessions
 from pipeline.telemetry import tracing
@@ -213,10 +213,8 @@ class Hub:
 
     def _message_failed(self, token: str, message_id: str, expired: bool) -> None:
         """End a message that will get no answer, on the sockets that wait for it."""
-        frame = refusal_frame(message_id, SESSION_EXPIRED if expired else INTERNAL_ERROR)
         for outbox in self.outboxes(token):
-            if outbox.expects(message_id):
-                outbox.offer(frame)
+            outbox.fail(message_id, SESSION_EXPIRED if expired else INTERNAL_ERROR)
 
     def _decided(self, token: str, frame: Frame) -> None:
         if frame["type"] in ("accepted", "message", "error"):

@@ -220,11 +220,14 @@ class Outbox:
         self._expected.pop(frame_id, None)
         if frame.get("error") == SESSION_EXPIRED:
             # Waiting messages were removed with the session, so their errors can only come from here.
-            waiting, self._expected = self._expected, {}
-            unaccepted = set(self._view.unaccepted())
-            for message_id in waiting.values():
-                tell = refusal_frame if message_id in unaccepted else error_frame_of_turn
-                self.offer(tell(message_id, SESSION_EXPIRED))
+            for message_id in list(self._expected.values()):
+                self.fail(message_id, SESSION_EXPIRED)
+
+    def fail(self, message_id: str, code: str) -> None:
+        """Queue the error that ends a message, unless this socket does not wait for it."""
+        if answer_id(message_id) in self._expected:
+            is_accepted = message_id not in self._view.unaccepted()
+            self.offer((error_frame_of_turn if is_accepted else refusal_frame)(message_id, code))
 
     def end(self) -> None:
         """Close the socket because its session was removed; waiting frames are dropped."""
