@@ -1,7 +1,7 @@
 """Faults at random for as long as you like, under load; `make chaos` runs it.
 
-CHAOS_SECONDS says how long (300), CHAOS_SOCKETS how many clients talk (20), CHAOS_FSYNC_SECONDS how long the
-disk takes for each fsync (1.5), CHAOS_SEED which faults come: it is printed, so that a run can be repeated. The
+CHAOS_SECONDS says how long (300), CHAOS_SOCKETS how many clients talk (20), CHAOS_FSYNC_SECONDS how long each
+fsync takes (1.5), CHAOS_SEED which faults come: it is printed, so that a run can be repeated. The
 exit status is 1 when a message was lost, doubled or crossed.
 """
 
