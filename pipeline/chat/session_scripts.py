@@ -41,7 +41,7 @@ from pipeline.chat.results import (
 )
 from pipeline.redis.scripts import Code, Script
 
-CREATE = Script(__package__, "create_session", keys=1, arguments=("token", "name", "ttl"))
+CREATE = Script(__package__, "create_session", keys=1, arguments=("token", "name", "ttl", "started"))
 ACCEPT = Script(
     __package__,
     "accept_message",

@@ -28,7 +28,7 @@ SESSION_MAX_MESSAGES, SESSION_MAX_BYTES and the limits in ``shared.lua``.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
@@ -123,15 +123,29 @@ class Sessions:
 
     async def create(self, name: str) -> Document:
         """Create a session, which lives SESSION_TTL seconds."""
-        token = self._tokens.draw()
-        ttl = self._settings.session_ttl
-        started = await self._run(
-            lambda: scripts.CREATE(
-                self._redis, [session_key(token)], token=token, name=json_text(name), ttl=ttl
-            )
+        session: Document = {"token": self._tokens.draw(), "messages": [], "name": name, "session_start": ""}
+        command = self._creation(session)
+        (started,) = await self._run(lambda: run_scripts(self._redis, [command], (scripts.CREATE,)))
+        session["session_start"] = json.loads(started)[0]
+        return session
+
+    async def create_again(self, sessions: Iterable[Document]) -> None:
+        """Create new sessions again, as they were, unless they exist.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is unavailable; this operation does not wait for it.
+        """
+        commands = [self._creation(session) for session in sessions]
+        await run_scripts(self._redis, commands, (scripts.CREATE,))
+
+    def _creation(self, session: Document) -> tuple[Any, ...]:
+        return scripts.CREATE.command(
+            [session_key(session["token"])],
+            token=session["token"],
+            name=json_text(session["name"]),
+            ttl=self._settings.session_ttl,
+            started=session["session_start"],
         )
-        session_start = json.loads(started)[0]
-        return {"token": token, "messages": [], "name": name, "session_start": session_start}
 
     async def document(self, token: str) -> bytes | None:
         """Return the complete session for clients, as JSON; None when it has expired.

@@ -153,10 +153,13 @@ async def test_an_answer_generated_again_is_replaced_by_the_one_that_was_seen(no
     assert await chat.socket.silent()
 
 
-async def test_messages_of_a_lost_session_end_with_one_error_each(node: Node, chat: Chat) -> None:
+async def test_messages_of_an_old_session_that_is_lost_end_with_one_error_each(
+    node: Node, chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("one", "two"):
         await chat.say(name)
     await node.redis.delete(session_key(chat.token))
+    monkeypatch.setattr(SentMessages, "new_sessions", lambda _self: [])
     lost_connection(node)
     errors = [await chat.socket.until("error") for _ in range(2)]
     assert [(each["turn"], each["code"]) for each in errors] == [
@@ -231,3 +234,31 @@ def test_no_more_than_the_budget_is_remembered(monkeypatch: pytest.MonkeyPatch) 
     assert follows == [None, "0", "1", "1"]
     remembered.forget("t")
     assert remembered.add("t", ClientMessage("4", "x")).follows is None
+
+
+async def test_a_new_session_that_redis_has_lost_is_there_again(node: Node) -> None:
+    token = await node.client.token("Ada")
+    session = await node.client.session(token)
+    await node.redis.delete(session_key(token))
+    lost_connection(node)
+
+    async def is_back() -> bool:
+        return bool(await node.redis.exists(session_key(token)))
+
+    await eventually(is_back, "the session is back")
+    assert await node.client.session(token) == session
+    assert 0 < await node.redis.ttl(session_key(token)) <= node.settings.session_ttl
+
+
+async def test_a_session_that_was_ended_does_not_come_back(node: Node) -> None:
+    token, other = await node.client.token(), await node.client.token()
+    async with node.http.delete("/session", params={"token": token}) as response:
+        assert response.status == 204
+    await node.redis.delete(session_key(other))
+    lost_connection(node)
+
+    async def is_back() -> bool:
+        return bool(await node.redis.exists(session_key(other)))
+
+    await eventually(is_back, "the other session is back")
+    assert not await node.redis.exists(session_key(token))

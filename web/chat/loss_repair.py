@@ -1,4 +1,4 @@
-"""Send the messages again that Redis had confirmed and has lost.
+"""Send the messages again that Redis had confirmed and has lost, and create lost sessions again.
 
 A Redis that is killed, or replaced by a replica, may come back with older data: the session no longer knows a
 message, although its client has seen it accepted or even answered. This process remembers its latest messages
@@ -25,6 +25,7 @@ from typing import Any, Final
 
 import structlog
 
+from faust_redis.redis import is_unavailable
 from pipeline.chat.records import Frame, Inbound
 from pipeline.chat.results import Closed, Ended, Place, Whereabouts
 from pipeline.chat.sessions import Sessions
@@ -42,6 +43,10 @@ log = structlog.get_logger(__name__)
 
 #: Seconds between looks for messages to check or to forget.
 _PAUSE_SECONDS: Final = 2.0
+#: Seconds between tries to create lost sessions again.
+_CREATION_PAUSE_SECONDS: Final = 0.05
+#: Seconds after which a lost session counts as gone: another web process may create it again.
+_CREATION_SECONDS: Final = 1.0
 #: Seconds that a run may take beyond MODEL_DEADLINE before its turn is sent to the model again.
 _DEADLINE_GRACE_SECONDS: Final = 30.0
 
@@ -84,12 +89,15 @@ class LossRepair:
         self._due: dict[str, bool] = {}  # session → whether Redis may have lost something
         self._active: dict[str, asyncio.Task[None]] = {}
         self._restoring: defaultdict[str, list[Frame]] = defaultdict(list)  # answers with another text
+        self._creating: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
 
     def check_all(self) -> None:
         """Look up all messages, because Redis may have lost some."""
         for token in self.sent.tokens():
             self._due[token] = True
+        if self._creating is None and self.sent.new_sessions():
+            self._creating = asyncio.create_task(self._create_sessions(), name="create sessions again")
         self._wake.set()
 
     def check(self, token: str) -> None:
@@ -115,13 +123,14 @@ class LossRepair:
                     async with asyncio.timeout(_PAUSE_SECONDS):
                         await self._wake.wait()
                 except TimeoutError:
-                    if not self._active:
+                    if not self._active and self._creating is None:
                         self.sent.prune()
                     for token in self.sent.overdue():
                         self._due.setdefault(token, False)
         finally:
-            for task in self._active.values():
-                task.cancel()
+            for task in (*self._active.values(), self._creating):
+                if task is not None:
+                    task.cancel()
 
     def _start(self) -> None:
         for token in self._restoring:
@@ -147,7 +156,12 @@ class LossRepair:
         remembered = self.sent.of(token)
         if not remembered:
             return
+        if self._creating is not None:
+            await asyncio.wait([self._creating])
         found = await self._sessions.find(token, [each.id for each in remembered])
+        if found is None and after_outage:
+            await asyncio.sleep(_CREATION_SECONDS)
+            found = await self._sessions.find(token, [each.id for each in remembered])
         if found is None:
             for message_id in self.sent.forget(token):
                 self._on_failed(token, message_id, True)
@@ -162,6 +176,23 @@ class LossRepair:
                 CHECK_AFTER_OUTAGE_SECONDS if after_outage else min(LAST_CHECK_SECONDS, each.interval * 2)
             )
             each.check_at = now + each.interval
+
+    async def _create_sessions(self) -> None:
+        """Create lost new sessions again, as soon as Redis is back: before agents look for them."""
+        try:
+            while True:
+                try:
+                    await self._sessions.create_again(self.sent.new_sessions())
+                except Exception as error:
+                    if not is_unavailable(error):
+                        raise
+                    await asyncio.sleep(_CREATION_PAUSE_SECONDS)
+                else:
+                    return
+        except Exception:
+            log.exception("creating lost sessions again failed")
+        finally:
+            self._creating = None
 
     async def _restore_answered(
         self, token: str, remembered: list[SentMessage], found: Whereabouts

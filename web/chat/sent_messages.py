@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline.chat.records import Frame
+from pipeline.chat.results import Document
 from web.chat.protocol import ClientMessage
 
 #: Seconds for which an answered message is remembered. A Redis that is killed loses what it has not written
@@ -28,6 +29,9 @@ FIRST_CHECK_SECONDS: Final = 30.0
 LAST_CHECK_SECONDS: Final = 240.0
 #: The same after an outage, when turns may be lost that no process remembers.
 CHECK_AFTER_OUTAGE_SECONDS: Final = 10.0
+
+#: The number of new sessions to remember; a flood of more is not worth the memory.
+NEW_SESSIONS: Final = 10_000
 
 # What a message takes besides its text.
 _OVERHEAD_BYTES = 500
@@ -67,7 +71,18 @@ class SentMessages:
         self._clock = clock
         self._sessions: dict[str, dict[str, SentMessage]] = {}
         self._ended: deque[tuple[float, str, str]] = deque()
+        self._new: dict[str, tuple[float, Document]] = {}
         self._bytes = 0
+
+    def created(self, session: Document) -> None:
+        """Remember a new session for ``KEPT_SECONDS``."""
+        self._new[session["token"]] = self._clock(), session
+        if len(self._new) > NEW_SESSIONS:
+            del self._new[next(iter(self._new))]
+
+    def new_sessions(self) -> list[Document]:
+        """Return the sessions that were created lately."""
+        return [session for _, session in self._new.values()]
 
     def add(self, token: str, message: ClientMessage) -> ClientMessage:
         """Remember a message that is about to be sent; return it with the message that it follows."""
@@ -137,6 +152,7 @@ class SentMessages:
 
     def forget(self, token: str) -> list[str]:
         """Forget a session; return the ids of its unanswered messages."""
+        self._new.pop(token, None)
         session = self._sessions.pop(token, {})
         self._bytes -= sum(sent.bytes for sent in session.values())
         return [sent.id for sent in session.values() if sent.message is not None and not sent.ended]
@@ -161,11 +177,13 @@ class SentMessages:
                 yield token
 
     def prune(self) -> None:
-        """Forget the answers that Redis can't lose any more; call this only while it is available."""
+        """Forget the answers and sessions that Redis can't lose any more; only while it is available."""
         oldest = self._clock() - KEPT_SECONDS
         while self._ended and self._ended[0][0] < oldest:
             _, token, message_id = self._ended.popleft()
             self.drop(token, message_id)
+        for token in [token for token, (created, _) in self._new.items() if created < oldest]:
+            del self._new[token]
 
 
 def _before(known: SentMessage | None, session: dict[str, SentMessage]) -> str | None:
