@@ -58,7 +58,7 @@ class Committer:
         self.is_away = False
 
     def drop_after(self, tp: TP, last: int) -> None:
-        """Drop the acks of offsets after the last one that Redis has a delivery of, also those on their way."""
+        """Drop the acks of offsets after the last one that Redis has delivered, also those on their way."""
         self._acks.drop_after(tp, last)
         if (committing := self.committing.get(tp)) is not None:
             committing -= {offset for offset in committing if offset > last}
