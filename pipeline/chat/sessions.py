@@ -90,6 +90,9 @@ _IDS_PER_MESSAGE = 2
 # The last byte of a partial answer to read for its first line: a run number and a turn.
 _PARTIAL_HEADER = 255
 
+# A timestamp before all others.
+_BEFORE_ALL = "0"
+
 # The entry that stands for a web process which restores a lost answer.
 _RESTORED = "restored"
 
@@ -413,13 +416,13 @@ class Sessions:
                     whole=tail == _ALL or len(history) < tail,
                 )
                 view = resume(session, after) if after is not None else resume_since(session, str(since))
-                if view is None and after is not None and not reply[4]:
+                if view is None and after is not None and not reply[3]:
                     view = resume_lost(session)
             if view is not None:
                 return replace(
                     view,
                     partial=scripts.running_answer(reply[2], open_turn),
-                    time=reply[3].decode(),
+                    time=next(iter(found["$._last.frame.timestamp"]), _BEFORE_ALL),
                     open_turn=open_turn.get("id"),
                 )
         raise AssertionError("the complete history always gives a snapshot")
