@@ -17,6 +17,7 @@ from faust_redis import freeze_startup_objects
 from faust_redis.redis import cancel_and_wait, server_of
 from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import Presence
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.sessions import Sessions
 from pipeline.edge.addresses import Addresses
 from pipeline.edge.attempts import Attempts
@@ -216,7 +217,7 @@ async def _hub(app: web.Application) -> AsyncIterator[None]:
     hub = Hub(
         stream,
         Presence(redis),
-        Sessions(redis, settings),
+        RepairableSessions(redis, settings),
         app[keys.GATE].in_flight,
         lambda: app[keys.PRODUCER],
         settings.model_deadline,

@@ -28,7 +28,7 @@ SESSION_MAX_MESSAGES, SESSION_MAX_BYTES and the limits in ``shared.lua``.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
@@ -64,13 +64,12 @@ from pipeline.chat.results import (
     Stale,
     Stopped,
     TurnRunning,
-    Whereabouts,
 )
 from pipeline.chat.session_scripts import is_message_id
 from pipeline.chat.shared_reads import SharedReads
 from pipeline.chat.tokens import Tokens
 from pipeline.errors import SessionGone
-from pipeline.redis.client import execute, execute_many, retry_until_available
+from pipeline.redis.client import execute, retry_until_available
 from pipeline.redis.keys import partial_key, presence_key, session_key
 from pipeline.redis.scripts import Code, load_scripts, run_scripts
 from pipeline.settings import Settings
@@ -87,14 +86,8 @@ _TAILS: Final = (64, 512, _ALL)
 # regenerate need an id without adding to the history.
 _IDS_PER_MESSAGE = 2
 
-# The last byte of a partial answer to read for its first line: a run number and a turn.
-_PARTIAL_HEADER = 255
-
 # A timestamp before all others.
 _BEFORE_ALL = "0"
-
-# The entry that stands for a web process which restores a lost answer.
-_RESTORED = "restored"
 
 # Characters of an error's text, because a model server decides how long its text is.
 _DETAIL_CHARACTERS = 1000
@@ -131,15 +124,6 @@ class Sessions:
         (started,) = await self._run(lambda: run_scripts(self._redis, [command], (scripts.CREATE,)))
         session["session_start"] = json.loads(started)[0]
         return session
-
-    async def create_again(self, sessions: Iterable[Document]) -> None:
-        """Create new sessions again, as they were, unless they exist.
-
-        Raises:
-            redis.exceptions.RedisError: Redis is unavailable; this operation does not wait for it.
-        """
-        commands = [self._creation(session) for session in sessions]
-        await run_scripts(self._redis, commands, (scripts.CREATE,))
 
     def _creation(self, session: Document) -> tuple[Any, ...]:
         return scripts.CREATE.command(
@@ -267,50 +251,6 @@ class Sessions:
         context = [text for message_id, text in shown[:-1] if message_id not in refused]
         return Context([*context, *(text for _, text in shown[-1:])], "stopped" in open_turn)
 
-    async def restore(self, inbound: Inbound, answer: Frame) -> Closed | Ended | Stale | Gone:
-        """Store a message with its answer again, because Redis has lost them after a client got the answer.
-
-        Args:
-            answer: the frame that the client got.
-
-        Returns:
-            ``Closed`` when both are stored, as a frame that no socket has taken; ``Ended`` when the turn is
-            over, with this answer from now on; ``Stale`` when another turn is open.
-        """
-        accepted = await self.accept(inbound, _RESTORED)
-        if isinstance(accepted, Ended):
-            await self.restore_text(inbound.token, answer)
-        if isinstance(accepted, Ended | Gone):
-            return accepted
-        if not isinstance(accepted, Opened | TurnRunning):
-            return Stale()
-        outcome = TurnOutcome(
-            token=inbound.token,
-            turn=inbound.id,
-            answer=answer["msg"],
-            stopped=answer.get("stopped", False),
-            incomplete=answer.get("incomplete"),
-            shortened=answer.get("shortened", False),
-            usage=cast("dict[str, int] | None", answer.get("usage")),
-        )
-        closed = await self.close(outcome, _RESTORED, timestamp=answer["timestamp"])
-        if isinstance(closed, Stale):  # deliver has just closed it
-            await self.restore_text(inbound.token, answer)
-        return closed
-
-    async def restore_text(self, token: str, answer: Frame) -> None:
-        """Give an answer of the history the text and time with which its client has seen it."""
-        await self._run(
-            lambda: scripts.RESTORE_ANSWER(
-                self._redis,
-                [session_key(token)],
-                id=answer["id"],
-                id_path=scripts.place_path(answer["id"]),
-                msg=json_text(BOT + answer["msg"]),
-                timestamp=answer["timestamp"],
-            )
-        )
-
     async def close(
         self, outcome: TurnOutcome, entry: str = "", *, timestamp: str = ""
     ) -> Closed | Stale | Gone:
@@ -426,16 +366,6 @@ class Sessions:
                     open_turn=open_turn.get("id"),
                 )
         raise AssertionError("the complete history always gives a snapshot")
-
-    async def find(self, token: str, ids: Sequence[str]) -> Whereabouts | None:
-        """Return the state of messages, without reading the history; None when the session has expired."""
-        paths = [scripts.id_path(each) for each in ids]
-        commands = [
-            ("JSON.GET", session_key(token), *scripts.FOUND_PATHS, *dict.fromkeys(paths)),
-            ("GETRANGE", partial_key(token), 0, _PARTIAL_HEADER),
-        ]
-        raw, partial = await self._run(lambda: execute_many(self._redis, commands))
-        return None if raw is None else scripts.whereabouts(ids, orjson.loads(raw), partial)
 
     async def unsent(self, token: str) -> list[Frame]:
         """Return the frames that no socket has taken yet, oldest first; empty for an expired session."""

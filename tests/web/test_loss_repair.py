@@ -80,20 +80,18 @@ class Chat:
         return messages
 
 
-@pytest.fixture
-async def chat(node: Node) -> Chat:
-    """A session of the web process."""
+async def connected(node: Node) -> Chat:
+    """Return a session of the web process."""
     token = await node.client.token()
     socket = await node.client.stream(token)
     await node.joined(token)
-    made = Chat(node, token, socket)
-    await made.keep()
-    return made
+    chat = Chat(node, token, socket)
+    await chat.keep()
+    return chat
 
 
-async def test_accepted_messages_that_the_session_lacks_are_sent_again_in_order(
-    node: Node, chat: Chat
-) -> None:
+async def test_accepted_messages_that_the_session_lacks_are_sent_again_in_order(node: Node) -> None:
+    chat = await connected(node)
     for name in ("one", "two", "three"):
         await chat.say(name)
     await chat.lose()
@@ -104,7 +102,8 @@ async def test_accepted_messages_that_the_session_lacks_are_sent_again_in_order(
     assert [each["id"] for each in await chat.history()] == ["one"]
 
 
-async def test_a_message_sent_after_the_loss_comes_after_the_lost_ones(node: Node, chat: Chat) -> None:
+async def test_a_message_sent_after_the_loss_comes_after_the_lost_ones(node: Node) -> None:
+    chat = await connected(node)
     await chat.say("one")
     await chat.lose()
     await chat.socket.say("text of two", "two")
@@ -121,7 +120,8 @@ async def test_a_message_sent_after_the_loss_comes_after_the_lost_ones(node: Nod
     ]
 
 
-async def test_answers_that_a_client_has_seen_are_in_the_history_again(node: Node, chat: Chat) -> None:
+async def test_answers_that_a_client_has_seen_are_in_the_history_again(node: Node) -> None:
+    chat = await connected(node)
     for name in ("one", "two"):
         await chat.say(name)
         await answer(node, chat.token, name, f"answer to {name}")
@@ -137,7 +137,8 @@ async def test_answers_that_a_client_has_seen_are_in_the_history_again(node: Nod
     assert await chat.socket.silent()
 
 
-async def test_an_answer_generated_again_is_replaced_by_the_one_that_was_seen(node: Node, chat: Chat) -> None:
+async def test_an_answer_generated_again_is_replaced_by_the_one_that_was_seen(node: Node) -> None:
+    chat = await connected(node)
     await chat.say("one")
     await chat.keep()
     seen = await answer(node, chat.token, "one", "seen")
@@ -154,8 +155,9 @@ async def test_an_answer_generated_again_is_replaced_by_the_one_that_was_seen(no
 
 
 async def test_messages_of_an_old_session_that_is_lost_end_with_one_error_each(
-    node: Node, chat: Chat, monkeypatch: pytest.MonkeyPatch
+    node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    chat = await connected(node)
     for name in ("one", "two"):
         await chat.say(name)
     await node.redis.delete(session_key(chat.token))
@@ -171,8 +173,9 @@ async def test_messages_of_an_old_session_that_is_lost_end_with_one_error_each(
 
 
 async def test_a_turn_that_nobody_answers_is_sent_to_the_model_again(
-    node: Node, chat: Chat, monkeypatch: pytest.MonkeyPatch
+    node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    chat = await connected(node)
     monkeypatch.setattr(loss_repair, "CHECK_AFTER_OUTAGE_SECONDS", 0.2)
     monkeypatch.setattr(loss_repair, "_PAUSE_SECONDS", 0.05)
     await chat.say("one")
@@ -181,7 +184,8 @@ async def test_a_turn_that_nobody_answers_is_sent_to_the_model_again(
     assert (again.reopen, again.follows) == (True, "one")
 
 
-async def test_an_answer_that_did_not_arrive_is_taken_from_the_session(node: Node, chat: Chat) -> None:
+async def test_an_answer_that_did_not_arrive_is_taken_from_the_session(node: Node) -> None:
+    chat = await connected(node)
     await chat.say("one")
     await node.sessions.close(TurnOutcome(token=chat.token, turn="one", answer="1"), "deliver:0:1")
     lost_connection(node)

@@ -18,8 +18,8 @@ from faust_redis.redis import cancel_and_wait
 from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import PRESENCE_TTL, Presence
 from pipeline.chat.records import INTERNAL_ERROR, SESSION_EXPIRED, Frame
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import SessionSnapshot
-from pipeline.chat.sessions import Sessions
 from pipeline.telemetry import tracing
 from web import limits
 from web.chat.intake import Producer
@@ -41,7 +41,7 @@ class Hub:
         self,
         stream: NodeStream,
         presence: Presence,
-        sessions: Sessions,
+        sessions: RepairableSessions,
         in_flight: InFlight,
         producer: Callable[[], Producer],
         model_deadline: float,

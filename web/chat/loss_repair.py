@@ -27,8 +27,8 @@ import structlog
 
 from faust_redis.redis import is_unavailable
 from pipeline.chat.records import Frame, Inbound
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import Closed, Ended, Place, Whereabouts
-from pipeline.chat.sessions import Sessions
 from web import limits
 from web.chat.intake import Producer
 from web.chat.protocol import ClientMessage
@@ -60,7 +60,7 @@ class LossRepair:
 
     def __init__(
         self,
-        sessions: Sessions,
+        sessions: RepairableSessions,
         producer: Callable[[], Producer],
         *,
         model_deadline: float,

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from pipeline.chat.records import Frame, Inbound, answer_id
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import (
     Closed,
     Ended,
@@ -86,94 +87,96 @@ async def test_a_full_session_refuses_a_message_whatever_it_follows(redis: Redis
     assert isinstance(refused, Refused)
 
 
-async def test_the_place_of_each_message_is_found(sessions: Sessions, token: str, redis: Redis) -> None:
-    await answered(sessions, inbound(token, "over"), "one")
-    await sessions.accept(inbound(token, "open"))
-    await sessions.accept(inbound(token, "waiting"))
+async def test_the_place_of_each_message_is_found(
+    repairable: RepairableSessions, token: str, redis: Redis
+) -> None:
+    await answered(repairable, inbound(token, "over"), "one")
+    await repairable.accept(inbound(token, "open"))
+    await repairable.accept(inbound(token, "waiting"))
     names = ["m-over", "m-open", "m-waiting", "m-lost"]
-    found = await sessions.find(token, names)
+    found = await repairable.find(token, names)
     assert found is not None
     assert [found.places[name] for name in names] == [Place.OVER, Place.OPEN, Place.WAITING, Place.UNKNOWN]
     assert (found.open_turn, found.run) == ("m-open", 0)
     await redis.set(partial_key(token), b"17 m-open\nso far")
-    found = await sessions.find(token, names)
+    found = await repairable.find(token, names)
     assert found is not None
     assert found.run == 17
 
 
-async def test_messages_of_an_expired_session_are_not_found(sessions: Sessions) -> None:
-    assert await sessions.find("gone", ["m"]) is None
+async def test_messages_of_an_expired_session_are_not_found(repairable: RepairableSessions) -> None:
+    assert await repairable.find("gone", ["m"]) is None
 
 
 async def test_a_lost_answer_is_restored_as_its_client_saw_it(
-    sessions: Sessions, token: str, redis: Redis
+    repairable: RepairableSessions, token: str, redis: Redis
 ) -> None:
     earlier = await kept(redis, token)
     message = inbound(token, "hi")
-    frame = await answered(sessions, message, "hello")
-    before = await messages(sessions, token)
+    frame = await answered(repairable, message, "hello")
+    before = await messages(repairable, token)
     await lose(redis, token, earlier)
-    assert isinstance(await sessions.restore(message, frame), Closed)
-    after = await messages(sessions, token)
+    assert isinstance(await repairable.restore(message, frame), Closed)
+    after = await messages(repairable, token)
     assert [(each["id"], each["msg"]) for each in after] == [(each["id"], each["msg"]) for each in before]
     assert after[1] == before[1]
-    assert isinstance(await sessions.restore(message, frame), Ended)
-    assert await messages(sessions, token) == after
+    assert isinstance(await repairable.restore(message, frame), Ended)
+    assert await messages(repairable, token) == after
     assert (await stored(redis, token))["_bytes"] == sum(len(orjson.dumps(each)) for each in after)
 
 
 async def test_a_turn_that_lost_its_end_gets_it_back_and_the_next_one_opens(
-    sessions: Sessions, token: str, redis: Redis
+    repairable: RepairableSessions, token: str, redis: Redis
 ) -> None:
     message = inbound(token, "hi")
-    await sessions.accept(message, "ingest:0:1")
-    await sessions.accept(inbound(token, "next"), "ingest:0:2")
+    await repairable.accept(message, "ingest:0:1")
+    await repairable.accept(inbound(token, "next"), "ingest:0:2")
     earlier = await kept(redis, token)
-    closed = await sessions.close(answer(token, message.id, "hello"), "deliver:0:1")
+    closed = await repairable.close(answer(token, message.id, "hello"), "deliver:0:1")
     assert isinstance(closed, Closed)
     await lose(redis, token, earlier)
-    again = await sessions.restore(message, closed.frame)
+    again = await repairable.restore(message, closed.frame)
     assert isinstance(again, Closed)
     assert again.next_turn == "m-next"
-    assert (await messages(sessions, token))[1]["timestamp"] == closed.frame["timestamp"]
+    assert (await messages(repairable, token))[1]["timestamp"] == closed.frame["timestamp"]
 
 
 async def test_an_answer_is_not_restored_while_another_turn_is_open(
-    sessions: Sessions, token: str, redis: Redis
+    repairable: RepairableSessions, token: str, redis: Redis
 ) -> None:
     earlier = await kept(redis, token)
     message = inbound(token, "hi")
-    frame = await answered(sessions, message, "hello")
+    frame = await answered(repairable, message, "hello")
     await lose(redis, token, earlier)
-    await sessions.accept(inbound(token, "another"))
-    assert isinstance(await sessions.restore(message, frame), Stale)
-    assert [each["msg"] for each in await messages(sessions, token)] == ["Human: another"]
+    await repairable.accept(inbound(token, "another"))
+    assert isinstance(await repairable.restore(message, frame), Stale)
+    assert [each["msg"] for each in await messages(repairable, token)] == ["Human: another"]
 
 
 async def test_an_answer_that_came_twice_keeps_its_first_text(
-    sessions: Sessions, token: str, redis: Redis
+    repairable: RepairableSessions, token: str, redis: Redis
 ) -> None:
     earlier = await kept(redis, token)
     message = inbound(token, "hi")
-    frame = await answered(sessions, message, "first")
+    frame = await answered(repairable, message, "first")
     await lose(redis, token, earlier)
-    await answered(sessions, message, "a longer second one")
+    await answered(repairable, message, "a longer second one")
     for _ in range(2):
-        await sessions.restore_text(token, frame)
-        _, bot = await messages(sessions, token)
+        await repairable.restore_text(token, frame)
+        _, bot = await messages(repairable, token)
         assert (bot["id"], bot["msg"], bot["timestamp"]) == (
             answer_id(message.id),
             "Bot: first",
             frame["timestamp"],
         )
         kept_bytes = (await stored(redis, token))["_bytes"]
-        assert kept_bytes == sum(len(orjson.dumps(each)) for each in await messages(sessions, token))
+        assert kept_bytes == sum(len(orjson.dumps(each)) for each in await messages(repairable, token))
 
 
 @pytest.mark.parametrize("token_of", ["gone", ""])
 async def test_nothing_is_restored_where_there_is_no_answer(
-    sessions: Sessions, token: str, token_of: str
+    repairable: RepairableSessions, token: str, token_of: str
 ) -> None:
     frame: Frame = {"type": "message", "id": "f", "turn": "m", "msg": "x", "timestamp": "2026"}
-    await sessions.restore_text(token_of or token, frame)
-    assert await messages(sessions, token) == []
+    await repairable.restore_text(token_of or token, frame)
+    assert await messages(repairable, token) == []

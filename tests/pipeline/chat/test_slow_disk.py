@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 
-import pytest
-
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import Opened, Place
-from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect
 from pipeline.settings import Settings
 from tests.pipeline.chat.talk import inbound
 from tests.support.slow_disk import SlowDiskRedis
-
-FSYNC_SECONDS = 0.7
-
-
-@pytest.fixture(scope="module")
-def slow_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowDiskRedis]:
-    with SlowDiskRedis(tmp_path_factory.mktemp("slow"), FSYNC_SECONDS) as server:
-        yield server
 
 
 async def place_after_a_kill(server: SlowDiskRedis, query: str) -> Place:
     """Accept a message while an fsync runs, and kill Redis; return where the session holds it afterwards."""
     client = connect(server.url + query)
     try:
-        sessions = Sessions(client, Settings(redis_url=server.url))
+        sessions = RepairableSessions(client, Settings(redis_url=server.url))
         token = (await sessions.create("Ada"))["token"]
         await server.syncing()
         assert isinstance(await sessions.accept(inbound(token, "hi", "m-1")), Opened)

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 
 from pipeline.chat import session_scripts as scripts
 from pipeline.chat.records import Frame, Inbound, answer_id
-from pipeline.chat.sessions import Sessions
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.redis.client import connect, execute
 from pipeline.redis.keys import session_key
 from pipeline.redis.scripts import Script
@@ -36,16 +36,16 @@ class Case:
     """A change of a session, in a state that other changes have brought about."""
 
     script: Script
-    before: tuple[Callable[[Sessions], Awaitable[Any]], ...]
-    change: Callable[[Sessions], Awaitable[Any]]
+    before: tuple[Callable[[RepairableSessions], Awaitable[Any]], ...]
+    change: Callable[[RepairableSessions], Awaitable[Any]]
 
 
-def say(text: str, **more: Any) -> Callable[[Sessions], Awaitable[Any]]:
+def say(text: str, **more: Any) -> Callable[[RepairableSessions], Awaitable[Any]]:
     message: Inbound = inbound(TOKEN, text, f"m-{text}").derive(**more)
     return lambda sessions: sessions.accept(message, f"ingest:0:{text}")
 
 
-def end(text: str, reply: str | None = None) -> Callable[[Sessions], Awaitable[Any]]:
+def end(text: str, reply: str | None = None) -> Callable[[RepairableSessions], Awaitable[Any]]:
     turn = f"m-{text}"
     outcome = failure(TOKEN, turn) if reply is None else answer(TOKEN, turn, reply)
     outcome.refused = reply is None
@@ -87,7 +87,7 @@ CASES = {
 }
 
 
-async def _mark_all(sessions: Sessions) -> None:
+async def _mark_all(sessions: RepairableSessions) -> None:
     unsent = [answer_id(f"m-{text}") for text in ("one", "three")]
     await sessions.mark_sent(TOKEN, unsent)
 
@@ -108,10 +108,10 @@ async def test_a_right_withdrawn_for_a_moment_leaves_no_change_half_done(
     redis: Redis, redis_url: str, name: str
 ) -> None:
     case = CASES[name]
-    plain = Sessions(redis, Settings(inbox_limit=2))
+    plain = RepairableSessions(redis, Settings(inbox_limit=2))
     await execute(redis, "ACL", "SETUSER", "ada", "on", ">x", "~*", "&*", "+@all")
     other = connect(redis_url.replace("unix://", "unix://ada:x@"))
-    limited = Sessions(other, Settings(inbox_limit=2), patience=0.01)
+    limited = RepairableSessions(other, Settings(inbox_limit=2), patience=0.01)
 
     async def prepared() -> None:
         await execute(redis, "DEL", session_key(TOKEN))
