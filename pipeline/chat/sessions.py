@@ -86,9 +86,6 @@ _TAILS: Final = (64, 512, _ALL)
 # regenerate need an id without adding to the history.
 _IDS_PER_MESSAGE = 2
 
-# A timestamp before all others.
-_BEFORE_ALL = "0"
-
 # Characters of an error's text, because a model server decides how long its text is.
 _DETAIL_CHARACTERS = 1000
 
@@ -356,13 +353,13 @@ class Sessions:
                     whole=tail == _ALL or len(history) < tail,
                 )
                 view = resume(session, after) if after is not None else resume_since(session, str(since))
-                if view is None and after is not None and not reply[3]:
+                if view is None and after is not None and not reply[4]:
                     view = resume_lost(session)
             if view is not None:
                 return replace(
                     view,
                     partial=scripts.running_answer(reply[2], open_turn),
-                    time=next(iter(found["$._last.frame.timestamp"]), _BEFORE_ALL),
+                    time=reply[3].decode(),
                     open_turn=open_turn.get("id"),
                 )
         raise AssertionError("the complete history always gives a snapshot")

@@ -5,12 +5,11 @@
 -- ARGV     tail         number of the last messages to read, 0 for no message
 --          after_path   JSON path in `_places` of the client's last message; '' when its id is invalid
 --          answer_path  JSON path in `_places` of the answer, for a request to regenerate; '' likewise
--- Result   {GONE} | {FOUND, JSON by path, partial answer or '', 1 if the history has that message}
+-- Result   {GONE} | {FOUND, JSON by path, partial answer or '', time, 1 if the history has that message}
 local found
 local known = 0
 if tonumber(tail) > 0 then
     found = redis.call('JSON.GET', KEYS[1], '$._unsent', '$._errors', '$._inbox[*]', '$._turn',
-        '$._last.frame.timestamp',
         '$.messages[-' .. tail .. ':]')
     if found and after_path ~= '' then
         -- A session from before `_places` existed may hold the message.
@@ -19,9 +18,9 @@ if tonumber(tail) > 0 then
             or redis.call('JSON.GET', KEYS[1], answer_path) ~= '[]') and 1 or 0
     end
 else
-    found = redis.call('JSON.GET', KEYS[1], '$._unsent', '$._turn', '$._last.frame.timestamp')
+    found = redis.call('JSON.GET', KEYS[1], '$._unsent', '$._turn')
 end
 if not found then
     return {GONE}
 end
-return {FOUND, found, redis.call('GET', KEYS[2]) or '', known}
+return {FOUND, found, redis.call('GET', KEYS[2]) or '', now(), known}

@@ -30,29 +30,6 @@ local function now()
         floor(rest / 3600), floor(rest % 3600 / 60), rest % 60, tonumber(time[2]))
 end
 
--- The paths of the latest times in a session, for `later`.
-local LATEST = {'$._last.frame.timestamp', '$.messages[-1].timestamp', '$._inbox[-1].timestamp',
-    '$._errors[-1].timestamp'}
-
--- Return the time of the server or, if its clock was set back, a time just after all times in the session: clients
--- that return get what came after their last message.
--- found: the values of the paths in `LATEST`
-local function later(found)
-    local latest = ''
-    for _, path in ipairs(LATEST) do
-        local time = found[path][1]
-        if time and time ~= cjson.null and time > latest then
-            latest = time
-        end
-    end
-    local time = now()
-    if time > latest or #latest ~= #time then
-        return time
-    end
-    local micros = math.min(tonumber(latest:sub(21, 26)) + 1, 999999)
-    return latest:sub(1, 20) .. string.format('%06d', micros) .. 'Z'
-end
-
 -- Return a message or frame as JSON. id: plain, needs no escaping; msg: JSON; fields: further fields as JSON,
 -- each after a comma, or ''.
 local function item(id, msg, timestamp, fields)
