@@ -30,7 +30,7 @@
 local key = KEYS[1]
 local nodes = holders(KEYS[2])
 local found = redis.call('JSON.GET', key, id_path, '$._turn.id', '$._turn.entry', frame_path, '$._bytes',
-    follows_path)
+    follows_path, unpack(LATEST))
 if not found then
     return {GONE, nodes}
 end
@@ -66,7 +66,7 @@ if not found['$._bytes'][1] then
     upgrade(key)
     found['$._bytes'] = cjson.decode(redis.call('JSON.GET', key, '$._bytes'))
 end
-local timestamp = now()
+local timestamp = now(latest(found))
 local message = item(id, msg == '' and '""' or msg, timestamp,
     msg == '' and ',"regenerate":true' or edits ~= '' and ',"edits":"' .. edits .. '"' or '')
 local waiting = redis.call('JSON.ARRLEN', key, '$._inbox')[1]
