@@ -104,7 +104,8 @@ class SendQueue:
         self._is_stopping = is_stopping
         self._batch_size = context.options.send_batch
         self._outage = Outage("sending")
-        self._producer_id = uuid.uuid4().hex
+        # Watchers draw by it which app writes a topic.
+        self._producer_id = f"{uuid.uuid4().hex}@{producer.transport.app.conf.id}"
         self._alone: set[int] = set()
         self.losses = Losses(context, self._producer_id)
         self.entries: deque[OutgoingEntry] = deque()
