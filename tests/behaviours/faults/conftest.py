@@ -35,8 +35,10 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyRedis]
 def up(model: ModelServer, own_redis: FaultyRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service."""
     settings = {"MODEL_URL": model.url, "REDIS_URL": own_redis.url, "WEB_PROCESSES": "2"}
-    with started(tmp_path_factory.mktemp("up"), APP_ENV="production", **settings) as service:
+    folder = tmp_path_factory.mktemp("up")
+    with started(folder, APP_ENV="production", **settings) as service:
         yield service
+        (folder / "up.log").write_text("\n".join(service.lines), "utf-8")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
