@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from faust_redis.testing import eventually
-from pipeline.chat.records import Frame, Inbound, TurnOutcome
+from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, TurnOutcome, refusal_frame
 from pipeline.chat.results import Closed, Missing, Opened
 from pipeline.redis.client import execute
 from pipeline.redis.keys import session_key
@@ -162,6 +162,7 @@ async def test_messages_of_an_old_session_that_is_lost_end_with_one_error_each(
         await chat.say(name)
     await node.redis.delete(session_key(chat.token))
     monkeypatch.setattr(SentMessages, "new_sessions", lambda _self: [])
+    monkeypatch.setattr(SentMessages, "new_session", lambda _self, _token: None)
     lost_connection(node)
     errors = [await chat.socket.until("error") for _ in range(2)]
     assert [(each["turn"], each["code"]) for each in errors] == [
@@ -266,3 +267,15 @@ async def test_a_session_that_was_ended_does_not_come_back(node: Node) -> None:
 
     await eventually(is_back, "the other session is back")
     assert not await node.redis.exists(session_key(token))
+
+
+async def test_an_agent_that_misses_a_lost_session_ends_no_message(node: Node) -> None:
+    chat = await connected(node)
+    await chat.say("one")
+    await node.redis.delete(session_key(chat.token))
+    lost_connection(node)
+    await node.publish(chat.token, refusal_frame("one", SESSION_EXPIRED))
+    await eventually(lambda: node.intake.texts[:1] == ["text of one"], "the message to be sent again")
+    await accept_all(node)
+    await answer(node, chat.token, "one", "1")
+    assert (await chat.socket.until(lambda frame: frame["type"] in ("message", "error")))["msg"] == "1"

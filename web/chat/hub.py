@@ -181,6 +181,8 @@ class Hub:
             log.exception("unreadable frames dropped")
             return
         for token, frame in frames:
+            if self.repair.doubts(token, frame):
+                continue
             self._decided(token, frame)
             if tracing.enabled() and frame["type"] in ("message", "error") and "turn" in frame:
                 tracing.answered(frame["turn"], len(self._outboxes.get(token, ())))

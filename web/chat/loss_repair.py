@@ -26,7 +26,7 @@ from typing import Any, Final
 import structlog
 
 from faust_redis.redis import is_unavailable
-from pipeline.chat.records import Frame, Inbound
+from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound
 from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import Closed, Ended, Place, Whereabouts
 from web import limits
@@ -47,6 +47,8 @@ _PAUSE_SECONDS: Final = 2.0
 _CREATION_PAUSE_SECONDS: Final = 0.05
 #: Seconds after which a lost session counts as gone: another web process may create it again.
 _CREATION_SECONDS: Final = 1.0
+#: Seconds after an outage for which an expired session is looked up before its clients get an error.
+_DOUBT_SECONDS: Final = 10.0
 #: Seconds that a run may take beyond MODEL_DEADLINE before its turn is sent to the model again.
 _DEADLINE_GRACE_SECONDS: Final = 30.0
 
@@ -90,10 +92,12 @@ class LossRepair:
         self._active: dict[str, asyncio.Task[None]] = {}
         self._restoring: defaultdict[str, list[Frame]] = defaultdict(list)  # answers with another text
         self._creating: asyncio.Task[None] | None = None
+        self._lost_at: float | None = None
         self._wake = asyncio.Event()
 
     def check_all(self) -> None:
         """Look up all messages, because Redis may have lost some."""
+        self._lost_at = time.monotonic()
         for token in self.sent.tokens():
             self._due[token] = True
         if self._creating is None and self.sent.new_sessions():
@@ -104,6 +108,19 @@ class LossRepair:
         """Look up the messages of one session, because it lacks one of them."""
         self._due[token] = True
         self._wake.set()
+
+    def doubts(self, token: str, frame: Frame) -> bool:
+        """Return whether a frame may be wrong; if so, look the session up.
+
+        Soon after an outage, an agent may miss a session that a web process has yet to create again.
+        """
+        if frame.get("error") != SESSION_EXPIRED or self._lost_at is None:
+            return False
+        message_id = frame.get("turn") or frame.get("refused") or ""
+        if time.monotonic() - self._lost_at > _DOUBT_SECONDS or not self.sent.remembers(token, message_id):
+            return False
+        self.check(token)
+        return True
 
     def decided(self, token: str, frame: Frame) -> None:
         """Take a frame of a session, which may end a message."""
@@ -145,10 +162,11 @@ class LossRepair:
 
     def _done(self, token: str, task: asyncio.Task[None]) -> None:
         del self._active[token]
-        if self._due:
+        if self._due:  # it may have waited for a place
             self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("looking for lost messages failed", session=token, error=repr(error))
+            log.error("looking for lost messages failed; trying again", session=token, error=repr(error))
+            self._due[token] = True
 
     async def _repair(self, token: str, after_outage: bool) -> None:
         for answer in self._restoring.pop(token, ()):
@@ -156,12 +174,7 @@ class LossRepair:
         remembered = self.sent.of(token)
         if not remembered:
             return
-        if self._creating is not None:
-            await asyncio.wait([self._creating])
-        found = await self._sessions.find(token, [each.id for each in remembered])
-        if found is None and after_outage:
-            await asyncio.sleep(_CREATION_SECONDS)
-            found = await self._sessions.find(token, [each.id for each in remembered])
+        found = await self._find(token, remembered, after_outage)
         if found is None:
             for message_id in self.sent.forget(token):
                 self._on_failed(token, message_id, True)
@@ -176,6 +189,22 @@ class LossRepair:
                 CHECK_AFTER_OUTAGE_SECONDS if after_outage else min(LAST_CHECK_SECONDS, each.interval * 2)
             )
             each.check_at = now + each.interval
+
+    async def _find(
+        self, token: str, remembered: list[SentMessage], after_outage: bool
+    ) -> Whereabouts | None:
+        """Return the state of messages, None when the session has expired."""
+        if self._creating is not None:
+            await asyncio.wait([self._creating])
+        ids = [each.id for each in remembered]
+        found = await self._sessions.find(token, ids)
+        if found is not None or not after_outage:
+            return found
+        if (session := self.sent.new_session(token)) is not None:
+            await self._sessions.create_again([session])
+        else:
+            await asyncio.sleep(_CREATION_SECONDS)
+        return await self._sessions.find(token, ids)
 
     async def _create_sessions(self) -> None:
         """Create lost new sessions again, as soon as Redis is back: before agents look for them."""

@@ -80,6 +80,10 @@ class SentMessages:
         if len(self._new) > NEW_SESSIONS:
             del self._new[next(iter(self._new))]
 
+    def new_session(self, token: str) -> Document | None:
+        """Return a session if it was created lately, else None."""
+        return self._new[token][1] if token in self._new else None
+
     def new_sessions(self) -> list[Document]:
         """Return the sessions that were created lately."""
         return [session for _, session in self._new.values()]
@@ -160,6 +164,10 @@ class SentMessages:
     def of(self, token: str) -> list[SentMessage]:
         """Return the messages of a session, in the order sent."""
         return list(self._sessions.get(token, {}).values())
+
+    def remembers(self, token: str, message_id: str) -> bool:
+        """Return whether a message of a session is remembered."""
+        return message_id in self._sessions.get(token, {})
 
     def holds(self, token: str, sent: SentMessage) -> bool:
         """Return whether a message has not been forgotten."""
