@@ -9,8 +9,8 @@ from pipeline.chat.answer_runs import Run, Runs
 from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import Presence
 from pipeline.chat.records import Inbound, TurnOutcome
-from pipeline.chat.session_end import end_session
 from pipeline.chat.repairs import RepairableSessions
+from pipeline.chat.session_end import end_session
 from pipeline.redis.client import connect
 from pipeline.redis.rate import Rate
 from pipeline.redis.rates import Rates
