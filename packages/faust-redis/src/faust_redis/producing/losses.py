@@ -7,7 +7,6 @@ sends anything further. The lost messages that it still has are sent again first
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from mode import get_logger
@@ -43,7 +42,7 @@ class Losses:
         self.count = 0
         self.is_due = False
 
-    def note(self, destination: Destination, entries: Sequence[OutgoingEntry], offset: int) -> None:
+    def note(self, destination: Destination, entries: list[OutgoingEntry], offset: int) -> None:
         """Note messages that a partition has confirmed.
 
         Args:

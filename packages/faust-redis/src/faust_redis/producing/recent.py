@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
 from time import monotonic
-from typing import Final
+from typing import Final, NamedTuple
 
 from faust_redis.producing.appends import Destination, OutgoingEntry
 
@@ -15,6 +14,19 @@ __all__ = ["RecentEntries"]
 #: The most messages kept, and the most bytes of their keys, values and headers.
 KEPT_ENTRIES: Final = 10_000
 KEPT_BYTES: Final = 8 * 1024 * 1024
+
+
+class _Group(NamedTuple):
+    """The messages of one call.
+
+    Attributes:
+        at: When they were confirmed, by the monotonic clock.
+        size: About how many bytes they hold.
+    """
+
+    at: float
+    size: int
+    entries: list[OutgoingEntry]
 
 
 class RecentEntries:
@@ -33,51 +45,58 @@ class RecentEntries:
         """
         self._seconds = seconds
         self._is_one_server = is_one_server
-        self._kept: deque[tuple[float, int, OutgoingEntry]] = deque()
+        self._kept: deque[_Group] = deque()
+        self._count = 0
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, entries: Iterable[OutgoingEntry]) -> None:
+    def add(self, entries: list[OutgoingEntry]) -> None:
         """Keep messages of one partition, in the order they were added to it."""
         if not self._seconds:
             return
-        now = monotonic()
-        for entry in entries:
-            if entry.source is not None and self._is_one_server:
-                continue
-            size = sum(map(len, entry.fields))
-            self._kept.append((now, size, entry))
-            self._bytes += size
-        self._trim(now)
+        if self._is_one_server:
+            entries = [entry for entry in entries if entry.source is None]
+        if entries:
+            size = sum([sum(map(len, entry.fields)) for entry in entries])
+            now = monotonic()
+            self._append(_Group(now, size, entries))
+            self._trim(now)
 
     def take(self, destination: Destination, after: int) -> list[OutgoingEntry]:
         """Remove and return the kept messages of a partition that come after a sequence, in order."""
         taken: list[OutgoingEntry] = []
-        kept: deque[tuple[float, int, OutgoingEntry]] = deque()
-        for each in self._kept:
-            _, size, entry = each
-            if entry.target.destination is destination and entry.sequence > after:
-                taken.append(entry._replace(callbacks=None))  # they were called at the first confirmation
-                self._bytes -= size
+        groups = list(self._kept)
+        self._kept.clear()
+        self._count = self._bytes = 0
+        for group in groups:
+            if group.entries[0].target.destination is destination:
+                # The callbacks were called at the first confirmation.
+                taken += [entry._replace(callbacks=None) for entry in group.entries if entry.sequence > after]
             else:
-                kept.append(each)
-        self._kept = kept
+                self._append(group)
         return taken
 
     def clear(self) -> None:
         """Forget all messages."""
         self._kept.clear()
-        self._bytes = 0
+        self._count = self._bytes = 0
         self._stop_timer()
+
+    def _append(self, group: _Group) -> None:
+        self._kept.append(group)
+        self._count += len(group.entries)
+        self._bytes += group.size
 
     def _trim(self, now: float) -> None:
         kept = self._kept
         while kept and (
-            len(kept) > KEPT_ENTRIES or self._bytes > KEPT_BYTES or kept[0][0] < now - self._seconds
+            self._count > KEPT_ENTRIES or self._bytes > KEPT_BYTES or kept[0].at < now - self._seconds
         ):
-            _, size, entry = kept.popleft()
-            self._bytes -= size
-            entry.target.destination.forgotten = entry.sequence
+            group = kept.popleft()
+            self._count -= len(group.entries)
+            self._bytes -= group.size
+            last = group.entries[-1]
+            last.target.destination.forgotten = last.sequence
         if kept and self._timer is None:
             # Texts of users must not stay in the memory of a process that sends nothing more.
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
