@@ -102,6 +102,16 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
             "an event that kills its process ends more workers before it is a dead letter",
             _between(2, 1_000),
         ),
+        "ordinary_deaths": OptionReference(
+            "deaths of a worker",
+            "1 or 2",
+            (
+                "1: the oldest and the youngest event of a worker that died wait for the others, and lose "
+                "their place in the order of their key"
+            ),
+            "2: an event that kills its process does so once more, and those beside it are repeated again",
+            _between(1, 2),
+        ),
         "dead_letter_age": OptionReference(
             "seconds",
             "60 to 315,360,000 (ten years)",
@@ -222,6 +232,7 @@ class Options:
         attempts: Number of failures, including the first delivery, after which an event is a dead letter.
         backoff: Seconds before the second, third, … attempt; the last delay repeats. Half of each is random.
         take_overs: Number of deaths of an event's workers after which the event is a dead letter.
+        ordinary_deaths: Number of those deaths after which an event may be to blame.
         dead_letter_age: Seconds a dead letter is kept.
         dead_letter_limit: Dead letters kept per partition, the latest.
         read_count: Maximum entries per partition and read; ``broker_max_poll_records`` may lower it.
@@ -245,6 +256,7 @@ class Options:
     attempts: int = 5
     backoff: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0)
     take_overs: int = 5
+    ordinary_deaths: int = 2
     dead_letter_age: float = 7 * 24 * 3600.0
     dead_letter_limit: int = 10_000
     read_count: int = 200

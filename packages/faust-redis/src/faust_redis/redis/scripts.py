@@ -75,7 +75,16 @@ SEEK: Final = _leased("seek", keys=2, arguments=("group", "lease", "before_id"))
 TAKE_OVER: Final = _leased(
     "take_over",
     keys=4,
-    arguments=("group", "member_id", "generation", "start", "page_size", "group_start", "previous_died"),
+    arguments=(
+        "group",
+        "member_id",
+        "generation",
+        "start",
+        "page_size",
+        "group_start",
+        "previous_died",
+        "culprit",
+    ),
 )
 MAKE_GROUP: Final = _script("make_group", keys=1, arguments=("group", "group_start"))
 TAKE_LEASE: Final = _script("take_lease", keys=1, arguments=("generation", "member_id"))
