@@ -20,8 +20,8 @@ __all__ = ["end_when_stuck", "end_without_memory", "limit_memory"]
 logger = logging.getLogger(__name__)
 
 #: Seconds of processor time after which an event loop that does not turn is stuck. Not of the clock: a
-#: process that gets no processor, or was stopped, is not stuck. No handler of ours takes a tenth of it.
-STUCK_SECONDS: Final = 0.75
+#: process that gets no processor, or was stopped, is not stuck. No handler of ours takes a fifth of it.
+STUCK_SECONDS: Final = 0.5
 #: Bytes of memory of a worker: ten times what one with full queues takes.
 MEMORY_BYTES: Final = 1 << 30
 _STDERR: Final = 2
