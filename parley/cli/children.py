@@ -93,7 +93,7 @@ class Child:
                 return
             pause = pauses.next()
             self._say(self.name, f"{ended}; starting again in {pause:g} s")
-            waiting = [asyncio.sleep(pause)]
+            waiting: list[Awaitable[None]] = [asyncio.sleep(pause)]
             if self._on_death is not None and self.process is not None:
                 waiting.append(self._on_death(self.process.pid))
             await asyncio.gather(*waiting)
