@@ -91,7 +91,7 @@ async def test_errors_and_cancellations_pass_through(tmp_path: Path) -> None:
     assert read_marker(tmp_path, "member") is None
 
 
-async def test_it_is_removed_when_its_worker_stops_and_those_of_dead_processes_later(tmp_path: Path) -> None:
+def test_it_is_removed_when_its_worker_stops_and_those_of_dead_processes_later(tmp_path: Path) -> None:
     host = os.uname().nodename
     old, recent = tmp_path / f"{host}-4194304-a", tmp_path / f"{host}-4194304-b"
     for path in (old, recent):
@@ -99,7 +99,7 @@ async def test_it_is_removed_when_its_worker_stops_and_those_of_dead_processes_l
     os.utime(old, (1, 1))
     marker = CrashMarker(tmp_path, f"{host}-{os.getpid()}-c")
 
-    await marker.run(PARTITION, 1, asyncio.sleep(0))
+    asyncio.run(marker.run(PARTITION, 1, asyncio.sleep(0)))
 
     assert {path.name[-1] for path in tmp_path.iterdir()} == {"b", "c"}
     marker.remove()
