@@ -57,7 +57,11 @@ def _check(address: str, scheme: str) -> None:
         return
     if scheme not in (*_SERVER, *_SENTINEL, *_CLUSTER) or not parts.hostname:
         raise ValueError("not a URL of Redis")
-    _ = parts.port  # raises ValueError when it is no port
+    try:
+        _ = parts.port
+    except ValueError:
+        # The error would quote a part of the password, if that is not percent-encoded.
+        raise ValueError("the port is not a number") from None
     database = parts.path.strip("/")
     if scheme in _SENTINEL:
         service, _, database = database.partition("/")

@@ -13,8 +13,6 @@ checked against it.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,15 +22,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
 from faust.types import AppT
-from redis.asyncio.connection import (
-    URL_QUERY_ARGUMENT_PARSERS,
-    BlockingConnectionPool,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
 
 from faust_redis.errors import OptionError
 from faust_redis.log.keys import is_namespace
+from faust_redis.option_names import check_name
 from faust_redis.redis.durability import ACKS, MOST_REPLICAS, TIMEOUTS_MS
 
 __all__ = ["REFERENCE", "OptionReference", "Options", "configure", "options_of", "read_options"]
@@ -319,7 +312,7 @@ def read_options(app: AppT, addresses: Sequence[str]) -> tuple[Options, list[str
         left: list[tuple[str, str]] = []
         for name, text in parse_qsl(parts.query, keep_blank_values=True):
             if name not in REFERENCE:
-                _check_name(name, text)
+                check_name(name, REFERENCE)
                 left.append((name, text))
                 continue
             value = _checked(_FIELDS[name], _parsed(_FIELDS[name], text))
@@ -391,21 +384,3 @@ def _parsed(field: dataclasses.Field[Any], text: str) -> Any:
     except (ValueError, KeyError):
         pass
     return text
-
-
-def _check_name(name: str, text: str) -> None:
-    known = _redis_names()
-    if name in known:
-        return
-    close = difflib.get_close_matches(name, [*REFERENCE, *known], n=1)
-    hint = f"did you mean {close[0]}?" if close else f"the transport's are {', '.join(REFERENCE)}"
-    raise OptionError(name, text, f"no option has this name; {hint}")
-
-
-def _redis_names() -> set[str]:
-    """Return the names that redis-py takes from the query of a URL, and those of Sentinel."""
-    names = {*URL_QUERY_ARGUMENT_PARSERS, "sentinel_username", "sentinel_password"}
-    for kind in (UnixDomainSocketConnection, SSLConnection, BlockingConnectionPool):
-        for base in inspect.getmro(kind)[:-1]:
-            names |= inspect.signature(base.__init__).parameters.keys()  # type: ignore[misc]
-    return names - {"self", "kwargs", "args", "connection_kwargs", "connection_class"}
