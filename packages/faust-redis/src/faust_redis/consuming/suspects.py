@@ -22,7 +22,7 @@ None of this touches an entry that is delivered for the first time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from time import monotonic
 from typing import Final
 
@@ -35,7 +35,7 @@ from faust_redis.consuming.suspect import ALONE, RUNNING, STRICT, Suspect, likel
 from faust_redis.context import TransportContext
 from faust_redis.errors import WorkerDiedError
 from faust_redis.log.entries import Record, decode_all
-from faust_redis.redis.scripts import LET_GO, MARK_SUSPECT, NOT_OWNER
+from faust_redis.redis.scripts import MARK_SUSPECT, NOT_OWNER
 
 __all__ = ["Suspects"]
 
@@ -112,13 +112,17 @@ class Suspects:
                     self._beside.append(Suspect(tp, claim))
         return innocent
 
-    def forget(self) -> None:
-        """Forget the waiting events: the owners of their partitions claim them."""
-        self._waiting.clear()
-        self._at_first_death.clear()
-        self._to_deliver.clear()
-        self._beside.clear()
-        self._is_explained = False
+    def forget(self, tps: Collection[TP] | None = None) -> None:
+        """Forget the waiting events of these partitions, or all: their next owners claim them."""
+
+        def kept(suspects: Iterable[Suspect]) -> list[Suspect]:
+            return [suspect for suspect in suspects if tps is not None and suspect.tp not in tps]
+
+        self._waiting = {(each.tp, each.claim.offset): each for each in kept(self._waiting.values())}
+        self._at_first_death = kept(self._at_first_death)
+        self._to_deliver = kept(self._to_deliver)
+        self._beside = kept(self._beside)
+        self._is_explained = self._is_explained and bool(self._waiting)
 
     def pause(self, timeout: float) -> float:
         """Return ``timeout``, or less while there are suspects (seconds)."""
@@ -160,20 +164,6 @@ class Suspects:
         suspect = min(ready, key=Suspect.order)
         record = await self._begin(suspect)
         return {} if record is None else {suspect.tp: [record]}
-
-    async def let_go(self) -> None:
-        """Record for the next owners that this owner did not die.
-
-        Raises:
-            redis.exceptions.RedisError: Redis is away; the next owners then count a death.
-        """
-        calls = [
-            LET_GO.command(
-                [self._context.keys.suspects(tp, self._reader.group)], member_id=self._reader.member_id
-            )
-            for tp in self._reader.queues
-        ]
-        await self._context.scripts.run(LET_GO, calls, self._context.server.stream)
 
     def _wait(self, suspect: Suspect) -> None:
         self._waiting[suspect.tp, suspect.claim.offset] = suspect
@@ -308,6 +298,6 @@ class Suspects:
         keys = [self._context.keys.lease(tp, group), self._context.keys.suspects(tp, group)]
         mark = f"{state}{suspect.deaths}" if state else ""
         answer = await self._context.scripts.call(
-            MARK_SUSPECT, keys, lease=self._reader.lease, entry_id=suspect.claim.entry_id, mark=mark
+            MARK_SUSPECT, keys, lease=self._reader.lease_of(tp), entry_id=suspect.claim.entry_id, mark=mark
         )
         return bool(answer != NOT_OWNER)
