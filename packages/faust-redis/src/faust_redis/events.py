@@ -19,11 +19,14 @@ _T = TypeVar("_T")
 
 @runtime_checkable
 class _FailingConsumer(Protocol):
-    crash_marker: CrashMarker
-
     def fail(self, message: Message, error: BaseException) -> None: ...
 
     def reject(self, message: Message, error: BaseException) -> None: ...
+
+
+@runtime_checkable
+class _MarkingConsumer(Protocol):
+    crash_marker: CrashMarker
 
 
 def fail(event: EventT[Any], error: BaseException) -> None:
@@ -65,8 +68,10 @@ async def marked(event: EventT[Any], handling: Coroutine[Any, Any, _T]) -> _T:
     Raises:
         ForeignBrokerError: The event's app has a broker of another kind.
     """
-    message = event.message
-    return await _consumer(event).crash_marker.run(message.tp, message.offset, handling)
+    consumer, message = event.app.consumer, event.message
+    if not isinstance(consumer, _MarkingConsumer):
+        raise ForeignBrokerError(type(consumer).__name__)
+    return await consumer.crash_marker.run(message.tp, message.offset, handling)
 
 
 def attempts_before(event: EventT[Any]) -> int:
