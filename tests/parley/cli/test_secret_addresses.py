@@ -9,11 +9,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+import faust
 import pytest
 
+from faust_redis import TransportError
+from faust_redis.options import read_options
+from faust_redis.redis import server_from_urls
 from faust_redis.testing import wait_until
 from parley.local.ports import free_port
+from pipeline.errors import SettingsError
 from pipeline.masking import mask_url, secrets_of_url
+from pipeline.settings import Settings
 from tests.support.service import CLONE
 
 PASSWORD = "Hunter22%2F"
@@ -52,10 +58,15 @@ def start(folder: Path, url: str, *arguments: str) -> tuple[subprocess.Popen[byt
     return process, log
 
 
-@pytest.mark.parametrize("url", ADDRESSES.values(), ids=ADDRESSES.keys())
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    "url",
+    [ADDRESSES["a sentinel"], ADDRESSES["a cluster"], ADDRESSES["tls"]],
+    ids=["sentinel", "cluster", "tls"],
+)
 def test_no_part_prints_a_password_of_an_address(tmp_path: Path, url: str) -> None:
     url = url.replace("PORT", str(free_port("127.0.0.1")))
-    parts = [start(tmp_path, url, *words) for words in (("agent", "infer"), ("web",), ("redis",))]
+    parts = [start(tmp_path, url, *words) for words in (("agent", "infer"), ("web",))]
     try:
         for process, log in parts:
 
@@ -72,6 +83,22 @@ def test_no_part_prints_a_password_of_an_address(tmp_path: Path, url: str) -> No
         printed = log.read_text("utf-8", "replace")
         assert printed
         assert [line for line in printed.splitlines() if "Hunter22" in line] == []
+
+
+@pytest.mark.parametrize("url", ADDRESSES.values(), ids=ADDRESSES.keys())
+def test_no_error_about_an_address_has_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = url.replace("PORT", "6379")
+    monkeypatch.setenv("REDIS_URL", url)
+    shown = []
+    try:
+        settings = Settings.load()
+        shown.append(settings.masked_redis_url())
+        server_from_urls(settings.redis_url.split(";"))
+        read_options(faust.App("secretive", broker="redis://"), settings.redis_url.split(";"))
+    except (SettingsError, TransportError) as error:
+        shown += [str(error), repr(error)]
+    assert shown
+    assert [text for text in shown if "Hunter22" in text] == []
 
 
 @pytest.mark.parametrize("url", ADDRESSES.values(), ids=ADDRESSES.keys())
