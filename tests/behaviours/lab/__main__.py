@@ -20,7 +20,7 @@ from tests.behaviours.lab.scene import Scene, scene
 # Faults under way at the same time, at most.
 _AT_ONCE = 3
 # Seconds within which all clients must be answered, and all processes be back, once all faults have ended.
-_RECOVERY_SECONDS = 60.0
+_RECOVERY_SECONDS = 40.0
 
 
 async def _lab(folder: Path, seed: int, *, proxied: bool) -> list[str]:
@@ -57,17 +57,22 @@ async def _lab(folder: Path, seed: int, *, proxied: bool) -> list[str]:
 
 async def _recovered(place: Scene, crowd: Crowd, after: str) -> list[str]:
     """Wait until all is well again; return what is not."""
-    seen = len(crowd.problems)
     seconds, waiting = await crowd.all_answered(_RECOVERY_SECONDS)
     problems = []
-    if waiting:
-        problems.append(f"hung: no answers in {seconds:.0f} s after {after} for {waiting}")
+    for client in waiting:
+        first = client.ledger.open[0]
+        fields = ("$._turn", "$._inbox[*].id", "$._last", f'$._ids["{first.id}"]')
+        kept = await place.order("JSON.GET", f"session:{{{client.token}}}", *fields)
+        problems.append(
+            f"hung: no answer {seconds:.0f} s after {after}: {client.ledger.name} ({client.token}) waits for "
+            f"{first.text} ({first.id}, accepted: {first.accepted}); the session has {kept}"
+        )
     try:
         await eventually(lambda: not place.missing(), "all processes", _RECOVERY_SECONDS)
     except AssertionError:
         problems += [f"away after {after}: {part}; {place.up.lines[-5:]}" for part in place.missing()]
     place.say(f"after {after}: all were answered after {seconds:.1f} s; {crowd.answers} answers so far")
-    for problem in (*problems, *crowd.problems[seen:]):
+    for problem in (*problems, *crowd.news()):
         place.say(f"PROBLEM {problem}")
     return problems
 

@@ -38,7 +38,9 @@ class Client:
     """One session, and a socket that comes and goes.
 
     Attributes:
+        token: its session.
         sockets: how many sockets it has had.
+        given_up: it was not answered in time once, so nobody waits for it any more.
     """
 
     def __init__(self, http: aiohttp.ClientSession, name: str, seed: str) -> None:
@@ -46,7 +48,8 @@ class Client:
         self.sockets = 0
         self._http = http
         self._random = random.Random(seed)
-        self._token = ""
+        self.token = ""
+        self.given_up = False
         self._count = 0
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._heard = 0.0
@@ -73,17 +76,17 @@ class Client:
         """Compare the ledger with the history."""
         for entry in self.ledger.open:
             self.ledger.problems.append(
-                f"hung: {self.ledger.name} ({self._token}): {entry.text} (sent {entry.sent} times, accepted: "
+                f"hung: {self.ledger.name} ({self.token}): {entry.text} (sent {entry.sent} times, accepted: "
                 f"{entry.accepted}, id {entry.id})"
             )
         try:
-            self.ledger.check((await self._request("GET", "/refresh_token", token=self._token))["messages"])
+            self.ledger.check((await self._request("GET", "/refresh_token", token=self.token))["messages"])
         except SessionLost as exc:
             self.ledger.problems.append(f"lost: {self.ledger.name}: the session is gone: {exc}")
 
     async def _begin(self) -> None:
-        if not self._token:
-            self._token = (await self._request("POST", "/token", name=self.ledger.name))["token"]
+        if not self.token:
+            self.token = (await self._request("POST", "/token", name=self.ledger.name))["token"]
 
     async def _exchange(self) -> None:
         """Send what was not accepted, and read until all has ended or the socket breaks."""
@@ -141,7 +144,7 @@ class Client:
             try:
                 async with asyncio.timeout(_SILENCE_SECONDS):
                     self._socket = await self._http.ws_connect(
-                        "/chat", params={"token": self._token, **query}, protocols=("parley.v1",)
+                        "/chat", params={"token": self.token, **query}, protocols=("parley.v1",)
                     )
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -187,6 +190,7 @@ class Crowd:
         self._sessions = sessions
         self._seed = seed
         self._stop = asyncio.Event()
+        self._shown: set[str] = set()
         self.clients: list[Client] = []
 
     async def __aenter__(self) -> Self:
@@ -208,26 +212,34 @@ class Crowd:
 
     @property
     def problems(self) -> list[str]:
-        """The problems of all clients so far."""
+        """The problems of all clients so far, client by client."""
         return [problem for client in self.clients for problem in client.ledger.problems]
+
+    def news(self) -> list[str]:
+        """Return the problems that earlier calls did not return."""
+        news = [problem for problem in self.problems if problem not in self._shown]
+        self._shown.update(news)
+        return news
 
     @property
     def answers(self) -> int:
         """The answers of all clients so far."""
         return sum(client.ledger.answers for client in self.clients)
 
-    async def all_answered(self, patience_seconds: float) -> tuple[float, list[str]]:
-        """Wait until each client that has its session had an end of what it now asks, and one answer more.
+    async def all_answered(self, patience_seconds: float) -> tuple[float, list[Client]]:
+        """Wait until each client that has its session had two answers more, the first of which was due.
 
         Returns:
-            The seconds it took, and the names of those that were not answered in time.
+            The seconds it took, and those that were not answered in time; they are given up.
         """
         started = time.monotonic()
         goals = {client: client.ledger.answers + 2 for client in self._at_work()}
         while waiting := [
-            client.ledger.name for client in self._at_work() if client.ledger.answers < goals.get(client, 0)
+            client for client in self._at_work() if client.ledger.answers < goals.get(client, 0)
         ]:
             if time.monotonic() - started > patience_seconds:
+                for client in waiting:
+                    client.given_up = True
                 return time.monotonic() - started, waiting
             await asyncio.sleep(0.05)
         return time.monotonic() - started, []
@@ -244,7 +256,11 @@ class Crowd:
         await asyncio.gather(*(client.check() for client in self.clients))
 
     def _at_work(self) -> list[Client]:
-        return [client for client, task in zip(self.clients, self._talking, strict=True) if not task.done()]
+        return [
+            client
+            for client, task in zip(self.clients, self._talking, strict=True)
+            if not task.done() and not client.given_up
+        ]
 
 
 def _text(**frame: Any) -> str:

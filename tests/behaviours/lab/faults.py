@@ -230,8 +230,7 @@ class Troublemakers:
         self._faults = [
             fault
             for fault in FAULTS
-            if (scene.network is not None or not fault.needs_network)
-            and (not words or any(word in fault.name for word in words))
+            if (scene.network is not None or not fault.needs_network) and _is_wanted(fault.name, words)
         ]
         self._generators = [random.Random(f"{seed}-{number}") for number in range(count)]
         self._taken: set[str] = set()
@@ -262,6 +261,12 @@ class Troublemakers:
             finally:
                 if fault.resource is not None:
                     self._taken.discard(fault.resource)
+
+
+def _is_wanted(name: str, words: list[str]) -> bool:
+    without = [word.removeprefix("-") for word in words if word.startswith("-")]
+    only = [word for word in words if not word.startswith("-")]
+    return not any(word in name for word in without) and (not only or any(word in name for word in only))
 
 
 async def _freeze(scene: Scene, rng: random.Random, part: str, seconds: float) -> None:
