@@ -25,12 +25,15 @@ _RECOVERY_SECONDS = 40.0
 
 async def _lab(folder: Path, seed: int, *, proxied: bool) -> list[str]:
     """Run the lab; return the problems."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # so that all is ended
     seconds = float(os.environ.get("LAB_SECONDS", "300"))
     round_seconds = float(os.environ.get("LAB_ROUND", "45"))
     words = os.environ.get("LAB_FAULTS", "").split(",") if os.environ.get("LAB_FAULTS") else []
     sessions = int(os.environ.get("LAB_SESSIONS", "20"))
     problems: list[str] = []
-    async with scene(folder, proxied=proxied) as place, Crowd(place.up.url, sessions, seed) as crowd:
+    async with scene(folder, proxied=proxied) as place, Crowd([place.up.url], sessions, seed) as crowd:
         trouble = Troublemakers(place, seed, _AT_ONCE, words)
         for number in range(max(1, round(seconds / round_seconds))):
             await trouble.run(round_seconds)

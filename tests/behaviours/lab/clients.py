@@ -11,6 +11,7 @@ import contextlib
 import random
 import time
 import uuid
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -43,10 +44,11 @@ class Client:
         given_up: it was not answered in time once, so nobody waits for it any more.
     """
 
-    def __init__(self, http: aiohttp.ClientSession, name: str, seed: str) -> None:
+    def __init__(self, http: aiohttp.ClientSession, urls: Sequence[str], name: str, seed: str) -> None:
         self.ledger = Ledger(name)
         self.sockets = 0
         self._http = http
+        self._urls = urls
         self._random = random.Random(seed)
         self.token = ""
         self.given_up = False
@@ -144,7 +146,9 @@ class Client:
             try:
                 async with asyncio.timeout(_SILENCE_SECONDS):
                     self._socket = await self._http.ws_connect(
-                        "/chat", params={"token": self.token, **query}, protocols=("parley.v1",)
+                        self._random.choice(self._urls) + "/chat",
+                        params={"token": self.token, **query},
+                        protocols=("parley.v1",),
                     )
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -167,9 +171,10 @@ class Client:
     async def _request(self, method: str, path: str, **params: str) -> dict[str, Any]:
         deadline = time.monotonic() + _HISTORY_SECONDS
         while True:
+            url = self._random.choice(self._urls)
             try:
                 async with self._http.request(
-                    method, path, params=params, timeout=_REQUEST_TIMEOUT
+                    method, url + path, params=params, timeout=_REQUEST_TIMEOUT
                 ) as response:
                     if response.status == 200:
                         return cast("dict[str, Any]", await response.json())
@@ -185,8 +190,9 @@ class Client:
 class Crowd:
     """All clients; an async context manager within which they talk, until `stop`."""
 
-    def __init__(self, url: str, sessions: int, seed: int) -> None:
-        self._url = url
+    def __init__(self, urls: Sequence[str], sessions: int, seed: int) -> None:
+        """Take the addresses of the web, of which each connection uses one."""
+        self._urls = urls
         self._sessions = sessions
         self._seed = seed
         self._stop = asyncio.Event()
@@ -194,9 +200,9 @@ class Crowd:
         self.clients: list[Client] = []
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(self._url, connector=aiohttp.TCPConnector(limit=0))
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         self.clients = [
-            Client(self._http, f"s{self._seed}c{number}", f"{self._seed}-{number}")
+            Client(self._http, self._urls, f"s{self._seed}c{number}", f"{self._seed}-{number}")
             for number in range(self._sessions)
         ]
         self._talking = [asyncio.create_task(client.talk(self._stop)) for client in self.clients]

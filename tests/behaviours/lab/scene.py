@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import redis
 from parley.loadtest.lifting import LIFTED
 from parley.loadtest.usage import by_kind, process_tree
 from parley.local.embedded import EmbeddedRedis
+from parley.local.lifetimes import die_with_parent
 from pipeline.settings import STAGES
 from tests.support.fault_proxy import Connection, FaultProxy, owner_of
 from tests.support.model_server import ModelServer
@@ -216,9 +217,15 @@ async def scene(folder: Path, *, proxied: bool) -> AsyncIterator[Scene]:
 
 
 @contextlib.contextmanager
-def _with_environment(folder: Path, variables: dict[str, str]) -> Any:
+def _with_environment(folder: Path, variables: dict[str, str]) -> Iterator[EmbeddedRedis]:
     """Run a Redis with the settings of `parley up` and with variables in its environment."""
-    with EmbeddedRedis(folder, preexec=lambda: os.environ.update(variables)) as server:
+    dies = die_with_parent(signal.SIGKILL)
+
+    def prepare() -> None:
+        os.environ.update(variables)
+        dies()
+
+    with EmbeddedRedis(folder, preexec=prepare) as server:
         yield server
 
 

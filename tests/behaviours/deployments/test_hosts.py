@@ -1,0 +1,176 @@
+"""The service on three hosts, each with a Redis primary and a replica of another host's, a web and agents.
+
+One host after the other is killed, cut off both ways or one way, or slow, and comes back, while clients
+outside talk to any web that they reach. `make hosts` does all of it; the suite does one of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import redis
+
+from faust_redis.testing import eventually, wait_until
+from parley.loadtest.lifting import LIFTED
+from tests.behaviours.deployments.checks import servers
+from tests.behaviours.lab.clients import Crowd
+from tests.support.hosts import Host, Network, network, unavailable
+from tests.support.model_server import ModelServer
+from tests.support.service import Up
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(bool(unavailable()), reason=f"hosts: {unavailable()}"),
+    pytest.mark.timeout(600),
+]
+
+LONG = pytest.mark.skipif("HOSTS" not in os.environ, reason="make hosts runs it")
+PORT = 3500
+PRIMARY, REPLICA = 7000, 7001
+SESSIONS = 12
+_REDIS_LINES = (
+    "appendonly yes",
+    "cluster-enabled yes",
+    "cluster-node-timeout 2000",
+    "cluster-config-file nodes.conf",
+    "repl-diskless-sync-delay 0",
+)
+# Seconds within which all clients must be answered, be a host away or back.
+BOUND_SECONDS = 45.0
+#: What is done to a host, by name.
+FAULTS: dict[str, Callable[[Host], None]] = {
+    "killed": Host.kill,
+    "cut off": Host.cut_off,
+    "mute": Host.mute,
+    "deaf": Host.deafen,
+    "slow": lambda host: host.slow_down("256kbit"),
+}
+
+
+class Installation:
+    """The service on three hosts.
+
+    Attributes:
+        hosts: the hosts.
+        urls: of their webs.
+    """
+
+    def __init__(self, net: Network, folder: Path, model_url: str, stack: ExitStack) -> None:
+        self.hosts = net.hosts
+        self.urls = [f"http://{host.address}:{PORT}" for host in net.hosts]
+        self._folder = folder
+        self._stack = stack
+        self._model_url = model_url
+        self._ups: dict[Host, Up] = {}
+        for host in net.hosts:
+            self._start_redis(host)
+        places = [f"{host.address}:{port}" for port in (PRIMARY, REPLICA) for host in net.hosts]
+        for host, port in ((host, port) for host in net.hosts for port in (PRIMARY, REPLICA)):
+            wait_until(lambda host=host, port=port: _replication(host, port), f"Redis on {host.name}")
+        create = ["redis-cli", "--cluster", "create", *places, "--cluster-replicas", "1", "--cluster-yes"]
+        subprocess.run(create, check=True, capture_output=True, timeout=60)
+
+    def start(self, host: Host) -> None:
+        """Start the service on a host."""
+        seeds = ";".join(f"redis+cluster://{each.address}:{PRIMARY}?acks=all" for each in self.hosts)
+        settings = {"REDIS_URL": seeds, "HOST": host.address, "PORT": str(PORT), "APP_ENV": "production"}
+        settings |= {**LIFTED, "MODEL_URL": self._model_url}
+        self._folder.joinpath(host.name).mkdir(exist_ok=True)
+        up = Up(self._folder / host.name, prefix=host.prefix, **settings)
+        self._stack.callback(up.close)
+        self._ups[host] = up
+
+    async def ready(self) -> None:
+        """Wait until every host is ready."""
+        for up in self._ups.values():
+            await asyncio.to_thread(up.wait_for, "Parley is ready")
+
+    def restart(self, host: Host) -> None:
+        """Start all again on a host whose processes were killed."""
+        self._start_redis(host)
+        self.start(host)
+
+    async def whole(self) -> None:
+        """Wait until each primary has a replica that is connected, as before the next fault."""
+
+        def is_whole() -> bool:
+            facts = [_replication(host, port) for host in self.hosts for port in (PRIMARY, REPLICA)]
+            roles = [each.get("role") for each in facts]
+            linked = all(each.get("master_link_status", "up") == "up" for each in facts)
+            return sorted(filter(None, roles)) == ["master"] * 3 + ["slave"] * 3 and linked
+
+        await eventually(is_whole, "a replica of each primary", BOUND_SECONDS)
+
+    def _start_redis(self, host: Host) -> None:
+        server = servers()
+        for port in (PRIMARY, REPLICA):
+            folder = self._folder / f"{host.name}-{port}"
+            folder.mkdir(exist_ok=True)
+            lines = (f"port {port}", f"bind {host.address}", "protected-mode no", 'save ""', *_REDIS_LINES)
+            (folder / "redis.conf").write_text("\n".join((*lines, *server["config"])), "utf-8")
+            host.start([str(server["binary"]), "redis.conf"], folder / "redis.log")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    """The service, ready on three hosts."""
+    with ExitStack() as stack:
+        net = stack.enter_context(network(3))
+        async with ModelServer(
+            latency=0.05, tokens=6, token_delay=0.02, host=net.address(net.OUTSIDE)
+        ) as model:
+            made = Installation(net, tmp_path_factory.mktemp("hosts"), model.url, stack)
+            for host in net.hosts:
+                made.start(host)
+            await made.ready()
+            yield made
+
+
+@pytest.mark.parametrize(
+    "fault", ["deaf", *(pytest.param(each, marks=LONG) for each in FAULTS if each != "deaf")]
+)
+async def test_a_host_that_fails_and_comes_back_costs_no_message(
+    installation: Installation, fault: str
+) -> None:
+    hosts = installation.hosts if "HOSTS" in os.environ else installation.hosts[:1]
+    await installation.whole()
+    async with Crowd(installation.urls, SESSIONS, seed=len(fault)) as crowd:
+        for host in hosts:
+            assert await crowd.all_answered(BOUND_SECONDS) is not None
+            began = time.monotonic()
+            FAULTS[fault](host)
+            try:
+                away, waiting = await crowd.all_answered(BOUND_SECONDS)
+            finally:
+                host.heal()
+            assert not waiting, f"{fault}: no answers for {[each.ledger.name for each in waiting]}"
+            if fault == "killed":
+                installation.restart(host)
+            back, waiting = await crowd.all_answered(BOUND_SECONDS)
+            assert not waiting, f"no longer {fault}: no answers for {[each.ledger.name for each in waiting]}"
+            await installation.whole()
+            seconds = time.monotonic() - began
+            print(
+                f"{host.name} {fault}: answered after {away:.1f} s, {back:.1f} s; whole after {seconds:.1f} s"
+            )
+        await crowd.finish(BOUND_SECONDS)
+    assert crowd.problems == []
+
+
+def _replication(host: Host, port: int) -> dict[str, str]:
+    try:
+        with redis.Redis(
+            host.address, port, socket_timeout=1, socket_connect_timeout=1, decode_responses=True
+        ) as client:
+            found: dict[str, str] = client.info("replication")
+    except redis.RedisError:
+        return {}
+    return found
