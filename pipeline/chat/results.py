@@ -171,7 +171,7 @@ class SessionSnapshot:
         resumed: whether ``finished`` is complete. If not, the message asked for was not found or too much
             has ended since, and ``finished`` holds the latest frames.
         partial: the running answer, None when there is none.
-        time: the timestamp of the moment, by the clock of Redis.
+        time: the latest timestamp of the session; frames to come have later ones.
     """
 
     unsent: list[Frame]

@@ -27,7 +27,8 @@
 --          {ENDED, holders, the error frame or answer that ended the turn or '', 1 for a duplicate}
 local key = KEYS[1]
 local nodes = holders(KEYS[2])
-local found = redis.call('JSON.GET', key, id_path, '$._turn.id', '$._turn.entry', frame_path, '$._bytes')
+local found = redis.call('JSON.GET', key, id_path, '$._turn.id', '$._turn.entry', frame_path, '$._bytes',
+    unpack(LATEST))
 if not found then
     return {GONE, nodes}
 end
@@ -63,7 +64,7 @@ if not found['$._bytes'][1] then
     upgrade(key)
     found['$._bytes'] = cjson.decode(redis.call('JSON.GET', key, '$._bytes'))
 end
-local timestamp = now()
+local timestamp = now(latest(found))
 local message = item(id, msg == '' and '""' or msg, timestamp,
     msg == '' and ',"regenerate":true' or edits ~= '' and ',"edits":"' .. edits .. '"' or '')
 local waiting = redis.call('JSON.ARRLEN', key, '$._inbox')[1]

@@ -27,7 +27,7 @@ end
 local key = KEYS[1]
 local nodes = holders(KEYS[3])
 local found = redis.call('JSON.GET', key, turn_path, '$._turn.id', '$._turn.entry', '$._turn.regenerates',
-    '$._last.turn', '$._last.entry', '$._bytes')
+    '$._last.turn', '$._last.entry', '$._bytes', unpack(LATEST))
 if not found then
     return {GONE, nodes}
 end
@@ -48,7 +48,8 @@ if open ~= turn then
     -- Ingest gave up this message before the session accepted it, so this error is the client's only reply.
     if not seen then
         check_rights(key)
-        local frame = item(frame_id, frame_msg, now(), ',"type":"error","refused":"' .. turn .. '"' .. failure)
+        local frame = item(frame_id, frame_msg, now(latest(found)),
+            ',"type":"error","refused":"' .. turn .. '"' .. failure)
         redis.call('JSON.SET', key, turn_path, '"' .. entry .. '"')
         keep(key, frame, true)
         return {CLOSED, nodes, frame}
@@ -64,7 +65,7 @@ check_rights(key)
 if not found['$._bytes'][1] then
     upgrade(key)
 end
-local timestamp = now()
+local timestamp = now(latest(found))
 local frame
 if failure ~= '' then
     frame = item(frame_id, frame_msg, timestamp, ',"type":"error","turn":"' .. turn .. '"' .. failure)

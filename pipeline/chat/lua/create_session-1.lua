@@ -6,7 +6,7 @@
 --          ttl       seconds that the session lives
 -- Result   the session's `session_start` inside a JSON array
 check_rights(KEYS[1])
-local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"' .. now() .. '","messages":[],'
+local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"' .. now('') .. '","messages":[],'
     .. '"_turn":null,"_last":null,"_inbox":[],"_stops":{},"_ids":{},"_errors":[],"_unsent":[],'
     .. '"_places":{},"_bytes":0}'
 if redis.call('JSON.SET', KEYS[1], '$', document, 'NX') then
