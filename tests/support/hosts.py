@@ -31,6 +31,7 @@ class Host:
         self.name = f"{network.name}h{number}"
         self.address = network.address(number)
         self._network = network
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._link = f"{network.name}p{number}"
         self._mac = f"02:00:00:00:01:{number:02x}"
         ip("netns", "add", self.name)
@@ -46,16 +47,19 @@ class Host:
         """The command that makes the one after it run on this host."""
         return ["ip", "netns", "exec", self.name]
 
-    def start(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-        """Start a process on this host."""
+    def start(self, command: Sequence[str], log: Path) -> None:
+        """Start a process on this host, in the folder of its log."""
         with log.open("ab") as output:
-            return subprocess.Popen([*self.prefix, *command], stdout=output, stderr=output, cwd=log.parent)
+            process = subprocess.Popen([*self.prefix, *command], stdout=output, stderr=output, cwd=log.parent)
+        self._processes.append(process)
 
     def kill(self) -> None:
         """Kill all of its processes, as a power failure does."""
         for pid in ip("netns", "pids", self.name).split():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+        while self._processes:
+            self._processes.pop().wait()
 
     def cut_off(self) -> None:
         """Let nothing pass from or to this host."""

@@ -1,7 +1,8 @@
-"""The service on three hosts, each with a Redis primary and a replica of another host's, a web and agents.
+"""The service on three hosts, each with a Redis primary and replicas of the others', a web and agents.
 
 One host after the other is killed, cut off both ways or one way, or slow, and comes back, while clients
-outside talk to any web that they reach. `make hosts` does all of it; the suite does one of them.
+outside talk to any web that they reach. A confirmed write is on one replica (`acks=all`) and each primary has
+two, so a host that is away neither loses a message nor holds one up. `make hosts` does all of it; the suite does one of them.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ pytestmark = [
 
 LONG = pytest.mark.skipif("HOSTS" not in os.environ, reason="make hosts runs it")
 PORT = 3500
-PRIMARY, REPLICA = 7000, 7001
+PORTS = (7000, 7001, 7002)
+REPLICAS = 2
 SESSIONS = 12
 _REDIS_LINES = (
     "appendonly yes",
@@ -72,15 +74,22 @@ class Installation:
         self._ups: dict[Host, Up] = {}
         for host in net.hosts:
             self._start_redis(host)
-        places = [f"{host.address}:{port}" for port in (PRIMARY, REPLICA) for host in net.hosts]
-        for host, port in ((host, port) for host in net.hosts for port in (PRIMARY, REPLICA)):
-            wait_until(lambda host=host, port=port: _replication(host, port), f"Redis on {host.name}")
-        create = ["redis-cli", "--cluster", "create", *places, "--cluster-replicas", "1", "--cluster-yes"]
+        places = [f"{host.address}:{port}" for port in PORTS for host in net.hosts]
+        wait_until(lambda: all(self._facts()), "all Redis servers")
+        create = [
+            "redis-cli",
+            "--cluster",
+            "create",
+            *places,
+            "--cluster-replicas",
+            str(REPLICAS),
+            "--cluster-yes",
+        ]
         subprocess.run(create, check=True, capture_output=True, timeout=60)
 
     def start(self, host: Host) -> None:
         """Start the service on a host."""
-        seeds = ";".join(f"redis+cluster://{each.address}:{PRIMARY}?acks=all" for each in self.hosts)
+        seeds = ";".join(f"redis+cluster://{each.address}:{PORTS[0]}?acks=all" for each in self.hosts)
         settings = {"REDIS_URL": seeds, "HOST": host.address, "PORT": str(PORT), "APP_ENV": "production"}
         settings |= {**LIFTED, "MODEL_URL": self._model_url}
         self._folder.joinpath(host.name).mkdir(exist_ok=True)
@@ -99,19 +108,21 @@ class Installation:
         self.start(host)
 
     async def whole(self) -> None:
-        """Wait until each primary has a replica that is connected, as before the next fault."""
+        """Wait until all replicas are connected to their primaries, as before the next fault."""
 
         def is_whole() -> bool:
-            facts = [_replication(host, port) for host in self.hosts for port in (PRIMARY, REPLICA)]
-            roles = [each.get("role") for each in facts]
-            linked = all(each.get("master_link_status", "up") == "up" for each in facts)
-            return sorted(filter(None, roles)) == ["master"] * 3 + ["slave"] * 3 and linked
+            facts = self._facts()
+            primaries = sum(each.get("role") == "master" for each in facts)
+            return primaries == 3 and all(each.get("master_link_status", "up") == "up" for each in facts)
 
-        await eventually(is_whole, "a replica of each primary", BOUND_SECONDS)
+        await eventually(is_whole, "replicas of each primary", BOUND_SECONDS)
+
+    def _facts(self) -> list[dict[str, str]]:
+        return [_replication(host, port) for host in self.hosts for port in PORTS]
 
     def _start_redis(self, host: Host) -> None:
         server = servers()
-        for port in (PRIMARY, REPLICA):
+        for port in PORTS:
             folder = self._folder / f"{host.name}-{port}"
             folder.mkdir(exist_ok=True)
             lines = (f"port {port}", f"bind {host.address}", "protected-mode no", 'save ""', *_REDIS_LINES)
