@@ -50,6 +50,7 @@ from faust_redis.consuming.suspects import Suspects
 from faust_redis.consuming.undeliverable import Undeliverable
 from faust_redis.context import context_of
 from faust_redis.faust_hooks.sensors import add_internal
+from faust_redis.faust_hooks.traces import name_redis
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record
@@ -172,6 +173,8 @@ class Consumer(CommittingConsumer):
         if self._context.options.freeze_gc:
             freeze_startup_objects()
         await super().on_start()
+        for sensor in self.app.sensors:
+            name_redis(sensor)
         if not self.app.client_only:
             self.member.start()
 
