@@ -114,7 +114,7 @@ class Network:
 
     def __init__(self, hosts: int) -> None:
         number = os.getpid() % 250
-        self.name = f"parley{os.getpid()}"[-9:]
+        self.name = f"pl{os.getpid()}"
         self.outside = f"{self.name}out"
         self._prefix = f"10.213.{number}"
         ip("netns", "add", self.name)
