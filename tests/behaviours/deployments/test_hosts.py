@@ -49,7 +49,7 @@ _REDIS_LINES = (
     "repl-diskless-sync-delay 0",
 )
 # Seconds within which all clients must be answered, be a host away or back.
-BOUND_SECONDS = 45.0
+BOUND_SECONDS = 60.0
 #: What is done to a host, by name.
 FAULTS: dict[str, Callable[[Host], None]] = {
     "killed": Host.kill,

@@ -49,6 +49,8 @@ class Client:
         self.sockets = 0
         self._http = http
         self._urls = urls
+        # Where the last connection failed, as a load balancer would remember.
+        self._avoided = ""
         self._random = random.Random(seed)
         self.token = ""
         self.given_up = False
@@ -143,10 +145,11 @@ class Client:
     async def _connected(self) -> aiohttp.ClientWebSocketResponse:
         if self._socket is None:
             query = {"after": last} if (last := self.ledger.last) else {}
+            url = self._avoided = self._any_url()
             try:
                 async with asyncio.timeout(_SILENCE_SECONDS):
                     self._socket = await self._http.ws_connect(
-                        self._random.choice(self._urls) + "/chat",
+                        url + "/chat",
                         params={"token": self.token, **query},
                         protocols=("parley.v1",),
                     )
@@ -168,10 +171,14 @@ class Client:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(socket.close(), 1)
 
+    def _any_url(self) -> str:
+        others = [url for url in self._urls if url != self._avoided]
+        return self._random.choice(others or self._urls)
+
     async def _request(self, method: str, path: str, **params: str) -> dict[str, Any]:
         deadline = time.monotonic() + _HISTORY_SECONDS
         while True:
-            url = self._random.choice(self._urls)
+            url = self._any_url()
             try:
                 async with self._http.request(
                     method, url + path, params=params, timeout=_REQUEST_TIMEOUT
