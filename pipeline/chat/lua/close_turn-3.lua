@@ -12,6 +12,7 @@
 --          frame_msg  text of the frame, JSON
 --          failure    further fields of an error frame, JSON; '' for an answer
 --          refused    1 when the model refuses the turn's message, which is left out of later contexts
+--          at         the time of the end (ISO 8601, UTC); '' for now
 -- Result   {GONE, holders} | {STALE, holders} | {CLOSED, holders, frame} | {CLOSED, holders, frame, next turn}
 
 -- Leave the last message of the history out of later contexts.
@@ -65,7 +66,7 @@ check_rights(key)
 if not found['$._bytes'][1] then
     upgrade(key)
 end
-local timestamp = now(latest(found))
+local timestamp = at == '' and now(latest(found)) or at
 local frame
 if failure ~= '' then
     frame = item(frame_id, frame_msg, timestamp, ',"type":"error","turn":"' .. turn .. '"' .. failure)

@@ -88,7 +88,7 @@ local function check_rights(key)
     for _, command in ipairs({
         {'JSON.SET', key, '$', '0'}, {'JSON.ARRAPPEND', key, '$', '0'}, {'JSON.NUMINCRBY', key, '$', '0'},
         {'JSON.ARRPOP', key, '$', '0'}, {'JSON.ARRTRIM', key, '$', '0', '0'}, {'JSON.DEL', key, '$'},
-        {'EXPIRE', key, '1'}, {'DEL', key},
+        {'JSON.ARRLEN', key, '$'}, {'EXPIRE', key, '1'}, {'DEL', key},
     }) do
         if not redis.acl_check_cmd(unpack(command)) then
             error({err = 'NOPERM this user has no permissions to run the command ' .. command[1]})
