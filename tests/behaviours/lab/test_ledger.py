@@ -22,16 +22,6 @@ def kept(*texts: str) -> list[dict[str, Any]]:
     return messages
 
 
-@pytest.fixture
-def ledger() -> Ledger:
-    """The books of two messages, sent at once and accepted."""
-    made = Ledger("Ada")
-    for text in ("one", "two"):
-        made.ask(f"m-{text}", text)
-        made.take({"type": "accepted", "id": f"m-{text}"})
-    return made
-
-
 def kinds(ledger: Ledger) -> list[str]:
     return [problem.partition(":")[0] for problem in ledger.problems]
 
