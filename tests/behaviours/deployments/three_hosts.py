@@ -92,8 +92,9 @@ class Installation:
             facts = await asyncio.to_thread(self._facts)
             if not all(each.get("master_link_status", "up") == "up" for each in facts):
                 return False
+            first = facts[:: len(_REDIS_PORTS)]
             away = [
-                host for host in self.hosts if _replication(host, _REDIS_PORTS[0]).get("role") != "master"
+                host for host, each in zip(self.hosts, first, strict=True) if each.get("role") != "master"
             ]
             for host in away:
                 with suppress(redis.RedisError):
