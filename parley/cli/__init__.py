@@ -127,12 +127,14 @@ def dead_show(letter_id: str, private: bool) -> None:
 @dead.command("replay")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All that the options select, instead of IDs.")
+@click.option("--preview", is_flag=True, help="Only show what would be replayed.")
 @_selecting
-def dead_replay(ids: tuple[str, ...], everything: bool, **which: Any) -> None:
+def dead_replay(ids: tuple[str, ...], everything: bool, preview: bool, **which: Any) -> None:
     """Send dead letters to their stage again, oldest first."""
+    from parley.cli.dead import preview as show_preview
     from parley.cli.dead import replay
 
-    replay(Settings.load(), ids, _chosen(ids, everything, which))
+    (show_preview if preview else replay)(Settings.load(), ids, _chosen(ids, everything, which))
 
 
 @dead.command("drop")
@@ -187,6 +189,18 @@ def stages(url: str | None, namespace: str | None, host: str, port: int) -> None
     from parley.cli.stages import run
 
     run(Settings.load(), redis=url, namespace=namespace, host=host, port=port)
+
+
+@cli.command()
+@_redis_option
+@_namespace_option
+@click.option("--private", is_flag=True, help="Include the content of messages.")
+@click.option("--allow-changes", is_flag=True, help="Also offer the replay of dead letters.")
+def mcp(url: str | None, namespace: str | None, private: bool, allow_changes: bool) -> None:
+    """Serve the figures of all Faust apps as tools of the Model Context Protocol, over stdio."""
+    from parley.cli.mcp_server import run
+
+    run(Settings.load(), redis=url, namespace=namespace, private=private, allow_changes=allow_changes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -27,24 +27,28 @@ export const api = {
   access: (token) => call("api/access", {}, token),
   entries: (query) => call("api/entries", query),
   dead: (query) => call("api/dead", query),
+  search: (query) => call("api/search", query),
+  preview: (selection) => call("api/dead/preview", {}, admin.token, selection),
+  act: (action, ids) => call(`api/dead/${action}`, {}, admin.token, { ids }),
 };
 
-async function call(path, query = {}, token = admin.token) {
+async function call(path, query = {}, token = admin.token, body = null) {
   const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
   const url = given.length ? `${path}?${new URLSearchParams(given)}` : path;
   const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
   let response;
   try {
-    response = await fetch(url, { headers, signal: AbortSignal.timeout(TIMEOUT) });
+    const options = body === null ? {} : { method: "POST", body: JSON.stringify(body) };
+    response = await fetch(url, { ...options, headers, signal: AbortSignal.timeout(TIMEOUT) });
   } catch {
     throw new CallError(0, "The server can’t be reached");
   }
-  let body = null;
+  let answer = null;
   try {
-    body = await response.json();
+    answer = await response.json();
   } catch {
     throw new CallError(response.status, `The server answered ${response.status}`);
   }
-  if (!response.ok) throw new CallError(response.status, String(body.detail ?? response.status));
-  return body;
+  if (!response.ok) throw new CallError(response.status, String(answer.detail ?? response.status));
+  return answer;
 }

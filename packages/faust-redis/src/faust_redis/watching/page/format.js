@@ -42,8 +42,8 @@ export function moment(seconds) {
   return today ? clockTime.format(date) : `${date.toLocaleDateString()} ${clockTime.format(date)}`;
 }
 
-/** A number with its noun: 1 worker, 2 workers. */
-export const counted = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+/** A number with its noun: 1 worker, 2 workers, 2 entries. */
+export const counted = (n, noun, plural = `${noun}s`) => `${count(n)} ${n === 1 ? noun : plural}`;
 
 function two(large, largeUnit, small, smallUnit) {
   return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;

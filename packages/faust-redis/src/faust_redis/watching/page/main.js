@@ -20,7 +20,7 @@ let timer = null;
 const graph = new Graph((key) => {
   location.hash = encodeURIComponent(key);
 });
-const drawer = new Drawer();
+const drawer = new Drawer(() => openUnlock());
 const panel = new Panel((app, topic, partition) => drawer.open(app, topic, partition));
 
 function columns(key) {
@@ -119,10 +119,14 @@ function setAdmin(token) {
   setText(byId("unlock"), token === null ? "Unlock" : "Lock");
 }
 
+function openUnlock() {
+  setText(byId("unlock-error"), "");
+  byId("unlock-dialog").showModal();
+}
+
 byId("unlock").addEventListener("click", () => {
   if (admin.token === null) {
-    setText(byId("unlock-error"), "");
-    byId("unlock-dialog").showModal();
+    openUnlock();
   } else {
     setAdmin(null);
     drawer.refresh();
