@@ -19,6 +19,12 @@ machine       the machine of the generator
 bounds        the bounds given on the command line, and verdicts on them
 outcome       the result of a test, with warnings about its figures
 findings      conclusions from the figures: the bottleneck, the capacity of a core
+search        a search for the highest rate: which rate to try next
+trial         the verdict on one rate
+capacity      the trials of a search; ``capacity_report`` shows them
+comparison    two services compared by repeated runs; ``comparison_report`` shows it
+kills         processes of the service that are killed during a test
+document      the parts that all pages share
 report        the outcome as a table and as JSON
 page          the outcome as a page; ``charts`` draws it, ``style`` holds its CSS
 """

@@ -41,6 +41,7 @@ _COLORS = {
     "web": "#3b76f0",
     "ingest": "#0f9d8a",
     "enrich": "#7fa80a",
+    "agents": "#0f9d8a",
     "infer": "#d97706",
     "deliver": "#b5519f",
     "Redis": "#c0262d",

@@ -1,6 +1,6 @@
 """Measure and trace a model's calls by OpenTelemetry's conventions for generative AI.
 
-The names are those of open-telemetry/semantic-conventions-genai, which replaced the earlier ones. No metric
+The names are those of open-telemetry/semantic-conventions-genai, which has replaced earlier ones. No metric
 and no span holds a question or an answer.
 """
 

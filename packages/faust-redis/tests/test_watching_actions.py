@@ -66,7 +66,7 @@ async def test_dead_letters_are_replayed_as_the_preview_has_shown_them(
     of_shop = await post(client, "/api/dead/preview", {"topic": "orders", "group": "shop"})
     assert len(of_shop["ids"]) == 2
 
-    with caplog.at_level(logging.INFO, "faust_redis.audit"):
+    with caplog.at_level(logging.INFO, "faust_redis.watching.actions"):
         done = await post(client, "/api/dead/replay", {"ids": [*preview["ids"], "orders:0:1-0"]})
     assert done == {"done": 2, "missing": ["orders:0:1-0"]}
     replayed: Any = await streams.xrange(KEYS.stream(("orders", 0)))

@@ -54,7 +54,7 @@ def test_a_preview_of_a_replay_changes_nothing(
     done = dead(tmp_path, redis_url, "replay", "--all", "--preview", "--topic", "ingest")
 
     assert done.stdout.splitlines()[-1] == "2 would be replayed"
-    assert "ingest: 1 with KeyError" in done.stdout
+    assert "ingest: 2 with KeyError" in done.stdout
     assert client.xlen(KEYS.dead(("ingest", 0))) == 2
 
 

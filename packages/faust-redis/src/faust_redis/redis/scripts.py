@@ -102,7 +102,7 @@ APPEND: Final = _script(
     "append",
     keys=5,
     optional_keys=3,
-    arguments=("producer", "sequence", "continues", "kept_ms", "lease", "size"),
+    arguments=("producer", "sequence", "previous", "continues", "kept_ms", "lease", "size"),
     rest=True,
     includes=("add_entry",),
 )

@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=6067, help="the port to listen on (%(default)s)")
     given = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("faust_redis.audit").setLevel(logging.INFO)
+    logging.getLogger("faust_redis.watching.actions").setLevel(logging.INFO)
     app = watch_app(given.url, namespace=given.namespace, admin_token=os.environ.get("ADMIN_TOKEN") or None)
     web.run_app(app, host=given.host, port=given.port, print=lambda _: print_address(given.host, given.port))
 

@@ -17,7 +17,7 @@ from faust_redis.watching.responses import as_json
 
 __all__ = ["OPERATOR", "act_on_letters", "move_offsets", "preview_letters", "search"]
 
-audit_log = get_logger("faust_redis.audit")
+audit_log = get_logger(__name__)
 
 OPERATOR: Final = web.AppKey("faust_watch_operator", Operator)
 
