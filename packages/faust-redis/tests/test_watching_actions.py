@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Any
 
@@ -11,9 +12,11 @@ from aiohttp.test_utils import TestClient
 from redis.asyncio import Redis
 
 from faust_redis import partition_for_key
+from faust_redis.consuming import holds
 from faust_redis.redis import execute
-from faust_redis.testing import Keys, encode
+from faust_redis.testing import Keys, encode, eventually
 from faust_redis.watching import operating
+from tests.apps import MakeApp, collecting, running, send_all
 from tests.conftest import ServePage
 from tests.test_watching_page import ADMIN, SECRET
 
@@ -156,9 +159,54 @@ async def test_offsets_stay_where_a_move_would_lose_or_double_messages(
     assert "stop them first" in (await post(client, "/api/offsets", asked, 409))["detail"]
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["a topic", "a partition"])
+async def test_what_is_paused_keeps_its_backlog_until_it_is_resumed(
+    serve_page: ServePage,
+    make_app: MakeApp,
+    streams: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    whole: bool,
+) -> None:
+    monkeypatch.setattr(holds, "INTERVAL", 0.05)
+    app = make_app()
+    topic, got = collecting(app, "numbers")
+    client = await serve_page(admin_token=SECRET)
+    place = {"app": "streams", "topic": "numbers", **({} if whole else {"partition": 0})}
+
+    async with running(app):
+        await send_all(topic, 1)
+        await eventually(lambda: got == [1], "the first number")
+        assert (await post(client, "/api/pause", place))["changed"]
+        await eventually(lambda: "paused by an operator: numbers" in caplog.text, "the worker to pause")
+        numbers = itertools.count(2)
+
+        async def grows() -> bool:
+            await send_all(topic, next(numbers))  # a read that was open may still bring the first
+            (group,) = await streams.xinfo_groups(KEYS.stream(("numbers", 0)))
+            return int(group["lag"]) >= 3
+
+        await eventually(grows, "a backlog")
+        before = list(got)
+
+        async def is_shown() -> bool:
+            async with client.get("/api/watch") as response:
+                apps = (await response.json())["apps"]
+            return [(app["state"], app["lag"] >= 3) for app in apps] == [("paused", True)]
+
+        await eventually(is_shown, "the pause on the page")
+        assert got == before
+        assert (await post(client, "/api/resume", place))["changed"]
+        everything = list(range(1, next(numbers)))
+        await eventually(lambda: got == everything, "all numbers, in order")
+        assert not (await post(client, "/api/resume", place))["changed"]
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
+        ("POST", "/api/pause"),
+        ("POST", "/api/resume"),
         ("GET", "/api/search?topic=orders&key=k"),
         ("POST", "/api/dead/preview"),
         ("POST", "/api/dead/replay"),

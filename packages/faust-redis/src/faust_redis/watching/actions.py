@@ -14,12 +14,14 @@ from faust_redis.watching.access import require_admin
 from faust_redis.watching.entries import entry_as_json
 from faust_redis.watching.operating import LETTERS, Operator
 from faust_redis.watching.responses import as_json
+from faust_redis.watching.watch import Watch
 
-__all__ = ["OPERATOR", "act_on_letters", "move_offsets", "preview_letters", "search"]
+__all__ = ["OPERATOR", "WATCH", "act_on_letters", "move_offsets", "pause", "preview_letters", "search"]
 
 audit_log = get_logger(__name__)
 
 OPERATOR: Final = web.AppKey("faust_watch_operator", Operator)
+WATCH: Final = web.AppKey("faust_watch", Watch)
 
 
 async def search(request: web.Request) -> web.Response:
@@ -77,6 +79,24 @@ async def move_offsets(request: web.Request) -> web.Response:
     if not is_preview:
         _audit(request, "move offsets", app=place[0], topic=place[1], to=place[2])
     return as_json({"moves": [asdict(move) for move in moves], "moved": not is_preview})
+
+
+async def pause(request: web.Request) -> web.Response:
+    """Pause or resume ``topic``, or its ``partition``, for ``app``."""
+    await require_admin(request)
+    body = await _body(request, "app", "topic")
+    partition, action = body.get("partition"), request.match_info["action"]
+    if partition is not None and (not isinstance(partition, int) or partition < 0):
+        raise web.HTTPBadRequest(reason="partition is a number")
+    operator, place = request.config_dict[OPERATOR], (body["app"], body["topic"], partition)
+    changed = True
+    if action == "pause":
+        await operator.pause(*place)
+    else:
+        changed = await operator.resume(*place)
+    request.config_dict[WATCH].refresh()
+    _audit(request, action, app=body["app"], topic=body["topic"], partition=partition)
+    return as_json({"action": action, "changed": changed})
 
 
 async def _body(request: web.Request, *names: str) -> dict[str, Any]:

@@ -133,6 +133,26 @@ class Operator:
                 missing.append(letter_id)
         return done, missing
 
+    async def pause(self, app: str, topic: str, partition: int | None = None) -> None:
+        """Pause a topic, or one partition of it, for an app, until :meth:`resume`.
+
+        Its workers read nothing more of it after two seconds; entries that they have read are finished.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        seconds, micros = await execute(self._redis, "TIME")
+        paused_at = int(seconds) * 1000 + int(micros) // 1000
+        await execute(self._redis, "HSET", self._keys.paused(app), _place(topic, partition), paused_at)
+
+    async def resume(self, app: str, topic: str, partition: int | None = None) -> bool:
+        """Resume what :meth:`pause` has paused; return whether it was.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away.
+        """
+        return bool(await execute(self._redis, "HDEL", self._keys.paused(app), _place(topic, partition)))
+
     async def search(
         self,
         topic: str,
@@ -237,6 +257,10 @@ class Operator:
         ]
         replies: list[Any] = await execute_many(self._redis, commands)
         return [int(found[0][0].partition(b"-")[2]) if found else 1 for found in replies]
+
+
+def _place(topic: str, partition: int | None) -> str:
+    return topic if partition is None else f"{topic}:{partition}"
 
 
 def _is_selected(letter: DeadLetter, group: str | None, error: str | None) -> bool:

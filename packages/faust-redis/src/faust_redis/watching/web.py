@@ -31,7 +31,6 @@ PAGE: Final = Path(__file__).resolve().parent / "page"
 #: Entries of one answer.
 PAGE_SIZE: Final = 20
 
-_WATCH = web.AppKey("faust_watch", Watch)
 _REDIS = web.AppKey("faust_watch_redis", Redis)
 _NAMESPACE = web.AppKey("faust_watch_namespace", str)
 
@@ -77,7 +76,7 @@ def watch_app(
     app[_REDIS] = redis
     app[_NAMESPACE] = named if namespace is None else namespace
     app[actions.OPERATOR] = Operator(redis, namespace=app[_NAMESPACE])
-    app[_WATCH] = Watch(redis, namespace=app[_NAMESPACE])
+    app[actions.WATCH] = Watch(redis, namespace=app[_NAMESPACE])
     app.cleanup_ctx.append(_run)
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/", _page)
@@ -92,13 +91,14 @@ def watch_app(
     app.router.add_post("/api/dead/preview", actions.preview_letters)
     app.router.add_post("/api/dead/{action:replay|drop}", actions.act_on_letters)
     app.router.add_post("/api/offsets", actions.move_offsets)
+    app.router.add_post("/api/{action:pause|resume}", actions.pause)
     return app
 
 
 async def _run(app: web.Application) -> AsyncIterator[None]:
-    app[_WATCH].start()
+    app[actions.WATCH].start()
     yield
-    await app[_WATCH].stop()
+    await app[actions.WATCH].stop()
     await app[_REDIS].aclose()
 
 
@@ -107,11 +107,11 @@ async def _page(_request: web.Request) -> web.FileResponse:
 
 
 async def _snapshot(request: web.Request) -> web.Response:
-    return as_json(asdict(await request.config_dict[_WATCH].snapshot()))
+    return as_json(asdict(await request.config_dict[actions.WATCH].snapshot()))
 
 
 async def _history(request: web.Request) -> web.Response:
-    watch = request.config_dict[_WATCH]
+    watch = request.config_dict[actions.WATCH]
     await watch.snapshot()
     names = [field.name for field in fields(Point)]
     return as_json(
@@ -123,7 +123,7 @@ async def _history(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    text = exposition(await request.config_dict[_WATCH].snapshot())
+    text = exposition(await request.config_dict[actions.WATCH].snapshot())
     return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 

@@ -29,6 +29,7 @@ export const api = {
   dead: (query) => call("api/dead", query),
   search: (query) => call("api/search", query),
   preview: (selection) => call("api/dead/preview", {}, admin.token, selection),
+  pause: (action, place) => call(`api/${action}`, {}, admin.token, place),
   act: (action, ids) => call(`api/dead/${action}`, {}, admin.token, { ids }),
 };
 

@@ -34,6 +34,7 @@ export class Drawer {
     byId("drawer-close").addEventListener("click", () => this.dialog.close());
     byId("more").addEventListener("click", () => this.load());
     byId("replay-all").addEventListener("click", () => this.replayAll());
+    byId("pause").addEventListener("click", () => this.pause());
     byId("search").addEventListener("submit", (event) => {
       event.preventDefault();
       if (!this.mayAct()) return;
@@ -46,8 +47,10 @@ export class Drawer {
   }
 
   /** Open on one partition, as an app reads it. */
-  open(app, topic, partition) {
-    Object.assign(this, { app, topic, partition });
+  open(app, topic, partition, state) {
+    Object.assign(this, { app, topic, partition, state });
+    byId("pause").hidden = app === null;
+    setText(byId("pause"), state === "paused" ? "Resume this partition" : "Pause this partition");
     setText(byId("drawer-name"), `${topic}, partition ${partition}`);
     if (!this.dialog.open) this.dialog.showModal();
     this.show("latest");
@@ -153,6 +156,21 @@ export class Drawer {
       said,
     );
     return element;
+  }
+
+  /** Pause or resume the partition for the app. */
+  async pause() {
+    if (!this.mayAct()) return;
+    const { app, topic, partition } = this;
+    const action = this.state === "paused" ? "resume" : "pause";
+    try {
+      const { changed } = await api.pause(action, { app, topic, partition });
+      this.state = action === "pause" ? "paused" : "idle";
+      setText(byId("pause"), action === "pause" ? "Resume this partition" : "Pause this partition");
+      this.say(changed ? `${topic} ${partition} is ${action}d for ${app}` : "The whole topic is paused; resume that");
+    } catch (error) {
+      setText(byId("drawer-said"), error.message);
+    }
   }
 
   /** Replay all dead letters of the topic, after a preview. */

@@ -21,7 +21,7 @@ const graph = new Graph((key) => {
   location.hash = encodeURIComponent(key);
 });
 const drawer = new Drawer(() => openUnlock());
-const panel = new Panel((app, topic, partition) => drawer.open(app, topic, partition));
+const panel = new Panel((app, topic, partition) => drawer.open(app, topic, partition, stateOf(app, topic, partition)));
 
 function columns(key) {
   if (!histories.has(key)) histories.set(key, Object.fromEntries(KEYS.map((name) => [name, []])));
@@ -45,6 +45,11 @@ function named() {
   } catch {
     return "";
   }
+}
+
+function stateOf(name, topic, partition) {
+  const reading = snapshot.apps.find((app) => app.name === name)?.reads.find((each) => each.topic === topic);
+  return reading?.partitions[partition]?.state;
 }
 
 /** The apps that the verdict is about: those that read, and are not gone for good. */
