@@ -191,6 +191,76 @@ def stages(url: str | None, namespace: str | None, host: str, port: int) -> None
     run(Settings.load(), redis=url, namespace=namespace, host=host, port=port)
 
 
+_partition_option = click.option("--partition", type=click.IntRange(0), help="Only this partition.")
+
+
+@cli.command()
+@click.argument("app")
+@click.argument("topic")
+@_partition_option
+@_redis_option
+@_namespace_option
+def pause(app: str, topic: str, partition: int | None, url: str | None, namespace: str | None) -> None:
+    """Pause a topic, or a partition of it, for an app; the backlog stays in Redis."""
+    from parley.cli.operate import act
+
+    act(url, namespace, lambda operator: operator.pause(app, topic, partition))
+    click.echo(f"paused; resume with: parley resume {app} {topic}")
+
+
+@cli.command()
+@click.argument("app")
+@click.argument("topic")
+@_partition_option
+@_redis_option
+@_namespace_option
+def resume(app: str, topic: str, partition: int | None, url: str | None, namespace: str | None) -> None:
+    """Resume what was paused."""
+    from parley.cli.operate import act
+
+    changed = act(url, namespace, lambda operator: operator.resume(app, topic, partition))
+    click.echo("resumed" if changed else "it was not paused")
+
+
+@cli.command()
+@click.argument("app")
+@click.argument("topic")
+@click.argument("to")
+@click.option("--preview", is_flag=True, help="Only show the moves.")
+@_redis_option
+@_namespace_option
+def offsets(app: str, topic: str, to: str, preview: bool, url: str | None, namespace: str | None) -> None:
+    """Move the offsets of a stopped app TO earliest, latest or an offset, in a topic that keeps its log."""
+    from parley.cli.operate import act, show_moves
+
+    act(url, namespace, show_moves(app, topic, to, preview=preview))
+
+
+@cli.command()
+@click.argument("topic")
+@click.option("--key", help="Entries with this key.")
+@click.option("--trace", help="Entries of this trace.")
+@click.option("--text", help="Entries whose value holds this text.")
+@click.option("--private", is_flag=True, help="Include the content of messages.")
+@_redis_option
+@_namespace_option
+def search(
+    topic: str,
+    key: str | None,
+    trace: str | None,
+    text: str | None,
+    private: bool,
+    url: str | None,
+    namespace: str | None,
+) -> None:
+    """Search the entries that a topic holds."""
+    from parley.cli.operate import act, show_entries
+
+    if key is None and trace is None and text is None:
+        raise click.UsageError("name what to search for: --key, --trace or --text")
+    act(url, namespace, show_entries(topic, key=key, trace=trace, text=text, private=private))
+
+
 @cli.command()
 @_redis_option
 @_namespace_option
