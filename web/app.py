@@ -21,6 +21,7 @@ from pipeline.chat.sessions import Sessions
 from pipeline.edge.addresses import Addresses
 from pipeline.edge.attempts import Attempts
 from pipeline.edge.connections import Connections, room_for, watching
+from pipeline.edge.file_reserve import FileReserve
 from pipeline.edge.headers import HEADERS
 from pipeline.errors import ParleyError
 from pipeline.hosts import Hosts, listens_beyond_loopback
@@ -81,6 +82,7 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     app[admin.ATTEMPTS_KEY] = Attempts()
     app[keys.ORIGINS] = own_origins(settings)
     app[keys.EDGE] = edge = _edge(settings, app[keys.ADDRESSES])
+    reserve = FileReserve(edge.connections)
     for part in _PARTS:
         part.add_routes(app)
     if settings.base_path:
@@ -98,6 +100,7 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     app.cleanup_ctx.append(node.reporting)
     app.cleanup_ctx.append(stages.watch)
     app.cleanup_ctx.append(lambda _app: watching(edge.connections))
+    app.cleanup_ctx.append(lambda _app: reserve.watching())
     app.cleanup_ctx.append(close_idle_sockets)
     return app
 

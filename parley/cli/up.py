@@ -226,16 +226,20 @@ class Supervisor:
     def _may_restart(self, name: str, status: int) -> bool:
         """Return whether to restart a part that ended; one that refused its settings is not restarted.
 
-        An agent whose port was taken after it had been found free gets another one, unless the user chose it.
+        An agent whose port was taken after it had been found free gets another one, unless the user chose it
+        and it is still taken.
         """
-        refused = status == _EXIT_WRONG_SETTING or (
-            status == _EXIT_PORT_TAKEN and any(map(self._settings.has_chosen_port, _stages_of(name)))
-        )
+        refused = status == _EXIT_WRONG_SETTING or (status == _EXIT_PORT_TAKEN and self._lacks_port(name))
         if refused and not self._ready:
             self._status = _EXIT_WRONG_SETTING
             self._stop.set()
             return False
         return True
+
+    def _lacks_port(self, name: str) -> bool:
+        """Return whether a port is taken that the user chose for a part."""
+        chosen = [stage for stage in _stages_of(name) if self._settings.has_chosen_port(stage)]
+        return any(bind_error(self._settings.host, self._settings.agent_port(stage)) for stage in chosen)
 
     async def _stop_all(self, children: list[Child], timeout: float) -> None:
         await asyncio.gather(*(child.stop(timeout) for child in children))

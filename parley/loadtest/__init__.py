@@ -7,7 +7,10 @@ faults        the counters of faults, and the marks that identify answers
 ledger        the outcome of each message of one session
 pieces        the tokens of an answer, checked for gaps and order
 history       the history of a session, compared with its messages
-virtual_user  one session: its socket, its messages and their answers
+virtual_user  one session: its messages and their answers, in any protocol
+socket_user   a session of Parley, in its two protocols
+completions_user  a conversation over chat completions
+described_user  a session of any WebSocket chat, by its ``description``
 idle          sockets that only stay open, and the memory they cost
 generator     all sessions of one process
 processes     ``run``: the generators of a plan, and their measurements together

@@ -300,7 +300,7 @@ def _errors(measures: Measures) -> str:
 
 
 def _of_plan(outcome: LoadOutcome) -> dict[str, object]:
-    plan, unsaid = outcome.plan, {"url", "echo", "size_to", "phase"}
+    plan, unsaid = outcome.plan, {"url", "echo", "size_to", "phase", "description"}
     found: dict[str, object] = {
         name.replace("_", " "): value for name, value in asdict(plan).items() if name not in unsaid
     }

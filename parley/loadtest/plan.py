@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 PROTOCOL: Final = "parley.v1"
 """The protocol that a streaming socket requests in its handshake."""
+
+Protocol = Literal["plain", "streaming", "openai", "described"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,14 @@ class LoadPlan:
         processes: the number of generators that share the sessions.
         echo: whether the model repeats its prompt, so that each answer identifies its message.
         seed: the seed of all random numbers.
+        model: the name of the model, in the protocol ``openai``.
+        max_tokens: tokens of an answer that a request of the protocol ``openai`` asks for; 0 for none said.
+        description: of the service, in the protocol ``described``; see ``parley.loadtest.description``.
         phase: in the plan of one generator, the part of a gap by which its messages follow the first one's.
     """
 
     url: str
-    protocol: Literal["plain", "streaming"] = "streaming"
+    protocol: Protocol = "streaming"
     mode: Literal["closed", "open"] = "closed"
     sessions: int = 10
     messages: int = 0
@@ -61,6 +66,9 @@ class LoadPlan:
     echo: bool = False
     seed: int = 0
     phase: float = 0.0
+    model: str = ""
+    max_tokens: int = 0
+    description: dict[str, Any] | None = None
 
     @property
     def base(self) -> str:
