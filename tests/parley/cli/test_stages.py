@@ -89,9 +89,8 @@ def test_an_operator_pauses_resumes_moves_and_searches(
         assert moves == "orders 0: next offset 1 -> 2\nnothing is moved yet\n"
         assert run(capsys, "offsets", "shop", "orders", "latest", *where).endswith("moved\n")
         assert client.xinfo_groups(KEYS.stream(("orders", 0)))[0]["last-delivered-id"] == b"0-1"
-    hidden, shown = (
-        run(capsys, "search", "orders", "--text", "x", *private, *where) for private in ((), ("--private",))
-    )
+    searching = ("search", "orders", "--text", "x", *where)
+    hidden, shown = run(capsys, *searching), run(capsys, *searching, "--private")
     assert (json.loads(hidden)["message"], json.loads(shown)["message"]) == (None, "x")
 
 
