@@ -14,9 +14,10 @@ import uvloop
 from aiohttp import WSCloseCode, web
 
 from faust_redis import freeze_startup_objects
-from faust_redis.redis import cancel_and_wait
+from faust_redis.redis import cancel_and_wait, server_of
 from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import Presence
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.sessions import Sessions
 from pipeline.edge.addresses import Addresses
 from pipeline.edge.attempts import Attempts
@@ -78,6 +79,7 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     )
     app[keys.SETTINGS] = settings
     app[keys.OPEN] = set()
+    app[keys.NODE] = uuid.uuid4().hex
     app[keys.ADDRESSES] = Addresses(settings.trusted_proxies)
     app[admin.ATTEMPTS_KEY] = Attempts()
     app[keys.ORIGINS] = own_origins(settings)
@@ -205,7 +207,7 @@ async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIt
         app[keys.PRODUCER] = producer
         yield
         return
-    own = StageProducer(app[keys.SETTINGS])
+    own = StageProducer(app[keys.SETTINGS], app[keys.NODE])
     app[keys.PRODUCER] = own
     await own.start()
     yield
@@ -214,9 +216,18 @@ async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIt
 
 async def _hub(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
-    stream = NodeStream(redis, uuid.uuid4().hex)
-    hub = Hub(stream, Presence(redis), Sessions(redis, settings), app[keys.GATE].in_flight)
+    stream = NodeStream(redis, app[keys.NODE])
+    hub = Hub(
+        stream,
+        Presence(redis),
+        RepairableSessions(redis, settings),
+        app[keys.GATE].in_flight,
+        lambda: app[keys.PRODUCER],
+        settings.model_deadline,
+    )
     app[keys.HUB] = hub
+    # On a cluster the node of a session may restart while the connection of the stream holds.
+    server_of(redis).stream.on_lost = hub.repair.check_all
     await hub.start()
     yield
     await hub.stop()

@@ -98,6 +98,18 @@ _OF_A_TEST = (
         help="Characters of a message, or a range such as 20-2000.",
     ),
     click.option(
+        "--sizes",
+        type=click.Choice(["uniform", "lognormal"]),
+        default="uniform",
+        show_default=True,
+        help="The distribution of a range of sizes; lognormal with 90 % of the messages in it.",
+    ),
+    click.option(
+        "--conversations",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Send the messages of these recorded conversations (JSON or JSON lines).",
+    ),
+    click.option(
         "--drain",
         callback=parse_span,
         default="15s",
@@ -163,6 +175,8 @@ def plan_of(given: dict[str, Any]) -> LoadPlan:
         think=given["think"],
         size=given["size"][0],
         size_to=given["size"][1],
+        sizes=given["sizes"],
+        conversations=_conversations(given["conversations"]),
         cut_every=given["cut_every"],
         idle=given["idle"],
         drain=given["drain"],
@@ -180,6 +194,16 @@ def is_given(name: str) -> bool:
     """Return whether an option is on the command line."""
     source = click.get_current_context().get_parameter_source(name)
     return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _conversations(file: Path | None) -> str:
+    """Return the path of recorded conversations, after they have been read once."""
+    from parley.loadtest.conversations import read
+
+    if file is None:
+        return ""
+    read(file)
+    return str(file.resolve())
 
 
 def _check_load(given: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Load-testing the service through its sockets: ``parley load``.
 
 plan          sessions, protocol, rate and length of a test
+texts         the texts of messages: made up, or those of recorded ``conversations``
 arrivals      the times at which messages are due
 histogram     durations, counted in buckets
 faults        the counters of faults, and the marks that identify answers

@@ -29,9 +29,11 @@ class LoadPlan:
         ramp: seconds over which sessions begin, and over which an open loop reaches its rate.
         warmup: seconds of the same load before the measurement begins; ``duration`` follows them.
         think: mean seconds between an answer and the next message of its session, in a closed loop.
-        size, size_to: the minimum and maximum characters of a message, with its mark; uniformly distributed.
+        size, size_to: the minimum and maximum characters of a message, with its mark.
             A message is never shorter than its mark. If ``size_to`` is below ``size``, all messages have
             ``size``.
+        sizes: the distribution of sizes: ``uniform``, or ``lognormal`` with 90 % between the two.
+        conversations: the path of recorded conversations, whose messages are sent instead; may be empty.
         cut_every: messages of a session after which its socket is broken; 0 for never.
         idle: further sockets that only stay open.
         drain: seconds to wait for missing answers at the end.
@@ -58,6 +60,8 @@ class LoadPlan:
     think: float = 0.0
     size: int = 40
     size_to: int = 0
+    sizes: Literal["uniform", "lognormal"] = "uniform"
+    conversations: str = ""
     cut_every: int = 0
     idle: int = 0
     drain: float = 15.0

@@ -20,8 +20,7 @@ from parley.loadtest.faults import MessageMark
 from parley.loadtest.ledger import Ledger, Sent
 from parley.loadtest.measures import Measures
 from parley.loadtest.plan import LoadPlan
-
-_WORDS = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor "
+from parley.loadtest.texts import marked, texts
 
 
 class VirtualUser(ABC):
@@ -48,6 +47,7 @@ class VirtualUser(ABC):
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
         self._random = random.Random(number)
+        self._made = texts(plan, number, self._random)
         self._count = 0
         self._outgoing: deque[Sent] = deque()
         self._more = asyncio.Event()
@@ -66,8 +66,8 @@ class VirtualUser(ABC):
     def send(self, due: float) -> None:
         """Queue the next message, which was due at ``due`` on the clock; returns at once."""
         self._count += 1
-        size = self._random.randint(self._plan.size, max(self._plan.size, self._plan.size_to))
-        text = _text(MessageMark(self.ledger.session, self._count), size)
+        mark = MessageMark(self.ledger.session, self._count)
+        text = marked(mark, next(self._made), whole=bool(self._plan.conversations))
         message = Sent(self._count, due, str(uuid.uuid4()))
         self.ledger.sent(message)
         self._texts[message.id] = text
@@ -160,8 +160,3 @@ class VirtualUser(ABC):
         measures.good += latency <= self._plan.slo
         second.answered += 1
         second.latency.add(latency)
-
-
-def _text(mark: MessageMark, size: int) -> str:
-    start = str(mark)
-    return start + (" " + _WORDS * (size // len(_WORDS) + 1))[: max(0, size - len(start))]

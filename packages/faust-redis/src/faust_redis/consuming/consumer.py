@@ -91,7 +91,6 @@ class Consumer(CommittingConsumer):
         self._outputs = Outputs(app)
         self._attempts = Attempts(self, context, self.reader, conf.id, partial(call_before_dead_letter, app))
         self.acks = AckLog(app, self.reader, self)
-        self.reader.on_undelivered = self.acks.drop_after
         self._channels = Channels(app)
         self.failures = Failures(
             self.acks,
@@ -102,6 +101,7 @@ class Consumer(CommittingConsumer):
             is_stopping=self._is_stopping,
         )
         self.connect_commits(context, self._attempts, self._outputs, self.persist)
+        self.reader.on_undelivered = self._committer.drop_after
         self.offsets = Offsets(context, self.reader, self.persist)
         self._rebalancer = self._new_rebalancer()
         self.member = GroupMember(
