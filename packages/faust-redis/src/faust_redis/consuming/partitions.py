@@ -30,7 +30,6 @@ from faust_redis.consuming.claims import (
     make_groups,
 )
 from faust_redis.consuming.owned_partitions import OwnedPartitions
-from faust_redis.consuming.polls import Polls
 from faust_redis.consuming.queue_partition import ANY_LEASE, QueuePartition
 from faust_redis.consuming.read_plans import ReadPlan, Streams, read_groups
 from faust_redis.consuming.reply_size import ReplySize
@@ -88,7 +87,6 @@ class PartitionReader(OwnedPartitions):
         self.on_held: Callable[[TP], None] = lambda _tp: None
         self.sift: Callable[[TP, list[Claim]], list[Claim]] = lambda _tp, claims: claims
         self._reads = BlockingReads(context)
-        self._polls = Polls(context)
         self._reply_size = ReplySize(self.read_count)
         self._claiming = asyncio.Lock()
 
@@ -141,12 +139,8 @@ class PartitionReader(OwnedPartitions):
         plan = self._planned(active)
         if plan.claiming:
             return await self._finish_queue_reads() or await self._claim_first(plan.claiming)
-        blocking, polled = self._polls.divide(plan.queues)
-        self._reads.start("queues", blocking, self._read_queues)
+        self._reads.start("queues", plan.queues, self._read_queues)
         self._reads.start("logs", plan.logs, self._read_logs)
-        if polled:
-            # The last blocking read of a partition that is busy since then may still wait here.
-            return self._reads.take() or await self._poll(polled) or await self.read(active, timeout)
         await self._reads.wait(timeout)
         return self._reads.take()
 
@@ -303,34 +297,12 @@ class PartitionReader(OwnedPartitions):
         if partition.known:
             logger.error("%s-%s: group %s is gone in Redis, its pending entries are lost", *tp, self.group)
 
-    async def _poll(self, polled: Iterable[TP]) -> dict[TP, list[Record]]:
-        """Return the records of busy partitions; empty if they have none, and are not busy any more."""
-        async with self._claiming:
-            count = self._count(1)
-            group = ("GROUP", self.group, self.member_id)
-            found = await self._polls.read(
-                filter(self._is_read, polled),
-                lambda key: ("XREADGROUP", *group, "COUNT", count, "STREAMS", key, ">"),
-                self.rewind,
-            )
-        return {tp: self._records(tp, entries) for tp, entries in found}
-
-    def _count(self, partitions: int) -> int:
-        """Return how many entries of each partition a read of so many of them may take."""
-        return max(1, min(self._reply_size.count(partitions), self.room // max(1, len(self.queues))))
-
-    def _records(self, tp: TP, entries: list[Entry]) -> list[Record]:
-        self._reply_size.observe(entries[-1])
-        records = self.decode(tp, [entry for entry in entries if entry[1]])
-        self._advance(tp, records)
-        return records
-
     async def _read_queues(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
-            limits = ("COUNT", self._count(len(streams)), "BLOCK", self._block_ms)
-            began = monotonic()
+            count = max(1, min(self._reply_size.count(len(streams)), self.room // len(self.queues)))
+            limits = ("COUNT", count, "BLOCK", self._block_ms)
             reply = await read.block(
                 "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
             )
@@ -351,8 +323,9 @@ class PartitionReader(OwnedPartitions):
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
-            self._polls.note(tp, monotonic() - began)
-            records[tp] = self._records(tp, entries)
+            self._reply_size.observe(entries[-1])
+            records[tp] = self.decode(tp, [entry for entry in entries if entry[1]])
+            self._advance(tp, records[tp])
         return records
 
     def decode(self, tp: TP, entries: Iterable[Entry]) -> list[Record]:
