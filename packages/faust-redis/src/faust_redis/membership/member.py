@@ -114,6 +114,7 @@ class GroupMember:
         self._signals: StreamConnection | None = None
         self._keep = keep
         self._is_keeping = False
+        self._is_rejoining = False
         self._on_revoked = on_revoked
         self._on_assigned = on_assigned
         self._on_reset = on_reset
@@ -131,6 +132,11 @@ class GroupMember:
         self.subscription = subscription
         self._wake.set()
         return True
+
+    def rejoin(self) -> None:
+        """Begin another generation, as for a table that has to be rebuilt."""
+        self._is_rejoining = True
+        self._wake.set()
 
     @property
     def heartbeat_interval(self) -> float:
@@ -175,9 +181,10 @@ class GroupMember:
         while True:
             try:
                 self._wake.clear()
-                if self.state is MemberState.OUT or joined != self.subscription:
-                    joined = self.subscription
+                if self.state is MemberState.OUT or joined != self.subscription or self._is_rejoining:
+                    subscription, self._is_rejoining = self.subscription, False
                     await self._join()
+                    joined = subscription
                 pause = await self._beat()
                 if pause > 0:
                     with contextlib.suppress(TimeoutError):

@@ -82,6 +82,7 @@ class Losses:
         )
         if self._context.changelogs.is_changelog(tp.topic):
             self._context.changelogs.mark_diverged(tp)
+            self._context.changelogs.on_loss()
 
 
 def _last_recorded(state: bytes) -> int:
