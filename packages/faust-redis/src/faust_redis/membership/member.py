@@ -60,8 +60,8 @@ REBALANCE_BEAT: Final = 0.5
 #: block the loop for the rest before its worker counts as dead.
 SHORTEST_SILENCE: Final = 0.05
 LONGEST_SILENCE: Final = 0.2
-#: Heartbeats of a group per second, above which its members send fewer. A beat takes 24 to 29 µs of Redis
-#: with 10 to 1,000 members, so that all of them take less than 4 % of a core.
+#: Heartbeats of a group per second, above which its members send fewer. A beat takes 20 to 29 µs of Redis
+#: with any number of members, so that all of them take less than 4 % of a core.
 BEATS_PER_SECOND: Final = 1_200
 
 
