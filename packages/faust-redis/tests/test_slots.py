@@ -41,6 +41,7 @@ SCRIPT_KEYS: dict[str, list[str]] = {
     "group_sync": [GROUP.plan, GROUP.state, GROUP.signal],
     "make_group": [PARTITION["stream"]],
     "mark_suspect": [PARTITION["lease"], PARTITION["suspects"]],
+    "move_group": [PARTITION[name] for name in ("stream", "attempts", "suspects")],
     "release": [PARTITION["lease"], PARTITION["suspects"]],
     "replay": [PARTITION["dead"], PARTITION["stream"]],
     "sample_partition": [PARTITION[name] for name in ("stream", "lease", "attempts", "dead")],

@@ -182,9 +182,9 @@ class GroupMember:
             try:
                 self._wake.clear()
                 if self.state is MemberState.OUT or joined != self.subscription or self._is_rejoining:
-                    subscription, self._is_rejoining = self.subscription, False
+                    subscription = self.subscription
                     await self._join()
-                    joined = subscription
+                    joined, self._is_rejoining = subscription, False
                 pause = await self._beat()
                 if pause > 0:
                     with contextlib.suppress(TimeoutError):
