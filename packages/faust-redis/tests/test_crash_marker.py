@@ -7,13 +7,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from faust.types import TP
 
+from faust_redis import Options
 from faust_redis.consuming.claims import Claim
 from faust_redis.consuming.crash_marker import CrashMarker, read_marker
+from faust_redis.consuming.queue_partition import QueuePartition
 from faust_redis.consuming.suspect import Suspect, likely_culprits
+from faust_redis.consuming.suspects import Suspects
 
 PARTITION = TP("orders", 3)
 
@@ -135,3 +140,23 @@ def test_the_youngest_and_the_oldest_event_are_the_likely_culprits(
     found = likely_culprits(at_work)
     assert [suspect.claim.offset for suspect in found] == likely
     assert [suspect.is_youngest for suspect in found] == [True, False][: len(likely)]
+
+
+def test_an_entry_that_is_claimed_again_before_it_is_delivered_is_kept_once() -> None:
+    queue = QueuePartition()
+    reader: Any = SimpleNamespace(queues={PARTITION: queue})
+    context: Any = SimpleNamespace(options=Options(take_overs=3, ordinary_deaths=1))
+    suspects = Suspects(context, reader, lambda *_: None)
+    claims = [
+        Claim("0-1", 1, 1, 0, ""),
+        Claim("0-2", 2, 2, 0, "", 5),
+        Claim("0-3", 3, 2, 0, "s1", 9),
+        Claim("0-4", 4, 3, 0, "", 7),
+    ]
+
+    assert [claim.offset for claim in suspects.sift(PARTITION, claims, False)] == [1]
+    assert queue.withheld == {2, 3, 4}
+    assert [claim.offset for claim in suspects.sift(PARTITION, claims, False)] == [1]
+    suspects.forget()
+    assert queue.withheld == set()
+    assert [claim.offset for claim in suspects.sift(PARTITION, claims, True)] == [1, 2, 4]

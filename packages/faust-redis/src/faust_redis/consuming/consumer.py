@@ -339,8 +339,6 @@ class Consumer(CommittingConsumer):
         """End the blocking reads, because a record is due before they would end."""
         self.reader.interrupt(self._rebalancer.assigned)
 
-    # -- offsets ------------------------------------------------------------------------------------------
-
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go back to the entries that are not acked: every owned partition is claimed again."""
         self.offsets.rewind_all()
@@ -384,8 +382,6 @@ class Consumer(CommittingConsumer):
         if partition is not None and self.offsets.partitions_of(topic) is not None:
             return partition
         return self.offsets.partition_of(topic, key)
-
-    # -- housekeeping -------------------------------------------------------------------------------------
 
     @Service.task
     async def _sweep_strays(self) -> None:

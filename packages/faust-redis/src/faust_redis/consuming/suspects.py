@@ -99,10 +99,11 @@ class Suspects:
         innocent: list[Claim] = []
         for claim in claims:
             deaths = claim.deliveries - 1
+            if claim.offset in self._reader.queues[tp].withheld:
+                continue  # claimed once more, after a read whose reply was lost
             if claim.mark or (deaths >= self._deaths_of_suspects and not is_explained):
-                if (tp, claim.offset) not in self._waiting:
-                    state, blamed = claim.mark[:1], int(claim.mark[1:] or 0)
-                    self._wait(Suspect(tp, claim, state == STRICT, blamed))
+                state, blamed = claim.mark[:1], int(claim.mark[1:] or 0)
+                self._wait(Suspect(tp, claim, state == STRICT, blamed))
             elif deaths and self._chooses and not is_explained:
                 self._at_first_death.append(Suspect(tp, claim))
                 self._reader.queues[tp].withheld.add(claim.offset)
@@ -117,6 +118,10 @@ class Suspects:
 
         def kept(suspects: Iterable[Suspect]) -> list[Suspect]:
             return [suspect for suspect in suspects if tps is not None and suspect.tp not in tps]
+
+        for suspect in (*self._waiting.values(), *self._at_first_death, *self._to_deliver):
+            if tps is None or suspect.tp in tps:
+                self._end_withholding(suspect)
 
         self._waiting = {(each.tp, each.claim.offset): each for each in kept(self._waiting.values())}
         self._at_first_death = kept(self._at_first_death)
@@ -169,6 +174,10 @@ class Suspects:
         self._waiting[suspect.tp, suspect.claim.offset] = suspect
         self._reader.queues[suspect.tp].withheld.add(suspect.claim.offset)
 
+    def _end_withholding(self, suspect: Suspect) -> None:
+        if suspect.tp in self._reader.queues:
+            self._reader.queues[suspect.tp].withheld.discard(suspect.claim.offset)
+
     def _choose(self) -> None:
         """Decide which entries of a first death wait, now that all of them are claimed."""
         at_work = [each for each in self._at_first_death if each.tp in self._reader.queues]
@@ -188,8 +197,7 @@ class Suspects:
         for suspect in page[:done]:
             self._to_deliver.remove(suspect)
             self._beside.append(suspect)
-            if tp in self._reader.queues:
-                self._reader.queues[tp].withheld.discard(suspect.claim.offset)
+            self._end_withholding(suspect)
         if tp not in self._reader.queues:
             return {}
         records = self._reader.decode(tp, entries)
@@ -255,8 +263,7 @@ class Suspects:
     def _take(self, suspect: Suspect) -> None:
         """Take a suspect out of those that wait."""
         self._waiting.pop((suspect.tp, suspect.claim.offset), None)
-        if suspect.tp in self._reader.queues:
-            self._reader.queues[suspect.tp].withheld.discard(suspect.claim.offset)
+        self._end_withholding(suspect)
 
     async def _give_up(self, suspect: Suspect) -> None:
         """Make a suspect a dead letter."""
