@@ -63,8 +63,8 @@ class FaultProxy:
         port: where it listens.
     """
 
-    def __init__(self, target: int | Path) -> None:
-        """Take the server's port on the loopback, or the path of its Unix socket."""
+    def __init__(self, target: int | Callable[[], Path]) -> None:
+        """Take the server's port on the loopback, or what returns the path of its present Unix socket."""
         self.port = 0
         self._target = target
         self._connections: set[Connection] = set()
@@ -127,7 +127,7 @@ class FaultProxy:
         if isinstance(self._target, int):
             there, connection.far = await asyncio.open_connection("127.0.0.1", self._target)
         else:
-            there, connection.far = await asyncio.open_unix_connection(self._target)
+            there, connection.far = await asyncio.open_unix_connection(self._target())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._pump(reader, connection.far, connection, up=True))
             group.create_task(self._pump(there, writer, connection, up=False))

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import redis
 
@@ -199,7 +200,10 @@ async def scene(folder: Path, *, proxied: bool) -> AsyncIterator[Scene]:
         network = own_redis = None
         if proxied:
             own_redis = stack.enter_context(_with_environment(folder / "redis", disk.variables))
-            network = await stack.enter_async_context(FaultProxy(folder / "redis" / "redis.sock"))
+            server = own_redis  # on a socket, whose name may differ after each start
+            network = await stack.enter_async_context(
+                FaultProxy(lambda: Path(unquote(urlsplit(server.url).path)))
+            )
             settings["REDIS_URL"] = f"redis://127.0.0.1:{network.port}/0"
         else:
             settings |= disk.variables
