@@ -223,10 +223,8 @@ class Consumer(CommittingConsumer):
             await asyncio.sleep(min(timeout, IDLE_DELAY))
             return {}
         self._last_turn = monotonic()
-        assigned = self._rebalancer.assigned
-        active = self._holds.unheld(
-            set(assigned if active_partitions is None else active_partitions & assigned)
-        )
+        owned = self._rebalancer.assigned
+        active = self._holds.unheld(set(owned if active_partitions is None else active_partitions & owned))
         return await self._next_records.read(active, timeout)
 
     async def _drain_messages(self, fetcher: Any) -> None:
