@@ -120,6 +120,7 @@ class Consumer(CommittingConsumer):
         self._deliverer = Deliverer(app, self.reader, self, callback=self.callback, scheduler=self.scheduler)
         self._housekeeper = Housekeeper(context, self.reader, self.offsets, self.assignment)
         self._next_records = NextRecords(self._attempts, self._suspects, self.reader)
+        self._holds = Holds(context, conf.id)
         self._drain_events = Drain(
             self.acks,
             begun=self._rebalancer.begun,
@@ -127,7 +128,6 @@ class Consumer(CommittingConsumer):
             forget_acked=self._clean_unacked_messages,
             is_stopping=lambda: self.should_stop,
         )
-        self._holds = Holds(context, conf.id)
         self._last_turn = monotonic()
         self._preparation = TopicPreparation(context, conf.id, self.persist)
         self.batching = self._drain_events.batching
@@ -178,6 +178,7 @@ class Consumer(CommittingConsumer):
         if self._context.options.freeze_gc:
             freeze_startup_objects()
         await super().on_start()
+        self.add_future(self._holds.follow())
         if not self.app.client_only:
             self.member.start()
 
@@ -222,9 +223,9 @@ class Consumer(CommittingConsumer):
             await asyncio.sleep(min(timeout, IDLE_DELAY))
             return {}
         self._last_turn = monotonic()
-        assigned = self._rebalancer.assigned
-        active = set(assigned if active_partitions is None else active_partitions & assigned)
-        return await self._next_records.read(self._holds.unheld(active), timeout)
+        owned = self._rebalancer.assigned
+        active = self._holds.unheld(set(owned if active_partitions is None else active_partitions & owned))
+        return await self._next_records.read(active, timeout)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -388,10 +389,6 @@ class Consumer(CommittingConsumer):
         async for _ in self.itertimer(self.member.session_timeout / 2, name="strays"):
             if self.member.may_read:
                 await self._housekeeper.claim_strays()
-
-    @Service.task
-    async def _obey_pauses(self) -> None:
-        await self._holds.follow()
 
     @Service.task
     async def _keep_house(self) -> None:
