@@ -146,6 +146,7 @@ class Answering:
             logger.warning("turn %s: %s", self._prompt.turn, exc.log_line)
             self.error = exc
         self._end_thoughts()
+        self._run.end()
         error, text = self.error, self._run.text
         if self._stale:
             return None

@@ -85,6 +85,7 @@ class Settings(BaseSettings):
         "127.0.0.1", min_length=1, description="an address of this machine, such as 127.0.0.1 or 0.0.0.0"
     )
     port: int = Field(3500, ge=1, le=65535, description="a whole number from 1 to 65535")
+    single_agent_process: bool = Field(False, description="true or false")
     web_processes: int = Field(1, ge=1, le=64, description="a whole number from 1 to 64")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

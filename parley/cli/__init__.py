@@ -42,9 +42,9 @@ def up(with_parent: bool) -> None:
 
 
 @cli.command()
-@click.argument("stage", type=click.Choice(STAGES))
+@click.argument("stage", type=click.Choice([*STAGES, "all"]))
 def agent(stage: str) -> None:
-    """Run the agent of one stage; run it again elsewhere to share its work."""
+    """Run the agent of one stage, or of all in one process; run it again elsewhere to share its work."""
     from parley.cli.agent import run
 
     run(stage, Settings.load())

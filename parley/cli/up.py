@@ -19,7 +19,7 @@ from pathlib import Path
 
 import aiohttp
 
-from parley.cli.agent import health_port
+from parley.cli.agent import ALL, health_port
 from parley.cli.children import Child, Process, describe_exit
 from parley.cli.console import Console
 from parley.cli.retries import Pauses, keep_trying
@@ -43,6 +43,8 @@ _REDIS_CHECK_INTERVAL_SECONDS = 0.2
 # Exit statuses of parts, as ``parley.cli`` defines them.
 _EXIT_WRONG_SETTING = 2
 _EXIT_PORT_TAKEN = 3
+# The name of the one process of all agents.
+_AGENTS = "agents"
 # Seconds to tell a group that its worker died; without an answer its session times out.
 _PUT_OUT_SECONDS = 1.0
 
@@ -107,7 +109,10 @@ class Supervisor:
         self._status = 0
         self._ready = False
         self._agent_ports: dict[str, int] = {}
-        self._agents = [self._child(stage, "agent", stage) for stage in STAGES]
+        if settings.single_agent_process:
+            self._agents = [self._child(_AGENTS, "agent", ALL)]
+        else:
+            self._agents = [self._child(stage, "agent", stage) for stage in STAGES]
         several = settings.web_processes > 1
         names = [f"web.{n}" for n in range(1, settings.web_processes + 1)] if several else ["web"]
         self._webs = [self._child(name, "web") for name in names]
@@ -160,11 +165,11 @@ class Supervisor:
         def start(output: int) -> Awaitable[Process]:
             return self._forks.fork(arguments, self._environment(name), output)
 
-        on_death = partial(self._put_out, name) if name in STAGES else None
+        on_death = partial(self._put_out, name) if _stages_of(name) else None
         return Child(name, start, self._console.say, on_death)
 
-    async def _put_out(self, stage: str, pid: int) -> None:
-        """Expel a dead agent from its group, so that its partitions move before its session times out."""
+    async def _put_out(self, name: str, pid: int) -> None:
+        """Expel a dead agent from its groups, so that its partitions move before its session times out."""
         from redis.exceptions import RedisError
 
         from faust_redis import expel
@@ -173,9 +178,10 @@ class Supervisor:
         redis = connect(self._settings.redis_url if self._redis is None else self._redis.url)
         try:
             async with asyncio.timeout(_PUT_OUT_SECONDS):
-                await expel(redis, stage, pid)
+                for stage in _stages_of(name):
+                    await expel(redis, stage, pid)
         except (RedisError, OSError) as exc:
-            self._console.say(stage, f"its group waits for its session to time out: {exc!r}")
+            self._console.say(name, f"its group waits for its session to time out: {exc!r}")
         finally:
             await redis.aclose()
 
@@ -184,12 +190,12 @@ class Supervisor:
         environment = dict(os.environ, PYTHONUNBUFFERED="1")
         if self._redis is not None:
             environment["REDIS_URL"] = self._redis.url
-        if name in STAGES:
+        for stage in _stages_of(name):
             # An agent whose port was chosen by the user and is taken ends with the error.
-            chosen = self._settings.has_chosen_port(name)
-            port = self._settings.agent_port(name) if chosen else health_port(name, self._settings)
-            self._agent_ports[name] = port
-            environment[f"{name.upper()}_PORT"] = str(self._agent_ports[name])
+            chosen = self._settings.has_chosen_port(stage)
+            port = self._settings.agent_port(stage) if chosen else health_port(stage, self._settings)
+            self._agent_ports[stage] = port
+            environment[f"{stage.upper()}_PORT"] = str(port)
         return environment
 
     def _may_restart(self, name: str, status: int) -> bool:
@@ -198,7 +204,7 @@ class Supervisor:
         An agent whose port was taken after it had been found free gets another one, unless the user chose it.
         """
         refused = status == _EXIT_WRONG_SETTING or (
-            status == _EXIT_PORT_TAKEN and self._settings.has_chosen_port(name)
+            status == _EXIT_PORT_TAKEN and any(map(self._settings.has_chosen_port, _stages_of(name)))
         )
         if refused and not self._ready:
             self._status = _EXIT_WRONG_SETTING
@@ -264,20 +270,28 @@ class Supervisor:
         settings = self._settings
         web = local_url(settings.host, settings.port)
         agents = {stage: local_url(settings.host, port) for stage, port in self._agent_ports.items()}
-        parts = {child.name: child for child in (*self._agents, *self._webs)}
+        parts = [*self._agents, *self._webs]
         # Web processes share one port and the kernel distributes connections, so it is asked once for each.
-        checks = [(name, agents.get(name, web)) for name in parts]
-        replies = await asyncio.gather(*(_is_ready(http, url) for _, url in checks))
-        return [
-            name
-            for (name, _), ready in zip(checks, replies, strict=True)
-            if not ready or not parts[name].alive
+        checks = [
+            (part, url)
+            for part in parts
+            for url in [agents.get(stage, web) for stage in _stages_of(part.name)] or [web]
         ]
+        replies = await asyncio.gather(*(_is_ready(http, url) for _, url in checks))
+        unready = [part for (part, _), ready in zip(checks, replies, strict=True) if not ready]
+        return [part.name for part in parts if part in unready or not part.alive]
 
     def _describe_redis(self) -> str:
         if self._redis is None:
             return self._settings.masked_redis_url()
         return f"embedded, {mask_url(self._redis.url)}; data in {_short(self._redis.folder)}"
+
+
+def _stages_of(name: str) -> tuple[str, ...]:
+    """Return the stages whose agents a part runs."""
+    if name == _AGENTS:
+        return STAGES
+    return (name,) if name in STAGES else ()
 
 
 async def _is_ready(http: aiohttp.ClientSession, url: str) -> bool:

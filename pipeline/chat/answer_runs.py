@@ -9,7 +9,8 @@ Web nodes receive the model's thoughts as well, but Redis does not keep them: a 
 only the thoughts that follow.
 
 One task sends the new frames of all runs of a worker in one round trip; frames that arrive meanwhile go into
-the next one. An idle Redis adds no delay, and many tokens at once cost few commands.
+the next one. An idle Redis adds no delay, and many tokens at once cost few commands. The text is stored at a
+slower pace than it is sent, because only a socket that joins or the successor of a dead worker reads it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -34,6 +35,10 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that a partial answer lives after its last piece: longer than any MODEL_TIMEOUT allows a pause.
 PARTIAL_TTL = 3600 + 60
+#: Seconds until a piece of a running answer is stored.
+STORE_SECONDS: Final = 0.1
+#: Characters of a running answer that are stored at once.
+STORE_CHARACTERS: Final = 4096
 
 _BEGIN = Script(__package__, "begin_run", keys=3, arguments=("turn", "ttl"))
 _APPEND = Script(__package__, "append_partial", keys=2, arguments=("header", "offset", "text", "ttl"))
@@ -74,12 +79,26 @@ class Run:
         self._characters = 0
         self._thought_characters = 0
         self._bytes = 0
+        # The frames since the text was last stored, and the characters of them.
+        self._unstored: list[Frame] = []
+        self._unstored_characters = 0
+        self._ended = False
         self._missed: dict[str, list[Frame]] = {}
 
     @property
     def pending(self) -> bool:
         """Whether there are frames to send."""
         return bool(self._news or self._growing)
+
+    @property
+    def is_unstored(self) -> bool:
+        """Whether text or thoughts were sent that Redis has not seen, of an answer that still runs."""
+        return bool(self._unstored) and not self._ended
+
+    @property
+    def must_store(self) -> bool:
+        """Whether there is too much text to wait for the next time of storing."""
+        return self._unstored_characters >= STORE_CHARACTERS and not self._ended
 
     def start(self, regenerates: str) -> None:
         """Add the frame that announces the run."""
@@ -123,36 +142,43 @@ class Run:
     def abandon(self) -> None:
         """Drop all frames that were not sent, because another run replaces this one."""
         self._news, self._growing, self._growing_type, self._missed = [], [], "", {}
+        self._unstored, self._unstored_characters = [], 0
         self.on_stale = lambda: None
 
-    def take(self, batches: dict[str, Batch]) -> tuple[tuple[Any, ...] | None, list[Frame]]:
-        """Move the new frames into the batches of the web nodes.
+    def end(self) -> None:
+        """Stop storing the text, because the outcome of the turn holds it; frames are still sent."""
+        self._ended = True
 
-        Returns:
-            The command that stores the text, and the frames, both for ``sent``. The command is None when
-            there is neither text nor thought: a node that joins later finds the run itself in Redis.
-        """
+    def take(self, batches: dict[str, Batch]) -> None:
+        """Move the new frames into the batches of the web nodes."""
         self._finish_growing("")
         frames, self._news = self._news, []
-        text = "".join(frame["text"] for frame in frames if frame["type"] == "token")
-        command = None
-        # Thoughts need the command as well, although they are not stored: its reply names the subscribed
-        # nodes and reveals a newer run.
-        if text or any(frame["type"] == "thought" for frame in frames):
-            raw = text.encode()
-            command = _APPEND.command(
-                [partial_key(self.token), presence_key(self.token)],
-                header=f"{self.number} {self.turn}\n",
-                offset=self._bytes,
-                text=raw,
-                ttl=PARTIAL_TTL,
-            )
-            self._bytes += len(raw)
+        for frame in frames:
+            # Thoughts count as well, although they are not stored: the reply to the command names the
+            # subscribed nodes and reveals a newer run.
+            if frame["type"] in ("token", "thought"):
+                self._unstored.append(frame)
+                self._unstored_characters += len(frame["text"])
+            elif self._unstored:
+                self._unstored.append(frame)
         for node, missed in self._missed.items():
             batches[node] += [(self.token, frame) for frame in missed]
         self._missed = {}
         for node in self._holders.streaming:
             batches[node] += [(self.token, frame) for frame in frames]
+
+    def store(self) -> tuple[tuple[Any, ...], list[Frame]]:
+        """Return the command that stores the text since the last call, and the frames since then."""
+        frames, self._unstored, self._unstored_characters = self._unstored, [], 0
+        raw = "".join(frame["text"] for frame in frames if frame["type"] == "token").encode()
+        offset, self._bytes = self._bytes, self._bytes + len(raw)
+        command = _APPEND.command(
+            [partial_key(self.token), presence_key(self.token)],
+            header=f"{self.number} {self.turn}\n",
+            offset=offset,
+            text=raw,
+            ttl=PARTIAL_TTL,
+        )
         return command, frames
 
     def _finish_growing(self, following: str) -> None:
@@ -169,11 +195,14 @@ class Run:
             self._news.append(frame)
         self._growing_type = following
 
-    def sent(self, reply: Any, frames: list[Frame]) -> None:
-        """Take the reply of Redis, which lists the subscribed nodes; queue these frames for the new ones.
+    def stored(self, reply: Any, frames: list[Frame]) -> None:
+        """Take the reply of Redis, which lists the subscribed nodes; queue the new frames for the new ones.
 
         A node that subscribes later finds the text in Redis, because the script stores it before it reads
-        the list of nodes.
+        the list of nodes. A new one may have read the text as it was when it was stored before.
+
+        Args:
+            frames: those that ``store`` returned with the command.
         """
         if Code(reply[0]) is Code.STALE:
             self.on_stale()
@@ -192,6 +221,9 @@ class Runs:
         self._redis = redis
         self._presence = presence
         self._dirty: dict[Run, None] = {}
+        self._unstored: dict[Run, None] = {}
+        self._is_time_to_store = False
+        self._store_timer: asyncio.TimerHandle | None = None
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -226,6 +258,9 @@ class Runs:
 
     async def stop(self) -> None:
         """Stop the sending task; clients get the unsent text with the complete answers."""
+        if self._store_timer is not None:
+            self._store_timer.cancel()
+            self._store_timer = None
         if self._task is not None:
             await cancel_and_wait([self._task])
             self._task = None
@@ -250,24 +285,43 @@ class Runs:
     async def _send_once(self) -> None:
         runs, self._dirty = list(self._dirty), {}
         batches: defaultdict[str, Batch] = defaultdict(list)
-        kept: list[tuple[Run, list[Frame]]] = []
-        commands: list[tuple[Any, ...]] = []
         for run in runs:
-            command, frames = run.take(batches)
-            if command is not None:
-                commands.append(command)
-                kept.append((run, frames))
+            run.take(batches)
+            if run.is_unstored:
+                self._unstored[run] = None
+        kept = self._runs_to_store()
+        stores = [run.store() for run in kept]
         nodes = list(batches)
         additions = [add_command(node, batches[node]) for node in nodes]
-        if not commands and not additions:
+        if not stores and not additions:
             return
+        commands = [command for command, _ in stores]
         # In steps, because a socket that joins reads the stored text and then only the frames that follow.
         replies, added = await retry_until_available(
             lambda: run_scripts_in_steps(self._redis, (commands, additions), (_APPEND,))
         )
-        for (run, frames), reply in zip(kept, replies, strict=True):
-            run.sent(reply, frames)
+        for run, (_, frames), reply in zip(kept, stores, replies, strict=True):
+            run.stored(reply, frames)
         written = zip(nodes, added, strict=True)
         lost = {node: batches[node] for node, entry in written if entry is None}
         if lost:
             await self._presence.forget(lost)
+
+    def _runs_to_store(self) -> list[Run]:
+        """Return the runs whose text is stored now, and set a timer if others wait."""
+        if self._is_time_to_store:
+            self._is_time_to_store = False
+            kept = [run for run in self._unstored if run.is_unstored]
+            self._unstored = {}
+            return kept
+        kept = [run for run in self._unstored if run.must_store]
+        for run in kept:
+            del self._unstored[run]
+        if self._unstored and self._store_timer is None:
+            self._store_timer = asyncio.get_running_loop().call_later(STORE_SECONDS, self._store_soon)
+        return kept
+
+    def _store_soon(self) -> None:
+        self._store_timer = None
+        self._is_time_to_store = True
+        self._wake.set()

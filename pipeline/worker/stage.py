@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import faust
 from faust.types import Message, TopicT
@@ -59,6 +59,9 @@ logger = logging.getLogger(__name__)
 
 # Seconds that /readyz waits for Redis to accept a write.
 _PROBE_SECONDS = 2.0
+
+# Metrics of the process, not of its stage.
+_PROCESS_FIGURES: Final[tuple[Callable[[], Iterable[Metric]], ...]] = (sent, refusals.figures)
 
 M = TypeVar("M", Inbound, Turn, Prompt, TurnOutcome)
 
@@ -124,8 +127,7 @@ class Stage:
         figures: list[Callable[[], Iterable[Metric]]] = [
             partial(of_worker, work),
             partial(of_faust, app),
-            sent,
-            refusals.figures,
+            *_PROCESS_FIGURES,
         ]
         _add_metrics(app, figures)
 
@@ -146,6 +148,12 @@ class Stage:
 
         app.on_before_shutdown.connect(close)
         return cls(app, settings, redis, sessions, Presence(redis), topics, topics, work, figures)
+
+
+def leave_process_figures_to_first(stages: Sequence[Stage]) -> None:
+    """Keep the metrics of the process on the page of its first stage only, so that a sum counts them once."""
+    for stage in stages[1:]:
+        stage.figures[:] = [each for each in stage.figures if each not in _PROCESS_FIGURES]
 
 
 def create_app(stage: str, settings: Settings) -> faust.App:

@@ -48,7 +48,7 @@ class Hub:
         self._resync = asyncio.Event()
         self._thorough = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._catching_up: set[asyncio.Task[bool]] = set()
+        self._catching_up: set[asyncio.Task[None]] = set()
         self._turned: float | None = None
 
     def outboxes(self, token: str) -> Sequence[Outbox]:
@@ -87,9 +87,12 @@ class Hub:
         if outbox.token not in self._outboxes:
             self._in_flight.restart(outbox.token)
         self._outboxes[outbox.token].add(outbox)
-        if not await self._attach(outbox):
+        view = await self._attach(outbox)
+        if view is None:
             # The session ended after the check of its token, so no agent sends to this socket.
             outbox.end()
+        elif view.partial is not None:
+            self._catch_up(outbox)
 
     def leave(self, outbox: Outbox) -> None:
         """Stop serving a socket; without effect if it never joined."""
@@ -101,8 +104,8 @@ class Hub:
             del self._outboxes[outbox.token]
             self._presences.touch(outbox.token)
 
-    async def _attach(self, outbox: Outbox, *, thorough: bool = False) -> bool:
-        """Bring a socket up to date; return whether its session exists.
+    async def _attach(self, outbox: Outbox, *, thorough: bool = False) -> SessionSnapshot | None:
+        """Bring a socket up to date; return its session, None if there is none.
 
         Args:
             thorough: whether to include frames that another socket of the session has already taken.
@@ -121,7 +124,7 @@ class Hub:
         if view is not None:
             for frame in (*view.unsent, *(view.finished or ())):
                 self._in_flight.decided(outbox.token, frame)
-        return view is not None
+        return view
 
     async def _read(self) -> None:
         """Read the stream until cancelled."""
@@ -168,14 +171,20 @@ class Hub:
             for outbox in self._outboxes.get(token, ()):
                 outbox.offer(frame)
                 if outbox.lost:
+                    outbox.hold_back()
                     self._catch_up(outbox)
 
     def _catch_up(self, outbox: Outbox) -> None:
-        """Attach a socket again that lacks pieces of the running answer."""
-        outbox.hold_back()
-        task = asyncio.create_task(self._attach(outbox, thorough=True), name="hub catch up")
+        """Attach a socket again that lacks pieces of the running answer, or may lack them."""
+        task = asyncio.create_task(self._attach_once_stored(outbox), name="hub catch up")
         self._catching_up.add(task)
         task.add_done_callback(self._catching_up.discard)
+
+    async def _attach_once_stored(self, outbox: Outbox) -> None:
+        # The session lags behind the stream by the time after which a worker stores an answer's text.
+        await asyncio.sleep(limits.CATCH_UP_SECONDS)
+        if outbox in self._outboxes.get(outbox.token, ()):
+            await self._attach(outbox, thorough=True)
 
     def _is_streaming(self, token: str) -> bool | None:
         outboxes = self._outboxes.get(token)
@@ -207,7 +216,9 @@ class Hub:
 
         async def attach(outbox: Outbox) -> None:
             async with places:
-                await self._attach(outbox, thorough=thorough)
+                view = await self._attach(outbox, thorough=thorough)
+            if view is not None and view.partial is not None:
+                self._catch_up(outbox)
 
         return await asyncio.gather(*map(attach, self._all()), return_exceptions=True)
 

@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import faust
+from faust.tables import TableManager
 from faust.types import AgentT, EventT, StreamT
+from mode.utils.times import Seconds, want_seconds
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
@@ -100,3 +102,10 @@ def subscribe_anew(app: faust.App) -> None:
     """Have a worker read one more topic, which begins a new generation of its group after some seconds."""
     topic: Any = app.topic("another").clone(is_iterator=True)
     app.topics.add(topic)
+
+
+class PromptTables(TableManager):
+    """A table manager that does not wait a second for tables that a task may still declare."""
+
+    async def sleep(self, n: Seconds) -> None:
+        await super().sleep(min(want_seconds(n), 0.05))

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ import faust
 import pytest
 import pytest_asyncio
 import redis
-from faust.tables import TableManager
-from mode.utils.times import Seconds, want_seconds
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
@@ -30,11 +27,14 @@ from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.scripts import GROUP_JOIN, ScriptRunner
 from faust_redis.redis.servers import Server, leave_entries_unparsed
 from faust_redis.testing import HOST, SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
-from tests.apps import MakeApp, command, running
+from tests.apps import MakeApp, PromptTables, command, running
 from tests.compacted_log import CompactedLog
-from tests.forking import ForkedProcess, fork
+from tests.forking import fork
 from tests.joined import Joins
 from tests.redis_versions import EMBEDDED, binary_of
+from tests.replicated import ReplicatedPair
+from tests.worker import StartWorker, Worker
+from tests.workshop import Workshop
 
 PROGRAM = "tests.programs.counting"
 KEYS = Keys()
@@ -96,43 +96,6 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-@dataclass
-class Worker:
-    """A worker process.
-
-    Attributes:
-        log: What it printed so far, both streams.
-    """
-
-    process: ForkedProcess
-    log: Path
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def printed(self) -> str:
-        return self.log.read_text(errors="replace")
-
-    def wait_ready(self) -> None:
-        def is_over() -> bool:
-            return "Worker ready" in self.printed() or self.process.poll() is not None
-
-        wait_until(is_over, "a worker", 90)
-        assert self.process.poll() is None, self.printed()
-
-    def signal(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-
-StartWorker = Callable[..., Worker]
-
-
 @pytest.fixture
 def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     """Start workers of the counting program; they end with the test."""
@@ -169,13 +132,6 @@ def notes(redis_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
-class PromptTables(TableManager):
-    """A table manager that does not wait a second for tables that a task may still declare."""
-
-    async def sleep(self, n: Seconds) -> None:
-        await super().sleep(min(want_seconds(n), 0.05))
-
-
 @pytest.fixture
 def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
     """Make an app that can be run in the test's own process."""
@@ -194,6 +150,15 @@ def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
         return faust.App("streams", **(defaults | settings))
 
     return make
+
+
+@pytest.fixture
+async def workshop(make_app: MakeApp) -> AsyncIterator[Workshop]:
+    """Workers of one group; long events end with the test."""
+    shop = Workshop(make_app)
+    await shop.sender.maybe_start_producer()
+    yield shop
+    await shop.sender.producer.stop()
 
 
 @pytest.fixture
@@ -306,18 +271,6 @@ def redis_cluster(shared_cluster: Cluster) -> Cluster:
     """The cluster, which is empty."""
     shared_cluster.empty()
     return shared_cluster
-
-
-class ReplicatedPair:
-    """A primary and its replica."""
-
-    def __init__(self, primary: RedisServer, replica: RedisServer) -> None:
-        self.primary = primary
-        self.replica = replica
-
-    def server(self, query: str) -> Server:
-        """Connect to the primary with this query."""
-        return server_from_urls([f"{self.primary.url}?{query}"])
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,9 @@ from faust_redis.redis import Server, server_from_urls
 from faust_redis.redis.durability import Durability, durability_of
 from faust_redis.redis.probe import ServerFacts, lacks_for, missing_replicas, probe
 from faust_redis.testing import Cluster, RedisServer, eventually, wait_until
-from tests.conftest import ReplicatedPair, StartWorker
 from tests.numbers import numbers_seen, send_numbers
+from tests.replicated import ReplicatedPair
+from tests.worker import StartWorker
 
 pytestmark = pytest.mark.processes
 

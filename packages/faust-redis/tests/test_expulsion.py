@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 
 from faust_redis import expel
 from faust_redis.testing import eventually
-from tests.conftest import StartWorker
 from tests.numbers import all_seen, more, sending
 from tests.test_membership import working
+from tests.worker import StartWorker
 
 
 async def test_the_partitions_of_a_dead_worker_have_an_owner_long_before_its_session_times_out(

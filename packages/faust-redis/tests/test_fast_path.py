@@ -12,7 +12,7 @@ from faust.exceptions import ProducerSendError
 from faust.types import FutureMessage
 
 from faust_redis.testing import RedisServer, eventually, wait_until
-from tests.conftest import StartWorker
+from tests.worker import StartWorker
 
 PROGRAM = "tests.programs.fast_path"
 

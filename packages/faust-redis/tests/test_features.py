@@ -10,8 +10,8 @@ import pytest
 import redis
 
 from faust_redis.testing import wait_until
-from tests.conftest import StartWorker
 from tests.words import FEATURES, send_words
+from tests.worker import StartWorker
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import faust
 import redis
 
 from faust_redis.testing import wait_for_group, wait_until
-from tests.conftest import StartWorker
+from tests.worker import StartWorker
 
 PROGRAM = "tests.programs.joining"
 KEYS = range(24)

@@ -13,8 +13,8 @@ from faust_redis import DeadLetters, Inspector, Options, configure
 from faust_redis.log.keys import Keys
 from faust_redis.redis import server_from_urls
 from faust_redis.testing import eventually
-from tests.conftest import StartWorker
 from tests.numbers import send_numbers
+from tests.worker import StartWorker
 
 PARTITION = ("orders", 3)
 
@@ -48,6 +48,7 @@ def test_keys_without_a_namespace_stay_as_existing_data_has_them() -> None:
         "faust:{shop}:plan",
         "faust:{shop}:state",
         "faust:{shop}:signal",
+        "faust:{shop}:cooperative",
     ]
 
 

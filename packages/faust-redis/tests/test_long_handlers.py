@@ -5,8 +5,8 @@ from __future__ import annotations
 import redis
 
 from faust_redis.testing import wait_until
-from tests.conftest import StartWorker
 from tests.numbers import send_numbers
+from tests.worker import StartWorker
 
 #: Seconds; the event takes several times as long.
 SESSION_TIMEOUT = "2"

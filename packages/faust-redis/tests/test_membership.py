@@ -16,8 +16,8 @@ import pytest
 import redis
 
 from faust_redis.testing import RedisServer, eventually, wait_until
-from tests.conftest import StartWorker
 from tests.numbers import all_seen, in_order, more, numbers_seen, send_numbers, sending
+from tests.worker import StartWorker
 
 
 def working(notes: redis.Redis, last: int = 100) -> set[int]:

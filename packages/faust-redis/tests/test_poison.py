@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from faust_redis import DeadLetter, DeadLetters, on_dead_letter
 from faust_redis.testing import eventually, wait_until
 from tests.apps import MakeApp, is_empty, running
-from tests.conftest import StartWorker, Worker
+from tests.worker import StartWorker, Worker
 
 PROGRAM = "tests.programs.poisoned"
 

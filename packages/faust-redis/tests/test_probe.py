@@ -10,7 +10,7 @@ from faust_redis.errors import UnsupportedServerError
 from faust_redis.redis.probe import NEEDED, ServerFacts, complaints, describe, probe, uses
 from faust_redis.redis.servers import server_at
 from faust_redis.testing import HOST, RedisServer, wait_until
-from tests.conftest import StartWorker
+from tests.worker import StartWorker
 
 SAFE = {"appendonly": "yes", "appendfsync": "always", "maxmemory": "0", "maxmemory-policy": "noeviction"}
 

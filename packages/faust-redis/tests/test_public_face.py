@@ -17,7 +17,7 @@ import faust_redis.redis
 import faust_redis.testing
 from faust_redis import ForeignBrokerError, fail, member_id, prepare, reject, unready
 from faust_redis.testing import wait_for_group, wait_until
-from tests.conftest import StartWorker
+from tests.worker import StartWorker
 
 PUBLIC = (faust_redis, faust_redis.inspection, faust_redis.redis, faust_redis.testing)
 

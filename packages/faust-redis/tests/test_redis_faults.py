@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from faust_redis.testing import HOST, RedisServer, wait_until
-from tests.conftest import StartWorker, Worker
 from tests.numbers import all_seen, in_order, more, numbers_seen, send_numbers, sending
+from tests.worker import StartWorker, Worker
 
 SESSION_TIMEOUT = 3
 

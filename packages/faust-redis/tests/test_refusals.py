@@ -17,7 +17,7 @@ from faust_redis import DeadLetters, Options, configure
 from faust_redis.consuming.consumer import Consumer
 from faust_redis.testing import HOST, RedisServer, eventually, wait_until
 from tests.apps import MakeApp, answer_doubles, collect_values, command, is_empty, running, send_all
-from tests.conftest import StartWorker
+from tests.worker import StartWorker
 
 
 async def values_in(client: Redis, topic: str) -> list[bytes]:

@@ -22,8 +22,8 @@ from faust_redis.testing import (
     sentinel,
     wait_until,
 )
-from tests.conftest import StartWorker
 from tests.numbers import all_seen, in_order, more, numbers_seen, send_numbers, sending
+from tests.worker import StartWorker
 
 
 async def test_a_user_a_password_and_a_database_come_from_the_address(

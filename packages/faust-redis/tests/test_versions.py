@@ -16,11 +16,11 @@ from faust_redis.redis.scripts import EXPIRE_ENTRIES
 from faust_redis.redis.servers import server_at
 from faust_redis.testing import RedisServer, cluster, eventually, sentinel, wait_until
 from tests.compacted_log import INDEX, STREAM, CompactedLog
-from tests.conftest import StartWorker
 from tests.groups import try_groups
 from tests.numbers import numbers_seen, send_numbers
 from tests.redis_versions import VERSIONS, binary_of
 from tests.words import FEATURES, send_words
+from tests.worker import StartWorker
 
 OTHERS = [version for version in VERSIONS if version != "7.4"]
 

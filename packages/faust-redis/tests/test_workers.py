@@ -9,8 +9,8 @@ from typing import cast
 import redis
 
 from faust_redis.testing import RedisServer, wait_until
-from tests.conftest import StartWorker, Worker
 from tests.numbers import numbers_seen, send_numbers
+from tests.worker import StartWorker, Worker
 
 
 def stream_lengths(notes: redis.Redis) -> dict[str, int]:

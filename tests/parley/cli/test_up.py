@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import select
 import signal
@@ -10,6 +12,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from parley.cli.up import describe_model
@@ -115,6 +118,37 @@ def test_several_web_processes_share_the_port(folder: Path) -> None:
         up.wait_for("killed by SIGKILL; starting again")
         with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/test", timeout=10) as response:
             assert response.status == 200
+
+
+def test_one_process_can_run_the_agents_of_all_stages_and_comes_back_when_it_is_killed(folder: Path) -> None:
+    with started(folder, SINGLE_AGENT_PROCESS="true") as up:
+        agents = up.child("parley agent all")
+        assert len(up.children()) == 4  # Redis, the fork server, the agents, the web
+        assert _answer(up.url)
+
+        os.kill(agents, signal.SIGKILL)
+        up.wait_for("agents  │ killed by SIGKILL; starting again")
+
+        assert _answer(up.url)
+        with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/api/stages", timeout=10) as response:
+            stages = json.load(response)["stages"]
+        assert [len(stage["workers"]) for stage in stages] == [1, 1, 1, 1]
+        up.process.terminate()
+        assert up.process.wait(STOPS_WITHIN_SECONDS) == 0
+
+
+def _answer(url: str) -> str:
+    """Return the answer to a message of a new session."""
+
+    async def ask() -> str:
+        async with aiohttp.ClientSession(url) as http:
+            async with http.post("/token", params={"name": "Ada"}) as response:
+                token = (await response.json())["token"]
+            async with http.ws_connect("/chat", params={"token": token}) as socket:
+                await socket.send_str("Hello")
+                return str((await socket.receive_json(timeout=30))["msg"])
+
+    return asyncio.run(ask())
 
 
 def test_what_is_printed_of_a_model_shows_no_key() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
-from pipeline.chat.answer_runs import Run, Runs
+from pipeline.chat.answer_runs import STORE_CHARACTERS, Run, Runs
 from pipeline.chat.records import NOTHING_TO_REGENERATE, answer_id
 from pipeline.chat.results import (
     Context,
@@ -170,6 +170,39 @@ async def test_a_run_keeps_what_it_says_for_those_who_join_until_the_turn_ends(
     assert await talk.sessions.stop(talk.token) == Stopped("m-hi", running=True)
     await talk.end("m-hi", "Grüß dich 🦊")
     assert not await redis.exists(partial_key(talk.token))
+
+
+async def test_the_pieces_of_an_answer_take_few_commands_to_store(
+    talk: Talk, runs: Runs, redis: Redis
+) -> None:
+    await talk.ask("hi")
+    run = await runs.begin(talk.token, "m-hi")
+    assert isinstance(run, Run)
+    stores = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    for _ in range(50):
+        run.say("piece ")
+        await eventually(lambda: not run.pending, "the piece to be sent")
+
+    async def kept() -> bool:
+        view = await talk.sessions.snapshot(talk.token)
+        return view is not None and view.partial == Partial("m-hi", run.number, "piece " * 50)
+
+    await eventually(kept, "all is kept")
+    assert (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"] - stores < 25
+
+
+async def test_a_long_text_is_stored_at_once(talk: Talk, runs: Runs, redis: Redis) -> None:
+    await talk.ask("hi")
+    run = await runs.begin(talk.token, "m-hi")
+    assert isinstance(run, Run)
+    run.say("x" * STORE_CHARACTERS)
+    await eventually(lambda: not run.pending, "the text to be sent")
+    run.end()  # text that waits to be stored is dropped now
+
+    async def stored() -> bool:
+        return await redis.strlen(partial_key(talk.token)) > STORE_CHARACTERS
+
+    await eventually(stored, "the text is stored")
 
 
 async def test_a_run_knows_when_it_is_not_wanted(talk: Talk, runs: Runs) -> None:

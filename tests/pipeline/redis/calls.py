@@ -30,7 +30,7 @@ async def call_everything(url: str) -> None:
         run = await runs.begin(token, "m1")
         assert isinstance(run, Run)
         run.say("Hi")
-        await eventually(lambda: not run.pending, "the piece to be sent")
+        await eventually(lambda: not (run.pending or run.is_unstored), "the piece to be sent and stored")
         await sessions.snapshot(token)
         await sessions.page(token, 10)
         await sessions.stop(token)

@@ -19,8 +19,8 @@ import pytest
 import redis
 
 from faust_redis.testing import RedisServer, eventually, wait_for_group, wait_until
-from tests.conftest import Worker
 from tests.forking import fork
+from tests.worker import Worker
 
 PROGRAMS = "tests.conformance.programs"
 #: Of the programs, unless their tests' module has a value of its own.

@@ -22,7 +22,7 @@ import redis as redis_py
 from faust_redis.testing import RedisServer, eventually
 from tests.conformance.conftest import Lab
 from tests.conformance.faults import RECOVERY_SECONDS, SESSION_TIMEOUT, Trial
-from tests.conftest import Worker
+from tests.worker import Worker
 
 PARTITIONS = 4
 #: Each change is on disk before the server answers; a short file lets it start again soon.

@@ -22,7 +22,7 @@ import faust
 
 from faust_redis.testing import RedisServer, eventually
 from tests.conformance.conftest import Lab
-from tests.conftest import Worker
+from tests.worker import Worker
 
 KEYS = [f"key-{number}" for number in range(16)]
 #: Seconds until a group has settled again, on a busy machine.

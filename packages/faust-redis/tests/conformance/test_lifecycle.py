@@ -10,7 +10,7 @@ import pytest
 
 from faust_redis.testing import wait_until
 from tests.conformance.conftest import PROGRAMS, Lab, Site
-from tests.conftest import Worker
+from tests.worker import Worker
 
 
 def leaders(lab: Lab, sites: list[Site]) -> list[Worker]:

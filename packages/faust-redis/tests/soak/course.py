@@ -11,10 +11,10 @@ from pathlib import Path
 
 from faust_redis.testing import RedisServer, eventually
 from tests.conformance.conftest import Lab
-from tests.conftest import Worker
 from tests.soak.journal import Journal
 from tests.soak.load import Load
 from tests.soak.samples import Sample, take_sample
+from tests.worker import Worker
 
 #: Seconds until a group has settled again and has caught up, on a busy machine.
 RECOVERY_SECONDS = 90.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import redis
 
 from faust_redis.log.keys import Keys
-from tests.conftest import Worker
+from tests.worker import Worker
 
 KEYS = Keys()
 
