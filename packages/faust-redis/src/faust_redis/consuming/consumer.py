@@ -35,14 +35,16 @@ from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.attempts import AgentErrors, Attempts
 from faust_redis.consuming.channels import Channels
 from faust_redis.consuming.committing import CommittingConsumer
+from faust_redis.consuming.crash_marker import CrashMarker, folder_of
 from faust_redis.consuming.delivery import Deliverer, message_of
 from faust_redis.consuming.draining import Drain
 from faust_redis.consuming.failures import Failures
+from faust_redis.consuming.holds import Holds
 from faust_redis.consuming.housekeeping import Housekeeper
 from faust_redis.consuming.next_records import NextRecords
 from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.outputs import Outputs
-from faust_redis.consuming.partitions import reader_of
+from faust_redis.consuming.readers import reader_of
 from faust_redis.consuming.rebalancer import Rebalancer
 from faust_redis.consuming.shares import Shares
 from faust_redis.consuming.subscribing import TopicPreparation
@@ -50,7 +52,6 @@ from faust_redis.consuming.suspects import Suspects
 from faust_redis.consuming.undeliverable import Undeliverable
 from faust_redis.context import context_of
 from faust_redis.faust_hooks.sensors import add_internal
-from faust_redis.faust_hooks.traces import name_redis
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record
@@ -73,6 +74,7 @@ class Consumer(CommittingConsumer):
     Attributes:
         member_id: Name of this worker in its consumer group, ``<host name>-<process id>-<12 hex digits>``.
         batching: The streams that collect batches of events for their agents.
+        crash_marker: The file that names the event whose code runs.
     """
 
     logger = logger
@@ -84,6 +86,7 @@ class Consumer(CommittingConsumer):
         self._context = context
         self.member_id = f"{member_prefix()}{uuid.uuid4().hex[:12]}"
         self.reader = reader_of(context, conf, self.member_id)
+        self.crash_marker = CrashMarker(folder_of(conf.datadir), self.member_id)
         undeliverable = Undeliverable(app, self.reader, self.reject)
         self.reader.on_unreadable = undeliverable.bury_unreadable
         self._suspects = Suspects(context, self.reader, undeliverable.bury)
@@ -113,6 +116,7 @@ class Consumer(CommittingConsumer):
             on_assigned=self._rebalancer.assign,
             on_reset=self._rebalancer.forfeit,
         )
+        context.changelogs.on_loss = self.member.rejoin
         self._deliverer = Deliverer(app, self.reader, self, callback=self.callback, scheduler=self.scheduler)
         self._housekeeper = Housekeeper(context, self.reader, self.offsets, self.assignment)
         self._next_records = NextRecords(self._attempts, self._suspects, self.reader)
@@ -123,6 +127,7 @@ class Consumer(CommittingConsumer):
             forget_acked=self._clean_unacked_messages,
             is_stopping=lambda: self.should_stop,
         )
+        self._holds = Holds(context, conf.id)
         self._last_turn = monotonic()
         self._preparation = TopicPreparation(context, conf.id, self.persist)
         self.batching = self._drain_events.batching
@@ -173,8 +178,6 @@ class Consumer(CommittingConsumer):
         if self._context.options.freeze_gc:
             freeze_startup_objects()
         await super().on_start()
-        for sensor in self.app.sensors:
-            name_redis(sensor)
         if not self.app.client_only:
             self.member.start()
 
@@ -188,6 +191,7 @@ class Consumer(CommittingConsumer):
         await self.member.leave()
         await self._attempts.settle()
         await self.reader.close()
+        self.crash_marker.remove()
 
     def close(self) -> None:
         """Do nothing: :meth:`on_stop` closes all connections."""
@@ -220,7 +224,7 @@ class Consumer(CommittingConsumer):
         self._last_turn = monotonic()
         assigned = self._rebalancer.assigned
         active = set(assigned if active_partitions is None else active_partitions & assigned)
-        return await self._next_records.read(active, timeout)
+        return await self._next_records.read(self._holds.unheld(active), timeout)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -388,6 +392,10 @@ class Consumer(CommittingConsumer):
         async for _ in self.itertimer(self.member.session_timeout / 2, name="strays"):
             if self.member.may_read:
                 await self._housekeeper.claim_strays()
+
+    @Service.task
+    async def _obey_pauses(self) -> None:
+        await self._holds.follow()
 
     @Service.task
     async def _keep_house(self) -> None:

@@ -32,6 +32,7 @@ __all__ = [
     "MAKE_GROUP",
     "MARK_SUSPECT",
     "MORE",
+    "MOVE_GROUP",
     "NOT_MEMBER",
     "NOT_OWNER",
     "RELEASE",
@@ -101,10 +102,12 @@ TAKE_OVER: Final = _script(
         "group_start",
         "previous_died",
         "replacing",
+        "culprit",
     ),
     constants={"NOT_OWNER": NOT_OWNER, "HELD": HELD},
     includes=("require_rights",),
 )
+MOVE_GROUP: Final = _script("move_group", keys=3, arguments=("group", "before_id"))
 MAKE_GROUP: Final = _script("make_group", keys=1, arguments=("group", "group_start"))
 TAKE_LEASE: Final = _script("take_lease", keys=1, arguments=("generation", "member_id"))
 RELEASE: Final = _script("release", keys=2, arguments=("lease", "member_id"))
