@@ -87,7 +87,7 @@ def fail(scripts: ScriptRunner) -> Awaitable[Any]:
 
 def take_over(scripts: ScriptRunner) -> Awaitable[Any]:
     page: dict[str, Any] = {"start": "0-0", "page_size": 100, "group_start": "0"}
-    worker: dict[str, Any] = {"generation": 2, "previous_died": 0, "replacing": "*"}
+    worker: dict[str, Any] = {"generation": 2, "previous_died": 0, "replacing": "*", "culprit": ""}
     keys = [STREAM, LEASE, ATTEMPTS, SUSPECTS]
     return scripts.call(TAKE_OVER, keys, group="group", member_id="new", **page, **worker)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.settings import STAGES
-from tests.support.faults import DurableRedis, another_agent
+from tests.support.faults import FaultyRedis, another_agent
 from tests.support.load_driver import Load
 from tests.support.model_server import ModelServer
 from tests.support.previous import extract_previous
@@ -29,7 +29,7 @@ SOCKETS = 12
 
 
 @contextmanager
-def service(folder: Path, path: str, model: ModelServer, redis: DurableRedis) -> Iterator[Up]:
+def service(folder: Path, path: str, model: ModelServer, redis: FaultyRedis) -> Iterator[Up]:
     """Run the version whose modules are at a path."""
     settings = {"MODEL_URL": model.url, "REDIS_URL": redis.url, "PYTHONPATH": path}
     with started(folder, APP_ENV="production", **settings) as up:
@@ -38,12 +38,12 @@ def service(folder: Path, path: str, model: ModelServer, redis: DurableRedis) ->
 
 @pytest.mark.parametrize("joining", ["this version", "the previous version"])
 async def test_agents_of_two_versions_work_on_the_same_sessions(
-    joining: str, model: ModelServer, durable_redis: DurableRedis, tmp_path: Path
+    joining: str, model: ModelServer, own_redis: FaultyRedis, tmp_path: Path
 ) -> None:
     source = extract_previous(tmp_path / "previous")
     previous = f"{source}{os.pathsep}{source}/packages/faust-redis/src"
     running, other = (previous, CLONE) if joining == "this version" else (CLONE, previous)
-    with service(tmp_path, running, model, durable_redis) as up:
+    with service(tmp_path, running, model, own_redis) as up:
         up.environment["PYTHONPATH"] = other
         async with Load(up.url, SOCKETS, name=joining[:8]) as load, load.going_on() as report:
             await load.everyone_was_answered()
