@@ -5,7 +5,11 @@
 SHELL := /bin/bash
 # Bytecode is kept even where the environment forbids it: hundreds of processes would compile their modules first.
 export PYTHONDONTWRITEBYTECODE :=
+<<<<<<< HEAD
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence send-order long-handlers poison soak chaos attacks monkey hostile cuts restarts failovers lint coverage release sbom audit secrets check format lock clean
+=======
 .PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence send-order poison soak chaos lab hosts attacks monkey hostile cuts restarts upgrades failovers lint coverage release sbom audit secrets check format lock clean
+>>>>>>> main
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -139,6 +143,9 @@ $(ORACLE_STAMP): packages/faust-redis/tests/oracle/requirements.lock
 	@"$(PYTHON)" -m venv --clear .venv-oracle || { "$(PYTHON)" -m venv --clear --without-pip .venv-oracle && "$(PYTHON)" -m pip --python .venv-oracle/bin/python install pip; }
 	.venv-oracle/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --require-hashes -r $<
 	touch $@
+
+long-handlers: setup ## Let an event take many session time-outs while other workers join, stop and die
+	@cd packages/faust-redis && LONG_HANDLERS_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_long_handlers.py -v $(ARGS)
 
 poison: setup ## Let events kill workers until they are dead letters; takes minutes
 	@cd packages/faust-redis && POISON_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_poison.py -v $(ARGS)

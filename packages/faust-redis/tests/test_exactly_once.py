@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +303,32 @@ async def test_a_table_of_sets_is_refused_by_name(make_exact: Callable[..., faus
 
     with pytest.raises(UnsupportedSettingError, match="friends holds sets"):
         await app.consumer.subscribe(["orders"])
+
+
+async def test_a_question_within_an_event_is_refused_by_name_instead_of_waiting_for_ever(
+    make_exact: Callable[..., faust.App],
+) -> None:
+    app = make_exact()
+    refused: list[Exception] = []
+
+    @app.agent(app.topic("doubles", value_type=INT))
+    async def double(stream: StreamT[int]) -> AsyncIterator[int]:
+        async for number in stream:
+            yield 2 * number
+
+    @app.agent(app.topic("orders", value_type=INT))
+    async def work(stream: StreamT[int]) -> None:
+        async for order in stream:
+            try:
+                await double.ask(order)
+            except UnsupportedSettingError as error:
+                refused.append(error)
+
+    async with running(app):
+        assert await double.ask(2) == 4
+        await send_all(app.topic("orders", value_type=INT), 7)
+        await eventually(lambda: refused, "the error")
+    assert "ask() and map()" in str(refused[0])
 
 
 @pytest.mark.slow

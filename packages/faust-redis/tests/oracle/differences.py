@@ -23,6 +23,7 @@ _FIRST_OFFSET = "first offset"
 _BREAK = "an agent that leaves its loop by `break`"
 _RAISES = "an agent that raises"
 _METADATA = "metadata of a sent message"
+_UNDECODABLE = "an event that can't be decoded"
 
 
 def _metadata(offset: int) -> dict[str, Any]:
@@ -53,6 +54,13 @@ DIFFERENCES: dict[str, dict[str, Difference]] = {
     "positions": {
         "/earliest, from the first/1": Difference(1, _FIRST_OFFSET),
         "/highwater, from the first/1": Difference(1, _FIRST_OFFSET),
+    },
+    "supervised": {
+        f"/{name}": Difference([1, 2, 3], _RAISES) for name in ("handled", "one", "processed", "sink")
+    },
+    "traced": {"/one trace": Difference(True, "`setup_opentelemetry`")},
+    "undecodable_batches": {
+        f"/{name}": Difference([1, 2, 3], _UNDECODABLE) for name in ("events", "grouped", "taken", "through")
     },
     "raising": {"/done": Difference([1, 2, 3, 4], _RAISES), "/tries of 2": Difference(2, _RAISES)},
 }

@@ -115,21 +115,28 @@ def _web_client(stage: Stage) -> Any:
 
 
 _PLAYS: dict[str, Play] = {
+    "asgi": lambda stage: stage.result(stage.start("result", web=True)),
     "commands": _commands,
+    "cqrs": _one_after_the_other("begin", "go_on"),
     "global_table": _global_table,
     "goes_on": _one_after_the_other("begin", "go_on"),
+    "keys_of_tables": _one_after_the_other("begin", "go_on"),
     "key_models": _one_after_the_other("begin", "go_on"),
     "livecheck": _livecheck,
     "noack": _one_after_the_other("begin", "go_on"),
     "offset_reset_earliest": _a_new_app,
     "offset_reset_latest": _a_new_app,
+    "order_book": _one_after_the_other("begin", "go_on"),
     "pages": lambda stage: stage.result(stage.start("result", web=True)),
     "pages_of_two": _pages_of_two,
     "rocksdb": _one_after_the_other("begin", "go_on", datadir="kept"),
+    "sets": _one_after_the_other("begin", "go_on"),
     "standby": _standby,
     "table_operations": _one_after_the_other("begin", "go_on"),
     "table_recovered": _one_after_the_other("begin", "go_on"),
     "two_apps": _two_apps,
+    "web_blueprints": lambda stage: stage.result(stage.start("result", web=True)),
     "web_client": _web_client,
+    "windows_grouped": _one_after_the_other("begin", "go_on"),
     "windows_recovered": _one_after_the_other("begin", "go_on"),
 }

@@ -38,6 +38,8 @@ PARTITIONS = 4
 PATIENCE = 90.0
 #: Whether events come again when their agent raises or leaves its loop, a known difference.
 COMES_AGAIN = os.environ["ORACLE_BROKER"].startswith("redis:")
+#: Whether each event counts exactly once.
+EXACTLY_ONCE = bool(os.environ.get("ORACLE_EXACTLY_ONCE"))
 #: A time in the near past where windows of 10 s begin; results hold times relative to it.
 BASE = float(os.environ["ORACLE_BASE"])
 
@@ -74,6 +76,7 @@ def make_app(name: str, *, topics: tuple[str, ...] = (), **settings: Any) -> Any
         "topic_replication_factor": 1,
         "store": "memory://",
         "datadir": os.environ["ORACLE_DATADIR"],
+        **({"processing_guarantee": "exactly_once"} if EXACTLY_ONCE else {}),
         **_QUICK[broker.partition(":")[0]],
     }
     app = faust.App(name, **(defaults | settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from tests.oracle.differences import DIFFERENCES
 from tests.oracle.plays import PROGRAMS
 from tests.oracle.records import compare, read
 
+#: Programs that do what exactly once excludes: sets, ``stream_publish_on_commit``, asking within an event.
+NOT_EXACTLY_ONCE = {"limits", "sets", "table_recovered", "workflow"}
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "differences.md"
 
 
@@ -21,6 +24,8 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "differences.md"
 def test_a_program_gives_on_redis_what_it_gives_on_kafka(
     program: str, results: dict[str, Future[Any]]
 ) -> None:
+    if os.environ.get("ORACLE_EXACTLY_ONCE") and program in NOT_EXACTLY_ONCE:
+        pytest.skip("is refused by name")
     found = {path: on_redis for path, _, on_redis in compare(read(program), results[program].result())}
 
     assert found == {path: known.on_redis for path, known in DIFFERENCES.get(program, {}).items()}

@@ -13,7 +13,7 @@ from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
 from faust_redis.redis.commands import Command, Outage, is_unavailable
-from faust_redis.redis.scripts import ACK, NOT_OWNER
+from faust_redis.redis.scripts import ACK, MORE, NOT_OWNER
 
 __all__ = ["Committer", "ack"]
 
@@ -122,10 +122,15 @@ async def ack(
                 reader.lease_keys(tp), *ids, group=group, lease=reader.lease_of(tp), trimming=trimming
             )
             calls.append((tp, command))
-    results = await context.scripts.run(ACK, [command for _, command in calls], context.server.stream)
-    for (tp, _), result in zip(calls, results, strict=True):
-        if _is_refused(tp, result):
-            reader.rewind(tp)
+    while calls:
+        results = await context.scripts.run(ACK, [command for _, command in calls], context.server.stream)
+        unfinished: dict[TP, Command] = {}
+        for (tp, command), result in zip(calls, results, strict=True):
+            if _is_refused(tp, result):
+                reader.rewind(tp)
+            elif result == MORE:
+                unfinished[tp] = command  # a repeated ack changes nothing, but trims on
+        calls = list(unfinished.items())
     for tp, found in acked.items():
         if tp in reader.queues:  # it may have been revoked in the meantime
             for offset in found:

@@ -85,7 +85,8 @@ class BatchingStream(faust.Stream[_T]):
 
     def _enable_passive(self, channel: ChannelT[Any], *, declare: bool = False) -> None:
         for own in self.channels:
-            _survive_undecodable(own)
+            if isinstance(own, ChannelT):  # not if the stream is one of another iterable
+                _survive_undecodable(own)
         if not declare:  # called by take() and methods like it, which have just added their processor
             self._filler = self._processors[-1]
             consumer = self.app.consumer

@@ -141,7 +141,8 @@ class JoiningStream(BatchingStream[_T]):
     def channel_of(self, event: EventT[Any]) -> ChannelT[Any]:
         """Return the channel that an event has come by."""
         topic = event.message.topic
-        found = (channel for channel in self.channels if topic in channel.topics)
+        # Only topics can be combined; another channel, as a test of an agent uses it, has no names of topics.
+        found = (source.channel for source in self.sources if topic in source.channel.topics)
         return cast(ChannelT[Any], next(found, self.channel))
 
     def inner_join(

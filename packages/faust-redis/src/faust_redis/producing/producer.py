@@ -16,7 +16,7 @@ from faust.types.tuples import FutureMessage
 from mode import get_logger
 
 from faust_redis.context import context_of
-from faust_redis.errors import NotOwnerError
+from faust_redis.errors import NotOwnerError, UnsupportedSettingError
 from faust_redis.faust_hooks.apps import receivers_of
 from faust_redis.log.entries import DeliveryHeader, encode
 from faust_redis.log.topics import TopicFacts, retention_ms
@@ -34,6 +34,8 @@ logger = get_logger(__name__)
 _PLAIN: Final[tuple[type, ...]] = (bytes, type(None))
 #: The offset, as with Kafka's ``acks=0``, of a message that is sent with the commit of its event.
 NOT_YET: Final = -1
+#: The header in which Faust's agents send the topic of the answer.
+REPLY_TO: Final = "Faust-Ag-ReplyTo"
 #: Seconds for which a stopping producer still tries to send its queue.
 STOP_TIMEOUT: Final = 3.0
 
@@ -139,6 +141,7 @@ class Producer(base.Producer):
 
         Raises:
             ProducerSendError: As :meth:`send`.
+            UnsupportedSettingError: An agent asks another one within an event that counts exactly once.
             TypeError: Key or value are not bytes because the topic's serializer did not convert them; or a
                 header's name is not a string, or its value neither bytes nor ``None``.
         """
@@ -160,6 +163,7 @@ class Producer(base.Producer):
         destination = self._destinations.get((topic, partition)) or self._new_destination(topic, partition)
         fields = encode(key, value, pairs, timestamp)
         if self._transactions is not None and (event := self._transactions.source()) is not None:
+            self._refuse_question(pairs)
             self._transactions.add(event, topic, key, partition, fields)
             return self._collected(destination.tp, fields, callbacks)
         confirmed = self._new_future()
@@ -176,6 +180,14 @@ class Producer(base.Producer):
         source = working_on.message if working_on is not None else None
         self._queue.put(target, fields, confirmed, callbacks, source)
         return confirmed
+
+    def _refuse_question(self, headers: list[tuple[str, bytes | None]]) -> None:
+        """Refuse a request of ``ask`` that would be sent with the event that waits for its answer."""
+        if (REPLY_TO, self.app.conf.reply_to.encode()) in headers:
+            reason = (
+                "within an event, ask() and map() would wait for ever, as their request is sent with its ack"
+            )
+            raise UnsupportedSettingError("processing_guarantee", "exactly_once", reason)
 
     def _collected(
         self, tp: TP, fields: list[bytes], callbacks: SensorCallbacks | None

@@ -31,6 +31,7 @@ __all__ = [
     "HELD",
     "MAKE_GROUP",
     "MARK_SUSPECT",
+    "MORE",
     "MOVE_GROUP",
     "NOT_MEMBER",
     "NOT_OWNER",
@@ -49,6 +50,11 @@ __all__ = [
 NOT_OWNER: Final = -1
 #: Returned by ``take_over`` while another live member still holds the lease.
 HELD: Final = -2
+#: Returned by ``ack`` when it has to be called again to trim the rest.
+MORE: Final = -2
+#: Entries that ``ack`` trims per call, about. Redis serves no other client meanwhile: it takes 0.5 ms, or
+#: 4 ms if each holds 5 kB. With less than an ``ack_batch``, trimming would lag behind the acks.
+TRIMMED_AT_ONCE: Final = 2000
 #: Returned by ``group_heartbeat`` to a member that was evicted.
 NOT_MEMBER: Final = -1
 
@@ -59,7 +65,14 @@ _script = partial(Script, __package__)
 _leased = partial(_script, constants={"NOT_OWNER": NOT_OWNER})
 
 # For the owners of partitions.
-ACK: Final = _leased("ack", keys=3, arguments=("group", "lease", "trimming"), rest=True, includes=("trim",))
+ACK: Final = _script(
+    "ack",
+    keys=3,
+    arguments=("group", "lease", "trimming"),
+    rest=True,
+    includes=("trim",),
+    constants={"NOT_OWNER": NOT_OWNER, "MORE": MORE, "TRIMMED_AT_ONCE": TRIMMED_AT_ONCE},
+)
 #: It takes three keys for each partition.
 COMMIT: Final = _script(
     "commit",
