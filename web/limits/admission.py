@@ -83,6 +83,7 @@ class AdmissionControl:
 
     async def message(self, token: str, address: str) -> Rejection | None:
         """Decide on a message; None admits and counts it."""
+        self._pressure.asked = True
         if (code := self.in_flight.denial(token)) is not None:
             refused("session_in_flight", address=address, session=token)
             return Rejection(code, error_text(code), 1)
@@ -110,6 +111,7 @@ class AdmissionControl:
     async def new_token(self, address: str) -> Rejection | None:
         """Decide on a new session; None admits and counts it."""
         rate = self._settings.address_token_rate
+        self._pressure.asked = True
         denial = await self._request("address_token_rate", "token", rate, address, "new sessions")
         if denial is None and self._memory.refuses_sessions:
             refused("memory_sessions", used=round(self._memory.used, 3))

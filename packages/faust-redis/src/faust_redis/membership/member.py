@@ -57,10 +57,10 @@ RETRY_DELAY: Final = 0.5
 REBALANCE_BEAT: Final = 0.5
 #: Maximum time between heartbeats, as a share of the session time-out. A handler may block the loop for the
 #: rest before its worker counts as dead.
-LONGEST_SILENCE: Final = 0.05
+LONGEST_SILENCE: Final = 0.1
 #: The same in a group of more than ``LARGE_GROUP`` members, whose heartbeats would take a tenth of a core of
 #: Redis.
-LONGEST_SILENCE_LARGE: Final = 0.1
+LONGEST_SILENCE_LARGE: Final = 0.2
 LARGE_GROUP: Final = 200
 
 
