@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 # Bytecode is kept even where the environment forbids it: hundreds of processes would compile their modules first.
 export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks monkey hostile cuts failovers lint coverage release sbom audit secrets check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks monkey hostile cuts restarts failovers lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -148,6 +148,9 @@ $(BENCH_STAMP): bench/requirements.lock
 
 failovers: setup ## Kill ten primaries under load, behind Sentinel and of a cluster; FAILOVER_KILLS is their number
 	@FAILOVER_KILLS=$${FAILOVER_KILLS:-10} exec .venv/bin/python -m pytest tests/behaviours/deployments/test_failover.py -v --timeout 1800 $(ARGS)
+
+restarts: setup ## Restart the workers of every stage under load, also while long answers run
+	@RESTARTS=1 exec .venv/bin/python -m pytest tests/behaviours/faults/test_restarts.py -v --timeout 300 $(ARGS)
 
 cuts: setup ## Break sockets at random a thousand times while answers stream; CUTS_SEED repeats the times
 	@CUTS=100 exec .venv/bin/python -m pytest tests/behaviours/faults/test_cuts.py -k random --timeout 900 $(ARGS)

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvloop
@@ -20,6 +21,7 @@ from rich.live import Live
 
 from parley.loadtest.bounds import judge
 from parley.loadtest.idle import Memory
+from parley.loadtest.kills import Kills, killing
 from parley.loadtest.measures import Measures
 from parley.loadtest.model import Pace
 from parley.loadtest.outcome import LoadOutcome
@@ -41,9 +43,22 @@ class Reports:
     json: Path | None = None
     html: Path | None = None
 
+    def write(self, figures: dict[str, Any], page: str) -> None:
+        """Write the files that were asked for."""
+        if self.json is not None:
+            self.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        if self.html is not None:
+            self.html.write_text(page, encoding="utf-8")
+
 
 def run(
-    plan: LoadPlan, *, pace: Pace, webs: int, bounds: Mapping[str, float | None], reports: Reports
+    plan: LoadPlan,
+    *,
+    pace: Pace,
+    webs: int,
+    bounds: Mapping[str, float | None],
+    reports: Reports,
+    kills: Kills | None = None,
 ) -> int:
     """Run a test and return the exit status.
 
@@ -51,24 +66,32 @@ def run(
         plan: with an empty ``url``, the service is started here, with a model of that ``pace``.
         webs: web processes of that service.
         bounds: by name, see ``parley.loadtest.bounds``.
+        kills: the processes of that service to be killed meanwhile.
     """
     console = Console(stderr=True)
-    outcome = uvloop.run(_test(plan, pace, webs, bounds, console))
+    outcome = uvloop.run(_test(plan, pace, webs, bounds, kills, console))
     show(outcome, Console())
-    if reports.json is not None:
-        reports.json.write_text(json.dumps(to_json(outcome), indent=2) + "\n", encoding="utf-8")
-    if reports.html is not None:
-        reports.html.write_text(page(outcome), encoding="utf-8")
+    reports.write(to_json(outcome), page(outcome))
     return outcome.status
 
 
+def command_line() -> str:
+    """Return the command line that repeats this run."""
+    return shlex.join(["parley", *sys.argv[1:]])
+
+
 async def _test(
-    plan: LoadPlan, pace: Pace, webs: int, bounds: Mapping[str, float | None], console: Console
+    plan: LoadPlan,
+    pace: Pace,
+    webs: int,
+    bounds: Mapping[str, float | None],
+    kills: Kills | None,
+    console: Console,
 ) -> LoadOutcome:
-    async with _tested(plan, pace, webs) as (tested, name):
-        plan = replace(plan, url=tested.url)
-        memory = tested.memory if tested.pids else None
-        async with UsageSamples(tested.usage) as looks:
+    async with tested(plan, pace, webs) as (service, name):
+        plan = replace(plan, url=service.url)
+        memory = service.memory if service.pids else None
+        async with UsageSamples(service.usage) as looks, killing(kills, service.processes) as killed:
             measures = await _watched(plan, memory, console)
         return LoadOutcome(
             plan,
@@ -77,8 +100,9 @@ async def _test(
             name,
             datetime.now(UTC),
             looks.spells(measures.began, measures.began + measures.elapsed),
-            pace if tested.pids else None,
-            shlex.join(["parley", *sys.argv[1:]]),
+            pace if service.pids else None,
+            command_line(),
+            len(killed),
         )
 
 
@@ -107,7 +131,7 @@ async def _watched(plan: LoadPlan, memory: Memory | None, console: Console) -> M
                 )
                 stop.set()
 
-        with _on_signals(end):
+        with on_signals(end):
             try:
                 return await running
             except asyncio.CancelledError:
@@ -115,7 +139,8 @@ async def _watched(plan: LoadPlan, memory: Memory | None, console: Console) -> M
 
 
 @contextmanager
-def _on_signals(call: Callable[[], None]) -> Iterator[None]:
+def on_signals(call: Callable[[], None]) -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM call a function instead of ending the process."""
     loop, signals = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
     for number in signals:
         loop.add_signal_handler(number, call)
@@ -127,7 +152,8 @@ def _on_signals(call: Callable[[], None]) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _tested(plan: LoadPlan, pace: Pace, webs: int) -> AsyncIterator[tuple[Service, str]]:
+async def tested(plan: LoadPlan, pace: Pace, webs: int) -> AsyncIterator[tuple[Service, str]]:
+    """Yield the service of a plan, and its name; with an empty ``url`` it is started here."""
     if plan.url:
         yield Service(plan.url.rstrip("/")), urlsplit(plan.url).netloc
         return

@@ -2,74 +2,27 @@
 
 from __future__ import annotations
 
-import math
-import os
 import sys
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.masking import mask_secrets
+from parley.cli.load_values import check_file, check_finite, parse_sizes, parse_span, parse_url
+from pipeline.settings import STAGES
 
-# The longest message of a load test; the service accepts longer ones only with a larger MESSAGE_MAX_BYTES.
-_MOST_CHARACTERS = 60_000
+if TYPE_CHECKING:
+    from parley.loadtest.plan import LoadPlan
+
 # Options of the service that is started here; they have no effect with --url.
-_LOCAL_ONLY = ("model_latency", "tokens", "token_rate", "web_processes")
-
-
-def _span(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """Parse a span of time."""
-    from parley.loadtest.bounds import span
-
-    try:
-        return None if value is None else span(value)
-    except ValueError as exc:
-        raise click.BadParameter(str(exc)) from None
-
-
-def _sizes(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, int]:
-    """Parse a number of characters, or a range of them."""
-    least, _, most = value.partition("-")
-    try:
-        sizes = int(least), int(most or least)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a size such as 200 or 20-2000") from None
-    if not 1 <= sizes[0] <= sizes[1] <= _MOST_CHARACTERS:
-        raise click.BadParameter(f"a size is from 1 to {_MOST_CHARACTERS}, the smaller first")
-    return sizes
-
-
-def _finite(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
-    """Refuse ``nan`` and ``inf``, which the type accepts."""
-    if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a finite number")
-    return value
-
-
-def _url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """Check the address of a service."""
-    if value is None:
-        return None
-    wanted = "expected http://host:port or https://host, with a path if there is one"
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError as exc:
-        raise click.BadParameter(f"{mask_secrets(value)!r}: {exc}; {wanted}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise click.BadParameter(f"{mask_secrets(value)!r}: {wanted}")
-    if parts.query or parts.fragment or parts.username is not None:
-        raise click.BadParameter(f"{parts.scheme}://{parts.hostname}…: {wanted}, without query or password")
-    return value.rstrip("/")
-
-
-def _file(_context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path | None:
-    """Refuse a file that could not be written at the end of the test."""
-    if value is not None and not (value.parent.is_dir() and os.access(value.parent, os.W_OK)):
-        raise click.BadParameter(f"there is no folder {str(value.parent)!r} to write to")
-    return value
+_LOCAL_ONLY = ("model_latency", "tokens", "token_rate", "web_processes", "kill")
+# Options that have no effect without another.
+_ONLY_WITH = {"precision": "find", "every": "kill"}
+# Options of a single test; the trials of a search end by time, and begin at their full rate.
+_NOT_WITH_FIND = ("messages", "idle", "ramp")
+# Messages per second of the first trial, and seconds of its warm-up.
+_FIRST_RATE = 10.0
+_FIND_WARMUP = 2.0
 
 
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -77,7 +30,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 @click.command()
 @click.option(
-    "--url", callback=_url, help="The service to test; by default one is started here, with a model."
+    "--url", callback=parse_url, help="The service to test; by default one is started here, with a model."
 )
 @click.option(
     "--protocol",
@@ -92,14 +45,14 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 @click.option("--messages", type=click.IntRange(0), default=0, help="Messages per session; 0 for no limit.")
 @click.option(
     "--duration",
-    callback=_span,
+    callback=parse_span,
     metavar="SPAN",
     help="Length of the test, such as 30s or 5m; 10s unless --messages is given.",
 )
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
-    callback=_finite,
+    callback=check_finite,
     help="Messages per second of all sessions together, without waiting for answers (open loop).",
 )
 @click.option(
@@ -111,14 +64,28 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 )
 @click.option(
     "--ramp",
-    callback=_span,
+    callback=parse_span,
     default="0s",
     metavar="SPAN",
     help="Time in which the load grows to its full size.",
 )
 @click.option(
+    "--warmup",
+    callback=parse_span,
+    default="0s",
+    metavar="SPAN",
+    help="Time of the same load before the measurement.",
+)
+@click.option(
+    "--think",
+    callback=parse_span,
+    default="0s",
+    metavar="SPAN",
+    help="Mean time between an answer and the session's next message (closed loop).",
+)
+@click.option(
     "--size",
-    callback=_sizes,
+    callback=parse_sizes,
     default="40",
     show_default=True,
     help="Characters of a message, or a range such as 20-2000.",
@@ -132,7 +99,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 @click.option("--idle", type=click.IntRange(0), default=0, help="Further sockets that only stay open.")
 @click.option(
     "--drain",
-    callback=_span,
+    callback=parse_span,
     default="15s",
     metavar="SPAN",
     show_default=True,
@@ -140,7 +107,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 )
 @click.option(
     "--slo",
-    callback=_span,
+    callback=parse_span,
     default="1s",
     metavar="SPAN",
     show_default=True,
@@ -161,7 +128,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 )
 @click.option(
     "--model-latency",
-    callback=_span,
+    callback=parse_span,
     default="0s",
     metavar="SPAN",
     help="Time to the first token of the model started here.",
@@ -172,7 +139,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 @click.option(
     "--token-rate",
     type=click.FloatRange(0),
-    callback=_finite,
+    callback=check_finite,
     default=0.0,
     help="Its tokens per second; 0 for all at once.",
 )
@@ -183,15 +150,41 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     show_default=True,
     help="Web processes of the service started here.",
 )
-@click.option("--json", "json_file", type=_FILE, callback=_file, help="Write the outcome to this file.")
-@click.option("--html", "html_file", type=_FILE, callback=_file, help="Write it as a page with charts.")
 @click.option(
-    "--max-p50", callback=_span, metavar="SPAN", help="Exit with 3 if half of the answers took longer."
+    "--find",
+    is_flag=True,
+    help="Search for the highest rate that keeps the bounds; --rate is the first to be tried.",
 )
 @click.option(
-    "--max-p99", callback=_span, metavar="SPAN", help="Exit with 3 if 1 % of the answers took longer."
+    "--precision",
+    type=click.FloatRange(0.01, 1),
+    callback=check_finite,
+    default=0.05,
+    show_default=True,
+    help="With --find: the gap between the rate that passed and the one that failed, as a share.",
 )
-@click.option("--max-ttft-p99", callback=_span, metavar="SPAN", help="The same for the first token.")
+@click.option(
+    "--kill",
+    type=click.Choice((*STAGES, "web")),
+    help="Kill a process of this kind again and again (SIGKILL); only of a service started here.",
+)
+@click.option(
+    "--every",
+    callback=parse_span,
+    default="10s",
+    metavar="SPAN",
+    show_default=True,
+    help="With --kill: time between two kills.",
+)
+@click.option("--json", "json_file", type=_FILE, callback=check_file, help="Write the outcome to this file.")
+@click.option("--html", "html_file", type=_FILE, callback=check_file, help="Write it as a page with charts.")
+@click.option(
+    "--max-p50", callback=parse_span, metavar="SPAN", help="Exit with 3 if half of the answers took longer."
+)
+@click.option(
+    "--max-p99", callback=parse_span, metavar="SPAN", help="Exit with 3 if 1 % of the answers took longer."
+)
+@click.option("--max-ttft-p99", callback=parse_span, metavar="SPAN", help="The same for the first token.")
 @click.option("--max-lost", type=click.IntRange(0), help="Exit with 3 if more messages were lost.")
 @click.option(
     "--max-errors",
@@ -201,13 +194,13 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 @click.option(
     "--min-rate",
     type=click.FloatRange(0),
-    callback=_finite,
+    callback=check_finite,
     help="Exit with 3 below this many answers per second.",
 )
 @click.option(
     "--min-goodput",
     type=click.FloatRange(0),
-    callback=_finite,
+    callback=check_finite,
     help="Exit with 3 below this many answers per second within --slo.",
 )
 def load(**given: Any) -> None:
@@ -217,21 +210,55 @@ def load(**given: Any) -> None:
     measured; 5, an answer came twice, out of order, to the wrong session, or is missing in the history.
     """
     from parley.cli.load import Reports, run
+    from parley.loadtest.kills import Kills
     from parley.loadtest.model import Pace
-    from parley.loadtest.plan import LoadPlan
 
     _check_together(given)
+    plan = _plan(given)
+    bounds = {name: value for name, value in given.items() if name.startswith(("max_", "min_"))}
+    pace = Pace(given["model_latency"], given["tokens"], given["token_rate"])
+    reports = Reports(given["json_file"], given["html_file"])
+    kills = Kills(given["kill"], given["every"]) if given["kill"] else None
+    webs = given["web_processes"]
+    if given["find"]:
+        from parley.cli.load_find import run as find
+
+        objectives = {name: value for name, value in bounds.items() if value is not None}
+        if not any(name.startswith(("max_p", "max_ttft")) for name in objectives):
+            objectives["max_p99"] = plan.slo
+        sys.exit(
+            find(
+                plan,
+                pace=pace,
+                webs=webs,
+                bounds=objectives,
+                precision=given["precision"],
+                sessions=plan.sessions if _is_given("sessions") else None,
+                kills=kills,
+                reports=reports,
+            )
+        )
+    sys.exit(run(plan, pace=pace, webs=webs, bounds=bounds, reports=reports, kills=kills))
+
+
+def _plan(given: dict[str, Any]) -> LoadPlan:
+    from parley.loadtest.plan import LoadPlan
+
     duration = given["duration"] if given["duration"] is not None else 0.0 if given["messages"] else 10.0
-    plan = LoadPlan(
+    if not duration and not given["messages"]:
+        raise click.UsageError("the test has no end: give --messages, or a --duration above 0")
+    return LoadPlan(
         url=given["url"] or "",
         protocol=given["protocol"],
-        mode="open" if given["rate"] else "closed",
+        mode="open" if given["rate"] or given["find"] else "closed",
         sessions=given["sessions"],
         messages=given["messages"],
         duration=duration,
-        rate=given["rate"] or 0.0,
+        rate=given["rate"] or (_FIRST_RATE if given["find"] else 0.0),
         arrivals=given["arrivals"],
         ramp=given["ramp"],
+        warmup=_FIND_WARMUP if given["find"] and not _is_given("warmup") else given["warmup"],
+        think=given["think"],
         size=given["size"][0],
         size_to=given["size"][1],
         cut_every=given["cut_every"],
@@ -242,28 +269,31 @@ def load(**given: Any) -> None:
         echo=given["echo"] or not given["url"],
         seed=given["seed"],
     )
-    if not plan.duration and not plan.messages:
-        raise click.UsageError("the test has no end: give --messages, or a --duration above 0")
-    bounds = {name: value for name, value in given.items() if name.startswith(("max_", "min_"))}
-    pace = Pace(given["model_latency"], given["tokens"], given["token_rate"])
-    reports = Reports(given["json_file"], given["html_file"])
-    sys.exit(run(plan, pace=pace, webs=given["web_processes"], bounds=bounds, reports=reports))
+
+
+def _is_given(name: str) -> bool:
+    """Return whether an option is on the command line."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _check_together(given: dict[str, Any]) -> None:
     """Refuse options that have no effect together with the others."""
-    context = click.get_current_context()
-
-    def is_given(name: str) -> bool:
-        return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-
     if given["url"]:
-        for name in filter(is_given, _LOCAL_ONLY):
+        for name in filter(_is_given, _LOCAL_ONLY):
             option = f"--{name.replace('_', '-')}"
             raise click.UsageError(f"{option} applies to a service that is started here: remove it, or --url")
-    if is_given("arrivals") and not given["rate"]:
+    if _is_given("arrivals") and not (given["rate"] or given["find"]):
         raise click.UsageError("--arrivals applies to an open loop: add --rate")
     if given["max_ttft_p99"] is not None and given["protocol"] == "plain":
         raise click.UsageError("--max-ttft-p99 needs tokens, which --protocol plain does not send")
-    if given["processes"] > given["sessions"]:
+    if given["think"] and (given["rate"] or given["find"]):
+        raise click.UsageError("--think applies to a closed loop, in which sessions await their answers")
+    for name in filter(_is_given, _ONLY_WITH):
+        if not given[_ONLY_WITH[name]]:
+            raise click.UsageError(f"--{name} applies to --{_ONLY_WITH[name]}: add it")
+    for name in filter(_is_given, _NOT_WITH_FIND):
+        if given["find"]:
+            raise click.UsageError(f"--{name} has no meaning for --find: remove it")
+    if given["processes"] > given["sessions"] and not given["find"]:
         raise click.UsageError("--processes must not exceed --sessions, because each needs a session")

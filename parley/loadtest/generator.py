@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import time
 from collections.abc import Awaitable, Callable
 
 import aiohttp
 
 from parley.loadtest.arrivals import arrivals
+from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.lifting import HOW
 from parley.loadtest.measures import Measures
 from parley.loadtest.plan import LoadPlan
@@ -92,8 +94,14 @@ class _Test:
     async def _begin(self) -> None:
         if self._gate is not None:
             await self._gate()
-        self._measures.began = self._started = time.monotonic()
+        # The clock shows negative seconds in the warm-up.
+        self._measures.began = self._started = time.monotonic() + self._plan.warmup
+        self._begin_to_measure()
+        asyncio.get_running_loop().call_later(self._plan.warmup, self._begin_to_measure)
+
+    def _begin_to_measure(self) -> None:
         self._cpu = time.process_time()
+        self._measures.lag, self._measures.late = LatencyHistogram(), LatencyHistogram()
 
     async def _drain(self, users: list[VirtualUser]) -> None:
         """Wait for the missing answers, for the time in the plan, or shortly if the test was ended early."""
@@ -145,6 +153,8 @@ class _Test:
             left = plan.duration - self._clock() if plan.duration else 0.0
             if not await user.answered_within(max(left, 0.0) + plan.drain) or count == plan.messages:
                 return
+            left = plan.duration - self._clock() if plan.duration else math.inf
+            await asyncio.sleep(min(user.think(), max(left, 0.0)))
 
     async def _open_loop(self, users: list[VirtualUser]) -> None:
         plan = self._plan
@@ -161,7 +171,8 @@ class _Test:
             seed=plan.seed,
             phase=plan.phase,
         )
-        for user, due in zip(itertools.cycle(ready), itertools.islice(dues, limit), strict=False):
+        for user, moment in zip(itertools.cycle(ready), itertools.islice(dues, limit), strict=False):
+            due = moment - plan.warmup
             if plan.duration and due >= plan.duration:
                 return
             await asyncio.sleep(due - self._clock())
@@ -185,7 +196,7 @@ class _Test:
             self._measures.lag.add(max(0.0, time.monotonic() - due))
             # Before the load begins there is nothing to report.
             if watch is not None and self._measures.began and count % _LAGS_PER_WATCH == 0:
-                self._measures.elapsed = self._clock()
+                self._measures.elapsed = max(0.0, self._clock())
                 watch(self._measures)
 
 

@@ -57,6 +57,7 @@ class Measures:
         histories, unread: sessions whose history was compared with the answers, or could not be read.
         unread_why: the reason why the first unread history could not be read.
         only_in_history: answers that came on no socket.
+        warmed_up: messages of the warm-up, which are in no other figure but the faults and the errors.
         good: answers within the plan's objective.
         tokens: token frames.
         characters: characters in the token frames.
@@ -88,6 +89,7 @@ class Measures:
     only_in_history: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     sent: int = 0
+    warmed_up: int = 0
     answered: int = 0
     good: int = 0
     tokens: int = 0
@@ -211,6 +213,7 @@ _HISTOGRAMS = ("latency", "first_token", "between_tokens", "lag", "late")
 _FAULTS = ("faults", "token_faults", "history_faults")
 _SUMS = (
     "sent",
+    "warmed_up",
     "answered",
     "good",
     "tokens",

@@ -43,6 +43,7 @@ class LoadOutcome:
         spells: the usage of processes, one spell after the other.
         pace: the pace of the model; None if it is not ours.
         command: the command line that repeats the test.
+        killed: processes of the service that were killed on purpose.
     """
 
     plan: LoadPlan
@@ -53,6 +54,7 @@ class LoadOutcome:
     spells: Sequence[Spell] = ()
     pace: Pace | None = None
     command: str = "parley load"
+    killed: int = 0
 
     @property
     def passed(self) -> bool:

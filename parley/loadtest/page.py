@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from html import escape
 
 from parley.loadtest.bounds import percentile, span_text
 from parley.loadtest.charts import Axes, Line, lines, stack, table
+from parley.loadtest.document import card, document, figures, heading, pairs
 from parley.loadtest.findings import findings
 from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.machine import machine
@@ -27,7 +28,6 @@ from parley.loadtest.report import (
     used_rows,
 )
 from parley.loadtest.samples import Spell, together
-from parley.loadtest.style import STYLE
 
 # Points of a line over time: more than there are pixels for would only blur it.
 _POINTS = 240
@@ -54,36 +54,29 @@ def page(outcome: LoadOutcome) -> str:
     """Return the page as HTML."""
     measures = outcome.measures
     body = [
-        f"<header><h1>{escape(outcome.service)}</h1>",
-        f'<p class="soft">{escape(described(outcome.plan))} · '
-        f"{outcome.finished:%Y-%m-%d %H:%M} UTC</p></header>",
+        heading(outcome.service, f"{described(outcome.plan)} · {outcome.finished:%Y-%m-%d %H:%M} UTC"),
         _verdict(outcome),
         _figures(outcome),
-        _card("Findings", _means(outcome)),
-        _card("Messages and answers", _rates(measures), "Per second; an error is not an answer."),
-        _card("Latency over time", _latencies(measures), _DUE),
-        _card(
+        card("Findings", _means(outcome)),
+        card("Messages and answers", _rates(measures), "Per second; an error is not an answer."),
+        card("Latency over time", _latencies(measures), _DUE),
+        card(
             "Latency by percentile",
             _tail(outcome),
             "At 99 %, 99 of 100 answers took no longer than the line shows.",
         ),
-        _card("Durations", _durations(rows(outcome)) + _pace(measures)),
+        card("Durations", _durations(rows(outcome)) + _pace(measures)),
         *_used(outcome),
         '<div class="two">',
-        _card("Faults", _checked(outcome)),
-        _card("Errors", _errors(measures)),
-        *([_card("Idle sockets", _pairs(idle))] if (idle := dict(idle_rows(measures.idle))) else []),
-        _card("The test", _pairs(_of_plan(outcome))),
-        _card("The machine of the generator", _pairs({**machine(), **_generator(outcome)})),
+        card("Faults", _checked(outcome)),
+        card("Errors", _errors(measures)),
+        *([card("Idle sockets", pairs(idle))] if (idle := dict(idle_rows(measures.idle))) else []),
+        card("The test", pairs(_of_plan(outcome))),
+        card("The machine of the generator", pairs({**machine(), **_generator(outcome)})),
         "</div>",
-        _card("Repeat this test", f"<pre>{escape(outcome.command)}</pre>"),
+        card("Repeat this test", f"<pre>{escape(outcome.command)}</pre>"),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Load test: {escape(outcome.service)}</title><style>{STYLE}</style></head>"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
-    )
+    return document(f"Load test: {outcome.service}", body)
 
 
 _DUE = (
@@ -133,26 +126,21 @@ def _never(outcome: LoadOutcome) -> str:
 
 def _figures(outcome: LoadOutcome) -> str:
     measures, plan = outcome.measures, outcome.plan
-    figures = {
+    found = {
         "answers per second": f"{measures.rate:,.1f}",
         f"of these within {span_text(plan.slo)}": f"{measures.goodput:,.1f}",
         "half of the answers within": _percentile_text(measures.latency, 50),
         "99 % of the answers within": _percentile_text(measures.latency, 99),
     }
     if measures.first_token.count:
-        figures["first token, half within"] = _percentile_text(measures.first_token, 50)
+        found["first token, half within"] = _percentile_text(measures.first_token, 50)
     if measures.between_tokens.count:
-        figures["between tokens, 99 % within"] = _percentile_text(measures.between_tokens, 99)
+        found["between tokens, 99 % within"] = _percentile_text(measures.between_tokens, 99)
     if outcome.processes:
-        figures[f"of {os.cpu_count()} cores busy"] = f"{outcome.used.machine / outcome.used.seconds:.2f}"
+        found[f"of {os.cpu_count()} cores busy"] = f"{outcome.used.machine / outcome.used.seconds:.2f}"
     if measures.idle.kb_each is not None:
-        figures[f"memory for each of {measures.idle.opened:,} idle sockets"] = (
-            f"{measures.idle.kb_each:.1f} KB"
-        )
-    cells = (
-        f"<div><b>{escape(value)}</b><span>{escape(name)}</span></div>" for name, value in figures.items()
-    )
-    return f'<section class="figures" aria-label="Main figures">{"".join(cells)}</section>'
+        found[f"memory for each of {measures.idle.opened:,} idle sockets"] = f"{measures.idle.kb_each:.1f} KB"
+    return figures(found)
 
 
 def _means(outcome: LoadOutcome) -> str:
@@ -264,9 +252,9 @@ def _used(outcome: LoadOutcome) -> list[str]:
     axes = Axes(_SINCE, "cores busy", "{:,.3g}".format, limit=(float(cores), f"all {cores} cores"))
     sizes = Axes(_SINCE, "memory (RSS)", "{:,.0f} MiB".format)
     return [
-        _card("CPU by process", stack([*layers, Line("other programs", _OTHERS, others)], axes)),
-        _card("Memory by process", stack(memory, sizes) if _same(memory) else lines(memory, sizes)),
-        _card("Resources by process", table(USED, used_rows(outcome)), _USED),
+        card("CPU by process", stack([*layers, Line("other programs", _OTHERS, others)], axes)),
+        card("Memory by process", stack(memory, sizes) if _same(memory) else lines(memory, sizes)),
+        card("Resources by process", table(USED, used_rows(outcome)), _USED),
     ]
 
 
@@ -290,8 +278,10 @@ def _checked(outcome: LoadOutcome) -> str:
     places = checks(outcome)
     faults = dict.fromkeys(name for _, counts in places for name in counts)
     found = [(fault, *(_count(counts.get(fault)) for _, counts in places)) for fault in faults]
-    cuts = outcome.measures.cuts
-    said = f'<p class="soft">{cuts:,} sockets were broken on purpose.</p>' if cuts else ""
+    broken = {"sockets were broken": outcome.measures.cuts, "processes were killed": outcome.killed}
+    said = "".join(
+        f'<p class="soft">{count:,} {what} on purpose.</p>' for what, count in broken.items() if count
+    )
     return table(("", *(place for place, _ in places)), found) + said
 
 
@@ -336,13 +326,6 @@ def _generator(outcome: LoadOutcome) -> dict[str, object]:
     return found
 
 
-def _card(title: str, content: str, note: str = "") -> str:
-    said = f'<p class="soft">{escape(note)}</p>' if note else ""
-    return (
-        f'<section class="card"><h2>{escape(title)}</h2>{said}<div class="scroll">{content}</div></section>'
-    )
-
-
 def _durations(found: Iterable[tuple[str, LatencyHistogram]]) -> str:
     heads = ("", "number", *("longest" if percent == 100 else f"{percent:g} %" for percent in PERCENTILES))
     return table(
@@ -360,7 +343,3 @@ def _pace(measures: Measures) -> str:
 
 def _percentile_text(histogram: LatencyHistogram, percent: float) -> str:
     return span_text(percentile(histogram, percent)) if histogram.count else "-"
-
-
-def _pairs(pairs: Mapping[str, object]) -> str:
-    return table((), [(name, str(value)) for name, value in pairs.items()])

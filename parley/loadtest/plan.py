@@ -25,6 +25,8 @@ class LoadPlan:
         rate: messages per second of all sessions together; only in an open loop.
         arrivals: ``constant`` gaps between messages, or those of a ``poisson`` process.
         ramp: seconds over which sessions begin, and over which an open loop reaches its rate.
+        warmup: seconds of the same load before the measurement begins; ``duration`` follows them.
+        think: mean seconds between an answer and the next message of its session, in a closed loop.
         size, size_to: the minimum and maximum characters of a message, with its mark; uniformly distributed.
             A message is never shorter than its mark. If ``size_to`` is below ``size``, all messages have
             ``size``.
@@ -47,6 +49,8 @@ class LoadPlan:
     rate: float = 0.0
     arrivals: Literal["constant", "poisson"] = "constant"
     ramp: float = 0.0
+    warmup: float = 0.0
+    think: float = 0.0
     size: int = 40
     size_to: int = 0
     cut_every: int = 0

@@ -56,6 +56,7 @@ def to_json(outcome: LoadOutcome) -> dict[str, Any]:
         "unfinished": measures.unfinished,
         "elapsed": measures.elapsed,
         "sent": measures.sent,
+        "warmed_up": measures.warmed_up,
         "answered": measures.answered,
         "rate": measures.rate,
         "goodput": measures.goodput,
@@ -73,6 +74,7 @@ def to_json(outcome: LoadOutcome) -> dict[str, Any]:
         "unshaped": measures.unshaped,
         "errors": dict(measures.problems),
         "cuts": measures.cuts,
+        "killed": outcome.killed,
         "idle": {**asdict(measures.idle), "kb_each": measures.idle.kb_each},
         "used": {kind: asdict(used) for kind, used in outcome.processes.items()},
         "generator": {
@@ -118,6 +120,8 @@ def progress(plan: LoadPlan, measures: Measures) -> RenderableType:
     # The last whole second.
     last = measures.seconds.get(int(measures.elapsed) - 1)
     now = f"{last.answered}/s now" if last else "starting" if measures.elapsed < 1 else "0/s now"
+    if measures.warmed_up and not measures.sent:
+        now = "warming up"
     end = f" of {plan.duration:g} s" if plan.duration else ""
     faults = measures.wrong
     line = f"{measures.elapsed:5.1f} s{end}   sent {measures.sent}   answered {measures.answered}   {now}"
@@ -149,6 +153,8 @@ def show(outcome: LoadOutcome, console: Console) -> None:
         line("errors: " + ", ".join(f"{code} {count}" for code, count in measures.problems.most_common()))
     if measures.cuts:
         line(f"sockets broken on purpose: {measures.cuts}")
+    if outcome.killed:
+        line(f"processes killed on purpose: {outcome.killed}")
     for name, value in idle_rows(measures.idle):
         line(f"{name}: {value}")
     if outcome.processes:

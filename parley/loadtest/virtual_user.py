@@ -98,10 +98,21 @@ class VirtualUser:
         message = Sent(self._count, due, str(uuid.uuid4()))
         self.ledger.sent(message)
         self._texts[message.id] = text
-        self._measures.sent += 1
-        self._measures.second(due).sent += 1
+        if due < 0:
+            self._measures.warmed_up += 1
+        else:
+            self._measures.sent += 1
+            self._measures.second(due).sent += 1
         self._outgoing.append(message)
         self._more.set()
+
+    def think(self) -> float:
+        """Return the seconds until this person sends the next message.
+
+        A negative exponential distribution, cut off at ten times its mean, as in TPC-C (5.2.5.4).
+        """
+        mean = self._plan.think
+        return min(self._random.expovariate(1 / mean), 10 * mean) if mean else 0.0
 
     async def answered_within(self, seconds: float) -> bool:
         """Wait for all answers, for ``seconds`` at most; return whether all have come."""
@@ -288,10 +299,10 @@ class VirtualUser:
         measures = self._measures
         turn, text = _texts(frame, "turn", "text")
         message = self.ledger.token(turn, frame["index"], text)
+        if message is None or message.due < 0:
+            return
         measures.tokens += 1
         measures.characters += len(text)
-        if message is None:
-            return
         if message.first_token is None:
             message.first_token = now
             measures.first_token.add(now - message.due)
@@ -311,6 +322,8 @@ class VirtualUser:
 
     def _count_answer(self, message: Sent, now: float) -> None:
         self._texts.pop(message.id, None)
+        if message.due < 0:  # the warm-up is not measured
+            return
         measures, second = self._measures, self._measures.second(now)
         latency = now - message.due
         measures.latency.add(latency)

@@ -68,8 +68,14 @@ async def kill(up: Up, part: str) -> None:
 
 
 @asynccontextmanager
-async def another_agent(up: Up, stage: str, log: Path) -> AsyncIterator[subprocess.Popen[bytes]]:
-    """Run a second process of a stage; ready when the block begins, killed with -9 when it ends."""
+async def another_agent(
+    up: Up, stage: str, log: Path, end: signal.Signals = signal.SIGKILL
+) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """Run a second process of a stage; ready when the block begins, ended when the block ends.
+
+    Args:
+        end: the signal that ends it.
+    """
     process = up.start_agent(stage, log)
 
     def ready() -> bool:
@@ -80,7 +86,7 @@ async def another_agent(up: Up, stage: str, log: Path) -> AsyncIterator[subproce
         await eventually(ready, f"a second {stage}", BACK_SECONDS)
         yield process
     finally:
-        process.kill()
+        process.send_signal(end)
         await asyncio.to_thread(process.wait)
 
 

@@ -34,6 +34,7 @@ from tests.joined import Joins
 from tests.redis_versions import EMBEDDED, binary_of
 from tests.replicated import ReplicatedPair
 from tests.worker import StartWorker, Worker
+from tests.workshop import Workshop
 
 PROGRAM = "tests.programs.counting"
 KEYS = Keys()
@@ -149,6 +150,15 @@ def make_app(redis_url: str, tmp_path: Path) -> MakeApp:
         return faust.App("streams", **(defaults | settings))
 
     return make
+
+
+@pytest.fixture
+async def workshop(make_app: MakeApp) -> AsyncIterator[Workshop]:
+    """Workers of one group; long events end with the test."""
+    shop = Workshop(make_app)
+    await shop.sender.maybe_start_producer()
+    yield shop
+    await shop.sender.producer.stop()
 
 
 @pytest.fixture

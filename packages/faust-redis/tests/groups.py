@@ -74,6 +74,7 @@ class Groups(RuleBasedStateMachine):
             page_size=1000,
             group_start="$" if from_now else "0",
             previous_died=0,
+            replacing="*",
         )
         assert sorted(int(entry_id.partition(b"-")[2]) for entry_id in taken[1]) == sorted(self.read[group])
         return group

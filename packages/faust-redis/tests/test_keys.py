@@ -48,6 +48,7 @@ def test_keys_without_a_namespace_stay_as_existing_data_has_them() -> None:
         "faust:{shop}:plan",
         "faust:{shop}:state",
         "faust:{shop}:signal",
+        "faust:{shop}:cooperative",
     ]
 
 

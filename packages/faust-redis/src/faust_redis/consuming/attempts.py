@@ -10,7 +10,7 @@ import asyncio
 import contextvars
 import heapq
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 from time import monotonic
 from typing import Any, Final, Protocol, TypeVar
@@ -74,7 +74,7 @@ class Attempts:
         self._reader = reader
         self._group = group
         self._waiting: list[tuple[float, int, TP, Record]] = []
-        self._failing: set[asyncio.Task[None]] = set()
+        self._failing: dict[asyncio.Task[None], TP] = {}
         self._counting = asyncio.Semaphore(AT_ONCE)
 
     def fail(self, message: Message, error: BaseException, allowed: int | None = None) -> None:
@@ -85,8 +85,8 @@ class Attempts:
         task = asyncio.create_task(
             self._fail(message, error, allowed or self._options.attempts), context=context
         )
-        self._failing.add(task)
-        task.add_done_callback(self._failing.discard)
+        self._failing[task] = message.tp
+        task.add_done_callback(self._failing.pop)
 
     def reject(self, message: Message, error: BaseException) -> None:
         """Make the message a dead letter at once."""
@@ -105,9 +105,14 @@ class Attempts:
         """Return ``timeout``, or less if something is due before (seconds)."""
         return max(0.0, min(timeout, self._waiting[0][0] - monotonic())) if self._waiting else timeout
 
-    def forget(self) -> None:
-        """Forget all waiting events: the partitions are reassigned, and their owners claim the entries."""
-        self._waiting.clear()
+    def is_counting(self, tp: TP) -> bool:
+        """Return whether a failure of an event of this partition is not counted yet."""
+        return tp in self._failing.values()
+
+    def forget(self, tps: Collection[TP] | None = None) -> None:
+        """Forget the waiting events of these partitions, or all: their next owners claim the entries."""
+        self._waiting = [each for each in self._waiting if tps is not None and each[2] not in tps]
+        heapq.heapify(self._waiting)
 
     async def settle(self) -> None:
         """Wait until every failure is counted."""
@@ -128,14 +133,14 @@ class Attempts:
             FAIL,
             keys,
             group=self._group,
-            lease=self._reader.lease,
+            lease=self._reader.lease_of(tp),
             entry_id=f"0-{offset}",
             allowed=allowed,
             error_text=text,
             kept_count=self._options.dead_letter_limit,
             kept_ms=int(self._options.dead_letter_age * 1000),
         )
-        generation = self._reader.generation
+        owned = self._reader.queues.get(tp)
         if attempts_before(message) + 1 >= allowed:
             await self._before_dead_letter(message, error)
         try:
@@ -146,7 +151,7 @@ class Attempts:
         async with self._counting:
             attempts, dead = await self._worker.persist(counting)
         queue = self._reader.queues.get(tp)
-        if attempts == NOT_OWNER or queue is None or self._reader.generation != generation:
+        if attempts == NOT_OWNER or queue is None or queue is not owned:
             return  # as above
         place = (*tp, offset)
         if dead or attempts == 0:

@@ -99,6 +99,13 @@ class BlockingRead:
             await self.unblock()
             await asyncio.wait([task], timeout=UNBLOCK_INTERVAL)
 
+    async def finish_this(self) -> None:
+        """End the read that runs now, though another may follow, and wait until it is over."""
+        task = self.task
+        while task is not None and not task.done():
+            await self.unblock()
+            await asyncio.wait([task], timeout=UNBLOCK_INTERVAL)
+
     async def close(self) -> None:
         """Cancel the read and close the connection."""
         task, self.task = self.task, None

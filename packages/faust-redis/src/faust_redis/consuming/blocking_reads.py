@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Set
 from functools import partial
 from typing import Any, Literal
 
@@ -75,6 +75,10 @@ class BlockingReads:
         """End the reads of a kind and wait for them; their records are still to be taken."""
         for read in self._of(kind):
             await read.finish()
+
+    async def finish_covering(self, tps: Set[TP]) -> None:
+        """End the running reads that cover any of these partitions, and wait until they are over."""
+        await asyncio.gather(*(read.finish_this() for read in self._reads.values() if read.tps & tps))
 
     def cover(self, kind: Kind, tps: Iterable[TP]) -> None:
         """End the reads that do not cover these partitions, so that the next ones do."""

@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from faust_redis.context import TransportContext
 from faust_redis.log.entries import Entry, offset_of
 from faust_redis.redis.commands import is_unavailable
-from faust_redis.redis.scripts import MAKE_GROUP, NOT_OWNER, TAKE_OVER
+from faust_redis.redis.scripts import HELD, MAKE_GROUP, NOT_OWNER, TAKE_OVER
 
 __all__ = [
     "FIRST_PAGE",
@@ -45,7 +45,6 @@ class Claimant(Protocol):
     context: TransportContext
     group: str
     member_id: str
-    generation: int
     read_count: int
     start: str
 
@@ -103,14 +102,19 @@ async def make_groups(claimant: Claimant, tps: Iterable[TP]) -> list[TP]:
     return [tp for tp, reply in zip(asked, replies, strict=True) if reply == 1]
 
 
-async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> ClaimedPage | None:
+async def claim_page(
+    claimant: Claimant, tp: TP, cursor: str, *, generation: int, replacing: str, died: bool
+) -> ClaimedPage | int:
     """Take the lease of a partition and claim its next page of pending entries.
 
     Args:
+        generation: The generation of the lease.
+        replacing: The lease that may be replaced, see ``take_over.lua``.
         died: Whether the owner before this one died, as the first page has found.
 
     Returns:
-        The page; ``None`` if a member of a later generation holds the lease.
+        The page; ``NOT_OWNER`` if a member of a later generation holds the lease, ``HELD`` if another one has
+        not released it.
 
     Raises:
         redis.exceptions.RedisError: Redis is away, or refuses the partition.
@@ -120,14 +124,15 @@ async def claim_page(claimant: Claimant, tp: TP, cursor: str, *, died: bool) -> 
         [*claimant.lease_keys(tp), claimant.context.keys.suspects(tp, claimant.group)],
         group=claimant.group,
         member_id=claimant.member_id,
-        generation=claimant.generation,
+        generation=generation,
         start=cursor,
         page_size=min(claimant.read_count, LARGEST_PAGE),
         group_start=claimant.start,
         previous_died=int(died),
+        replacing=replacing,
     )
-    if answer[0] == NOT_OWNER:
-        return None
+    if answer[0] in (NOT_OWNER, HELD):
+        return int(answer[0])
     following, ids, deliveries, attempts, marks, gone, made, has_died = answer
     claims = [
         Claim(entry_id.decode(), offset_of(entry_id), delivered, failed, mark.decode())

@@ -113,7 +113,7 @@ async def ack(
         for at in range(0, len(found), per_call):
             ids = [f"0-{offset}" for offset in found[at : at + per_call]]
             command = ACK.command(
-                reader.lease_keys(tp), *ids, group=group, lease=reader.lease, trimming=trimming
+                reader.lease_keys(tp), *ids, group=group, lease=reader.lease_of(tp), trimming=trimming
             )
             calls.append((tp, command))
     results = await context.scripts.run(ACK, [command for _, command in calls], context.server.stream)

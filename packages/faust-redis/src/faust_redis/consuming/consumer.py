@@ -107,7 +107,8 @@ class Consumer(CommittingConsumer):
             app,
             self.member_id,
             context,
-            on_revoked=self._rebalancer.revoke,
+            keep=self._rebalancer.keep,
+            on_revoked=self._rebalancer.release,
             on_assigned=self._rebalancer.assign,
             on_reset=self._rebalancer.forfeit,
         )
@@ -141,6 +142,8 @@ class Consumer(CommittingConsumer):
             shares=self.failures.shares,
             persist=self.persist,
             is_acked=self._is_acked,
+            rebalance_timeout=self.app.conf.broker_rebalance_timeout,
+            is_batching=lambda: bool(self.batching),
             watch_agents=AgentErrors(self.fail, self._is_stopping, self.undone).watch,
             drop_uncommitted=self._exactly_once.drop_all if self._exactly_once is not None else None,
         )
@@ -178,7 +181,7 @@ class Consumer(CommittingConsumer):
         await self.reader.settle()
         await super().on_stop()
         with contextlib.suppress(*REDIS_ERRORS):
-            await self._suspects.let_go()
+            await self._rebalancer.let_go()
         await self.member.leave()
         await self._attempts.settle()
         await self.reader.close()
@@ -255,6 +258,11 @@ class Consumer(CommittingConsumer):
         """Return the partitions this member owns."""
         return set(self._rebalancer.assigned)
 
+    def set_active(self, assigned: set[TP]) -> None:
+        """Read these partitions, except those that are paused."""
+        self._paused_partitions.intersection_update(assigned)
+        self._set_active_tps(assigned)
+
     def resume_partitions(self, tps: Iterable[TP]) -> None:
         """Read these partitions again."""
         super().resume_partitions(tps)
@@ -294,8 +302,11 @@ class Consumer(CommittingConsumer):
     async def wait_empty(self) -> None:
         """Wait until the events that agents have begun are done, for most of the rebalance time-out.
 
-        Events that are not done by then stay pending and are delivered again.
+        Events that are not done by then stay pending and are delivered again. While the app stops, each
+        partition goes to another worker as soon as its own events are done.
         """
+        if self.app.should_stop and self._rebalancer.begin_leaving():
+            self.member.subscribe(())
         await self._drain_events.wait(self.member.rebalance_timeout)
 
     def _is_acked(self, topic: str) -> bool:

@@ -70,7 +70,7 @@ class Offsets:
             SEEK,
             keys,
             group=reader.group,
-            lease=reader.lease,
+            lease=reader.lease_of(tp),
             before_id=f"0-{max(offset - 1, 0)}",
         )
         if await self._persist(seek) == NOT_OWNER:

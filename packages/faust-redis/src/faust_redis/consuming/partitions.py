@@ -10,24 +10,34 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Final
 
-from faust.types import TP, Message
+from faust.types import TP
 from mode import get_logger
 from redis.exceptions import ResponseError
 
 from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.consuming.blocking_reads import BlockingReads
-from faust_redis.consuming.claims import FIRST_PAGE, Claim, claim_page, fetch, last_delivered, make_groups
-from faust_redis.consuming.queue_partition import QueuePartition
+from faust_redis.consuming.claims import (
+    FIRST_PAGE,
+    Claim,
+    ClaimedPage,
+    claim_page,
+    fetch,
+    last_delivered,
+    make_groups,
+)
+from faust_redis.consuming.owned_partitions import OwnedPartitions
+from faust_redis.consuming.queue_partition import ANY_LEASE, QueuePartition
 from faust_redis.consuming.read_plans import ReadPlan, Streams, read_groups
 from faust_redis.consuming.reply_size import ReplySize
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnreadableEntryError
 from faust_redis.log.entries import Entry, Record, decode_all, offset_of
 from faust_redis.redis.commands import is_unavailable
+from faust_redis.redis.scripts import HELD
 
 __all__ = ["PartitionReader", "reader_of"]
 
@@ -39,7 +49,7 @@ RETRY_DELAY: Final = 0.5
 REFUSED_DELAY: Final = 2.0
 
 
-class PartitionReader:
+class PartitionReader(OwnedPartitions):
     """Read the partitions that this member owns.
 
     Cancelling ``read`` loses nothing: the blocking command runs in its own task, and the next call returns
@@ -48,6 +58,7 @@ class PartitionReader:
     Attributes:
         on_unreadable: called with each unreadable entry of a queue, which stays pending.
         on_undelivered: called with a partition and its last delivered offset after Redis has lost later ones.
+        on_held: called with a partition that another live member has not released.
         sift: called with claimed entries; returns those to deliver together.
 
     Args:
@@ -66,46 +77,35 @@ class PartitionReader:
         read_count: int | None = None,
         room: int,
     ) -> None:
-        self.context = context
-        self.group = group
-        self.member_id = member_id
+        super().__init__(context, group, member_id)
         self.start = start
         self.read_count = min(read_count or context.options.read_count, context.options.read_count)
         self._block_ms = context.options.block_ms
         self.room = room
         self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
         self.on_undelivered: Callable[[TP, int], None] = lambda _tp, _last: None
+        self.on_held: Callable[[TP], None] = lambda _tp: None
         self.sift: Callable[[TP, list[Claim]], list[Claim]] = lambda _tp, claims: claims
-        self.generation = 0
-        self.queues: dict[TP, QueuePartition] = {}
-        self.logs: dict[TP, int] = {}
-        self.ends: dict[TP, int] = {}
         self._reads = BlockingReads(context)
-        self._plan: ReadPlan | None = None
         self._reply_size = ReplySize(self.read_count)
-        self._claimed: dict[TP, int] = {}
+        self._claiming = asyncio.Lock()
 
-    @property
-    def lease(self) -> str:
-        """The value of a lease that this member owns."""
-        return f"{self.generation}:{self.member_id}"
+    def take(self, tp: TP, replacing: str) -> None:
+        """Claim a partition that was held; ``replacing`` is the lease that it may replace."""
+        if tp in self.queues:
+            self.queues[tp].held = False
+            self.queues[tp].replacing = replacing
+            self._plan = None
+            self._reads.wake()
 
-    def assign(self, queues: Iterable[TP], logs: Iterable[TP], generation: int) -> None:
-        """Take over partitions under a generation; in-flight entries of those kept are not read again."""
-        self.generation = generation
-        self._plan = None
-        nothing = QueuePartition()
-        before = {tp: self.queues.get(tp, nothing) for tp in queues}
-        self.queues = {
-            tp: QueuePartition(
-                known=old.known, in_flight=dict(old.in_flight), again=dict(old.again), end=old.end
-            )
-            for tp, old in before.items()
-        }
-        self.logs = {tp: self.logs.get(tp, 0) for tp in logs}
+    async def stop_reading(self, tps: set[TP]) -> None:
+        """Wait until no claim or blocking read of these partitions, which leave, is under way."""
+        async with self._claiming:
+            pass
+        await self._reads.finish_covering(tps)
 
-    async def make_groups(self) -> None:
-        """Make the consumer groups of the queues, so that they hold whatever is sent from now on.
+    async def make_groups(self, tps: Iterable[TP]) -> None:
+        """Make the consumer groups of these queues, so that they hold whatever is sent from now on.
 
         The first claim would be too late: with ``latest`` a group starts at the end of its partition, and
         until there is a group, others may trim what they have acked.
@@ -113,41 +113,10 @@ class PartitionReader:
         Raises:
             redis.exceptions.RedisError: Redis is away; may be called again.
         """
-        for tp in await make_groups(self, self.queues):
+        for tp in await make_groups(self, tps):
             if (partition := self.queues.get(tp)) is not None:
                 self._begin_group(tp, partition)
                 partition.known = True
-
-    def is_in_flight(self, message: Message) -> bool:
-        """Return whether a message is the latest delivery of its entry, by the current owner."""
-        partition = self.queues.get(message.tp)
-        return partition is not None and partition.in_flight.get(message.offset) is message
-
-    def forfeit(self) -> None:
-        """Clear the messages in flight, which can't be acked any more and will be delivered again."""
-        for tp, partition in self.queues.items():
-            partition.forfeit()
-            self.rewind(tp)
-
-    def positions(self, acked: Mapping[TP, int]) -> dict[TP, int]:
-        """Return the offset of each partition before which every entry is done, as far as it is known.
-
-        Args:
-            acked: For each partition the largest offset that was acked just now, plus one.
-        """
-        found = {tp: self.queues[tp].position(end) for tp, end in acked.items() if tp in self.queues}
-        return {
-            tp: min(position, self._claimed.get(tp, position))
-            for tp, position in found.items()
-            if position is not None
-        }
-
-    def rewind(self, tp: TP) -> None:
-        """Claim the pending entries of a partition again, except those in flight."""
-        if tp in self.queues:
-            self.queues[tp].claim_cursor = FIRST_PAGE
-            self.queues[tp].rewound = True
-            self._plan = None
 
     def put_back(self, tp: TP, record: Record) -> None:
         """Read a record again that could not be delivered."""
@@ -156,14 +125,6 @@ class PartitionReader:
             self.rewind(tp)
         elif tp in self.logs:
             self.logs[tp] = min(self.logs[tp], record.offset)
-
-    def lease_keys(self, tp: TP) -> list[str]:
-        """Return the stream, lease and attempts keys of a partition, in the scripts' order."""
-        return [
-            self.context.keys.stream(tp),
-            self.context.keys.lease(tp, self.group),
-            self.context.keys.attempts(tp, self.group),
-        ]
 
     async def read(self, active: set[TP], timeout: float) -> dict[TP, list[Record]]:
         """Return the next records of these partitions; empty after the time-out.
@@ -214,14 +175,15 @@ class PartitionReader:
     async def _claim_first(self, tps: list[TP]) -> dict[TP, list[Record]]:
         """Claim a page of the first of these partitions that has any pending entries."""
         for tp in tps:
-            partition = self.queues[tp]
             try:
-                records = await self._claim(tp, partition)
+                async with self._claiming:
+                    records = await self._claim(tp, self.queues[tp]) if self._is_claimed(tp) else []
             except ResponseError as error:
                 if is_unavailable(error):
                     raise
                 logger.error("%s-%s can't be read, trying again: %s", *tp, error)
-                partition.refused_until = monotonic() + REFUSED_DELAY
+                if tp in self.queues:
+                    self.queues[tp].refused_until = monotonic() + REFUSED_DELAY
                 continue
             if records:
                 return {tp: records}
@@ -242,6 +204,8 @@ class PartitionReader:
         Call this before giving up partitions, because a read that still blocks in the server would take
         entries of a partition that then has another owner.
         """
+        async with self._claiming:
+            pass
         await self._reads.settle()
 
     async def close(self) -> None:
@@ -250,16 +214,11 @@ class PartitionReader:
 
     def _is_read(self, tp: TP) -> bool:
         partition = self.queues.get(tp)
-        return partition is not None and partition.claim_cursor is None and not partition.lost
+        return partition is not None and partition.is_read
 
     def _is_claimed(self, tp: TP) -> bool:
         partition = self.queues.get(tp)
-        return (
-            partition is not None
-            and partition.claim_cursor is not None
-            and not partition.lost
-            and partition.refused_until <= monotonic()
-        )
+        return partition is not None and partition.is_claimed
 
     async def _claim(self, tp: TP, partition: QueuePartition) -> list[Record]:
         """Claim a page of pending entries, leaving out those in flight here."""
@@ -267,23 +226,13 @@ class PartitionReader:
             await self._drop_undelivered(tp, partition)
         # Entries acked on another connection while this page is under way may still be on it.
         handed_on = set(partition.in_flight)
-        partition.rewound = False
-        page = await claim_page(self, tp, partition.claim_cursor or FIRST_PAGE, died=partition.died)
-        if self.queues.get(tp) is not partition:
-            return []  # reassigned in the meantime
+        page = await self._claim_page(tp, partition)
         if page is None:
-            logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
-            partition.lost = True
             return []
-        if page.made:
-            self._begin_group(tp, partition)
-        partition.known = True
-        if page.gone:
-            logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
         taken = handed_on | partition.in_flight.keys()
         claims = self.sift(tp, [claim for claim in page.claims if claim.offset not in taken])
         entries, done = await fetch(self.context, tp, claims)
-        if self.queues.get(tp) is not partition:
+        if self.queues.get(tp) is not partition or partition.leaving:
             return []
         partition.died = page.died
         if not partition.rewound:
@@ -294,6 +243,34 @@ class PartitionReader:
         if records:
             self._claimed[tp] = records[0].offset
         return records
+
+    async def _claim_page(self, tp: TP, partition: QueuePartition) -> ClaimedPage | None:
+        """Return the next page of pending entries, ``None`` if the partition is not this member's."""
+        partition.rewound = False
+        page = await claim_page(
+            self,
+            tp,
+            partition.claim_cursor or FIRST_PAGE,
+            generation=partition.generation,
+            replacing=partition.replacing,
+            died=partition.died,
+        )
+        if self.queues.get(tp) is not partition or partition.leaving:
+            return None  # reassigned in the meantime
+        if page == HELD:
+            self.on_held(tp)
+            return None
+        if isinstance(page, int):
+            logger.warning("%s-%s belongs to a later generation, leaving it alone", *tp)
+            partition.lost = True
+            return None
+        partition.replacing = ANY_LEASE
+        if page.made:
+            self._begin_group(tp, partition)
+        partition.known = True
+        if page.gone:
+            logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
+        return page
 
     async def _drop_undelivered(self, tp: TP, partition: QueuePartition) -> None:
         """Drop events in flight that Redis has no record of delivering, because its data is older.
@@ -359,7 +336,7 @@ class PartitionReader:
         return records
 
     async def _read_logs(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
-        after = [f"0-{max(self.logs[tp] - 1, 0)}" for tp in streams.values()]
+        after = [f"0-{max(self.logs.get(tp, 0) - 1, 0)}" for tp in streams.values()]
         reply = await read.block(
             "XREAD",
             "COUNT",
@@ -373,6 +350,8 @@ class PartitionReader:
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
+            if tp not in self.logs:
+                continue  # it was given up in the meantime
             self._reply_size.observe(entries[-1])
             records[tp], unreadable = decode_all(entries)
             for error in unreadable:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 from faust.types import Message
 
 from faust_redis.consuming.claims import FIRST_PAGE
 
-__all__ = ["QueuePartition"]
+__all__ = ["ANY_LEASE", "QueuePartition"]
+
+#: Any lease of an earlier generation may be replaced, because its owner has released or is gone.
+ANY_LEASE: Final = "*"
 
 
 @dataclass
@@ -30,6 +34,10 @@ class QueuePartition:
         again: the channels that failed an entry, by offset, where the others have finished with it.
         withheld: the offsets of claimed entries that are delivered later, because they are suspects.
         end: the largest acked offset plus one.
+        generation: the generation under which the lease is taken; it stays while the partition does.
+        held: whether another live member still holds the lease: nothing is claimed or read until it releases.
+        replacing: the lease that the first claim may replace, empty for none; :data:`ANY_LEASE` for any.
+        leaving: whether it goes to another member: nothing more is read, begun events are still acked.
     """
 
     claim_cursor: str | None = FIRST_PAGE
@@ -42,6 +50,24 @@ class QueuePartition:
     again: dict[int, frozenset[Any]] = field(default_factory=dict)
     withheld: set[int] = field(default_factory=set)
     end: int = 0
+    generation: int = 0
+    held: bool = False
+    replacing: str = ANY_LEASE
+    leaving: bool = False
+
+    @property
+    def is_read(self) -> bool:
+        """Whether new entries are read: all pending ones are claimed."""
+        return self.claim_cursor is None and not (self.lost or self.held or self.leaving)
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether pending entries are to be claimed now."""
+        return (
+            self.claim_cursor is not None
+            and not (self.lost or self.held or self.leaving)
+            and self.refused_until <= monotonic()
+        )
 
     def position(self, acked_end: int) -> int | None:
         """Return the offset before which every entry is done, ``None`` while pending entries are claimed.

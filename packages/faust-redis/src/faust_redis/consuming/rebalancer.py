@@ -1,10 +1,16 @@
-"""Give partitions up and take them over, in the order of Faust's own driver."""
+"""Give partitions up and take them over, in the order of Faust's own driver, or while the others are read on.
+
+A worker keeps its partitions in a rebalance, and gives up only those that another worker gets, if each event
+depends on its own partition alone. With tables, exactly-once processing, batches or isolated partitions it
+gives up all of them, because their state is built up for the whole assignment. All workers do the same while
+one of them runs an earlier version, which takes a partition over without waiting for its owner.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 from typing import Any, Protocol, cast
 
@@ -12,12 +18,14 @@ from faust.types import TP, AgentT, AppT, Message
 
 from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.commits import Committer
+from faust_redis.consuming.handover import Handover
 from faust_redis.consuming.offsets import Offsets, Persist
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.shares import Shares
 from faust_redis.consuming.windows import Windows
 from faust_redis.context import TransportContext
 from faust_redis.faust_hooks.agents import allow_crashes_at_once, find_isolated_actors
+from faust_redis.faust_hooks.apps import shift_partitions
 from faust_redis.redis.commands import REDIS_ERRORS
 
 __all__ = ["FaustConsumer", "Rebalancer", "WaitingAttempts", "WaitingSuspects"]
@@ -35,22 +43,25 @@ class FaustConsumer(Protocol):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Recover tables, start the flow, and run the app's callbacks."""
 
+    def set_active(self, assigned: set[TP]) -> None:
+        """Read these partitions, except those that are paused."""
+
 
 class WaitingAttempts(Protocol):
     """The failed events that wait for their next attempt."""
 
-    def forget(self) -> None:
-        """Forget the waiting events: the owners of their partitions claim them."""
+    def forget(self, tps: Collection[TP] | None = None) -> None:
+        """Forget the waiting events of these partitions, or all: their next owners claim the entries."""
+
+    def is_counting(self, tp: TP) -> bool:
+        """Return whether a failure of an event of this partition is not counted yet."""
 
 
 class WaitingSuspects(Protocol):
     """The events that may have killed workers."""
 
-    def forget(self) -> None:
-        """Forget the waiting events: the owners of their partitions claim them."""
-
-    async def let_go(self) -> None:
-        """Record that this worker gives its partitions up in order."""
+    def forget(self, tps: Collection[TP] | None = None) -> None:
+        """Forget the waiting events of these partitions, or all: their next owners claim them."""
 
 
 class Rebalancer:
@@ -58,6 +69,7 @@ class Rebalancer:
 
     Attributes:
         assigned: The partitions that this member owns.
+        is_leaving: Whether the worker stops, and hands its partitions over one by one.
     """
 
     def __init__(
@@ -77,11 +89,15 @@ class Rebalancer:
         persist: Persist,
         is_acked: Callable[[str], bool],
         watch_agents: Callable[[Iterable[AgentT[Any]]], None],
+        rebalance_timeout: float,
+        is_batching: Callable[[], bool],
         drop_uncommitted: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Take what the consumer consists of.
 
         Args:
+            is_batching: Returns whether streams collect batches of events.
+            rebalance_timeout: Seconds after which the group evicts a member that does not take part.
             drop_uncommitted: Drops everything uncommitted, where each event counts exactly once.
             is_acked: Returns whether the entries of a topic are acked one by one.
             watch_agents: Makes errors of these agents count as failed attempts.
@@ -101,11 +117,79 @@ class Rebalancer:
         self._is_acked = is_acked
         self._watch_agents = watch_agents
         self._drop_uncommitted = drop_uncommitted
+        self._is_batching = is_batching
         self._windows = Windows(app)
         self.assigned: set[TP] = set()
+        self.is_leaving = False
+        self._is_group_cooperative = False
+        self._is_keeping = False
+        self._handover = self._new_handover(rebalance_timeout)
+
+    def _new_handover(self, rebalance_timeout: float) -> Handover:
+        return Handover(
+            self._context,
+            self._reader,
+            self._acks,
+            self._attempts,
+            begun=self.begun,
+            commit=self._consumer.commit,
+            committing=lambda: self._committer.committing,
+            persist=self._persist,
+            longest=rebalance_timeout,
+        )
+
+    def keep(self, *, is_cooperative: bool) -> bool:
+        """Decide how to take part in a rebalance; return whether partitions are read on meanwhile.
+
+        Args:
+            is_cooperative: Whether all members wait for a partition's owner to release it.
+        """
+        self._is_group_cooperative = is_cooperative
+        is_running = self._app.flow_control.is_active() and not self._app.should_stop
+        self._is_keeping = is_cooperative and (
+            self.is_leaving or (is_running and bool(self.assigned) and self._is_divisible())
+        )
+        return self._is_keeping
+
+    def _is_divisible(self) -> bool:
+        """Return whether each event depends on its own partition alone."""
+        app = self._app
+        return (
+            not app.tables
+            and self._drop_uncommitted is None
+            and not self._is_batching()
+            and not any(cast(Any, agent).isolated_partitions for agent in app.agents.values())
+        )
+
+    def begin_leaving(self) -> bool:
+        """Begin to hand over each partition as soon as its events are done, because the worker stops.
+
+        Returns:
+            Whether there is anything to wait for, and another assignment is to be asked for; once only.
+        """
+        if self.is_leaving or not (self._is_group_cooperative and self.begun() and self._is_divisible()):
+            return False
+        self.is_leaving = True
+        return True
+
+    async def let_go(self) -> None:
+        """Release all leases.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away; the next owners then count a death.
+        """
+        await self._handover.stop()
+        await self._handover.let_go(self._reader.queues)
+
+    async def release(self) -> None:
+        """Take part in a rebalance as :meth:`keep` has decided."""
+        if not self._is_keeping:
+            await self.revoke()
 
     async def revoke(self) -> None:
         """Give up every partition: stop the flow, let started events end, ack them."""
+        self._is_keeping = False
+        await self._handover.stop()
         revoked = set(self.assigned)
         if revoked:
             await self._consumer.commit()
@@ -134,7 +218,7 @@ class Rebalancer:
         self._shares.forget()
         self._suspects.forget()
         with contextlib.suppress(*REDIS_ERRORS):  # entries pending at that time would only look like suspects
-            await self._suspects.let_go()
+            await self._handover.let_go(self._reader.queues)
 
     async def forfeit(self) -> None:
         """Give up every partition after the group has gone on without this member.
@@ -149,6 +233,34 @@ class Rebalancer:
 
     async def assign(self, assigned: set[TP], generation: int) -> None:
         """Take over partitions under a generation."""
+        if self._is_keeping:
+            await self._shift(assigned, generation)
+        else:
+            await self._replace(assigned, generation)
+
+    async def _shift(self, assigned: set[TP], generation: int) -> None:
+        """Give up and take over what differs between two assignments."""
+        queues = {tp for tp in assigned if self._is_acked(tp.topic)}
+        logs = assigned - queues
+        new_logs = logs - self._reader.logs.keys()
+        async with self._handover.lock:
+            self.assigned = set(assigned)
+            leaving, new = self._reader.shift(queues, logs, generation)
+            self._consumer.set_active(assigned)
+            for parts in (self._attempts, self._suspects, self._shares):
+                parts.forget(leaving)
+            self._handover.give_up(leaving)
+            self._handover.wait_for(new)
+        if self.is_leaving:
+            return
+        await self._persist(partial(self._reader.make_groups, new))
+        await self._begin_logs(new_logs)
+        self._reader.interrupt(new_logs)
+        self._watch_all()
+        await shift_partitions(self._app, assigned)
+
+    async def _replace(self, assigned: set[TP], generation: int) -> None:
+        """Take over a whole assignment, after everything was given up."""
         self._app.consumer_generation_id = generation
         self._attempts.forget()
         self._suspects.forget()
@@ -159,21 +271,29 @@ class Rebalancer:
             self._context.changelogs.take, self._member_id, generation, queues
         )
         await self._persist(take)
-        await self._persist(self._reader.make_groups)
-        if self._reader.start == "$":
-            for tp in begin:
-                if tp.topic != self._app.conf.reply_to:  # an answer may have come before its reader
-                    self._reader.logs[tp] = await self._offsets.end_of(tp)
+        if self._is_group_cooperative:
+            self._handover.wait_for(queues)
+        await self._persist(partial(self._reader.make_groups, queues))
+        await self._begin_logs(begin)
         self.assigned = set(assigned)
         await self._offsets.restart_shortened_logs()
         self._windows.watch(self._app.tables.values())
+        self._watch_all()
+        await self._consumer.on_partitions_assigned(set(assigned), generation)
+
+    async def _begin_logs(self, tps: Iterable[TP]) -> None:
+        if self._reader.start == "$":
+            for tp in tps:
+                if tp.topic != self._app.conf.reply_to:  # an answer may have come before its reader
+                    self._reader.logs[tp] = await self._offsets.end_of(tp)
+
+    def _watch_all(self) -> None:
         agents = list(self._app.agents.values())
         self._watch_agents(agents)
         for agent in agents:
             allow_crashes_at_once(agent)
             if cast(Any, agent).isolated_partitions:
                 find_isolated_actors(agent)
-        await self._consumer.on_partitions_assigned(set(assigned), generation)
 
     def assign_replies(self, topics: Iterable[str]) -> set[TP]:
         """Take the reply topics of a client, which enters no group; return their partitions."""

@@ -85,6 +85,7 @@ class Shares:
             queue.again[message.offset] = frozenset(shares)
         return list(shares.values())
 
-    def forget(self) -> None:
-        """Forget all messages: they stay pending for the next owners of their partitions."""
-        self.failed.clear()
+    def forget(self, tps: Collection[TP] | None = None) -> None:
+        """Forget the messages of these partitions, or all: they stay pending for the next owners."""
+        for message in [message for message in self.failed if tps is None or message.tp in tps]:
+            del self.failed[message]

@@ -19,7 +19,7 @@ None of this touches an entry that is delivered for the first time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final
@@ -32,7 +32,7 @@ from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.context import TransportContext
 from faust_redis.errors import WorkerDiedError
 from faust_redis.log.entries import Record, decode_all
-from faust_redis.redis.scripts import LET_GO, MARK_SUSPECT, NOT_OWNER
+from faust_redis.redis.scripts import MARK_SUSPECT, NOT_OWNER
 
 __all__ = ["Suspects"]
 
@@ -110,10 +110,14 @@ class Suspects:
                 self._reader.queues[tp].withheld.add(claim.offset)
         return innocent
 
-    def forget(self) -> None:
-        """Forget the waiting events: the owners of their partitions claim them."""
-        self._waiting.clear()
-        self._is_explained = False
+    def forget(self, tps: Collection[TP] | None = None) -> None:
+        """Forget the waiting events of these partitions, or all: their next owners claim them."""
+        self._waiting = {
+            place: suspect
+            for place, suspect in self._waiting.items()
+            if tps is not None and place[0] not in tps
+        }
+        self._is_explained = self._is_explained and bool(self._waiting)
 
     def pause(self, timeout: float) -> float:
         """Return ``timeout``, or less while there are suspects (seconds)."""
@@ -145,20 +149,6 @@ class Suspects:
         suspect = min(ready, key=_Suspect.order)
         record = await self._begin(suspect)
         return {} if record is None else {suspect.tp: [record]}
-
-    async def let_go(self) -> None:
-        """Record for the next owners that this owner did not die.
-
-        Raises:
-            redis.exceptions.RedisError: Redis is away; the next owners then count a death.
-        """
-        calls = [
-            LET_GO.command(
-                [self._context.keys.suspects(tp, self._reader.group)], member_id=self._reader.member_id
-            )
-            for tp in self._reader.queues
-        ]
-        await self._context.scripts.run(LET_GO, calls, self._context.server.stream)
 
     async def _look_at_those_at_work(self) -> None:
         for suspect in [suspect for suspect in self._running if self._is_done(suspect)]:
@@ -243,6 +233,6 @@ class Suspects:
         keys = [self._context.keys.lease(tp, group), self._context.keys.suspects(tp, group)]
         mark = f"{state}{suspect.deaths}" if state else ""
         answer = await self._context.scripts.call(
-            MARK_SUSPECT, keys, lease=self._reader.lease, entry_id=suspect.claim.entry_id, mark=mark
+            MARK_SUSPECT, keys, lease=self._reader.lease_of(tp), entry_id=suspect.claim.entry_id, mark=mark
         )
         return bool(answer != NOT_OWNER)

@@ -6,7 +6,7 @@ from collections.abc import Collection, MutableSet
 from types import FunctionType
 from typing import Any
 
-from faust.types import AppT
+from faust.types import TP, AppT
 from faust.types.tuples import _get_len
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "serve_plain_functions",
     "set_stream_class",
     "set_table_class",
+    "shift_partitions",
     "size_of",
     "stream_class",
     "table_class",
@@ -74,6 +75,27 @@ def receivers_of(signal: Any) -> tuple[Collection[Any], Collection[Any]]:
 def serializer_of(registry: Any, kind: Any, *serializers: Any) -> Any:
     """Return the serializer that a registry uses for a type."""
     return registry._serializer(kind, *serializers)
+
+
+async def shift_partitions(app: Any, assigned: set[TP]) -> None:
+    """Have an app work on another assignment, while it works on the partitions that stay.
+
+    These are the steps of Faust's rebalance that concern agents, topics, sensors and the app's own callbacks.
+    The flow goes on, the buffers keep their messages, and the generation stays, because a new one would make
+    these messages stale. No table is recovered, because the app has none.
+    """
+    state = app.sensors.on_rebalance_start(app)
+    app.rebalancing_count += 1
+    revoked, newly_assigned = app._update_assignment(assigned)
+    app.unassigned = not assigned
+    if revoked:
+        await app.on_partitions_revoked.send(revoked)
+    await app.agents.on_rebalance(revoked, newly_assigned)
+    await app.topics.on_partitions_assigned(assigned)
+    await app.on_partitions_assigned.send(assigned)
+    app.sensors.on_rebalance_return(app, state)
+    await app.on_rebalance_complete.send()
+    app.sensors.on_rebalance_end(app, state)
 
 
 def serve_plain_functions(app: Any) -> None:

@@ -66,6 +66,7 @@ METHODS: Final = (
     Method("redis.asyncio.cluster:RedisCluster", "_execute_command", "(self, target_node, *args, **kwargs)"),
     # called by hooks
     Method("faust.types.tuples", "_get_len", "(s)"),
+    Method("faust.app.base:App", "_update_assignment", "(self, assigned)"),
     Method("faust.serializers.registry:Registry", "_serializer", "(self, typ, *alt)"),
     Method("faust.assignor.partition_assignor:PartitionAssignor", "_compress", "(raw)"),
     Method("faust.assignor.partition_assignor:PartitionAssignor", "_decompress", "(compressed)"),

@@ -18,6 +18,7 @@ key                                       type    meaning
 ``faust:{<group>}:plan``                  hash    member id → assignment (aiokafka's member assignment)
 ``faust:{<group>}:state``                 hash    ``generation``, ``since`` (ms, server time), ``leader``
 ``faust:{<group>}:signal``                stream  wakes the members when anything above changed
+``faust:{<group>}:cooperative``           set     members that wait for an owner to release a partition
 ========================================  ======  ==========================================================
 
 The braces are Redis Cluster's hash tags: all keys that one script touches share a slot. In a namespace each
@@ -53,6 +54,7 @@ class GroupKeys(NamedTuple):
     plan: str
     state: str
     signal: str
+    cooperative: str
 
 
 class Keys:

@@ -6,10 +6,11 @@ A generation goes through three states, seen from one member::
        ▲  the others joined, died or left   │
        └────────────────────────────────────┘
 
-*joining*: a generation began, and the member gives up the partitions of the last one. *released*: it has, and
-waits until all members have. Then the leader (the member with the smallest id) computes the plan with Faust's
-assignor, and each member is *assigned* its part. A member that takes longer than the rebalance time-out is
-evicted; it joins again when it is done, and its acks are refused until then (``ack.lua``).
+*joining*: a generation began, and the member gives up the partitions of the last one, or decides to keep them
+until it has its part of the plan. *released*: it has, and waits until all members have. Then the leader (the
+member with the smallest id) computes the plan with Faust's assignor, and each member is *assigned* its part.
+A member that takes longer than the rebalance time-out is evicted; it joins again when it is done, and its
+acks are refused until then (``ack.lua``).
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ class GroupMember:
     """Maintain one worker's membership.
 
     Args:
-        on_revoked: called to give up all partitions; the member reports the release when it returns.
+        keep: called as a generation begins, with whether all members are cooperative; returns whether this
+            member reads on until it has its part of the plan.
+        on_revoked: called to give up partitions; the member reports the release when it returns.
         on_assigned: called with the assigned partitions and their generation.
         on_reset: called after Redis has lost the group, before the member joins again.
     """
@@ -88,6 +91,7 @@ class GroupMember:
         member_id: str,
         context: TransportContext,
         *,
+        keep: Callable[..., bool],
         on_revoked: Callable[[], Awaitable[None]],
         on_assigned: Callable[[set[TP], int], Awaitable[None]],
         on_reset: Callable[[], Awaitable[None]],
@@ -108,6 +112,8 @@ class GroupMember:
         self._server = context.server
         self._block_ms = context.options.block_ms
         self._signals: StreamConnection | None = None
+        self._keep = keep
+        self._is_keeping = False
         self._on_revoked = on_revoked
         self._on_assigned = on_assigned
         self._on_reset = on_reset
@@ -143,11 +149,15 @@ class GroupMember:
 
         A worker that was frozen or cut off from Redis sends a heartbeat before it reads again.
         """
-        return self.state is MemberState.ASSIGNED and self.beat_age < self.session_timeout / 2
+        return self._has_partitions and self.beat_age < self.session_timeout / 2
+
+    @property
+    def _has_partitions(self) -> bool:
+        return self.state is MemberState.ASSIGNED or self._is_keeping
 
     def unready(self) -> str | None:
         """Return the reason why this member's ownership is uncertain, ``None`` if it is certain."""
-        if self.state is not MemberState.ASSIGNED:
+        if not self._has_partitions:
             return f"group membership: {self.state.value}"
         if self.beat_age > self.session_timeout:
             return f"no heartbeat answered for {self.beat_age:.0f} s"
@@ -226,9 +236,10 @@ class GroupMember:
             logger.warning("group %s no longer knows %s, joining again", self.app.conf.id, self.member_id)
             await self._settle_transition()
             self.state = MemberState.OUT
+            self._is_keeping = False
             await self._on_reset()
             return 0
-        generation, leader, released, plan, self.members = answer
+        generation, leader, released, plan, self.members, is_cooperative = answer
         self._last_beat = sent
         if released and not plan and leader.decode() == self.member_id:
             await self._plan(generation)
@@ -240,6 +251,7 @@ class GroupMember:
             transition.result()
             return 0
         if generation != self.generation:
+            self._is_keeping = self._keep(is_cooperative=bool(is_cooperative))
             self.state = MemberState.JOINING
             self._start_transition(self._release(generation))
             return REBALANCE_BEAT
@@ -278,6 +290,7 @@ class GroupMember:
         assigned = {TP(tp.topic, tp.partition) for tp in assignment.partitions()}
         await self._on_assigned(assigned, generation)
         self.state = MemberState.ASSIGNED
+        self._is_keeping = False
 
     async def _plan(self, generation: int) -> None:
         members = cast(dict[bytes, bytes], await self._redis.hgetall(self._keys.members))

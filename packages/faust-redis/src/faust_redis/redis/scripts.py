@@ -28,11 +28,12 @@ __all__ = [
     "GROUP_LEAVE",
     "GROUP_RELEASE",
     "GROUP_SYNC",
-    "LET_GO",
+    "HELD",
     "MAKE_GROUP",
     "MARK_SUSPECT",
     "NOT_MEMBER",
     "NOT_OWNER",
+    "RELEASE",
     "REPLAY",
     "SAMPLE_PARTITION",
     "SEEK",
@@ -45,6 +46,8 @@ __all__ = [
 
 #: Returned by the lease-checking scripts to a worker whose lease is gone.
 NOT_OWNER: Final = -1
+#: Returned by ``take_over`` while another live member still holds the lease.
+HELD: Final = -2
 #: Returned by ``group_heartbeat`` to a member that was evicted.
 NOT_MEMBER: Final = -1
 
@@ -72,14 +75,24 @@ FAIL: Final = _leased(
 )
 MARK_SUSPECT: Final = _leased("mark_suspect", keys=2, arguments=("lease", "entry_id", "mark"))
 SEEK: Final = _leased("seek", keys=2, arguments=("group", "lease", "before_id"))
-TAKE_OVER: Final = _leased(
+TAKE_OVER: Final = _script(
     "take_over",
     keys=4,
-    arguments=("group", "member_id", "generation", "start", "page_size", "group_start", "previous_died"),
+    arguments=(
+        "group",
+        "member_id",
+        "generation",
+        "start",
+        "page_size",
+        "group_start",
+        "previous_died",
+        "replacing",
+    ),
+    constants={"NOT_OWNER": NOT_OWNER, "HELD": HELD},
 )
 MAKE_GROUP: Final = _script("make_group", keys=1, arguments=("group", "group_start"))
 TAKE_LEASE: Final = _script("take_lease", keys=1, arguments=("generation", "member_id"))
-LET_GO: Final = _script("let_go", keys=1, arguments=("member_id",))
+RELEASE: Final = _script("release", keys=2, arguments=("lease", "member_id"))
 STRAYS: Final = _script("strays", keys=1, arguments=("group", "owner"))
 
 # Entries and topics.
@@ -103,11 +116,11 @@ SERVER_TIME: Final = _script("server_time", keys=1)
 # Groups.
 GROUP_HEARTBEAT: Final = _script(
     "group_heartbeat",
-    keys=6,
+    keys=7,
     arguments=("member_id", "session_timeout_ms", "rebalance_timeout_ms", "wants_plan"),
 )
-GROUP_JOIN: Final = _script("group_join", keys=6, arguments=("member_id", "metadata", "last_generation"))
-GROUP_LEAVE: Final = _script("group_leave", keys=6, arguments=("member_id",))
+GROUP_JOIN: Final = _script("group_join", keys=7, arguments=("member_id", "metadata", "last_generation"))
+GROUP_LEAVE: Final = _script("group_leave", keys=7, arguments=("member_id",))
 GROUP_RELEASE: Final = _script("group_release", keys=4, arguments=("member_id", "generation", "metadata"))
 GROUP_SYNC: Final = _script("group_sync", keys=3, arguments=("generation",), rest=True)
 

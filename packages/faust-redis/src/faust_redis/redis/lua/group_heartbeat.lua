@@ -4,6 +4,7 @@
 -- KEYS[1]  hash    members      KEYS[4]  hash    plan
 -- KEYS[2]  zset    heartbeats   KEYS[5]  hash    state
 -- KEYS[3]  hash    released     KEYS[6]  stream  signal
+--                               KEYS[7]  set     cooperative: members whose version waits for an owner to release
 -- ARGV[1]  member id
 -- ARGV[2]  ms      session time-out
 -- ARGV[3]  ms      rebalance time-out: a member that has not released its partitions by then, while others have, is
@@ -14,11 +15,11 @@
 -- timers: Redis was unavailable, or its clock jumped, and the others could send no heartbeat either. (Had it alone been
 -- frozen, another would have evicted it.) The same holds when its last heartbeat lies in the future.
 --
--- A beat costs O(log members) while the group has a plan. During a rebalance the leader is determined once a
--- generation, in O(members), and recorded in `state`.
+-- A beat costs O(log members) while the group has a plan. During a rebalance the leader, and whether all members are
+-- cooperative, are determined once a generation, in O(members), and recorded in `state`.
 --
 -- Result: {generation, leader or '' while it is not needed, released by all (0 or 1), plan of this member or false,
--- number of members}; {-1} if this member is not, or no longer, in the group, or the group has lost its generation.
+-- number of members, 1 if all members are cooperative}; {-1} if this member is not, or no longer, in the group, or the group has lost its generation.
 
 -- Return the member with the smallest id.
 local function leader_of(generation, recorded)
@@ -36,18 +37,39 @@ local function leader_of(generation, recorded)
   return leader
 end
 
+local function remove(member)
+  redis.call('ZREM', KEYS[2], member)
+  redis.call('HDEL', KEYS[1], member)
+  redis.call('SREM', KEYS[7], member)
+end
+
+-- Return 1 if all members are cooperative, else 0.
+local function cooperation_in(generation, recorded)
+  local at, is_whole = string.match(recorded or '', '^(%d+):([01])$')
+  if at == string.format('%.0f', generation) then
+    return tonumber(is_whole)
+  end
+  is_whole = 1
+  for _, member in ipairs(redis.call('HKEYS', KEYS[1])) do
+    if redis.call('SISMEMBER', KEYS[7], member) == 0 then
+      is_whole = 0
+    end
+  end
+  redis.call('HSET', KEYS[5], 'cooperation', string.format('%.0f:%d', generation, is_whole))
+  return is_whole
+end
+
 -- Evict the members that have not released their partitions.
 local function evict_slow(generation)
   for _, member in ipairs(redis.call('HKEYS', KEYS[1])) do
     if redis.call('HEXISTS', KEYS[3], member) == 0 then
-      redis.call('ZREM', KEYS[2], member)
-      redis.call('HDEL', KEYS[1], member)
+      remove(member)
     end
   end
   redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'slow', generation)
 end
 
-local state = redis.call('HMGET', KEYS[5], 'generation', 'since', 'leader')
+local state = redis.call('HMGET', KEYS[5], 'generation', 'since', 'leader', 'cooperation')
 local generation = tonumber(state[1] or '')
 local previous = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '')
 if not generation or (not previous and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0) then
@@ -70,8 +92,7 @@ else
   local dead = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. limit)
   if #dead > 0 then
     for _, member in ipairs(dead) do
-      redis.call('ZREM', KEYS[2], member)
-      redis.call('HDEL', KEYS[1], member)
+      remove(member)
     end
     generation = generation + 1
     redis.call('DEL', KEYS[3], KEYS[4])
@@ -81,6 +102,7 @@ else
   end
 end
 
+local cooperates = cooperation_in(generation, state[4])
 local plan
 if ARGV[4] == '1' then
   plan = redis.call('HGET', KEYS[4], ARGV[1])
@@ -89,7 +111,7 @@ elseif redis.call('EXISTS', KEYS[4]) == 1 then
 end
 local count = redis.call('HLEN', KEYS[1])
 if plan then
-  return {generation, '', 1, plan, count}
+  return {generation, '', 1, plan, count, cooperates}
 end
 
 local released = redis.call('HLEN', KEYS[3])
@@ -101,6 +123,6 @@ if released > 0 and released < count and now - since > tonumber(ARGV[3]) then
   count = redis.call('HLEN', KEYS[1])
 end
 if released < count then
-  return {generation, '', 0, false, count}
+  return {generation, '', 0, false, count, cooperates}
 end
-return {generation, leader_of(generation, state[3]), 1, false, count}
+return {generation, leader_of(generation, state[3]), 1, false, count, cooperates}

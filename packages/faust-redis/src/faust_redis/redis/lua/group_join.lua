@@ -4,6 +4,7 @@
 -- KEYS[1]  hash    members      KEYS[4]  hash    plan
 -- KEYS[2]  zset    heartbeats   KEYS[5]  hash    state
 -- KEYS[3]  hash    released     KEYS[6]  stream  signal
+--                               KEYS[7]  set     cooperative
 -- ARGV     member_id        the member
 --          metadata         bytes, its subscription
 --          last_generation  the last generation that this member has seen, 0 for none
@@ -17,6 +18,7 @@ local recorded = tonumber(redis.call('HGET', KEYS[5], 'generation') or 0)
 local generation = math.max(recorded + 1, tonumber(last_generation) + 1, tonumber(time[1]))
 redis.call('HSET', KEYS[1], member_id, metadata)
 redis.call('ZADD', KEYS[2], now, member_id)
+redis.call('SADD', KEYS[7], member_id)
 redis.call('DEL', KEYS[3], KEYS[4])
 redis.call('HSET', KEYS[5], 'generation', generation, 'since', now)
 redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'join', member_id)

@@ -4,12 +4,14 @@
 -- KEYS[1]  hash    members      KEYS[4]  hash    plan
 -- KEYS[2]  zset    heartbeats   KEYS[5]  hash    state
 -- KEYS[3]  hash    released     KEYS[6]  stream  signal
+--                               KEYS[7]  set     cooperative
 -- ARGV     member_id  the member
 -- Result   1, or 0 if the member was not in the group
 if redis.call('HDEL', KEYS[1], member_id) == 0 then
   return 0
 end
 redis.call('ZREM', KEYS[2], member_id)
+redis.call('SREM', KEYS[7], member_id)
 redis.call('DEL', KEYS[3], KEYS[4])
 if redis.call('EXISTS', KEYS[5]) == 1 then -- else the next heartbeat finds the group lost, and its member joins again
   local time = redis.call('TIME')

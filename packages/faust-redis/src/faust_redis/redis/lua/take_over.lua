@@ -10,9 +10,11 @@
 --          page_size      the maximum number of entries per page, at most 1,000
 --          group_start    the id where a new group starts: 0 or $
 --          previous_died  1 if the owner before has died, which the first page finds out itself
+--          replacing      the lease that the caller may replace: * for any, empty for none
 -- Result   {next cursor (empty after the last page), ids, deliveries per id, failed attempts per id, mark per id (empty
 --          for none), number of ids without an entry, 1 if the group was created, 1 if the owner before has died}
 --          {NOT_OWNER} if a member of a later generation holds the lease
+--          {HELD} if another member holds it, and its lease is not the one to replace
 --
 -- The delivery count of an entry is 1 plus the number of owners that died while it was pending: an owner that releases
 -- the partition in order (`let_go.lua`) does not add to it. The hash of suspects holds the `owner`, and per suspect its
@@ -21,6 +23,9 @@
 local holder = redis.call('GET', KEYS[2])
 if holder and tonumber(string.match(holder, '^%d+')) > tonumber(generation) then
   return {NOT_OWNER}
+end
+if holder and replacing ~= '*' and holder ~= replacing and string.match(holder, ':(.*)$') ~= member_id then
+  return {HELD}
 end
 redis.call('SET', KEYS[2], generation .. ':' .. member_id)
 
