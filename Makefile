@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 # Bytecode is kept even where the environment forbids it: hundreds of processes would compile their modules first.
 export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence poison soak chaos attacks monkey hostile cuts restarts failovers lint coverage release sbom audit secrets check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence send-order poison soak chaos attacks monkey hostile cuts restarts failovers lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -119,6 +119,9 @@ exactly-once: setup ## Count the effects of events while Faust workers and Redis
 
 idempotence: setup ## Cut 1,000 connections of a producer before their replies
 	@cd packages/faust-redis && IDEMPOTENCE_SLOW=1 exec ../../.venv/bin/python -m pytest tests/test_idempotence.py -v $(ARGS)
+
+send-order: setup ## Refuse writes of producers for each reason, for SEND_ORDER_SECONDS each
+	@cd packages/faust-redis && SEND_ORDER_SECONDS=$${SEND_ORDER_SECONDS:-20} exec ../../.venv/bin/python -m pytest tests/test_send_order.py -v $(ARGS)
 
 oracle: setup $(ORACLE_STAMP) ## Record the results of Faust programs on Kafka, and compare those on Redis; ARGS names some of them
 	@cd packages/faust-redis

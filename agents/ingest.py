@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
-from pipeline.chat.results import Ended, Gone, Opened, Queued, Refused, TurnRunning
+from pipeline.chat.results import Ended, Gone, Missing, Opened, Queued, Refused, TurnRunning
 from pipeline.telemetry.refusals import refused
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
 from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
@@ -41,6 +42,11 @@ async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
                 notice["duplicate"] = True
         case TurnRunning():
             notice["duplicate"] = True
+            if inbound.reopen:
+                await send(stage.topics.enrich, Turn(token=inbound.token, turn=inbound.id))
+        case Missing():
+            await send_back(stage, inbound, entry)
+            return
         case Ended(frame, duplicate):
             notice["ending"] = frame
             if duplicate:
@@ -51,6 +57,17 @@ async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
         case Gone():
             notice = refusal_frame(inbound.id, SESSION_EXPIRED)
     await stage.presence.publish_to([(inbound.token, accepted.subscribers, notice)])
+
+
+async def send_back(stage: Stage, inbound: Inbound, entry: str) -> None:
+    """Have the web node send the message again, after those before it that Redis has lost."""
+    if inbound.node is not None:
+        missing: Frame = {"type": "missing", "id": inbound.id}
+        if await stage.presence.publish_to([(inbound.token, SubscriberNodes((inbound.node,)), missing)]):
+            return
+    if not inbound.reopen:
+        # The node has died, and the earlier message with it; its client may send that again.
+        await handle(stage, inbound.derive(follows=None), entry)
 
 
 async def give_up(stage: Stage, inbound: Inbound, _entry: str) -> None:

@@ -38,7 +38,12 @@ PACKAGE: Final = ROOT / "packages" / "faust-redis"
 
 #: Required files of a wheel, by the beginning of its name; patterns of the paths inside.
 NEEDED: Final = {
-    "faust_redis": (r"faust_redis/py\.typed", r"faust_redis/.*\.lua", r".*/licenses/LICENSE"),
+    "faust_redis": (
+        r"faust_redis/py\.typed",
+        r"faust_redis/.*\.lua",
+        r"faust_redis/watching/page/index\.html",
+        r".*/licenses/LICENSE",
+    ),
     "parley": (
         r"pipeline/chat/lua/.*\.lua",
         r"web/static/index\.html",

@@ -123,7 +123,16 @@ def test_a_command_and_its_options_in_a_document_exist(path: Path) -> None:
 
 def test_load_testing_mentions_every_option_of_parley_load() -> None:
     text = (ROOT / "docs" / "load-testing.md").read_text(encoding="utf-8")
-    options = {each for option in cli.commands["load"].params for each in option.opts}
+    load = cli.commands["load"]
+    assert isinstance(load, click.Group)
+    commands = (load, *load.commands.values())
+    options = {
+        each
+        for command in commands
+        for option in command.params
+        if isinstance(option, click.Option)
+        for each in option.opts
+    }
     assert {each for each in options if each not in text} == set()
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", text)) <= options
 

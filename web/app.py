@@ -14,13 +14,15 @@ import uvloop
 from aiohttp import WSCloseCode, web
 
 from faust_redis import freeze_startup_objects
-from faust_redis.redis import cancel_and_wait
+from faust_redis.redis import cancel_and_wait, server_of
 from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import Presence
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.sessions import Sessions
 from pipeline.edge.addresses import Addresses
 from pipeline.edge.attempts import Attempts
 from pipeline.edge.connections import Connections, room_for, watching
+from pipeline.edge.file_reserve import FileReserve
 from pipeline.edge.headers import HEADERS
 from pipeline.errors import ParleyError
 from pipeline.hosts import Hosts, listens_beyond_loopback
@@ -77,10 +79,12 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     )
     app[keys.SETTINGS] = settings
     app[keys.OPEN] = set()
+    app[keys.NODE] = uuid.uuid4().hex
     app[keys.ADDRESSES] = Addresses(settings.trusted_proxies)
     app[admin.ATTEMPTS_KEY] = Attempts()
     app[keys.ORIGINS] = own_origins(settings)
     app[keys.EDGE] = edge = _edge(settings, app[keys.ADDRESSES])
+    reserve = FileReserve(edge.connections)
     for part in _PARTS:
         part.add_routes(app)
     if settings.base_path:
@@ -98,6 +102,7 @@ def create_app(settings: Settings, *, producer: Producer | None = None) -> web.A
     app.cleanup_ctx.append(node.reporting)
     app.cleanup_ctx.append(stages.watch)
     app.cleanup_ctx.append(lambda _app: watching(edge.connections))
+    app.cleanup_ctx.append(lambda _app: reserve.watching())
     app.cleanup_ctx.append(close_idle_sockets)
     return app
 
@@ -202,7 +207,7 @@ async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIt
         app[keys.PRODUCER] = producer
         yield
         return
-    own = StageProducer(app[keys.SETTINGS])
+    own = StageProducer(app[keys.SETTINGS], app[keys.NODE])
     app[keys.PRODUCER] = own
     await own.start()
     yield
@@ -211,9 +216,18 @@ async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIt
 
 async def _hub(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
-    stream = NodeStream(redis, uuid.uuid4().hex)
-    hub = Hub(stream, Presence(redis), Sessions(redis, settings), app[keys.GATE].in_flight)
+    stream = NodeStream(redis, app[keys.NODE])
+    hub = Hub(
+        stream,
+        Presence(redis),
+        RepairableSessions(redis, settings),
+        app[keys.GATE].in_flight,
+        lambda: app[keys.PRODUCER],
+        settings.model_deadline,
+    )
     app[keys.HUB] = hub
+    # On a cluster the node of a session may restart while the connection of the stream holds.
+    server_of(redis).stream.on_lost = hub.repair.check_all
     await hub.start()
     yield
     await hub.stop()

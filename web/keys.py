@@ -27,5 +27,7 @@ STAFFING = web.AppKey("staffing", Staffing)
 PRODUCER: web.AppKey[Producer] = web.AppKey("producer")
 ORIGINS: web.AppKey[Collection[str]] = web.AppKey("origins")
 """The allowed origins besides that of the Host header."""
+NODE = web.AppKey("node", str)
+"""The id of this process as a node, which names its stream."""
 OPEN: web.AppKey[set[Outbox]] = web.AppKey("open", set)
 """The outboxes of all open sockets, which are closed at shutdown."""

@@ -153,15 +153,40 @@ def _chosen(ids: tuple[str, ...], everything: bool, which: dict[str, Any]) -> Se
     return _selection(**which) if everything else None
 
 
+_redis_option = click.option(
+    "--redis", "url", metavar="URL", help="The broker of any Faust apps, options included."
+)
+_namespace_option = click.option("--namespace", help="Namespace of the apps; by default the one in the URL.")
+
+
 @cli.command()
 @click.option("--stage", type=click.Choice(STAGES), help="Also show the partitions of this stage.")
 @click.option("--once", is_flag=True, help="Show the figures once and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per sample.")
-def top(stage: str | None, once: bool, as_json: bool) -> None:
-    """Show the stages at work: rates, backlog, times, workers."""
+@_redis_option
+@_namespace_option
+def top(stage: str | None, once: bool, as_json: bool, url: str | None, namespace: str | None) -> None:
+    """Show the stages at work: rates, backlog, times, workers. With --redis, all Faust apps there."""
+    if url is not None:
+        from parley.cli.apps import run as run_apps
+
+        run_apps(url, namespace=namespace, once=once, as_json=as_json)
+        return
     from parley.cli.top import run
 
     run(Settings.load(), stage=stage, once=once, as_json=as_json)
+
+
+@cli.command()
+@_redis_option
+@_namespace_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), default=6067, show_default=True, help="Port.")
+def stages(url: str | None, namespace: str | None, host: str, port: int) -> None:
+    """Serve a page of all Faust apps on a Redis, by default on that of this service."""
+    from parley.cli.stages import run
+
+    run(Settings.load(), redis=url, namespace=namespace, host=host, port=port)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -34,6 +34,7 @@ from parley.loadtest.service import Service, service
 
 # Seconds between progress lines without a terminal.
 _LOG_SECONDS = 2.0
+_AT_ONCE = Pace()
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def run(
         kills: the processes of that service to be killed meanwhile.
     """
     console = Console(stderr=True)
-    outcome = uvloop.run(_test(plan, pace, webs, bounds, kills, console))
+    outcome = uvloop.run(measured(plan, console, pace=pace, webs=webs, bounds=bounds, kills=kills))
     show(outcome, Console())
     reports.write(to_json(outcome), page(outcome))
     return outcome.status
@@ -80,14 +81,16 @@ def command_line() -> str:
     return shlex.join(["parley", *sys.argv[1:]])
 
 
-async def _test(
+async def measured(
     plan: LoadPlan,
-    pace: Pace,
-    webs: int,
-    bounds: Mapping[str, float | None],
-    kills: Kills | None,
     console: Console,
+    *,
+    pace: Pace = _AT_ONCE,
+    webs: int = 1,
+    bounds: Mapping[str, float | None] | None = None,
+    kills: Kills | None = None,
 ) -> LoadOutcome:
+    """Run a test, show its progress, and return its outcome; see ``run``."""
     async with tested(plan, pace, webs) as (service, name):
         plan = replace(plan, url=service.url)
         memory = service.memory if service.pids else None
@@ -96,7 +99,7 @@ async def _test(
         return LoadOutcome(
             plan,
             measures,
-            judge(measures, bounds),
+            judge(measures, bounds or {}),
             name,
             datetime.now(UTC),
             looks.spells(measures.began, measures.began + measures.elapsed),

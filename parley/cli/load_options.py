@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from parley.cli.load_values import check_file, check_finite, parse_sizes, parse_span, parse_url
+from parley.cli.load_test_options import is_given, options_of_a_test, plan_of
+from parley.cli.load_values import check_file, check_finite, parse_side, parse_span, parse_url
 from pipeline.settings import STAGES
-
-if TYPE_CHECKING:
-    from parley.loadtest.plan import LoadPlan
 
 # Options of the service that is started here; they have no effect with --url.
 _LOCAL_ONLY = ("model_latency", "tokens", "token_rate", "web_processes", "kill")
@@ -20,76 +18,14 @@ _LOCAL_ONLY = ("model_latency", "tokens", "token_rate", "web_processes", "kill")
 _ONLY_WITH = {"precision": "find", "every": "kill"}
 # Options of a single test; the trials of a search end by time, and begin at their full rate.
 _NOT_WITH_FIND = ("messages", "idle", "ramp")
-# Messages per second of the first trial, and seconds of its warm-up.
-_FIRST_RATE = 10.0
-_FIND_WARMUP = 2.0
-
-
 _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--url", callback=parse_url, help="The service to test; by default one is started here, with a model."
 )
-@click.option(
-    "--protocol",
-    type=click.Choice(["streaming", "plain"]),
-    default="streaming",
-    show_default=True,
-    help="The protocol of the sockets: parley.v1 (streaming), or raw text (plain).",
-)
-@click.option(
-    "--sessions", type=click.IntRange(1), default=10, show_default=True, help="Sessions that send at once."
-)
-@click.option("--messages", type=click.IntRange(0), default=0, help="Messages per session; 0 for no limit.")
-@click.option(
-    "--duration",
-    callback=parse_span,
-    metavar="SPAN",
-    help="Length of the test, such as 30s or 5m; 10s unless --messages is given.",
-)
-@click.option(
-    "--rate",
-    type=click.FloatRange(0, min_open=True),
-    callback=check_finite,
-    help="Messages per second of all sessions together, without waiting for answers (open loop).",
-)
-@click.option(
-    "--arrivals",
-    type=click.Choice(["constant", "poisson"]),
-    default="constant",
-    show_default=True,
-    help="With --rate: constant or random gaps between messages.",
-)
-@click.option(
-    "--ramp",
-    callback=parse_span,
-    default="0s",
-    metavar="SPAN",
-    help="Time in which the load grows to its full size.",
-)
-@click.option(
-    "--warmup",
-    callback=parse_span,
-    default="0s",
-    metavar="SPAN",
-    help="Time of the same load before the measurement.",
-)
-@click.option(
-    "--think",
-    callback=parse_span,
-    default="0s",
-    metavar="SPAN",
-    help="Mean time between an answer and the session's next message (closed loop).",
-)
-@click.option(
-    "--size",
-    callback=parse_sizes,
-    default="40",
-    show_default=True,
-    help="Characters of a message, or a range such as 20-2000.",
-)
+@options_of_a_test
 @click.option(
     "--cut-every",
     type=click.IntRange(0),
@@ -97,35 +33,6 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     help="Break a session's socket each time after this many messages.",
 )
 @click.option("--idle", type=click.IntRange(0), default=0, help="Further sockets that only stay open.")
-@click.option(
-    "--drain",
-    callback=parse_span,
-    default="15s",
-    metavar="SPAN",
-    show_default=True,
-    help="Time to wait for missing answers at the end.",
-)
-@click.option(
-    "--slo",
-    callback=parse_span,
-    default="1s",
-    metavar="SPAN",
-    show_default=True,
-    help="Longest latency of a good answer.",
-)
-@click.option(
-    "--processes",
-    type=click.IntRange(1, 64),
-    default=1,
-    show_default=True,
-    help="Processes of the load generator.",
-)
-@click.option(
-    "--echo", is_flag=True, help="The model at --url repeats its prompt: check which message it answers."
-)
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all random numbers."
-)
 @click.option(
     "--model-latency",
     callback=parse_span,
@@ -203,19 +110,25 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     callback=check_finite,
     help="Exit with 3 below this many answers per second within --slo.",
 )
-def load(**given: Any) -> None:
+@click.pass_context
+def load(context: click.Context, /, **given: Any) -> None:
     """Load-test the service, and report lost, doubled, misordered and crossed answers.
 
     Exit status: 0, all bounds were kept; 2, a wrong argument; 3, a bound was broken; 4, nothing could be
     measured; 5, an answer came twice, out of order, to the wrong session, or is missing in the history.
     """
+    if context.invoked_subcommand is not None:
+        if any(map(is_given, given)):
+            raise click.UsageError("options of a comparison follow its name: parley load compare A B …")
+        return
     from parley.cli.load import Reports, run
+    from parley.loadtest.bounds import BOUNDS
     from parley.loadtest.kills import Kills
     from parley.loadtest.model import Pace
 
     _check_together(given)
-    plan = _plan(given)
-    bounds = {name: value for name, value in given.items() if name.startswith(("max_", "min_"))}
+    plan = plan_of(given)
+    bounds = {name: given[name] for name in BOUNDS}
     pace = Pace(given["model_latency"], given["tokens"], given["token_rate"])
     reports = Reports(given["json_file"], given["html_file"])
     kills = Kills(given["kill"], given["every"]) if given["kill"] else None
@@ -233,7 +146,7 @@ def load(**given: Any) -> None:
                 webs=webs,
                 bounds=objectives,
                 precision=given["precision"],
-                sessions=plan.sessions if _is_given("sessions") else None,
+                sessions=plan.sessions if is_given("sessions") else None,
                 kills=kills,
                 reports=reports,
             )
@@ -241,59 +154,59 @@ def load(**given: Any) -> None:
     sys.exit(run(plan, pace=pace, webs=webs, bounds=bounds, reports=reports, kills=kills))
 
 
-def _plan(given: dict[str, Any]) -> LoadPlan:
-    from parley.loadtest.plan import LoadPlan
+@load.command()
+@click.argument("a", callback=parse_side)
+@click.argument("b", callback=parse_side)
+@options_of_a_test
+@click.option(
+    "--rounds",
+    type=click.IntRange(2, 1000),
+    default=8,
+    show_default=True,
+    help="Runs of each service.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1),
+    callback=check_finite,
+    default=0.05,
+    show_default=True,
+    help="The change that does not matter, as a share.",
+)
+@click.option("--json", "json_file", type=_FILE, callback=check_file, help="Write the outcome to this file.")
+@click.option("--html", "html_file", type=_FILE, callback=check_file, help="Write it as a page with charts.")
+def compare(a: str | Path, b: str | Path, **given: Any) -> None:
+    """Compare two services by repeated runs, A and B in turn.
 
-    duration = given["duration"] if given["duration"] is not None else 0.0 if given["messages"] else 10.0
-    if not duration and not given["messages"]:
-        raise click.UsageError("the test has no end: give --messages, or a --duration above 0")
-    return LoadPlan(
-        url=given["url"] or "",
-        protocol=given["protocol"],
-        mode="open" if given["rate"] or given["find"] else "closed",
-        sessions=given["sessions"],
-        messages=given["messages"],
-        duration=duration,
-        rate=given["rate"] or (_FIRST_RATE if given["find"] else 0.0),
-        arrivals=given["arrivals"],
-        ramp=given["ramp"],
-        warmup=_FIND_WARMUP if given["find"] and not _is_given("warmup") else given["warmup"],
-        think=given["think"],
-        size=given["size"][0],
-        size_to=given["size"][1],
-        cut_every=given["cut_every"],
-        idle=given["idle"],
-        drain=given["drain"],
-        slo=given["slo"],
-        processes=given["processes"],
-        echo=given["echo"] or not given["url"],
-        seed=given["seed"],
+    A and B are addresses of services, or JSON files of tests, or folders with such files.
+
+    Exit status: 0, no figure of B is worse; 2, a wrong argument; 3, a figure is worse; 4, nothing could be
+    compared; 5, B has a fault that must never happen.
+    """
+    from parley.cli.load import Reports
+    from parley.cli.load_compare import Side, recorded, run
+
+    given |= {"url": "both", "find": False, "cut_every": 0, "idle": 0}
+    sides = [
+        Side(str(each), runs=recorded(each)) if isinstance(each, Path) else Side(each, url=each)
+        for each in (a, b)
+    ]
+    reports = Reports(given["json_file"], given["html_file"])
+    sys.exit(
+        run(plan_of(given), sides, rounds=given["rounds"], tolerance=given["tolerance"], reports=reports)
     )
-
-
-def _is_given(name: str) -> bool:
-    """Return whether an option is on the command line."""
-    source = click.get_current_context().get_parameter_source(name)
-    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _check_together(given: dict[str, Any]) -> None:
     """Refuse options that have no effect together with the others."""
     if given["url"]:
-        for name in filter(_is_given, _LOCAL_ONLY):
+        for name in filter(is_given, _LOCAL_ONLY):
             option = f"--{name.replace('_', '-')}"
             raise click.UsageError(f"{option} applies to a service that is started here: remove it, or --url")
-    if _is_given("arrivals") and not (given["rate"] or given["find"]):
-        raise click.UsageError("--arrivals applies to an open loop: add --rate")
     if given["max_ttft_p99"] is not None and given["protocol"] == "plain":
         raise click.UsageError("--max-ttft-p99 needs tokens, which --protocol plain does not send")
-    if given["think"] and (given["rate"] or given["find"]):
-        raise click.UsageError("--think applies to a closed loop, in which sessions await their answers")
-    for name in filter(_is_given, _ONLY_WITH):
+    for name in filter(is_given, _ONLY_WITH):
         if not given[_ONLY_WITH[name]]:
             raise click.UsageError(f"--{name} applies to --{_ONLY_WITH[name]}: add it")
-    for name in filter(_is_given, _NOT_WITH_FIND):
-        if given["find"]:
-            raise click.UsageError(f"--{name} has no meaning for --find: remove it")
-    if given["processes"] > given["sessions"] and not given["find"]:
-        raise click.UsageError("--processes must not exceed --sessions, because each needs a session")
+    for name in filter(is_given, _NOT_WITH_FIND if given["find"] else ()):
+        raise click.UsageError(f"--{name} has no meaning for --find: remove it")

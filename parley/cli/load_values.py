@@ -45,9 +45,21 @@ def check_finite(_context: click.Context, _parameter: click.Parameter, value: fl
 
 
 def parse_url(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    """Check the address of a service."""
-    if value is None:
-        return None
+    """Check the address of a service, if there is one."""
+    return None if value is None else checked_url(value)
+
+
+def parse_side(_context: click.Context, _parameter: click.Parameter, value: str) -> str | Path:
+    """Return the address of a service, or the file or folder of this name."""
+    return Path(value) if Path(value).exists() else checked_url(value)
+
+
+def checked_url(value: str) -> str:
+    """Return the address of a service, without a slash at its end.
+
+    Raises:
+        click.BadParameter: it is not such an address.
+    """
     wanted = "expected http://host:port or https://host, with a path if there is one"
     try:
         parts = urlsplit(value)

@@ -12,6 +12,17 @@ from pipeline.redis.client import connect
 from pipeline.settings import Settings
 
 
+def url_of(settings: Settings) -> str:
+    """Return the URL of the Redis to use.
+
+    Raises:
+        EmbeddedRedisError: none is configured, and no embedded one runs.
+    """
+    if settings.redis_configured:
+        return settings.redis_url
+    return running_of(settings.data_dir, settings.port).url
+
+
 @asynccontextmanager
 async def store(settings: Settings) -> AsyncIterator[Redis]:
     """Connect for the duration of the block.
@@ -19,8 +30,7 @@ async def store(settings: Settings) -> AsyncIterator[Redis]:
     Raises:
         EmbeddedRedisError: none is configured, and no embedded one runs.
     """
-    configured = settings.redis_configured
-    redis = connect(settings.redis_url if configured else running_of(settings.data_dir, settings.port).url)
+    redis = connect(url_of(settings))
     try:
         yield redis
     finally:

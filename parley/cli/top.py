@@ -15,20 +15,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from faust_redis.watching import StageState
+from parley.cli.figures import SIGNS, alarming, count, duration, rate, table
 from parley.cli.store import store
 from pipeline.errors import ParleyError
 from pipeline.settings import STAGES, Settings
 from pipeline.telemetry.stages.snapshot import PartitionSnapshot, Snapshot, StageSnapshot, WorkerSnapshot
-from pipeline.telemetry.stages.state import StageState
 from pipeline.telemetry.stages.watch import INTERVAL, StageWatch
 
-_SIGNS = {
-    StageState.STOPPED: ("■", "bold red"),
-    StageState.STALLED: ("‖", "bold red"),
-    StageState.SLOW: ("▲", "bold yellow"),
-    StageState.WORKING: ("▶", "green"),
-    StageState.IDLE: ("○", "dim"),
-}
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 # The widths of a terminal, in characters, from which all columns are shown, or all but three.
 _WIDE, _MEDIUM = 140, 100
@@ -123,7 +117,7 @@ def _head(snapshot: Snapshot) -> Text:
     ]
     head = Text.assemble(("Parley", "bold"), f"  {datetime.fromtimestamp(snapshot.at):%H:%M:%S}  ")
     for each in troubled:
-        head.append(f"{each.name} is {each.state}: {each.why}  ", _SIGNS[each.state][1])
+        head.append(f"{each.name} is {each.state}: {each.why}  ", SIGNS[each.state][1])
     return head if troubled else head.append("all stages are healthy", "green")
 
 
@@ -131,102 +125,68 @@ def _stages(stages: Sequence[StageSnapshot], watch: StageWatch, width: int) -> T
     cells: dict[str, Callable[[StageSnapshot], RenderableType]] = {
         "stage": lambda each: Text(each.name, style="bold"),
         "state": lambda each: _state(each.state),
-        "in/s": lambda each: _rate(each.rate_in),
-        "out/s": lambda each: _rate(each.rate_out),
-        "lag": lambda each: _count(each.lag),
-        "pending": lambda each: _count(each.pending),
+        "in/s": lambda each: rate(each.rate_in),
+        "out/s": lambda each: rate(each.rate_out),
+        "lag": lambda each: count(each.lag),
+        "pending": lambda each: count(each.pending),
         "oldest": lambda each: duration(each.oldest_age),
         "wait p50": lambda each: duration(each.wait.p50),
         "wait p99": lambda each: duration(each.wait.p99),
         "work p50": lambda each: duration(each.work.p50),
         "work p99": lambda each: duration(each.work.p99),
-        "retry": lambda each: _alarming(each.retrying, "yellow"),
-        "dead": lambda each: _alarming(each.dead_letters, "red"),
+        "retry": lambda each: alarming(each.retrying, "yellow"),
+        "dead": lambda each: alarming(each.dead_letters, "red"),
         "workers": lambda each: str(sum(worker.alive for worker in each.workers)),
         "trend": lambda each: trend(point.rate_out for point in watch.history[each.name]),
     }
     hidden = set() if width >= _WIDE else {"wait p99", "work p99", "trend"}
     hidden |= set() if width >= _MEDIUM else {"retry", "oldest"}
-    shown = {name: cell for name, cell in cells.items() if name not in hidden}
-    table = _table(*shown)
+    visible = {name: cell for name, cell in cells.items() if name not in hidden}
+    shown = table(*visible)
     for each in stages:
-        table.add_row(*(cell(each) for cell in shown.values()))
-    return table
+        shown.add_row(*(cell(each) for cell in visible.values()))
+    return shown
 
 
 def _partitions(partitions: Sequence[PartitionSnapshot]) -> Table:
-    table = _table(
+    shown = table(
         "nr", "state", "in/s", "out/s", "lag", "pending", "oldest", "retry", "dead", "ever", "owner"
     )
     for each in partitions:
-        table.add_row(
+        shown.add_row(
             str(each.number),
             _state(each.state),
-            *map(_rate, (each.rate_in, each.rate_out)),
-            *map(_count, (each.lag, each.pending)),
+            *map(rate, (each.rate_in, each.rate_out)),
+            *map(count, (each.lag, each.pending)),
             duration(each.oldest_age),
-            _alarming(each.retrying, "yellow"),
-            _alarming(each.dead_letters, "red"),
-            _count(each.added),
+            alarming(each.retrying, "yellow"),
+            alarming(each.dead_letters, "red"),
+            count(each.added),
             each.owner or "-",
         )
-    return table
+    return shown
 
 
 def _workers(workers: Sequence[tuple[str, WorkerSnapshot]]) -> Table:
-    table = _table("of", "worker", "beat", "at work", "done/s", "handled", "failed", "up", "partitions")
+    shown = table("of", "worker", "beat", "at work", "done/s", "handled", "failed", "up", "partitions")
     for stage, each in workers:
         style = "red" if not each.alive else "yellow" if each.silent else ""
-        table.add_row(
+        shown.add_row(
             stage,
             Text(each.id, style=style),
             Text(duration(each.heartbeat_age) if each.alive else "gone", style=style),
-            _count(each.working),
-            _rate(each.rate),
-            *map(_count, (each.handled, each.failed)),
+            count(each.working),
+            rate(each.rate),
+            *map(count, (each.handled, each.failed)),
             duration(each.uptime),
             ranges(each.partitions),
         )
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    left = {"stage", "state", "of", "worker", "owner", "partitions", "trend"}
-    for column in columns:
-        table.add_column(column, justify="left" if column in left else "right", no_wrap=True)
-    return table
+    return shown
 
 
 def _state(state: StageState) -> Text:
-    sign, style = _SIGNS[state]
+    sign, style = SIGNS[state]
     return Text(f"{sign} {state}", style=style)
-
-
-def _alarming(count: int, style: str) -> Text:
-    return Text(_count(count), style=style if count else "")
-
-
-def _count(count: int | None) -> str:
-    return "-" if count is None else f"{count:,}"
-
-
-def _rate(rate: float | None) -> str:
-    if rate is None:
-        return "-"
-    return f"{rate:,.1f}" if 0 < rate < 9.95 else f"{rate:,.0f}"
-
-
-def duration(seconds: float | None) -> str:
-    """Format a duration, such as ``12 ms``, ``1.2 s`` or ``2:05 h``; a dash for None."""
-    if seconds is None:
-        return "-"
-    if seconds < 0.9995:
-        return f"{seconds * 1000:.1f} ms" if seconds < 0.00995 else f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02} min" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02} h"
 
 
 def ranges(numbers: Iterable[int]) -> str:

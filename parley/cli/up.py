@@ -22,6 +22,7 @@ import aiohttp
 from parley.cli.agent import ALL, health_port
 from parley.cli.children import Child, Process, describe_exit
 from parley.cli.console import Console
+from parley.cli.recorded_partitions import require_recorded_partitions
 from parley.cli.retries import Pauses, keep_trying
 from parley.local.embedded import EmbeddedRedis, folder_of
 from parley.local.forks import ForkServer
@@ -40,6 +41,8 @@ _READINESS_INTERVAL_SECONDS = 0.1
 _READINESS_TIMEOUT = aiohttp.ClientTimeout(total=2)
 _WAITING_NOTE_INTERVAL_SECONDS = 15.0
 _REDIS_CHECK_INTERVAL_SECONDS = 0.2
+# The parts of an ``up`` that was killed end a moment later.
+_PORT_PATIENCE_SECONDS = 1.0
 # Exit statuses of parts, as ``parley.cli`` defines them.
 _EXIT_WRONG_SETTING = 2
 _EXIT_PORT_TAKEN = 3
@@ -62,7 +65,7 @@ def run(*, with_parent: bool) -> int:
     if with_parent and not die_with_our_parent(signal.SIGTERM):
         return 0
     settings = _development_settings()
-    if reason := bind_error(settings.host, settings.port):
+    if reason := _bind_error(settings):
         raise SettingsError(
             "PORT", str(settings.port), f"a port that is free on {settings.host}; this one: {reason}"
         )
@@ -74,10 +77,18 @@ def run(*, with_parent: bool) -> int:
         maxmemory=settings.redis_maxmemory,
     )
     try:
-        redis.start()
+        redis.start(partial(print, flush=True))
         return asyncio.run(Supervisor(settings, redis).run())
     finally:
         redis.stop(_REDIS_STOP_SECONDS)
+
+
+def _bind_error(settings: Settings) -> str | None:
+    """Return why the web's port can't be used; one that a killed ``up`` leaves is waited for."""
+    until = time.monotonic() + _PORT_PATIENCE_SECONDS
+    while (reason := bind_error(settings.host, settings.port)) and time.monotonic() < until:
+        time.sleep(_READINESS_INTERVAL_SECONDS)
+    return reason
 
 
 def _development_settings() -> Settings:
@@ -121,20 +132,20 @@ class Supervisor:
         """Run until a signal comes or a part refuses its settings; return the exit status.
 
         Raises:
+            SettingsError: Redis has recorded another number of partitions.
             Exception: the first failure of a task before all parts were ready. Later ones are logged, and the
                 task goes on.
         """
         loop = asyncio.get_running_loop()
         for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(sig, self._stop.set)
-        tasks = [
-            self._supervise(child.name, partial(child.keep_running, partial(self._may_restart, child.name)))
-            for child in (*self._agents, *self._webs)
-        ]
-        tasks.append(self._supervise("up", self._announce_ready))
-        if self._redis is not None:
-            tasks.append(self._supervise("redis", partial(self._keep_redis, self._redis)))
+        tasks: list[asyncio.Task[None]] = []
         try:
+            # The fork server loads its libraries meanwhile.
+            self._forks.start()
+            await asyncio.to_thread(importlib.import_module, "faust_redis")
+            await require_recorded_partitions(self._redis_url(), self._settings)
+            tasks += self._start_all()
             await self._stop.wait()
         finally:
             self._console.announce("Parley stops")
@@ -149,6 +160,17 @@ class Supervisor:
             if not task.cancelled():
                 task.result()
         return self._status
+
+    def _start_all(self) -> list[asyncio.Task[None]]:
+        """Start the tasks that keep the parts running, and the one that announces the service."""
+        tasks = [
+            self._supervise(child.name, partial(child.keep_running, partial(self._may_restart, child.name)))
+            for child in (*self._agents, *self._webs)
+        ]
+        tasks.append(self._supervise("up", self._announce_ready))
+        if self._redis is not None:
+            tasks.append(self._supervise("redis", partial(self._keep_redis, self._redis)))
+        return tasks
 
     def _supervise(self, name: str, attempt: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Start a task that goes on after each failure; one that fails before all is ready ends ``run``."""
@@ -175,7 +197,7 @@ class Supervisor:
         from faust_redis import expel
         from pipeline.redis.client import connect
 
-        redis = connect(self._settings.redis_url if self._redis is None else self._redis.url)
+        redis = connect(self._redis_url())
         try:
             async with asyncio.timeout(_PUT_OUT_SECONDS):
                 for stage in _stages_of(name):
@@ -184,6 +206,9 @@ class Supervisor:
             self._console.say(name, f"its group waits for its session to time out: {exc!r}")
         finally:
             await redis.aclose()
+
+    def _redis_url(self) -> str:
+        return self._settings.redis_url if self._redis is None else self._redis.url
 
     def _environment(self, name: str) -> Mapping[str, str]:
         """Return the environment for one start of a part; its port may differ each time."""
@@ -201,16 +226,20 @@ class Supervisor:
     def _may_restart(self, name: str, status: int) -> bool:
         """Return whether to restart a part that ended; one that refused its settings is not restarted.
 
-        An agent whose port was taken after it had been found free gets another one, unless the user chose it.
+        An agent whose port was taken after it had been found free gets another one, unless the user chose it
+        and it is still taken.
         """
-        refused = status == _EXIT_WRONG_SETTING or (
-            status == _EXIT_PORT_TAKEN and any(map(self._settings.has_chosen_port, _stages_of(name)))
-        )
+        refused = status == _EXIT_WRONG_SETTING or (status == _EXIT_PORT_TAKEN and self._lacks_port(name))
         if refused and not self._ready:
             self._status = _EXIT_WRONG_SETTING
             self._stop.set()
             return False
         return True
+
+    def _lacks_port(self, name: str) -> bool:
+        """Return whether a port is taken that the user chose for a part."""
+        chosen = [stage for stage in _stages_of(name) if self._settings.has_chosen_port(stage)]
+        return any(bind_error(self._settings.host, self._settings.agent_port(stage)) for stage in chosen)
 
     async def _stop_all(self, children: list[Child], timeout: float) -> None:
         await asyncio.gather(*(child.stop(timeout) for child in children))
@@ -262,8 +291,6 @@ class Supervisor:
             self._console.announce(f"Note: {advice}")
         self._console.announce(f"Model: {describe_model(settings)}")
         self._console.announce(f"Parley is ready: {local_url(settings.host, settings.port)}")
-        # Loaded now, off the start, so that the first death of an agent does not wait for it.
-        await asyncio.to_thread(importlib.import_module, "faust_redis")
 
     async def _not_ready(self, http: aiohttp.ClientSession) -> list[str]:
         """Return the names of the parts that are not ready, empty when all are."""

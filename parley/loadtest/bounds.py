@@ -82,6 +82,9 @@ _FIGURES: Mapping[str, tuple[_Figure, bool, Callable[[float], str]]] = {
     "min_goodput": (lambda measures: measures.goodput, False, "{:.1f}/s".format),
 }
 
+#: The names of all bounds.
+BOUNDS: Final = tuple(_FIGURES)
+
 
 def judge(measures: Measures, bounds: Mapping[str, float | None]) -> list[Verdict]:
     """Return a verdict for each given bound and for each kind of fault that occurred.

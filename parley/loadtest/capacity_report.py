@@ -168,7 +168,11 @@ def page(capacity: Capacity) -> str:
                 ),
                 "Each point is a trial. From the moment a message was due to the end of its answer.",
             ),
-            card("Trials", table(HEADS, map(trial_row, capacity.trials)), "In the order they ran."),
+            card(
+                "Trials",
+                f'<div class="words">{table(HEADS, map(trial_row, capacity.trials))}</div>',
+                "In the order they ran.",
+            ),
             '<div class="two">',
             card("A trial", pairs(_of_plan(capacity))),
             card("The machine of the generator", pairs(machine())),

@@ -6,15 +6,18 @@ import asyncio
 import itertools
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 
 from parley.loadtest.arrivals import arrivals
+from parley.loadtest.completions_user import CompletionsUser
+from parley.loadtest.described_user import DescribedUser
 from parley.loadtest.histogram import LatencyHistogram
 from parley.loadtest.lifting import HOW
 from parley.loadtest.measures import Measures
-from parley.loadtest.plan import LoadPlan
+from parley.loadtest.plan import LoadPlan, Protocol
+from parley.loadtest.socket_user import SocketUser
 from parley.loadtest.virtual_user import VirtualUser
 
 # Seconds between measurements of the lag of our own event loop.
@@ -29,6 +32,14 @@ _OPENING = 128
 _OPEN_SECONDS = 30.0
 # Seconds to wait for answers after the test was ended early, because its user is waiting, too.
 _STOP_SECONDS = 2.0
+
+# The class that speaks each protocol.
+_USERS: Mapping[Protocol, type[VirtualUser]] = {
+    "streaming": SocketUser,
+    "plain": SocketUser,
+    "openai": CompletionsUser,
+    "described": DescribedUser,
+}
 
 Watch = Callable[[Measures], None]
 Gate = Callable[[], Awaitable[object]]
@@ -63,11 +74,13 @@ class _Test:
     async def run(self, watch: Watch | None) -> Measures:
         plan, measures = self._plan, self._measures
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=30)
-        connector = aiohttp.TCPConnector(limit=0)
+        # A server may close a kept connection at the moment it is used again, which would look like a lost
+        # answer: requests for completions have connections of their own.
+        connector = aiohttp.TCPConnector(limit=0, force_close=plan.protocol == "openai")
         lag = asyncio.create_task(self._measure_lag(watch))
         async with aiohttp.ClientSession(plan.base, connector=connector, timeout=timeout) as http:
-            users = [
-                VirtualUser(plan.seed * 100_000 + number, plan, http, measures, self._clock)
+            users: list[VirtualUser] = [
+                _USERS[plan.protocol](plan.seed * 100_000 + number, plan, http, measures, self._clock)
                 for number in range(plan.sessions)
             ]
             try:

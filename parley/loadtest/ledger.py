@@ -150,6 +150,15 @@ class Ledger:
             self._delivered[answers[message.number]] = self._connection - 1
         return found
 
+    def open_message(self, turn: str | None) -> Sent | None:
+        """Return the open message with an id, or the oldest one if there is no id; None without one."""
+        return self._waiting.get(turn) if turn is not None else next(iter(self._waiting.values()), None)
+
+    def lose(self, message: Sent) -> None:
+        """Record that the answer to a message can no longer come."""
+        self.faults.lost += 1
+        self._end(message, self._connection)
+
     def give_up(self) -> int:
         """Stop waiting, and return the number of messages that stay open.
 

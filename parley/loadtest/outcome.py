@@ -30,6 +30,8 @@ _UNATTRIBUTED = (
 )
 _CHECKED_INSTEAD = {
     "streaming": "their turns, their order, and their place in the history",
+    "openai": "that each message has one answer, which is complete",
+    "described": "that each message has one answer, in the order of the messages",
     "plain": "their number, and that the history has them in the order received, each behind its message",
 }
 

@@ -41,6 +41,7 @@ _COLORS = {
     "web": "#3b76f0",
     "ingest": "#0f9d8a",
     "enrich": "#7fa80a",
+    "agents": "#0f9d8a",
     "infer": "#d97706",
     "deliver": "#b5519f",
     "Redis": "#c0262d",
@@ -299,7 +300,7 @@ def _errors(measures: Measures) -> str:
 
 
 def _of_plan(outcome: LoadOutcome) -> dict[str, object]:
-    plan, unsaid = outcome.plan, {"url", "echo", "size_to", "phase"}
+    plan, unsaid = outcome.plan, {"url", "echo", "size_to", "phase", "description"}
     found: dict[str, object] = {
         name.replace("_", " "): value for name, value in asdict(plan).items() if name not in unsaid
     }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 PROTOCOL: Final = "parley.v1"
 """The protocol that a streaming socket requests in its handshake."""
+
+Protocol = Literal["plain", "streaming", "openai", "described"]
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,11 @@ class LoadPlan:
         ramp: seconds over which sessions begin, and over which an open loop reaches its rate.
         warmup: seconds of the same load before the measurement begins; ``duration`` follows them.
         think: mean seconds between an answer and the next message of its session, in a closed loop.
-        size, size_to: the minimum and maximum characters of a message, with its mark; uniformly distributed.
+        size, size_to: the minimum and maximum characters of a message, with its mark.
             A message is never shorter than its mark. If ``size_to`` is below ``size``, all messages have
             ``size``.
+        sizes: the distribution of sizes: ``uniform``, or ``lognormal`` with 90 % between the two.
+        conversations: the path of recorded conversations, whose messages are sent instead; may be empty.
         cut_every: messages of a session after which its socket is broken; 0 for never.
         idle: further sockets that only stay open.
         drain: seconds to wait for missing answers at the end.
@@ -37,11 +41,14 @@ class LoadPlan:
         processes: the number of generators that share the sessions.
         echo: whether the model repeats its prompt, so that each answer identifies its message.
         seed: the seed of all random numbers.
+        model: the name of the model, in the protocol ``openai``.
+        max_tokens: tokens of an answer that a request of the protocol ``openai`` asks for; 0 for none said.
+        description: of the service, in the protocol ``described``; see ``parley.loadtest.description``.
         phase: in the plan of one generator, the part of a gap by which its messages follow the first one's.
     """
 
     url: str
-    protocol: Literal["plain", "streaming"] = "streaming"
+    protocol: Protocol = "streaming"
     mode: Literal["closed", "open"] = "closed"
     sessions: int = 10
     messages: int = 0
@@ -53,6 +60,8 @@ class LoadPlan:
     think: float = 0.0
     size: int = 40
     size_to: int = 0
+    sizes: Literal["uniform", "lognormal"] = "uniform"
+    conversations: str = ""
     cut_every: int = 0
     idle: int = 0
     drain: float = 15.0
@@ -61,6 +70,9 @@ class LoadPlan:
     echo: bool = False
     seed: int = 0
     phase: float = 0.0
+    model: str = ""
+    max_tokens: int = 0
+    description: dict[str, Any] | None = None
 
     @property
     def base(self) -> str:

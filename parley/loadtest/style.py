@@ -32,6 +32,7 @@ details .scroll{max-height:320px;overflow:auto}pre{margin:0;white-space:pre-wrap
 .two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:16px;align-items:start}
 .two .card{margin:0}.two td,.two th{white-space:normal;overflow-wrap:anywhere}
 .two tr>:first-child,.two thead th{overflow-wrap:normal}
+.words tr>:last-child{white-space:normal;text-align:left;min-width:220px}
 @media(max-width:560px){main{padding:20px 12px 40px}.card{padding:14px}svg text{font-size:18px}
 .figures{grid-template-columns:1fr 1fr}th,td{padding:6px}h1{font-size:1.35rem}}
 @media print{body{background:#fff;font-size:12px}main{max-width:none;padding:0}details{display:none}

@@ -14,6 +14,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 # By the command line of a process that ``parley up`` has started; in the order they are shown.
 _KINDS = {
     "web": re.compile(r"parley(\.cli)? web$"),
+    "agents": re.compile(r"parley(\.cli)? agent all$"),
     **{
         stage: re.compile(
             rf"parley(\.cli)? agent {stage}$|\[Faust:Worker\] -\w+- {stage} |-A agents\.{stage} "

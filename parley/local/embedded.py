@@ -3,19 +3,18 @@
 Its data is in a folder of its own, with the append-only file on, and is kept between runs. The server listens
 on a Unix socket in that folder, which only its owner may enter, and on no port, because every user and every
 program of the machine can reach a port of the loopback. If the path of the folder is too long for a socket,
-it listens on a port of the loopback with a random password. The folder is locked while the server runs, so
-two copies can't share its files:
+it listens on a port of the loopback with a random password. The folder is locked while the server runs
+(``parley.local.data_folder``), so two servers can't share its files:
 
-    <data dir>/<PORT>/redis/                locked with flock on the folder, which leaves no lock file behind
     <data dir>/<PORT>/redis/running.json    the address of the server, only while it runs
     <data dir>/<PORT>/redis/redis.log       the log of the last run
-    <data dir>/<PORT>/redis/redis.sock      the socket, only while it runs
+    <data dir>/<PORT>/redis/redis-*.sock    the socket, only while it runs; its name holds the process id
+                                            of the program that runs the server
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import subprocess
@@ -27,6 +26,7 @@ from urllib.parse import quote
 
 import redis
 
+from parley.local.data_folder import DataFolder
 from parley.local.memory import maxmemory_bytes, output_limit
 from parley.local.ports import free_port
 from parley.local.running_servers import (
@@ -38,7 +38,8 @@ from parley.local.running_servers import (
     running_of,
     write_state,
 )
-from parley.local.server_binaries import WAYS_OUT, ServerBinary, find_server
+from parley.local.server_binaries import ServerBinary, find_server
+from parley.local.start_failures import start_failure
 from pipeline.errors import EmbeddedRedisError
 
 __all__ = [
@@ -58,7 +59,6 @@ _LOADING_TIMEOUT_SECONDS = 300.0
 _POLL_SECONDS = 0.02
 # Another process may take a free port before the server listens on it; twice in a row is unlikely.
 _PORT_ATTEMPTS = 3
-_SOCKET_FILE = "redis.sock"
 # The maximum length in bytes of a Unix socket's path on Linux (sun_path, without the zero at its end).
 _LONGEST_SOCKET_PATH = 107
 
@@ -94,8 +94,8 @@ class EmbeddedRedis:
         self._port = 0
         # Of characters that need no quotes in a URL or in the configuration.
         self._password = secrets.token_urlsafe(32)
-        self._lock: int | None = None
-        self._socket = folder.absolute() / _SOCKET_FILE
+        self._data = DataFolder(folder)
+        self._socket = folder.absolute() / f"redis-{os.getpid()}.sock"
         self._has_socket = len(os.fsencode(self._socket)) <= _LONGEST_SOCKET_PATH
 
     @property
@@ -110,15 +110,20 @@ class EmbeddedRedis:
         """A line about missing security fixes of the server; None if it has all, or is not chosen yet."""
         return None if self._server is None else self._server.advice
 
-    def start(self) -> RunningServer:
+    def start(self, say: Callable[[str], None] = lambda _line: None) -> RunningServer:
         """Start the server and wait until it has loaded its data.
 
+        A server that an earlier run has left on the folder may end first; one that does not is killed.
+
+        Args:
+            say: called with a line if that takes long.
+
         Raises:
-            EmbeddedRedisError: it does not run here, or another process uses the folder.
+            EmbeddedRedisError: it does not run here, another process uses the folder, or it can't be used.
         """
         self._server = self._server or find_server()
-        self._take_lock()
         try:
+            self._data.reserve(say)
             for attempt in range(_PORT_ATTEMPTS):
                 self._port = 0 if self._has_socket else free_port(HOST)
                 self.spawn()
@@ -137,9 +142,14 @@ class EmbeddedRedis:
             raise
 
     def spawn(self) -> None:
-        """Start the process without waiting for it; one that died is started again on its old port."""
+        """Start the process without waiting for it; one that died is started again on its old port.
+
+        Raises:
+            EmbeddedRedisError: the folder can't be used.
+            OSError: the process can't be started.
+        """
         assert self._server is not None, "start() comes first"  # noqa: S101
-        with (self.folder / "redis.log").open("wb") as log:
+        with self._data.output() as log:
             self.process = subprocess.Popen(  # noqa: S603
                 [str(self._server.binary), *self._arguments(self._server), "-"],
                 cwd=self.folder,
@@ -166,17 +176,13 @@ class EmbeddedRedis:
         with client_of(self.url) as client:
             while not _answers(client):
                 if self.process.poll() is not None:
-                    raise EmbeddedRedisError(
-                        f"redis-server ended while starting: {self._last_words()}", WAYS_OUT
-                    )
+                    raise self._failure("redis-server ended while starting")
                 if time.monotonic() > deadline:
-                    raise EmbeddedRedisError(
-                        f"redis-server did not become ready: {self._last_words()}", WAYS_OUT
-                    )
+                    raise self._failure("redis-server did not become ready")
                 time.sleep(_POLL_SECONDS)
             module = _json_version(client)
         if module is None:
-            raise EmbeddedRedisError(f"{self._server.module} was not loaded: {self._last_words()}", WAYS_OUT)
+            raise self._failure(f"{self._server.module} was not loaded")
         started = RunningServer(
             self.url,
             str(self.folder),
@@ -196,17 +202,9 @@ class EmbeddedRedis:
         """Make and lock the folder again if it was deleted; return whether it was.
 
         Raises:
-            EmbeddedRedisError: another process uses the folder.
-            OSError: it can't be made.
+            EmbeddedRedisError: another process uses the folder, or it can't be made.
         """
-        assert self._lock is not None, "start() comes first"  # noqa: S101
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(self._lock), self.folder.stat()):
-                return False
-        deleted = self._lock
-        self._take_lock()
-        os.close(deleted)
-        return True
+        return self._data.restore()
 
     def end(self, timeout: float) -> None:
         """End the process, and kill it after ``timeout`` seconds; ``spawn`` may start another."""
@@ -226,10 +224,9 @@ class EmbeddedRedis:
         """
         self.end(timeout)
         self.process = None
-        if self._lock is not None:
+        if self._data.is_reserved:
             (self.folder / STATE_FILE).unlink(missing_ok=True)
-            os.close(self._lock)
-            self._lock = None
+            self._data.release()
 
     def __enter__(self) -> Self:
         self.start()
@@ -238,27 +235,12 @@ class EmbeddedRedis:
     def __exit__(self, *_exc: object) -> None:
         self.stop()
 
-    def _take_lock(self) -> None:
-        """Lock the folder until this process ends; Linux releases the lock even if it is killed."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.folder.chmod(0o700)  # it may have existed with other rights
-        lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            raise EmbeddedRedisError(
-                f"another Parley uses {self.folder}",
-                ("stop it", "choose another PORT", "choose another folder with PARLEY_DATA_DIR"),
-            ) from None
-        self._lock = lock
-
     def _arguments(self, server: ServerBinary) -> list[str]:
         # Without the folder, whose name may hold any character: it is the working directory.
         return [
             *("--port", str(self._port)),  # 0 for no port
             *(
-                ("--unixsocket", _SOCKET_FILE, "--unixsocketperm", "700")
+                ("--unixsocket", self._socket.name, "--unixsocketperm", "700")
                 if self._has_socket
                 else ("--bind", HOST)
             ),
@@ -275,14 +257,9 @@ class EmbeddedRedis:
             *("--loadmodule", str(server.module)),
         ]
 
-    def _last_words(self) -> str:
-        try:
-            lines = (self.folder / "redis.log").read_text("utf-8", "replace").split("\n")
-        except OSError:
-            return "it left no log"
-        written = [line.strip() for line in lines if line.strip()]
-        failures = [line for line in written if "#" in line or "rror" in line or "already in use" in line]
-        return " | ".join((failures or written)[-2:]) or "its log is empty"
+    def _failure(self, what: str) -> EmbeddedRedisError:
+        assert self._server is not None, "start() comes first"  # noqa: S101
+        return start_failure(what, self._data.log, self._server)
 
 
 def _answers(client: redis.Redis) -> bool:

@@ -86,7 +86,7 @@ class ForkServer:
         """
         body = json.dumps({"arguments": list(arguments), "environment": dict(environment)}).encode()
         async with self._sending:
-            requests = self._socket or self._start()
+            requests = self._socket or self.start()
             started: asyncio.Future[ForkedProcess] = asyncio.get_running_loop().create_future()
             self._starting.append(started)
             # In a thread, because a server that still loads its libraries may not read a large environment.
@@ -105,7 +105,15 @@ class ForkServer:
             self._server.kill()
             self._lose()
 
-    def _start(self) -> socket.socket:
+    def start(self) -> socket.socket:
+        """Start the process, which then loads its libraries; the first fork does so otherwise.
+
+        Returns:
+            The socket for requests to it.
+
+        Raises:
+            OSError: it can't be started.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(  # noqa: S603

@@ -87,10 +87,14 @@ class Frame(TypedDict, total=False):
     ``error``        id (of this frame), msg, timestamp, error (the code), retryable; retry_after (s); and
                      either the ``turn`` that it ended or the id of the message that was ``refused``
     ``ended``        no further field: the session was removed, so its sockets are closed
+    ``missing``      id: that message was not accepted, because the session lacks the one that it follows; for
+                     the web node that sent both
     """
 
     type: Required[
-        Literal["accepted", "start", "token", "thought", "thought_end", "message", "error", "ended"]
+        Literal[
+            "accepted", "start", "token", "thought", "thought_end", "message", "error", "ended", "missing"
+        ]
     ]
     id: str
     turn: str
@@ -128,6 +132,10 @@ class Inbound(faust.Record, serializer="json", include_metadata=False):
         sent_at: Unix time in seconds at which the web node received it.
         edits: the id of the message to replace if that is still the last human message, ``ANY_LAST`` for
             the last one whatever its id, None for a new message.
+        follows: the id of the message that the same web node sent before in this session, None if it can't
+            send that again. A session that lacks it has lost it, and accepts this message only after it.
+        node: the id of that web node, None if ``follows`` is.
+        reopen: whether to send the turn to the model again if it is open, because it may be lost.
     """
 
     token: str
@@ -136,6 +144,9 @@ class Inbound(faust.Record, serializer="json", include_metadata=False):
     sent_at: float
     regenerate: bool = False
     edits: str | None = None
+    follows: str | None = None
+    node: str | None = None
+    reopen: bool = False
 
 
 class Turn(faust.Record, serializer="json", include_metadata=False):

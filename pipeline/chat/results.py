@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NotRequired, TypedDict
@@ -94,6 +95,13 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """The message was not accepted, because the session lacks the message that it follows."""
+
+    subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
+
+
+@dataclass(frozen=True)
 class Refused:
     """The message was refused, now or before; ``frame`` holds the reason."""
 
@@ -171,7 +179,8 @@ class SessionSnapshot:
         resumed: whether ``finished`` is complete. If not, the message asked for was not found or too much
             has ended since, and ``finished`` holds the latest frames.
         partial: the running answer, None when there is none.
-        time: the timestamp of the moment, by the clock of Redis.
+        time: the latest timestamp of the session; frames to come have later ones.
+        open_turn: the id of the open turn, None when no turn is open.
     """
 
     unsent: list[Frame]
@@ -180,6 +189,31 @@ class SessionSnapshot:
     resumed: bool = True
     partial: Partial | None = None
     time: str = ""
+    open_turn: str | None = None
+
+
+class Place(Enum):
+    """Where a session holds a message."""
+
+    UNKNOWN = "it never had the message, or has lost it"
+    WAITING = "the message waits for its turn"
+    OPEN = "its turn is open"
+    OVER = "its turn has ended, or the message was refused"
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """The state of some messages of a session.
+
+    Attributes:
+        places: the place of each message, by id.
+        open_turn: the id of the open turn, None when no turn is open.
+        run: the number of the run that answers the open turn, 0 when none has begun.
+    """
+
+    places: Mapping[str, Place]
+    open_turn: str | None = None
+    run: int = 0
 
 
 class Revival(Enum):

@@ -27,18 +27,21 @@ from pipeline.chat.results import (
     Closed,
     Ended,
     Gone,
+    Missing,
     Opened,
     Partial,
+    Place,
     Queued,
     Refused,
     Revival,
     Stale,
     Stopped,
     TurnRunning,
+    Whereabouts,
 )
 from pipeline.redis.scripts import Code, Script
 
-CREATE = Script(__package__, "create_session", keys=1, arguments=("token", "name", "ttl"))
+CREATE = Script(__package__, "create_session", keys=1, arguments=("token", "name", "ttl", "started"))
 ACCEPT = Script(
     __package__,
     "accept_message",
@@ -63,20 +66,35 @@ ACCEPT = Script(
         "full",
         "tried_msg",
         "edits",
+        "follows_path",
     ),
 )
 CLOSE = Script(
     __package__,
     "close_turn",
     keys=3,
-    arguments=("turn", "turn_path", "entry", "msg", "marks", "frame_id", "frame_msg", "failure", "refused"),
+    arguments=(
+        "turn",
+        "turn_path",
+        "entry",
+        "msg",
+        "marks",
+        "frame_id",
+        "frame_msg",
+        "failure",
+        "refused",
+        "at",
+    ),
 )
 STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
 MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
 REVIVE = Script(__package__, "revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
 READ = Script(__package__, "read_session", keys=2, arguments=("tail", "after_path", "answer_path"))
 PAGE = Script(__package__, "read_page", keys=1, arguments=("before_path", "limit"))
-SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE)
+RESTORE_ANSWER = Script(
+    __package__, "restore_answer", keys=1, arguments=("id", "id_path", "msg", "timestamp")
+)
+SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER)
 
 #: Each return code of ``REVIVE`` as the result it stands for.
 REVIVALS: Final = {
@@ -121,6 +139,11 @@ def edited_id(edits: str | None) -> str:
 def id_path(message_id: str) -> str:
     """Return the JSON path of the stream entry that brought a message."""
     return f'$._ids["{checked_id(message_id)}"]'
+
+
+def follows_path(message_id: str | None) -> str:
+    """Return a JSON path that exists in a session unless it lacks this message."""
+    return "$.token" if message_id is None else id_path(message_id)
 
 
 def place_path(message_id: str) -> str:
@@ -173,6 +196,31 @@ def running_answer(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
     return replace(partial, regenerates=open_turn.get("regenerates"))
 
 
+#: The paths of a session that ``whereabouts`` reads besides those of the messages.
+FOUND_PATHS: Final = ("$._turn.id", "$._inbox[*].id")
+
+
+def whereabouts(ids: Sequence[str], found: Mapping[str, Any], partial: bytes) -> Whereabouts:
+    """Return the state of messages.
+
+    Args:
+        found: the values of their ``id_path`` and of ``FOUND_PATHS``.
+        partial: the first line of the partial answer, or more of it.
+    """
+    open_turn, waiting = next(iter(found["$._turn.id"]), None), set(found["$._inbox[*].id"])
+    running = parse_partial(partial)
+
+    def place(message_id: str) -> Place:
+        if not found[id_path(message_id)]:
+            return Place.UNKNOWN
+        if message_id == open_turn:
+            return Place.OPEN
+        return Place.WAITING if message_id in waiting else Place.OVER
+
+    run = running.run if running is not None and running.turn == open_turn else 0
+    return Whereabouts({message_id: place(message_id) for message_id in ids}, open_turn, run)
+
+
 def ending_frame(turn: str, raw: bytes) -> Frame | None:
     """Decode the end of a turn, an error frame or a message of the history, as a frame."""
     if not raw:
@@ -183,7 +231,7 @@ def ending_frame(turn: str, raw: bytes) -> Frame | None:
 
 def accept_result(
     message_id: str, reply: Sequence[Any]
-) -> Opened | Queued | TurnRunning | Ended | Refused | Gone:
+) -> Opened | Queued | TurnRunning | Ended | Refused | Gone | Missing:
     """Decode the reply of ``ACCEPT``."""
     subscribers = SubscriberNodes.of(reply[1])
     match Code(reply[0]):
@@ -199,6 +247,8 @@ def accept_result(
             return Refused(orjson.loads(reply[2]), subscribers)
         case Code.GONE:
             return Gone(subscribers)
+        case Code.MISSING:
+            return Missing(subscribers)
         case other:
             raise AssertionError(f"accept_message replied {other!r}")
 

@@ -54,6 +54,7 @@ from pipeline.chat.results import (
     Document,
     Ended,
     Gone,
+    Missing,
     Opened,
     Page,
     Queued,
@@ -115,15 +116,20 @@ class Sessions:
 
     async def create(self, name: str) -> Document:
         """Create a session, which lives SESSION_TTL seconds."""
-        token = self._tokens.draw()
-        ttl = self._settings.session_ttl
-        started = await self._run(
-            lambda: scripts.CREATE(
-                self._redis, [session_key(token)], token=token, name=json_text(name), ttl=ttl
-            )
+        session: Document = {"token": self._tokens.draw(), "messages": [], "name": name, "session_start": ""}
+        command = self._creation(session)
+        (started,) = await self._run(lambda: run_scripts(self._redis, [command], (scripts.CREATE,)))
+        session["session_start"] = json.loads(started)[0]
+        return session
+
+    def _creation(self, session: Document) -> tuple[Any, ...]:
+        return scripts.CREATE.command(
+            [session_key(session["token"])],
+            token=session["token"],
+            name=json_text(session["name"]),
+            ttl=self._settings.session_ttl,
+            started=session["session_start"],
         )
-        session_start = json.loads(started)[0]
-        return {"token": token, "messages": [], "name": name, "session_start": session_start}
 
     async def document(self, token: str) -> bytes | None:
         """Return the complete session for clients, as JSON; None when it has expired.
@@ -184,7 +190,7 @@ class Sessions:
 
     async def accept(
         self, inbound: Inbound, entry: str = ""
-    ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone:
+    ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone | Missing:
         """Accept a message, an edit or a request for another answer: open its turn, queue it or refuse it.
 
         An edit replaces the last human message and its answer, which stay in the history as a branch. If the
@@ -195,7 +201,7 @@ class Sessions:
             entry: the name of the stream entry that brought it.
 
         Raises:
-            ValueError: the id, or the id of the message to replace, fails ``is_message_id``.
+            ValueError: the id, or that of the message to replace or to follow, fails ``is_message_id``.
         """
         token, settings = inbound.token, self._settings
         path, frame_id = scripts.id_path(inbound.id), answer_id(inbound.id)
@@ -215,6 +221,7 @@ class Sessions:
                 frame_id=frame_id,
                 frame_path=scripts.place_path(frame_id),
                 edits=scripts.edited_id(inbound.edits),
+                follows_path=scripts.follows_path(inbound.follows),
                 **scripts.REFUSALS,
             )
         )
@@ -241,7 +248,9 @@ class Sessions:
         context = [text for message_id, text in shown[:-1] if message_id not in refused]
         return Context([*context, *(text for _, text in shown[-1:])], "stopped" in open_turn)
 
-    async def close(self, outcome: TurnOutcome, entry: str = "") -> Closed | Stale | Gone:
+    async def close(
+        self, outcome: TurnOutcome, entry: str = "", *, timestamp: str = ""
+    ) -> Closed | Stale | Gone:
         """Close a turn with its outcome, and open the turn of the next waiting message.
 
         An error for a message that the session has not accepted refuses the message, so that its sender gets
@@ -250,6 +259,7 @@ class Sessions:
         Args:
             outcome: its answer goes into the history, its error only to clients.
             entry: the name of the stream entry that brought it.
+            timestamp: the time of the end, empty for now.
 
         Raises:
             ValueError: the turn's id fails ``is_message_id``, or there is neither an answer nor an error.
@@ -277,6 +287,7 @@ class Sessions:
                 frame_msg=json_text(words),
                 failure=failure,
                 refused=int(outcome.refused),
+                at=timestamp,
             )
         )
         return scripts.close_result(reply)
@@ -346,7 +357,10 @@ class Sessions:
                     view = resume_lost(session)
             if view is not None:
                 return replace(
-                    view, partial=scripts.running_answer(reply[2], open_turn), time=reply[3].decode()
+                    view,
+                    partial=scripts.running_answer(reply[2], open_turn),
+                    time=reply[3].decode(),
+                    open_turn=open_turn.get("id"),
                 )
         raise AssertionError("the complete history always gives a snapshot")
 

@@ -77,8 +77,8 @@ class Connections:
         """
         self._remedy = remedy
         self._per_address = per_address
-        self.room = room
-        self.socket_room = room - min(_REQUESTS_RESERVED, room // 8)
+        self._full_room = room
+        self.unlimit()
         self._budget = unfinished_bytes
         self.count = 0
         self.sockets = 0
@@ -90,6 +90,15 @@ class Connections:
         self._unfinished: dict[Guarded, float] = {}
         self._of_group: dict[str, dict[Guarded, None]] = {}
         self._crowded: set[str] = set()
+
+    def limit_to_requests(self, requests: int) -> None:
+        """Admit no further socket, and only so many other connections more, until ``unlimit``."""
+        self.room, self.socket_room = self.count + requests, self.sockets
+
+    def unlimit(self) -> None:
+        """Offer all places."""
+        self.room = self._full_room
+        self.socket_room = self.room - min(_REQUESTS_RESERVED, self.room // 8)
 
     # -- what connections report
 

@@ -1,6 +1,7 @@
-"""Measure and trace a model's calls by OpenTelemetry's conventions for generative AI (``gen_ai.*``).
+"""Measure and trace a model's calls by OpenTelemetry's conventions for generative AI.
 
-No metric and no span holds a question or an answer.
+The names are those of open-telemetry/semantic-conventions-genai, which has replaced earlier ones. No metric
+and no span holds a question or an answer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 
 from pipeline.errors import ModelError
 from pipeline.models.base import AnswerPart, ChatModel, ModelRequest, Thought, Usage
-from pipeline.models.token_counts import TokenCounts, token_usage
+from pipeline.models.token_counts import TokenCounts, token_metrics
 from pipeline.telemetry import tracing
 from pipeline.telemetry.histogram import GEN_AI_BOUNDS, Histogram
 from pipeline.telemetry.metrics import OTHER_ERROR, histogram
@@ -71,6 +72,8 @@ class MeasuredModel:
                         yield part
                         continue
                     now = time.perf_counter()
+                    if span is not None and into is self._first_chunk:
+                        span.set_attribute("gen_ai.response.time_to_first_chunk", now - begun)
                     into.add(now - last)
                     last, into = now, self._chunks
                     self._on_piece()
@@ -101,7 +104,7 @@ class MeasuredModel:
         """Yield the metrics for Prometheus."""
         labels = {name.replace(".", "_"): value for name, value in self._attributes.items()}
         yield histogram(
-            "gen_ai_client_operation_duration_seconds",
+            "gen_ai_client_inference_duration_seconds",
             "Duration of a call to the model, by its outcome.",
             [({**labels, "error_type": error}, seen) for error, seen in sorted(self._durations.items())],
             GEN_AI_BOUNDS,
@@ -110,10 +113,9 @@ class MeasuredModel:
             ("time_to_first_chunk", "Time to the first piece of an answer.", self._first_chunk),
             ("time_per_output_chunk", "Time between two pieces of an answer.", self._chunks),
         ):
-            yield histogram(f"gen_ai_client_{name}_seconds", about, [(labels, seen)], GEN_AI_BOUNDS)
-        yield token_usage(
-            [({**labels, "gen_ai_token_type": kind}, counts) for kind, counts in self._tokens.items()]
-        )
+            yield histogram(f"gen_ai_client_inference_{name}_seconds", about, [(labels, seen)], GEN_AI_BOUNDS)
+        for kind, counts in self._tokens.items():
+            yield from token_metrics(kind, labels, counts)
 
     @property
     def _span_name(self) -> str:

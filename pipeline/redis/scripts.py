@@ -31,6 +31,7 @@ class Code(IntEnum):
     STOPPED = 8
     STARTED = 9
     FOUND = 10
+    MISSING = 11
 
 
 class Script(faust_redis.redis.Script):

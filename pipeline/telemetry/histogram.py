@@ -8,7 +8,7 @@ from typing import Final
 
 #: The bucket bounds of OpenTelemetry's conventions for ``messaging.*`` durations, in seconds.
 MESSAGING_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
-#: The bucket bounds of OpenTelemetry's conventions for ``gen_ai.client.operation.duration``, in seconds.
+#: The bucket bounds of OpenTelemetry's conventions for ``gen_ai.client.inference.duration``, in seconds.
 GEN_AI_BOUNDS: Final = tuple(0.01 * 2.0**power for power in range(14))
 
 # Each bucket is a fifth larger (by 2 to the power of a quarter) than the one before, from 0.1 ms to 14

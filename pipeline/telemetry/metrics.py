@@ -1,7 +1,7 @@
 """Export metrics to Prometheus, assembled at each scrape: a message costs only a few additions.
 
-Names, units and attributes follow OpenTelemetry's conventions (``messaging.*``, ``gen_ai.client.*``); metrics
-outside them begin with ``parley_``. No label holds a token or text that people wrote.
+Names, units and attributes follow OpenTelemetry's conventions (``messaging.*``, ``gen_ai.*``); others begin
+with ``parley_``. No label holds a token or text that people wrote.
 """
 
 from __future__ import annotations

@@ -62,6 +62,36 @@ async def test_ingest_sends_no_turn_for_a_message_that_waits_or_was_taken_before
     assert len(sent.enrich.values) == 1
 
 
+async def test_ingest_sends_a_message_back_whose_predecessor_the_session_has_lost(
+    stage: Stage, sent: SentTopics, token: str, node: str
+) -> None:
+    message = inbound(token).derive(follows="lost", node=node)
+    await ingest.handle(stage, message, "ingest:0:1")
+    assert await frames(stage, node) == [{"type": "missing", "id": message.id}]
+    assert sent.enrich.values == []
+
+
+async def test_ingest_accepts_a_message_whose_web_node_died_with_its_predecessor(
+    stage: Stage, sent: SentTopics, token: str
+) -> None:
+    message = inbound(token).derive(follows="lost", node="dead")
+    await ingest.handle(stage, message, "ingest:0:1")
+    assert sent.enrich.values == [Turn(token=token, turn=message.id)]
+
+
+async def test_ingest_sends_an_open_turn_on_once_more_when_asked_to(
+    stage: Stage, sent: SentTopics, token: str
+) -> None:
+    message = inbound(token)
+    await ingest.handle(stage, message, "ingest:0:1")
+    again = inbound(token).derive(id=message.id, text="", follows=message.id, node="dead", reopen=True)
+    await ingest.handle(stage, again, "ingest:0:2")
+    assert sent.enrich.values == [Turn(token=token, turn=message.id)] * 2
+    unknown = again.derive(id="unknown", follows="unknown")
+    await ingest.handle(stage, unknown, "ingest:0:3")
+    assert len(sent.enrich.values) == 2
+
+
 async def test_ingest_tells_the_client_of_a_refused_message(
     stage: Stage, sent: SentTopics, token: str, node: str
 ) -> None:

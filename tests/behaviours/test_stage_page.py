@@ -9,10 +9,12 @@ import signal
 import time
 
 import pytest
-from playwright.async_api import Page, expect
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Browser, Page, expect
 from redis.asyncio import Redis
 
 from faust_redis.testing import Keys, encode, eventually
+from faust_redis.watching import watch_app
 from pipeline.redis.client import execute
 from pipeline.settings import STAGES
 from tests.behaviours.conftest import ADMIN
@@ -182,3 +184,38 @@ async def offsets(store: Redis, stage: str) -> int:
             facts = await store.xinfo_stream(KEYS.stream((stage, partition)))
             total += int(facts["last-generated-id"].partition(b"-")[2])
     return total
+
+
+async def test_the_page_of_all_apps_draws_the_stages_from_what_they_read_and_write(
+    browser: Browser, watched: Up, chat: ChatClient
+) -> None:
+    socket = await chat.open(await chat.token())
+    await socket.send("Draw me")
+    await socket.answer(30)
+    async with TestServer(watch_app(watched.redis_url, admin_token=ADMIN)) as server:
+        page = await browser.new_page()
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        await page.goto(str(server.make_url("/")))
+        await expect(page.locator("#graph .node.app")).to_have_count(len(STAGES) + 1)
+        columns = [(await column.inner_text()).split()[0] for column in await page.locator(".column").all()]
+        assert columns == [
+            "web",
+            "ingest",
+            "ingest",
+            "enrich",
+            "enrich",
+            "infer",
+            "infer",
+            "deliver",
+            "deliver",
+        ]
+        await page.locator("#graph [title^='infer:']").click()
+        await expect(page.locator("#panel .workers tbody tr")).to_have_count(1)
+        await page.click("#panel .partitions tbody tr:first-child .link")
+        await page.click("#tab-dead")
+        await expect(page.locator("#entries")).to_contain_text("No dead letters")
+        await page.set_viewport_size({"width": 390, "height": 844})
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+        await page.close()
+    assert wrong == []

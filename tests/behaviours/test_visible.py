@@ -66,7 +66,7 @@ async def test_every_agent_tells_its_figures_to_prometheus(watched: Up, chat: Ch
             assert done[0] >= 1
             assert token not in text
             assert SECRET not in text
-            asked = [s.value for s in samples if s.name == "gen_ai_client_operation_duration_seconds_count"]
+            asked = [s.value for s in samples if s.name == "gen_ai_client_inference_duration_seconds_count"]
             assert bool(asked) is (stage == "infer")
         sent = [s for s in samples if s.name == "messaging_client_sent_messages_total"]
         assert all(s.labels["messaging_destination_name"] in STAGES for s in sent)

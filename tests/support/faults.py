@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import redis
-
 from faust_redis.testing import eventually
 from parley.local.embedded import EmbeddedRedis
 from pipeline.settings import STAGES
@@ -22,15 +20,13 @@ PARTS = (*STAGES, "web")
 BACK_SECONDS = 30.0
 
 
-class DurableRedis(EmbeddedRedis):
-    """A server that has each change on disk before it answers: what it confirmed survives its death."""
+class FaultyRedis(EmbeddedRedis):
+    """A server with the settings that it is shipped with, which can be killed and frozen."""
 
     def spawn(self) -> None:
         """Start the process on the port it had before."""
         super().spawn()
         self.wait_ready()
-        with redis.Redis.from_url(self.url) as client:
-            client.config_set("appendfsync", "always")
 
     def send(self, sig: signal.Signals) -> None:
         """Send a signal to the process."""

@@ -42,7 +42,7 @@ async def test_frames_of_a_client_become_messages_and_others_are_refused(node: N
     await eventually(lambda: len(node.intake.messages) == 2, "both to be sent on")
     assert [message for _, message in node.intake.messages] == [
         ClientMessage("m1", "Hello"),
-        ClientMessage("r1", "", regenerate=True),
+        ClientMessage("r1", "", regenerate=True, follows="m1"),
     ]
     for bad in ("Hello", "{", '{"type":"?"}', '{"type":"message","id":"x","text":""}'):
         await socket.send(bad)
@@ -302,7 +302,7 @@ async def test_edits_become_messages_that_name_what_they_replace(node: Node) -> 
     await eventually(lambda: len(node.intake.messages) == 2, "both to be sent on")
     assert [message for _, message in node.intake.messages] == [
         ClientMessage("e1", "better", edits=ANY_LAST),
-        ClientMessage("e2", "best", edits="e1"),
+        ClientMessage("e2", "best", edits="e1", follows="e1"),
     ]
     for bad in ({"replaces": '"'}, {"replaces": 1}, {"text": " "}, {"id": None}):
         await socket.put(**{"type": "edit", "id": "e3", "text": "worse", **bad})

@@ -97,13 +97,17 @@ async def _serve(request: web.Request, socket: web.WebSocketResponse, token: str
     def stop_late(turn: str) -> None:
         start(stop(app, outbox, turn))
 
+    def tell_lost(lost: Refusal) -> None:
+        hub.repair.sent.drop(token, lost.id or "")
+        outbox.tell(refusal_as_frame(lost))
+
     outbox = Outbox(token, socket, request.transport, protocol, hub.outbox_arrived, stop_late, after)
     app[keys.OPEN].add(outbox)
     # Reading starts at once, also without Redis, because an unread socket can neither ping nor close.
     start(outbox.run())
     start(_join(app, outbox))
     try:
-        intake = Intake(token, app[keys.PRODUCER], lambda lost: outbox.tell(refusal_as_frame(lost)))
+        intake = Intake(token, app[keys.PRODUCER], tell_lost)
         await _receive(app, socket, protocol, outbox, intake, address)
     finally:
         hub.leave(outbox)
@@ -158,7 +162,7 @@ async def _receive(
                 if denial is None:
                     gate.in_flight.sent(outbox.token, result.id)
                     outbox.expect(result)
-                    await intake.put(result)
+                    await intake.put(app[keys.HUB].repair.sent.add(outbox.token, result))
                     continue
                 await gate.pause(address)
                 if outbox.expects(result.id):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 from redis.exceptions import RedisError
@@ -17,10 +17,13 @@ from redis.exceptions import RedisError
 from faust_redis.redis import cancel_and_wait
 from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import PRESENCE_TTL, Presence
+from pipeline.chat.records import INTERNAL_ERROR, SESSION_EXPIRED, Frame
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import SessionSnapshot
-from pipeline.chat.sessions import Sessions
 from pipeline.telemetry import tracing
 from web import limits
+from web.chat.intake import Producer
+from web.chat.loss_repair import LossRepair
 from web.chat.outbox import Outbox
 from web.chat.presence_writer import PresenceWriter
 from web.chat.protocol import decode_frames
@@ -35,9 +38,23 @@ class Hub:
     """The sockets of this process, by session, and the tasks that serve them."""
 
     def __init__(
-        self, stream: NodeStream, presence: Presence, sessions: Sessions, in_flight: InFlight
+        self,
+        stream: NodeStream,
+        presence: Presence,
+        sessions: RepairableSessions,
+        in_flight: InFlight,
+        producer: Callable[[], Producer],
+        model_deadline: float,
     ) -> None:
         self.node = stream.node
+        self.repair = LossRepair(
+            sessions,
+            producer,
+            model_deadline=model_deadline,
+            on_missed=self._catch_up_all,
+            on_restored=self._frames_restored,
+            on_failed=self._message_failed,
+        )
         self._in_flight = in_flight
         self._stream = stream
         self._sessions = sessions
@@ -63,6 +80,7 @@ class Hub:
         """Start serving; does not wait for Redis."""
         loops = (self._read, self._presences.run, self._mark, self._resynchronise, self._refresh)
         self._tasks = [asyncio.create_task(loop(), name=f"hub{loop.__name__}") for loop in loops]
+        self._tasks.append(asyncio.create_task(self.repair.run(), name="hub repair"))
 
     async def stop(self) -> None:
         """Stop the tasks, and remove the node from Redis; call this after all sockets are closed."""
@@ -123,7 +141,9 @@ class Hub:
             outbox.release(view)
         if view is not None:
             for frame in (*view.unsent, *(view.finished or ())):
-                self._in_flight.decided(outbox.token, frame)
+                self._decided(outbox.token, frame)
+            if view.open_turn is not None and view.partial is None:
+                self.repair.sent.watch(outbox.token, view.open_turn)
         return view
 
     async def _read(self) -> None:
@@ -161,12 +181,18 @@ class Hub:
             log.exception("unreadable frames dropped")
             return
         for token, frame in frames:
-            self._in_flight.decided(token, frame)
+            if self.repair.doubts(token, frame):
+                continue
+            self._decided(token, frame)
             if tracing.enabled() and frame["type"] in ("message", "error") and "turn" in frame:
                 tracing.answered(frame["turn"], len(self._outboxes.get(token, ())))
             if frame["type"] == "ended":
+                self.repair.sent.forget(token)
                 for outbox in self.outboxes(token):
                     outbox.end()
+                continue
+            if frame["type"] == "missing":
+                self.repair.check(token)
                 continue
             for outbox in self._outboxes.get(token, ()):
                 outbox.offer(frame)
@@ -186,6 +212,26 @@ class Hub:
         if outbox in self._outboxes.get(outbox.token, ()):
             await self._attach(outbox, thorough=True)
 
+    def _catch_up_all(self, token: str) -> None:
+        for outbox in self.outboxes(token):
+            self._catch_up(outbox)
+
+    def _frames_restored(self, token: str, ids: Sequence[str]) -> None:
+        """Record in the session that restored frames have arrived, where their sockets still prove it."""
+        for outbox in self.outboxes(token):
+            if arrived := [frame_id for frame_id in ids if outbox.has_delivered(frame_id)]:
+                self.outbox_arrived(token, arrived)
+
+    def _message_failed(self, token: str, message_id: str, expired: bool) -> None:
+        """End a message that will get no answer, on the sockets that wait for it."""
+        for outbox in self.outboxes(token):
+            outbox.fail(message_id, SESSION_EXPIRED if expired else INTERNAL_ERROR)
+
+    def _decided(self, token: str, frame: Frame) -> None:
+        if frame["type"] in ("accepted", "message", "error"):
+            self._in_flight.decided(token, frame)
+            self.repair.decided(token, frame)
+
     def _is_streaming(self, token: str) -> bool | None:
         outboxes = self._outboxes.get(token)
         return any(outbox.streaming for outbox in outboxes) if outboxes else None
@@ -196,6 +242,7 @@ class Hub:
 
     def _resync_all(self) -> None:
         self._hold_back_all()
+        self.repair.check_all()
         self._thorough = True
         self._resync.set()
 

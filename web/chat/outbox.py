@@ -178,6 +178,11 @@ class Outbox:
         frame_id = answer_id(message_id)
         return frame_id in self._expected or frame_id in self._seen
 
+    def has_delivered(self, frame_id: str) -> bool:
+        """Return whether a frame has reached the client of this socket."""
+        on_its_way = (*(each for each, _ in self._queue), *(each for _, each in self._written))
+        return frame_id in self._seen and frame_id not in on_its_way
+
     def offer(self, frame: Frame) -> None:
         """Queue a frame of the session, unless this socket already had it."""
         if self._held is not None:
@@ -215,11 +220,14 @@ class Outbox:
         self._expected.pop(frame_id, None)
         if frame.get("error") == SESSION_EXPIRED:
             # Waiting messages were removed with the session, so their errors can only come from here.
-            waiting, self._expected = self._expected, {}
-            unaccepted = set(self._view.unaccepted())
-            for message_id in waiting.values():
-                tell = refusal_frame if message_id in unaccepted else error_frame_of_turn
-                self.offer(tell(message_id, SESSION_EXPIRED))
+            for message_id in list(self._expected.values()):
+                self.fail(message_id, SESSION_EXPIRED)
+
+    def fail(self, message_id: str, code: str) -> None:
+        """Queue the error that ends a message, unless this socket does not wait for it."""
+        if answer_id(message_id) in self._expected:
+            is_accepted = message_id not in self._view.unaccepted()
+            self.offer((error_frame_of_turn if is_accepted else refusal_frame)(message_id, code))
 
     def end(self) -> None:
         """Close the socket because its session was removed; waiting frames are dropped."""

@@ -168,7 +168,7 @@ class StreamView:
                 return self._message(frame)
             case "error":
                 return self._error(frame)
-            case "ended":  # the hub closes the socket
+            case "ended" | "missing":  # for the hub
                 return []
 
     def show_partial(self, partial: Partial) -> list[Out]:

@@ -28,7 +28,9 @@ _RETRY_SECONDS = 1.0
 class StageProducer:
     """Send messages to ``ingest``, and the end of turns that were stopped early to ``deliver``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, node: str) -> None:
+        """Create the producer of a node; nothing is connected yet."""
+        self._node = node
         self._app = create_producer(settings)
         self._topics = Topics(self._app)
         self._started = asyncio.Event()
@@ -48,6 +50,9 @@ class StageProducer:
             sent_at=time.time(),
             regenerate=message.regenerate,
             edits=message.edits,
+            follows=message.follows,
+            node=None if message.follows is None else self._node,
+            reopen=message.reopen,
         )
         confirmed: asyncio.Future[Any] = await send(self._topics.ingest, inbound)
         return confirmed

@@ -28,13 +28,15 @@ class ClientMessage:
     """A message to answer or, with ``regenerate``, a request for another answer to the last one.
 
     Attributes:
-        edits: the id of the message to replace, see ``pipeline.chat.records.Inbound``.
+        edits, follows, reopen: see ``pipeline.chat.records.Inbound``.
     """
 
     id: str
     text: str
     regenerate: bool = False
     edits: str | None = None
+    follows: str | None = None
+    reopen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,6 @@ def _is_addressed_frame(pair: object) -> bool:
             return True
         case [str(), {"type": "accepted", "id": str(), "position": int()}]:
             return True
-        case [str(), {"type": "ended"}]:
+        case [str(), {"type": "ended"}] | [str(), {"type": "missing", "id": str()}]:
             return True
     return False

@@ -42,6 +42,7 @@ async def create_session(request: web.Request) -> web.Response:
     if denial is not None:
         return too_many(denial.detail, denial.retry_after)
     session = await request.app[keys.SESSIONS].create(name)
+    request.app[keys.HUB].repair.sent.created(session)
     return await _with_expiry(request, session["token"], json_response(session))
 
 
@@ -83,6 +84,7 @@ async def end(request: web.Request) -> web.Response:
     token = token_of(request) or await _field(request, "token")
     if not is_token(token):
         return failure(400, GONE)
+    request.app[keys.HUB].repair.sent.forget(token)
     await end_session(request.app[keys.REDIS], token, patience=limits.REDIS_PATIENCE_SECONDS)
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
 

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeGuard
 import orjson
 from aiohttp import web
 
-from faust_redis import DeadLetter, DeadLetters, Inspector, NoSuchDeadLetterError, StreamEntry
+from faust_redis import DeadLetter, DeadLetters, Inspector, NoSuchDeadLetterError, StreamEntry, watching
 from pipeline.settings import STAGES
 from pipeline.telemetry.stages.redaction import shown_error, shown_message
 from pipeline.telemetry.stages.watch import Point, StageWatch
@@ -28,6 +28,7 @@ _LETTER_ID: Final = re.compile(r"[a-z]{1,32}:[0-9]{1,5}:([0-9]{1,20})-([0-9]{1,2
 def add_routes(app: web.Application) -> None:
     """Add the routes of this module."""
     app.router.add_get("/stages", page)
+    app.router.add_static("/stages/shared/", watching.PAGE)
     app.router.add_static("/stages/", _PAGE)
     app.router.add_get("/api/stages", stages)
     app.router.add_get("/api/stages/history", history)

@@ -29,7 +29,7 @@ class CompactedLog:
         self.written += 1
         partition = ("log", 0)
         keys = [STREAM, KEYS.producers(partition), INDEX, KEYS.lease(partition, "app"), TOMBSTONES]
-        arguments = ["writer", self.written, 0, 60_000, "", len(fields), *fields]
+        arguments = ["writer", self.written, 0, 0, 60_000, "", len(fields), *fields]
         offset: Any = self.client.eval(APPEND.text, len(keys), *keys, *arguments)
         return f"0-{offset}"
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import faust
 import pytest
 import pytest_asyncio
 import redis
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
@@ -27,6 +29,7 @@ from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.scripts import GROUP_JOIN, ScriptRunner
 from faust_redis.redis.servers import Server, leave_entries_unparsed
 from faust_redis.testing import HOST, SERVER_VARIABLE, Cluster, Keys, RedisServer, cluster, wait_until
+from faust_redis.watching import watch_app
 from tests.apps import MakeApp, PromptTables, command, running
 from tests.compacted_log import CompactedLog
 from tests.forking import fork
@@ -35,6 +38,9 @@ from tests.redis_versions import EMBEDDED, binary_of
 from tests.replicated import ReplicatedPair
 from tests.worker import StartWorker, Worker
 from tests.workshop import Workshop
+
+#: What the fixture ``serve_page`` returns.
+ServePage = Callable[..., Awaitable[TestClient[web.Request, web.Application]]]
 
 PROGRAM = "tests.programs.counting"
 KEYS = Keys()
@@ -399,3 +405,24 @@ def make_exact(make_app: MakeApp) -> Callable[..., faust.App]:
         return app
 
     return make
+
+
+@pytest.fixture
+async def serve_page(redis_url: str) -> AsyncIterator[ServePage]:
+    """Serve the page of all apps, below a path if ``prefix`` names one."""
+    clients: list[TestClient[web.Request, web.Application]] = []
+
+    async def serve(*, prefix: str = "", **given: Any) -> TestClient[web.Request, web.Application]:
+        app = watch_app(redis_url, **given)
+        if prefix:
+            outer = web.Application()
+            outer.add_subapp(prefix, app)
+            app = outer
+        client = TestClient(TestServer(app))
+        await client.start_server()
+        clients.append(client)
+        return client
+
+    yield serve
+    for client in clients:
+        await client.close()

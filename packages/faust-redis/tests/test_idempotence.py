@@ -12,6 +12,7 @@ from typing import Any
 import faust
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, ResponseError
 
 from faust_redis.log.entries import decode
 from faust_redis.log.keys import Keys
@@ -19,6 +20,7 @@ from faust_redis.producing.appends import PRODUCER_KEPT
 from faust_redis.redis import execute
 from faust_redis.redis.scripts import APPEND
 from faust_redis.testing import RedisServer
+from tests.apps import command
 from tests.cutting import CuttingRelay
 
 CUTS = 1_000 if os.environ.get("IDEMPOTENCE_SLOW") else 60
@@ -74,9 +76,11 @@ async def test_no_entry_is_added_twice_or_lost_when_replies_are_cut_off(
     assert len(await held(streams, "compacted")) == sum(index)
 
 
-async def append(redis: Redis, number: int, *values: bytes, continues: int = 0, producer: str = "p") -> Any:
+async def append(
+    redis: Redis, number: int, *values: bytes, previous: int = 0, continues: int = 0, producer: str = "p"
+) -> Any:
     fields = [part for value in values for part in (b"t", b"1", b"v", value)]
-    fixed = (producer, number, continues, PRODUCER_KEPT, "", 4)
+    fixed = (producer, number, previous, continues, PRODUCER_KEPT, "", 4)
     return await execute(redis, "EVAL", APPEND.text, 2, STREAM, PRODUCERS, *fixed, *fields)
 
 
@@ -112,6 +116,28 @@ async def test_a_call_of_an_earlier_batch_that_arrives_late_adds_nothing(streams
     assert await append(streams, 1, b"a", b"b") == [0, 0]
     assert await append(streams, 3, b"c") == [3]
     assert await streams.xlen(STREAM) == 3
+
+
+async def test_an_entry_is_refused_while_the_one_before_it_is_missing(streams: Redis) -> None:
+    await append(streams, 1, b"a")
+
+    for producer in ("p", "another"):
+        with pytest.raises(ResponseError, match="OUTOFORDER"):
+            await append(streams, 3, b"c", previous=2, producer=producer)
+    assert await append(streams, 2, b"b", previous=1) == 2
+    assert await append(streams, 3, b"c", previous=2) == 3
+
+
+async def test_no_entry_is_added_whose_number_can_not_be_recorded(streams: Redis) -> None:
+    await append(streams, 1, b"a")
+    await command(streams, "ACL", "SETUSER", "writer", "on", "nopass", "~*", "+@all", "-hset")
+    host, port = (streams.connection_pool.connection_kwargs[name] for name in ("host", "port"))
+    async with Redis(host=host, port=port, username="writer", password="x") as writer:
+        with pytest.raises(NoPermissionError):
+            await append(writer, 2, b"b")
+    await command(streams, "ACL", "DELUSER", "writer")
+
+    assert await append(streams, 2, b"b") == 2
 
 
 async def test_producers_that_were_silent_for_long_are_forgotten(streams: Redis) -> None:

@@ -134,6 +134,9 @@ async def test_a_trace_goes_on_through_two_agents(
     for child, parent in ((first, request), (second, first)):
         assert child.parent is not None
         assert child.parent.span_id == parent.context.span_id
+    attributes = first.attributes or {}
+    assert (attributes["messaging.system"], attributes["messaging.redis.message.offset"]) == ("redis", 1)
+    assert not any("kafka" in name for name in attributes)
 
 
 async def test_without_the_sensor_messages_carry_no_trace(

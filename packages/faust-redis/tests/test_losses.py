@@ -1,4 +1,4 @@
-"""Redis comes back with older data: what it had confirmed and no longer has is noticed and counted."""
+"""Redis comes back with older data: lost messages are noticed, counted, and sent again before newer ones."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from faust.types import TP, Message
 from faust_redis import lost_messages
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.driver import Transport
+from faust_redis.producing.recent import KEPT_ENTRIES
 from faust_redis.testing import RedisServer, eventually, sentinel
 
 pytestmark = pytest.mark.processes
@@ -32,10 +33,16 @@ async def sender_at(url: str) -> AsyncIterator[faust.App]:
         await app.producer.stop()
 
 
-async def send(app: faust.App, count: int, partition: int = 0) -> list[int]:
-    """Send messages and return their offsets once Redis has confirmed them."""
-    sent = [await app.producer.send("numbers", b"k", b"v", partition, None, None) for _ in range(count)]
+async def send(app: faust.App, count: int, partition: int = 0, first: int = 1) -> list[int]:
+    """Send numbers and return their offsets once Redis has confirmed them."""
+    values = [b"%d" % number for number in range(first, first + count)]
+    sent = [await app.producer.send("numbers", b"k", value, partition, None, None) for value in values]
     return [(await confirmed).offset for confirmed in sent]
+
+
+def numbers(server: RedisServer, partition: int = 0) -> list[int]:
+    """Return the numbers that a partition holds."""
+    return [int(fields["v"]) for _, fields in server.call("XRANGE", f"{{numbers:{partition}}}", "-", "+")]
 
 
 async def test_a_restored_snapshot_is_noticed_by_a_producer_that_sends_nothing(
@@ -46,7 +53,7 @@ async def test_a_restored_snapshot_is_noticed_by_a_producer_that_sends_nothing(
             await send(app, 50)
             await send(app, 5, partition=1)
             server.call("SAVE")
-            assert await send(app, 10) == list(range(51, 61))
+            assert await send(app, 10, first=51) == list(range(51, 61))
 
             server.kill()
             server.start()
@@ -54,7 +61,42 @@ async def test_a_restored_snapshot_is_noticed_by_a_producer_that_sends_nothing(
             await eventually(lambda: lost_messages(app) == 10, "the loss to be noticed")
             assert "numbers-0: Redis has no record of the last 10 messages" in caplog.text
             assert "numbers-1" not in caplog.text
-            assert await send(app, 2) == [51, 52]
+            await eventually(lambda: numbers(server) == list(range(1, 61)), "the lost ones to be sent again")
+            assert await send(app, 2, first=61) == [61, 62]
+
+
+async def test_lost_messages_come_before_those_that_are_sent_at_once_and_again_after_a_second_loss(
+    tmp_path: Path,
+) -> None:
+    with RedisServer(tmp_path) as server:
+        async with sender_at(server.url) as app:
+            await send(app, 20)
+            server.call("SAVE")
+            sent = 20
+            for lost in (5, 5 + 15):
+                await send(app, 5, first=sent + 1)
+
+                server.kill()
+                restarting = asyncio.create_task(send(app, 5, first=sent + 6))  # waits in the queue
+                await asyncio.sleep(0)
+                server.start()
+                await restarting
+
+                sent += 10
+                assert numbers(server) == list(range(1, sent + 1))
+                assert lost_messages(app) == lost
+
+
+async def test_a_partition_that_was_emptied_gets_no_old_messages(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        async with sender_at(server.url) as app:
+            await send(app, KEPT_ENTRIES + 5)
+
+            server.call("FLUSHALL")
+            await send(app, 2, first=1_000_000)
+
+            assert numbers(server) == [1_000_000, 1_000_001]
+            assert lost_messages(app) == KEPT_ENTRIES + 5
 
 
 async def test_a_restart_with_all_data_is_no_loss(
@@ -103,7 +145,7 @@ async def test_events_whose_delivery_is_lost_are_not_acked_in_the_place_of_other
             server.start()
             await send(app, 1)
 
-            assert await read(1) == [4]
+            assert await read(3) == [4, 5, 6]
             assert dropped == [(partition, 3)]
             assert "no record of the delivery of 2 events, up to offset 5" in caplog.text
             await reader.close()
@@ -118,10 +160,11 @@ async def test_a_failover_to_a_replica_behind_is_noticed(
             await eventually(lambda: replica.call("XLEN", "{numbers:0}") == 20, "the replica to have them")
             replica.freeze()
             primary.call("CLIENT", "KILL", "TYPE", "replica")  # or its socket would hold what comes now
-            await send(app, 7)
+            await send(app, 7, first=21)
 
             primary.kill()
             replica.thaw()
 
             await eventually(lambda: lost_messages(app) == 7, "the loss to be noticed")
-            assert await asyncio.wait_for(send(app, 1), 30) == [21]
+            assert await asyncio.wait_for(send(app, 1, first=28), 30) == [28]
+            assert numbers(replica) == list(range(1, 29))

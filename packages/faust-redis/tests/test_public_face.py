@@ -15,11 +15,12 @@ import faust_redis
 import faust_redis.inspection
 import faust_redis.redis
 import faust_redis.testing
+import faust_redis.watching
 from faust_redis import ForeignBrokerError, fail, member_id, prepare, reject, unready
 from faust_redis.testing import wait_for_group, wait_until
 from tests.worker import StartWorker
 
-PUBLIC = (faust_redis, faust_redis.inspection, faust_redis.redis, faust_redis.testing)
+PUBLIC = (faust_redis, faust_redis.inspection, faust_redis.redis, faust_redis.testing, faust_redis.watching)
 
 
 @pytest.mark.parametrize("module", PUBLIC, ids=lambda module: module.__name__)

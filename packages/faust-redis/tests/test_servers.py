@@ -22,6 +22,7 @@ from faust_redis.testing import (
     sentinel,
     wait_until,
 )
+from faust_redis.watching import Watch, client_of
 from tests.numbers import all_seen, in_order, more, numbers_seen, send_numbers, sending
 from tests.worker import StartWorker
 
@@ -71,6 +72,16 @@ async def test_tls_by_address_and_by_the_apps_own_context(
         wait_until(lambda: notes.lrange("doubled", 0, -1) == ["14"], "a number")
 
 
+async def apps_watched(url: str) -> list[str]:
+    """Return the apps that read a topic, as a watch finds them."""
+    client, _ = client_of(url)
+    watch = Watch(client)
+    snapshot = await watch.snapshot()
+    await watch.stop()
+    await client.aclose()
+    return [app.name for app in snapshot.apps if app.reads]
+
+
 async def test_sentinel_is_asked_for_the_primary_and_a_failover_is_followed(
     tmp_path: Path, start_worker: StartWorker, notes: redis.Redis, redis_url: str
 ) -> None:
@@ -85,6 +96,7 @@ async def test_sentinel_is_asked_for_the_primary_and_a_failover_is_followed(
         wait_until(lambda: notes.llen("doubled") == 100, "50 more numbers, through the new primary")
         assert replica.call("INFO", "replication")["role"] == "master"
         assert sorted(set(numbers_seen(notes))) == list(range(100))
+        assert await apps_watched(url) == ["counting"]
 
 
 async def test_a_cluster_carries_every_message_once_in_the_order_of_its_key(

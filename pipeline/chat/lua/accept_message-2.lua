@@ -21,13 +21,15 @@
 --          full           further fields of that frame, JSON
 --          tried_msg      text when the message has the maximum number of answers, JSON
 --          edits          the id of the message to replace, '*' for the last one; '' for no edit
+--          follows_path   JSON path that exists unless the session lacks the message that this one follows
 -- Result   {GONE, holders} | {OPENED, holders} | {RUNNING, holders}
 --          {QUEUED, holders, place in the queue, 1 for a duplicate}
 --          {REFUSED, holders, error frame}
+--          {MISSING, holders} if the session lacks the message that this one follows
 --          {ENDED, holders, the error frame or answer that ended the turn or '', 1 for a duplicate}
 local key = KEYS[1]
 local nodes = holders(KEYS[2])
-local found = redis.call('JSON.GET', key, id_path, '$._turn', '$._bytes')
+local found = redis.call('JSON.GET', key, id_path, '$._turn', '$._bytes', follows_path, unpack(LATEST))
 if not found then
     return {GONE, nodes}
 end
@@ -63,7 +65,7 @@ if not found['$._bytes'][1] then
     upgrade(key)
     found['$._bytes'] = cjson.decode(redis.call('JSON.GET', key, '$._bytes'))
 end
-local timestamp = now()
+local timestamp = now(latest(found))
 local message = item(id, msg == '' and '""' or msg, timestamp,
     msg == '' and ',"regenerate":true' or edits ~= '' and ',"edits":"' .. edits .. '"' or '')
 local waiting = redis.call('JSON.ARRLEN', key, '$._inbox')[1]
@@ -85,6 +87,10 @@ local messages = redis.call('JSON.ARRLEN', key, '$.messages')[1] + (open.id and 
 if ids >= tonumber(max_ids) or messages > tonumber(max_messages)
     or found['$._bytes'][1] + #message > tonumber(max_bytes) then
     return refuse(full_msg, full)
+end
+-- A full session does not remember what it refuses, so this comes after that check.
+if found[follows_path][1] == nil then
+    return {MISSING, nodes}
 end
 
 local reply, changes = {OPENED, nodes}, ''

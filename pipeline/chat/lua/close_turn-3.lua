@@ -12,6 +12,7 @@
 --          frame_msg  text of the frame, JSON
 --          failure    further fields of an error frame, JSON; '' for an answer
 --          refused    1 when the model refuses the turn's message, which is left out of later contexts
+--          at         the time of the end (ISO 8601, UTC); '' for now
 -- Result   {GONE, holders} | {STALE, holders} | {CLOSED, holders, frame} | {CLOSED, holders, frame, next turn}
 
 -- Leave the last message of the history out of later contexts.
@@ -26,7 +27,7 @@ end
 
 local key = KEYS[1]
 local nodes = holders(KEYS[3])
-local found = redis.call('JSON.GET', key, '$._turn', '$._bytes')
+local found = redis.call('JSON.GET', key, '$._turn', '$._bytes', unpack(LATEST))
 if not found then
     return {GONE, nodes}
 end
@@ -48,7 +49,8 @@ if open.id ~= turn then
     -- Ingest gave up this message before the session accepted it, so this error is the client's only reply.
     if redis.call('JSON.GET', key, turn_path) == '[]' then
         check_rights(key)
-        local frame = item(frame_id, frame_msg, now(), ',"type":"error","refused":"' .. turn .. '"' .. failure)
+        local frame = item(frame_id, frame_msg, now(latest(found)),
+            ',"type":"error","refused":"' .. turn .. '"' .. failure)
         redis.call('JSON.SET', key, turn_path, '"' .. entry .. '"')
         keep(key, frame, true)
         return {CLOSED, nodes, frame}
@@ -65,7 +67,7 @@ if not found['$._bytes'][1] then
     upgrade(key)
     found['$._bytes'] = cjson.decode(redis.call('JSON.GET', key, '$._bytes'))
 end
-local timestamp = now()
+local timestamp = at == '' and now(latest(found)) or at
 local frame
 if failure ~= '' then
     frame = item(frame_id, frame_msg, timestamp, ',"type":"error","turn":"' .. turn .. '"' .. failure)

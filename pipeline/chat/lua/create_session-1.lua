@@ -4,9 +4,11 @@
 -- ARGV     token     the session's token, plain
 --          name      the user's name, JSON
 --          ttl       seconds that the session lives
+--          started   the `session_start` of a session that Redis has lost (ISO 8601, UTC); '' for now
 -- Result   the session's `session_start` inside a JSON array
 check_rights(KEYS[1])
-local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"' .. now() .. '","messages":[],'
+local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"'
+    .. (started == '' and now('') or started) .. '","messages":[],'
     .. '"_turn":null,"_last":null,"_inbox":[],"_stops":{},"_ids":{},"_errors":[],"_unsent":[],'
     .. '"_places":{},"_bytes":0}'
 if redis.call('JSON.SET', KEYS[1], '$', document, 'NX') then

@@ -6,6 +6,7 @@
 --          after_path   JSON path in `_places` of the client's last message; '' when its id is invalid
 --          answer_path  JSON path in `_places` of the answer, for a request to regenerate; '' likewise
 -- Result   {GONE} | {FOUND, JSON by path, partial answer or '', time, 1 if the history has that message}
+--          time: the latest that the session has given; all frames to come have a later one
 local found
 local known = 0
 if tonumber(tail) > 0 then
@@ -23,4 +24,9 @@ end
 if not found then
     return {GONE}
 end
-return {FOUND, found, redis.call('GET', KEYS[2]) or '', now(), known}
+local times = cjson.decode(redis.call('JSON.GET', KEYS[1], '$.session_start', unpack(LATEST)))
+local newest = latest(times)
+if newest == '' then
+    newest = times['$.session_start'][1]
+end
+return {FOUND, found, redis.call('GET', KEYS[2]) or '', newest, known}

@@ -10,11 +10,27 @@ local ERRORS_LIMIT = 100
 -- Maximum answers to one message and edits of it, because each new one makes a script copy the earlier ones.
 local ALTERNATIVES_LIMIT = 32
 
--- Return the time of the server as ISO 8601 in UTC with microseconds. os.date does not exist here, so the date
--- comes from the number of days since 1970-01-01, by years that begin in March.
-local function now()
-    local time = redis.call('TIME')
-    local seconds, floor = tonumber(time[1]), math.floor
+-- Paths of the times that a session has given to its messages and frames last; one of them is the latest of all.
+local LATEST = {'$._last.frame.timestamp', '$._errors[-1].timestamp', '$._inbox[-1].timestamp',
+    '$.messages[-1].timestamp'}
+
+-- Return the latest time that a session has given to a message or frame, '' if there is none.
+-- found: a reply of JSON.GET, decoded, with the paths in LATEST.
+local function latest(found)
+    local newest = ''
+    for _, path in ipairs(LATEST) do
+        local at = found[path][1]
+        if at and at > newest then
+            newest = at
+        end
+    end
+    return newest
+end
+
+-- Return a time as ISO 8601 in UTC. os.date does not exist here, so the date comes from the number of days since
+-- 1970-01-01, by years that begin in March.
+local function iso(seconds, micros)
+    local floor = math.floor
     local shifted = floor(seconds / 86400) + 719468
     local era = floor(shifted / 146097)
     local day_of_era = shifted - era * 146097
@@ -27,7 +43,34 @@ local function now()
     local year = year_of_era + era * 400 + (month <= 2 and 1 or 0)
     local rest = seconds % 86400
     return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%06dZ', year, month, day,
-        floor(rest / 3600), floor(rest % 3600 / 60), rest % 60, tonumber(time[2]))
+        floor(rest / 3600), floor(rest % 3600 / 60), rest % 60, micros)
+end
+
+-- Return the seconds and microseconds of a time in the form of `iso`, the inverse of it.
+local function parsed(text)
+    local year, month, day, hour, minute, second, micros =
+        text:match('^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)%.(%d+)Z$')
+    year = month + 0 <= 2 and year - 1 or year + 0
+    local era = math.floor(year / 400)
+    local year_of_era = year - era * 400
+    local day_of_year = math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
+    local day_of_era = year_of_era * 365 + math.floor(year_of_era / 4) - math.floor(year_of_era / 100) + day_of_year
+    return (era * 146097 + day_of_era - 719468) * 86400 + hour * 3600 + minute * 60 + second, micros + 0
+end
+
+-- Return the time of the server, or a microsecond after `newest` if that is later. The times of a session rise
+-- also when the clock of the server was set back, because a client resumes after the time of its last message.
+local function now(newest)
+    local time = redis.call('TIME')
+    local at = iso(tonumber(time[1]), tonumber(time[2]))
+    if at > newest then
+        return at
+    end
+    local seconds, micros = parsed(newest)
+    if micros == 999999 then
+        return iso(seconds + 1, 0)
+    end
+    return iso(seconds, micros + 1)
 end
 
 -- Return a message or frame as JSON. id: plain, needs no escaping; msg: JSON; fields: further fields as JSON,
@@ -45,7 +88,7 @@ local function check_rights(key)
     for _, command in ipairs({
         {'JSON.SET', key, '$', '0'}, {'JSON.ARRAPPEND', key, '$', '0'}, {'JSON.MERGE', key, '$', '0'},
         {'JSON.ARRPOP', key, '$', '0'}, {'JSON.ARRTRIM', key, '$', '0', '0'}, {'JSON.DEL', key, '$'},
-        {'EXPIRE', key, '1'}, {'DEL', key},
+        {'JSON.ARRLEN', key, '$'}, {'EXPIRE', key, '1'}, {'DEL', key},
     }) do
         if not redis.acl_check_cmd(unpack(command)) then
             error({err = 'NOPERM this user has no permissions to run the command ' .. command[1]})

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from faust_redis import PartitionSample
+from faust_redis.watching import Judge, Moment, StageState
 from pipeline.telemetry.histogram import Counts, merged, percentile
 from pipeline.telemetry.stages.sample import PipelineSample, StageSample, WorkerSample
-from pipeline.telemetry.stages.state import Judge, Moment, StageState
 
 #: Seconds over which rates are averaged. A shorter window makes them flicker, a longer one lag behind.
 RATE_WINDOW: Final = 5.0

@@ -43,6 +43,23 @@ async def load(deployed: Deployment, failover: Failover, report: Path) -> None:
     await asyncio.wait([running])
 
 
+@LONG
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+async def test_primaries_killed_before_they_have_replicated_misorder_and_double_nothing(
+    kind: str, model: ModelServer, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        failover = stack.enter_context(failing(kind, tmp_path / "redis", **servers()))
+        deployed = Deployment(failover.url, tmp_path, model.url, stack)
+
+        await load(deployed, failover, tmp_path / "load.json")
+
+    found = json.loads((tmp_path / "load.json").read_text("utf-8"))
+    assert {name for name, count in found["faults"].items() if count} <= {"lost"}, found
+    assert found["unfinished"] == 0, found
+
+
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", ["sentinel", pytest.param("cluster", marks=LONG)])
 async def test_killed_primaries_lose_nothing_that_their_replicas_have_confirmed(

@@ -1,7 +1,8 @@
 """Faults at random for as long as you like, under load; `make chaos` runs it.
 
-CHAOS_SECONDS says how long (300), CHAOS_SOCKETS how many clients talk (20), CHAOS_SEED which faults come: it
-is printed, so that a run can be repeated. The exit status is 1 when a message was lost, doubled or crossed.
+CHAOS_SECONDS says how long (300), CHAOS_SOCKETS how many clients talk (20), CHAOS_FSYNC_SECONDS how long each
+fsync takes (1.5), CHAOS_SEED which faults come: it is printed, so that a run can be repeated. The
+exit status is 1 when a message was lost, doubled or crossed.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from tests.support.faults import PARTS, DurableRedis, another_agent, kill
+from tests.support.faults import PARTS, FaultyRedis, another_agent, kill
 from tests.support.load_driver import Load, Report
 from tests.support.model_server import ModelServer
 from tests.support.service import Up, started
+from tests.support.slow_disk import SlowDiskRedis
 
 # Seconds; long enough that a fault finds work under way in every stage.
 MODEL_LATENCY = 0.05
@@ -33,7 +35,7 @@ RECOVERY_SECONDS = 90.0
 class Chaos:
     """The faults, chosen by a seed."""
 
-    def __init__(self, seed: int, up: Up, redis: DurableRedis, load: Load, folder: Path) -> None:
+    def __init__(self, seed: int, up: Up, redis: FaultyRedis, load: Load, folder: Path) -> None:
         self._random = random.Random(seed)
         self._up = up
         self._redis = redis
@@ -91,7 +93,8 @@ class Chaos:
 async def chaos(seconds: float, sockets: int, seed: int, folder: Path) -> Report:
     """Run the service and break it for some seconds; return what the clients saw."""
     async with ModelServer(latency=MODEL_LATENCY) as model:
-        with DurableRedis(folder / "redis") as redis:
+        fsync_seconds = float(os.environ.get("CHAOS_FSYNC_SECONDS", "1.5"))
+        with SlowDiskRedis(folder / "redis", fsync_seconds) as redis:
             settings = {
                 "MODEL_URL": model.url,
                 "REDIS_URL": redis.url,

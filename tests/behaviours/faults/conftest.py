@@ -8,9 +8,12 @@ import pytest
 import pytest_asyncio
 
 from tests.behaviours.faults.chaos import MODEL_LATENCY
-from tests.support.faults import DurableRedis
+from tests.support.faults import FaultyRedis
 from tests.support.model_server import ModelServer
 from tests.support.service import Up, started
+from tests.support.slow_disk import SlowDiskRedis, has_compiler
+
+FSYNC_SECONDS = 1.5
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -21,20 +24,21 @@ async def model() -> AsyncIterator[ModelServer]:
 
 
 @pytest.fixture(scope="module")
-def durable_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DurableRedis]:
-    """The Redis of the service."""
-    with DurableRedis(tmp_path_factory.mktemp("redis")) as server:
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyRedis]:
+    """The Redis of the service, as it is shipped; where it can be had, on a disk with slow fsyncs."""
+    folder = tmp_path_factory.mktemp("redis")
+    with SlowDiskRedis(folder, FSYNC_SECONDS) if has_compiler() else FaultyRedis(folder) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def up(
-    model: ModelServer, durable_redis: DurableRedis, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Up]:
+def up(model: ModelServer, own_redis: FaultyRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service."""
-    settings = {"MODEL_URL": model.url, "REDIS_URL": durable_redis.url, "WEB_PROCESSES": "2"}
-    with started(tmp_path_factory.mktemp("up"), APP_ENV="production", **settings) as service:
+    settings = {"MODEL_URL": model.url, "REDIS_URL": own_redis.url, "WEB_PROCESSES": "2"}
+    folder = tmp_path_factory.mktemp("up")
+    with started(folder, APP_ENV="production", **settings) as service:
         yield service
+        (folder / "up.log").write_text("\n".join(service.lines), "utf-8")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

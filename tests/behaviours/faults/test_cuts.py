@@ -14,7 +14,7 @@ import pytest
 
 from faust_redis.testing import eventually
 from tests.behaviours.faults.talkers import TURN_SECONDS, Tally, talk
-from tests.support.faults import DurableRedis, kill
+from tests.support.faults import FaultyRedis, kill
 from tests.support.service import Up
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("trickling")]
@@ -59,8 +59,6 @@ async def test_processes_killed_in_mid_answer_are_made_up_for(up: Up, part: str)
         assert tally.restarted + tally.joined > 0
 
 
-async def test_a_redis_that_restarts_in_mid_answer_is_made_up_for(
-    up: Up, durable_redis: DurableRedis
-) -> None:
-    tally = await under(up, lambda: durable_redis.down(signal.SIGTERM, 0.5), 200)
+async def test_a_redis_that_restarts_in_mid_answer_is_made_up_for(up: Up, own_redis: FaultyRedis) -> None:
+    tally = await under(up, lambda: own_redis.down(signal.SIGTERM, 0.5), 200)
     assert tally.errors == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.redis.client import connect, execute
-from tests.support.faults import PARTS, DurableRedis, another_agent, kill
+from tests.support.faults import PARTS, FaultyRedis, another_agent, kill
 from tests.support.load_driver import Load
 from tests.support.service import Up
 
@@ -33,37 +33,37 @@ async def test_each_part_in_turn_is_killed(up: Up) -> None:
     assert report.reconnects > 0, "the web process that was killed had sockets"
 
 
-async def test_redis_is_stopped_and_started_again(up: Up, durable_redis: DurableRedis) -> None:
+async def test_redis_is_stopped_and_started_again(up: Up, own_redis: FaultyRedis) -> None:
     async with Load(up.url, SOCKETS, name="stop") as load, load.going_on() as report:
         await load.everyone_was_answered()
-        await durable_redis.down(signal.SIGTERM, OUTAGE_SECONDS)
+        await own_redis.down(signal.SIGTERM, OUTAGE_SECONDS)
         await load.everyone_was_answered()
     report.check()
     assert report.reconnects == 0, "the sockets stay open"
 
 
-async def test_redis_is_killed(up: Up, durable_redis: DurableRedis) -> None:
+async def test_redis_is_killed(up: Up, own_redis: FaultyRedis) -> None:
     async with Load(up.url, SOCKETS, name="crash") as load, load.going_on() as report:
         await load.everyone_was_answered()
-        await durable_redis.down(signal.SIGKILL, 0.0)
+        await own_redis.down(signal.SIGKILL, 0.0)
         await load.everyone_was_answered()
     report.check()
     assert report.reconnects == 0, "the sockets stay open"
 
 
-async def test_redis_freezes(up: Up, durable_redis: DurableRedis) -> None:
+async def test_redis_freezes(up: Up, own_redis: FaultyRedis) -> None:
     async with Load(up.url, SOCKETS, name="freeze") as load, load.going_on() as report:
         await load.everyone_was_answered()
-        await durable_redis.frozen(OUTAGE_SECONDS)
+        await own_redis.frozen(OUTAGE_SECONDS)
         await load.everyone_was_answered()
     report.check()
     assert report.reconnects == 0, "the sockets stay open"
 
 
 @pytest.mark.parametrize("command", ["json.set", "xadd"])
-async def test_a_right_is_withdrawn_for_a_while(up: Up, durable_redis: DurableRedis, command: str) -> None:
+async def test_a_right_is_withdrawn_for_a_while(up: Up, own_redis: FaultyRedis, command: str) -> None:
     async with (
-        connect(durable_redis.url) as redis,
+        connect(own_redis.url) as redis,
         Load(up.url, SOCKETS, name=command) as load,
         load.going_on() as report,
     ):

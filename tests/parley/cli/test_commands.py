@@ -66,7 +66,7 @@ def test_redis_tells_server_module_and_how_to_reach_it(tmp_path: Path) -> None:
 
     assert "server   Redis " in done.stdout
     assert "module   RedisJSON " in done.stdout
-    assert f"-s {server.folder / 'redis.sock'}" in done.stdout
+    assert f"-s {server.folder}/redis-" in done.stdout
     assert "note     Redis " in done.stdout
 
 

@@ -71,6 +71,24 @@ def test_it_outlives_a_time_without_descriptors(up: Up) -> None:
     assert killed_again(up)
 
 
+def test_a_web_without_descriptors_logs_this_once_and_answers_health_checks(up: Up) -> None:
+    wait_until(lambda: is_ready(up.port), "the web is ready", 60)
+    (pid,), since = up.webs(), len(up.lines)
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    highest = max(int(number) for number in os.listdir(f"/proc/{pid}/fd"))
+
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (highest + 1, before[1]))
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):  # in case some lower numbers are free
+            stack.enter_context(socket.create_connection(("127.0.0.1", up.port)))
+        wait_for_new(up, "no descriptor is left", since)
+        wait_until(lambda: all(is_ready(up.port) for _ in range(5)), "health checks are answered", 10)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+    wait_for_new(up, "descriptors are free again", since)
+    assert sum("no descriptor is left" in line for line in up.lines[since:]) == 1
+
+
 def test_a_chosen_port_that_is_taken_is_waited_for(up: Up) -> None:
     wait_until(lambda: is_ready(port_of_infer(up)), "infer is ready", 60)
     since = len(up.lines)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from faust_redis.testing import wait_until
-from parley.cli.top import duration, ranges, trend
+from parley.cli.figures import duration
+from parley.cli.top import ranges, trend
 from pipeline.settings import STAGES
 
 TOP = [sys.executable, "-m", "parley.cli", "top"]

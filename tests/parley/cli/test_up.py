@@ -15,8 +15,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from faust_redis.testing import wait_until
 from parley.cli.up import describe_model
-from parley.local.embedded import folder_of, running
+from parley.local.embedded import EmbeddedRedis, folder_of, running
+from parley.local.running_servers import client_of
 from pipeline.settings import Settings
 from tests.support.service import Up, started
 
@@ -79,6 +81,36 @@ def test_when_it_is_killed_itself_nothing_stays_behind(folder: Path) -> None:
             os.close(descriptor)
 
 
+def test_it_can_be_killed_and_started_again_at_once_while_its_redis_is_slow_to_end(folder: Path) -> None:
+    with started(folder) as up:
+        server = up.child("redis-server")
+        os.kill(server, signal.SIGSTOP)
+        up.process.kill()
+        up.process.wait()
+
+        again = Up(folder, PORT=str(up.port))
+        try:
+            again.wait_for("The Redis of an earlier run is still ending")
+            os.kill(server, signal.SIGCONT)
+            again.wait_for("Parley is ready")
+            assert again.child("redis-server") != server
+            assert _answer(f"http://127.0.0.1:{up.port}")
+        finally:
+            again.close()
+
+
+def test_another_number_of_partitions_than_the_recorded_one_ends_it_with_one_line(folder: Path) -> None:
+    with EmbeddedRedis(folder_of(str(folder / "data"), 3999)) as redis, client_of(redis.url) as connection:
+        connection.hset("faust:topic:ingest", "partitions", 8)
+    up = Up(folder, PORT="3999", PARTITIONS="16")
+    try:
+        assert up.process.wait(60) == 2
+        assert "PARTITIONS holds '16'; allowed: 8, with" in up.lines[-1]
+        assert not any("Traceback" in line for line in up.lines)
+    finally:
+        up.close()
+
+
 def test_two_copies_do_not_disturb_each_other(folder: Path, tmp_path: Path) -> None:
     with started(folder) as one, started(tmp_path) as two:
         one_redis = running(folder_of(one.data_dir, one.port))
@@ -130,11 +162,15 @@ def test_one_process_can_run_the_agents_of_all_stages_and_comes_back_when_it_is_
         up.wait_for("agents  │ killed by SIGKILL; starting again")
 
         assert _answer(up.url)
-        with urllib.request.urlopen(f"http://127.0.0.1:{up.port}/api/stages", timeout=10) as response:
-            stages = json.load(response)["stages"]
-        assert [len(stage["workers"]) for stage in stages] == [1, 1, 1, 1]
+        wait_until(lambda: _workers(up.url) == [1, 1, 1, 1], "a worker of each stage")
         up.process.terminate()
         assert up.process.wait(STOPS_WITHIN_SECONDS) == 0
+
+
+def _workers(url: str) -> list[int]:
+    """Return the number of workers of each stage."""
+    with urllib.request.urlopen(f"{url}/api/stages", timeout=10) as response:  # noqa: S310
+        return [len(stage["workers"]) for stage in json.load(response)["stages"]]
 
 
 def _answer(url: str) -> str:

@@ -76,6 +76,6 @@ async def test_processes_are_killed_again_and_again_while_a_test_runs() -> None:
         async with killing(Kills("infer", 0.01), processes) as killed:
             statuses = await asyncio.gather(one.wait(), two.wait())
 
-    assert statuses == [-9, -9]
+    assert list(statuses) == [-9, -9]
     assert killed == [one.pid, two.pid]
     assert os.getpid() not in killed

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from parley.cli import load_options
-from parley.cli.load_options import load
+from parley.cli.load_options import compare, load
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,18 @@ from parley.cli.load_options import load
         ("--protocol plain --max-ttft-p99 1s", "--protocol plain does not send"),
         ("--sessions 2 --processes 3", "--processes must not exceed --sessions"),
         ("--seed -1", "'--seed': -1"),
+        ("--precision 0.1", "--precision applies to --find"),
+        ("--every 5s", "--every applies to --kill"),
+        ("--url http://127.0.0.1:1 --kill infer", "--kill applies to a service that is started here"),
+        ("--find --messages 5", "--messages has no meaning for --find"),
+        ("--rate 5 --think 1s", "--think applies to a closed loop"),
+        (
+            "--sessions 5 compare http://127.0.0.1:1 http://127.0.0.1:2",
+            "options of a comparison follow its name",
+        ),
+        ("compare http://127.0.0.1:1 no-such-file", "expected http://host:port"),
+        ("compare http://127.0.0.1:1 http://me:secret@127.0.0.1", "without query or password"),
+        ("compare http://127.0.0.1:1 http://127.0.0.1:2 --rounds 1", "'--rounds': 1"),
     ],
 )
 def test_a_wrong_argument_is_named_with_what_is_allowed(arguments: str, words: str) -> None:
@@ -42,11 +55,13 @@ def test_a_wrong_argument_is_named_with_what_is_allowed(arguments: str, words: s
 
 
 def test_every_option_says_what_it_is() -> None:
-    assert all(getattr(option, "help", None) for option in load.params)
+    options = [each for each in (*load.params, *compare.params) if isinstance(each, click.Option)]
+    assert all(option.help for option in options)
 
 
 def test_every_option_stands_in_the_documentation() -> None:
     document = (Path(load_options.__file__).parents[2] / "docs" / "load-testing.md").read_text("utf-8")
 
-    missing = [name for option in load.params for name in option.opts if name not in document]
+    options = [each for each in (*load.params, *compare.params) if isinstance(each, click.Option)]
+    missing = [name for option in options for name in option.opts if name not in document]
     assert missing == []

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import redis
 
-from parley.local import server_binaries
+from parley.local import data_folder, server_binaries
 from parley.local.embedded import EmbeddedRedis, ServerBinary, find_server, folder_of, running, running_of
 from pipeline.errors import EmbeddedRedisError
+
+SOCKET = f"redis-{os.getpid()}.sock"
 
 
 def client(server: EmbeddedRedis) -> redis.Redis:
@@ -47,7 +52,7 @@ def test_only_its_owner_reaches_it_and_no_port_is_open(
 ) -> None:
     assert server.url.startswith("unix:///")
     assert server.folder.stat().st_mode & 0o777 == 0o700
-    assert (server.folder / "redis.sock").stat().st_mode & 0o777 == 0o700
+    assert (server.folder / SOCKET).stat().st_mode & 0o777 == 0o700
     assert server.process is not None
     assert listening_ports(server.process.pid) == set()
 
@@ -70,7 +75,7 @@ def no_stranger_gets_in(server: EmbeddedRedis) -> None:
 
 
 def test_a_folder_that_can_hold_no_socket_is_served_by_a_port_with_a_password(folder: Path) -> None:
-    (folder / "redis.sock").mkdir(parents=True)
+    (folder / SOCKET).mkdir(parents=True)
     with EmbeddedRedis(folder) as server, client(server) as connection:
         assert connection.ping()
         no_stranger_gets_in(server)
@@ -147,6 +152,39 @@ def test_a_file_that_ends_in_half_a_command_still_loads(folder: Path) -> None:
         assert connection.get("name") == "Ada"
 
 
+def write_and_damage(folder: Path, pattern: str, begin: bytes) -> None:
+    """Fill a server's files and overwrite a part in the middle of one, from where it begins so."""
+    with EmbeddedRedis(folder) as server, client(server) as connection:
+        for number in range(100):
+            connection.set(f"before-{number}", "x" * 50)
+    written = next((folder / "appendonlydir").glob(pattern))
+    content = bytearray(written.read_bytes())
+    middle = content.index(begin, len(content) // 2)
+    content[middle : middle + 8] = b"?" * 8
+    written.write_bytes(content)
+
+
+def test_the_way_out_of_a_file_that_is_damaged_in_the_middle_works(folder: Path) -> None:
+    write_and_damage(folder, "*.incr.aof", b"*3")
+    with pytest.raises(EmbeddedRedisError, match=r"is damaged: Bad file format .*redis-check-aof") as caught:
+        EmbeddedRedis(folder).start()
+
+    command = caught.value.ways_out[0].split("`")[1]
+    subprocess.run(shlex.split(command), input=b"y\n", check=True, capture_output=True)
+
+    with EmbeddedRedis(folder) as server, client(server) as connection:
+        assert 40 <= connection.dbsize() < 100
+
+
+def test_data_that_can_not_be_mended_is_reported_as_such(folder: Path) -> None:
+    write_and_damage(folder, "*.manifest", b"file")
+    with pytest.raises(EmbeddedRedisError, match=r"is damaged: .*manifest.*restore .* backup") as caught:
+        EmbeddedRedis(folder).start()
+
+    assert "redis-check-aof" not in str(caught.value)
+    assert "overcommit" not in str(caught.value)
+
+
 def test_a_second_one_on_the_same_folder_is_refused_with_the_ways_out(server: EmbeddedRedis) -> None:
     with pytest.raises(EmbeddedRedisError, match=r"another Parley uses .* ways out: .*PORT") as caught:
         EmbeddedRedis(server.folder).start()
@@ -173,6 +211,76 @@ def test_a_stopped_one_leaves_no_lock_and_no_address(folder: Path) -> None:
     assert not Path(f"/proc/{pid}").exists()
     with EmbeddedRedis(folder):
         pass
+
+
+class Killed:
+    """A program that ran an embedded server, and was killed with -9.
+
+    Attributes:
+        server: the id of its server, which was told to end and is frozen.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        program = (
+            "import signal, sys; from pathlib import Path; from parley.local.embedded import EmbeddedRedis; "
+            "from parley.local.lifetimes import die_with_parent; "
+            "print(EmbeddedRedis(Path(sys.argv[1]), preexec=die_with_parent(signal.SIGTERM)).start().pid, "
+            "flush=True); signal.pause()"
+        )
+        with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE) as owner:
+            assert owner.stdout is not None
+            self.server = int(owner.stdout.readline())
+            found = running(folder)
+            assert found is not None
+            with redis.Redis.from_url(found.url) as connection:
+                connection.set("name", "Ada")
+                connection.execute_command("WAITAOF", 1, 0, 5000)
+            os.kill(self.server, signal.SIGSTOP)
+            owner.kill()
+
+    def runs(self) -> bool:
+        """Return whether the server still runs."""
+        with suppress(OSError):
+            return "Z" not in Path(f"/proc/{self.server}/stat").read_text("ascii").split()[2]
+        return False
+
+
+def test_a_server_that_an_earlier_run_has_left_is_waited_for(folder: Path) -> None:
+    old, lines = Killed(folder), list[str]()
+
+    def thaw(line: str) -> None:
+        lines.append(line)
+        os.kill(old.server, signal.SIGCONT)
+
+    new = EmbeddedRedis(folder)
+    new.start(thaw)
+    with client(new) as connection:
+        assert connection.get("name") == "Ada"
+        assert [path.name for path in folder.glob("*.sock")] == [SOCKET]
+    assert not old.runs()
+    assert len(lines) == 1
+    new.stop()
+
+
+def test_a_server_that_an_earlier_run_has_left_frozen_is_killed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_folder, "_OLD_SERVER_SECONDS", 0.2)
+    old = Killed(folder)
+
+    with EmbeddedRedis(folder) as new, client(new) as connection:
+        assert not old.runs()
+        assert connection.get("name") == "Ada"
+
+
+@pytest.mark.parametrize("place", ["/proc/parley", "/sys/parley", "file", "file/redis"])
+def test_a_folder_that_can_not_be_used_is_one_line_with_the_ways_out(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(EmbeddedRedisError, match=r"data folder .* can't be used.*PARLEY_DATA_DIR") as caught:
+        EmbeddedRedis(tmp_path / place).start()
+
+    assert "\n" not in str(caught.value)
 
 
 def test_a_child_of_the_owner_does_not_inherit_the_lock(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from redis.asyncio import Redis
@@ -10,9 +10,14 @@ from redis.asyncio import Redis
 from pipeline.chat.answer_runs import Runs
 from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import Presence
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.sessions import Sessions
 from pipeline.settings import Settings
 from tests.pipeline.chat.talk import Talk
+from tests.support.slow_disk import SlowDiskRedis
+
+# Long enough for a message to be accepted while an fsync runs.
+FSYNC_SECONDS = 0.7
 
 
 @pytest.fixture
@@ -52,3 +57,16 @@ async def reader(redis: Redis) -> AsyncIterator[NodeStream]:
     assert await stream.renew()
     yield stream
     await stream.close()
+
+
+@pytest.fixture
+def repairable(redis: Redis, redis_url: str) -> RepairableSessions:
+    """The same sessions, with the operations that repair them."""
+    return RepairableSessions(redis, Settings(redis_url=redis_url, inbox_limit=2))
+
+
+@pytest.fixture(scope="module")
+def slow_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowDiskRedis]:
+    """A Redis on a slow disk."""
+    with SlowDiskRedis(tmp_path_factory.mktemp("slow"), FSYNC_SECONDS) as server:
+        yield server

@@ -69,9 +69,10 @@ async def test_an_answer_is_passed_on_piece_by_piece_and_each_is_a_sign_of_life(
     assert (len(signs), inner.closed) == (3, 1)
     assert counts(model) == {
         "": 1,
-        "gen_ai_client_time_to_first_chunk_seconds": 1,
-        "gen_ai_client_time_per_output_chunk_seconds": 2,
-        "gen_ai_client_token_usage": 0,
+        "gen_ai_client_inference_time_to_first_chunk_seconds": 1,
+        "gen_ai_client_inference_time_per_output_chunk_seconds": 2,
+        "gen_ai_client_inference_operation_input_tokens": 0,
+        "gen_ai_client_inference_operation_output_tokens": 0,
     }
 
 
@@ -84,15 +85,20 @@ async def test_the_tokens_of_a_call_are_counted_by_kind() -> None:
     assert len(signs) == 2
     samples = [sample for metric in model.figures() for sample in metric.samples]
     counted = {
-        sample.labels["gen_ai_token_type"]: sample.value
+        sample.name: sample.value
         for sample in samples
-        if sample.name == "gen_ai_client_token_usage_sum"
+        if sample.labels.get("gen_ai_token_modality") == "text" or sample.name.endswith("_tokens_sum")
     }
-    assert counted == {"input": 30, "output": 500}
+    assert counted == {
+        "gen_ai_client_inference_usage_input_tokens_total": 30,
+        "gen_ai_client_inference_operation_input_tokens_sum": 30,
+        "gen_ai_client_inference_usage_output_tokens_total": 500,
+        "gen_ai_client_inference_operation_output_tokens_sum": 500,
+    }
     (bucket,) = (
         sample.value
         for sample in samples
-        if sample.labels.get("gen_ai_token_type") == "output" and sample.labels.get("le") == "256.0"
+        if "output_tokens_bucket" in sample.name and sample.labels.get("le") == "256.0"
     )
     assert bucket == 0
 

@@ -9,8 +9,8 @@ from pipeline.chat.answer_runs import Run, Runs
 from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import Presence
 from pipeline.chat.records import Inbound, TurnOutcome
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.session_end import end_session
-from pipeline.chat.sessions import Sessions
 from pipeline.redis.client import connect
 from pipeline.redis.rate import Rate
 from pipeline.redis.rates import Rates
@@ -20,7 +20,7 @@ from pipeline.settings import Settings
 async def call_everything(url: str) -> None:
     """Lead one session through its life on the Redis at ``url``."""
     redis = connect(url)
-    sessions, presence = Sessions(redis, Settings(redis_url=url)), Presence(redis)
+    sessions, presence = RepairableSessions(redis, Settings(redis_url=url)), Presence(redis)
     runs, node = Runs(redis, presence), NodeStream(redis, "n1")
     try:
         token = (await sessions.create("Ada"))["token"]
@@ -36,7 +36,9 @@ async def call_everything(url: str) -> None:
         await sessions.stop(token)
         await runs.stop()
         await sessions.close(TurnOutcome(token=token, turn="m1", answer="Hi"))
-        frames = [frame["id"] for frame in await sessions.unsent(token)]
+        (answer,) = await sessions.unsent(token)
+        await sessions.restore_text(token, answer)
+        frames = [answer["id"]]
         await sessions.mark_sent(token, frames)
         await sessions.revive(token, "m1")
         assert await Rates(redis).take("message:x", Rate(1, 1, 1)) == 0.0

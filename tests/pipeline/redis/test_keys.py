@@ -32,6 +32,7 @@ SCRIPT_KEYS = {
     "read_page": ("session",),
     "read_session": ("session", "partial"),
     "renew_node": ("web",),
+    "restore_answer": ("session",),
     "revive_turn": ("session",),
     "stop_turn": ("session", "partial"),
     "take_rate": ("rate",),

@@ -7,12 +7,12 @@ import uuid
 import pytest
 
 from faust_redis import PartitionSample
+from faust_redis.watching import StageState
 from pipeline.redis.client import connect, execute
 from pipeline.redis.keys import report_key
 from pipeline.telemetry.stages.report import Report, encode
 from pipeline.telemetry.stages.sample import Observer, PipelineSample
 from pipeline.telemetry.stages.snapshot import Course, StageSnapshot
-from pipeline.telemetry.stages.state import StageState
 from tests.pipeline.telemetry.conftest import KEYS, STAGE, STREAM, Plumbing
 
 

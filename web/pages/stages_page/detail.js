@@ -1,9 +1,9 @@
 // The details of one stage: figures, charts, partitions, workers.
 
-import { Chart } from "./chart.js";
-import { byId, h, keyed, setAttribute, setText } from "./dom.js";
-import { badge } from "./flow.js";
-import { count, duration, rate } from "./format.js";
+import { Chart } from "./shared/chart.js";
+import { byId, h, keyed, setAttribute, setText } from "./shared/dom.js";
+import { count, duration, rate } from "./shared/format.js";
+import { badge } from "./shared/states.js";
 
 const perSecond = (value) => (value === null ? "–" : `${rate(value)}/s`);
 

@@ -1,8 +1,8 @@
 // The entries of one partition, and the dead letters of its stage.
 
 import { api, admin } from "./api.js";
-import { byId, h, setText } from "./dom.js";
-import { bytes, counted, duration, moment } from "./format.js";
+import { byId, h, setText } from "./shared/dom.js";
+import { bytes, counted, duration, moment } from "./shared/format.js";
 
 const TABS = [
   ["latest", "Latest"],

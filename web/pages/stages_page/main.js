@@ -1,12 +1,12 @@
 // The page: fetches the figures once a second while it is visible, and updates its parts.
 
 import { api, admin } from "./api.js";
-import { SPAN } from "./chart.js";
+import { SPAN } from "./shared/chart.js";
 import { Detail } from "./detail.js";
-import { byId, setText } from "./dom.js";
+import { byId, setText } from "./shared/dom.js";
 import { Drawer } from "./drawer.js";
 import { Flow } from "./flow.js";
-import { clock } from "./format.js";
+import { clock } from "./shared/format.js";
 
 const INTERVAL = 1000; // ms
 const URGENCY = ["stopped", "stalled", "slow"];

@@ -1,7 +1,8 @@
 """Redis Streams as a broker for Faust: ``faust.App("x", broker="redis://localhost")``.
 
 A plain Faust program needs only the installed package. The names below offer more. They are all here, in
-``faust_redis.inspection``, ``faust_redis.redis`` and ``faust_redis.testing``; every other module may change.
+``faust_redis.inspection``, ``faust_redis.redis``, ``faust_redis.testing`` and ``faust_redis.watching``. All
+other modules may change.
 """
 
 from faust_redis.driver import Transport, register

@@ -57,6 +57,12 @@ class Committer:
         self.committing: Mapping[TP, set[int]] = {}
         self.is_away = False
 
+    def drop_after(self, tp: TP, last: int) -> None:
+        """Drop the acks of offsets after the last one that Redis has delivered, also those on their way."""
+        self._acks.drop_after(tp, last)
+        if (committing := self.committing.get(tp)) is not None:
+            committing -= {offset for offset in committing if offset > last}
+
     async def commit(self, tps: Iterable[TP]) -> bool:
         """Commit the acks of these partitions; return whether any were.
 

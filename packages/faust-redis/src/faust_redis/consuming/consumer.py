@@ -50,6 +50,7 @@ from faust_redis.consuming.suspects import Suspects
 from faust_redis.consuming.undeliverable import Undeliverable
 from faust_redis.context import context_of
 from faust_redis.faust_hooks.sensors import add_internal
+from faust_redis.faust_hooks.traces import name_redis
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record
@@ -90,7 +91,6 @@ class Consumer(CommittingConsumer):
         self._outputs = Outputs(app)
         self._attempts = Attempts(self, context, self.reader, conf.id, partial(call_before_dead_letter, app))
         self.acks = AckLog(app, self.reader, self)
-        self.reader.on_undelivered = self.acks.drop_after
         self._channels = Channels(app)
         self.failures = Failures(
             self.acks,
@@ -101,6 +101,7 @@ class Consumer(CommittingConsumer):
             is_stopping=self._is_stopping,
         )
         self.connect_commits(context, self._attempts, self._outputs, self.persist)
+        self.reader.on_undelivered = self._committer.drop_after
         self.offsets = Offsets(context, self.reader, self.persist)
         self._rebalancer = self._new_rebalancer()
         self.member = GroupMember(
@@ -172,6 +173,8 @@ class Consumer(CommittingConsumer):
         if self._context.options.freeze_gc:
             freeze_startup_objects()
         await super().on_start()
+        for sensor in self.app.sensors:
+            name_redis(sensor)
         if not self.app.client_only:
             self.member.start()
 

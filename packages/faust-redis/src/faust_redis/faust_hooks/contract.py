@@ -65,6 +65,11 @@ METHODS: Final = (
     # overridden by redis.cluster_redirects.AskingCluster
     Method("redis.asyncio.cluster:RedisCluster", "_execute_command", "(self, target_node, *args, **kwargs)"),
     # called by hooks
+    Method(
+        "faust.contrib.opentelemetry:OpenTelemetrySensor",
+        "_span_attributes",
+        "(self, stream, event, tp, offset)",
+    ),
     Method("faust.types.tuples", "_get_len", "(s)"),
     Method("faust.app.base:App", "_update_assignment", "(self, assigned)"),
     Method("faust.serializers.registry:Registry", "_serializer", "(self, typ, *alt)"),

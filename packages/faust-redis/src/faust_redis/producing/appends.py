@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
+from time import monotonic
 from typing import Any, Final, NamedTuple
 
 from faust.types import TP, Message, RecordMetadata
@@ -19,13 +20,25 @@ from faust_redis.log.topics import TopicFacts
 from faust_redis.redis.commands import Command
 from faust_redis.redis.scripts import APPEND
 
-__all__ = ["Append", "Destination", "OutgoingEntry", "SensorCallbacks", "Target", "group"]
+__all__ = [
+    "OUT_OF_ORDER",
+    "Append",
+    "Destination",
+    "OutgoingEntry",
+    "SensorCallbacks",
+    "Target",
+    "group",
+]
 
+#: The beginning of ``append.lua``'s error for entries whose predecessors are missing.
+OUT_OF_ORDER: Final = "OUTOFORDER"
 #: Bytes of values after which a call ends, because Redis serves no other client while a script runs.
 CALL_BYTES: Final = 1024 * 1024
 #: Milliseconds for which a partition remembers an inactive producer, as on Kafka. A message that is
 #: sent again later, after an outage, is added twice.
 PRODUCER_KEPT: Final = 24 * 60 * 60 * 1000
+#: Seconds for which a partition surely remembers a producer that adds nothing: less than ``PRODUCER_KEPT``.
+REMEMBERED_SECONDS: Final = 20 * 60 * 60.0
 
 
 class Destination:
@@ -33,14 +46,32 @@ class Destination:
 
     Attributes:
         sent: How many messages the producer has sent to it; each has that number as its sequence.
+        confirmed: The sequence of the last message that Redis has confirmed; 0 for none.
+        offset: The offset of that message.
+        forgotten: The sequence of the last message that can't be sent again if Redis loses it.
+        limit: Maximum entries of a call, of which there is one at a time, while the one is looked for that
+            Redis refuses; 0 for no limit.
     """
 
-    __slots__ = ("sent", "target", "tp")
+    __slots__ = ("_confirmed_at", "confirmed", "forgotten", "limit", "offset", "sent", "target", "tp")
 
     def __init__(self, tp: TP, keys: Keys) -> None:
         self.tp = tp
         self.sent = 0
+        self.confirmed = self.offset = self.forgotten = self.limit = 0
+        self._confirmed_at = 0.0
         self.target = Target(self, (keys.stream(tp), keys.producers(tp)))
+
+    def confirm(self, sequence: int, offset: int) -> None:
+        """Note the last message that Redis has confirmed."""
+        self.confirmed, self.offset, self._confirmed_at = sequence, offset, monotonic()
+
+    @property
+    def recorded(self) -> int:
+        """The sequence that Redis must have a record of; 0 for none."""
+        if self.confirmed and monotonic() - self._confirmed_at > REMEMBERED_SECONDS:
+            return 0
+        return self.confirmed
 
     def compacted_target(self, keys: Keys, facts: TopicFacts, lease: str, group: str) -> Target:
         """Return the target for a compacted partition."""
@@ -90,23 +121,24 @@ class Append(NamedTuple):
     """One call: entries of one partition, numbered without gaps, each with as many fields.
 
     Attributes:
-        continues: Whether another call of the same batch, for the same partition, comes before it.
+        before: The last entry of the call of the same batch, for the same partition, that comes before it.
     """
 
     target: Target
     entries: list[OutgoingEntry]
-    continues: bool
+    before: OutgoingEntry | None
 
     def command(self, producer: str) -> Command:
         """Return the call of ``append.lua``."""
-        first = self.entries[0]
+        first, before = self.entries[0], self.before
         fields = chain.from_iterable([entry.fields for entry in self.entries])
         return APPEND.command(
             self.target.keys,
             *fields,
             producer=producer,
             sequence=first.sequence,
-            continues=int(self.continues),
+            previous=self.target.destination.recorded if before is None else before.sequence,
+            continues=int(before is not None),
             kept_ms=PRODUCER_KEPT,
             lease=self.target.lease,
             size=len(first.fields),
@@ -120,19 +152,28 @@ class Append(NamedTuple):
         return offsets
 
 
-def group(batch: Iterable[OutgoingEntry], alone: Collection[int]) -> list[Append]:
+def group(batch: Iterable[OutgoingEntry]) -> tuple[list[Append], list[OutgoingEntry]]:
     """Return the calls for a batch; those for one partition are in the order of its entries.
 
-    Args:
-        alone: Numbers of entries that get a separate call.
+    Returns:
+        The calls, and the entries that have to wait for them, because their partition has a ``limit``.
     """
     by_destination: defaultdict[Destination, list[OutgoingEntry]] = defaultdict(list)
     for entry in batch:
         by_destination[entry.target.destination].append(entry)
-    return [call for entries in by_destination.values() for call in _calls(entries, alone)]
+    calls: list[Append] = []
+    waiting: list[OutgoingEntry] = []
+    for destination, entries in by_destination.items():
+        if destination.limit:
+            first = _calls(entries[: destination.limit])[0]
+            calls.append(first)
+            waiting += entries[len(first.entries) :]
+        else:
+            calls += _calls(entries)
+    return calls, waiting
 
 
-def _calls(entries: list[OutgoingEntry], alone: Collection[int]) -> list[Append]:
+def _calls(entries: list[OutgoingEntry]) -> list[Append]:
     """Return the calls for entries of one partition."""
     calls: list[Append] = []
     together: list[OutgoingEntry] = []
@@ -147,10 +188,9 @@ def _calls(entries: list[OutgoingEntry], alone: Collection[int]) -> list[Append]
             or before.sequence + 1 != entry.sequence
             or len(before.fields) != len(fields)
             or filled + size > CALL_BYTES
-            or (alone and (entry.number in alone or before.number in alone))
         ):
             together, filled = [], 0
-            calls.append(Append(entry.target, together, continues=before is not None))
+            calls.append(Append(entry.target, together, before))
         together.append(entry)
         filled += size
         before = entry

@@ -20,6 +20,7 @@ from faust_redis.context import TransportContext
 from faust_redis.faust_hooks.connections import is_error_unseen
 from faust_redis.log.changelogs import FENCED
 from faust_redis.producing.appends import (
+    OUT_OF_ORDER,
     Append,
     OutgoingEntry,
     SensorCallbacks,
@@ -104,8 +105,8 @@ class SendQueue:
         self._is_stopping = is_stopping
         self._batch_size = context.options.send_batch
         self._outage = Outage("sending")
-        self._producer_id = uuid.uuid4().hex
-        self._alone: set[int] = set()
+        # Watchers draw by it which app writes a topic.
+        self._producer_id = f"{uuid.uuid4().hex}@{producer.transport.app.conf.id}"
         self.losses = Losses(context, self._producer_id)
         self.entries: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
@@ -137,6 +138,7 @@ class SendQueue:
         self.changed.set()
         if self._sender is not None:
             await cancel_and_wait([self._sender])
+        self.losses.close()
         for entry in (*self._batch, *self.entries):
             self.refuse(entry, ProducerSendError("the producer has stopped"))
 
@@ -219,7 +221,7 @@ class SendQueue:
             last = monotonic()
             self.changed.set()
             await self._refresh_topics()
-            if left:
+            if trouble is not None:
                 failures += 1
                 if failures % LOG_EVERY == 2:  # the first failure may only be a missing script
                     logger.warning("Redis takes no messages (%s), %d are waiting", trouble, len(self.entries))
@@ -233,9 +235,12 @@ class SendQueue:
         self._wakeup.set()
 
     async def _check_losses(self) -> None:
-        """Compare what Redis has confirmed with its records; when it is unavailable, wait a moment."""
+        """Compare what Redis has confirmed with its records, and put lost messages in front of the queue.
+
+        When Redis is unavailable, wait a moment.
+        """
         try:
-            await self.losses.check()
+            self.entries.extendleft(reversed(await self.losses.check()))
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("checking for lost messages failed: %r", error)
@@ -256,8 +261,12 @@ class SendQueue:
             await asyncio.sleep(0)
 
     async def _send_batch(self, batch: list[OutgoingEntry]) -> tuple[list[OutgoingEntry], Exception | None]:
-        """Send a batch in one round trip; return what has to be sent again, in order, and the reason."""
-        appends = group(batch, self._alone)
+        """Send a batch in one round trip.
+
+        Returns:
+            The entries that have to be sent again, in order; and the reason if Redis is unavailable.
+        """
+        appends, left = group(batch)
         calls = [append.command(self._producer_id) for append in appends]
         renewals = self._renewals_of({append.target.destination.tp for append in appends})
         try:
@@ -267,27 +276,47 @@ class SendQueue:
                 logger.exception("sending %d messages failed: %r", len(batch), error)
             await self._context.server.refresh_topology()
             return batch, error
-        left: list[OutgoingEntry] = []
+        results = results[: len(appends)]
         trouble: Exception | None = None
-        for append, result in zip(appends, results[: len(appends)], strict=True):
+        for append, result in zip(appends, results, strict=True):
             if not isinstance(result, Exception):
                 self._confirm(append, result)
-            elif is_unavailable(result):
-                left += append.entries
-                trouble = result
-            elif len(append.entries) > 1:
-                # One of them may be the reason, such as one that is too large; each is tried by itself.
-                self._alone.update(entry.number for entry in append.entries)
-                left += append.entries
-                trouble = result
-            else:
-                self._alone.discard(append.entries[0].number)
-                self._refuse_for_good(append.entries[0], result)
-        if isinstance(trouble, NoScriptError):
+                continue
+            again, reason = self._refused(append, result)
+            left += again
+            trouble = trouble or reason
+        if any(isinstance(result, NoScriptError) for result in results):
             await self._load_script()
-        elif left:
+        elif trouble is not None:
             await self._context.server.refresh_topology()
         return sorted(left, key=lambda entry: entry.number), trouble
+
+    def _refused(self, append: Append, error: Exception) -> tuple[list[OutgoingEntry], Exception | None]:
+        """Handle the error of a call.
+
+        Returns:
+            The entries that have to be sent again; and the error if they should wait a moment.
+        """
+        entries, destination = append.entries, append.target.destination
+        text = str(error)
+        if text.startswith(OUT_OF_ORDER):
+            if append.before is not None:
+                return entries, None  # the call before it was refused, and decides whether they wait
+            self.losses.is_due = True
+            return entries, error
+        if is_unavailable(error):
+            return entries, error
+        if text.startswith(FENCED):
+            self._context.changelogs.mark_diverged(destination.tp)
+        elif len(entries) > 1:
+            # One of them may be the reason, such as one that is too large: it is looked for by halves.
+            destination.limit = len(entries) // 2
+            return entries, None
+        elif destination.limit:
+            destination.limit = 1  # the next one may be refused as well
+        for entry in entries:
+            self._refuse_for_good(entry, error)
+        return [], None
 
     async def _refresh_topics(self) -> None:
         """Refresh the declarations of topics occasionally: one may have become compacted."""
@@ -304,9 +333,10 @@ class SendQueue:
             logger.warning("Redis does not load a script (%s), trying again", error)
 
     def _confirm(self, append: Append, result: Any) -> None:
-        topic, partition = tp = append.target.destination.tp
-        if self._alone:
-            self._alone.difference_update(entry.number for entry in append.entries)
+        destination = append.target.destination
+        topic, partition = tp = destination.tp
+        if destination.limit:
+            destination.limit = 2 * destination.limit if destination.limit < self._batch_size else 0
         offsets = append.offsets(result)
         for entry, offset in zip(append.entries, offsets, strict=True):
             metadata = RecordMetadata(topic, partition, tp, offset, int(entry.fields[1]), CREATE_TIME)
@@ -318,12 +348,10 @@ class SendQueue:
                     sensors.on_send_completed(self._producer, state, metadata)
                 except Exception:  # a sensor of the program, which must not block all other messages
                     logger.exception("a sensor failed in on_send_completed")
-        self.losses.note(tp, append.entries[-1].sequence, offsets[-1])
+        self.losses.note(destination, append.entries, offsets[-1])
 
     def _refuse_for_good(self, entry: OutgoingEntry, reason: Exception) -> None:
-        topic, partition = tp = entry.target.destination.tp
-        if str(reason).startswith(FENCED):
-            self._context.changelogs.mark_diverged(tp)
+        topic, partition = entry.target.destination.tp
         error = ProducerSendError(f"topic {topic!r}, partition {partition}: {reason}")
         logger.error("%s", error)
         if entry.source is not None and not entry.confirmed.done():

@@ -207,6 +207,7 @@ class ClusterStream:
         connection = self._connections.get(place)
         if connection is None:
             connection = self._connections[place] = stream_connection(self._pool_of(*place), self._durability)
+            connection.on_lost = lambda: self.on_lost()
         return connection
 
 

@@ -66,12 +66,13 @@ COMMIT: Final = _script(
     optional_keys=MOST_KEYS - 3,
     arguments=("group", "lease", "inputs", "targets", "batches"),
     rest=True,
-    includes=("add_entry", "trim"),
+    includes=("add_entry", "trim", "require_rights"),
 )
 FAIL: Final = _leased(
     "fail",
     keys=5,
     arguments=("group", "lease", "entry_id", "allowed", "error_text", "kept_count", "kept_ms"),
+    includes=("require_rights",),
 )
 MARK_SUSPECT: Final = _leased("mark_suspect", keys=2, arguments=("lease", "entry_id", "mark"))
 SEEK: Final = _leased("seek", keys=2, arguments=("group", "lease", "before_id"))
@@ -89,6 +90,7 @@ TAKE_OVER: Final = _script(
         "replacing",
     ),
     constants={"NOT_OWNER": NOT_OWNER, "HELD": HELD},
+    includes=("require_rights",),
 )
 MAKE_GROUP: Final = _script("make_group", keys=1, arguments=("group", "group_start"))
 TAKE_LEASE: Final = _script("take_lease", keys=1, arguments=("generation", "member_id"))
@@ -100,7 +102,7 @@ APPEND: Final = _script(
     "append",
     keys=5,
     optional_keys=3,
-    arguments=("producer", "sequence", "continues", "kept_ms", "lease", "size"),
+    arguments=("producer", "sequence", "previous", "continues", "kept_ms", "lease", "size"),
     rest=True,
     includes=("add_entry",),
 )
@@ -109,7 +111,7 @@ DECLARE_TOPIC: Final = _script(
 )
 EXPIRE_ENTRIES: Final = _script("expire_entries", keys=2, arguments=("last_id", "sent_at"), rest=True)
 EXPIRE_TOMBSTONES: Final = _script("expire_tombstones", keys=3, arguments=("kept_ms", "count"))
-REPLAY: Final = _script("replay", keys=2, arguments=("entry_id",))
+REPLAY: Final = _script("replay", keys=2, arguments=("entry_id",), includes=("require_rights",))
 SAMPLE_PARTITION: Final = _script("sample_partition", keys=4, arguments=("group",), read_only=True)
 SERVER_TIME: Final = _script("server_time", keys=1)
 
@@ -118,9 +120,10 @@ GROUP_HEARTBEAT: Final = _script(
     "group_heartbeat",
     keys=7,
     arguments=("member_id", "session_timeout_ms", "rebalance_timeout_ms", "wants_plan"),
+    includes=("require_rights",),
 )
 GROUP_JOIN: Final = _script("group_join", keys=7, arguments=("member_id", "metadata", "last_generation"))
-GROUP_LEAVE: Final = _script("group_leave", keys=7, arguments=("member_id",))
+GROUP_LEAVE: Final = _script("group_leave", keys=7, arguments=("member_id",), includes=("require_rights",))
 GROUP_RELEASE: Final = _script("group_release", keys=4, arguments=("member_id", "generation", "metadata"))
 GROUP_SYNC: Final = _script("group_sync", keys=3, arguments=("generation",), rest=True)
 

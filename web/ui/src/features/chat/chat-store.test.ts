@@ -142,3 +142,47 @@ it("what was refused outlives the page", async () => {
   last().open();
   expect(last().frames).toEqual([]);
 });
+
+it("a message that was accepted goes out once more after a lost connection until it is answered", async () => {
+  const store = opened();
+  store.send("one");
+  store.send("two");
+  const [one, two] = last().frames as [{ id: string }, { id: string }];
+  last().tell({ type: "accepted", id: one.id, position: 0 });
+  last().tell({ type: "accepted", id: two.id, position: 1 });
+  await vi.advanceTimersByTimeAsync(500);
+  last().onclose?.({ code: 1006 });
+  await vi.advanceTimersByTimeAsync(1_000);
+  last().open();
+  expect(last().frames).toEqual([one, two]);
+  last().tell({ type: "message", turn: one.id, id: "a1", msg: "1", timestamp: STAMP });
+  await vi.advanceTimersByTimeAsync(500);
+  last().onclose?.({ code: 1006 });
+  await vi.advanceTimersByTimeAsync(1_000);
+  last().open();
+  expect(last().frames).toEqual([two]);
+});
+
+it("messages that the server has lost wait again, and go out once more in order", async () => {
+  const store = opened();
+  for (const [text, answer] of [["one", "a1"], ["two", "a2"], ["three", "a3"]] as const) {
+    store.send(text);
+    const { id } = last().frames.at(-1) as { id: string };
+    last().tell({ type: "accepted", id, position: 0 });
+    last().tell({ type: "message", turn: id, id: answer, msg: text, timestamp: STAMP });
+    await vi.advanceTimersByTimeAsync(500);
+  }
+  const [one, two, three] = last().frames as { id: string }[];
+  last().onclose?.({ code: 1006 });
+  await vi.advanceTimersByTimeAsync(1_000);
+  last().open();
+  messages = [
+    { id: one!.id, msg: "Human: one", timestamp: STAMP },
+    { id: "a1", msg: "Bot: one", timestamp: STAMP },
+  ];
+  last().tell({ type: "error", code: "resume_failed", detail: "Lost.", retryable: false });
+  await vi.advanceTimersByTimeAsync(500);
+  expect(last().frames).toEqual([two, three]);
+  expect(store.read().chat.entries).toHaveLength(2);
+  expect(store.read().chat.pending.map(({ text }) => text)).toEqual(["two", "three"]);
+});

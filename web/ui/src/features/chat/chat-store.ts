@@ -8,7 +8,7 @@ import { uuid } from "@/lib/uuid";
 import { lastHuman, stored, type Failure } from "./entries";
 import type { ClientFrame, ServerFrame } from "./protocol";
 import { ChatSocket, type Connection, type Probe } from "./socket";
-import { EMPTY, lastId, reduce, unconfirmed, type ChatEvent, type ChatState, type Pending } from "./state";
+import { EMPTY, lastId, reduce, unanswered, unconfirmed, waitingAgain, type ChatEvent, type ChatState, type Pending } from "./state";
 
 /** `expiresAt` is when the session ends (ms since the epoch), null while that is unknown. */
 export type Snapshot = { chat: ChatState; connection: Connection; expiresAt: number | null };
@@ -191,6 +191,9 @@ export class ChatStore {
     const { asking, pending } = this.snapshot.chat;
     // Under their old ids, so that messages which the session already has are not answered twice.
     if (asking !== null) this.socket.send({ type: "regenerate", id: asking });
+    // The server may have lost a message that it had accepted.
+    const open = unanswered(this.snapshot.chat);
+    if (open !== null) this.socket.send(frameOf(waitingAgain(open)));
     for (const one of pending) if (one.failure === null) this.socket.send(frameOf(one));
     this.watchConfirmation();
   }
@@ -266,7 +269,10 @@ export class ChatStore {
 
   private learn({ session, expiresAt }: Held): void {
     if (expiresAt !== null) this.snapshot = { ...this.snapshot, expiresAt };
+    const before = this.snapshot.chat.pending;
     this.dispatch({ type: "history", messages: session.messages, at: Date.now() });
+    // What the server has lost waits again; without a connection it is sent when there is one.
+    for (const one of this.snapshot.chat.pending) if (!before.some(({ id }) => id === one.id)) this.socket.send(frameOf(one));
     this.tell();
   }
 

@@ -53,6 +53,9 @@ export const keyOf = (entry: Entry): string =>
 export const idsOf = (entry: Entry): string[] =>
   entry.kind === "human" ? [entry.id] : entry.versions.map(({ id }) => id);
 
+/** The ids of a message of the history, and of the branches in it. */
+export const idsOfStored = ({ id, branches }: StoredMessage): string[] => [id, ...(branches ?? []).flat().map((one) => one.id)];
+
 const idsOfBranches = (entry: Entry): string[] =>
   entry.kind === "bot" ? [] : entry.branches.flatMap(({ id, versions }) => [id, ...versions.map((answer) => answer.id)]);
 

@@ -6,6 +6,7 @@ import {
   branchOff,
   holds,
   idsOf,
+  idsOfStored,
   indexOfLastHuman,
   lastHuman,
   merge,
@@ -54,6 +55,8 @@ export type ChatState = {
   expired: boolean;
   /** The session has messages that this page lacks, so the history must be read again. */
   stale: boolean;
+  /** The messages shown when the session lacked the last one: those that the history lacks as well are lost there. */
+  doubtful: ReadonlySet<string>;
   notice: Failure | null;
   /** Failed turns of messages that this page has yet to read. */
   orphans: Readonly<Record<string, Failure>>;
@@ -82,6 +85,7 @@ export const EMPTY: ChatState = {
   stopping: false,
   expired: false,
   stale: false,
+  doubtful: new Set(),
   notice: null,
   orphans: {},
   announcement: { text: "", count: 0 },
@@ -98,6 +102,12 @@ export function lastId(state: ChatState): string | null {
 
 export const isBusy = (state: ChatState): boolean =>
   state.running !== null || state.asking !== null || state.dueSince !== null;
+
+/** The message that the session works on, as far as this page knows. */
+export function unanswered(state: ChatState): HumanEntry | null {
+  const last = state.entries.at(-1);
+  return isBusy(state) && state.asking === null && last?.kind === "human" && last.failure === null ? last : null;
+}
 
 /** The messages that were sent but not yet accepted by the session. */
 export const unconfirmed = (state: ChatState): Pending[] =>
@@ -223,7 +233,9 @@ function failed(state: ChatState, frame: ErrorFrame, at: number): ChatState {
     retryable: frame.retryable,
     retryAt: frame.retry_after === undefined ? null : at + frame.retry_after * 1000,
   };
-  if (frame.code === "resume_failed") return { ...state, stale: true };
+  if (frame.code === "resume_failed") {
+    return { ...state, stale: true, doubtful: new Set(state.entries.filter(({ kind }) => kind === "human").flatMap(idsOf)) };
+  }
   const told = say(state, `Error: ${failure.detail}`);
   if (frame.code === "session_expired") {
     return reduce({ ...told, pending: told.pending.map((one) => ({ ...one, failure })) }, { type: "expired" });
@@ -286,21 +298,37 @@ function open(state: ChatState, id: string): ChatState {
   return { ...next, entries: [...state.entries.slice(0, place), { ...entry, branches }] };
 }
 
-function withHistory(state: ChatState, messages: readonly StoredMessage[], at: number): ChatState {
+function withHistory(before: ChatState, messages: readonly StoredMessage[], at: number): ChatState {
+  const state = withoutLost(before, new Set(messages.flatMap(idsOfStored)));
   const { entries, ids } = merge(state.entries, messages, state.orphans);
   const running = state.running !== null && isAnswered(entries, state.running) ? null : state.running;
   const last = entries.at(-1);
-  const unanswered = last?.kind === "human" && last.failure === null && at - Date.parse(last.at) < RECENT;
+  const isDue = last?.kind === "human" && last.failure === null && at - Date.parse(last.at) < RECENT;
   return {
     ...state,
     entries,
     running,
     pending: state.pending.filter(({ id }) => !ids.has(id)),
-    dueSince: running === null && (unanswered || state.asking !== null) ? (state.dueSince ?? at) : null,
+    dueSince: running === null && (isDue || state.asking !== null) ? (state.dueSince ?? at) : null,
     stale: false,
+    doubtful: EMPTY.doubtful,
     orphans: {},
   };
 }
+
+/** Let the messages wait again that the server has lost, without their answers: it will answer them again. */
+function withoutLost(state: ChatState, known: ReadonlySet<string>): ChatState {
+  const isLost = (entry: Entry | undefined) =>
+    entry?.kind === "human" && state.doubtful.has(entry.id) && !known.has(entry.id);
+  const lost = state.entries.filter((entry): entry is HumanEntry => isLost(entry));
+  if (lost.length === 0) return state;
+  const entries = state.entries.filter((entry, place) => !isLost(entry) && !(entry.kind === "bot" && isLost(state.entries[place - 1])));
+  return { ...state, entries, pending: [...lost.map(waitingAgain), ...state.pending] };
+}
+
+export const waitingAgain = ({ id, text, at, branches }: HumanEntry): Pending => {
+  return { id, text, at, position: null, failure: null, replaces: branches.at(-1)?.id ?? null };
+};
 
 function isAnswered(entries: readonly Entry[], running: Running): boolean {
   if (running.replaces !== null) return false;

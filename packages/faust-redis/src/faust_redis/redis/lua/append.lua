@@ -1,4 +1,5 @@
--- Add entries to a partition, each once: a producer numbers them, and one that was added before is not added again.
+-- Add entries to a partition, each once and in order: a producer numbers them, one that was added before is not added
+-- again, and none is added while one before it is missing.
 --
 -- KEYS[1]  stream  the partition
 -- KEYS[2]  hash    producer id → its last entries, see below
@@ -7,6 +8,7 @@
 -- KEYS[5]  zset    key → the time at which its tombstone was added (ms); absent for a topic with a retention
 -- ARGV     producer   its id
 --          sequence   the number of the first entry; the others follow without gaps
+--          previous   the number of an entry that must have been added before these; 0 for none
 --          continues  1 if the call belongs to the same batch as the producer's last one here, so that both may be
 --                     repeated; else 0
 --          kept_ms    the time for which a silent producer is remembered
@@ -15,7 +17,8 @@
 --          then the fields and values of the entries
 -- Result   the offset of the first entry, the others follow without gaps; if some were added before, a list of all
 --          offsets, 0 for one so old that its offset is forgotten. The error FENCED if another member of a later
---          generation holds the lease.
+--          generation holds the lease; OUTOFORDER if the previous entry is missing, because the call that brought it
+--          was refused, or Redis has older data than it had confirmed.
 --
 -- The hash holds, per producer, `<s>` and ` <first number>:<count>:<offset of the last>` per call of its last batch, the
 -- latest first: the time of the last call, and its entries. A producer sends a batch only when it has the answers to
@@ -40,7 +43,11 @@ if state then
   local first, count
   written, first, count = string.match(state, '^(%d+) (%d+):(%d+)')
   last = first + count - 1
-else
+end
+if last - previous < 0 then
+  return redis.error_reply('OUTOFORDER the entry before it is missing')
+end
+if not state then
   -- Old producers accumulate, so now and then, when a new one comes, those that were silent for long are removed.
   if redis.call('HLEN', producers) % 16 == 15 then
     local states = redis.call('HGETALL', producers)
@@ -50,7 +57,6 @@ else
       end
     end
   end
-  -- Also checks the rights on this key before an entry is added that would otherwise be added again.
   state = now .. ' 0:1:0'
   redis.call('HSET', producers, producer, state)
   redis.call('PEXPIRE', producers, kept_ms)
@@ -71,6 +77,15 @@ if last - sequence >= 0 then
   if known == count then
     return offsets
   end
+end
+
+-- What has been added can't be taken back, so an entry whose number could not be recorded would be added twice.
+local rights = redis.acl_check_cmd
+if rights and not (rights('HSET', producers, producer, state)
+    and (not KEYS[3] or rights('HGET', KEYS[3], '') and rights('XDEL', stream, '0-1')
+      and rights('HSET', KEYS[3], '', '') and rights('DEL', KEYS[3]))
+    and (not KEYS[5] or rights('ZADD', KEYS[5], 0, '') and rights('ZREM', KEYS[5], '') and rights('DEL', KEYS[5]))) then
+  return redis.error_reply('NOPERM this user has no permissions to run a command of the script')
 end
 
 local id

@@ -59,6 +59,32 @@ for number = 1, targets do
   end
 end
 
+local needed = {{'TIME'}}
+for number = 1, inputs do
+  local stream, attempts = KEYS[3 * number - 2], KEYS[3 * number]
+  for _, command in ipairs({
+    {'XACK', stream, group, 0}, {'HDEL', attempts, ''}, {'EXISTS', stream}, {'XINFO', 'GROUPS', stream},
+    {'XPENDING', stream, group}, {'XTRIM', stream, 'MINID', 0},
+  }) do
+    needed[#needed + 1] = command
+  end
+end
+for number = 1, targets do
+  local stream, index, tombstones = output_key(number, 1), output_key(number, 2), output_key(number, 3)
+  needed[#needed + 1] = {'XADD', stream, '0-*', 'f', ''}
+  for _, command in ipairs(kinds[number] > 0 and {
+    {'DEL', index}, {'HGET', index, ''}, {'XDEL', stream, 0}, {'HSET', index, '', ''},
+  } or {}) do
+    needed[#needed + 1] = command
+  end
+  for _, command in ipairs(kinds[number] == 2 and {
+    {'DEL', tombstones}, {'ZADD', tombstones, 0, ''}, {'ZREM', tombstones, ''},
+  } or {}) do
+    needed[#needed + 1] = command
+  end
+end
+require_rights(needed)
+
 local results = {}
 for number = 1, batches do
   local entries, is_owned = {}, true

@@ -24,6 +24,10 @@ end
 if #pending == 0 then
   return {0, 0}
 end
+require_rights({
+  {'XRANGE', KEYS[1], '-', '+'}, {'XADD', KEYS[4], '*', 'f', ''}, {'TIME'}, {'XTRIM', KEYS[4], 'MINID', 0},
+  {'PEXPIRE', KEYS[4], 1}, {'XACK', KEYS[1], group, 0}, {'HDEL', KEYS[3], ''}, {'HDEL', KEYS[5], ''},
+})
 local attempts = redis.call('HINCRBY', KEYS[3], entry_id, 1)
 if attempts < tonumber(allowed) then
   return {attempts, 0}

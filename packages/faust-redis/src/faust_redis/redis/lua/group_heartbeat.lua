@@ -91,6 +91,10 @@ if previous <= limit or previous > now then
 else
   local dead = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. limit)
   if #dead > 0 then
+    require_rights({
+      {'ZREM', KEYS[2], ''}, {'HDEL', KEYS[1], ''}, {'SREM', KEYS[7], ''}, {'DEL', KEYS[3], KEYS[4]},
+      {'HSET', KEYS[5], 'since', 0}, {'XADD', KEYS[6], '*', 'f', ''},
+    })
     for _, member in ipairs(dead) do
       remove(member)
     end

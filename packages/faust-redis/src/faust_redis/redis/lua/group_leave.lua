@@ -7,6 +7,10 @@
 --                               KEYS[7]  set     cooperative
 -- ARGV     member_id  the member
 -- Result   1, or 0 if the member was not in the group
+require_rights({
+  {'ZREM', KEYS[2], ''}, {'SREM', KEYS[7], ''}, {'DEL', KEYS[3], KEYS[4]}, {'EXISTS', KEYS[5]}, {'TIME'},
+  {'HINCRBY', KEYS[5], 'generation', 1}, {'HSET', KEYS[5], 'since', 0}, {'XADD', KEYS[6], '*', 'f', ''},
+})
 if redis.call('HDEL', KEYS[1], member_id) == 0 then
   return 0
 end

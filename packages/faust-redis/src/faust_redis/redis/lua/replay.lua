@@ -10,6 +10,7 @@ local found = redis.call('XRANGE', KEYS[1], entry_id, entry_id)[1]
 if not found then
   return 0
 end
+require_rights({{'XADD', KEYS[2], '0-*', 'f', ''}, {'XDEL', KEYS[1], entry_id}})
 local fields, headers = {}, ''
 for at = 1, #found[2], 2 do
   local name, value = found[2][at], found[2][at + 1]

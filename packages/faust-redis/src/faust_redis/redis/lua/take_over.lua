@@ -39,6 +39,7 @@ end
 
 local died = tonumber(previous_died)
 if start == '0-0' then
+  require_rights({{'HSET', KEYS[4], '', ''}, {'HINCRBY', KEYS[3], '', 1}, {'HDEL', KEYS[4], ''}})
   local owner = redis.call('HGET', KEYS[4], 'owner')
   died = (owner and owner ~= member_id) and 1 or 0
   if owner ~= member_id then

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import accumulate, repeat
 
-from pipeline.telemetry.stages.state import Judge, Moment, StageState
+from faust_redis.watching import Judge, Moment, StageState
 
 
 def follow(

@@ -1,0 +1,159 @@
+"""Watch all apps of a Redis from one process: one sample per second for all callers, few without callers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from mode import get_logger
+from redis.asyncio import Redis
+
+from faust_redis.log.keys import Keys
+from faust_redis.redis.commands import REDIS_ERRORS
+from faust_redis.tasks import cancel_and_wait
+from faust_redis.watching.course import Course
+from faust_redis.watching.discovery import discover
+from faust_redis.watching.sampling import Sampler
+from faust_redis.watching.snapshot import WatchSnapshot
+from faust_redis.watching.topology import Topology
+
+__all__ = ["Point", "Watch"]
+
+logger = get_logger(__name__)
+
+#: Seconds between samples.
+INTERVAL: Final = 1.0
+#: Seconds between the first two samples, because rates need two and a caller waits for them.
+FIRST_INTERVAL: Final = 0.5
+#: Seconds between two searches for apps and topics.
+DISCOVERY_INTERVAL: Final = 5.0
+#: The largest shares of the time that the searches and the samples take: both are rarer on a large server.
+DISCOVERY_SHARE: Final = 0.05
+SAMPLE_SHARE: Final = 0.25
+#: Seconds without a call after which the watch counts as unused; a page calls every second.
+LINGER: Final = 15.0
+#: Seconds between samples while the watch is unused: often enough to find a past incident in the charts.
+IDLE_INTERVAL: Final = 10.0
+#: Seconds of the past that are kept for the charts.
+HISTORY: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One app, or one topic, at one moment of the charts; rates per second, None while unknown.
+
+    Attributes:
+        left: Messages that an app has not finished, or those that a topic holds.
+    """
+
+    at: float
+    rate_in: float | None
+    rate_out: float | None
+    left: int
+
+
+class Watch:
+    """Discovers and samples all apps and topics of a namespace, for all callers of a process.
+
+    Attributes:
+        history: The last minutes of each app (``app:<id>``) and topic (``topic:<name>``).
+    """
+
+    def __init__(self, redis: Redis, *, namespace: str = "") -> None:
+        """Take a client that does not decode responses; nothing is read yet.
+
+        Raises:
+            ValueError: The namespace is not allowed as one.
+        """
+        Keys(namespace)
+        self.history: dict[str, deque[Point]] = {}
+        self._redis = redis
+        self._namespace = namespace
+        self._asked = self._sampled = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._news = asyncio.Event()
+        self._seen: WatchSnapshot | Exception | None = None
+
+    def start(self) -> None:
+        """Start the task that samples, which runs until :meth:`stop`."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._watch(), name="faust watch")
+
+    async def stop(self) -> None:
+        """Stop the task."""
+        if self._task is not None:
+            await cancel_and_wait([self._task])
+
+    async def snapshot(self) -> WatchSnapshot:
+        """Return the latest snapshot, at most about a second old; starts the watch if necessary.
+
+        Raises:
+            redis.exceptions.RedisError, OSError: Redis was away at the last sample.
+        """
+        self._asked = time.monotonic()
+        self.start()
+        if self._seen is None or self._sampled < self._asked - 2 * INTERVAL:
+            self._news.clear()
+            self._wake.set()
+            await self._news.wait()
+        if isinstance(self._seen, Exception):
+            raise self._seen
+        assert self._seen is not None, "there are news"  # noqa: S101
+        return self._seen
+
+    async def _watch(self) -> None:
+        sampler, course = Sampler(self._redis, self._namespace), Course(self._namespace)
+        topology, discovery_due, is_first = Topology(), float("-inf"), True
+        while True:
+            self._wake.clear()
+            began = time.monotonic()
+            try:
+                if began >= discovery_due:
+                    topology = await discover(self._redis, self._namespace)
+                    sampler.follow(topology)
+                    took = time.monotonic() - began
+                    discovery_due = time.monotonic() + max(DISCOVERY_INTERVAL, took / DISCOVERY_SHARE)
+                    began = time.monotonic()
+                snapshot = course.update(topology, await sampler.sample())
+            except REDIS_ERRORS as error:
+                self._publish(error)
+                discovery_due = float("-inf")
+                await asyncio.sleep(INTERVAL)
+                continue
+            if not is_first:  # rates need two samples
+                self._publish(snapshot)
+            await self._pause(FIRST_INTERVAL if is_first else INTERVAL, time.monotonic() - began)
+            is_first = False
+
+    async def _pause(self, interval: float, took: float) -> None:
+        if interval == INTERVAL and time.monotonic() - self._asked > LINGER:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_INTERVAL):
+                    await self._wake.wait()
+        else:
+            await asyncio.sleep(max(interval, took / SAMPLE_SHARE))
+
+    def _publish(self, seen: WatchSnapshot | Exception) -> None:
+        self._seen = seen
+        self._sampled = time.monotonic()
+        self._news.set()
+        if isinstance(seen, WatchSnapshot):
+            points = {
+                f"app:{app.name}": Point(seen.at, app.rate_in, app.rate_out, app.lag + app.pending)
+                for app in seen.apps
+            }
+            points |= {
+                f"topic:{topic.name}": Point(seen.at, topic.rate_in, None, topic.entries)
+                for topic in seen.topics
+            }
+            self.history = {name: self.history.get(name) or deque() for name in points}
+            for name, point in points.items():
+                kept = self.history[name]
+                kept.append(point)
+                while kept[0].at < seen.at - HISTORY:
+                    kept.popleft()

@@ -1,0 +1,67 @@
+"""Explain from its log why a redis-server did not start, with the ways out that help."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from parley.local.server_binaries import WAYS_OUT, ServerBinary
+from pipeline.errors import EmbeddedRedisError
+
+__all__ = ["start_failure"]
+
+_DATA: Final = "appendonlydir"
+_MANIFEST: Final = "appendonly.aof.manifest"
+#: Parts of Redis's last line when it can't read its own data, and whether ``redis-check-aof`` can mend it.
+_DAMAGES: Final = {
+    "Bad file format reading the append only file": True,
+    "Unexpected end of file reading the append only file": True,
+    "reading the append only file": False,
+    "AOF manifest": False,
+    "AOF file": False,
+    "RDB": False,
+}
+
+
+def start_failure(what: str, log: Path, server: ServerBinary) -> EmbeddedRedisError:
+    """Return the error for a server that did not start.
+
+    Args:
+        what: the beginning of its text.
+        log: the output of the server, in its data folder.
+    """
+    words = _last_words(log)
+    mendable = next((can_mend for part, can_mend in _DAMAGES.items() if part in words), None)
+    if mendable is None:
+        return EmbeddedRedisError(f"{what}: {words}", WAYS_OUT)
+    data = log.parent.absolute() / _DATA
+    ways = [f"move {data} away to start without its data"]
+    if mendable:
+        check = shlex.join([str(_checker(server)), "--fix", str(data / _MANIFEST)])
+        ways.insert(0, f"copy {data}, then run `{check}`, which cuts off everything behind the damage")
+    else:
+        ways.insert(0, f"restore {data} from a backup")
+    return EmbeddedRedisError(f"the data of Redis in {data} is damaged: {words}", tuple(ways))
+
+
+def _checker(server: ServerBinary) -> Path | str:
+    beside = server.binary.resolve().with_name("redis-check-aof")
+    return beside if beside.is_file() else "redis-check-aof"
+
+
+def _last_words(log: Path) -> str:
+    """Return the last lines about an error, or else the last lines, without the warnings of every start."""
+    try:
+        lines = log.read_text("utf-8", "replace").split("\n")
+    except OSError:
+        return "it left no log"
+    written = [line.strip() for line in lines if line.strip() and "# WARNING" not in line]
+    failures = [line for line in written if "#" in line or "rror" in line or "already in use" in line]
+    return " | ".join(_messages((failures or written)[-2:])) or "its log is empty"
+
+
+def _messages(lines: Sequence[str]) -> list[str]:
+    """Remove what Redis puts before a message: process, time, and ``#`` for a warning."""
+    return [line.partition(" # ")[2] or line for line in lines]

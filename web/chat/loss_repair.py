@@ -1,0 +1,310 @@
+"""Send the messages again that Redis had confirmed and has lost, and create lost sessions again.
+
+A Redis that is killed, or replaced by a replica, may come back with older data: the session no longer knows a
+message, although its client has seen it accepted or even answered. This process remembers its latest messages
+(``web.chat.sent_messages``). After a lost connection it looks them up in their sessions, and sends what is
+unknown there again, in order and under the same ids, which is harmless if they were only on their way.
+Answers that its clients have seen go back into the history as they were.
+
+If a client's next message arrives before that, ingest refuses it with the frame ``missing``, because it names
+the lost one before it; then both are sent again.
+
+On a cluster a node may lose the entry that carries a turn while the session, on another node, has it open. So
+turns that stay open without being answered are sent to the model once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from faust_redis.redis import is_unavailable
+from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound
+from pipeline.chat.repairs import RepairableSessions
+from pipeline.chat.results import Closed, Ended, Place, Whereabouts
+from web import limits
+from web.chat.intake import Producer
+from web.chat.protocol import ClientMessage
+from web.chat.sent_messages import (
+    CHECK_AFTER_OUTAGE_SECONDS,
+    LAST_CHECK_SECONDS,
+    SentMessage,
+    SentMessages,
+)
+
+log = structlog.get_logger(__name__)
+
+#: Seconds between looks for messages to check or to forget.
+_PAUSE_SECONDS: Final = 2.0
+#: Seconds between tries to create lost sessions again.
+_CREATION_PAUSE_SECONDS: Final = 0.05
+#: Seconds after which a lost session counts as gone: another web process may create it again.
+_CREATION_SECONDS: Final = 1.0
+#: Seconds after an outage for which an expired session is looked up before its clients get an error.
+_DOUBT_SECONDS: Final = 10.0
+#: Seconds that a run may take beyond MODEL_DEADLINE before its turn is sent to the model again.
+_DEADLINE_GRACE_SECONDS: Final = 30.0
+
+
+class LossRepair:
+    """Look up the messages of this process in their sessions, and send lost ones again.
+
+    Attributes:
+        sent: the messages that this process has sent.
+    """
+
+    def __init__(
+        self,
+        sessions: RepairableSessions,
+        producer: Callable[[], Producer],
+        *,
+        model_deadline: float,
+        on_missed: Callable[[str], None],
+        on_restored: Callable[[str, Sequence[str]], None],
+        on_failed: Callable[[str, str, bool], None],
+    ) -> None:
+        """Store the arguments.
+
+        Args:
+            sessions: a client that waits while Redis is unavailable.
+            producer: returns the sender of messages.
+            model_deadline: seconds after which no run of a turn goes on.
+            on_missed: called with a session one of whose answers has not come.
+            on_restored: called with a session and the ids of frames that it now holds as unsent again.
+            on_failed: called with a session and the id of a message that will get no answer, and whether the
+                session has expired.
+        """
+        self.sent = SentMessages()
+        self._sessions = sessions
+        self._producer = producer
+        self._longest_run = model_deadline + _DEADLINE_GRACE_SECONDS
+        self._on_missed = on_missed
+        self._on_restored = on_restored
+        self._on_failed = on_failed
+        self._due: dict[str, bool] = {}  # session → whether Redis may have lost something
+        self._active: dict[str, asyncio.Task[None]] = {}
+        self._restoring: defaultdict[str, list[Frame]] = defaultdict(list)  # answers with another text
+        self._creating: asyncio.Task[None] | None = None
+        self._lost_at: float | None = None
+        self._wake = asyncio.Event()
+
+    def check_all(self) -> None:
+        """Look up all messages, because Redis may have lost some."""
+        self._lost_at = time.monotonic()
+        for token in self.sent.tokens():
+            self._due[token] = True
+        if self._creating is None and self.sent.new_sessions():
+            self._creating = asyncio.create_task(self._create_sessions(), name="create sessions again")
+        self._wake.set()
+
+    def check(self, token: str) -> None:
+        """Look up the messages of one session, because it lacks one of them."""
+        self._due[token] = True
+        self._wake.set()
+
+    def doubts(self, token: str, frame: Frame) -> bool:
+        """Return whether a frame may be wrong; if so, look the session up.
+
+        Soon after an outage, an agent may miss a session that a web process has yet to create again.
+        """
+        if frame.get("error") != SESSION_EXPIRED or self._lost_at is None:
+            return False
+        message_id = frame.get("turn") or frame.get("refused") or ""
+        if time.monotonic() - self._lost_at > _DOUBT_SECONDS or not self.sent.remembers(token, message_id):
+            return False
+        self.check(token)
+        return True
+
+    def decided(self, token: str, frame: Frame) -> None:
+        """Take a frame of a session, which may end a message."""
+        seen = self.sent.decided(token, frame)
+        if seen is not None:
+            # A turn that had lost its end was answered again, before this process could restore the answer.
+            self._restoring[token].append(seen)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        try:
+            while True:
+                self._start()
+                self._wake.clear()
+                try:
+                    async with asyncio.timeout(_PAUSE_SECONDS):
+                        await self._wake.wait()
+                except TimeoutError:
+                    if not self._active and self._creating is None:
+                        self.sent.prune()
+                    for token in self.sent.overdue():
+                        self._due.setdefault(token, False)
+        finally:
+            for task in (*self._active.values(), self._creating):
+                if task is not None:
+                    task.cancel()
+
+    def _start(self) -> None:
+        for token in self._restoring:
+            self._due.setdefault(token, False)
+        for token in [each for each in self._due if each not in self._active]:
+            if len(self._active) >= limits.ATTACH_CONCURRENCY:
+                return
+            after_outage = self._due.pop(token)
+            task = asyncio.create_task(self._repair(token, after_outage), name="loss repair")
+            self._active[token] = task
+            task.add_done_callback(partial(self._done, token))
+
+    def _done(self, token: str, task: asyncio.Task[None]) -> None:
+        del self._active[token]
+        if self._due:  # it may have waited for a place
+            self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("looking for lost messages failed; trying again", session=token, error=repr(error))
+            self._due[token] = True
+
+    async def _repair(self, token: str, after_outage: bool) -> None:
+        for answer in self._restoring.pop(token, ()):
+            await self._sessions.restore_text(token, answer)
+        remembered = self.sent.of(token)
+        if not remembered:
+            return
+        found = await self._find(token, remembered, after_outage)
+        if found is None:
+            for message_id in self.sent.forget(token):
+                self._on_failed(token, message_id, True)
+            return
+        await self._send_lost(token, await self._restore_answered(token, remembered, found), found.places)
+        if any(found.places[each.id] is Place.OVER and not each.ended for each in remembered):
+            self._take_ends(token, remembered, found.places)
+        await self._check_turn(token, remembered, found)
+        now = time.monotonic()
+        for each in remembered:
+            each.interval = (
+                CHECK_AFTER_OUTAGE_SECONDS if after_outage else min(LAST_CHECK_SECONDS, each.interval * 2)
+            )
+            each.check_at = now + each.interval
+
+    async def _find(
+        self, token: str, remembered: list[SentMessage], after_outage: bool
+    ) -> Whereabouts | None:
+        """Return the state of messages, None when the session has expired."""
+        if self._creating is not None:
+            await asyncio.wait([self._creating])
+        ids = [each.id for each in remembered]
+        found = await self._sessions.find(token, ids)
+        if found is not None or not after_outage:
+            return found
+        if (session := self.sent.new_session(token)) is not None:
+            await self._sessions.create_again([session])
+        else:
+            await asyncio.sleep(_CREATION_SECONDS)
+        return await self._sessions.find(token, ids)
+
+    async def _create_sessions(self) -> None:
+        """Create lost new sessions again, as soon as Redis is back: before agents look for them."""
+        try:
+            while True:
+                try:
+                    await self._sessions.create_again(self.sent.new_sessions())
+                except Exception as error:
+                    if not is_unavailable(error):
+                        raise
+                    await asyncio.sleep(_CREATION_PAUSE_SECONDS)
+                else:
+                    return
+        except Exception:
+            log.exception("creating lost sessions again failed")
+        finally:
+            self._creating = None
+
+    async def _restore_answered(
+        self, token: str, remembered: list[SentMessage], found: Whereabouts
+    ) -> list[SentMessage]:
+        """Write lost answers back into the history; return the messages that can't be restored like this.
+
+        An answer can be restored only if no message before it still waits for its own.
+        """
+        lost = [each for each in remembered if found.places[each.id] is not Place.OVER]
+        done, restored_ids = 0, []
+        next_turn, open_turn = None, found.open_turn
+        for each in lost:
+            message, answer = each.message, each.answer
+            if message is None or answer is None or open_turn not in (None, each.id):
+                break
+            inbound = Inbound(
+                token=token,
+                id=message.id,
+                text=message.text,
+                sent_at=time.time(),
+                regenerate=message.regenerate,
+                edits=message.edits,
+            )
+            restored = await self._sessions.restore(inbound, answer)
+            if isinstance(restored, Closed):
+                restored_ids.append(answer["id"])
+                open_turn = next_turn = restored.next_turn
+            elif not isinstance(restored, Ended):
+                break
+            done += 1
+        if restored_ids:
+            log.warning(
+                "answers that the session lacks are restored", session=token, messages=len(restored_ids)
+            )
+            self._on_restored(token, restored_ids)
+        if next_turn is not None:
+            await self._send(token, ClientMessage(next_turn, "", follows=next_turn, reopen=True))
+        return lost[done:]
+
+    async def _send_lost(self, token: str, lost: list[SentMessage], places: Mapping[str, Place]) -> None:
+        follows: str | None = None
+        count = 0
+        for each in lost:
+            if places[each.id] is not Place.UNKNOWN or not self.sent.holds(token, each):
+                continue
+            if each.message is None:
+                self.sent.drop(token, each.id)
+                continue
+            await self._send(token, replace(each.message, follows=follows))
+            follows, count = each.id, count + 1
+        if count:
+            log.warning("messages that the session lacks are sent again", session=token, messages=count)
+
+    def _take_ends(self, token: str, remembered: list[SentMessage], places: Mapping[str, Place]) -> None:
+        for each in remembered:
+            if places[each.id] is Place.OVER:
+                self.sent.end(token, each.id)
+        self._on_missed(token)
+
+    async def _check_turn(self, token: str, remembered: list[SentMessage], found: Whereabouts) -> None:
+        """Send the open turn to the model again if nothing seems to work on it."""
+        turn, now = found.open_turn, time.monotonic()
+        if turn is None:
+            return
+        watched = next((each for each in remembered if each.id == turn), None)
+        if watched is None:
+            self.sent.watch(token, turn)
+            return
+        if watched.idle_since is None or watched.run != found.run:
+            watched.idle_since, watched.run = now, found.run
+            return
+        patience = self._longest_run if found.run else CHECK_AFTER_OUTAGE_SECONDS / 2
+        if now - watched.idle_since >= patience:
+            watched.idle_since = None
+            log.warning("an open turn is sent to the model again", session=token, turn=turn)
+            # It follows itself, so that a session which lost it meanwhile does not accept an empty message.
+            await self._send(token, ClientMessage(turn, "", follows=turn, reopen=True))
+
+    async def _send(self, token: str, message: ClientMessage) -> None:
+        confirmation = await self._producer().send(token, message)
+        confirmation.add_done_callback(partial(self._confirmed, token, message.id))
+
+    def _confirmed(self, token: str, message_id: str, confirmation: asyncio.Future[Any]) -> None:
+        if not confirmation.cancelled() and confirmation.exception() is not None:
+            self.sent.drop(token, message_id)
+            self._on_failed(token, message_id, False)

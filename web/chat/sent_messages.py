@@ -1,0 +1,204 @@
+"""Remember the messages of this process, so that it can send again what Redis has lost; no I/O.
+
+A message is remembered until it has ended with an error, or its answer is so old that Redis can't lose it any
+more. Each message names the one before it, so that a session accepts it only after that one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pipeline.chat.records import Frame
+from pipeline.chat.results import Document
+from web.chat.protocol import ClientMessage
+
+#: Seconds for which an answered message is remembered. A Redis that is killed loses what it has not written
+#: yet: with ``appendfsync everysec`` the last 2 s. One whose machine dies loses what its disk had not
+#: confirmed: with an fsync that takes 5 s, the last 11 s.
+KEPT_SECONDS: Final = 30.0
+#: Bytes of remembered texts and answers. Above it a new message is not remembered, so its client has to send
+#: it again, and an answer is not remembered, so a lost one is generated again.
+TEXT_BYTES: Final = 32 * 1024 * 1024
+#: Seconds until the state of an unanswered message is checked; each check doubles them, up to the limit. A
+#: service that is only behind must not get much more to do.
+FIRST_CHECK_SECONDS: Final = 30.0
+LAST_CHECK_SECONDS: Final = 240.0
+#: The same after an outage, when turns may be lost that no process remembers.
+CHECK_AFTER_OUTAGE_SECONDS: Final = 10.0
+
+#: The number of new sessions to remember; a flood of more is not worth the memory.
+NEW_SESSIONS: Final = 10_000
+
+# What a message takes besides its text.
+_OVERHEAD_BYTES = 500
+
+
+@dataclass(slots=True)
+class SentMessage:
+    """A message that was sent, or a turn that is only watched.
+
+    Attributes:
+        message: the message, None for a turn that another process began.
+        bytes: its share of ``TEXT_BYTES``.
+        ended: whether its answer has come.
+        answer: the frame with its answer, None if it is not remembered.
+        check_at: the time of the next check.
+        interval: seconds between the last check and the next one.
+        idle_since: the time of the first check that found its turn open in this run, None before.
+        run: the run at that check, 0 if none had begun.
+    """
+
+    id: str
+    message: ClientMessage | None
+    bytes: int
+    check_at: float
+    interval: float = FIRST_CHECK_SECONDS
+    ended: bool = False
+    answer: Frame | None = None
+    idle_since: float | None = None
+    run: int = 0
+
+
+class SentMessages:
+    """The messages that this process has sent, by session, in the order sent."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Store the clock, which returns seconds."""
+        self._clock = clock
+        self._sessions: dict[str, dict[str, SentMessage]] = {}
+        self._ended: deque[tuple[float, str, str]] = deque()
+        self._new: dict[str, tuple[float, Document]] = {}
+        self._bytes = 0
+
+    def created(self, session: Document) -> None:
+        """Remember a new session for ``KEPT_SECONDS``."""
+        self._new[session["token"]] = self._clock(), session
+        if len(self._new) > NEW_SESSIONS:
+            del self._new[next(iter(self._new))]
+
+    def new_session(self, token: str) -> Document | None:
+        """Return a session if it was created lately, else None."""
+        return self._new[token][1] if token in self._new else None
+
+    def new_sessions(self) -> list[Document]:
+        """Return the sessions that were created lately."""
+        return [session for _, session in self._new.values()]
+
+    def add(self, token: str, message: ClientMessage) -> ClientMessage:
+        """Remember a message that is about to be sent; return it with the message that it follows."""
+        session = self._sessions.get(token, {})
+        known = session.get(message.id)
+        if known is not None and known.message is not None:
+            return replace(message, follows=_before(known, session))
+        linked = replace(message, follows=_before(known, session))
+        size = len(message.text) + _OVERHEAD_BYTES
+        if self._bytes + size <= TEXT_BYTES:
+            self.drop(token, message.id)  # a turn that was only watched
+            self._bytes += size
+            due = self._clock() + FIRST_CHECK_SECONDS
+            self._sessions.setdefault(token, {})[message.id] = SentMessage(message.id, message, size, due)
+        return linked
+
+    def watch(self, token: str, turn: str) -> None:
+        """Check an open turn later, whichever process began it."""
+        session = self._sessions.setdefault(token, {})
+        if turn not in session:
+            now = self._clock()
+            session[turn] = SentMessage(turn, None, 0, now + FIRST_CHECK_SECONDS, idle_since=now)
+
+    def decided(self, token: str, frame: Frame) -> Frame | None:
+        """Take a frame of a session, which may end a message.
+
+        Returns:
+            The answer that came before, when this one is another answer to the same message.
+        """
+        session = self._sessions.get(token)
+        if session is None:
+            return None
+        ending = frame.get("ending") if frame["type"] == "accepted" else frame
+        if ending is None:
+            if "ending" in frame:  # it has ended with an error that the session no longer holds
+                self.drop(token, frame["id"])
+        elif ending["type"] == "error":
+            self.drop(token, ending.get("turn") or ending.get("refused") or "")
+        elif ending["type"] == "message":
+            known = session.get(ending["turn"])
+            before = None if known is None else known.answer
+            if before is not None and before["timestamp"] != ending["timestamp"]:
+                return before
+            self.end(token, ending["turn"], ending)
+        return None
+
+    def end(self, token: str, message_id: str, answer: Frame | None = None) -> None:
+        """Note that the answer to a message has come; it is forgotten after ``KEPT_SECONDS``."""
+        sent = self._sessions.get(token, {}).get(message_id)
+        if sent is None or sent.ended:
+            return
+        sent.ended = True
+        self._ended.append((self._clock(), token, message_id))
+        if answer is not None and self._bytes + len(answer["msg"]) <= TEXT_BYTES:
+            sent.answer = answer
+            sent.bytes += len(answer["msg"])
+            self._bytes += len(answer["msg"])
+
+    def drop(self, token: str, message_id: str) -> None:
+        """Forget a message, because it was not sent or has ended with an error."""
+        session = self._sessions.get(token, {})
+        sent = session.pop(message_id, None)
+        if sent is not None:
+            self._bytes -= sent.bytes
+            if not session:
+                del self._sessions[token]
+
+    def forget(self, token: str) -> list[str]:
+        """Forget a session; return the ids of its unanswered messages."""
+        self._new.pop(token, None)
+        session = self._sessions.pop(token, {})
+        self._bytes -= sum(sent.bytes for sent in session.values())
+        return [sent.id for sent in session.values() if sent.message is not None and not sent.ended]
+
+    def of(self, token: str) -> list[SentMessage]:
+        """Return the messages of a session, in the order sent."""
+        return list(self._sessions.get(token, {}).values())
+
+    def remembers(self, token: str, message_id: str) -> bool:
+        """Return whether a message of a session is remembered."""
+        return message_id in self._sessions.get(token, {})
+
+    def holds(self, token: str, sent: SentMessage) -> bool:
+        """Return whether a message has not been forgotten."""
+        return self._sessions.get(token, {}).get(sent.id) is sent
+
+    def tokens(self) -> list[str]:
+        """Return the sessions of all messages."""
+        return list(self._sessions)
+
+    def overdue(self) -> Iterator[str]:
+        """Yield the sessions with an unanswered message whose state should be checked."""
+        now = self._clock()
+        for token, session in self._sessions.items():
+            if any(not sent.ended and sent.check_at <= now for sent in session.values()):
+                yield token
+
+    def prune(self) -> None:
+        """Forget the answers and sessions that Redis can't lose any more; only while it is available."""
+        oldest = self._clock() - KEPT_SECONDS
+        while self._ended and self._ended[0][0] < oldest:
+            _, token, message_id = self._ended.popleft()
+            self.drop(token, message_id)
+        for token in [token for token, (created, _) in self._new.items() if created < oldest]:
+            del self._new[token]
+
+
+def _before(known: SentMessage | None, session: dict[str, SentMessage]) -> str | None:
+    """Return the id of the message before one, or of the last message if that one is not known."""
+    is_before = known is None or known.message is None
+    for each in reversed(session.values()):
+        if is_before and each is not known and each.message is not None:
+            return each.id
+        is_before = is_before or each is known
+    return None
