@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 # Bytecode is kept even where the environment forbids it: hundreds of processes would compile their modules first.
 export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence send-order poison soak chaos attacks monkey hostile cuts restarts failovers lint coverage release sbom audit secrets check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence send-order poison soak chaos lab hosts attacks monkey hostile cuts restarts failovers lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -94,6 +94,12 @@ $(NODE_STAMP): | $(STAMP)
 
 chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 	@exec .venv/bin/python -m tests.behaviours.faults.chaos
+
+lab: setup ## Break the service with many faults at once, by LAB_SEED for LAB_SECONDS; tests/behaviours/lab has all settings
+	@exec .venv/bin/python -m tests.behaviours.lab
+
+hosts: setup ## Kill, cut off and slow down three hosts in network namespaces; needs root and iproute2
+	@HOSTS=1 exec .venv/bin/python -m pytest tests/behaviours/deployments/test_hosts.py -v -s $(ARGS)
 
 attacks: setup ## Attack the service from one client while others use it; ATTACKS_SCALE multiplies the sizes
 	@ATTACKS_SCALE=$${ATTACKS_SCALE:-1} exec .venv/bin/python -m pytest tests/behaviours/attacks -s --timeout 1800 $(ARGS)

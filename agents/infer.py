@@ -13,6 +13,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
+from faust_redis import marked
 from pipeline.chat.answer_runs import Run, Runs
 from pipeline.chat.records import SESSION_EXPIRED, Prompt, TurnOutcome, clean_text, error_frame
 from pipeline.chat.results import Gone, Stale
@@ -29,6 +30,7 @@ from pipeline.models import (
 )
 from pipeline.models.announcement import keep_announcing
 from pipeline.models.measured import MeasuredModel
+from pipeline.worker.containment import end_without_memory
 from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
 
@@ -49,9 +51,7 @@ stops = Stops(stage.redis)
 async def infer(stream: Any) -> None:
     """Handle one prompt after the other in each concurrent copy of this agent."""
     async for event in stream.events():
-        await run_with_retries(
-            stage, event, partial(handle, stage, model, runs, stops), partial(give_up, stage)
-        )
+        await run_with_retries(stage, event, partial(handle_contained, event), partial(give_up, stage))
 
 
 @app.task  # type: ignore[untyped-decorator]
@@ -73,6 +73,15 @@ async def close(*_args: Any, **_kwargs: Any) -> None:
     await stops.stop()
     await runs.stop()
     await model.close()
+
+
+async def handle_contained(event: Any, prompt: Prompt, entry: str) -> None:
+    """Handle one prompt so that one which kills this process is found out.
+
+    Raises:
+        MessageRejected: see ``handle``.
+    """
+    await marked(event, end_without_memory(handle(stage, model, runs, stops, prompt, entry)))
 
 
 async def handle(

@@ -30,7 +30,7 @@ _NAMES = (
     r"|authorization|cookie"
 )
 _QUERY_NAMES = (
-    r"[^=&\s]{0,32}(?:key|token|secret|password|passwd|auth|sig|credential|code)[^=&\s]{0,32}"  # of a URL
+    r"[^=&\s]{0,32}(?:key|token|secret|pass?w(?:or)?d|auth|sig|credential|code)[^=&\s]{0,32}"  # of a URL
 )
 
 # Each pattern matches the text to keep before the secret, then the secret. Repetitions that could overlap are
@@ -74,6 +74,8 @@ _URL_VARIABLES: Final = re.compile(
     r"OTEL_EXPORTER_OTLP(?:_[A-Z]+)?_ENDPOINT|(?:HTTPS?|ALL)_PROXY", re.IGNORECASE
 )
 
+# Where the credentials of a URL without a scheme would stand.
+_CREDENTIALS: Final = re.compile(r"^.*@")
 # Between two URLs of REDIS_URL.
 _SEVERAL: Final = re.compile(r"\s*;\s*(?=[a-z+]+://)")
 
@@ -151,13 +153,13 @@ def mask_secrets(text: str) -> str:
 
 
 def mask_url(url: str) -> str:
-    """Mask the password and keys of a URL; mask all of an invalid URL."""
+    """Mask the password and keys of a URL, or of one without a scheme; mask all of an invalid URL."""
     try:
         for each in _SEVERAL.split(url):
             _ = urlsplit(each).port
     except ValueError:
         return mask(url)
-    return mask_secrets(url)
+    return mask_secrets(url if "://" in url else _CREDENTIALS.sub(f"{_HIDDEN}@", url))
 
 
 def clean(text: str) -> str:

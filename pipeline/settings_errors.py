@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings
 
 from pipeline.errors import SettingsError, mask
-from pipeline.masking import mask_secrets
+from pipeline.masking import mask_secrets, mask_url
 
 
 def first_error(settings: type[BaseSettings], exc: ValidationError) -> SettingsError:
@@ -43,4 +43,7 @@ def _held(field: FieldInfo, error: ErrorDetails) -> str:
     value = error["input"]
     text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     secret = SecretStr in (field.annotation, *get_args(field.annotation))
-    return mask(text) if secret else mask_secrets(text)
+    if secret:
+        return mask(text)
+    # Only an address with credentials is masked as a whole when it cannot be read.
+    return mask_url(text) if "@" in text else mask_secrets(text)

@@ -118,6 +118,7 @@ CLAIMS: dict[str, tuple[str, ...]] = {
     "masked in logs, metrics, pages and on the terminal": (
         "tests/behaviours/test_fuzz.py::test_no_input_raises_and_no_secret_gets_out",
         "tests/pipeline/test_masking.py::test_a_secret_of_the_settings_is_masked_in_every_spelling",
+        "tests/parley/cli/test_secret_addresses.py::test_no_part_prints_a_password_of_an_address",
     ),
     "Error texts of the model server are not shown": (
         "tests/behaviours/test_failing_model.py::test_words_of_the_model_server_reach_no_user",
@@ -138,6 +139,10 @@ CLAIMS: dict[str, tuple[str, ...]] = {
     "becomes a dead letter": (
         "tests/behaviours/test_poison.py"
         "::test_a_message_that_kills_infer_is_an_error_to_its_user_and_the_others_are_answered",
+        "tests/behaviours/attacks/test_poison_attack.py"
+        "::test_a_prompt_that_kills_infer_costs_the_others_a_moment",
+        "tests/pipeline/worker/test_containment.py"
+        "::test_a_handler_without_end_ends_its_process_and_a_busy_one_does_not",
     ),
 }
 

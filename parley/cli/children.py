@@ -93,9 +93,10 @@ class Child:
                 return
             pause = pauses.next()
             self._say(self.name, f"{ended}; starting again in {pause:g} s")
+            waiting: list[Awaitable[None]] = [asyncio.sleep(pause)]
             if self._on_death is not None and self.process is not None:
-                await self._on_death(self.process.pid)
-            await asyncio.sleep(pause)
+                waiting.append(self._on_death(self.process.pid))
+            await asyncio.gather(*waiting)
 
     async def stop(self, timeout: float) -> None:
         """Send SIGTERM to the process, and SIGKILL if it still runs after ``timeout`` seconds."""

@@ -11,9 +11,9 @@ __all__ = ["Pauses", "keep_trying"]
 # The first pause is too short to notice, the longest long enough to spare the CPU.
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
-# The pauses start again with the shortest after this time without a failure. A message that kills its worker
-# reaches it sooner after a restart.
-_RECOVERED_SECONDS = 5.0
+# The pauses start again with the shortest after this time without a failure: a part that fails at its start
+# does so sooner. One that a message kills is later, and all sessions of its stage wait for it.
+_RECOVERED_SECONDS = 1.0
 
 
 class Pauses:

@@ -2,8 +2,8 @@
 
 Both common shapes are read, one conversation a line or all in one JSON array: OpenAI's, which is
 ``{"messages": [{"role": "user", "content": …}, …]}``, and ShareGPT's, which is
-``{"conversations": [{"from": "human", "value": …}, …]}``. Only what people wrote is used; the service gives its
-own answers.
+``{"conversations": [{"from": "human", "value": …}, …]}``. Only what people wrote is used; the service gives
+its own answers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A process that has loaded the libraries of the service and forks into its parts.
+"""A process that has loaded the service and forks into its parts.
 
-Faust and aiohttp take more than a second of processor time to import. The parts that are forked from here
-share what was imported once, in memory, too. Only libraries are loaded before a fork, so a part that restarts
-runs the service's own modules as they are on disk at that moment.
+Faust and aiohttp take more than a second of processor time to import, and the service's own modules a quarter
+of one. The parts that are forked from here share what was imported once, in memory, too. A part that
+restarts runs the modules as they are on disk: after a change it is executed instead, which takes longer.
 
 The other end is ``parley.local.forks``, which starts ``python -m parley.local.fork_server <descriptor>`` and
 talks to it over a Unix socket. A request is a 4-byte length (big-endian), sent with the descriptor for the
@@ -14,6 +14,7 @@ descriptor left; the parts that run are not affected.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import importlib
@@ -25,6 +26,7 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, NoReturn
 
 import setproctitle
@@ -53,6 +55,15 @@ _LIBRARIES: Final = (
     "structlog",
     "uvloop",
 )
+#: Modules of the service that the agents share. Those of ``agents`` read the settings when they are imported.
+_SHARED: Final = (
+    "parley.cli",
+    "pipeline.chat.answer_runs",
+    "pipeline.chat.stop_signals",
+    "pipeline.models.announcement",
+    "pipeline.models.measured",
+    "pipeline.worker.stage",
+)
 _SIGNALS: Final = (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -75,10 +86,33 @@ def main() -> None:
     os.environ["FAUST_LOOP"] = "uvloop"
     for library in _LIBRARIES:
         importlib.import_module(library)
+    shared = _load_shared()
     # Memory that the collector does not touch stays shared.
     gc.freeze()
     setproctitle.setproctitle("parley fork server")
-    _become(serve(socket.socket(fileno=int(sys.argv[1]))))
+    _become(serve(socket.socket(fileno=int(sys.argv[1]))), is_current=_times(shared) == shared)
+
+
+def _load_shared() -> dict[str, int]:
+    """Import the service's modules; return when the file of each was changed, in ns since the epoch."""
+    before = sys.modules.copy()
+    try:
+        for module in _SHARED:
+            importlib.import_module(module)
+    except Exception:
+        # An error in a file that is being edited: each part that starts will report it.
+        return {"": 0}
+    files = (getattr(sys.modules[name], "__file__", None) for name in sys.modules.keys() - before.keys())
+    return _times(file for file in files if file is not None)
+
+
+def _times(files: Iterable[str]) -> dict[str, int]:
+    """Return when files were last changed, in ns since the epoch; one that is gone is left out."""
+    found = {}
+    for file in files:
+        with contextlib.suppress(OSError):
+            found[file] = os.stat(file).st_mtime_ns
+    return found
 
 
 def serve(requests: socket.socket) -> Request:
@@ -117,8 +151,12 @@ def serve(requests: socket.socket) -> Request:
             _send(requests, {"started": pid} if pid > 0 else {"refused": -pid})
 
 
-def _become(request: Request) -> NoReturn:
-    """Turn this forked process into a part, with a session, signals, streams and environment of its own."""
+def _become(request: Request, *, is_current: bool) -> NoReturn:
+    """Turn this forked process into a part, with a session, signals, streams and environment of its own.
+
+    Args:
+        is_current: whether the loaded modules are those on disk.
+    """
     os.setsid()
     for sig in _SIGNALS:
         signal.signal(sig, signal.SIG_DFL)
@@ -132,6 +170,8 @@ def _become(request: Request) -> NoReturn:
     os.environ.update(request.environment)
     # The command line of an equal process, for processes that restart themselves.
     sys.orig_argv[:] = [sys.executable, "-m", "parley.cli", *request.arguments]
+    if not is_current:
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606
     sys.argv[:] = ["parley", *request.arguments]
     setproctitle.setproctitle(shlex.join(sys.argv))
     command = importlib.import_module("parley.cli")

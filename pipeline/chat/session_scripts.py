@@ -158,7 +158,8 @@ def failure_fields(code: str, retryable: bool | None = None, retry_after: float 
         "retryable": is_retryable(code) if retryable is None else retryable,
     }
     if retry_after is not None:
-        fields["retry_after"] = retry_after
+        # In milliseconds, because RedisJSON prints a longer fraction differently when it is read again.
+        fields["retry_after"] = round(retry_after, 3)
     return "," + orjson.dumps(fields).decode()[1:-1]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 #: What REDIS_URL may be, for the error about a wrong one.
 REDIS_URL_HINT: Final = (
@@ -57,7 +57,7 @@ def _check(address: str, scheme: str) -> None:
         return
     if scheme not in (*_SERVER, *_SENTINEL, *_CLUSTER) or not parts.hostname:
         raise ValueError("not a URL of Redis")
-    _ = parts.port  # raises ValueError when it is no port
+    _check_port(parts)
     database = parts.path.strip("/")
     if scheme in _SENTINEL:
         service, _, database = database.partition("/")
@@ -67,6 +67,14 @@ def _check(address: str, scheme: str) -> None:
         raise ValueError("the database is not a number")
     if scheme in _CLUSTER and int(database or 0):
         raise ValueError("a cluster has only database 0")
+
+
+def _check_port(parts: SplitResult) -> None:
+    try:
+        _ = parts.port
+    except ValueError:
+        # The error would quote a part of the password, if that is not percent-encoded.
+        raise ValueError("the port is not a number") from None
 
 
 def _check_durability(query: str) -> None:

@@ -50,6 +50,7 @@ from pipeline.telemetry.stages.exported import of_faust, of_worker
 from pipeline.telemetry.stages.report import keep_reporting
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
+from pipeline.worker.containment import end_when_stuck, limit_memory
 from pipeline.worker.no_tables import NoTables
 from pipeline.worker.page_guard import guard_pages
 from pipeline.worker.replays import REPLAYED_HEADER, revive
@@ -138,6 +139,8 @@ class Stage:
             await prepare(app, (topics.enrich, topics.infer, topics.deliver))
             await sessions.prepare()
 
+        app.task(end_when_stuck)
+
         @app.task  # type: ignore[untyped-decorator]
         async def report() -> None:
             await keep_reporting(redis, name, member_id(app), work.report)
@@ -186,15 +189,17 @@ def create_app(stage: str, settings: Settings) -> faust.App:
     )
 
     # The process runs only this app, so tuning the garbage collector affects nothing else. A message that
-    # kills its worker is given up after the third death, the first at which it was at work alone, because
-    # all sessions of the stage wait for each restart.
-    configure(app, Options(freeze_gc=True, take_overs=3))
+    # kills its worker is given up after the third death at most, because all sessions of the stage wait for
+    # each restart. A session has one turn at a time, so its prompts have no order that infer could lose.
+    ordinary_deaths = 1 if stage == "infer" else 2
+    configure(app, Options(freeze_gc=True, take_overs=3, ordinary_deaths=ordinary_deaths))
 
     def make_folder(*_args: Any, **_kwargs: Any) -> None:
         # Faust creates only the last folder of the path; commands other than the worker need no folder.
         folder.parent.mkdir(parents=True, exist_ok=True)
 
     app.on_worker_init.connect(make_folder)
+    app.on_worker_init.connect(limit_memory)
     guard_pages(app, settings)
     return app
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from parley.loadtest.lifting import LIFTED
@@ -27,11 +27,14 @@ class Up:
         lines: what it printed so far.
     """
 
-    def __init__(self, folder: Path, *, module: str = "parley.cli", **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *, module: str = "parley.cli", prefix: Sequence[str] = (), **variables: str
+    ) -> None:
         """Start it, with its data below `folder` and these variables in its environment.
 
         Args:
             module: what runs `up`; another one may disturb it.
+            prefix: a command that becomes the one that follows it, as `ip netns exec`.
         """
         self.port = free_port()
         self.data_dir = str(folder / "data")
@@ -43,7 +46,7 @@ class Up:
             **variables,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, "up"],
+            [*prefix, sys.executable, "-m", module, "up"],
             cwd=folder,
             env=self.environment,
             stdout=subprocess.PIPE,

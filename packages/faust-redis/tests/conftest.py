@@ -107,7 +107,14 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     """Start workers of the counting program; they end with the test."""
     workers: list[Worker] = []
 
-    def start(url: str, *, ready: bool = True, program: str = PROGRAM, **settings: str) -> Worker:
+    def start(
+        url: str,
+        *,
+        ready: bool = True,
+        program: str = PROGRAM,
+        datadir: Path | None = None,
+        **settings: str,
+    ) -> Worker:
         log = tmp_path / f"worker-{len(workers)}.log"
         environment = {
             **os.environ,
@@ -116,7 +123,7 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
         }
         with log.open("wb") as output:
             process = fork(
-                ["--datadir", str(tmp_path / f"data-{len(workers)}"),
+                ["--datadir", str(datadir or tmp_path / f"data-{len(workers)}"),
                  "-A", program, "worker", "-l", "info", "--without-web"],
                 environment, output.fileno(),
             )  # fmt: skip

@@ -18,7 +18,7 @@ from faust_redis.redis.commands import Command
 
 PARTITION = TP("in", 0)
 #: Two entries that Redis had pending when it was asked.
-PAGE: Any = (b"", [b"0-1", b"0-2"], [1, 1], [0, 0], [b"", b""], 0, 0, 0)
+PAGE: Any = (b"", [b"0-1", b"0-2"], [1, 1], [0, 0], [b"", b""], [0, 0], 0, 0, 0)
 
 
 def reader(meanwhile: Callable[[PartitionReader], None]) -> PartitionReader:

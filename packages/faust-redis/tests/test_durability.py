@@ -130,7 +130,16 @@ async def test_messages_are_confirmed_and_added_once_when_the_replica_is_back(pa
     assert [pair.replica.call("XLEN", stream) for stream in streams] == [11, 10]
 
 
+def need_waitaof(server: RedisServer) -> None:
+    """Skip the test on a server from before Redis 7.2."""
+    try:
+        server.call("WAITAOF", 0, 0, 1)
+    except redis.ResponseError:
+        pytest.skip("this server has no WAITAOF")
+
+
 async def test_a_write_can_wait_for_the_disks(pair: ReplicatedPair) -> None:
+    need_waitaof(pair.primary)
     # A replica reports its disk once a second.
     server = pair.server("acks=fsync&acks_timeout_ms=3000")
     await probe(server, "key")
@@ -146,6 +155,7 @@ async def test_a_write_can_wait_for_the_disks(pair: ReplicatedPair) -> None:
 
 
 async def test_one_server_confirms_with_its_own_disk(pair: ReplicatedPair) -> None:
+    need_waitaof(pair.primary)
     server = pair.server("acks=fsync&acks_replicas=0")
     pair.replica.freeze()
 
@@ -156,6 +166,7 @@ async def test_one_server_confirms_with_its_own_disk(pair: ReplicatedPair) -> No
 
 async def test_a_server_without_a_disk_is_refused_for_fsync(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as own:
+        need_waitaof(own)
         server = server_from_urls([f"{own.url}?acks=fsync"])
         with pytest.raises(UnsupportedServerError, match="has appendonly no"):
             await probe(server, "key")

@@ -103,6 +103,12 @@ def test_a_wrong_text_in_the_url_is_refused_by_name(query: str) -> None:
         read(query)
 
 
+def test_the_value_of_an_unknown_name_is_not_repeated_because_it_may_be_a_secret() -> None:
+    with pytest.raises(OptionError, match="did you mean sentinel_password") as caught:
+        read("sentinel_pasword=Hunter22")
+    assert "Hunter22" not in str(caught.value) + repr(caught.value)
+
+
 def test_an_unknown_name_in_the_url_is_refused_with_the_one_probably_meant() -> None:
     with pytest.raises(OptionError, match="did you mean attempts"):
         read("atempts=3")

@@ -107,6 +107,8 @@ async def test_one_server_that_is_addressed_as_a_cluster_is_refused(
 async def test_a_redis_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("faust_redis.redis.probe.OLDEST", (99, 0))
     with RedisServer(tmp_path) as server:
+        if "valkey_version" in server.call("INFO", "server"):
+            pytest.skip("this is Valkey, which has it in every version")
         link = server_at([f"redis://{HOST}:{server.port}/0"])
         with pytest.raises(UnsupportedServerError, match=r"^Redis \d+\.\d+\.\d+ is too old: XADD"):
             await probe(link, "key")

@@ -10,7 +10,9 @@ import pytest_asyncio
 
 from faust_redis.testing import Cluster, cluster, sentinel
 from tests.behaviours.deployments.checks import Deployment, servers
+from tests.behaviours.deployments.three_hosts import Installation
 from tests.support.chat_client import ChatClient
+from tests.support.hosts import network
 from tests.support.model_server import ModelServer
 
 
@@ -39,3 +41,18 @@ async def chat(deployed: Deployment, model: ModelServer) -> AsyncIterator[ChatCl
     """A client of that service."""
     async with ChatClient(deployed.up.url) as client:
         yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    """The service, ready on three hosts."""
+    with ExitStack() as stack:
+        net = stack.enter_context(network(3))
+        async with ModelServer(
+            latency=0.05, tokens=6, token_delay=0.02, host=net.address(net.OUTSIDE)
+        ) as model:
+            made = Installation(net, tmp_path_factory.mktemp("hosts"), model.url, stack)
+            for host in net.hosts:
+                made.start(host)
+            await made.ready()
+            yield made

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from faust_redis.testing import eventually
 from parley.local.forks import ForkedProcess, ForkServer
@@ -74,6 +77,27 @@ async def test_parts_go_with_a_fork_server_that_is_killed_and_the_next_fork_star
     assert await asyncio.to_thread(ends, descriptor)
     assert (await run(forks, "--version"))[0] == 0
     os.close(descriptor)
+
+
+async def test_a_part_whose_modules_have_changed_since_runs_those_on_disk(
+    forks: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    for package in ("agents", "parley", "pipeline"):
+        shutil.copytree(Path(CLONE, package), copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("PYTHONPATH", str(copy))
+    monkeypatch.chdir(copy)
+    # Compiled already, it would be found by its size and its time in seconds.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+    before = await run(forks, "--help", PYTHONPATH=str(copy))
+    cli = copy / "parley" / "cli" / "__init__.py"
+    cli.write_text(cli.read_text("utf-8") + "\nprint('another')\n", "utf-8")
+    after = await run(forks, "--help", PYTHONPATH=str(copy))
+
+    assert "another" not in before[1]
+    assert "another" in after[1]
+    assert after[0] == 0
 
 
 async def test_closing_ends_the_parts(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from faust_redis.errors import (
     UnsupportedSettingError,
     WorkerDiedError,
 )
-from faust_redis.events import attempts_before, fail, is_last_attempt, reject
+from faust_redis.events import attempts_before, fail, is_last_attempt, marked, reject
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import on_dead_letter
 from faust_redis.inspection import (
@@ -83,6 +83,7 @@ __all__ = [
     "freeze_startup_objects",
     "is_last_attempt",
     "lost_messages",
+    "marked",
     "member_id",
     "on_dead_letter",
     "options_of",

@@ -60,16 +60,22 @@ class AbandonedError(TransportError):
         return "the agent ended without finishing the event"
 
 
+def _without_secrets(address: str) -> str:
+    """Hide all before the last ``@``, as a password may hold any character, and secrets in the query."""
+    hidden = re.sub(r"(?:(?<=://)|^(?![\w+]+://))(?:(?!://).)*@", "…@", address)
+    return re.sub(r"([?&][^=&;]*(?:pass|pwd|secret|token|key)[^=&;]*=)[^&;]*", r"\1…", hidden, flags=re.I)
+
+
 class BrokerAddressError(TransportError):
     """A broker URL can't be understood.
 
     Attributes:
-        address: The URL, without its password.
+        address: The URL, without its user, password and other secrets.
         reason: What is wrong with it.
     """
 
     def __init__(self, address: str, reason: str) -> None:
-        self.address = re.sub(r"(?<=:)[^:@/]*(?=@)", "…", address)
+        self.address = _without_secrets(address)
         self.reason = reason
         super().__init__(self.address, reason)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from faust.types import EventT, Message
 
+from faust_redis.consuming.crash_marker import CrashMarker
 from faust_redis.errors import ForeignBrokerError
 from faust_redis.log.entries import REDELIVERY_HEADER
 from faust_redis.options import options_of
 
-__all__ = ["attempts_before", "fail", "is_last_attempt", "reject"]
+__all__ = ["attempts_before", "fail", "is_last_attempt", "marked", "reject"]
+
+_T = TypeVar("_T")
 
 
 @runtime_checkable
@@ -18,6 +22,11 @@ class _FailingConsumer(Protocol):
     def fail(self, message: Message, error: BaseException) -> None: ...
 
     def reject(self, message: Message, error: BaseException) -> None: ...
+
+
+@runtime_checkable
+class _MarkingConsumer(Protocol):
+    crash_marker: CrashMarker
 
 
 def fail(event: EventT[Any], error: BaseException) -> None:
@@ -46,6 +55,23 @@ def reject(event: EventT[Any], error: BaseException) -> None:
         ForeignBrokerError: The event's app has a broker of another kind.
     """
     _consumer(event).reject(event.message, error)
+
+
+async def marked(event: EventT[Any], handling: Coroutine[Any, Any, _T]) -> _T:
+    """Await a coroutine that handles an event, so that a worker which it kills blames this event.
+
+    While its own code runs, a file in the app's ``datadir`` names the event. When the process ends then (a
+    crash, no memory left, a loop without end), the next worker with the same ``datadir`` delivers the event
+    alone, after the others, and makes it a dead letter if it does so again. Its place in the order of its key
+    is lost. Waiting for anything is not its own code, and neither are tasks that it starts.
+
+    Raises:
+        ForeignBrokerError: The event's app has a broker of another kind.
+    """
+    consumer, message = event.app.consumer, event.message
+    if not isinstance(consumer, _MarkingConsumer):
+        raise ForeignBrokerError(type(consumer).__name__)
+    return await consumer.crash_marker.run(message.tp, message.offset, handling)
 
 
 def attempts_before(event: EventT[Any]) -> int:

@@ -75,6 +75,16 @@ REFERENCE: Final[Mapping[str, OptionReference]] = MappingProxyType(
             "an event that kills its process ends more workers before it is a dead letter",
             _between(2, 1_000),
         ),
+        "ordinary_deaths": OptionReference(
+            "deaths of a worker",
+            "1 or 2",
+            (
+                "1: the oldest and the youngest event of a worker that died wait for the others, and lose "
+                "their place in the order of their key"
+            ),
+            "2: an event that kills its process does so once more, and those beside it are repeated again",
+            _between(1, 2),
+        ),
         "dead_letter_age": OptionReference(
             "seconds",
             "60 to 315,360,000 (ten years)",

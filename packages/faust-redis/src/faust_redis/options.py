@@ -13,8 +13,6 @@ checked against it.
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +21,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from weakref import WeakKeyDictionary
 
 from faust.types import AppT
-from redis.asyncio.connection import (
-    URL_QUERY_ARGUMENT_PARSERS,
-    BlockingConnectionPool,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
 
 from faust_redis.errors import OptionError
+from faust_redis.option_names import check_name
 from faust_redis.option_reference import REFERENCE, OptionReference
 
 __all__ = ["REFERENCE", "OptionReference", "Options", "configure", "options_of", "read_options"]
@@ -47,6 +40,7 @@ class Options:
         attempts: Number of failures, including the first delivery, after which an event is a dead letter.
         backoff: Seconds before the second, third, … attempt; the last delay repeats. Half of each is random.
         take_overs: Number of deaths of an event's workers after which the event is a dead letter.
+        ordinary_deaths: Number of those deaths after which an event may be to blame.
         dead_letter_age: Seconds a dead letter is kept.
         dead_letter_limit: Dead letters kept per partition, the latest.
         read_count: Maximum entries per partition and read; ``broker_max_poll_records`` may lower it.
@@ -72,6 +66,7 @@ class Options:
     attempts: int = 5
     backoff: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0)
     take_overs: int = 5
+    ordinary_deaths: int = 2
     dead_letter_age: float = 7 * 24 * 3600.0
     dead_letter_limit: int = 10_000
     read_count: int = 200
@@ -135,7 +130,7 @@ def read_options(app: AppT, addresses: Sequence[str]) -> tuple[Options, list[str
         left: list[tuple[str, str]] = []
         for name, text in parse_qsl(parts.query, keep_blank_values=True):
             if name not in REFERENCE:
-                _check_name(name, text)
+                check_name(name, REFERENCE)
                 left.append((name, text))
                 continue
             value = _checked(_FIELDS[name], _parsed(_FIELDS[name], text))
@@ -207,21 +202,3 @@ def _parsed(field: dataclasses.Field[Any], text: str) -> Any:
     except (ValueError, KeyError):
         pass
     return text
-
-
-def _check_name(name: str, text: str) -> None:
-    known = _redis_names()
-    if name in known:
-        return
-    close = difflib.get_close_matches(name, [*REFERENCE, *known], n=1)
-    hint = f"did you mean {close[0]}?" if close else f"the transport's are {', '.join(REFERENCE)}"
-    raise OptionError(name, text, f"no option has this name; {hint}")
-
-
-def _redis_names() -> set[str]:
-    """Return the names that redis-py takes from the query of a URL, and those of Sentinel."""
-    names = {*URL_QUERY_ARGUMENT_PARSERS, "sentinel_username", "sentinel_password"}
-    for kind in (UnixDomainSocketConnection, SSLConnection, BlockingConnectionPool):
-        for base in inspect.getmro(kind)[:-1]:
-            names |= inspect.signature(base.__init__).parameters.keys()  # type: ignore[misc]
-    return names - {"self", "kwargs", "args", "connection_kwargs", "connection_class"}

@@ -10,6 +10,8 @@ import faust
 from faust.types import StreamT
 from redis.asyncio import Redis
 
+from faust_redis import marked
+
 URL = os.environ["TEST_REDIS_URL"]
 
 app = faust.App(
@@ -27,13 +29,20 @@ notes = Redis.from_url(URL, decode_responses=True)
 
 @app.agent(orders, concurrency=int(os.environ.get("TEST_CONCURRENCY", "50")))
 async def work(stream: StreamT[str]) -> None:
-    async for order in stream:
-        if order == "kills at once":
-            await notes.rpush("killed", order)
-            os.kill(os.getpid(), signal.SIGKILL)
-        await asyncio.sleep(float(os.environ.get("TEST_WORK", "0.05")))
-        if order == "kills late":
-            await asyncio.sleep(1.5)
-            await notes.rpush("killed", order)
-            os.kill(os.getpid(), signal.SIGKILL)
-        await notes.rpush("done", order)
+    async for event in stream.events():
+        if "TEST_MARKED" in os.environ:
+            await marked(event, handle(event.value))
+        else:
+            await handle(event.value)
+
+
+async def handle(order: str) -> None:
+    if order == "kills at once":
+        await notes.rpush("killed", order)
+        os.kill(os.getpid(), signal.SIGKILL)
+    await asyncio.sleep(float(os.environ.get("TEST_WORK", "0.05")))
+    if order == "kills late":
+        await asyncio.sleep(1.5)
+        await notes.rpush("killed", order)
+        os.kill(os.getpid(), signal.SIGKILL)
+    await notes.rpush("done", order)

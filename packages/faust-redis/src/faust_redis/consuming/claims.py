@@ -7,11 +7,13 @@ the values are large, so ``take_over.lua`` returns ids, and the values follow in
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from faust.types import TP
 from redis.exceptions import ResponseError
 
+from faust_redis.consuming.crash_marker import read_marker
 from faust_redis.context import TransportContext
 from faust_redis.log.entries import Entry, offset_of
 from faust_redis.redis.commands import is_unavailable
@@ -47,6 +49,7 @@ class Claimant(Protocol):
     member_id: str
     read_count: int
     start: str
+    crash_markers: Path | None
 
     def lease_keys(self, tp: TP) -> list[str]:
         """Return stream, lease and attempts of a partition."""
@@ -59,6 +62,7 @@ class Claim(NamedTuple):
         deliveries: 1, and one more for each owner that died while the entry was pending.
         attempts: How often processing has failed before.
         mark: State and deaths of a suspect, see ``take_over.lua``; empty for any other entry.
+        age_ms: Milliseconds since it was last delivered.
     """
 
     entry_id: str
@@ -66,6 +70,7 @@ class Claim(NamedTuple):
     deliveries: int
     attempts: int
     mark: str
+    age_ms: int = 0
 
 
 class ClaimedPage(NamedTuple):
@@ -76,6 +81,8 @@ class ClaimedPage(NamedTuple):
         gone: Number of pending entries that were deleted.
         made: Whether the group had to be created.
         died: Whether the owner before this one died.
+        is_explained: Whether it is known which entry killed that owner, in this partition or in another;
+            always False after the first page.
     """
 
     cursor: str | None
@@ -83,6 +90,7 @@ class ClaimedPage(NamedTuple):
     gone: int
     made: bool
     died: bool
+    is_explained: bool
 
 
 async def make_groups(claimant: Claimant, tps: Iterable[TP]) -> list[TP]:
@@ -119,9 +127,11 @@ async def claim_page(
     Raises:
         redis.exceptions.RedisError: Redis is away, or refuses the partition.
     """
+    suspects = claimant.context.keys.suspects(tp, claimant.group)
+    culprit = await _culprit(claimant, tp, suspects) if cursor == FIRST_PAGE else ""
     answer = await claimant.context.scripts.call(
         TAKE_OVER,
-        [*claimant.lease_keys(tp), claimant.context.keys.suspects(tp, claimant.group)],
+        [*claimant.lease_keys(tp), suspects],
         group=claimant.group,
         member_id=claimant.member_id,
         generation=generation,
@@ -130,15 +140,30 @@ async def claim_page(
         group_start=claimant.start,
         previous_died=int(died),
         replacing=replacing,
+        culprit=culprit,
     )
     if answer[0] in (NOT_OWNER, HELD):
         return int(answer[0])
-    following, ids, deliveries, attempts, marks, gone, made, has_died = answer
+    following, ids, deliveries, attempts, marks, ages, gone, made, has_died = answer
     claims = [
-        Claim(entry_id.decode(), offset_of(entry_id), delivered, failed, mark.decode())
-        for entry_id, delivered, failed, mark in zip(ids, deliveries, attempts, marks, strict=True)
+        Claim(entry_id.decode(), offset_of(entry_id), delivered, failed, mark.decode(), age)
+        for entry_id, delivered, failed, mark, age in zip(ids, deliveries, attempts, marks, ages, strict=True)
     ]
-    return ClaimedPage(following.decode() or None, claims, gone, bool(made), bool(has_died))
+    is_explained = bool(has_died and culprit)
+    return ClaimedPage(following.decode() or None, claims, gone, bool(made), bool(has_died), is_explained)
+
+
+async def _culprit(claimant: Claimant, tp: TP, suspects: str) -> str:
+    """Return the entry that the crash marker of the last owner names, as ``take_over.lua`` takes it."""
+    if claimant.crash_markers is None or not claimant.crash_markers.exists():
+        return ""
+    owner = await claimant.context.server.stream.execute("HGET", suspects, "owner")
+    if owner is None or owner == claimant.member_id.encode():
+        return ""
+    named = read_marker(claimant.crash_markers, owner.decode())
+    if named is None:
+        return ""
+    return f"0-{named[1]}" if named[0] == tp else "-"
 
 
 async def last_delivered(context: TransportContext, tp: TP, group: str) -> int | None:

@@ -35,6 +35,7 @@ from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.attempts import AgentErrors, Attempts
 from faust_redis.consuming.channels import Channels
 from faust_redis.consuming.committing import CommittingConsumer
+from faust_redis.consuming.crash_marker import CrashMarker, folder_of
 from faust_redis.consuming.delivery import Deliverer, message_of
 from faust_redis.consuming.draining import Drain
 from faust_redis.consuming.failures import Failures
@@ -42,7 +43,7 @@ from faust_redis.consuming.housekeeping import Housekeeper
 from faust_redis.consuming.next_records import NextRecords
 from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.outputs import Outputs
-from faust_redis.consuming.partitions import reader_of
+from faust_redis.consuming.readers import reader_of
 from faust_redis.consuming.rebalancer import Rebalancer
 from faust_redis.consuming.shares import Shares
 from faust_redis.consuming.subscribing import TopicPreparation
@@ -73,6 +74,7 @@ class Consumer(CommittingConsumer):
     Attributes:
         member_id: Name of this worker in its consumer group, ``<host name>-<process id>-<12 hex digits>``.
         batching: The streams that collect batches of events for their agents.
+        crash_marker: The file that names the event whose code runs.
     """
 
     logger = logger
@@ -84,6 +86,7 @@ class Consumer(CommittingConsumer):
         self._context = context
         self.member_id = f"{member_prefix()}{uuid.uuid4().hex[:12]}"
         self.reader = reader_of(context, conf, self.member_id)
+        self.crash_marker = CrashMarker(folder_of(conf.datadir), self.member_id)
         undeliverable = Undeliverable(app, self.reader, self.reject)
         self.reader.on_unreadable = undeliverable.bury_unreadable
         self._suspects = Suspects(context, self.reader, undeliverable.bury)
@@ -188,6 +191,7 @@ class Consumer(CommittingConsumer):
         await self.member.leave()
         await self._attempts.settle()
         await self.reader.close()
+        self.crash_marker.remove()
 
     def close(self) -> None:
         """Do nothing: :meth:`on_stop` closes all connections."""

@@ -9,10 +9,10 @@ trace in Redis.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from faust.types import TP
 from mode import get_logger
@@ -39,7 +39,7 @@ from faust_redis.log.entries import Entry, Record, decode_all, offset_of
 from faust_redis.redis.commands import is_unavailable
 from faust_redis.redis.scripts import HELD
 
-__all__ = ["PartitionReader", "reader_of"]
+__all__ = ["PartitionReader"]
 
 logger = get_logger(__name__)
 
@@ -58,10 +58,12 @@ class PartitionReader(OwnedPartitions):
     Attributes:
         on_unreadable: called with each unreadable entry of a queue, which stays pending.
         on_undelivered: called with a partition and its last delivered offset after Redis has lost later ones.
+        sift: called with claimed entries, and whether it is known which one killed their last owner; returns
+            those to deliver together.
         on_held: called with a partition that another live member has not released.
-        sift: called with claimed entries; returns those to deliver together.
 
     Args:
+        crash_markers: the folder of the workers' crash markers, if they have any.
         start: the position of a new consumer group: ``0`` or ``$``.
         read_count: maximum entries per partition and read.
         room: maximum entries per read of all partitions, but at least one for each.
@@ -73,11 +75,13 @@ class PartitionReader(OwnedPartitions):
         group: str,
         member_id: str,
         *,
+        crash_markers: Path | None = None,
         start: str,
         read_count: int | None = None,
         room: int,
     ) -> None:
         super().__init__(context, group, member_id)
+        self.crash_markers = crash_markers
         self.start = start
         self.read_count = min(read_count or context.options.read_count, context.options.read_count)
         self._block_ms = context.options.block_ms
@@ -85,7 +89,7 @@ class PartitionReader(OwnedPartitions):
         self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
         self.on_undelivered: Callable[[TP, int], None] = lambda _tp, _last: None
         self.on_held: Callable[[TP], None] = lambda _tp: None
-        self.sift: Callable[[TP, list[Claim]], list[Claim]] = lambda _tp, claims: claims
+        self.sift: Callable[[TP, list[Claim], bool], list[Claim]] = lambda _tp, claims, _is_explained: claims
         self._reads = BlockingReads(context)
         self._reply_size = ReplySize(self.read_count)
         self._claiming = asyncio.Lock()
@@ -212,6 +216,10 @@ class PartitionReader(OwnedPartitions):
         """Close the connections."""
         await self._reads.close()
 
+    def is_claiming(self, tps: Iterable[TP]) -> bool:
+        """Return whether pending entries of any of these partitions are still to be claimed."""
+        return any(map(self._is_claimed, tps))
+
     def _is_read(self, tp: TP) -> bool:
         partition = self.queues.get(tp)
         return partition is not None and partition.is_read
@@ -230,7 +238,9 @@ class PartitionReader(OwnedPartitions):
         if page is None:
             return []
         taken = handed_on | partition.in_flight.keys()
-        claims = self.sift(tp, [claim for claim in page.claims if claim.offset not in taken])
+        partition.is_explained |= page.is_explained
+        untaken = [claim for claim in page.claims if claim.offset not in taken]
+        claims = self.sift(tp, untaken, partition.is_explained)
         entries, done = await fetch(self.context, tp, claims)
         if self.queues.get(tp) is not partition or partition.leaving:
             return []
@@ -363,17 +373,3 @@ class PartitionReader(OwnedPartitions):
     def _advance(self, tp: TP, records: list[Record]) -> None:
         if records:
             self.ends[tp] = max(self.ends.get(tp, 0), records[-1].offset + 1)
-
-
-def reader_of(context: TransportContext, conf: Any, member_id: str) -> PartitionReader:
-    """Return the reader of a worker, from the settings of its app."""
-    return PartitionReader(
-        context,
-        conf.id,
-        member_id,
-        start="$" if conf.consumer_auto_offset_reset == "latest" else "0",
-        read_count=conf.broker_max_poll_records,
-        # Reading pauses when four fifths of a stream's buffer are full. The entries of one read fit into the
-        # rest, so that no message has to wait for room.
-        room=(conf.stream_buffer_maxsize or sys.maxsize) // 5,
-    )

@@ -24,6 +24,7 @@ class QueuePartition:
         claim_cursor: the start of the next page of pending entries; None once all are claimed.
         rewound: whether claiming starts again, which a page under way must not overwrite.
         died: whether the previous owner died, as the first page of pending entries has found.
+        is_explained: whether it is known which entry killed that owner.
         refused_until: the time until which the partition is skipped, because Redis refused to claim it (for
             example because its key is not a stream).
         lost: whether a later generation holds the lease; nothing is read until the next assignment.
@@ -43,6 +44,7 @@ class QueuePartition:
     claim_cursor: str | None = FIRST_PAGE
     rewound: bool = False
     died: bool = False
+    is_explained: bool = False
     refused_until: float = 0.0
     lost: bool = False
     known: bool = False

@@ -79,7 +79,7 @@ async def probe(server: Server, key: str) -> ServerFacts:
     facts = ServerFacts(
         "Valkey" if "valkey_version" in info else "Redis",
         info.get("valkey_version") or info["redis_version"],
-        info.get("redis_mode", "standalone"),
+        _mode(info),
         settings,
         can,
         int(replication.get("connected_slaves", 0)),
@@ -92,6 +92,11 @@ async def probe(server: Server, key: str) -> ServerFacts:
     for complaint in [*complaints(facts), *missing_replicas(facts, server.durability)]:
         logger.warning("%s", complaint)
     return facts
+
+
+def _mode(info: Mapping[str, str]) -> str:
+    """Return ``standalone``, ``sentinel`` or ``cluster``; forks of Redis name the field ``<name>_mode``."""
+    return next((value for name, value in info.items() if name.endswith("_mode")), "standalone")
 
 
 def _refusal(facts: ServerFacts, shares_reads: bool) -> str | None:

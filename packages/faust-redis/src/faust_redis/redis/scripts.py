@@ -88,6 +88,7 @@ TAKE_OVER: Final = _script(
         "group_start",
         "previous_died",
         "replacing",
+        "culprit",
     ),
     constants={"NOT_OWNER": NOT_OWNER, "HELD": HELD},
     includes=("require_rights",),

@@ -367,8 +367,10 @@ def _place(address: str, kind: str) -> tuple[str, int]:
     try:
         parts = urlsplit(address)
         return parts.hostname or "localhost", parts.port or (26379 if kind == "sentinel" else 6379)
-    except ValueError as error:
-        raise BrokerAddressError(address, str(error)) from error
+    except ValueError:
+        # Its text, and a traceback, would quote what comes after a colon: a part of the password.
+        reason = "its host or port can't be read; a password in it is percent-encoded"
+        raise BrokerAddressError(address, reason) from None
 
 
 def _service(address: str) -> tuple[str, str]:
@@ -388,4 +390,4 @@ def _options(address: str, kind: str, database: str) -> dict[str, Any]:
     try:
         return dict(parse_url(urlunsplit(plain)))
     except ValueError as error:
-        raise BrokerAddressError(address, str(error)) from error
+        raise BrokerAddressError(address, str(error)) from None

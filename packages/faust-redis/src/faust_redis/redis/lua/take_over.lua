@@ -11,15 +11,18 @@
 --          group_start    the id where a new group starts: 0 or $
 --          previous_died  1 if the owner before has died, which the first page finds out itself
 --          replacing      the lease that the caller may replace: * for any, empty for none
+--          culprit        the entry whose code ran when the owner before died; `-` if it is one of another partition,
+--                         empty if that is not known; for the first page only
 -- Result   {next cursor (empty after the last page), ids, deliveries per id, failed attempts per id, mark per id (empty
---          for none), number of ids without an entry, 1 if the group was created, 1 if the owner before has died}
+--          for none), ms per id since its delivery, number of ids without an entry, 1 if the group was created, 1 if the
+--          owner before has died}
 --          {NOT_OWNER} if a member of a later generation holds the lease
 --          {HELD} if another member holds it, and its lease is not the one to replace
 --
 -- The delivery count of an entry is 1 plus the number of owners that died while it was pending: an owner that releases
 -- the partition in order (`let_go.lua`) does not add to it. The hash of suspects holds the `owner`, and per suspect its
 -- state and the number of owners that died of it, such as `a2`: w (waiting), s (strict: it waits to be handled alone),
--- a (alone), r (running with others).
+-- a (alone), r (running with others). A culprit is to blame for the death; without one, it is the entry that was alone.
 local holder = redis.call('GET', KEYS[2])
 if holder and tonumber(string.match(holder, '^%d+')) > tonumber(generation) then
   return {NOT_OWNER}
@@ -48,14 +51,19 @@ if start == '0-0' then
       local id, state, deaths = marks[at], string.match(marks[at + 1], '^(%a)(%d+)$')
       if id ~= 'owner' and #redis.call('XPENDING', KEYS[1], group, id, id, 1) == 0 then
         redis.call('HDEL', KEYS[4], id)
-      elseif id ~= 'owner' and died == 1 and state == 'a' then
+      elseif id ~= 'owner' and died == 1 and culprit == '' and state == 'a' then
         redis.call('HSET', KEYS[4], id, 's' .. (deaths + 1))
         redis.call('HINCRBY', KEYS[3], id, 1)
-      elseif id ~= 'owner' and died == 1 and state == 'r' then
+      elseif id ~= 'owner' and died == 1 and culprit == '' and state == 'r' then
         redis.call('HSET', KEYS[4], id, 's' .. deaths)
       elseif id ~= 'owner' and (state == 'a' or state == 'r') then
         redis.call('HSET', KEYS[4], id, 'w' .. deaths)
       end
+    end
+    if died == 1 and #culprit > 1 and #redis.call('XPENDING', KEYS[1], group, culprit, culprit, 1) > 0 then
+      local deaths = string.match(redis.call('HGET', KEYS[4], culprit) or '', '%d+') or 0
+      redis.call('HSET', KEYS[4], culprit, 's' .. (deaths + 1))
+      redis.call('HINCRBY', KEYS[3], culprit, 1)
     end
     redis.call('HSET', KEYS[4], 'owner', member_id)
   end
@@ -81,7 +89,7 @@ for count, ids in pairs(by_count) do
     claimed[id] = true
   end
 end
-local ids, deliveries, attempts, marks = {}, {}, {}, {}
+local ids, deliveries, attempts, marks, ages = {}, {}, {}, {}, {}
 for _, entry in ipairs(pending) do
   local id = entry[1]
   if claimed[id] then
@@ -89,6 +97,7 @@ for _, entry in ipairs(pending) do
     deliveries[#ids] = counts[id]
     attempts[#ids] = tonumber(redis.call('HGET', KEYS[3], id) or 0)
     marks[#ids] = redis.call('HGET', KEYS[4], id) or ''
+    ages[#ids] = entry[3]
   end
 end
 
@@ -103,4 +112,4 @@ else
     end
   end
 end
-return {cursor, ids, deliveries, attempts, marks, #pending - #ids, made, died}
+return {cursor, ids, deliveries, attempts, marks, ages, #pending - #ids, made, died}

@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH that makes some messages deadly."""
