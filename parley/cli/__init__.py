@@ -127,12 +127,14 @@ def dead_show(letter_id: str, private: bool) -> None:
 @dead.command("replay")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All that the options select, instead of IDs.")
+@click.option("--preview", is_flag=True, help="Only show what would be replayed.")
 @_selecting
-def dead_replay(ids: tuple[str, ...], everything: bool, **which: Any) -> None:
+def dead_replay(ids: tuple[str, ...], everything: bool, preview: bool, **which: Any) -> None:
     """Send dead letters to their stage again, oldest first."""
+    from parley.cli.dead import preview as show_preview
     from parley.cli.dead import replay
 
-    replay(Settings.load(), ids, _chosen(ids, everything, which))
+    (show_preview if preview else replay)(Settings.load(), ids, _chosen(ids, everything, which))
 
 
 @dead.command("drop")
@@ -187,6 +189,88 @@ def stages(url: str | None, namespace: str | None, host: str, port: int) -> None
     from parley.cli.stages import run
 
     run(Settings.load(), redis=url, namespace=namespace, host=host, port=port)
+
+
+_partition_option = click.option("--partition", type=click.IntRange(0), help="Only this partition.")
+
+
+@cli.command()
+@click.argument("app")
+@click.argument("topic")
+@_partition_option
+@_redis_option
+@_namespace_option
+def pause(app: str, topic: str, partition: int | None, url: str | None, namespace: str | None) -> None:
+    """Pause a topic, or a partition of it, for an app; the backlog stays in Redis."""
+    from parley.cli.operate import act
+
+    act(url, namespace, lambda operator: operator.pause(app, topic, partition))
+    click.echo(f"paused; resume with: parley resume {app} {topic}")
+
+
+@cli.command()
+@click.argument("app")
+@click.argument("topic")
+@_partition_option
+@_redis_option
+@_namespace_option
+def resume(app: str, topic: str, partition: int | None, url: str | None, namespace: str | None) -> None:
+    """Resume what was paused."""
+    from parley.cli.operate import act
+
+    changed = act(url, namespace, lambda operator: operator.resume(app, topic, partition))
+    click.echo("resumed" if changed else "it was not paused")
+
+
+@cli.command()
+@click.argument("app")
+@click.argument("topic")
+@click.argument("to")
+@click.option("--preview", is_flag=True, help="Only show the moves.")
+@_redis_option
+@_namespace_option
+def offsets(app: str, topic: str, to: str, preview: bool, url: str | None, namespace: str | None) -> None:
+    """Move the offsets of a stopped app TO earliest, latest or an offset, in a topic that keeps its log."""
+    from parley.cli.operate import act, show_moves
+
+    act(url, namespace, show_moves(app, topic, to, preview=preview))
+
+
+@cli.command()
+@click.argument("topic")
+@click.option("--key", help="Entries with this key.")
+@click.option("--trace", help="Entries of this trace.")
+@click.option("--text", help="Entries whose value holds this text.")
+@click.option("--private", is_flag=True, help="Include the content of messages.")
+@_redis_option
+@_namespace_option
+def search(
+    topic: str,
+    key: str | None,
+    trace: str | None,
+    text: str | None,
+    private: bool,
+    url: str | None,
+    namespace: str | None,
+) -> None:
+    """Search the entries that a topic holds."""
+    from parley.cli.operate import act, show_entries
+
+    if key is None and trace is None and text is None:
+        raise click.UsageError("name what to search for: --key, --trace or --text")
+    act(url, namespace, show_entries(topic, key=key, trace=trace, text=text, private=private))
+
+
+@cli.command()
+@_redis_option
+@_namespace_option
+@click.option("--private", is_flag=True, help="Include the content of messages.")
+@click.option("--allow-changes", is_flag=True, help="Also offer the replay of dead letters.")
+def mcp(url: str | None, namespace: str | None, private: bool, allow_changes: bool) -> None:
+    """Serve the figures of all Faust apps as tools of the Model Context Protocol, over stdio."""
+    from parley.cli.mcp_server import run
+
+    run(Settings.load(), redis=url, namespace=namespace, private=private, allow_changes=allow_changes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

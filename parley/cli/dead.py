@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -90,6 +91,21 @@ def show(settings: Settings, letter_id: str, *, private: bool) -> None:
 def replay(settings: Settings, ids: Sequence[str], selection: Selection | None) -> None:
     """Replay dead letters: those named, or all that are selected."""
     _each(settings, ids, selection, DeadLetters.replay, "replayed")
+
+
+def preview(settings: Settings, ids: Sequence[str], selection: Selection | None) -> None:
+    """Print how many dead letters a replay would take, by topic and kind of error; change nothing."""
+
+    async def read(dead: DeadLetters) -> list[DeadLetter]:
+        if selection is not None:
+            return [letter async for letter in _all(dead, selection)]
+        return [await dead.get(letter_id) for letter_id in ids]
+
+    letters = _run(settings, read)
+    kinds = Counter((letter.topic, letter.error.partition(":")[0]) for letter in letters)
+    for (topic, error), number in sorted(kinds.items()):
+        click.echo(f"{topic}: {number} with {_plain(error)}")
+    click.echo(f"{len(letters)} would be replayed")
 
 
 def drop(settings: Settings, ids: Sequence[str], selection: Selection | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import click
 from aiohttp import web
 
@@ -30,6 +32,8 @@ def run(settings: Settings, *, redis: str | None, namespace: str | None, host: s
         )
     except (BrokerAddressError, ValueError) as exc:
         raise ParleyError(str(exc)) from exc
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("faust_redis.watching.actions").setLevel(logging.INFO)
     note = "; other machines need ADMIN_TOKEN" if listens_beyond_loopback(host) else ""
     shown = f"[{host}]" if ":" in host else host
     try:

@@ -209,9 +209,12 @@ def create_producer(settings: Settings) -> faust.App:
 
     Call ``faust_redis.prepare`` before the first ``send``, and ``await app.producer.stop()`` at the end.
     """
-    return faust.App(
+    app = faust.App(
         "web", broker=settings.redis_url, topic_partitions=settings.partitions, topic_replication_factor=1
     )
+    # The web process itself sends lost messages again: it knows which of them have ended with an error.
+    configure(app, Options(resend_seconds=0))
+    return app
 
 
 async def run_with_retries(

@@ -60,6 +60,15 @@ async def test_who_floods_is_refused_for_his_own_rate_before_a_full_stage_is_loo
     assert [denial and denial.code for denial in denials] == [BUSY, RATE_LIMITED]
 
 
+async def test_a_repeat_passes_a_full_stage_but_not_the_limits_of_its_client(redis: Redis) -> None:
+    pressure = Pressure({"infer": 10})
+    pressure.update(0, {"infer": 10})
+    door = gate(redis, pressure, message_rate="1/h")
+    denials = [await door.message("ada", "a", may_be_repeat=True) for _ in range(2)]
+
+    assert [denial and denial.code for denial in denials] == [None, RATE_LIMITED]
+
+
 def answer(message_id: str) -> Frame:
     return {"type": "message", "turn": message_id, "id": f"a-{message_id}", "msg": "Bot: Hi", "timestamp": ""}
 

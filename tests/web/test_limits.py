@@ -57,6 +57,25 @@ async def test_a_full_stage_makes_the_web_answer_busy_until_it_has_room(serve: S
     await eventually(lambda: node.intake.texts == ["two"], "the second message to be taken")
 
 
+async def test_a_returning_client_sends_its_open_messages_again_although_a_stage_is_full(
+    serve: ServeNode,
+) -> None:
+    node = await serve(infer_limit=2, partitions=2, inbox_limit=1)
+    token = await node.client.token()
+    for number in range(2):
+        await node.redis.xadd(KEYS.stream(("infer", number)), {"v": "x"})
+    await eventually(lambda: node.app[keys.GATE].full, "the stage to be seen as full")
+
+    socket = await node.client.stream(token, after="an-answer")
+    for text in ("one", "two", "three"):
+        refused = await socket.say(text)
+    await socket.until("error")  # the answer in ``after`` is unknown
+    error = await socket.until("error")
+
+    assert (error["id"], error["code"]) == (refused, "session_busy")  # the limit of the client's own session
+    await eventually(lambda: node.intake.texts == ["one", "two"], "the repeats to be taken")
+
+
 async def test_too_many_new_sessions_of_an_address_are_refused_with_retry_after(serve: ServeNode) -> None:
     node = await serve(address_token_rate="1/m")
     async with node.http.post("/token?name=Ada") as response:

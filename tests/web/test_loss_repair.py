@@ -279,3 +279,18 @@ async def test_an_agent_that_misses_a_lost_session_ends_no_message(node: Node) -
     await accept_all(node)
     await answer(node, chat.token, "one", "1")
     assert (await chat.socket.until(lambda frame: frame["type"] in ("message", "error")))["msg"] == "1"
+
+
+async def test_a_lost_message_that_ended_with_an_error_is_not_sent_again(node: Node) -> None:
+    chat = await connected(node)
+    await chat.say("one")
+    outcome = TurnOutcome(token=chat.token, turn="one", error="model_timeout")
+    closed = await node.sessions.close(outcome, "deliver:0:1")
+    assert isinstance(closed, Closed)
+    await node.publish(chat.token, closed.frame)
+    assert (await chat.socket.until("error"))["code"] == "model_timeout"
+    await chat.say("two")
+    await chat.lose()
+    lost_connection(node)
+    (again,) = await sent(node, "two")
+    assert again.follows is None

@@ -136,6 +136,10 @@ async def _receive(
     """Read the socket until it is closed."""
     gate = app[keys.GATE]
     max_bytes = app[keys.SETTINGS].message_max_bytes
+    clock = asyncio.get_running_loop().time
+    # A client that returns sends its open messages first, at most as many as a session holds.
+    repeats = app[keys.SETTINGS].inbox_limit + 1 if outbox.after is not None else 0
+    repeats_until = clock() + limits.REPEAT_SECONDS
     while True:
         received = await socket.receive()
         result: ClientMessage | Stop | Ping | Refusal
@@ -158,7 +162,9 @@ async def _receive(
                 await outbox.room()
                 outbox.tell(refusal_as_frame(Refusal(BAD_MESSAGE, "The token can't be the id of a message.")))
             case ClientMessage():
-                denial = await gate.message(outbox.token, address)
+                may_be_repeat = repeats > 0 and clock() < repeats_until
+                repeats -= 1
+                denial = await gate.message(outbox.token, address, may_be_repeat=may_be_repeat)
                 if denial is None:
                     gate.in_flight.sent(outbox.token, result.id)
                     outbox.expect(result)

@@ -93,10 +93,13 @@ class LossRepair:
         self._restoring: defaultdict[str, list[Frame]] = defaultdict(list)  # answers with another text
         self._creating: asyncio.Task[None] | None = None
         self._lost_at: float | None = None
+        self._is_stopped = False
         self._wake = asyncio.Event()
 
     def check_all(self) -> None:
         """Look up all messages, because Redis may have lost some."""
+        if self._is_stopped:
+            return
         self._lost_at = time.monotonic()
         for token in self.sent.tokens():
             self._due[token] = True
@@ -131,7 +134,7 @@ class LossRepair:
             self._wake.set()
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled; later lost connections have no effect."""
         try:
             while True:
                 self._start()
@@ -145,6 +148,7 @@ class LossRepair:
                     for token in self.sent.overdue():
                         self._due.setdefault(token, False)
         finally:
+            self._is_stopped = True
             for task in (*self._active.values(), self._creating):
                 if task is not None:
                     task.cancel()
@@ -217,6 +221,7 @@ class LossRepair:
                         raise
                     await asyncio.sleep(_CREATION_PAUSE_SECONDS)
                 else:
+                    self._lost_at = time.monotonic()
                     return
         except Exception:
             log.exception("creating lost sessions again failed")

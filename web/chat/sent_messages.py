@@ -166,8 +166,9 @@ class SentMessages:
         return list(self._sessions.get(token, {}).values())
 
     def remembers(self, token: str, message_id: str) -> bool:
-        """Return whether a message of a session is remembered."""
-        return message_id in self._sessions.get(token, {})
+        """Return whether a message of a session is remembered, so that it can be sent again."""
+        sent = self._sessions.get(token, {}).get(message_id)
+        return sent is not None and sent.message is not None
 
     def holds(self, token: str, sent: SentMessage) -> bool:
         """Return whether a message has not been forgotten."""

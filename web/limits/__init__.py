@@ -37,6 +37,11 @@ BODY_MAX_BYTES = 16 * 1024
 # burst waits for more round trips. Larger: more may be lost unnoticed when the process dies.
 UNCONFIRMED_PER_SOCKET = 256
 
+# Seconds after a client has returned (``after``) in which it sends its open messages again. Shorter: the
+# repeat of a slow client may be refused although its first copy will be answered. Longer: new messages pass
+# a full stage.
+REPEAT_SECONDS = 5.0
+
 # Seconds between two refusals of one address, during which a refused socket is not read. Shorter: a flood of
 # refused messages keeps a core busy. Longer: a client that is let in again waits for it.
 REFUSAL_SECONDS = 0.001

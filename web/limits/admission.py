@@ -81,8 +81,13 @@ class AdmissionControl:
         """Whether messages are rejected because a stage is full."""
         return self._pressure.retry_after is not None
 
-    async def message(self, token: str, address: str) -> Rejection | None:
-        """Decide on a message; None admits and counts it."""
+    async def message(self, token: str, address: str, *, may_be_repeat: bool = False) -> Rejection | None:
+        """Decide on a message; None admits and counts it.
+
+        Args:
+            may_be_repeat: whether its first copy may be on its way from an earlier socket. Only the client's
+                own limits apply to it, because the first copy would be answered after a ``busy``.
+        """
         self._pressure.asked = True
         if (code := self.in_flight.denial(token)) is not None:
             refused("session_in_flight", address=address, session=token)
@@ -91,6 +96,10 @@ class AdmissionControl:
             if wait := await self._count_all(counted):
                 refused(setting, setting=setting.upper(), address=address, session=token)
                 return Rejection(RATE_LIMITED, f"Too many messages. Try again in {wait} s.", wait)
+        return None if may_be_repeat else self._shared()
+
+    def _shared(self) -> Rejection | None:
+        """Decide on a message by the limits that all clients share."""
         if (pause := self._pressure.retry_after) is not None:
             refused("stage_full", stages=sorted(self._pressure.full))
             return Rejection(

@@ -358,6 +358,8 @@ def _reason(stage: StageSnapshot, still: float) -> str:
         case StageState.SLOW:
             age = f", the oldest for {stage.oldest_age:.0f} s" if stage.oldest_age is not None else ""
             return f"{waiting}{age}; the backlog is not shrinking"
+        case StageState.PAUSED:
+            return f"paused by an operator; {waiting}"
         case StageState.WORKING:
             return "messages are flowing" if not left else f"{left:,} on the way"
         case StageState.IDLE:

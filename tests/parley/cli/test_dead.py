@@ -48,6 +48,16 @@ def test_show_hides_what_people_wrote_unless_asked(
     assert hidden["token"] == shown["token"] == "0f0e0d0c…"
 
 
+def test_a_preview_of_a_replay_changes_nothing(
+    tmp_path: Path, redis_url: str, letters: list[str], client: redis.Redis
+) -> None:
+    done = dead(tmp_path, redis_url, "replay", "--all", "--preview", "--topic", "ingest")
+
+    assert done.stdout.splitlines()[-1] == "2 would be replayed"
+    assert "ingest: 2 with KeyError" in done.stdout
+    assert client.xlen(KEYS.dead(("ingest", 0))) == 2
+
+
 def test_replay_sends_again_in_the_first_order(
     tmp_path: Path, redis_url: str, letters: list[str], client: redis.Redis
 ) -> None:

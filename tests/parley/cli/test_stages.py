@@ -69,6 +69,31 @@ def test_top_shows_the_apps_of_any_redis(
         assert max(map(len, printed.splitlines())) <= columns
 
 
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    cli.main(arguments, standalone_mode=False)
+    return capsys.readouterr().out
+
+
+def test_an_operator_pauses_resumes_moves_and_searches(
+    redis_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare_shop(redis_url)
+    where = ("--redis", redis_url)
+    run(capsys, "pause", "shop", "orders", "--partition", "0", *where)
+    with redis.Redis.from_url(redis_url) as client:
+        assert list(client.hgetall(KEYS.paused("shop"))) == [b"orders:0"]
+        assert run(capsys, "resume", "shop", "orders", "--partition", "0", *where) == "resumed\n"
+        assert run(capsys, "resume", "shop", "orders", *where) == "it was not paused\n"
+        client.hset(KEYS.topic("orders"), "retention", "3600000")
+        moves = run(capsys, "offsets", "shop", "orders", "latest", "--preview", *where)
+        assert moves == "orders 0: next offset 1 -> 2\nnothing is moved yet\n"
+        assert run(capsys, "offsets", "shop", "orders", "latest", *where).endswith("moved\n")
+        assert client.xinfo_groups(KEYS.stream(("orders", 0)))[0]["last-delivered-id"] == b"0-1"
+    searching = ("search", "orders", "--text", "x", *where)
+    hidden, shown = run(capsys, *searching), run(capsys, *searching, "--private")
+    assert (json.loads(hidden)["message"], json.loads(shown)["message"]) == (None, "x")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -76,6 +101,7 @@ def test_top_shows_the_apps_of_any_redis(
         (("top", "--redis", "http://x", "--once"), "scheme"),
         (("stages", "--redis", "http://x"), "scheme"),
         (("stages", "--redis", "redis://x", "--namespace", "a:b"), "namespace"),
+        (("pause", "a", "b", "--redis", "redis://127.0.0.1:1"), "Redis does not answer"),
     ],
 )
 def test_a_wrong_address_ends_in_one_line(

@@ -2,7 +2,7 @@
 
 import { Chart } from "./shared/chart.js";
 import { byId, h, keyed, setAttribute, setText } from "./shared/dom.js";
-import { count, duration, rate } from "./shared/format.js";
+import { count, duration, ranges, rate } from "./shared/format.js";
 import { badge } from "./shared/states.js";
 
 const perSecond = (value) => (value === null ? "–" : `${rate(value)}/s`);
@@ -53,17 +53,6 @@ const NODES = [
   ["Messages in total", (n) => count(n.handled)],
   ["Up", (n) => duration(n.uptime)],
 ];
-
-/** Numbers as ranges: [0, 1, 2, 5] → "0–2, 5". */
-export function ranges(numbers) {
-  const parts = [];
-  for (const number of numbers) {
-    const last = parts.at(-1);
-    if (last && last[1] === number - 1) last[1] = number;
-    else parts.push([number, number]);
-  }
-  return parts.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(", ") || "none";
-}
 
 export class Detail {
   /** @param onOpen called with a stage's name and a partition's number */

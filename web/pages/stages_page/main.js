@@ -1,18 +1,18 @@
 // The page: fetches the figures once a second while it is visible, and updates its parts.
 
-import { api, admin } from "./api.js";
-import { SPAN } from "./shared/chart.js";
+import { api, calls } from "./api.js";
 import { Detail } from "./detail.js";
 import { byId, setText } from "./shared/dom.js";
 import { Drawer } from "./drawer.js";
 import { Flow } from "./flow.js";
 import { clock } from "./shared/format.js";
+import { Histories } from "./shared/histories.js";
+import { Unlock } from "./shared/unlock.js";
 
 const INTERVAL = 1000; // ms
 const URGENCY = ["stopped", "stalled", "slow"];
-const KEYS = ["at", "rate_in", "rate_out", "left", "wait_p50", "wait_p99", "work_p50", "work_p99"];
 
-const histories = new Map();
+const histories = new Histories(["at", "rate_in", "rate_out", "left", "wait_p50", "wait_p99", "work_p50", "work_p99"]);
 let snapshot = null;
 let selected = null;
 let timer = null;
@@ -20,26 +20,18 @@ let timer = null;
 const flow = new Flow(byId("flow"), (name) => {
   location.hash = name;
 });
-const drawer = new Drawer(() => openUnlock());
+const unlock = new Unlock(calls, api.access, () => drawer.refresh());
+const drawer = new Drawer(() => {
+  if (calls.token === null) unlock.open();
+  return calls.token !== null;
+});
 const detail = new Detail((stage, partition) => drawer.open(stage, partition));
 
-function columns(name) {
-  if (!histories.has(name)) histories.set(name, Object.fromEntries(KEYS.map((key) => [key, []])));
-  return histories.get(name);
-}
-
 function remember(stage, at) {
-  const kept = columns(stage.name);
-  if (kept.at.length && kept.at.at(-1) >= at) return;
-  const point = {
+  histories.add(stage.name, {
     ...{ at, rate_in: stage.rate_in, rate_out: stage.rate_out, left: stage.lag + stage.pending },
     ...{ wait_p50: stage.wait.p50, wait_p99: stage.wait.p99, work_p50: stage.work.p50, work_p99: stage.work.p99 },
-  };
-  const old = kept.at.findIndex((time) => time > at - SPAN);
-  for (const key of KEYS) {
-    if (old > 0) kept[key].splice(0, old);
-    kept[key].push(point[key]);
-  }
+  });
 }
 
 function choose() {
@@ -58,11 +50,11 @@ function verdict() {
 
 function render() {
   selected = choose();
-  flow.update(snapshot, selected, columns);
+  flow.update(snapshot, selected, (name) => histories.of(name));
   const stage = snapshot.stages.find((each) => each.name === selected);
   byId("stage").hidden = !stage;
   byId("web").hidden = Boolean(stage);
-  if (stage) detail.update(stage, columns(stage.name), snapshot.at);
+  if (stage) detail.update(stage, histories.of(stage.name), snapshot.at);
   else detail.updateWeb(snapshot.web);
   const said = verdict();
   setText(byId("verdict"), said);
@@ -86,7 +78,7 @@ async function tick() {
     render();
   } catch (error) {
     if (error.status === undefined) throw error;
-    if (error.status === 403) setAdmin(null); // the token was changed
+    if (error.status === 403) unlock.set(null); // the token was changed
     trouble(snapshot ? `${error.message}. The figures below are of ${clock(snapshot.at)}.` : `${error.message}.`);
   } finally {
     clearTimeout(timer);
@@ -94,50 +86,16 @@ async function tick() {
   }
 }
 
-function setAdmin(token) {
-  admin.token = token;
-  setText(byId("unlock"), token === null ? "Unlock" : "Lock");
-}
-
-function openUnlock() {
-  setText(byId("unlock-error"), "");
-  byId("unlock-dialog").showModal();
-}
-
-byId("unlock").addEventListener("click", () => {
-  if (admin.token === null) openUnlock();
-  else {
-    setAdmin(null);
-    drawer.refresh();
-  }
-});
-byId("unlock-cancel").addEventListener("click", () => byId("unlock-dialog").close());
-byId("unlock-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const token = byId("token").value.trim();
-  try {
-    await api.access(token);
-  } catch (error) {
-    setText(byId("unlock-error"), error.message);
-    return;
-  }
-  byId("token").value = "";
-  setAdmin(token);
-  byId("unlock-dialog").close();
-  drawer.refresh();
-});
-
 addEventListener("hashchange", () => snapshot && render());
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && timer === null) tick();
 });
 
 async function start() {
-  setAdmin(admin.token);
   try {
     const { admin_token: canUnlock } = await api.access(null);
     byId("unlock").hidden = !canUnlock;
-    for (const [name, kept] of Object.entries(await api.history())) histories.set(name, kept);
+    histories.load(await api.history());
   } catch {
     // The first tick shows the error.
   }

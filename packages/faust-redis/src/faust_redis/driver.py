@@ -28,6 +28,7 @@ from faust_redis.fastpath.conductor import FastConductor
 from faust_redis.fastpath.installer import install_fast_path
 from faust_redis.faust_hooks.apps import serve_plain_functions
 from faust_redis.faust_hooks.contract import check_faust
+from faust_redis.faust_hooks.traces import name_redis
 from faust_redis.joins.streams import install_streams
 from faust_redis.options import read_options
 from faust_redis.producing.producer import Producer
@@ -114,6 +115,8 @@ class Transport(base.Transport):
         """Return a new consumer of the app."""
         use_reply_consumer(self.app)
         serve_plain_functions(self.app)
+        for sensor in self.app.sensors:
+            name_redis(sensor)
         return super().create_consumer(callback, **kwargs)
 
     def create_producer(self, **kwargs: Any) -> ProducerT:

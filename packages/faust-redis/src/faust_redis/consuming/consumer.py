@@ -39,6 +39,7 @@ from faust_redis.consuming.crash_marker import CrashMarker, folder_of
 from faust_redis.consuming.delivery import Deliverer, message_of
 from faust_redis.consuming.draining import Drain
 from faust_redis.consuming.failures import Failures
+from faust_redis.consuming.holds import Holds
 from faust_redis.consuming.housekeeping import Housekeeper
 from faust_redis.consuming.next_records import NextRecords
 from faust_redis.consuming.offsets import Offsets
@@ -51,7 +52,6 @@ from faust_redis.consuming.suspects import Suspects
 from faust_redis.consuming.undeliverable import Undeliverable
 from faust_redis.context import context_of
 from faust_redis.faust_hooks.sensors import add_internal
-from faust_redis.faust_hooks.traces import name_redis
 from faust_redis.gc_tuning import freeze_startup_objects
 from faust_redis.hooks import call_before_dead_letter
 from faust_redis.log.entries import Record
@@ -126,6 +126,7 @@ class Consumer(CommittingConsumer):
             forget_acked=self._clean_unacked_messages,
             is_stopping=lambda: self.should_stop,
         )
+        self._holds = Holds(context, conf.id)
         self._last_turn = monotonic()
         self._preparation = TopicPreparation(context, conf.id, self.persist)
         self.batching = self._drain_events.batching
@@ -176,8 +177,6 @@ class Consumer(CommittingConsumer):
         if self._context.options.freeze_gc:
             freeze_startup_objects()
         await super().on_start()
-        for sensor in self.app.sensors:
-            name_redis(sensor)
         if not self.app.client_only:
             self.member.start()
 
@@ -224,7 +223,7 @@ class Consumer(CommittingConsumer):
         self._last_turn = monotonic()
         assigned = self._rebalancer.assigned
         active = set(assigned if active_partitions is None else active_partitions & assigned)
-        return await self._next_records.read(active, timeout)
+        return await self._next_records.read(self._holds.unheld(active), timeout)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -392,6 +391,10 @@ class Consumer(CommittingConsumer):
         async for _ in self.itertimer(self.member.session_timeout / 2, name="strays"):
             if self.member.may_read:
                 await self._housekeeper.claim_strays()
+
+    @Service.task
+    async def _obey_pauses(self) -> None:
+        await self._holds.follow()
 
     @Service.task
     async def _keep_house(self) -> None:

@@ -17,6 +17,7 @@ key                                       type    meaning
 ``faust:{<group>}:released``              hash    member id → generation for which it gave up its partitions
 ``faust:{<group>}:plan``                  hash    member id → assignment (aiokafka's member assignment)
 ``faust:{<group>}:state``                 hash    ``generation``, ``since`` (ms, server time), ``leader``
+``faust:{<group>}:paused``                 hash    topic, or ``<topic>:<p>`` → when it was paused (ms)
 ``faust:{<group>}:signal``                stream  wakes the members when anything above changed
 ``faust:{<group>}:cooperative``           set     members that wait for an owner to release a partition
 ========================================  ======  ==========================================================
@@ -110,6 +111,10 @@ class Keys:
     def topic(self, name: str) -> str:
         """Return the key that records how a topic was declared."""
         return f"{self._prefix}faust:topic:{name}"
+
+    def paused(self, group: str) -> str:
+        """Return the key of what an operator has paused for a consumer group."""
+        return f"{self._prefix}faust:{{{group}}}:paused"
 
     def group(self, name: str) -> GroupKeys:
         """Return the keys of a consumer group."""

@@ -31,6 +31,7 @@ __all__ = [
     "HELD",
     "MAKE_GROUP",
     "MARK_SUSPECT",
+    "MOVE_GROUP",
     "NOT_MEMBER",
     "NOT_OWNER",
     "RELEASE",
@@ -93,6 +94,7 @@ TAKE_OVER: Final = _script(
     constants={"NOT_OWNER": NOT_OWNER, "HELD": HELD},
     includes=("require_rights",),
 )
+MOVE_GROUP: Final = _script("move_group", keys=3, arguments=("group", "before_id"))
 MAKE_GROUP: Final = _script("make_group", keys=1, arguments=("group", "group_start"))
 TAKE_LEASE: Final = _script("take_lease", keys=1, arguments=("generation", "member_id"))
 RELEASE: Final = _script("release", keys=2, arguments=("lease", "member_id"))

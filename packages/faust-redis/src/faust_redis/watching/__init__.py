@@ -10,6 +10,8 @@ never counted one by one, so a topic of a million entries costs as much as an em
 
 from faust_redis.watching.address import client_of
 from faust_redis.watching.discovery import discover
+from faust_redis.watching.entries import entry_as_json, letter_as_json
+from faust_redis.watching.operating import LetterPreview, Move, Operator, SearchPage
 from faust_redis.watching.snapshot import (
     AppSnapshot,
     PartitionFigures,
@@ -28,10 +30,14 @@ __all__ = [
     "AppFacts",
     "AppSnapshot",
     "Judge",
+    "LetterPreview",
     "Moment",
+    "Move",
+    "Operator",
     "PartitionFigures",
     "Point",
     "ReadingSnapshot",
+    "SearchPage",
     "StageState",
     "TopicKind",
     "TopicSnapshot",
@@ -41,5 +47,7 @@ __all__ = [
     "WorkerFigures",
     "client_of",
     "discover",
+    "entry_as_json",
+    "letter_as_json",
     "watch_app",
 ]

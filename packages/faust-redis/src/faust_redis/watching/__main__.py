@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 
 from aiohttp import web
@@ -18,6 +19,8 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=6067, help="the port to listen on (%(default)s)")
     given = parser.parse_args()
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("faust_redis.watching.actions").setLevel(logging.INFO)
     app = watch_app(given.url, namespace=given.namespace, admin_token=os.environ.get("ADMIN_TOKEN") or None)
     web.run_app(app, host=given.host, port=given.port, print=lambda _: print_address(given.host, given.port))
 

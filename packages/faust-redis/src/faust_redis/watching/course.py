@@ -26,7 +26,7 @@ from faust_redis.watching.snapshot import (
     WorkerFigures,
 )
 from faust_redis.watching.state import Judge, Moment, StageState
-from faust_redis.watching.topology import TopicKind, Topology, kind_of, owner_of, table_of
+from faust_redis.watching.topology import AppFacts, TopicKind, Topology, kind_of, owner_of, table_of
 
 __all__ = ["Course"]
 
@@ -52,14 +52,19 @@ class _Standing:
     """What an app's members say about it.
 
     Attributes:
-        is_faust: Whether it is a Faust app.
+        facts: What Redis holds about it.
         alive: The ids of the members with a recent heartbeat.
         gone_for: Seconds since it had a worker.
     """
 
-    is_faust: bool
+    facts: AppFacts
     alive: frozenset[str]
     gone_for: float
+
+    @property
+    def is_faust(self) -> bool:
+        """Whether it is a Faust app."""
+        return self.facts.changed_at is not None
 
     @property
     def is_retired(self) -> bool:
@@ -67,11 +72,11 @@ class _Standing:
         return self.is_faust and not self.alive and self.gone_for > RETIRED_AFTER
 
     @classmethod
-    def of(cls, members: Sequence[Member], changed_at: float | None, at: float) -> _Standing:
+    def of(cls, members: Sequence[Member], facts: AppFacts, at: float) -> _Standing:
         """Return the standing of an app with these members."""
-        last = max((member.beat for member in members), default=changed_at or at)
+        last = max((member.beat for member in members), default=facts.changed_at or at)
         alive = frozenset(member.id for member in members if at - member.beat < GONE_AFTER)
-        return cls(changed_at is not None, alive, at - last)
+        return cls(facts, alive, at - last)
 
 
 class Course:
@@ -121,7 +126,7 @@ class Course:
         # Every sample of a group holds the group's members, also those of the topics that are not shown.
         samples = sample.of_reader(name)
         members = next(iter(samples.values())).members if samples else ()
-        standing = _Standing.of(members, facts.changed_at, sample.at)
+        standing = _Standing.of(members, facts, sample.at)
         reads = [
             self._reading(name, topic, samples[topic], standing, topology.is_abandoned(name, topic))
             for topic in visible
@@ -181,8 +186,7 @@ class Course:
             # A pause has ended by itself, so it was work: the next one of that length is no stall.
             self._longest_pause[topic, app] = max(self._longest_pause.get((topic, app), 0.0), before)
         stuck = [each.number for each in partitions if each.state is StageState.STALLED]
-        if state is not StageState.STOPPED and stuck:
-            state = StageState.STALLED
+        state = _overruled(state, partitions)
         still = max([judge.still, *(self._judges[topic, app, number].still for number in stuck)])
         oldest_age = _most(each.oldest_age for each in partitions)
         where = stuck if len(stuck) < len(partitions) else []
@@ -218,7 +222,7 @@ class Course:
         )
         return PartitionFigures(
             number,
-            state,
+            StageState.PAUSED if standing.facts.is_paused(topic, number) else state,
             *rates,
             lag=seen.lag,
             pending=seen.pending,
@@ -249,6 +253,19 @@ class Course:
             readers=readers,
             writers=sorted(topology.writers[name]),
         )
+
+
+def _overruled(state: StageState, partitions: Sequence[PartitionFigures]) -> StageState:
+    """Return the state of a reading whose partitions are stalled or paused, where its sums hide that."""
+    states = {each.state for each in partitions}
+    if state is not StageState.STOPPED and StageState.STALLED in states:
+        return StageState.STALLED
+    waits = state in (StageState.STALLED, StageState.SLOW)
+    return (
+        StageState.PAUSED
+        if states == {StageState.PAUSED} or (waits and StageState.PAUSED in states)
+        else state
+    )
 
 
 def _visible(kinds: dict[str, TopicKind]) -> list[str]:

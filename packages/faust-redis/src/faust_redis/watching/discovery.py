@@ -108,12 +108,14 @@ async def _apps(redis: Redis, keys: Keys, groups: Sequence[str]) -> dict[str, Ap
     names = [keys.group(group) for group in groups]
     members = await _ask(redis, [("HGETALL", each.members) for each in names])
     since = await _ask(redis, [("HGET", each.state, "since") for each in names])
+    paused = await _ask(redis, [("HGETALL", keys.paused(group)) for group in groups])
     return {
         group: AppFacts(
             {_text(member): _subscription(encoded) for member, encoded in _pairs(subscribed)},
             int(changed or 0) / 1000,
+            frozenset(_text(name) for name, _ in _pairs(held)),
         )
-        for group, subscribed, changed in zip(groups, members, since, strict=True)
+        for group, subscribed, changed, held in zip(groups, members, since, paused, strict=True)
     }
 
 

@@ -30,6 +30,8 @@ def reason_of_reading(
         case StageState.SLOW:
             age = f", the oldest for {span(oldest_age)}" if oldest_age is not None else ""
             return f"{waiting}{age}; the backlog is not shrinking"
+        case StageState.PAUSED:
+            return f"paused by an operator; {waiting}"
         case StageState.WORKING:
             return "messages are flowing" if not left else f"{left:,} on the way"
         case StageState.IDLE:

@@ -5,6 +5,7 @@
     slow       work moves, but the backlog and its age grow, or messages constantly wait longer than the
                slowest work on them takes; until the backlog shrinks
     working    work moves
+    paused     an operator has paused it
     idle       no work
 
 One large figure proves little (a batch of 10,000 may be fine, a single message may be stuck), so the state
@@ -33,6 +34,7 @@ class StageState(StrEnum):
     STALLED = "stalled"
     SLOW = "slow"
     WORKING = "working"
+    PAUSED = "paused"
     IDLE = "idle"
 
 

@@ -73,7 +73,7 @@ class Watch:
         self.history: dict[str, deque[Point]] = {}
         self._redis = redis
         self._namespace = namespace
-        self._asked = self._sampled = float("-inf")
+        self._asked = self._sampled = self._discovery_due = float("-inf")
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
@@ -83,6 +83,10 @@ class Watch:
         """Start the task that samples, which runs until :meth:`stop`."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._watch(), name="faust watch")
+
+    def refresh(self) -> None:
+        """Look for topics and apps again at the next sample, as after a change."""
+        self._discovery_due = float("-inf")
 
     async def stop(self) -> None:
         """Stop the task."""
@@ -108,21 +112,21 @@ class Watch:
 
     async def _watch(self) -> None:
         sampler, course = Sampler(self._redis, self._namespace), Course(self._namespace)
-        topology, discovery_due, is_first = Topology(), float("-inf"), True
+        topology, is_first = Topology(), True
         while True:
             self._wake.clear()
             began = time.monotonic()
             try:
-                if began >= discovery_due:
+                if began >= self._discovery_due:
                     topology = await discover(self._redis, self._namespace)
                     sampler.follow(topology)
                     took = time.monotonic() - began
-                    discovery_due = time.monotonic() + max(DISCOVERY_INTERVAL, took / DISCOVERY_SHARE)
+                    self._discovery_due = time.monotonic() + max(DISCOVERY_INTERVAL, took / DISCOVERY_SHARE)
                     began = time.monotonic()
                 snapshot = course.update(topology, await sampler.sample())
             except REDIS_ERRORS as error:
                 self._publish(error)
-                discovery_due = float("-inf")
+                self._discovery_due = float("-inf")
                 await asyncio.sleep(INTERVAL)
                 continue
             if not is_first:  # rates need two samples

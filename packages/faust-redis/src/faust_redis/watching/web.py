@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Collection
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 from redis.asyncio import Redis
@@ -16,10 +15,13 @@ from faust_redis.errors import NoSuchDeadLetterError
 from faust_redis.inspection import Inspector
 from faust_redis.log.dead_letters import DeadLetters
 from faust_redis.redis.commands import REDIS_ERRORS
+from faust_redis.watching import actions
 from faust_redis.watching.access import ACCESS, Access, Handler, guard, is_admin
 from faust_redis.watching.address import client_of
 from faust_redis.watching.entries import entry_as_json, letter_as_json
 from faust_redis.watching.exposition import exposition
+from faust_redis.watching.operating import Operator
+from faust_redis.watching.responses import as_json
 from faust_redis.watching.watch import Point, Watch
 
 __all__ = ["PAGE", "watch_app"]
@@ -29,7 +31,6 @@ PAGE: Final = Path(__file__).resolve().parent / "page"
 #: Entries of one answer.
 PAGE_SIZE: Final = 20
 
-_WATCH = web.AppKey("faust_watch", Watch)
 _REDIS = web.AppKey("faust_watch_redis", Redis)
 _NAMESPACE = web.AppKey("faust_watch_namespace", str)
 
@@ -70,11 +71,12 @@ def watch_app(
         ValueError: The token is too short, or the namespace is not allowed.
     """
     redis, named = client_of(redis_url)
-    app = web.Application(middlewares=[_as_json, guard])
+    app = web.Application(middlewares=[_errors_as_json, guard])
     app[ACCESS] = Access(admin_token, frozenset(hosts), public)
     app[_REDIS] = redis
     app[_NAMESPACE] = named if namespace is None else namespace
-    app[_WATCH] = Watch(redis, namespace=app[_NAMESPACE])
+    app[actions.OPERATOR] = Operator(redis, namespace=app[_NAMESPACE])
+    app[actions.WATCH] = Watch(redis, namespace=app[_NAMESPACE])
     app.cleanup_ctx.append(_run)
     app.on_response_prepare.append(_add_headers)
     app.router.add_get("/", _page)
@@ -85,13 +87,18 @@ def watch_app(
     app.router.add_get("/api/access", _access)
     app.router.add_get("/api/entries", _entries)
     app.router.add_get("/api/dead", _dead)
+    app.router.add_get("/api/search", actions.search)
+    app.router.add_post("/api/dead/preview", actions.preview_letters)
+    app.router.add_post("/api/dead/{action:replay|drop}", actions.act_on_letters)
+    app.router.add_post("/api/offsets", actions.move_offsets)
+    app.router.add_post("/api/{action:pause|resume}", actions.pause)
     return app
 
 
 async def _run(app: web.Application) -> AsyncIterator[None]:
-    app[_WATCH].start()
+    app[actions.WATCH].start()
     yield
-    await app[_WATCH].stop()
+    await app[actions.WATCH].stop()
     await app[_REDIS].aclose()
 
 
@@ -100,14 +107,14 @@ async def _page(_request: web.Request) -> web.FileResponse:
 
 
 async def _snapshot(request: web.Request) -> web.Response:
-    return _json(asdict(await request.config_dict[_WATCH].snapshot()))
+    return as_json(asdict(await request.config_dict[actions.WATCH].snapshot()))
 
 
 async def _history(request: web.Request) -> web.Response:
-    watch = request.config_dict[_WATCH]
+    watch = request.config_dict[actions.WATCH]
     await watch.snapshot()
     names = [field.name for field in fields(Point)]
-    return _json(
+    return as_json(
         {
             place: {name: [getattr(point, name) for point in points] for name in names}
             for place, points in watch.history.items()
@@ -116,13 +123,13 @@ async def _history(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    text = exposition(await request.config_dict[_WATCH].snapshot())
+    text = exposition(await request.config_dict[actions.WATCH].snapshot())
     return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 async def _access(request: web.Request) -> web.Response:
     has_token = request.config_dict[ACCESS].token is not None
-    return _json({"admin_token": has_token, "admin": await is_admin(request)})
+    return as_json({"admin_token": has_token, "admin": await is_admin(request)})
 
 
 async def _entries(request: web.Request) -> web.Response:
@@ -136,7 +143,7 @@ async def _entries(request: web.Request) -> web.Response:
     else:
         page = await inspector.latest(*place, before=_number(request, "before"), count=PAGE_SIZE)
     shown = [entry_as_json(entry, private=private) for entry in page]
-    return _json({"entries": shown, "more": len(page) == PAGE_SIZE, "private": private})
+    return as_json({"entries": shown, "more": len(page) == PAGE_SIZE, "private": private})
 
 
 async def _dead(request: web.Request) -> web.Response:
@@ -150,7 +157,7 @@ async def _dead(request: web.Request) -> web.Response:
     except NoSuchDeadLetterError as error:
         raise web.HTTPBadRequest(reason=f"before: {error}") from error
     shown = [letter_as_json(letter, private=private) for letter in page]
-    return _json({"letters": shown, "more": len(page) == PAGE_SIZE, "private": private})
+    return as_json({"letters": shown, "more": len(page) == PAGE_SIZE, "private": private})
 
 
 def _required(request: web.Request, name: str) -> str:
@@ -170,7 +177,7 @@ def _number(request: web.Request, name: str) -> int | None:
 
 
 @web.middleware
-async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn errors into JSON with a ``detail``, so that the page can show them."""
     try:
         return await handler(request)
@@ -178,22 +185,12 @@ async def _as_json(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400:
             raise
         headers = {name: value for name, value in error.headers.items() if name == "Retry-After"}
-        return _json({"detail": error.reason}, error.status, headers)
+        return as_json({"detail": error.reason}, error.status, headers)
     except REDIS_ERRORS as error:
         kind = type(error).__name__ if isinstance(error, RedisError) else "no connection"
-        return _json({"detail": f"Redis does not answer ({kind})"}, 503)
+        return as_json({"detail": f"Redis does not answer ({kind})"}, 503)
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
-
-
-def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response(
-        body, status=status, headers={"Cache-Control": "no-store", **(headers or {})}, dumps=_compact
-    )
-
-
-def _compact(body: Any) -> str:
-    return json.dumps(body, separators=(",", ":"))

@@ -42,9 +42,20 @@ export function moment(seconds) {
   return today ? clockTime.format(date) : `${date.toLocaleDateString()} ${clockTime.format(date)}`;
 }
 
-/** A number with its noun: 1 worker, 2 workers. */
-export const counted = (n, noun) => `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+/** A number with its noun: 1 worker, 2 workers, 2 entries. */
+export const counted = (n, noun, plural = `${noun}s`) => `${count(n)} ${n === 1 ? noun : plural}`;
 
 function two(large, largeUnit, small, smallUnit) {
   return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
+}
+
+/** Numbers as ranges: [0, 1, 2, 5] → "0–2, 5". */
+export function ranges(numbers) {
+  const parts = [];
+  for (const number of numbers) {
+    const last = parts.at(-1);
+    if (last && last[1] === number - 1) last[1] = number;
+    else parts.push([number, number]);
+  }
+  return parts.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(", ") || "none";
 }

@@ -1,18 +1,18 @@
 // The page: fetches the figures once a second while it is visible, and updates its parts.
 
-import { admin, api } from "./api.js";
-import { SPAN } from "./chart.js";
+import { api, calls } from "./api.js";
 import { byId, setText } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { clock, counted } from "./format.js";
 import { Graph } from "./graph.js";
+import { Histories } from "./histories.js";
 import { Panel } from "./panel.js";
+import { Unlock } from "./unlock.js";
 
 const INTERVAL = 1000; // ms
 const URGENCY = ["stopped", "stalled", "slow"];
-const KEYS = ["at", "rate_in", "rate_out", "left"];
 
-const histories = new Map();
+const histories = new Histories(["at", "rate_in", "rate_out", "left"]);
 let snapshot = null;
 let selected = null;
 let timer = null;
@@ -20,23 +20,12 @@ let timer = null;
 const graph = new Graph((key) => {
   location.hash = encodeURIComponent(key);
 });
-const drawer = new Drawer();
-const panel = new Panel((app, topic, partition) => drawer.open(app, topic, partition));
-
-function columns(key) {
-  if (!histories.has(key)) histories.set(key, Object.fromEntries(KEYS.map((name) => [name, []])));
-  return histories.get(key);
-}
-
-function remember(key, point) {
-  const kept = columns(key);
-  if (kept.at.length && kept.at.at(-1) >= point.at) return;
-  const old = kept.at.findIndex((time) => time > point.at - SPAN);
-  for (const name of KEYS) {
-    if (old > 0) kept[name].splice(0, old);
-    kept[name].push(point[name]);
-  }
-}
+const unlock = new Unlock(calls, api.access, () => drawer.refresh());
+const drawer = new Drawer(() => {
+  if (calls.token === null) unlock.open();
+  return calls.token !== null;
+});
+const panel = new Panel((app, topic, partition) => drawer.open(app, topic, partition, stateOf(app, topic, partition)));
 
 /** The app or topic in the address, "" if that holds none. */
 function named() {
@@ -45,6 +34,11 @@ function named() {
   } catch {
     return "";
   }
+}
+
+function stateOf(name, topic, partition) {
+  const reading = snapshot.apps.find((app) => app.name === name)?.reads.find((each) => each.topic === topic);
+  return reading?.partitions[partition]?.state;
 }
 
 /** The apps that the verdict is about: those that read, and are not gone for good. */
@@ -76,9 +70,9 @@ function render() {
   byId("namespace").hidden = !snapshot.namespace;
   setText(byId("namespace"), snapshot.namespace);
   selected = choose();
-  graph.update(snapshot, selected, columns);
+  graph.update(snapshot, selected, (key) => histories.of(key));
   byId("panel").hidden = selected === null;
-  if (selected !== null) panel.update(snapshot, selected, columns(selected));
+  if (selected !== null) panel.update(snapshot, selected, histories.of(selected));
   const said = verdict();
   setText(byId("verdict"), said);
   byId("verdict").dataset.state = URGENCY.find((state) => watched().some((app) => app.state === state)) ?? "working";
@@ -97,16 +91,16 @@ async function tick() {
     snapshot = await api.watch();
     const { at } = snapshot;
     for (const app of snapshot.apps) {
-      remember(`app:${app.name}`, { at, rate_in: app.rate_in, rate_out: app.rate_out, left: app.lag + app.pending });
+      histories.add(`app:${app.name}`, { at, rate_in: app.rate_in, rate_out: app.rate_out, left: app.lag + app.pending });
     }
     for (const topic of snapshot.topics) {
-      remember(`topic:${topic.name}`, { at, rate_in: topic.rate_in, rate_out: null, left: topic.entries });
+      histories.add(`topic:${topic.name}`, { at, rate_in: topic.rate_in, rate_out: null, left: topic.entries });
     }
     trouble(null);
     render();
   } catch (error) {
     if (error.status === undefined) throw error;
-    if (error.status === 403) setAdmin(null); // the token was changed
+    if (error.status === 403) unlock.set(null); // the token was changed
     trouble(snapshot ? `${error.message}. The figures below are of ${clock(snapshot.at)}.` : `${error.message}.`);
   } finally {
     clearTimeout(timer);
@@ -114,47 +108,16 @@ async function tick() {
   }
 }
 
-function setAdmin(token) {
-  admin.token = token;
-  setText(byId("unlock"), token === null ? "Unlock" : "Lock");
-}
-
-byId("unlock").addEventListener("click", () => {
-  if (admin.token === null) {
-    setText(byId("unlock-error"), "");
-    byId("unlock-dialog").showModal();
-  } else {
-    setAdmin(null);
-    drawer.refresh();
-  }
-});
-byId("unlock-cancel").addEventListener("click", () => byId("unlock-dialog").close());
-byId("unlock-form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const token = byId("token").value.trim();
-  try {
-    await api.access(token);
-  } catch (error) {
-    setText(byId("unlock-error"), error.message);
-    return;
-  }
-  byId("token").value = "";
-  setAdmin(token);
-  byId("unlock-dialog").close();
-  drawer.refresh();
-});
-
 addEventListener("hashchange", () => snapshot && render());
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && timer === null) tick();
 });
 
 async function start() {
-  setAdmin(admin.token);
   try {
     const { admin_token: canUnlock } = await api.access(null);
     byId("unlock").hidden = !canUnlock;
-    for (const [key, kept] of Object.entries(await api.history())) histories.set(key, kept);
+    histories.load(await api.history());
   } catch {
     // The first tick shows the error.
   }

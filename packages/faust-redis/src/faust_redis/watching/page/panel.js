@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart.js";
 import { byId, h, keyed, setAttribute, setText } from "./dom.js";
-import { count, counted, duration, moment, rate } from "./format.js";
+import { count, counted, duration, moment, ranges, rate } from "./format.js";
 import { badge } from "./states.js";
 
 const perSecond = (value) => (value === null ? "–" : `${rate(value)}/s`);
@@ -62,17 +62,6 @@ const READERS = [
   ["Oldest", (r) => duration(r.oldest_age)],
   ["", (r) => (r.abandoned ? "no worker of it reads this topic any longer; its group keeps all entries" : r.why)],
 ];
-
-/** Numbers as ranges: [0, 1, 2, 5] → "0–2, 5". */
-export function ranges(numbers) {
-  const parts = [];
-  for (const number of numbers) {
-    const last = parts.at(-1);
-    if (last && last[1] === number - 1) last[1] = number;
-    else parts.push([number, number]);
-  }
-  return parts.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(", ");
-}
 
 export class Panel {
   /** @param onOpen called with an app's name or null, a topic's name and a partition's number */

@@ -8,6 +8,7 @@ const GLYPHS = {
   stalled: () => svg("path", { d: "M3 2.5h3.5v11H3zM9.5 2.5H13v11H9.5z" }),
   slow: () => svg("path", { d: "M8 1.8 15 14H1z" }),
   working: () => svg("path", { d: "M4 2l10 6-10 6z" }),
+  paused: () => svg("path", { d: "M3 3h10v10H3zM5.5 5.5v5M10.5 5.5v5", class: "ring" }),
   retired: () => svg("path", { d: "M3 8h10", class: "ring" }),
   idle: () => svg("circle", { cx: 8, cy: 8, r: 5, class: "ring" }),
 };
