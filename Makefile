@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 # Bytecode is kept even where the environment forbids it: hundreds of processes would compile their modules first.
 export PYTHONDONTWRITEBYTECODE :=
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence send-order poison soak chaos lab hosts attacks monkey hostile cuts restarts failovers lint coverage release sbom audit secrets check format lock clean
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence send-order poison soak chaos lab hosts attacks monkey hostile cuts restarts upgrades failovers lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
@@ -157,6 +157,10 @@ $(BENCH_STAMP): bench/requirements.lock
 
 failovers: setup ## Kill ten primaries under load, behind Sentinel and of a cluster; FAILOVER_KILLS is their number
 	@FAILOVER_KILLS=$${FAILOVER_KILLS:-10} exec .venv/bin/python -m pytest tests/behaviours/deployments/test_failover.py -v --timeout 1800 $(ARGS)
+
+upgrades: setup ## Run the previous version beside this one: workers of the transport, and agents of the service
+	@cd packages/faust-redis && UPGRADES=1 ../../.venv/bin/python -m pytest tests/test_upgrades.py -v --timeout 300 $(ARGS)
+	@UPGRADES=1 exec .venv/bin/python -m pytest tests/behaviours/faults/test_upgrades.py -v --timeout 300 $(ARGS)
 
 restarts: setup ## Restart the workers of every stage under load, also while long answers run
 	@RESTARTS=1 exec .venv/bin/python -m pytest tests/behaviours/faults/test_restarts.py -v --timeout 300 $(ARGS)

@@ -67,7 +67,7 @@ def answer_doubles(app: faust.App) -> AgentT[Any]:
     return double
 
 
-async def command(client: Redis, *words: str | int) -> Any:
+async def command(client: Redis, *words: str | bytes | int) -> Any:
     """Execute a command of any kind."""
     return await client.execute_command(*words)  # type: ignore[no-untyped-call]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -34,6 +35,7 @@ from tests.apps import MakeApp, PromptTables, command, running
 from tests.compacted_log import CompactedLog
 from tests.forking import fork
 from tests.joined import Joins
+from tests.previous import extract_previous
 from tests.redis_versions import EMBEDDED, binary_of
 from tests.replicated import ReplicatedPair
 from tests.worker import StartWorker, Worker
@@ -64,7 +66,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: Fixtures of tests that start workers or several servers, which takes seconds.
-_PROCESSES = {"start_worker", "lab", "tables", "own_redis", "shared_cluster"}
+_PROCESSES = {"start_previous", "start_worker", "lab", "tables", "own_redis", "shared_cluster"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -132,6 +134,41 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
         if ready:
             worker.wait_ready()
         return worker
+
+    yield start
+    for worker in workers:
+        worker.end()
+
+
+@pytest.fixture(scope="session")
+def previous_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source of the previous version; skips the test without the history."""
+    folder = tmp_path_factory.mktemp("previous")
+    return extract_previous(folder, "packages/faust-redis/src") / "packages" / "faust-redis" / "src"
+
+
+@pytest.fixture
+def start_previous(tmp_path: Path, previous_source: Path) -> Iterator[StartWorker]:
+    """Start workers of the counting program over the previous version; they end with the test."""
+    workers: list[Worker] = []
+
+    def start(url: str) -> Worker:
+        log = tmp_path / f"previous-{len(workers)}.log"
+        package = Path(__file__).parents[1]
+        environment = {
+            **os.environ,
+            "TEST_REDIS_URL": url,
+            "PYTHONPATH": f"{previous_source}{os.pathsep}{package}",
+        }
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "faust", "--datadir", str(tmp_path / f"previous-{len(workers)}"),
+                 "-A", PROGRAM, "worker", "-l", "info", "--without-web"],
+                env=environment, stdout=output, stderr=output,
+            )  # fmt: skip
+        workers.append(Worker(process, log))
+        workers[-1].wait_ready()
+        return workers[-1]
 
     yield start
     for worker in workers:

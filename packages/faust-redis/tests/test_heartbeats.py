@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
 from faust_redis.log.keys import Keys
+from faust_redis.membership.member import beat_interval
 from faust_redis.redis.scripts import (
     GROUP_HEARTBEAT,
     GROUP_JOIN,
@@ -135,3 +137,14 @@ async def test_a_plan_is_returned_to_a_member_that_asks_for_it(
 
     assert (await beat(two_members, "two", wants_plan=True))[3] == b"b"
     assert (await beat(two_members, "two"))[3] == 1
+
+
+@pytest.mark.parametrize(
+    ("members", "seconds"), [(1, 0.25), (300, 0.25), (600, 0.5), (1000, 0.833), (5000, 1.0)]
+)
+def test_the_members_of_a_large_group_send_fewer_heartbeats(members: int, seconds: float) -> None:
+    assert beat_interval(members, session_timeout=5.0, configured=1.0) == pytest.approx(seconds, abs=0.001)
+
+
+def test_a_heartbeat_comes_at_least_as_often_as_configured() -> None:
+    assert beat_interval(5000, session_timeout=60.0, configured=3.0) == 3.0

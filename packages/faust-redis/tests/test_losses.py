@@ -6,18 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import faust
 import pytest
 import redis
-from faust.types import TP, Message
+from faust.types import TP, Message, StreamT
 
 from faust_redis import lost_messages
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.driver import Transport
 from faust_redis.producing.recent import KEPT_ENTRIES
 from faust_redis.testing import RedisServer, eventually, sentinel
+from tests.apps import MakeApp, running
 
 pytestmark = pytest.mark.processes
 
@@ -168,3 +169,33 @@ async def test_a_failover_to_a_replica_behind_is_noticed(
             await eventually(lambda: lost_messages(app) == 7, "the loss to be noticed")
             assert await asyncio.wait_for(send(app, 1, first=28), 30) == [28]
             assert numbers(replica) == list(range(1, 29))
+
+
+async def test_a_table_whose_changes_are_lost_is_rebuilt_at_once(tmp_path: Path, make_app: MakeApp) -> None:
+    with RedisServer(tmp_path / "redis") as server:
+        app = make_app(broker=f"{server.url}?resend_seconds=0")  # or the lost words would count again
+        words: Any = app.topic("words", key_type=str, value_type=str)
+        counts = app.Table("counts", default=int, partitions=1)
+
+        @app.agent(words)
+        async def count(stream: StreamT[str]) -> None:
+            async for word in stream:
+                counts[word] += 1
+
+        async with running(app):
+            for _ in range(3):
+                await (await words.send(key="ada", value="ada"))
+            await eventually(lambda: counts.get("ada") == 3, "three")
+            await app.producer.flush()
+            server.call("SAVE")
+            for _ in range(2):
+                await (await words.send(key="ada", value="ada"))
+            await eventually(lambda: counts.get("ada") == 5, "five")
+            await app.producer.flush()
+
+            server.kill()
+            server.start()
+            unread: Any = app.topic("unread", value_type=str)
+            await (await unread.send(value="finds out"))
+
+            await eventually(lambda: counts.get("ada") == 3, "the table to be what Redis has")

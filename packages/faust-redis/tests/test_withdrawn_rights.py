@@ -27,6 +27,7 @@ from faust_redis.redis.scripts import (
     ScriptRunner,
 )
 from faust_redis.testing import Keys
+from tests.apps import command
 
 KEYS = Keys()
 TP, OUT = ("orders", 0), ("changelog", 0)
@@ -37,7 +38,7 @@ LEASE, ATTEMPTS, SUSPECTS = (
     KEYS.suspects(TP, "group"),
 )
 GROUP = KEYS.group("group")
-OWNER = {"group": "group", "lease": "1:me"}
+OWNER: dict[str, Any] = {"group": "group", "lease": "1:me"}
 
 Call = Callable[[ScriptRunner], Awaitable[Any]]
 
@@ -45,7 +46,7 @@ Call = Callable[[ScriptRunner], Awaitable[Any]]
 async def pending(redis: Redis) -> None:
     """Deliver two entries to ``me``, of which the first has failed once; one more entry follows."""
     for number in range(3):
-        await redis.execute_command("XADD", STREAM, "0-*", *encode(b"k", b"%d" % number, None, 1.0))
+        await command(redis, "XADD", STREAM, "0-*", *encode(b"k", b"%d" % number, None, 1.0))
     await redis.xgroup_create(STREAM, "group", "0")
     await redis.xreadgroup("group", "me", {STREAM: ">"}, count=2)
     await redis.set(LEASE, "1:me")
@@ -56,7 +57,7 @@ async def pending(redis: Redis) -> None:
 async def buried(redis: Redis) -> None:
     """Have a dead letter."""
     await redis.xadd(DEAD, {b"v": b"x", b"group": b"group"}, "5-5")
-    await redis.execute_command("XADD", STREAM, "0-*", *encode(b"k", b"0", None, 1.0))
+    await command(redis, "XADD", STREAM, "0-*", *encode(b"k", b"0", None, 1.0))
 
 
 async def grouped(redis: Redis) -> None:
@@ -80,14 +81,15 @@ def commit(scripts: ScriptRunner) -> Awaitable[Any]:
 
 def fail(scripts: ScriptRunner) -> Awaitable[Any]:
     keys = [STREAM, LEASE, ATTEMPTS, DEAD, SUSPECTS]
-    limits = {"allowed": 2, "error_text": "KeyError", "kept_count": 100, "kept_ms": 10**9}
+    limits: dict[str, Any] = {"allowed": 2, "error_text": "KeyError", "kept_count": 100, "kept_ms": 10**9}
     return scripts.call(FAIL, keys, **OWNER, entry_id="0-1", **limits)
 
 
 def take_over(scripts: ScriptRunner) -> Awaitable[Any]:
-    page = {"start": "0-0", "page_size": 100, "group_start": "0", "previous_died": 0, "replacing": "*"}
+    page: dict[str, Any] = {"start": "0-0", "page_size": 100, "group_start": "0"}
+    worker: dict[str, Any] = {"generation": 2, "previous_died": 0, "replacing": "*", "culprit": ""}
     keys = [STREAM, LEASE, ATTEMPTS, SUSPECTS]
-    return scripts.call(TAKE_OVER, keys, group="group", member_id="new", generation=2, **page)
+    return scripts.call(TAKE_OVER, keys, group="group", member_id="new", **page, **worker)
 
 
 def heartbeat(scripts: ScriptRunner) -> Awaitable[Any]:
@@ -140,16 +142,16 @@ CASES: dict[str, tuple[Script, Callable[[Redis], Awaitable[None]], Call]] = {
 }
 
 
-async def contents(redis: Redis) -> dict[bytes, Any]:
+async def contents(redis: Redis) -> dict[Any, Any]:
     """Return what Redis holds, without the times."""
-    found: dict[bytes, Any] = {}
+    found: dict[Any, Any] = {}
     for key in sorted(await redis.keys("*")):
         match await redis.type(key):
             case b"stream":
                 groups = [
                     (each["pending"], each["last-delivered-id"]) for each in await redis.xinfo_groups(key)
                 ]
-                entries = [fields for _, fields in await redis.xrange(key)]
+                entries = [fields for _, fields in await redis.xrange(key) or ()]
                 # A signal wakes the members; how often does not matter.
                 found[key] = bool(entries) if key == GROUP.signal.encode() else (entries, groups)
             case b"zset":
@@ -169,24 +171,24 @@ async def test_a_right_withdrawn_for_a_moment_leaves_no_change_half_done(
 ) -> None:
     script, prepare, call = CASES[name]
     commands = {found.lower() for found in re.findall(r"redis\.p?call\('([A-Z]+)'", script.text)}
-    await streams.execute_command("ACL", "SETUSER", "ada", "on", ">x", "~*", "&*", "+@all")
+    await command(streams, "ACL", "SETUSER", "ada", "on", ">x", "~*", "&*", "+@all")
     async with Redis.from_url(redis_url, username="ada", password="x", protocol=2) as limited:
         try:
             await streams.flushdb()
             await prepare(streams)
             await call(ScriptRunner(streams))
             wanted = await contents(streams)
-            for command in commands:
+            for withdrawn in commands:
                 await streams.flushdb()
                 await prepare(streams)
-                await streams.execute_command("ACL", "SETUSER", "ada", f"-{command}")
+                await command(streams, "ACL", "SETUSER", "ada", f"-{withdrawn}")
                 for _ in range(2):
                     try:
                         await call(ScriptRunner(limited))
                     except ResponseError:
                         continue
-                await streams.execute_command("ACL", "SETUSER", "ada", f"+{command}")
+                await command(streams, "ACL", "SETUSER", "ada", f"+{withdrawn}")
                 await call(ScriptRunner(limited))
-                assert await contents(streams) == wanted, command
+                assert await contents(streams) == wanted, withdrawn
         finally:
-            await streams.execute_command("ACL", "DELUSER", "ada")
+            await command(streams, "ACL", "DELUSER", "ada")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ class Worker:
         log: What it printed so far, both streams.
     """
 
-    process: ForkedProcess
+    process: ForkedProcess | subprocess.Popen[bytes]
     log: Path
 
     @property

@@ -116,6 +116,7 @@ class Consumer(CommittingConsumer):
             on_assigned=self._rebalancer.assign,
             on_reset=self._rebalancer.forfeit,
         )
+        context.changelogs.on_loss = self.member.rejoin
         self._deliverer = Deliverer(app, self.reader, self, callback=self.callback, scheduler=self.scheduler)
         self._housekeeper = Housekeeper(context, self.reader, self.offsets, self.assignment)
         self._next_records = NextRecords(self._attempts, self._suspects, self.reader)

@@ -8,7 +8,7 @@ would be the last one of its key, and the next recovery would bring an old value
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
 from faust.stores.memory import Store as MemoryStore
@@ -34,10 +34,15 @@ FENCED: Final = "FENCED"
 
 
 class Changelogs:
-    """The leases of one app's member on the changelogs of its tables."""
+    """The leases of one app's member on the changelogs of its tables.
+
+    Attributes:
+        on_loss: called when Redis has lost changes of a table, which has to be rebuilt.
+    """
 
     def __init__(self, app: AppT, server: Server, scripts: ScriptRunner, keys: Keys) -> None:
         self.app = app
+        self.on_loss: Callable[[], None] = lambda: None
         self._keys = keys
         self._server = server
         self._scripts = scripts

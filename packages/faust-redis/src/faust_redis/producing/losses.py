@@ -100,6 +100,7 @@ class Losses:
         destination.confirmed = recorded
         if self._context.changelogs.is_changelog(tp.topic):
             self._context.changelogs.mark_diverged(tp)
+            self._context.changelogs.on_loss()
         return again
 
 
