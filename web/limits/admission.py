@@ -88,6 +88,7 @@ class AdmissionControl:
             may_be_repeat: whether its first copy may be on its way from an earlier socket. Only the client's
                 own limits apply to it, because the first copy would be answered after a ``busy``.
         """
+        self._pressure.asked = True
         if (code := self.in_flight.denial(token)) is not None:
             refused("session_in_flight", address=address, session=token)
             return Rejection(code, error_text(code), 1)
@@ -119,6 +120,7 @@ class AdmissionControl:
     async def new_token(self, address: str) -> Rejection | None:
         """Decide on a new session; None admits and counts it."""
         rate = self._settings.address_token_rate
+        self._pressure.asked = True
         denial = await self._request("address_token_rate", "token", rate, address, "new sessions")
         if denial is None and self._memory.refuses_sessions:
             refused("memory_sessions", used=round(self._memory.used, 3))

@@ -29,19 +29,18 @@
 --          {ENDED, holders, the error frame or answer that ended the turn or '', 1 for a duplicate}
 local key = KEYS[1]
 local nodes = holders(KEYS[2])
-local found = redis.call('JSON.GET', key, id_path, '$._turn.id', '$._turn.entry', frame_path, '$._bytes',
-    follows_path, unpack(LATEST))
+local found = redis.call('JSON.GET', key, id_path, '$._turn', '$._bytes', follows_path, unpack(LATEST))
 if not found then
     return {GONE, nodes}
 end
 found = cjson.decode(found)
-local seen, open, opened_by = found[id_path][1], found['$._turn.id'][1], found['$._turn.entry'][1]
+local seen, open = found[id_path][1], open_turn(found)
 
 if seen then
-    if open == id then
+    if open.id == id then
         -- The worker may have died before it sent the turn on, so the same entry must send it again; another
         -- entry must not.
-        return {opened_by == entry and OPENED or RUNNING, nodes}
+        return {open.entry == entry and OPENED or RUNNING, nodes}
     end
     local duplicate = seen ~= entry and 1 or 0
     for place, waiting in ipairs(cjson.decode(redis.call('JSON.GET', key, '$._inbox[*].id'))) do
@@ -54,7 +53,7 @@ if seen then
         failed = failed:sub(2, -2)
         return {cjson.decode(failed).refused and REFUSED or ENDED, nodes, failed, duplicate}
     end
-    local index, answer = found[frame_path][1], '[]'
+    local index, answer = cjson.decode(redis.call('JSON.GET', key, frame_path))[1], '[]'
     if index then
         answer = find_answer(key, index, frame_id)
     end
@@ -83,7 +82,7 @@ local function refuse(text, fields)
 end
 
 -- The number of messages once every turn is answered, including this one.
-local messages = redis.call('JSON.ARRLEN', key, '$.messages')[1] + (open and 1 or 0) + 2 * waiting
+local messages = redis.call('JSON.ARRLEN', key, '$.messages')[1] + (open.id and 1 or 0) + 2 * waiting
     + (msg == '' and 0 or 2)
 if ids >= tonumber(max_ids) or messages > tonumber(max_messages)
     or found['$._bytes'][1] + #message > tonumber(max_bytes) then
@@ -94,8 +93,8 @@ if found[follows_path][1] == nil then
     return {MISSING, nodes}
 end
 
-local reply = {OPENED, nodes}
-if open then
+local reply, changes = {OPENED, nodes}, ''
+if open.id then
     if waiting >= tonumber(inbox_limit) then
         return refuse(busy_msg, busy)
     end
@@ -110,17 +109,16 @@ elseif msg == '' then
     if answers and answers >= ALTERNATIVES_LIMIT then
         return refuse(tried_msg, full)
     end
-    open_turn(key, id, entry, regenerates)
+    changes = ',"_turn":' .. turn_item(id, entry, regenerates)
 else
     if edits ~= '' and has_all_branches(key) then
         return refuse(tried_msg, full)
     end
     local branches = edits ~= '' and branch_off(key, edits)
-    append(key, id, item(id, msg, timestamp, branches and ',"branches":' .. branches or ''))
-    open_turn(key, id, entry)
+    changes = place(id, append(key, item(id, msg, timestamp, branches and ',"branches":' .. branches or '')))
+        .. ',"_turn":' .. turn_item(id, entry)
 end
-grow(key, #message)
-redis.call('JSON.SET', key, id_path, '"' .. entry .. '"')
+change(key, ',"_ids":{"' .. id .. '":"' .. entry .. '"},"_bytes":' .. found['$._bytes'][1] + #message .. changes)
 if tonumber(ttl) > 0 then
     redis.call('EXPIRE', key, ttl)
 end

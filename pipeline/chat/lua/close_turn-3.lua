@@ -27,19 +27,19 @@ end
 
 local key = KEYS[1]
 local nodes = holders(KEYS[3])
-local found = redis.call('JSON.GET', key, turn_path, '$._turn.id', '$._turn.entry', '$._turn.regenerates',
-    '$._last.turn', '$._last.entry', '$._bytes', unpack(LATEST))
+local found = redis.call('JSON.GET', key, '$._turn', '$._bytes', unpack(LATEST))
 if not found then
     return {GONE, nodes}
 end
 found = cjson.decode(found)
-local seen, open, opened_by = found[turn_path][1], found['$._turn.id'][1], found['$._turn.entry'][1]
+local open = open_turn(found)
 
-if open ~= turn then
-    if found['$._last.turn'][1] == turn and found['$._last.entry'][1] == entry then
+if open.id ~= turn then
+    local last = cjson.decode(redis.call('JSON.GET', key, '$._last.turn', '$._last.entry'))
+    if last['$._last.turn'][1] == turn and last['$._last.entry'][1] == entry then
         local frame = redis.call('JSON.GET', key, '$._last.frame'):sub(2, -2)
-        if opened_by == entry then
-            return {CLOSED, nodes, frame, open}
+        if open.entry == entry then
+            return {CLOSED, nodes, frame, open.id}
         end
         return {CLOSED, nodes, frame}
     end
@@ -47,7 +47,7 @@ if open ~= turn then
         return {STALE, nodes}
     end
     -- Ingest gave up this message before the session accepted it, so this error is the client's only reply.
-    if not seen then
+    if redis.call('JSON.GET', key, turn_path) == '[]' then
         check_rights(key)
         local frame = item(frame_id, frame_msg, now(latest(found)),
             ',"type":"error","refused":"' .. turn .. '"' .. failure)
@@ -65,17 +65,18 @@ end
 check_rights(key)
 if not found['$._bytes'][1] then
     upgrade(key)
+    found['$._bytes'] = cjson.decode(redis.call('JSON.GET', key, '$._bytes'))
 end
 local timestamp = at == '' and now(latest(found)) or at
 local frame
 if failure ~= '' then
     frame = item(frame_id, frame_msg, timestamp, ',"type":"error","turn":"' .. turn .. '"' .. failure)
     -- The model has answered a message that is being regenerated, so it does not refuse the message itself.
-    if refused == '1' and not found['$._turn.regenerates'][1] then
+    if refused == '1' and not open.regenerates then
         refuse_as_context(key)
     end
 else
-    local replaced = found['$._turn.regenerates'][1]
+    local replaced = open.regenerates
     local fields = ',"type":"message","turn":"' .. turn .. '"' .. marks
     if replaced then
         -- The older answers are copied as JSON text, because decoding and encoding could change them.
@@ -86,13 +87,14 @@ else
         local again = ',"turn":"' .. turn .. '"' .. marks
         redis.call('JSON.SET', key, '$.messages[-1]', item(frame_id, msg, timestamp,
             again .. ',"alternatives":[' .. alternatives .. ']'))
-        place(key, frame_id, redis.call('JSON.ARRLEN', key, '$.messages')[1] - 1)
-        grow(key, #item(frame_id, msg, timestamp, again))
+        local index = redis.call('JSON.ARRLEN', key, '$.messages')[1] - 1
+        change(key, ',"_bytes":' .. found['$._bytes'][1] + #item(frame_id, msg, timestamp, again)
+            .. place(frame_id, index))
         fields = fields .. ',"replaces":"' .. replaced .. '"'
     else
         local answer = item(frame_id, msg, timestamp, marks)
-        append(key, frame_id, answer)
-        grow(key, #answer)
+        local index = append(key, answer)
+        change(key, ',"_bytes":' .. found['$._bytes'][1] + #answer .. place(frame_id, index))
     end
     frame = item(frame_id, frame_msg, timestamp, fields)
 end
@@ -112,7 +114,7 @@ if following.regenerate then
     _, regenerates = last_answer(key)
 else
     local branches = following.edits and branch_off(key, following.edits)
-    append(key, following.id, waiting)
+    change(key, place(following.id, append(key, waiting)))
     if following.edits then
         redis.call('JSON.DEL', key, '$.messages[-1].edits')
     end
@@ -121,5 +123,5 @@ else
     end
 end
 local stopped = redis.call('JSON.DEL', key, '$._stops["' .. following.id .. '"]') > 0
-open_turn(key, following.id, entry, regenerates, stopped)
+redis.call('JSON.SET', key, '$._turn', turn_item(following.id, entry, regenerates, stopped))
 return {CLOSED, nodes, frame, following.id}

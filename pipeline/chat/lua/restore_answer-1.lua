@@ -26,5 +26,6 @@ check_rights(key)
 local before = #redis.call('JSON.GET', key, path)
 redis.call('JSON.SET', key, path .. '.timestamp', '"' .. timestamp .. '"')
 redis.call('JSON.SET', key, path .. '.msg', msg)
-grow(key, #redis.call('JSON.GET', key, path) - before)
+local bytes = cjson.decode(redis.call('JSON.GET', key, '$._bytes'))[1]
+change(key, ',"_bytes":' .. bytes + #redis.call('JSON.GET', key, path) - before)
 return {FOUND}

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between samples; a full stage accepts the messages that arrive in that time.
 INTERVAL = 1.0
+#: Seconds between samples while no message comes and none waits, because an idle service should cost little.
+IDLE_INTERVAL = 10.0
 #: A full stage accepts messages again below this share of its limit, so that it does not flip with each
 #: sample.
 RESUME_AT = 0.8
@@ -37,11 +39,13 @@ class Pressure:
         limits: the maximum number of waiting entries by stage; 0 for no limit.
         retry_after: seconds after which a client should try again, None while messages are accepted.
         full: the stages that are full.
+        asked: whether this was used to decide on a message since the last sample.
     """
 
     limits: Mapping[str, int]
     retry_after: int | None = None
     full: frozenset[str] = frozenset()
+    asked: bool = False
     _last: tuple[float, Mapping[str, int]] | None = field(default=None, repr=False)
 
     def update(self, now: float, waiting: Mapping[str, int]) -> None:
@@ -57,6 +61,14 @@ class Pressure:
         )
         self.retry_after = max((self._wait(stage, now, waiting) for stage in self.full), default=None)
         self._last = now, waiting
+        self.asked = False
+
+    def is_due(self, now: float) -> bool:
+        """Return whether to take a sample, called every ``INTERVAL``; ``now`` as in ``update``."""
+        if self.asked or self._last is None:
+            return True
+        at, waiting = self._last
+        return any(waiting.values()) or now - at >= IDLE_INTERVAL
 
     def _wait(self, stage: str, now: float, waiting: Mapping[str, int]) -> int:
         """Estimate the seconds until the stage has room, from its speed since the last sample."""
@@ -82,6 +94,10 @@ class BacklogWatch:
     async def run(self) -> None:
         """Sample until cancelled; during an outage of Redis the last sample stays in force."""
         while True:
+            refuses = self.memory.refuses_sessions or self.memory.refuses_messages
+            if not refuses and not self.pressure.is_due(time.monotonic()):
+                await asyncio.sleep(INTERVAL)
+                continue
             try:
                 waiting = await waiting_in(self._redis, self.pressure.limits, self._partitions)
                 await self._look_at_memory()

@@ -255,7 +255,7 @@ async def test_the_history_is_read_in_pages(redis: Redis) -> None:
             await sessions.page(token, 3, unknown)
 
 
-@pytest.mark.parametrize("command", ["json.set", "json.arrappend", "json.arrpop", "json.numincrby", "expire"])
+@pytest.mark.parametrize("command", ["json.set", "json.arrappend", "json.arrpop", "json.merge", "expire"])
 async def test_a_right_withdrawn_for_a_while_leaves_nothing_half_done(
     redis: Redis, redis_url: str, command: str
 ) -> None:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from faust_redis.testing import Keys
 from pipeline.redis.client import connect
-from pipeline.telemetry.stages.backlog import LONGEST_WAIT, Pressure, waiting_in
+from pipeline.telemetry.stages.backlog import IDLE_INTERVAL, LONGEST_WAIT, Pressure, waiting_in
 
 KEYS = Keys()
+
+
+def test_an_idle_service_is_sampled_seldom_and_a_message_ends_that() -> None:
+    pressure = Pressure({"infer": 10})
+    assert pressure.is_due(0.0)
+    pressure.update(0.0, {"infer": 0})
+    assert not pressure.is_due(IDLE_INTERVAL - 1)
+    assert pressure.is_due(IDLE_INTERVAL)
+    pressure.asked = True
+    assert pressure.is_due(1.0)
+    pressure.update(1.0, {"infer": 1})
+    assert pressure.is_due(2.0)  # until the message is answered
 
 
 def look(pressure: Pressure, *looks: int) -> list[int | None]:
