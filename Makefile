@@ -5,11 +5,7 @@
 SHELL := /bin/bash
 # Bytecode is kept even where the environment forbids it: hundreds of processes would compile their modules first.
 export PYTHONDONTWRITEBYTECODE :=
-<<<<<<< HEAD
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence send-order long-handlers poison soak chaos attacks monkey hostile cuts restarts failovers lint coverage release sbom audit secrets check format lock clean
-=======
-.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence send-order poison soak chaos lab hosts attacks monkey hostile cuts restarts upgrades failovers lint coverage release sbom audit secrets check format lock clean
->>>>>>> main
+.PHONY: help setup up test test-parley test-faust-redis test-fast ui ui-check bench conformance oracle conformance-faults exactly-once idempotence send-order long-handlers poison soak chaos lab hosts attacks monkey hostile cuts restarts upgrades failovers lint coverage release sbom audit secrets check format lock clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 REDIS_STACK_VERSION := 0.1.8
