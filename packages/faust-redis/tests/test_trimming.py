@@ -36,7 +36,8 @@ def test_a_call_trims_a_bounded_number_of_entries(shared_redis: RedisServer) -> 
     client.xack(keys[0], "group", *(f"0-{offset}" for offset in range(2, count + 1)))
 
     _, _, *command = ACK.command(keys, "0-1", group="group", lease="1:worker", trimming=1)
-    lengths, replies = [], []
+    lengths: list[int] = []
+    replies: list[int] = []
     while not replies or replies[-1] == MORE:
         replies.append(client.execute_command("EVAL", ACK.text, *command))  # type: ignore[no-untyped-call]
         lengths.append(client.xlen(keys[0]))

@@ -19,7 +19,7 @@ class CountingAgent(Agent):
         await super().on_start()
 
 
-class Wordy(faust.Stream):
+class Wordy(faust.Stream[str]):
     """A stream that upper-cases."""
 
     async def words(self) -> AsyncIterator[str]:

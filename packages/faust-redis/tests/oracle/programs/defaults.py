@@ -42,6 +42,7 @@ async def count(stream: Any) -> None:
     async for view in stream.group_by(lambda view: view["id"], name="id"):
         counts[view["id"]] += 1
         event = faust.current_event()
+        assert event is not None
         note("views", [view["id"], counts[view["id"]], repr(event.key)])
 
 

@@ -9,7 +9,7 @@ import mode
 from tests.oracle.stage import COMES_AGAIN, make_app, note, noted, send_all, step
 
 app = make_app("supervised", topic_partitions=1)
-FAILED = set()
+FAILED: set[Any] = set()
 
 
 def once(name: str, value: int) -> None:

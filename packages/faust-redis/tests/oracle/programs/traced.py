@@ -43,7 +43,7 @@ async def result() -> Any:
     await noted("received", 1)
     names = {"first process", "second process"}
     await until(lambda: names <= {span.name for span in exporter.get_finished_spans()}, "the spans")
-    spans = {span.name: span for span in exporter.get_finished_spans()}
+    spans: dict[str, Any] = {span.name: span for span in exporter.get_finished_spans()}
     return {
         **{name: described(spans[name]) for name in sorted(names)},
         "names": sorted(spans),
