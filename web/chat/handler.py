@@ -125,6 +125,20 @@ async def _join(app: web.Application, outbox: Outbox) -> None:
         )
 
 
+class _Repeats:
+    """The messages of a new socket that may be repeats of messages on their way from an earlier one."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+        self._clock = asyncio.get_running_loop().time
+        self._until = self._clock() + limits.REPEAT_SECONDS
+
+    def take(self) -> bool:
+        """Count a message; return whether it may be a repeat."""
+        self._left -= 1
+        return self._left >= 0 and self._clock() < self._until
+
+
 async def _receive(
     app: web.Application,
     socket: web.WebSocketResponse,
@@ -134,12 +148,9 @@ async def _receive(
     address: str,
 ) -> None:
     """Read the socket until it is closed."""
-    gate = app[keys.GATE]
     max_bytes = app[keys.SETTINGS].message_max_bytes
-    clock = asyncio.get_running_loop().time
     # A client that returns sends its open messages first, at most as many as a session holds.
-    repeats = app[keys.SETTINGS].inbox_limit + 1 if outbox.after is not None else 0
-    repeats_until = clock() + limits.REPEAT_SECONDS
+    repeats = _Repeats(app[keys.SETTINGS].inbox_limit + 1 if outbox.after is not None else 0)
     while True:
         received = await socket.receive()
         result: ClientMessage | Stop | Ping | Refusal
@@ -162,22 +173,7 @@ async def _receive(
                 await outbox.room()
                 outbox.tell(refusal_as_frame(Refusal(BAD_MESSAGE, "The token can't be the id of a message.")))
             case ClientMessage():
-                may_be_repeat = repeats > 0 and clock() < repeats_until
-                repeats -= 1
-                denial = await gate.message(outbox.token, address, may_be_repeat=may_be_repeat)
-                if denial is None:
-                    gate.in_flight.sent(outbox.token, result.id)
-                    outbox.expect(result)
-                    await intake.put(app[keys.HUB].repair.sent.add(outbox.token, result))
-                    continue
-                await gate.pause(address)
-                if outbox.expects(result.id):
-                    # A surplus repeat is dropped, because an error would end its message a second time.
-                    continue
-                await outbox.room()
-                outbox.tell(
-                    refusal_as_frame(Refusal(denial.code, denial.detail, result.id, denial.retry_after))
-                )
+                await _take_message(app, outbox, intake, result, address, may_be_repeat=repeats.take())
             case Stop(turn):
                 await stop(app, outbox, turn)
             case Ping():
@@ -186,3 +182,27 @@ async def _receive(
             case Refusal():
                 await outbox.room()
                 outbox.tell(refusal_as_frame(result))
+
+
+async def _take_message(
+    app: web.Application,
+    outbox: Outbox,
+    intake: Intake,
+    message: ClientMessage,
+    address: str,
+    *,
+    may_be_repeat: bool,
+) -> None:
+    """Send a message to the stages, or refuse it because of a limit."""
+    gate = app[keys.GATE]
+    denial = await gate.message(outbox.token, address, may_be_repeat=may_be_repeat)
+    if denial is None:
+        gate.in_flight.sent(outbox.token, message.id)
+        outbox.expect(message)
+        await intake.put(app[keys.HUB].repair.sent.add(outbox.token, message))
+        return
+    await gate.pause(address)
+    # A surplus repeat is dropped, because an error would end its message a second time.
+    if not outbox.expects(message.id):
+        await outbox.room()
+        outbox.tell(refusal_as_frame(Refusal(denial.code, denial.detail, message.id, denial.retry_after)))

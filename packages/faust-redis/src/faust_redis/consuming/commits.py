@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 from faust.types import TP, AppT
 from mode import get_logger
@@ -122,6 +122,18 @@ async def ack(
                 reader.lease_keys(tp), *ids, group=group, lease=reader.lease_of(tp), trimming=trimming
             )
             calls.append((tp, command))
+    await _send_acks(context, reader, calls)
+    for tp, found in acked.items():
+        if tp in reader.queues:  # it may have been revoked in the meantime
+            for offset in found:
+                reader.queues[tp].finish(offset)
+    return {tp: found[-1] + 1 for tp, found in acked.items()}
+
+
+async def _send_acks(
+    context: TransportContext, reader: PartitionReader, calls: Sequence[tuple[TP, Command]]
+) -> None:
+    """Send acks, and repeat those that left something to trim; claim the entries of refused ones again."""
     while calls:
         results = await context.scripts.run(ACK, [command for _, command in calls], context.server.stream)
         unfinished: dict[TP, Command] = {}
@@ -131,11 +143,6 @@ async def ack(
             elif result == MORE:
                 unfinished[tp] = command  # a repeated ack changes nothing, but trims on
         calls = list(unfinished.items())
-    for tp, found in acked.items():
-        if tp in reader.queues:  # it may have been revoked in the meantime
-            for offset in found:
-                reader.queues[tp].finish(offset)
-    return {tp: found[-1] + 1 for tp, found in acked.items()}
 
 
 def _is_refused(tp: TP, result: object) -> bool:
