@@ -17,6 +17,7 @@ from faust_redis.errors import UnconfirmedWriteError
 __all__ = [
     "AT_ONCE",
     "BLOCK_MS",
+    "CONNECT_TIMEOUT",
     "REDIS_ERRORS",
     "SOCKET_TIMEOUT",
     "Command",
@@ -39,6 +40,10 @@ BLOCK_MS: Final = 1000
 
 #: Seconds a command may take. Longer than BLOCK_MS, or every idle read would end as an error.
 SOCKET_TIMEOUT: Final = 10.0
+
+#: Seconds that opening a connection may take, with its TLS handshake. A host that is cut off never answers, and
+#: while a process waits for it, it does not look for the replica that has taken over.
+CONNECT_TIMEOUT: Final = 3.0
 
 #: Maximum concurrent calls of one kind, where there may be hundreds: each takes a connection, and a pool of
 #: redis-py has 100 and raises if more are requested. The heartbeats need some as well.

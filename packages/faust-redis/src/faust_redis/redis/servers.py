@@ -43,7 +43,7 @@ from faust_redis.errors import BrokerAddressError
 from faust_redis.faust_hooks.connections import raising_redis_errors
 from faust_redis.redis.cluster_redirects import AskingCluster, AskingConnection
 from faust_redis.redis.cluster_stream import ClusterStream, cluster_errors
-from faust_redis.redis.commands import SOCKET_TIMEOUT, Command, is_unavailable
+from faust_redis.redis.commands import CONNECT_TIMEOUT, SOCKET_TIMEOUT, Command, is_unavailable
 from faust_redis.redis.confirmed import stream_connection
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.durability import Durability, durability_of
@@ -351,7 +351,7 @@ def _common() -> dict[str, Any]:
     return {
         "protocol": 2,
         "socket_timeout": SOCKET_TIMEOUT,
-        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
     }
