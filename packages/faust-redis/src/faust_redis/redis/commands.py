@@ -41,8 +41,8 @@ BLOCK_MS: Final = 1000
 #: Seconds a command may take. Longer than BLOCK_MS, or every idle read would end as an error.
 SOCKET_TIMEOUT: Final = 10.0
 
-#: Seconds that opening a connection may take, with its TLS handshake. A host that is cut off never answers, and
-#: while a process waits for it, it does not look for the replica that has taken over.
+#: Seconds that opening a connection may take, with its TLS handshake. A host that is cut off never answers,
+#: and while a process waits for it, it does not look for the replica that has taken over.
 CONNECT_TIMEOUT: Final = 3.0
 
 #: Maximum concurrent calls of one kind, where there may be hundreds: each takes a connection, and a pool of
