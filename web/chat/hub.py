@@ -149,11 +149,15 @@ class Hub:
     async def _read(self) -> None:
         """Read the stream until cancelled."""
         failures = 0
+        is_new = True
         while True:
             try:
                 if await self._stream.renew() or failures:
                     self._resync_all()
-                failures = 0
+                    # The first stream of a process is always new: nothing was lost.
+                    if failures or not is_new:
+                        self.repair.check_all()
+                failures, is_new = 0, False
                 await self._read_until_renewal()
             except (RedisError, OSError, TimeoutError) as exc:
                 if not failures:
@@ -242,7 +246,6 @@ class Hub:
 
     def _resync_all(self) -> None:
         self._hold_back_all()
-        self.repair.check_all()
         self._thorough = True
         self._resync.set()
 

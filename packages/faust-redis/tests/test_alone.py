@@ -18,8 +18,8 @@ import faust_redis
 from faust_redis.driver import SCHEMES
 
 FOLDER = Path(faust_redis.__file__).parent
-#: What the folder may import, beside Python's own.
-NEEDED = {"faust_redis", "faust", "mode", "aiokafka", "redis", "hiredis"}
+#: What the folder may import, beside Python's own; Faust needs mode, aiokafka and aiohttp.
+NEEDED = {"faust_redis", "faust", "mode", "aiokafka", "aiohttp", "redis", "hiredis"}
 
 pytestmark = pytest.mark.processes
 

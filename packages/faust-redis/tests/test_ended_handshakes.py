@@ -28,6 +28,8 @@ def ending(after: int, *, reset: bool) -> Iterator[int]:
         with connection, contextlib.suppress(OSError):
             for _ in range(after):
                 asked = connection.recv(65536)
+                if b"PING" in asked:  # the handshake took fewer packets
+                    break
                 connection.sendall(b"+OK\r\n" * max(1, asked.count(b"SETINFO")))
             if reset:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
