@@ -45,9 +45,8 @@ def run(
         sessions: of each trial; None for as many as its rate needs.
         kills: the processes of the service to be killed meanwhile.
     """
-    capacity = uvloop.run(_search(plan, pace, webs, CapacitySearch(
-        plan, bounds, precision=precision, sessions=sessions
-    ), bounds, kills))  # fmt: skip
+    search = CapacitySearch(plan, bounds, precision=precision, sessions=sessions)
+    capacity = uvloop.run(_search(plan, pace, webs, search, bounds, kills))
     show(capacity, Console())
     reports.write(to_json(capacity), page(capacity))
     return 0 if capacity.sustained else EXIT_BROKEN

@@ -9,6 +9,7 @@ ledger        the outcome of each message of one session
 pieces        the tokens of an answer, checked for gaps and order
 history       the history of a session, compared with its messages
 virtual_user  one session: its messages and their answers, in any protocol
+websocket_user  a session on a WebSocket: the socket, and its end
 socket_user   a session of Parley, in its two protocols
 completions_user  a conversation over chat completions
 described_user  a session of any WebSocket chat, by its ``description``

@@ -13,15 +13,10 @@ from parley.loadtest.description import ID, SESSION, TEXT, Description, Frames, 
 from parley.loadtest.ledger import Sent
 from parley.loadtest.measures import Measures
 from parley.loadtest.plan import LoadPlan
-from parley.loadtest.virtual_user import VirtualUser
-
-# Seconds to wait for the peer's close frame.
-_CLOSE_SECONDS = 2.0
-# Seconds before a lost session is opened again.
-_RETRY_SECONDS = 0.2
+from parley.loadtest.websocket_user import RETRY_SECONDS, WebSocketUser
 
 
-class DescribedUser(VirtualUser):
+class DescribedUser(WebSocketUser):
     """A session as the description says; a lost socket loses its open messages, and a new session follows."""
 
     def __init__(
@@ -35,26 +30,14 @@ class DescribedUser(VirtualUser):
         """Prepare the session; see ``VirtualUser``."""
         super().__init__(number, plan, http, measures, clock)
         self._description = Description.of(plan.description or {})
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._values: dict[str, str] = {}
         self._pieces: dict[str, list[str]] = {}  # of running answers, by message id
-        self._connected = asyncio.Event()
-        self._closing = False
 
     async def open(self) -> None:
         """Open the session; see ``VirtualUser``."""
         await self._connect()
         self._start(self._read())
         self._start(self._write())
-
-    async def close(self) -> None:
-        """Close the socket, if it is open."""
-        self._closing = True
-        if self._socket is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await self._socket.close()
-        await super().close()
 
     async def _connect(self) -> None:
         description = self._description
@@ -114,7 +97,7 @@ class DescribedUser(VirtualUser):
                 await self._connect()
                 return
             except (aiohttp.ClientError, OSError, LookupError, TypeError, ValueError):
-                await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _take(self, data: str) -> None:
         description, now = self._description, self._clock()

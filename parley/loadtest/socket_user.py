@@ -15,13 +15,9 @@ from parley.loadtest import history
 from parley.loadtest.ledger import Sent
 from parley.loadtest.measures import Measures
 from parley.loadtest.plan import PROTOCOL, LoadPlan
-from parley.loadtest.virtual_user import VirtualUser
+from parley.loadtest.websocket_user import RETRY_SECONDS, WebSocketUser
 
-# Seconds before a socket that was refused or lost is opened again.
-_RETRY_SECONDS = 0.2
 _OPEN_ATTEMPTS = 50
-# Seconds to wait for the peer's close frame; a peer that no longer reads never sends it.
-_CLOSE_SECONDS = 2.0
 # Seconds to wait for a pong.
 _PONG_SECONDS = 5.0
 # Seconds to wait for a history.
@@ -30,7 +26,7 @@ _HISTORY_SECONDS = 20.0
 _HANDSHAKE_SECONDS = 30.0
 
 
-class SocketUser(VirtualUser):
+class SocketUser(WebSocketUser):
     """A session that talks by ``parley.v1`` or in plain text."""
 
     def __init__(
@@ -44,14 +40,11 @@ class SocketUser(VirtualUser):
         """Prepare the session; see ``VirtualUser``."""
         super().__init__(number, plan, http, measures, clock)
         self._token = ""
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
-        self._connected = asyncio.Event()
         self._ponged = asyncio.Event()
         self._history: history.History | None = None
         self._delivered: dict[int, str] = {}  # the answers that came before the history was read
         self._cut_at = 0  # the number of the message after which the socket was last broken
         self._last_answer: str | None = None
-        self._closing = False
         self._cutting = False  # whether the next lost socket was broken on purpose
         self._streaming = plan.protocol == "streaming"
         self._cuts = plan.cut_every > 0
@@ -89,15 +82,6 @@ class SocketUser(VirtualUser):
         elif self._token:
             measures.unread += 1
         super().settle()
-
-    async def close(self) -> None:
-        """Close the socket, if it is open."""
-        self._closing = True
-        if self._socket is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE_SECONDS):
-                    await self._socket.close()
-        await super().close()
 
     async def _write(self) -> None:
         """Send queued messages in order, until cancelled."""
@@ -180,7 +164,7 @@ class SocketUser(VirtualUser):
             except (aiohttp.ClientError, OSError):
                 if self._closing:
                     return False
-                await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             self.ledger.reconnected()
             if self._streaming:  # the service drops a message that it already has by this id
