@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from faust_redis.redis import cancel_and_wait
+from faust_redis.watching import SharedSampling
 from pipeline.telemetry.stages.sample import Observer
 from pipeline.telemetry.stages.snapshot import Course, Snapshot, StageSnapshot
 
@@ -51,46 +49,15 @@ class Point:
         return cls(at, stage.rate_in, stage.rate_out, left, *durations)
 
 
-class StageWatch:
+class StageWatch(SharedSampling[Snapshot]):
     """Sample the stages for all callers of a process."""
 
     def __init__(self, redis: Redis, stages: Sequence[str]) -> None:
         """Store a client that does not decode responses; nothing is sampled yet."""
+        super().__init__("stage watch", INTERVAL)
         self.history: dict[str, deque[Point]] = {stage: deque() for stage in stages}
         self._redis = redis
         self._stages = tuple(stages)
-        self._asked = self._looked = float("-inf")
-        self._task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
-        self._news = asyncio.Event()
-        self._seen: Snapshot | Exception | None = None
-
-    def start(self) -> None:
-        """Start the sampling task, which runs until ``stop``."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._watch(), name="stage watch")
-
-    async def stop(self) -> None:
-        """Stop the sampling task."""
-        if self._task is not None:
-            await cancel_and_wait([self._task])
-
-    async def snapshot(self) -> Snapshot:
-        """Return the latest snapshot, at most a second old; starts the watch if necessary.
-
-        Raises:
-            redis.exceptions.RedisError, OSError: Redis was unavailable at the last sample.
-        """
-        self._asked = time.monotonic()
-        self.start()
-        if self._seen is None or self._looked < self._asked - 2 * INTERVAL:
-            self._news.clear()
-            self._wake.set()
-            await self._news.wait()
-        if isinstance(self._seen, Exception):
-            raise self._seen
-        assert self._seen is not None, "there are news"  # noqa: S101
-        return self._seen
 
     async def _watch(self) -> None:
         observer, course = Observer(self._redis, self._stages), Course()
@@ -100,24 +67,20 @@ class StageWatch:
             try:
                 snapshot = course.update(await observer.sample())
             except (RedisError, OSError) as exc:
-                self._tell(exc)
+                self._publish(exc)
             else:
                 # Rates need two samples.
                 if not first:
-                    self._tell(snapshot)
+                    self._publish(snapshot)
                     pause = INTERVAL
                 first = False
-            if pause == INTERVAL and time.monotonic() - self._asked > LINGER:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(IDLE_INTERVAL):
-                        await self._wake.wait()
+            if pause == INTERVAL and self._is_unused(LINGER):
+                await self._wait_for_caller(IDLE_INTERVAL)
             else:
                 await asyncio.sleep(pause)
 
-    def _tell(self, seen: Snapshot | Exception) -> None:
-        self._seen = seen
-        self._looked = time.monotonic()
-        self._news.set()
+    def _publish(self, seen: Snapshot | Exception) -> None:
+        super()._publish(seen)
         if isinstance(seen, Snapshot):
             for stage in seen.stages:
                 points = self.history[stage.name]

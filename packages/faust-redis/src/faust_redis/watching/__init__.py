@@ -12,6 +12,7 @@ from faust_redis.watching.address import client_of
 from faust_redis.watching.discovery import discover
 from faust_redis.watching.entries import entry_as_json, letter_as_json
 from faust_redis.watching.operating import LetterPreview, Move, Operator, SearchPage
+from faust_redis.watching.shared_sampling import SharedSampling
 from faust_redis.watching.snapshot import (
     AppSnapshot,
     PartitionFigures,
@@ -38,6 +39,7 @@ __all__ = [
     "Point",
     "ReadingSnapshot",
     "SearchPage",
+    "SharedSampling",
     "StageState",
     "TopicKind",
     "TopicSnapshot",

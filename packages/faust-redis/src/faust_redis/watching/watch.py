@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,10 +13,10 @@ from redis.asyncio import Redis
 
 from faust_redis.log.keys import Keys
 from faust_redis.redis.commands import REDIS_ERRORS
-from faust_redis.tasks import cancel_and_wait
 from faust_redis.watching.course import Course
 from faust_redis.watching.discovery import discover
 from faust_redis.watching.sampling import Sampler
+from faust_redis.watching.shared_sampling import SharedSampling
 from faust_redis.watching.snapshot import WatchSnapshot
 from faust_redis.watching.topology import Topology
 
@@ -56,7 +55,7 @@ class Point:
     left: int
 
 
-class Watch:
+class Watch(SharedSampling[WatchSnapshot]):
     """Discovers and samples all apps and topics of a namespace, for all callers of a process.
 
     Attributes:
@@ -69,46 +68,16 @@ class Watch:
         Raises:
             ValueError: The namespace is not allowed as one.
         """
+        super().__init__("faust watch", INTERVAL)
         Keys(namespace)
         self.history: dict[str, deque[Point]] = {}
         self._redis = redis
         self._namespace = namespace
-        self._asked = self._sampled = self._discovery_due = float("-inf")
-        self._task: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
-        self._news = asyncio.Event()
-        self._seen: WatchSnapshot | Exception | None = None
-
-    def start(self) -> None:
-        """Start the task that samples, which runs until :meth:`stop`."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._watch(), name="faust watch")
+        self._discovery_due = float("-inf")
 
     def refresh(self) -> None:
         """Look for topics and apps again at the next sample, as after a change."""
         self._discovery_due = float("-inf")
-
-    async def stop(self) -> None:
-        """Stop the task."""
-        if self._task is not None:
-            await cancel_and_wait([self._task])
-
-    async def snapshot(self) -> WatchSnapshot:
-        """Return the latest snapshot, at most about a second old; starts the watch if necessary.
-
-        Raises:
-            redis.exceptions.RedisError, OSError: Redis was away at the last sample.
-        """
-        self._asked = time.monotonic()
-        self.start()
-        if self._seen is None or self._sampled < self._asked - 2 * INTERVAL:
-            self._news.clear()
-            self._wake.set()
-            await self._news.wait()
-        if isinstance(self._seen, Exception):
-            raise self._seen
-        assert self._seen is not None, "there are news"  # noqa: S101
-        return self._seen
 
     async def _watch(self) -> None:
         sampler, course = Sampler(self._redis, self._namespace), Course(self._namespace)
@@ -135,17 +104,13 @@ class Watch:
             is_first = False
 
     async def _pause(self, interval: float, took: float) -> None:
-        if interval == INTERVAL and time.monotonic() - self._asked > LINGER:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(IDLE_INTERVAL):
-                    await self._wake.wait()
+        if interval == INTERVAL and self._is_unused(LINGER):
+            await self._wait_for_caller(IDLE_INTERVAL)
         else:
             await asyncio.sleep(max(interval, took / SAMPLE_SHARE))
 
     def _publish(self, seen: WatchSnapshot | Exception) -> None:
-        self._seen = seen
-        self._sampled = time.monotonic()
-        self._news.set()
+        super()._publish(seen)
         if isinstance(seen, WatchSnapshot):
             points = {
                 f"app:{app.name}": Point(seen.at, app.rate_in, app.rate_out, app.lag + app.pending)
