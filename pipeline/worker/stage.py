@@ -123,7 +123,7 @@ class Stage:
         redis = connect(settings.redis_url)
         _add_pages(app, redis)
         topics = Topics(app)
-        work = WorkSensor(name)
+        work = WorkSensor(name, settings.infer_concurrency if name == "infer" else 0)
         app.sensors.add(work)
         figures: list[Callable[[], Iterable[Metric]]] = [
             partial(of_worker, work),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 import orjson
@@ -49,6 +49,7 @@ class Report:
         wait: the times from the sending of a message to the agent's start on it, over the last ``WINDOW``
             seconds.
         work: the durations of the agent's work on the same messages.
+        places: the messages that it works on at once; 0 when it does not report them.
     """
 
     uptime: float
@@ -59,6 +60,10 @@ class Report:
     usual: float = 0.0
     wait: Counts = field(default_factory=dict)
     work: Counts = field(default_factory=dict)
+    places: int = 0
+
+
+_FIELDS: Final = frozenset(each.name for each in fields(Report))
 
 
 def encode(report: Report) -> bytes:
@@ -71,12 +76,13 @@ def decode(document: bytes | None) -> Report | None:
     if document is None:
         return None
     try:
-        fields: dict[str, Any] = orjson.loads(document)
-        if fields.pop("v") != _LAYOUT:
+        found: dict[str, Any] = orjson.loads(document)
+        if found.pop("v") != _LAYOUT:
             return None
         for name in ("wait", "work"):
-            fields[name] = {int(bucket): int(count) for bucket, count in fields[name].items()}
-        return Report(**fields)
+            found[name] = {int(bucket): int(count) for bucket, count in found[name].items()}
+        # A newer version may report more.
+        return Report(**{name: value for name, value in found.items() if name in _FIELDS})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -17,15 +17,19 @@ from pipeline.telemetry.stages.report import WINDOW, Report
 class WorkSensor(faust.Sensor):
     """A Faust sensor that measures the events of one topic, at about a microsecond per event.
 
+    Args:
+        places: the events that the agent works on at once; 0 when they are not reported.
+
     Attributes:
         failed: failed attempts, counted by the code that handles the failure.
         retried: attempts after the first.
         progress: the number of signs that long work goes on.
     """
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, places: int = 0) -> None:
         super().__init__()
         self.topic = topic
+        self._places = places
         self._since = time.monotonic()
         self.waits = Histogram()
         self.works = Histogram()
@@ -79,4 +83,5 @@ class WorkSensor(faust.Sensor):
             usual=percentile(work, 0.99) or 0.0,
             wait=difference(wait, wait_before),
             work=difference(work, work_before),
+            places=self._places,
         )
