@@ -25,7 +25,7 @@ from bench.service import closed, model, parley
 from bench.talk import Times
 
 #: Concurrent calls of the model, and the seconds that it takes for each.
-PLACES, LATENCY = 32, 0.1
+PLACES, LATENCY = 16, 0.1
 #: Sockets of the test; with the limit, fewer await an answer.
 SOCKETS = 2500
 #: Turns of the closed loop that measures the capacity of the processors.

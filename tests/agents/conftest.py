@@ -47,10 +47,18 @@ class Parrot:
     name = "parrot"
     kind = "eliza"
 
-    def __init__(self, error: Exception | None = None, *, silent: bool = False, pieces: int = 1) -> None:
+    def __init__(
+        self,
+        error: Exception | None = None,
+        *,
+        silent: bool = False,
+        pieces: int = 1,
+        may_end: asyncio.Event | None = None,
+    ) -> None:
         self.error = error
         self.silent = silent
         self.pieces = pieces
+        self.may_end = may_end
         self.asked = 0
         self.closed = 0
 
@@ -61,6 +69,8 @@ class Parrot:
                 yield f"{request.prompt} / {request.context[-1]}"
             for number in range(1, self.pieces):
                 yield f" {number}"
+            if self.may_end is not None:
+                await self.may_end.wait()
             if self.silent:
                 await asyncio.Event().wait()
             if self.error is not None:
