@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -82,7 +82,7 @@ class Parrot:
         """Nothing is open."""
 
 
-Infer = Callable[..., Awaitable[None]]
+Infer = Callable[..., Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
