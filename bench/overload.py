@@ -148,7 +148,7 @@ def _rows(
     bottleneck: str, model_url: str, capacity: float | None, seconds: float, settings: dict[str, str]
 ) -> list[str]:
     lines = []
-    for busy_after in ("0", "0.5"):
+    for busy_after in ("0", "0.7"):
         with parley(model_url, 1, BUSY_AFTER=busy_after, **settings) as (url, _):
             if capacity is None:
                 capacity = uvloop.run(closed(url, 100, TURNS)).rate

@@ -87,6 +87,7 @@ class Run:
         self._unstored: list[Frame] = []
         self._unstored_characters = 0
         self._ended = False
+        self._is_sent = False
         self._missed: dict[str, list[Frame]] = {}
 
     @property
@@ -150,18 +151,22 @@ class Run:
         self.on_stale = lambda: None
 
     def end(self) -> None:
-        """Stop storing the text, and drop frames, because the outcome of the turn holds their text.
+        """Stop storing the text, because the outcome of the turn holds it.
 
-        Thoughts are still sent, with the frames around them, because the outcome does not hold them.
+        Frames are still sent, unless all of them are new and hold nothing but the answer: web nodes make such
+        frames of the complete answer.
         """
         self._ended = True
-        if self._growing_type != "thought" and all(each["type"] in ("start", "token") for each in self._news):
+        if self._is_sent or self._growing_type == "thought":
+            return
+        if all(frame["type"] in ("start", "token") for frame in self._news):
             self._news, self._growing, self._growing_type = [], [], ""
 
     def take(self, batches: dict[str, Batch]) -> None:
         """Move the new frames into the batches of the web nodes."""
         self._finish_growing("")
         frames, self._news = self._news, []
+        self._is_sent = self._is_sent or bool(frames)
         for frame in frames:
             # Thoughts count as well, although they are not stored: the reply to the command names the
             # subscribed nodes and reveals a newer run.

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
-from pipeline.telemetry.stages.queueing import QueueState
+from faust_redis import PartitionSample
+from pipeline.telemetry.stages.queueing import QueueEstimator, QueueState
+from pipeline.telemetry.stages.report import Report
+from pipeline.telemetry.stages.sample import PipelineSample, StageSample, WorkerSample
 from web.limits.overload import LIGHT_FACTOR, QUIET_SECONDS, STALE_SECONDS, STANDING_SECONDS, OverloadLimit
 
 #: 100 turns per second by a model of 10 places, and messages that wait for two seconds.
 FULL = QueueState(waiting=200, served=10, rate=100, places=10, nodes=1)
 TARGET = 0.5
+
+#: Entries of a stage's stream that are done: some are acked every 0.2 s.
+ACKS = 0.2
 
 
 def overloaded(state: QueueState = FULL, active: int = 210) -> OverloadLimit:
@@ -54,7 +61,28 @@ def test_the_limit_is_never_below_the_places_of_a_slow_model() -> None:
     limit = overloaded(QueueState(waiting=300, served=256, rate=25.6, places=256, nodes=1), active=556)
 
     assert limit.limit is not None
-    assert 256 + 12 <= limit.limit <= 256 + 16
+    assert 2 * 256 <= limit.limit <= 2 * 256 + 6
+
+
+@pytest.mark.parametrize("answer_seconds", [0.05, 0.5, 1.0, 10.0])
+def test_twice_the_sessions_that_the_model_answers_at_once_are_not_refused_in_a_closed_loop(
+    answer_seconds: float,
+) -> None:
+    places = 64
+    rate, limit, estimator, chance = places / answer_seconds, OverloadLimit(0.7), QueueEstimator(1), Random(1)
+
+    def stage(added: int, left: int, *workers: WorkerSample) -> StageSample:
+        done = int(chance.uniform(0, ACKS) * rate)
+        return StageSample((PartitionSample(added=added, read=added, pending=left + done),), workers)
+
+    for step in range(200):
+        at = step * 0.2
+        worker = WorkerSample("w", at, Report(uptime=at, places=places))
+        stages = {name: stage(int(rate * at), 0) for name in ("ingest", "enrich", "deliver")}
+        stages["infer"] = stage(int(rate * at), 2 * places, worker)
+        if (state := estimator.update(PipelineSample(at, stages))) is not None:
+            limit.update(at, state, 2 * places)
+        assert limit.limit is None
 
 
 def test_a_process_has_its_share_of_the_limit_by_use_and_at_least_half_of_an_equal_one() -> None:

@@ -17,7 +17,7 @@ from pipeline.telemetry.stages.queueing import QueueState
 
 #: Seconds for which messages must wait for too long before one is refused. Shorter: bursts are refused that
 #: the stages would soon have answered. Longer: more messages have waited for too long by then.
-STANDING_SECONDS: Final = 0.6
+STANDING_SECONDS: Final = 1.0
 #: Seconds without a refusal after which the limit is lifted.
 QUIET_SECONDS: Final = 2.0
 #: Seconds without a sample after which the limit is lifted, because Redis is unavailable.

@@ -21,6 +21,8 @@ SHORTEST_RATE_WINDOW: Final = 0.5
 ENOUGH_TURNS: Final = 50
 #: Seconds that a finished message stays in a stage's stream on average: half the interval between acks.
 ACK_SECONDS: Final = 0.1
+#: Seconds of the rate by which the number of waiting messages may be wrong, because acks come in batches.
+UNCERTAIN_SECONDS: Final = 0.2
 #: Seconds without half of the turns that are due, and the least of these, that are a stall and no overload:
 #: messages wait for the successor of a worker that has died, as they wait for Redis.
 STALL_SECONDS: Final = 0.4
@@ -59,10 +61,10 @@ class QueueState:
     def may_wait(self, seconds: float) -> float:
         """Return the number of messages of which the last one waits for ``seconds``.
 
-        It is at least the root of the places: with fewer, a place would stay empty when several calls end
-        together.
+        It is at least as many as the model answers at once, because a wait of one more answer is usual for a
+        slow model, and no place may stay empty when many calls end together.
         """
-        return max(self.rate * seconds, math.sqrt(self.places), LEAST_WAITING)
+        return max(self.rate * seconds, self.places + UNCERTAIN_SECONDS * self.rate, LEAST_WAITING)
 
 
 class QueueEstimator:
