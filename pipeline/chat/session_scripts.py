@@ -14,10 +14,14 @@ from pipeline.chat.catch_up import frame_of
 from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import (
     ANY_LAST,
+    BOT,
+    HUMAN,
+    INTERNAL_ERROR,
     NOTHING_TO_REGENERATE,
     SESSION_BUSY,
     SESSION_FULL,
     Frame,
+    Inbound,
     TurnOutcome,
     error_text,
     is_retryable,
@@ -94,7 +98,28 @@ PAGE = Script(__package__, "read_page", keys=1, arguments=("before_path", "limit
 RESTORE_ANSWER = Script(
     __package__, "restore_answer", keys=1, arguments=("id", "id_path", "msg", "timestamp")
 )
-SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER)
+RESTORE_MESSAGE = Script(
+    __package__,
+    "restore_message",
+    keys=2,
+    arguments=(
+        "id",
+        "id_path",
+        "entry",
+        "msg",
+        "fields",
+        "follows",
+        "follows_path",
+        "follows_place",
+        "answer",
+        "frame",
+        "frame_id",
+        "is_error",
+        "lost_msg",
+        "lost",
+    ),
+)
+SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER, RESTORE_MESSAGE)
 
 #: Each return code of ``REVIVE`` as the result it stands for.
 REVIVALS: Final = {
@@ -141,9 +166,14 @@ def id_path(message_id: str) -> str:
     return f'$._ids["{checked_id(message_id)}"]'
 
 
+def held_path(message_id: str) -> str:
+    """Return a JSON path that exists in a session unless it lacks this message or answer."""
+    return f'$["_ids","_places"]["{checked_id(message_id)}"]'
+
+
 def follows_path(message_id: str | None) -> str:
-    """Return a JSON path that exists in a session unless it lacks this message."""
-    return "$.token" if message_id is None else id_path(message_id)
+    """Return the ``held_path`` of ``Inbound.follows``; one that every session has for no message."""
+    return held_path(message_id) if message_id else "$.token"
 
 
 def place_path(message_id: str) -> str:
@@ -175,6 +205,34 @@ REFUSALS: Final = {
 }
 
 
+#: The arguments of ``RESTORE_MESSAGE`` with the error of a message that has no place any more.
+LOST: Final = {
+    "lost_msg": json_text("This message was lost for a moment, and later ones have begun. Send it again."),
+    "lost": failure_fields(INTERNAL_ERROR),
+}
+
+
+def inbound_of(
+    token: str, message_id: str, msg: str, regenerate: bool = False, edits: str | None = None
+) -> Inbound:
+    """Return a message of the history or the inbox as its client sent it."""
+    return Inbound(
+        token=token,
+        id=message_id,
+        text=msg.removeprefix(HUMAN),
+        sent_at=0.0,
+        regenerate=regenerate,
+        edits=edits,
+    )
+
+
+def waiting_fields(inbound: Inbound) -> str:
+    """Return the fields of a waiting message other than its text, as JSON after a comma."""
+    if inbound.regenerate:
+        return ',"regenerate":true'
+    return f',"edits":"{edited_id(inbound.edits)}"' if inbound.edits is not None else ""
+
+
 def answer_fields(outcome: TurnOutcome) -> str:
     """Return the fields of an answer other than its text, as JSON after a comma."""
     fields: dict[str, Any] = {}
@@ -187,6 +245,15 @@ def answer_fields(outcome: TurnOutcome) -> str:
     if outcome.usage is not None:
         fields["usage"] = outcome.usage
     return "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
+
+
+def history_item(frame: Frame) -> str:
+    """Return the answer of a ``message`` frame as an element of the history, in JSON."""
+    marks = {
+        field: frame[field] for field in ("stopped", "incomplete", "shortened", "usage") if field in frame
+    }
+    item = {"id": frame["id"], "msg": BOT + frame["msg"], "timestamp": frame["timestamp"]}
+    return orjson.dumps(item | marks).decode()
 
 
 def running_answer(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
@@ -205,14 +272,14 @@ def whereabouts(ids: Sequence[str], found: Mapping[str, Any], partial: bytes) ->
     """Return the state of messages.
 
     Args:
-        found: the values of their ``id_path`` and of ``FOUND_PATHS``.
+        found: the values of their ``held_path`` and of ``FOUND_PATHS``.
         partial: the first line of the partial answer, or more of it.
     """
     open_turn, waiting = next(iter(found["$._turn.id"]), None), set(found["$._inbox[*].id"])
     running = parse_partial(partial)
 
     def place(message_id: str) -> Place:
-        if not found[id_path(message_id)]:
+        if not found[held_path(message_id)]:
             return Place.UNKNOWN
         if message_id == open_turn:
             return Place.OPEN
@@ -266,6 +333,20 @@ def close_result(reply: Sequence[Any]) -> Closed | Stale | Gone:
             return Gone(subscribers)
         case other:
             raise AssertionError(f"close_turn replied {other!r}")
+
+
+def restored_result(reply: Sequence[Any]) -> Closed | Queued | Stale | Gone | Missing | None:
+    """Decode the reply of ``RESTORE_MESSAGE``; None for a message that belongs at the end of the session."""
+    subscribers = SubscriberNodes.of(reply[1])
+    match Code(reply[0]):
+        case Code.FOUND:
+            return None
+        case Code.QUEUED:
+            return Queued(reply[2], bool(reply[3]), subscribers)
+        case Code.MISSING:
+            return Missing(subscribers)
+        case _:
+            return close_result(reply)
 
 
 def stop_result(reply: Sequence[Any]) -> Stopped | Queued | Stale | Gone:

@@ -8,7 +8,7 @@ import pytest
 
 from faust_redis.testing import eventually
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, TurnOutcome, refusal_frame
-from pipeline.chat.results import Closed, Missing, Opened
+from pipeline.chat.results import Closed, Ended, Missing, Opened
 from pipeline.redis.client import execute
 from pipeline.redis.keys import session_key
 from tests.support.chat_client import StreamSocket
@@ -27,11 +27,20 @@ def lost_connection(node: Node) -> None:
 async def accept_all(node: Node) -> None:
     """Handle the messages that the web process has sent, as ingest does."""
     for number, (token, sent) in enumerate(node.intake.messages):
-        inbound = Inbound(token=token, id=sent.id, text=sent.text, sent_at=0.0, follows=sent.follows)
-        accepted = await node.sessions.accept(inbound, f"ingest:0:{number}")
+        inbound = Inbound(
+            token=token,
+            id=sent.id,
+            text=sent.text,
+            sent_at=0.0,
+            follows=sent.follows or None,
+            restored=sent.restored,
+        )
+        accepted = await node.sessions.accept_in_place(inbound, f"ingest:0:{number}")
         notice: Frame = {"type": "accepted", "id": sent.id, "position": 0}
         if isinstance(accepted, Missing):
             notice["type"] = "missing"
+        if isinstance(accepted, Closed):
+            notice = accepted.frame
         await node.publish(token, notice)
     node.intake.messages.clear()
 
@@ -97,7 +106,7 @@ async def test_accepted_messages_that_the_session_lacks_are_sent_again_in_order(
     await chat.lose()
     lost_connection(node)
     again = await sent(node, "one", "two", "three")
-    assert [message.follows for message in again] == [None, "one", "two"]
+    assert [message.follows for message in again] == ["", "one", "two"]
     await accept_all(node)
     assert [each["id"] for each in await chat.history()] == ["one"]
 
@@ -281,7 +290,7 @@ async def test_an_agent_that_misses_a_lost_session_ends_no_message(node: Node) -
     assert (await chat.socket.until(lambda frame: frame["type"] in ("message", "error")))["msg"] == "1"
 
 
-async def test_a_lost_message_that_ended_with_an_error_is_not_sent_again(node: Node) -> None:
+async def test_a_lost_message_that_ended_with_an_error_is_not_answered_again(node: Node) -> None:
     chat = await connected(node)
     await chat.say("one")
     outcome = TurnOutcome(token=chat.token, turn="one", error="model_timeout")
@@ -293,4 +302,9 @@ async def test_a_lost_message_that_ended_with_an_error_is_not_sent_again(node: N
     await chat.lose()
     lost_connection(node)
     (again,) = await sent(node, "two")
-    assert again.follows is None
+    assert again.follows == "one"
+    await accept_all(node)
+    assert [each["id"] for each in await chat.history()] == ["one", "two"]
+    assert await node.sessions.accept(Inbound(token=chat.token, id="one", text="", sent_at=0.0)) == Ended(
+        closed.frame, duplicate=True
+    )
