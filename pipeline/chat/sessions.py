@@ -204,13 +204,11 @@ class Sessions:
             ValueError: the id, or that of the message to replace or to follow, fails ``is_message_id``.
         """
         token, settings = inbound.token, self._settings
-        path, frame_id = scripts.id_path(inbound.id), answer_id(inbound.id)
         reply = await self._run(
             lambda: scripts.ACCEPT(
                 self._redis,
                 [session_key(token), presence_key(token)],
-                id=inbound.id,
-                id_path=path,
+                id=scripts.checked_id(inbound.id),
                 entry=entry,
                 msg="" if inbound.regenerate else json_text(HUMAN + inbound.text),
                 inbox_limit=settings.inbox_limit,
@@ -218,11 +216,9 @@ class Sessions:
                 max_messages=settings.session_max_messages,
                 max_bytes=settings.session_max_bytes,
                 max_ids=settings.session_max_messages * _IDS_PER_MESSAGE,
-                frame_id=frame_id,
-                frame_path=scripts.place_path(frame_id),
+                frame_id=answer_id(inbound.id),
                 edits=scripts.edited_id(inbound.edits),
-                follows_path=scripts.follows_path(inbound.follows),
-                **scripts.REFUSALS,
+                follows="" if inbound.follows is None else scripts.checked_id(inbound.follows),
             )
         )
         return scripts.accept_result(inbound.id, reply)
@@ -264,7 +260,7 @@ class Sessions:
         Raises:
             ValueError: the turn's id fails ``is_message_id``, or there is neither an answer nor an error.
         """
-        path = scripts.id_path(outcome.turn)
+        turn = scripts.checked_id(outcome.turn)
         if outcome.error is None and outcome.answer is None:
             raise ValueError("an outcome needs an answer or an error")
         answer = outcome.answer if outcome.error is None else None
@@ -278,12 +274,11 @@ class Sessions:
             lambda: scripts.CLOSE(
                 self._redis,
                 [session_key(token), partial_key(token), presence_key(token)],
-                turn=outcome.turn,
-                turn_path=path,
+                turn=turn,
                 entry=entry,
                 msg="" if answer is None else json_text(BOT + answer),
                 marks=scripts.answer_fields(outcome),
-                frame_id=answer_id(outcome.turn),
+                frame_id=answer_id(turn),
                 frame_msg=json_text(words),
                 failure=failure,
                 refused=int(outcome.refused),

@@ -9,7 +9,7 @@
 --          {STARTED, holders, run number, id of the answer to replace or ''}
 local found = redis.call('JSON.GET', KEYS[1], '$._turn')
 if not found then
-    return {GONE, holders(KEYS[3])}
+    return {GONE, redis.call('HGETALL', KEYS[3])}
 end
 local open = cjson.decode(found)[1]
 if open == cjson.null or open.id ~= turn then
@@ -25,4 +25,4 @@ local time = redis.call('TIME')
 local before = tonumber(redis.call('GETRANGE', KEYS[2], 0, 255):match('^(%d+) ')) or 0
 local run = string.format('%.0f', math.max(time[1] * 1000000 + time[2], before + 1))
 redis.call('SET', KEYS[2], run .. ' ' .. turn .. '\n', 'EX', ttl)
-return {STARTED, holders(KEYS[3]), run, open.regenerates or ''}
+return {STARTED, redis.call('HGETALL', KEYS[3]), run, open.regenerates or ''}
