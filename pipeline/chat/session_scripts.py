@@ -41,6 +41,7 @@ from pipeline.chat.results import (
 )
 from pipeline.redis.scripts import Code, Script
 
+
 def failure_fields(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
     """Return the code, retryability and waiting time of an error frame, as JSON after a comma."""
     fields: dict[str, Any] = {
@@ -53,7 +54,7 @@ def failure_fields(code: str, retryable: bool | None = None, retry_after: float 
     return "," + orjson.dumps(fields).decode()[1:-1]
 
 
-#: The text of each error frame that ``ACCEPT`` refuses a message with, and further fields of the frame, as JSON.
+#: The text and the further fields of each error frame with which ``ACCEPT`` refuses a message, as JSON.
 REFUSALS: Final = {
     "BUSY_MSG": json_text(error_text(SESSION_BUSY)),
     "BUSY": failure_fields(SESSION_BUSY),

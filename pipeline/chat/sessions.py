@@ -11,6 +11,8 @@
         _ids     {message id: stream entry that brought it}
         _places  {message or answer id: its index in ``messages``}, which spares a search for repeats
         _bytes   the size of ``messages`` and ``_inbox`` as JSON
+        _summary [the latest time that the session has given, the id of the message accepted last,
+                 the number of refused messages in ``_ids``], which spares a look at all places for them
         _refused [message id]               messages that the model refuses, left out of contexts
         _errors  [frame]                    the latest errors, which are not part of the history
         _unsent  [frame]                    answers and errors that no socket has taken yet
@@ -22,7 +24,7 @@ turn would be answered twice.
 
 Only ``document`` and a catch-up read more than the last few messages of the history; reads of one session run
 one after the other, see ``pipeline.chat.shared_reads``. The size of a session is bounded by
-SESSION_MAX_MESSAGES, SESSION_MAX_BYTES and the limits in ``shared.lua``.
+SESSION_MAX_MESSAGES, SESSION_MAX_BYTES and the limits in ``lua/includes``.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@
 local key = KEYS[1]
 local nodes = redis.call('HGETALL', KEYS[2])
 local id_path = '$._ids["' .. id .. '"]'
-local found = redis.call('JSON.GET', key, id_path, '$._turn', '$._bytes', '$._latest')
+local found = redis.call('JSON.GET', key, id_path, '$._turn', '$._bytes', '$._summary')
 if not found then
     return {GONE, nodes}
 end
@@ -79,27 +79,33 @@ if tonumber(ttl) > 0 then
     require_right('EXPIRE', key, ttl)
 end
 upgrade(key, found)
-local bytes, last_time, last_id = found['$._bytes'][1], unpack(found['$._latest'][1])
+local bytes, last_time, last_id, refused = found['$._bytes'][1], unpack(found['$._summary'][1])
 local timestamp = now(last_time)
 local message = item(id, msg == '' and '""' or msg, timestamp,
     msg == '' and ',"regenerate":true' or edits ~= '' and ',"edits":"' .. edits .. '"' or '')
 -- Messages wait only behind an open turn.
 local waiting = open.id and redis.call('JSON.ARRLEN', key, '$._inbox')[1] or 0
-local ids = redis.call('JSON.OBJLEN', key, '$._ids')[1]
+local remembers, is_full = true, bytes + #message > tonumber(max_bytes)
+-- Each message and each request has 60 bytes and more, so a session far from its limits needs no counting.
+local most = bytes / 60
+if most + waiting + 3 > tonumber(max_messages) or most + refused >= tonumber(max_ids) then
+    -- The number of messages once every turn is answered, including this one.
+    local messages = redis.call('JSON.ARRLEN', key, '$.messages')[1] + (open.id and 1 or 0) + 2 * waiting
+        + (msg == '' and 0 or 2)
+    remembers = redis.call('JSON.OBJLEN', key, '$._ids')[1] < tonumber(max_ids)
+    is_full = is_full or not remembers or messages > tonumber(max_messages)
+end
 
 local function refuse(text, fields)
     local frame = item(frame_id, text, timestamp, ',"type":"error","refused":"' .. id .. '"' .. fields)
     -- A session with max_ids ids refuses every new message from now on, so this one need not be remembered.
-    change(key, newest(timestamp, last_id)
-        .. (ids < tonumber(max_ids) and ',"_ids":{"' .. id .. '":"' .. entry .. '"}' or ''))
+    change(key, remembers and summary(timestamp, last_id, refused + 1) .. remember(id, entry)
+        or summary(timestamp, last_id, refused))
     keep(key, frame, true)
     return {REFUSED, nodes, frame, 0}
 end
 
--- The number of messages once every turn is answered, including this one.
-local messages = redis.call('JSON.ARRLEN', key, '$.messages')[1] + (open.id and 1 or 0) + 2 * waiting
-    + (msg == '' and 0 or 2)
-if ids >= tonumber(max_ids) or messages > tonumber(max_messages) or bytes + #message > tonumber(max_bytes) then
+if is_full then
     return refuse(FULL_MSG, FULL)
 end
 -- A full session does not remember what it refuses, so this comes after that check.
@@ -136,8 +142,7 @@ elseif edits ~= '' then
 else
     changes = place(id, append(key, message)) .. ',"_turn":' .. turn_item(id, entry)
 end
-change(key, ',"_ids":{"' .. id .. '":"' .. entry .. '"},"_bytes":' .. bytes + #message .. newest(timestamp, id)
-    .. changes)
+change(key, remember(id, entry) .. ',"_bytes":' .. bytes + #message .. summary(timestamp, id, refused) .. changes)
 if tonumber(ttl) > 0 then
     redis.call('EXPIRE', key, ttl)
 end

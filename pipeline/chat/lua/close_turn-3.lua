@@ -41,7 +41,7 @@ end
 
 local key = KEYS[1]
 local nodes = redis.call('HGETALL', KEYS[3])
-local found = redis.call('JSON.GET', key, '$._turn', '$._bytes', '$._latest', '$._inbox[0].id')
+local found = redis.call('JSON.GET', key, '$._turn', '$._bytes', '$._summary', '$._inbox[0].id')
 if not found then
     return {GONE, nodes}
 end
@@ -65,10 +65,10 @@ if open.id ~= turn then
         require_right('JSON.ARRAPPEND', key, '$', '0')
         require_right('JSON.MERGE', key, '$', '0')
         upgrade(key, found)
-        local last_time, last_id = unpack(found['$._latest'][1])
+        local last_time, last_id, count = unpack(found['$._summary'][1])
         local timestamp = now(last_time)
         local frame = item(frame_id, frame_msg, timestamp, ',"type":"error","refused":"' .. turn .. '"' .. failure)
-        change(key, ',"_ids":{"' .. turn .. '":"' .. entry .. '"}' .. newest(timestamp, last_id))
+        change(key, remember(turn, entry) .. summary(timestamp, last_id, count + 1))
         keep(key, frame, true)
         return {CLOSED, nodes, frame}
     end
@@ -89,9 +89,9 @@ if following or open.regenerates then
     require_right('JSON.DEL', key, '$')
 end
 upgrade(key, found)
-local last_time, last_id = unpack(found['$._latest'][1])
+local last_time, last_id, count = unpack(found['$._summary'][1])
 local timestamp = at == '' and now(last_time) or at
-local changes = newest(timestamp > last_time and timestamp or last_time, last_id)
+local changes = summary(timestamp > last_time and timestamp or last_time, last_id, count)
 local frame
 if failure ~= '' then
     frame = item(frame_id, frame_msg, timestamp, ',"type":"error","turn":"' .. turn .. '"' .. failure)

@@ -11,7 +11,7 @@ require_right('EXPIRE', KEYS[1], ttl)
 local at = started == '' and now('') or started
 local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"' .. at .. '","messages":[],'
     .. '"_turn":null,"_last":null,"_inbox":[],"_stops":{},"_ids":{},"_errors":[],"_unsent":[],'
-    .. '"_places":{},"_bytes":0,"_latest":["' .. at .. '",""]}'
+    .. '"_places":{},"_bytes":0,"_summary":["' .. at .. '","",0]}'
 if redis.call('JSON.SET', KEYS[1], '$', document, 'NX') then
     redis.call('EXPIRE', KEYS[1], ttl)
 end

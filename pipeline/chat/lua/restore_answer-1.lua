@@ -24,9 +24,9 @@ if found[path .. '.id'][1] ~= id or (found[path .. '.timestamp'][1] == timestamp
 end
 require_right('JSON.SET', key, '$', '0')
 require_right('JSON.MERGE', key, '$', '0')
-local newest = cjson.decode(redis.call('JSON.GET', key, '$._latest[0]'))[1]
+local newest = cjson.decode(redis.call('JSON.GET', key, '$._summary[0]'))[1]
 if newest and newest < timestamp then
-    redis.call('JSON.SET', key, '$._latest[0]', '"' .. timestamp .. '"')
+    redis.call('JSON.SET', key, '$._summary[0]', '"' .. timestamp .. '"')
 end
 local before = #redis.call('JSON.GET', key, path)
 redis.call('JSON.SET', key, path .. '.timestamp', '"' .. timestamp .. '"')

@@ -1,6 +1,6 @@
 -- Paths of the times that a session has given to its messages and frames last; one of them is the latest of all.
--- Versions without `_latest` leave it behind.
-local TIMES = {'$._latest[0]', '$._last.frame.timestamp', '$._errors[-1].timestamp', '$._inbox[-1].timestamp',
+-- A version without `_summary` leaves that behind.
+local TIMES = {'$._summary[0]', '$._last.frame.timestamp', '$._errors[-1].timestamp', '$._inbox[-1].timestamp',
     '$.messages[-1].timestamp', '$.session_start'}
 
 -- Return the latest time that a session has given.

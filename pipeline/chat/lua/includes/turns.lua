@@ -18,10 +18,16 @@ local function place(id, index)
     return ',"_places":{"' .. id .. '":' .. index .. '}'
 end
 
--- Return the field for `change` that records the latest time that the session has given, and the message that it
--- accepted last ('' for none). accept_message and close_turn read both for every message.
-local function newest(timestamp, accepted)
-    return ',"_latest":["' .. timestamp .. '","' .. accepted .. '"]'
+-- Return the field for `change` with the state of the session that each message needs.
+-- timestamp: the latest time that the session has given; accepted: the id of the message that it accepted last, ''
+-- for none; refused: the number of refused messages in `_ids`, or more
+local function summary(timestamp, accepted, refused)
+    return ',"_summary":["' .. timestamp .. '","' .. accepted .. '",' .. refused .. ']'
+end
+
+-- Return the field for `change` that records the stream entry which brought a message.
+local function remember(id, entry)
+    return ',"_ids":{"' .. id .. '":"' .. entry .. '"}'
 end
 
 -- Append a message to the history and return its index.

@@ -10,7 +10,7 @@ local function upgrade(key, found)
         found['$._bytes'] = {#redis.call('JSON.GET', key, '$.messages') + #redis.call('JSON.GET', key, '$._inbox')}
         redis.call('JSON.SET', key, '$._bytes', found['$._bytes'][1])
     end
-    if not found['$._latest'][1] then
-        found['$._latest'] = {{latest(key), ''}}
+    if not found['$._summary'][1] then
+        found['$._summary'] = {{latest(key), '', redis.call('JSON.OBJLEN', key, '$._ids')[1]}}
     end
 end
