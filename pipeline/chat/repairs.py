@@ -7,6 +7,7 @@ from typing import cast
 
 import orjson
 
+from pipeline.chat import restored
 from pipeline.chat import session_scripts as scripts
 from pipeline.chat.records import BOT, HUMAN, Frame, Inbound, TurnOutcome, answer_id, json_text
 from pipeline.chat.results import (
@@ -71,11 +72,11 @@ class RepairableSessions(Sessions):
         if open_turn is not None and ids[-1:] == [open_turn["id"]]:
             last = await self._json(token, "$.messages[-1].id", "$.messages[-1].msg")
             if last is not None and last["$.messages[-1].id"] == ids[-1:]:
-                messages.append(scripts.inbound_of(token, ids.pop(), last["$.messages[-1].msg"][0]))
+                messages.append(restored.inbound_of(token, ids.pop(), last["$.messages[-1].msg"][0]))
         elif open_turn is not None:
             ids.append(open_turn["id"])
         messages += [
-            scripts.inbound_of(
+            restored.inbound_of(
                 token, each["id"], each["msg"], each.get("regenerate", False), each.get("edits")
             )
             for each in found["$._inbox[*]"]
@@ -107,30 +108,23 @@ class RepairableSessions(Sessions):
             ended and the message before it has not; None, without a change, when the session holds it or it
             belongs at the end.
         """
-        keys = [session_key(inbound.token), presence_key(inbound.token)]
         answer = end is not None and end["type"] == "message"
-        follows = inbound.follows or ""
-        frame_id = answer_id(inbound.id)
         reply = await self._run(
             lambda: scripts.RESTORE_MESSAGE(
                 self._redis,
-                keys,
-                id=inbound.id,
-                id_path=scripts.id_path(inbound.id),
+                [session_key(inbound.token), presence_key(inbound.token)],
+                id=scripts.checked_id(inbound.id),
                 entry=entry,
                 msg="" if inbound.regenerate else json_text(HUMAN + inbound.text),
-                fields=scripts.waiting_fields(inbound),
-                follows=follows,
-                follows_path=scripts.follows_path(follows),
-                follows_place=scripts.place_path(follows) if follows else "$.token",
-                answer=scripts.history_item(end) if end is not None and answer else "",
+                fields=restored.waiting_fields(inbound),
+                follows=scripts.checked_id(inbound.follows) if inbound.follows else "",
+                answer=restored.history_item(end) if end is not None and answer else "",
                 frame="" if end is None else orjson.dumps(end).decode(),
-                frame_id=frame_id,
+                frame_id=answer_id(inbound.id),
                 is_error=int(not answer),
-                **scripts.LOST,
             )
         )
-        return scripts.restored_result(reply)
+        return restored.restored_result(reply)
 
     async def restore(self, inbound: Inbound, end: Frame) -> Closed | Ended | Stale | Gone:
         """Store a message with its end again, because Redis has lost them after a client got the end.

@@ -14,14 +14,11 @@ from pipeline.chat.catch_up import frame_of
 from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import (
     ANY_LAST,
-    BOT,
-    HUMAN,
     INTERNAL_ERROR,
     NOTHING_TO_REGENERATE,
     SESSION_BUSY,
     SESSION_FULL,
     Frame,
-    Inbound,
     TurnOutcome,
     error_text,
     is_retryable,
@@ -45,14 +42,51 @@ from pipeline.chat.results import (
 )
 from pipeline.redis.scripts import Code, Script
 
-CREATE = Script(__package__, "create_session", keys=1, arguments=("token", "name", "ttl", "started"))
+
+def failure_fields(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
+    """Return the code, retryability and waiting time of an error frame, as JSON after a comma."""
+    fields: dict[str, Any] = {
+        "error": code,
+        "retryable": is_retryable(code) if retryable is None else retryable,
+    }
+    if retry_after is not None:
+        # In milliseconds, because RedisJSON prints a longer fraction differently when it is read again.
+        fields["retry_after"] = round(retry_after, 3)
+    return "," + orjson.dumps(fields).decode()[1:-1]
+
+
+#: The text and the further fields of each error frame with which ``ACCEPT`` refuses a message, as JSON.
+REFUSALS: Final = {
+    "BUSY_MSG": json_text(error_text(SESSION_BUSY)),
+    "BUSY": failure_fields(SESSION_BUSY),
+    "NOTHING_MSG": json_text(error_text(NOTHING_TO_REGENERATE)),
+    "NOTHING": failure_fields(NOTHING_TO_REGENERATE),
+    "FULL_MSG": json_text(error_text(SESSION_FULL)),
+    "FULL": failure_fields(SESSION_FULL),
+    "TRIED_MSG": json_text("This message has the maximum number of answers. Send another message."),
+}
+
+
+#: The text and the further fields of the error frame of a message that has no place any more, as JSON.
+LOST: Final = {
+    "LOST_MSG": json_text("This message was lost for a moment, and later ones have begun. Send it again."),
+    "LOST": failure_fields(INTERNAL_ERROR),
+}
+
+
+CREATE = Script(
+    __package__,
+    "create_session",
+    keys=1,
+    arguments=("token", "name", "ttl", "started"),
+    includes=("require_right", "clock"),
+)
 ACCEPT = Script(
     __package__,
     "accept_message",
     keys=2,
     arguments=(
         "id",
-        "id_path",
         "entry",
         "msg",
         "inbox_limit",
@@ -61,63 +95,44 @@ ACCEPT = Script(
         "max_bytes",
         "max_ids",
         "frame_id",
-        "frame_path",
-        "busy_msg",
-        "busy",
-        "nothing_msg",
-        "nothing",
-        "full_msg",
-        "full",
-        "tried_msg",
         "edits",
-        "follows_path",
+        "follows",
     ),
+    includes=("require_right", "clock", "latest", "upgrade", "change", "turns", "branch_off"),
+    texts=REFUSALS,
 )
 CLOSE = Script(
     __package__,
     "close_turn",
     keys=3,
-    arguments=(
-        "turn",
-        "turn_path",
-        "entry",
-        "msg",
-        "marks",
-        "frame_id",
-        "frame_msg",
-        "failure",
-        "refused",
-        "at",
-    ),
+    arguments=("turn", "entry", "msg", "marks", "frame_id", "frame_msg", "failure", "refused", "at"),
+    includes=("require_right", "clock", "latest", "upgrade", "change", "turns", "branch_off"),
 )
 STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
 MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
 REVIVE = Script(__package__, "revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
-READ = Script(__package__, "read_session", keys=2, arguments=("tail", "after_path", "answer_path"))
+READ = Script(
+    __package__,
+    "read_session",
+    keys=2,
+    arguments=("tail", "after_path", "answer_path"),
+    includes=("latest",),
+)
 PAGE = Script(__package__, "read_page", keys=1, arguments=("before_path", "limit"))
 RESTORE_ANSWER = Script(
-    __package__, "restore_answer", keys=1, arguments=("id", "id_path", "msg", "timestamp")
+    __package__,
+    "restore_answer",
+    keys=1,
+    arguments=("id", "id_path", "msg", "timestamp"),
+    includes=("require_right", "change"),
 )
 RESTORE_MESSAGE = Script(
     __package__,
     "restore_message",
     keys=2,
-    arguments=(
-        "id",
-        "id_path",
-        "entry",
-        "msg",
-        "fields",
-        "follows",
-        "follows_path",
-        "follows_place",
-        "answer",
-        "frame",
-        "frame_id",
-        "is_error",
-        "lost_msg",
-        "lost",
-    ),
+    arguments=("id", "entry", "msg", "fields", "follows", "answer", "frame", "frame_id", "is_error"),
+    includes=("require_right", "clock", "latest", "upgrade", "change", "turns"),
+    texts=LOST,
 )
 SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER, RESTORE_MESSAGE)
 
@@ -171,66 +186,9 @@ def held_path(message_id: str) -> str:
     return f'$["_ids","_places"]["{checked_id(message_id)}"]'
 
 
-def follows_path(message_id: str | None) -> str:
-    """Return the ``held_path`` of ``Inbound.follows``; one that every session has for no message."""
-    return held_path(message_id) if message_id else "$.token"
-
-
 def place_path(message_id: str) -> str:
     """Return the JSON path of the index of a message or answer in the history."""
     return f'$._places["{checked_id(message_id)}"]'
-
-
-def failure_fields(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
-    """Return the code, retryability and waiting time of an error frame, as JSON after a comma."""
-    fields: dict[str, Any] = {
-        "error": code,
-        "retryable": is_retryable(code) if retryable is None else retryable,
-    }
-    if retry_after is not None:
-        # In milliseconds, because RedisJSON prints a longer fraction differently when it is read again.
-        fields["retry_after"] = round(retry_after, 3)
-    return "," + orjson.dumps(fields).decode()[1:-1]
-
-
-#: The arguments of ``ACCEPT`` with the text and fields of each refusal.
-REFUSALS: Final = {
-    "busy_msg": json_text(error_text(SESSION_BUSY)),
-    "busy": failure_fields(SESSION_BUSY),
-    "nothing_msg": json_text(error_text(NOTHING_TO_REGENERATE)),
-    "nothing": failure_fields(NOTHING_TO_REGENERATE),
-    "full_msg": json_text(error_text(SESSION_FULL)),
-    "full": failure_fields(SESSION_FULL),
-    "tried_msg": json_text("This message has the maximum number of answers. Send another message."),
-}
-
-
-#: The arguments of ``RESTORE_MESSAGE`` with the error of a message that has no place any more.
-LOST: Final = {
-    "lost_msg": json_text("This message was lost for a moment, and later ones have begun. Send it again."),
-    "lost": failure_fields(INTERNAL_ERROR),
-}
-
-
-def inbound_of(
-    token: str, message_id: str, msg: str, regenerate: bool = False, edits: str | None = None
-) -> Inbound:
-    """Return a message of the history or the inbox as its client sent it."""
-    return Inbound(
-        token=token,
-        id=message_id,
-        text=msg.removeprefix(HUMAN),
-        sent_at=0.0,
-        regenerate=regenerate,
-        edits=edits,
-    )
-
-
-def waiting_fields(inbound: Inbound) -> str:
-    """Return the fields of a waiting message other than its text, as JSON after a comma."""
-    if inbound.regenerate:
-        return ',"regenerate":true'
-    return f',"edits":"{edited_id(inbound.edits)}"' if inbound.edits is not None else ""
 
 
 def answer_fields(outcome: TurnOutcome) -> str:
@@ -245,15 +203,6 @@ def answer_fields(outcome: TurnOutcome) -> str:
     if outcome.usage is not None:
         fields["usage"] = outcome.usage
     return "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
-
-
-def history_item(frame: Frame) -> str:
-    """Return the answer of a ``message`` frame as an element of the history, in JSON."""
-    marks = {
-        field: frame[field] for field in ("stopped", "incomplete", "shortened", "usage") if field in frame
-    }
-    item = {"id": frame["id"], "msg": BOT + frame["msg"], "timestamp": frame["timestamp"]}
-    return orjson.dumps(item | marks).decode()
 
 
 def running_answer(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
@@ -333,20 +282,6 @@ def close_result(reply: Sequence[Any]) -> Closed | Stale | Gone:
             return Gone(subscribers)
         case other:
             raise AssertionError(f"close_turn replied {other!r}")
-
-
-def restored_result(reply: Sequence[Any]) -> Closed | Queued | Stale | Gone | Missing | None:
-    """Decode the reply of ``RESTORE_MESSAGE``; None for a message that belongs at the end of the session."""
-    subscribers = SubscriberNodes.of(reply[1])
-    match Code(reply[0]):
-        case Code.FOUND:
-            return None
-        case Code.QUEUED:
-            return Queued(reply[2], bool(reply[3]), subscribers)
-        case Code.MISSING:
-            return Missing(subscribers)
-        case _:
-            return close_result(reply)
 
 
 def stop_result(reply: Sequence[Any]) -> Stopped | Queued | Stale | Gone:

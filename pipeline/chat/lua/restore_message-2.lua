@@ -2,20 +2,15 @@
 --
 -- KEYS[1]  the session (RedisJSON)
 -- KEYS[2]  the session's presence (hash)
--- ARGV     id             the id of the message and of its turn, plain
---          id_path        JSON path of the id in `_ids`
---          entry          the stream entry that brought the message
---          msg            the text for the history, JSON; '' for a request to answer the last message again
---          fields         further fields of a message that waits, JSON
---          follows        the message after which it belongs, or the answer to that, plain; '' if it is the first
---          follows_path   JSON path that exists unless the session lacks that one
---          follows_place  JSON path of its index in `_places`
---          answer         the answer to the message for the history, JSON; '' for none
---          frame          the frame that ended its turn, JSON; '' if it has not ended
---          frame_id       the id of that frame, plain
---          is_error       1 when the frame is an error
---          lost_msg       text of the error frame for a message that has no place any more, JSON
---          lost           further fields of that frame, JSON
+-- ARGV     id        the id of the message and of its turn, plain
+--          entry     the stream entry that brought the message
+--          msg       the text for the history, JSON; '' for a request to answer the last message again
+--          fields    further fields of a message that waits, JSON
+--          follows   the message after which it belongs, or the answer to that, plain; '' if it is the first
+--          answer    the answer to the message for the history, JSON; '' for none
+--          frame     the frame that ended its turn, JSON; '' if it has not ended
+--          frame_id  the id of that frame, plain
+--          is_error  1 when the frame is an error
 -- Result   {GONE, holders} | {FOUND, holders} if the session holds it, or its place is the end of the session
 --          {MISSING, holders} if the session lacks the message that it follows
 --          {QUEUED, holders, place in the queue, 0}
@@ -62,9 +57,11 @@ local function place_in_history(key, place, total)
 end
 
 local key = KEYS[1]
-local nodes = holders(KEYS[2])
-local found = redis.call('JSON.GET', key, id_path, follows_path, follows_place, '$._turn', '$._bytes',
-    '$._inbox[*].id', '$.session_start', unpack(LATEST))
+local nodes = redis.call('HGETALL', KEYS[2])
+local id_path, follows_path = '$._ids["' .. id .. '"]', '$["_ids","_places"]["' .. follows .. '"]'
+local follows_place = '$._places["' .. follows .. '"]'
+local found = redis.call('JSON.GET', key, id_path, follows_path, follows_place, '$._turn', '$._inbox[*].id',
+    '$._bytes', '$._summary', '$.session_start')
 if not found then
     return {GONE, nodes}
 end
@@ -72,7 +69,7 @@ found = cjson.decode(found)
 if found[id_path][1] then
     return {FOUND, nodes}
 end
-if found[follows_path][1] == nil then
+if follows ~= '' and found[follows_path][1] == nil then
     return {MISSING, nodes}
 end
 
@@ -87,24 +84,27 @@ if ahead == #waiting or index and index >= total then
     return {FOUND, nodes}
 end
 
-check_rights(key)
-if not found['$._bytes'][1] then
-    upgrade(key)
-    found['$._bytes'] = cjson.decode(redis.call('JSON.GET', key, '$._bytes'))
-end
-local ids = ',"_ids":{"' .. id .. '":"' .. entry .. '"},"_bytes":'
+require_right('JSON.ARRAPPEND', key, '$', '0')
+require_right('JSON.ARRPOP', key, '$', '0')
+require_right('JSON.MERGE', key, '$', '0')
+upgrade(key, found)
+local bytes, newest, last_id, refused = found['$._bytes'][1], unpack(found['$._summary'][1])
 if ahead then
-    local message = item(id, msg == '' and '""' or msg, now(latest(found)), fields)
+    newest = now(newest)
+    local message = item(id, msg == '' and '""' or msg, newest, fields)
     insert(key, '$._inbox', ahead, {message})
-    change(key, ids .. found['$._bytes'][1] + #message)
+    change(key, remember(id, entry) .. ',"_bytes":' .. bytes + #message .. summary(newest, last_id, refused))
     return {QUEUED, nodes, ahead + 1, 0}
 end
 
-local is_lost = frame == ''
-if is_lost then
-    frame = item(frame_id, lost_msg, now(latest(found)), ',"type":"error","turn":"' .. id .. '"' .. lost)
+if frame == '' then
+    newest, is_error = now(newest), '1'
+    frame = item(frame_id, LOST_MSG, newest, ',"type":"error","turn":"' .. id .. '"' .. LOST)
+else
+    local ended = cjson.decode(frame).timestamp
+    newest = ended > newest and ended or newest
 end
-local bytes, places = found['$._bytes'][1], {}
+local places = {}
 if msg ~= '' then
     -- The time of the message before, so that a client that resumes after this message gets its end.
     local before = index > 0 and cjson.decode(redis.call('JSON.GET', key, '$.messages[' .. index - 1
@@ -123,6 +123,7 @@ if msg ~= '' then
     insert(key, '$.messages', index, pair)
     bytes = bytes + #table.concat(pair)
 end
-change(key, ids .. bytes .. ',"_places":{' .. table.concat(places, ',') .. '}')
-keep(key, frame, is_lost or is_error == '1')
+change(key, remember(id, entry) .. ',"_bytes":' .. bytes .. summary(newest, last_id, refused)
+    .. ',"_places":{' .. table.concat(places, ',') .. '}')
+keep(key, frame, is_error == '1')
 return {CLOSED, nodes, frame}
