@@ -20,15 +20,17 @@ from pathlib import Path
 import aiohttp
 
 from parley.cli.agent import ALL, health_port
-from parley.cli.children import Child, Process, describe_exit
+from parley.cli.children import Child, Process
 from parley.cli.console import Console
 from parley.cli.recorded_partitions import require_recorded_partitions
-from parley.cli.retries import Pauses, keep_trying
+from parley.cli.redis_keeper import RedisKeeper
+from parley.cli.retries import keep_trying
 from parley.local.embedded import EmbeddedRedis, folder_of
 from parley.local.forks import ForkServer
 from parley.local.lifetimes import die_with_our_parent, die_with_parent
+from parley.local.liveness import describe_state
 from parley.local.ports import bind_error, local_url
-from pipeline.errors import EmbeddedRedisError, SettingsError
+from pipeline.errors import SettingsError
 from pipeline.masking import mask_url
 from pipeline.settings import STAGES, Settings
 
@@ -40,7 +42,6 @@ _REDIS_STOP_SECONDS = 2.0
 _READINESS_INTERVAL_SECONDS = 0.1
 _READINESS_TIMEOUT = aiohttp.ClientTimeout(total=2)
 _WAITING_NOTE_INTERVAL_SECONDS = 15.0
-_REDIS_CHECK_INTERVAL_SECONDS = 0.2
 # The parts of an ``up`` that was killed end a moment later.
 _PORT_PATIENCE_SECONDS = 1.0
 # Exit statuses of parts, as ``parley.cli`` defines them.
@@ -112,10 +113,8 @@ class Supervisor:
         """
         self._settings = settings
         self._redis = redis
-        self._redis_pauses = Pauses()
-        self._redis_is_known = True
         self._console = Console()
-        self._forks = ForkServer()
+        self._forks = ForkServer(settings.hang_timeout)
         self._stop = asyncio.Event()
         self._status = 0
         self._ready = False
@@ -168,8 +167,11 @@ class Supervisor:
             for child in (*self._agents, *self._webs)
         ]
         tasks.append(self._supervise("up", self._announce_ready))
+        tasks.append(self._supervise("up", self._keep_fork_server))
         if self._redis is not None:
-            tasks.append(self._supervise("redis", partial(self._keep_redis, self._redis)))
+            say = partial(self._console.say, "redis")
+            keeper = RedisKeeper(self._redis, say, self._settings.hang_timeout)
+            tasks.append(self._supervise("redis", keeper.run))
         return tasks
 
     def _supervise(self, name: str, attempt: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
@@ -184,11 +186,12 @@ class Supervisor:
             self._stop.set()
 
     def _child(self, name: str, *arguments: str) -> Child:
-        def start(output: int) -> Awaitable[Process]:
-            return self._forks.fork(arguments, self._environment(name), output)
+        def start(output: int, heartbeats: int) -> Awaitable[Process]:
+            return self._forks.fork(arguments, self._environment(name), output, heartbeats)
 
         on_death = partial(self._put_out, name) if _stages_of(name) else None
-        return Child(name, start, self._console.say, on_death)
+        hang_timeout = self._settings.hang_timeout
+        return Child(name, start, self._console.say, on_death, hang_timeout=hang_timeout)
 
     async def _put_out(self, name: str, pid: int) -> None:
         """Expel a dead agent from its groups, so that its partitions move before its session times out."""
@@ -244,36 +247,16 @@ class Supervisor:
     async def _stop_all(self, children: list[Child], timeout: float) -> None:
         await asyncio.gather(*(child.stop(timeout) for child in children))
 
-    async def _keep_redis(self, redis: EmbeddedRedis) -> None:
-        """Restart Redis at its old address whenever it has ended, or its socket was deleted."""
-        unreachable = 0
+    async def _keep_fork_server(self) -> None:
+        """Kill the fork server when it hangs; the next start of a part starts another."""
         while True:
-            await asyncio.sleep(_REDIS_CHECK_INTERVAL_SECONDS)
-            status = redis.process.poll() if redis.process is not None else None
-            if status is not None:
-                await self._restart_redis(redis, status)
-            if not self._redis_is_known:
-                try:
-                    await asyncio.to_thread(redis.wait_ready)
-                except EmbeddedRedisError as exc:
-                    self._console.say("redis", str(exc))
-                    continue
-                self._redis_is_known = True
-            # A server that ends deletes its socket a moment before.
-            unreachable = 0 if redis.is_reachable() else unreachable + 1
-            if unreachable > 1:
-                self._console.say("redis", "its socket was deleted, so it is ended")
-                await asyncio.to_thread(redis.end, _REDIS_STOP_SECONDS)
-
-    async def _restart_redis(self, redis: EmbeddedRedis, status: int) -> None:
-        pause = self._redis_pauses.next()
-        self._console.say("redis", f"{describe_exit(status)}; starting again in {pause:g} s")
-        await asyncio.sleep(pause)
-        if redis.restore_folder():
-            self._console.say("redis", f"{redis.folder} was deleted: it starts without data")
-        redis.spawn()
-        self._redis_pauses.begin()
-        self._redis_is_known = False
+            pid = await self._forks.until_hung()
+            self._console.say(
+                "up", f"the fork server hangs, {describe_state(pid)}; it is ended with its parts"
+            )
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(_READINESS_INTERVAL_SECONDS)
 
     async def _announce_ready(self) -> None:
         """Wait until every part is ready, then print the address of the service."""

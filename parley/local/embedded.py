@@ -194,6 +194,17 @@ class EmbeddedRedis:
         write_state(started)
         return started
 
+    def responds(self) -> bool:
+        """Return whether the server answers within a second, if only by an error; also if it does not run."""
+        with client_of(self.url) as client:
+            try:
+                client.ping()
+            except redis.TimeoutError:
+                return False
+            except (redis.RedisError, OSError):
+                return True
+        return True
+
     def is_reachable(self) -> bool:
         """Return whether clients can connect: the file of the socket is there."""
         return not self._has_socket or self._socket.exists()

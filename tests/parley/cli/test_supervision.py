@@ -112,6 +112,24 @@ def _bind(taken: socket.socket, port: int) -> None:
     raise AssertionError(f"port {port} stays taken")
 
 
+def test_parts_that_hang_are_ended_and_started_again(up: Up) -> None:
+    wait_until(lambda: is_ready(up.port), "the web is ready", 60)
+    since = len(up.lines)
+    stopped = [up.webs()[0], up.agents("infer")[0], up.child("redis-server")]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+
+    for name in ("web  ", "infer"):
+        wait_for_new(
+            up, f"{name}   │ hangs: no sign of life for 3 s, stopped by a signal; it is ended", since
+        )
+    wait_for_new(up, "redis   │ no answer for 3 s, stopped by a signal; it is killed", since)
+
+    wait_until(lambda: is_ready(up.port), "the web is ready", 60)
+    assert not set(stopped) & up.children().keys()
+    assert killed_again(up)
+
+
 @pytest.mark.parametrize("part", ["_environment", "_not_ready"])
 async def test_a_failure_before_it_is_ready_ends_it_with_the_error(
     monkeypatch: pytest.MonkeyPatch, part: str
