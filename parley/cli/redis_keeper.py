@@ -79,7 +79,7 @@ class RedisKeeper:
         self._say(f"{describe_exit(status)}; starting again in {pause:g} s")
         await asyncio.sleep(pause)
         if self._redis.restore_folder():
-            self._say(f"{self._redis.folder} was deleted: it starts without data")
+            self._say(f"its data in {self._redis.folder} was deleted: it starts without data")
         self._redis.spawn()
         self._pauses.begin()
         self._liveness.begin()
