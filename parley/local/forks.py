@@ -79,6 +79,7 @@ class ForkServer:
         self._running: dict[int, ForkedProcess] = {}
         self._unread = b""
         self._sending = asyncio.Lock()
+        self._is_read = False
 
     async def fork(
         self, arguments: Sequence[str], environment: Mapping[str, str], output: int, heartbeats: int
@@ -95,6 +96,7 @@ class ForkServer:
         body = json.dumps({"arguments": list(arguments), "environment": dict(environment)}).encode()
         async with self._sending:
             requests = self._socket or self.start()
+            self._listen(requests)
             started: asyncio.Future[ForkedProcess] = asyncio.get_running_loop().create_future()
             self._starting.append(started)
             # In a thread, because a server that still loads its libraries may not read a large environment.
@@ -119,13 +121,15 @@ class ForkServer:
                 return server.pid
 
     def close(self) -> None:
-        """End the fork server, and with it every process that still runs."""
+        """End the fork server, and with it every process that still runs; may be called twice."""
         if self._server is not None:
             self._server.kill()
             self._lose()
 
     def start(self) -> socket.socket:
         """Start the process, which then loads its libraries; the first fork does so otherwise.
+
+        Needs no event loop. Call it in a thread that does not end, because Linux ends the process with it.
 
         Returns:
             The socket for requests to it.
@@ -145,8 +149,12 @@ class ForkServer:
             )
         self._socket = ours
         self._liveness.begin()
-        asyncio.get_running_loop().add_reader(ours, self._read)
         return ours
+
+    def _listen(self, requests: socket.socket) -> None:
+        if not self._is_read:
+            self._is_read = True
+            asyncio.get_running_loop().add_reader(requests, self._read)
 
     def _read(self) -> None:
         assert self._socket is not None, "a reader ends with its socket"  # noqa: S101
@@ -185,7 +193,9 @@ class ForkServer:
         """Mark every process as killed, because Linux kills them when the fork server ends."""
         if self._socket is None:
             return
-        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._is_read:
+            self._is_read = False
+            asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._socket, self._unread = None, b""
         if self._server is not None:

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 import pytest
 
 from faust_redis.testing import wait_until
-from parley.cli.up import Supervisor
+from parley.cli.supervisor import Supervisor
 from parley.local.embedded import folder_of
+from parley.local.forks import ForkServer
 from parley.local.ports import free_port
 from pipeline.settings import Settings
 from tests.support.service import Up
@@ -141,4 +142,4 @@ async def test_a_failure_before_it_is_ready_ends_it_with_the_error(
     settings = Settings(redis_url="redis://127.0.0.1:1", port=free_port())
 
     with pytest.raises(LookupError, match=part):
-        await Supervisor(settings, None).run()
+        await Supervisor(settings, None, ForkServer()).run()
