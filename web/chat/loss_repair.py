@@ -58,6 +58,8 @@ class LossRepair:
 
     Attributes:
         sent: the messages that this process has sent.
+        resent: messages that were sent again, because Redis had lost them.
+        restored: answers that were written back into their sessions.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class LossRepair:
                 session has expired.
         """
         self.sent = SentMessages()
+        self.resent = self.restored = 0
         self._sessions = sessions
         self._producer = producer
         self._longest_run = model_deadline + _DEADLINE_GRACE_SECONDS
@@ -258,6 +261,7 @@ class LossRepair:
                 break
             done += 1
         if restored_ids:
+            self.restored += len(restored_ids)
             log.warning(
                 "answers that the session lacks are restored", session=token, messages=len(restored_ids)
             )
@@ -278,6 +282,7 @@ class LossRepair:
             await self._send(token, replace(each.message, follows=follows))
             follows, count = each.id, count + 1
         if count:
+            self.resent += count
             log.warning("messages that the session lacks are sent again", session=token, messages=count)
 
     def _take_ends(self, token: str, remembered: list[SentMessage], places: Mapping[str, Place]) -> None:
