@@ -20,7 +20,7 @@ from pipeline.settings import STAGES
 from pipeline.telemetry.stages.past import PastStages
 from pipeline.telemetry.stages.points import Point
 from pipeline.telemetry.stages.redaction import shown_error, shown_message
-from pipeline.telemetry.stages.watch import StageWatch
+from pipeline.telemetry.stages.watch import INTERVAL, StageWatch
 from web import keys, limits
 from web.http.admin import audit, is_admin, require_admin
 from web.http.errors import failure, json_response
@@ -85,7 +85,9 @@ async def history(request: web.Request) -> web.Response:
     since, until = _time(request, "since"), _time(request, "until")
     now = (await request.app[_WATCH].snapshot()).at
     if since is not None:
-        return json_response(await request.app[_PAST].columns(since, now if until is None else until, now))
+        return json_response(
+            await request.app[_PAST].columns(since, now + INTERVAL if until is None else until, now)
+        )
     names = [field.name for field in fields(Point)]
     return json_response(
         {

@@ -40,7 +40,7 @@ async def test_a_tier_keeps_the_most_urgent_moment_of_each_interval(
     for content, weight in zip(contents, weights, strict=True):
         await history.record(content, weight)
         written = time.time()
-        await eventually(lambda: time.time() > written + 0.06, "the next interval")  # noqa: B023
+        await eventually(lambda at=written: time.time() > at + 0.06, "the next interval")
 
     fine = await history.between(since, time.time() + 1, time.time())
     assert [moment.content for moment in fine] == contents

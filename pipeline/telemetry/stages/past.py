@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from faust_redis.watching import RecordedHistory, RecordedMoment, StageState, weight_of
 from pipeline.redis.keys import HISTORY
+from pipeline.telemetry.stages.decoding import typed
 from pipeline.telemetry.stages.points import Point
 from pipeline.telemetry.stages.snapshot import Snapshot, StageSnapshot
 
@@ -36,6 +37,10 @@ class PastSnapshot:
     at: float
     interval: float
     snapshot: dict[str, Any]
+
+    def as_snapshot(self) -> Snapshot:
+        """Return the snapshot as typed values, without the fields that only another version has."""
+        return typed(Snapshot, self.snapshot)
 
 
 def contents_of(snapshot: Snapshot) -> Iterator[bytes]:

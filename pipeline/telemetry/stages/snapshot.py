@@ -25,6 +25,7 @@ from pipeline.telemetry.stages.process_figures import (
     losses_of,
     refusals_of,
 )
+from pipeline.telemetry.stages.reasons import reason_of
 from pipeline.telemetry.stages.redis_cost import RedisCost
 from pipeline.telemetry.stages.sample import PipelineSample, StageSample, WorkerSample
 
@@ -212,7 +213,7 @@ class Course:
             cpu_us=cpu_per_message(now.workers, then.stages[name].workers),
             cpu_shared=any(report.stages > 1 for report in reports),
         )
-        return replace(stage, why=_reason(stage, max(judge.still, self._still(name, stuck))))
+        return replace(stage, why=reason_of(stage, max(judge.still, self._still(name, stuck))))
 
     def _still(self, name: str, numbers: Iterable[int]) -> float:
         return max((self._judges[name, number].still for number in numbers), default=0.0)
@@ -372,31 +373,3 @@ def _worker(
         failed=None if report is None else report.failed,
         working=None if report is None else report.working,
     )
-
-
-def _reason(stage: StageSnapshot, still: float) -> str:
-    """Return the reason for a stage's state as a sentence for operators."""
-    left = stage.lag + stage.pending
-    waiting = (
-        "no message waits" if not left else f"{left:,} {'message waits' if left == 1 else 'messages wait'}"
-    )
-    match stage.state:
-        case StageState.STOPPED:
-            return f"no worker; {waiting}"
-        case StageState.STALLED:
-            stuck = [each.number for each in stage.partitions if each.state is StageState.STALLED]
-            where = (
-                f" in partition {', '.join(map(str, stuck))}"
-                if 0 < len(stuck) < len(stage.partitions)
-                else ""
-            )
-            return f"nothing has moved for {still:.0f} s{where}; {waiting}"
-        case StageState.SLOW:
-            age = f", the oldest for {stage.oldest_age:.0f} s" if stage.oldest_age is not None else ""
-            return f"{waiting}{age}; the backlog is not shrinking"
-        case StageState.PAUSED:
-            return f"paused by an operator; {waiting}"
-        case StageState.WORKING:
-            return "messages are flowing" if not left else f"{left:,} on the way"
-        case StageState.IDLE:
-            return "nothing to do"
