@@ -158,7 +158,8 @@ def _each(
         return count, missing
 
     count, missing = _run(settings, run)
-    audit(done, letters=count, first=ids[0] if ids else None, missing=len(missing))
+    if count:
+        audit(action.__name__, letters=count, first=ids[0] if ids else None, missing=len(missing))
     click.echo(f"{count} {done}")
     if missing and selection is None:
         raise ParleyError("; ".join(missing))

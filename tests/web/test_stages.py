@@ -75,7 +75,7 @@ async def test_messages_that_wait_in_their_session_are_shown_and_exported(node: 
 
     async def shown() -> bool:
         _, body = await get(node.http, "/api/stages")
-        return body["inboxes"]["messages"] == 2
+        return bool(body["inboxes"]["messages"] == 2)
 
     await eventually(shown, "two messages that wait")
     _, body = await get(node.http, "/api/stages")

@@ -16,6 +16,11 @@ from faust_redis.watching.recorded import MOMENT_BYTES, TIERS, MomentTooLargeErr
 PREFIX = "faust:{watch}:history"
 
 
+async def next_interval(seconds: float) -> None:
+    until = time.time() + seconds
+    await eventually(lambda: time.time() > until, "the next interval")
+
+
 async def test_a_moment_is_found_by_its_time_and_by_no_other(streams: Redis) -> None:
     history = RecordedHistory(streams, PREFIX, "a")
     assert await history.at(time.time()) is None
@@ -39,8 +44,7 @@ async def test_a_tier_keeps_the_most_urgent_moment_of_each_interval(
     since = time.time() - 1
     for content, weight in zip(contents, weights, strict=True):
         await history.record(content, weight)
-        written = time.time()
-        await eventually(lambda at=written: time.time() > at + 0.06, "the next interval")
+        await next_interval(0.06)
 
     fine = await history.between(since, time.time() + 1, time.time())
     assert [moment.content for moment in fine] == contents

@@ -51,6 +51,11 @@ def snapshot(done: int = 10, partitions: int = 2, at: float = 100.0) -> Snapshot
     )
 
 
+async def next_interval(seconds: float) -> None:
+    until = time.time() + seconds
+    await eventually(lambda: time.time() > until, "the next interval")
+
+
 async def test_a_snapshot_is_read_as_it_was_written(redis: Redis) -> None:
     written = snapshot()
     recorder = Recorder(RecordedHistory(redis, HISTORY, "n1"))
@@ -105,8 +110,7 @@ async def test_rates_of_the_past_are_exact_between_two_moments(
     history = RecordedHistory(redis, HISTORY, "n1")
     for at, done in ((100.0, 10), (110.0, 60), (120.0, 60), (130.0, 5)):
         assert await history.record(next(contents_of(snapshot(done, at=at))), 1)
-        written = time.time()
-        await eventually(lambda at=written: time.time() > at + 0.002, "the next interval")
+        await next_interval(0.002)
     now = time.time()
     columns = (await PastStages(redis).columns(now - 60, now + 1, now))["infer"]
     assert columns["at"] == [100.0, 110.0, 120.0, 130.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -91,7 +92,7 @@ def test_the_most_refused_clients_are_named_masked_whatever_else_is_refused() ->
 @pytest.mark.usefixtures("no_refusals")
 def test_clients_that_were_refused_hours_ago_are_no_longer_named(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(refusals.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     refusals.refused("sockets", address="2001:db8:5:6::1")
     assert refusals.reported()["refusing"] == {"sockets": [("2001:db8:5::/48", 1)]}
     now += refusals.TOP_SECONDS
