@@ -12,12 +12,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from faust_redis.redis import Command
 from pipeline.errors import mask
@@ -85,18 +87,20 @@ async def inboxes(redis: Redis) -> Inboxes:
     scores = dict(zip(noted[::2], noted[1::2], strict=True))
     tokens = list(scores)[:MOST]
     waiting = await _arrivals(redis, tokens)
-    if idle := [token for token in tokens if not waiting[token]]:
-        await execute_many(redis, [("ZREM", WAITING, *idle)])
-        # A message that came in between has added its session before it was removed.
-        waiting |= (again := await _arrivals(redis, idle))
-        await _note_times(redis, {token: times[0] for token, times in again.items() if times})
-    late = {
-        token: times[0]
-        for token, times in waiting.items()
-        if times and times[0] * 1000 - float(scores[token]) > 1
-    }
-    await _note_times(redis, late)
-    return _summary({token: times for token, times in waiting.items() if times}, now, len(scores) <= MOST)
+    with suppress(NoPermissionError):  # a user that may only read sees the same figures
+        if idle := [token for token in tokens if not waiting[token]]:
+            await execute_many(redis, [("ZREM", WAITING, *idle)])
+            # A message that came in between has added its session before it was removed.
+            waiting |= (again := await _arrivals(redis, idle))
+            await _note_times(redis, {token: times[0] for token, times in again.items() if times})
+        late = {
+            token: times[0]
+            for token, times in waiting.items()
+            if times and times[0] * 1000 - float(scores[token]) > 1
+        }
+        await _note_times(redis, late)
+    waiting = {token: times for token, times in waiting.items() if times}
+    return _summary(waiting, now, len(scores) <= MOST)
 
 
 async def _note_times(redis: Redis, times: dict[bytes, float]) -> None:

@@ -52,10 +52,9 @@ async def scrape(request: web.Request) -> web.Response:
     with suppress(RedisError, OSError, TimeoutError):
         async with asyncio.timeout(LOOK_SECONDS):
             sample = await Observer(app[keys.REDIS], STAGES).sample()
-            waiting = await inboxes(app[keys.REDIS])
-        parts.append(of_stages(sample))
-        parts.append(of_inboxes(waiting))
-        up = 1
+            parts.append(of_stages(sample))
+            up = 1
+            parts.append(of_inboxes(await inboxes(app[keys.REDIS])))
     about = "1 when Redis answered this scrape; the figures of the stages are missing otherwise."
     parts.append(iter([metrics.gauge("parley_redis_up", about, [({}, up)])]))
     headers = {"Content-Type": metrics.CONTENT_TYPE}

@@ -77,12 +77,13 @@ class StageWatch(SharedSampling[Snapshot]):
     async def _completed(self, snapshot: Snapshot) -> Snapshot:
         """Add the figures that are sampled less often, because they cost more."""
         if self._meter.is_due(snapshot.at):
-            self._inboxes = await inboxes(self._redis)
             turns = sum(each.done for each in snapshot.stages[-1].partitions)
             try:
                 self._cost = await self._meter.sample(snapshot.at, turns)
+                self._inboxes = await inboxes(self._redis)
             except ResponseError as exc:
-                logger.debug("Redis does not report its costs: %s", exc)
+                # A user of Redis that may not read sessions, such as the operator's, sees the rest.
+                logger.debug("Redis refuses some figures: %s", exc)
         return replace(snapshot, inboxes=self._inboxes, redis=self._cost)
 
     async def _record(self, snapshot: Snapshot) -> None:
