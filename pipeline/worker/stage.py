@@ -132,7 +132,7 @@ class Stage:
         redis = connect(settings.redis_url)
         _add_pages(app, redis)
         topics = Topics(app)
-        work = WorkSensor(name)
+        work = WorkSensor(name, settings.infer_concurrency if name == "infer" else 0)
         app.sensors.add(work)
         losses = LossLog(lambda: LossCounts(lost_messages(app), resent_messages(app)))
         figures: list[Callable[[], Iterable[Metric]]] = [

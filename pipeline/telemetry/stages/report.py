@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 import orjson
@@ -55,6 +55,7 @@ class Report:
         losses: the latest losses of Redis that the process has noticed.
         refused: refusals since the start, by reason.
         refusing: the addresses and sessions that were refused most often within two hours, masked, by reason.
+        places: the messages that it works on at once; 0 when it does not report them.
     """
 
     uptime: float
@@ -70,6 +71,10 @@ class Report:
     losses: list[Loss] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
     refusing: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    places: int = 0
+
+
+_FIELDS: Final = frozenset(each.name for each in fields(Report))
 
 
 def encode(report: Report) -> bytes:
@@ -82,13 +87,14 @@ def decode(document: bytes | None) -> Report | None:
     if document is None:
         return None
     try:
-        fields: dict[str, Any] = orjson.loads(document)
-        if fields.pop("v") != _LAYOUT:
+        found: dict[str, Any] = orjson.loads(document)
+        if found.pop("v") != _LAYOUT:
             return None
         for name in ("wait", "work"):
-            fields[name] = {int(bucket): int(count) for bucket, count in fields[name].items()}
-        fields["losses"] = [Loss(**loss) for loss in fields.get("losses", ())]
-        return Report(**fields)
+            found[name] = {int(bucket): int(count) for bucket, count in found[name].items()}
+        found["losses"] = [Loss(**loss) for loss in found.get("losses", ())]
+        # A newer version may report more.
+        return Report(**{name: value for name, value in found.items() if name in _FIELDS})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

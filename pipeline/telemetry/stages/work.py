@@ -17,6 +17,9 @@ from pipeline.telemetry.stages.report import WINDOW, Report
 class WorkSensor(faust.Sensor):
     """A Faust sensor that measures the events of one topic, at about a microsecond per event.
 
+    Args:
+        places: the events that the agent works on at once; 0 when they are not reported.
+
     Attributes:
         failed: failed attempts, counted by the code that handles the failure.
         retried: attempts after the first.
@@ -25,9 +28,10 @@ class WorkSensor(faust.Sensor):
         is_first: whether this one reports what concerns the process as a whole.
     """
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, places: int = 0) -> None:
         super().__init__()
         self.topic = topic
+        self._places = places
         self._since = time.monotonic()
         self.waits = Histogram()
         self.works = Histogram()
@@ -84,4 +88,5 @@ class WorkSensor(faust.Sensor):
             work=difference(work, work_before),
             cpu=time.process_time() / self.stages,
             stages=self.stages,
+            places=self._places,
         )
