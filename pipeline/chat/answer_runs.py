@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 #: Seconds that a partial answer lives after its last piece: longer than any MODEL_TIMEOUT allows a pause.
 PARTIAL_TTL = 3600 + 60
 #: Seconds until a piece of a running answer is stored.
-STORE_SECONDS: Final = 0.1
+STORE_SECONDS: Final = 0.25
 #: Characters of a running answer that are stored at once.
 STORE_CHARACTERS: Final = 4096
 
