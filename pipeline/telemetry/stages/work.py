@@ -24,6 +24,8 @@ class WorkSensor(faust.Sensor):
         failed: failed attempts, counted by the code that handles the failure.
         retried: attempts after the first.
         progress: the number of signs that long work goes on.
+        stages: the stages that the process runs.
+        is_first: whether this one reports what concerns the process as a whole.
     """
 
     def __init__(self, topic: str, places: int = 0) -> None:
@@ -34,6 +36,7 @@ class WorkSensor(faust.Sensor):
         self.waits = Histogram()
         self.works = Histogram()
         self._past: deque[tuple[float, dict[int, int], dict[int, int]]] = deque(((time.monotonic(), {}, {}),))
+        self.stages, self.is_first = 1, True
         self.handled = self.failed = self.retried = self.working = self.progress = 0
 
     def went_on(self) -> None:
@@ -83,5 +86,7 @@ class WorkSensor(faust.Sensor):
             usual=percentile(work, 0.99) or 0.0,
             wait=difference(wait, wait_before),
             work=difference(work, work_before),
+            cpu=time.process_time() / self.stages,
+            stages=self.stages,
             places=self._places,
         )
