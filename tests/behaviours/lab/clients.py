@@ -1,7 +1,7 @@
 """Clients of the lab: they talk, lose their sockets, come back, and enter all in their ledgers.
 
 They do as protocol.md asks of a client, and no more: they resume after the last message they hold, send again
-under its id each message that has not ended when a socket broke, and give up a connection that answers no ping.
+under its id each message that has not ended when a socket broke, and give up a connection without pongs.
 """
 
 from __future__ import annotations
