@@ -18,6 +18,7 @@ from redis.exceptions import AskError, ClusterError, MovedError, ResponseError
 
 from faust_redis.redis.cluster_stream import cluster_errors
 from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.topology import ParallelNodesManager
 
 __all__ = ["AskingCluster", "AskingConnection", "closed_in_use"]
 
@@ -48,6 +49,10 @@ class AskingCluster(RedisCluster):
     """
 
     server: Any  # of the module that imports this one
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.nodes_manager = ParallelNodesManager(self.nodes_manager)
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         """Send a command, as redis-py does; a cluster that is down is a lost connection."""

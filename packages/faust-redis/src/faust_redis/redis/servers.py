@@ -15,6 +15,7 @@ The last two use ``rediss+…`` for TLS. The query of an address may hold all op
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
@@ -31,7 +32,6 @@ from redis.asyncio.connection import (
 )
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
-    Sentinel,
     SentinelConnectionPool,
     SentinelManagedConnection,
     SentinelManagedSSLConnection,
@@ -43,10 +43,17 @@ from faust_redis.errors import BrokerAddressError
 from faust_redis.faust_hooks.connections import raising_redis_errors
 from faust_redis.redis.cluster_redirects import AskingCluster, AskingConnection
 from faust_redis.redis.cluster_stream import ClusterStream, cluster_errors
-from faust_redis.redis.commands import CONNECT_TIMEOUT, SOCKET_TIMEOUT, Command, is_unavailable
+from faust_redis.redis.commands import (
+    CONNECT_TIMEOUT,
+    PEER_TIMEOUT,
+    SOCKET_TIMEOUT,
+    Command,
+    is_unavailable,
+)
 from faust_redis.redis.confirmed import stream_connection
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.durability import Durability, durability_of
+from faust_redis.redis.topology import ParallelSentinel
 
 __all__ = ["CommandStream", "Server", "StreamingRedis", "addresses_of", "leave_entries_unparsed", "server_at"]
 
@@ -182,7 +189,7 @@ class SentinelServer(SingleServer):
         """Take the addresses of sentinels, and ``sentinel_username`` and ``sentinel_password`` for them."""
         self.durability = durability
         asking = {name.removeprefix("sentinel_"): value for name, value in login.items()}
-        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        sentinel = ParallelSentinel(  # type: ignore[no-untyped-call]
             list(sentinels), sentinel_kwargs={**_common(), **asking}
         )
         # The pool's own connection class queries Sentinel, and closes when its server becomes a replica.
@@ -307,7 +314,7 @@ def server_at(
             raise BrokerAddressError(address, reason)
         options.update(connection_class=_GivenContext.of(ssl_context))
     if scheme == "unix":
-        del options["socket_keepalive"]
+        del options["socket_keepalive"], options["socket_keepalive_options"]
     if kind == "sentinel":
         return SentinelServer(places, service, options, asking, durability)
     if kind == "cluster":
@@ -353,8 +360,25 @@ def _common() -> dict[str, Any]:
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_keepalive": True,
+        "socket_keepalive_options": _peer_options(),
         "retry": Retry(NoBackoff(), 0),
     }
+
+
+def _peer_options() -> dict[int, int]:
+    """Return the options of TCP that end a connection ``PEER_TIMEOUT`` after its peer's host has gone silent.
+
+    Keepalive covers a connection without unconfirmed packets, as during a blocking read; the user time-out
+    the others, which the kernel would repeat for 15 minutes. Systems other than Linux lack some of them.
+    """
+    probes = 3
+    values = {
+        "TCP_KEEPIDLE": int(PEER_TIMEOUT) - probes,
+        "TCP_KEEPINTVL": 1,
+        "TCP_KEEPCNT": probes,
+        "TCP_USER_TIMEOUT": int(PEER_TIMEOUT * 1000),
+    }
+    return {getattr(socket, name): value for name, value in values.items() if hasattr(socket, name)}
 
 
 def leave_entries_unparsed(redis: Redis) -> None:
