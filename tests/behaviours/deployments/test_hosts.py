@@ -44,15 +44,23 @@ async def test_a_host_that_fails_and_comes_back_costs_no_message(
         for host in installation.hosts:
             await crowd.all_answered(BOUND_SECONDS)
             began = time.monotonic()
+            import asyncio
+            tracer = asyncio.create_task(trace(crowd, host))
             FAULTS[fault](host)
             try:
                 away, waiting = await crowd.all_answered(BOUND_SECONDS)
+                if waiting:
+                    await dump(installation, waiting)
             finally:
+                tracer.cancel()
+                print(f"{time.monotonic()-began:7.1f} healed")
                 host.heal()
             assert not waiting, f"{fault}: no answers for {[each.ledger.name for each in waiting]}"
             if fault == "killed":
                 installation.restart(host)
             back, waiting = await crowd.all_answered(BOUND_SECONDS)
+            if waiting:
+                await dump(installation, waiting)
             assert not waiting, f"no longer {fault}: no answers for {[each.ledger.name for each in waiting]}"
             await installation.whole()
             seconds = time.monotonic() - began
@@ -61,3 +69,50 @@ async def test_a_host_that_fails_and_comes_back_costs_no_message(
             )
         await crowd.finish(BOUND_SECONDS)
     assert crowd.problems == []
+
+
+async def dump(installation, waiting):
+    import aiohttp, subprocess, sys
+    for client in waiting:
+        print("WAITING", client.ledger.name, client.token, client._avoided, client.sockets, [vars(e) if hasattr(e, "__dict__") else e for e in client.ledger.open], client._socket, client._heard, time.monotonic())
+        for host in installation.hosts:
+            for port in (7000, 7001, 7002):
+                out = subprocess.run([*host.prefix, "timeout", "3", "redis-cli", "-h", host.address, "-p", str(port), "JSON.GET", "session:{%s}" % client.token], capture_output=True, text=True).stdout
+                if not out.startswith("MOVED") : print(host.name, port, out)
+    for host in installation.hosts:
+        print(host.name, "slots\n", subprocess.run([*host.prefix, "timeout", "3", "redis-cli", "-h", host.address, "-p", "7000", "cluster", "nodes"], capture_output=True, text=True).stdout)
+        for port in (7000, 7001, 7002):
+            script = "for k in $(redis-cli -h %s -p %d keys '*'); do :; done" % (host.address, port)
+            out = subprocess.run([*host.prefix, "timeout", "3", "redis-cli", "-h", host.address, "-p", str(port), "role"], capture_output=True, text=True).stdout
+            print(host.name, port, out.split()[:1])
+            if out.startswith("master"):
+                print(subprocess.run([*host.prefix, "sh", "-c", "for k in $(redis-cli -h %s -p %d --scan --pattern '{*}' | grep -v :.*:); do echo $k; redis-cli -h %s -p %d xinfo groups $k | paste -s -d' '; done" % (host.address, port, host.address, port)], capture_output=True, text=True).stdout)
+    for url in installation.urls:
+        try:
+            async with aiohttp.ClientSession() as http, http.get(url + "/api/stages", timeout=aiohttp.ClientTimeout(total=5)) as r:
+                print(url, (await r.text())[:6000])
+            async with aiohttp.ClientSession() as http, http.get(url + "/readyz", timeout=aiohttp.ClientTimeout(total=5)) as r:
+                print(url, (await r.text())[:6000])
+        except Exception as e:
+            print(url, repr(e))
+    for up in installation._ups.values():
+        print("\n".join(up.lines[-120:]))
+    sys.stdout.flush()
+
+
+async def trace(crowd, host):
+    import asyncio
+    began = time.monotonic()
+    state = {}
+    while True:
+        for c in crowd.clients:
+            now = (c.ledger.answers, c.sockets, c._avoided[-8:-5], c._socket is not None, sum(e.accepted for e in c.ledger.open), len(c.ledger.open))
+            if c not in state:
+                state[c] = [now, 0]
+                print("TRACE start", host.address, c.ledger.name, now)
+            elif now != state[c][0]:
+                if state[c][1] < 14 or time.monotonic() - began > 6:
+                    print(f"TRACE {time.monotonic()-began:6.2f} {c.ledger.name} {now}")
+                state[c][1] += 1
+                state[c][0] = now
+        await asyncio.sleep(0.05)

@@ -15,7 +15,6 @@ from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import RedisClusterException, ResponseError
 
-from faust_redis.redis.commands import REDIS_ERRORS
 from faust_redis.tasks import cancel_and_wait
 
 __all__ = ["ParallelNodesManager", "ParallelSentinel"]
@@ -122,7 +121,7 @@ async def _first_usable(
     """Await all until one has a usable reply, and the others for ``grace_seconds`` more; cancel the rest.
 
     Returns:
-        The replies, and errors of Redis, of those that ended.
+        The replies and errors of those that ended.
     """
     tasks = {asyncio.ensure_future(each): asked for asked, each in asking.items()}
     found: dict[_Asked, Any] = {}
@@ -144,9 +143,10 @@ async def _first_usable(
 
 
 def _result(task: asyncio.Future[Any]) -> Any:
+    """Return the result of a task, or its error, which may be of any kind if its connection closed in use."""
     try:
         return task.result()
-    except REDIS_ERRORS as error:
+    except Exception as error:
         return error
 
 
