@@ -6,13 +6,16 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import pytest
 import pytest_asyncio
-import redis
+from redis import exceptions
 
-from faust_redis.redis.commands import PEER_TIMEOUT
+from faust_redis.redis import connection as connection_module
+from faust_redis.redis.commands import PEER_TIMEOUT, SOCKET_TIMEOUT
 from faust_redis.redis.servers import server_at
-from faust_redis.testing import HOST, Cluster, RedisServer, eventually
+from faust_redis.testing import HOST, Cluster, RedisServer, eventually, sentinel
 
 #: Seconds that finding a primary may take: far less than the time-out of a silent server.
 BOUND_SECONDS = 2.0
@@ -46,7 +49,7 @@ async def test_a_silent_node_does_not_delay_the_map_of_a_cluster(
 async def test_a_silent_sentinel_does_not_delay_the_primary(
     tmp_path: Path, redis_url: str, silent_port: int
 ) -> None:
-    port = redis.connection.parse_url(redis_url)["port"]
+    port = urlsplit(redis_url).port
     with RedisServer(tmp_path, f"sentinel monitor streams {HOST} {port} 1", sentinel=True) as watcher:
 
         async def is_known() -> bool:
@@ -63,9 +66,9 @@ async def test_a_silent_sentinel_does_not_delay_the_primary(
 
 async def test_a_connection_ends_when_the_host_of_its_peer_is_gone(redis_url: str) -> None:
     link = server_at([redis_url])
-    connection = await link.commands.connection_pool.get_connection()
-    transport = connection._writer.transport
-    opened = transport.get_extra_info("socket")
+    connection = link.commands.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    await connection.connect()
+    opened = connection._writer.get_extra_info("socket")
     idle, interval, probes = (
         opened.getsockopt(socket.IPPROTO_TCP, option)
         for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
@@ -73,5 +76,35 @@ async def test_a_connection_ends_when_the_host_of_its_peer_is_gone(redis_url: st
 
     assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == PEER_TIMEOUT * 1000
     assert idle + interval * probes == PEER_TIMEOUT
-    await link.commands.connection_pool.release(connection)
+    await connection.disconnect()
     await link.aclose()
+
+
+async def test_a_frozen_primary_is_given_up_when_its_replica_replaces_it(tmp_path: Path) -> None:
+    with sentinel(tmp_path) as (url, (primary, replica)):
+        link = server_at([url])
+        await link.stream.execute("SET", "here", "1")
+        reading = await link.blocking("stream")
+        primary.freeze()
+        reads = asyncio.ensure_future(reading.execute("XREAD", "BLOCK", 1000, "STREAMS", "stream", "$"))
+        asked = asyncio.ensure_future(link.stream.execute("GET", "here"))
+
+        for waiting in (reads, asked):
+            with pytest.raises(exceptions.ConnectionError, match="another server has taken the place"):
+                await asyncio.wait_for(waiting, SOCKET_TIMEOUT - 1)
+
+        await link.stream.execute("SET", "here", "2")
+        assert replica.call("GET", "here") == "2"
+        primary.thaw()
+        await reading.close()
+        await link.aclose()
+
+
+async def test_a_busy_primary_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "SUSPECT_SECONDS", 0.1)
+    with sentinel(tmp_path) as (url, _):
+        link = server_at([url])
+        await link.stream.execute("SET", "here", "1")
+        assert await link.stream.execute("BLPOP", "absent", 1) is None
+        assert await link.stream.execute("GET", "here") == b"1"
+        await link.aclose()

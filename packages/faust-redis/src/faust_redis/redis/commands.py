@@ -48,7 +48,7 @@ CONNECT_TIMEOUT: Final = 3.0
 
 #: Seconds after which a connection is given up whose peer's host confirms no packet: it is cut off, or has
 #: lost its power. A host that is up confirms packets even while its Redis is busy, which may take longer.
-PEER_TIMEOUT: Final = 5.0
+PEER_TIMEOUT: Final = 4.0
 
 #: Maximum concurrent calls of one kind, where there may be hundreds: each takes a connection, and a pool of
 #: redis-py has 100 and raises if more are requested. The heartbeats need some as well.

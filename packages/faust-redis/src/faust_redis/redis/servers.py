@@ -18,6 +18,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -51,7 +52,7 @@ from faust_redis.redis.commands import (
     is_unavailable,
 )
 from faust_redis.redis.confirmed import stream_connection
-from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.connection import IsReplaced, StreamConnection
 from faust_redis.redis.durability import Durability, durability_of
 from faust_redis.redis.topology import ParallelSentinel
 
@@ -150,9 +151,10 @@ class SingleServer:
             pool = BlockingConnectionPool(max_connections=pool_size, timeout=SOCKET_TIMEOUT, **options)
         self._use(pool)
 
-    def _use(self, pool: ConnectionPool) -> None:
+    def _use(self, pool: ConnectionPool, is_replaced: IsReplaced | None = None) -> None:
+        self._is_replaced = is_replaced
         self.commands = cast(StreamingRedis, StreamingRedis.from_pool(pool))
-        self.stream: CommandStream = stream_connection(pool, self.durability)
+        self.stream: CommandStream = stream_connection(pool, self.durability, is_replaced)
         self.commands.server = self
 
     def read_of(self, key: str) -> str:
@@ -161,7 +163,7 @@ class SingleServer:
 
     async def blocking(self, key: str) -> StreamConnection:
         """Open another connection."""
-        return StreamConnection(self.commands.connection_pool)
+        return StreamConnection(self.commands.connection_pool, self._is_replaced)
 
     async def unblock(self, key: str, client_id: int) -> None:
         """End a blocking read."""
@@ -189,16 +191,14 @@ class SentinelServer(SingleServer):
         """Take the addresses of sentinels, and ``sentinel_username`` and ``sentinel_password`` for them."""
         self.durability = durability
         asking = {name.removeprefix("sentinel_"): value for name, value in login.items()}
-        sentinel = ParallelSentinel(  # type: ignore[no-untyped-call]
-            list(sentinels), sentinel_kwargs={**_common(), **asking}
-        )
+        sentinel = ParallelSentinel(list(sentinels), sentinel_kwargs={**_common(), **asking})
         # The pool's own connection class queries Sentinel, and closes when its server becomes a replica.
         given = {name: value for name, value in options.items() if name not in ("host", "port")}
         secure = given.pop("connection_class", None) is not None
         kind = SentinelManagedSSLConnection if secure else SentinelManagedConnection
         given["connection_class"] = raising_redis_errors(kind)
         pool = SentinelConnectionPool(service, sentinel, ssl=secure, **given)  # type: ignore[no-untyped-call]
-        self._use(pool)
+        self._use(pool, partial(sentinel.is_replaced, service))
         self.commands.sentinels = sentinel.sentinels
 
 
@@ -224,7 +224,9 @@ class ClusterServer:
             reinitialize_steps=0,
             **given,
         )
-        self.stream: CommandStream = ClusterStream(self._cluster, self._pool_of, durability)
+        self.stream: CommandStream = ClusterStream(
+            self._cluster, self._pool_of, durability, self._cluster.is_replaced
+        )
         self._cluster.server = self
         # A cluster's client has the methods of a server's, but shares no class with it.
         self.commands = cast(StreamingRedis, self._cluster)
@@ -236,7 +238,7 @@ class ClusterServer:
     async def blocking(self, key: str) -> StreamConnection:
         """Connect to the node that holds a key."""
         node = await self._node(key)
-        return AskingConnection(self._pool_of, node.host, int(node.port))
+        return AskingConnection(self._pool_of, node.host, int(node.port), self._cluster.is_replaced)
 
     async def unblock(self, key: str, client_id: int) -> None:
         """End a blocking read on the node that holds the key."""

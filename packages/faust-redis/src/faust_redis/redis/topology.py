@@ -1,13 +1,15 @@
 """Find the primaries of a cluster, or behind Sentinel, while some of the servers that name them are away.
 
 redis-py asks one server after the other, and waits for each that is cut off until its connection times out.
-Here all are asked at the same time, and the first usable reply counts.
+Here several are asked at the same time, and the first usable reply counts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from redis.asyncio.cluster import ClusterNode, NodesManager
@@ -15,13 +17,18 @@ from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import RedisClusterException, ResponseError
 
+from faust_redis.redis.commands import REDIS_ERRORS
 from faust_redis.tasks import cancel_and_wait
 
 __all__ = ["ParallelNodesManager", "ParallelSentinel"]
 
 _Asked = TypeVar("_Asked")
 
-#: Seconds that a usable reply waits for further ones, of which one may be newer.
+#: Servers asked at once, and the seconds without a usable reply after which that many more are asked. All at
+#: once would cost a large cluster much: hundreds of processes ask when a primary is away.
+ASKED_AT_ONCE: Final = 5
+ASK_NEXT_SECONDS: Final = 0.2
+#: Seconds that a sentinel's reply waits for those of others, of which one may be newer.
 GRACE_SECONDS: Final = 0.1
 
 
@@ -74,7 +81,8 @@ class ParallelNodesManager(NodesManager):
         nodes = self.startup_nodes
         found: dict[str, Any] = {}
         for names in ([name for name in nodes if name != failed], [name for name in nodes if name == failed]):
-            asking = {name: nodes[name].execute_command("CLUSTER SLOTS") for name in names}
+            random.shuffle(names)
+            asking = {name: partial(nodes[name].execute_command, "CLUSTER SLOTS") for name in names}
             found |= await _first_usable(asking, _covers_all_slots)
             if complete := [name for name, reply in found.items() if _covers_all_slots(reply)]:
                 return nodes[complete[0]]
@@ -87,6 +95,20 @@ class ParallelNodesManager(NodesManager):
 class ParallelSentinel(Sentinel):
     """redis-py's Sentinel client, which asks all sentinels at the same time."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._found: set[tuple[str, int]] = set()
+
+    async def is_replaced(self, service_name: str, host: str, port: int) -> bool:
+        """Return whether a former primary of a service is not its primary any more."""
+        # The connection has no address yet while the sentinels are asked for one.
+        if (host, port) not in self._found:
+            return False
+        try:
+            return await self.discover_master(service_name) != (host, port)
+        except REDIS_ERRORS:
+            return False
+
     async def discover_master(self, service_name: str) -> tuple[str, int]:
         """Return the host and port of a service's primary, from the newest of the replies.
 
@@ -98,13 +120,15 @@ class ParallelSentinel(Sentinel):
             state = reply.get(service_name) if isinstance(reply, dict) else None
             return state is not None and self.check_master_state(state, service_name)
 
-        asking = {number: sentinel.sentinel_masters() for number, sentinel in enumerate(self.sentinels)}
-        found = await _first_usable(asking, is_usable, GRACE_SECONDS)
-        states = [reply[service_name] for reply in found.values() if is_usable(reply)]
+        asking = {number: sentinel.sentinel_masters for number, sentinel in enumerate(self.sentinels)}
+        replies = (await _first_usable(asking, is_usable, GRACE_SECONDS)).values()
+        states = [reply[service_name] for reply in replies if is_usable(reply)]
         if not states:
-            raise MasterNotFoundError(f"no primary of {service_name!r}: {_joined(found.values())}")
+            raise MasterNotFoundError(f"no primary of {service_name!r}: {_joined(replies)}")
         newest = max(states, key=lambda state: int(state.get("config-epoch", 0)))
-        return self._force_master_ip or newest["ip"], newest["port"]
+        found = self._force_master_ip or newest["ip"], newest["port"]
+        self._found.add(found)
+        return found
 
 
 def _covers_all_slots(reply: Any) -> bool:
@@ -114,29 +138,33 @@ def _covers_all_slots(reply: Any) -> bool:
 
 
 async def _first_usable(
-    asking: Mapping[_Asked, Awaitable[Any]],
+    asking: Mapping[_Asked, Callable[[], Awaitable[Any]]],
     is_usable: Callable[[Any], bool],
     grace_seconds: float = 0.0,
 ) -> dict[_Asked, Any]:
-    """Await all until one has a usable reply, and the others for ``grace_seconds`` more; cancel the rest.
+    """Ask until one has a usable reply, and wait for others for ``grace_seconds`` more; cancel the rest.
 
     Returns:
         The replies and errors of those that ended.
     """
-    tasks = {asyncio.ensure_future(each): asked for asked, each in asking.items()}
+    unasked = list(asking)
+    tasks: dict[asyncio.Future[Any], _Asked] = {}
     found: dict[_Asked, Any] = {}
-    left = set(tasks)
-    timeout: float | None = None
+    left: set[asyncio.Future[Any]] = set()
     try:
-        while left:
+        while unasked or left:
+            for asked in unasked[:ASKED_AT_ONCE]:
+                tasks[asyncio.ensure_future(asking[asked]())] = asked
+            left = tasks.keys() - {task for task in tasks if tasks[task] in found}
+            del unasked[:ASKED_AT_ONCE]
+            timeout = ASK_NEXT_SECONDS if unasked else None
             done, left = await asyncio.wait(left, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            if not done:
-                break
             found |= {tasks[task]: _result(task) for task in done}
             if any(map(is_usable, found.values())):
-                if not grace_seconds:
-                    break
-                timeout = grace_seconds
+                if left and grace_seconds:
+                    done, left = await asyncio.wait(left, timeout=grace_seconds)
+                    found |= {tasks[task]: _result(task) for task in done}
+                break
         return found
     finally:
         await cancel_and_wait(left)
