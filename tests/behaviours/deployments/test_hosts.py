@@ -1,14 +1,15 @@
 """The service on three hosts, each with a Redis primary and replicas of the others', a web and agents.
 
-One host after the other is killed, cut off both ways or one way, or slow, and comes back, while clients
-outside talk to any web that they reach. A confirmed write is on one replica (`acks=all`) and each primary has
-two, so a host that is away neither loses a message nor holds one up for good. `make hosts` runs it.
+One host after the other is killed, cut off both ways or one way, frozen, slow or lossy, and comes back, while
+clients outside talk to any web that they reach. A confirmed write is on one replica (`acks=all`) and each
+primary has two, so a host that is away neither loses a message nor holds one up for good. `make hosts` runs it.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from collections.abc import Callable
 
 import pytest
@@ -25,13 +26,18 @@ pytestmark = [
 ]
 
 SESSIONS = 12
+#: Less would be too slow for the bus of the cluster, whose packets take 0.7 Mbit/s of each host here.
+SLOW_RATE = "2mbit"
+LOST_PERCENT = 10
 #: What is done to a host, by name.
 FAULTS: dict[str, Callable[[Host], None]] = {
     "killed": Host.kill,
     "cut off": Host.cut_off,
     "mute": Host.mute,
     "deaf": Host.deafen,
-    "slow": lambda host: host.slow_down("256kbit"),
+    "frozen": Host.freeze,
+    "slow": lambda host: host.slow_down(SLOW_RATE),
+    "lossy": lambda host: host.lose(LOST_PERCENT),
 }
 
 
@@ -46,6 +52,8 @@ async def test_a_host_that_fails_and_comes_back_costs_no_message(
             began = time.monotonic()
             import asyncio
             tracer = asyncio.create_task(trace(crowd, host))
+            import datetime
+            print("FAULT AT", datetime.datetime.now(datetime.UTC).isoformat())
             FAULTS[fault](host)
             try:
                 away, waiting = await crowd.all_answered(BOUND_SECONDS)
@@ -67,6 +75,8 @@ async def test_a_host_that_fails_and_comes_back_costs_no_message(
             print(
                 f"{host.name} {fault}: answered after {away:.1f} s, {back:.1f} s; whole after {seconds:.1f} s"
             )
+            for each, up in installation._ups.items():
+                Path(f"/tmp/hosts/lines-{fault}-{each.name[-2:]}.log").write_text("\n".join(up.lines))
         await crowd.finish(BOUND_SECONDS)
     assert crowd.problems == []
 

@@ -373,7 +373,7 @@ def _peer_options() -> dict[int, int]:
     Keepalive covers a connection without unconfirmed packets, as during a blocking read; the user time-out
     the others, which the kernel would repeat for 15 minutes. Systems other than Linux lack some of them.
     """
-    probes = 3
+    probes = 2
     values = {
         "TCP_KEEPIDLE": int(PEER_TIMEOUT) - probes,
         "TCP_KEEPINTVL": 1,
