@@ -1,6 +1,6 @@
 """Hosts of a network of their own, each a network namespace of Linux, whose links can be broken.
 
-Needs root and Debian's iproute2. All hosts are on one bridge, as is this process, so that a test outside
+Needs root, and Debian's iproute2 and nftables. All hosts are on one bridge, as is this process, so that a test outside
 reaches every one of them.
 """
 
@@ -88,7 +88,7 @@ class Host:
         self._signal(signal.SIGSTOP)
 
     def lose(self, percent: int) -> None:
-        """Lose so many percent of the packets from and to this host; needs nftables."""
+        """Lose so many percent of the packets from and to this host."""
         _run(*self.prefix, "nft", "add", "table", "inet", _LOSSES)
         for hook in ("input", "output"):
             chain = f"{{ type filter hook {hook} priority 0; }}"
@@ -179,8 +179,8 @@ def unavailable() -> str:
     """Return why there can be no hosts here, empty if there can."""
     if os.geteuid() != 0:
         return "needs root"
-    if shutil.which("ip") is None:
-        return "needs iproute2"
+    if missing := [tool for tool in ("ip", "tc", "nft") if shutil.which(tool) is None]:
+        return f"needs {', '.join(missing)}"
     try:
         ip("netns", "add", f"parley{os.getpid()}try")
         ip("netns", "del", f"parley{os.getpid()}try")

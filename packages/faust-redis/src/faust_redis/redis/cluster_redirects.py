@@ -18,7 +18,8 @@ from redis.exceptions import AskError, ClusterError, MovedError, RedisClusterExc
 
 from faust_redis.redis.cluster_stream import cluster_errors
 from faust_redis.redis.commands import REDIS_ERRORS
-from faust_redis.redis.connection import IsReplaced, StreamConnection
+from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.replacement import SUSPECT_SECONDS, IsReplaced, unless_replaced
 from faust_redis.redis.topology import ParallelNodesManager
 
 __all__ = ["AskingCluster", "AskingConnection", "closed_in_use"]
@@ -76,7 +77,12 @@ class AskingCluster(RedisCluster):
     async def _execute_command(self, target_node: ClusterNode, *args: Any, **kwargs: Any) -> Any:
         try:
             with closed_in_use():
-                return await super()._execute_command(target_node, *args, **kwargs)
+                return await unless_replaced(
+                    super()._execute_command(target_node, *args, **kwargs),
+                    lambda: (target_node.host, int(target_node.port)),
+                    self.is_replaced,
+                    SUSPECT_SECONDS,
+                )
         except ClusterError as error:
             if isinstance(error, ResponseError):  # CLUSTERDOWN: nobody holds the slot
                 raise

@@ -20,8 +20,9 @@ from redis.exceptions import AskError, MovedError
 
 from faust_redis.redis.commands import Command
 from faust_redis.redis.confirmed import stream_connection
-from faust_redis.redis.connection import IsReplaced, StreamConnection
+from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.durability import PRIMARY, Durability
+from faust_redis.redis.replacement import IsReplaced
 from faust_redis.redis.slots import slot_of
 
 __all__ = ["ClusterStream"]

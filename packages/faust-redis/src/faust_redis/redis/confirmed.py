@@ -15,8 +15,9 @@ from redis.asyncio.connection import ConnectionPool
 
 from faust_redis.errors import UnconfirmedWriteError
 from faust_redis.redis.commands import REDIS_ERRORS, Command, Outage
-from faust_redis.redis.connection import IsReplaced, StreamConnection
+from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.durability import Durability, is_read
+from faust_redis.redis.replacement import IsReplaced
 
 __all__ = ["ConfirmedConnection", "stream_connection"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import hiredis
@@ -18,17 +18,16 @@ from redis.asyncio.connection import ConnectionPool, DefaultParser
 
 from faust_redis.faust_hooks.connections import has_ended, take_writer
 from faust_redis.redis.commands import SOCKET_TIMEOUT, Command
+from faust_redis.redis.replacement import (
+    CHECK_SECONDS,
+    SUSPECT_SECONDS,
+    IsReplaced,
+    replaced,
+    unless_replaced,
+)
 from faust_redis.tasks import cancel_and_wait
 
-__all__ = ["IsReplaced", "StreamConnection"]
-
-#: Returns whether another server has taken the place of the one with this host and port.
-IsReplaced = Callable[[str, int], Awaitable[bool]]
-
-#: Seconds of silence after which a server may have been replaced. Above the longest blocking read, of 2 s.
-SUSPECT_SECONDS: Final = 2.5
-#: Seconds between two checks for a replacement, and until the first one while a connection opens.
-CHECK_SECONDS: Final = 0.5
+__all__ = ["StreamConnection"]
 
 #: Seconds that a closing connection may take.
 CLOSE_TIMEOUT: Final = 1.0
@@ -160,14 +159,12 @@ class StreamConnection:
         if self._is_replaced is None:
             await connection.connect()
             return
-        opening = asyncio.ensure_future(connection.connect())
-        try:
-            while not (await asyncio.wait([opening], timeout=CHECK_SECONDS))[0]:
-                if await self._is_replaced(connection.host, connection.port):
-                    raise _replaced(connection.host, connection.port)
-            opening.result()
-        finally:
-            await cancel_and_wait([opening])
+        await unless_replaced(
+            connection.connect(),
+            lambda: (connection.host, connection.port),
+            self._is_replaced,
+            CHECK_SECONDS,
+        )
 
     def _suspect(self, host: str, port: int) -> None:
         if self._checking is None or self._checking.done():
@@ -184,7 +181,7 @@ class StreamConnection:
             and protocol.silence >= SUSPECT_SECONDS
         ):
             if await self._is_replaced(host, port):
-                protocol.break_off(_replaced(host, port))
+                protocol.break_off(replaced(host, port))
                 return
             await asyncio.sleep(CHECK_SECONDS)
 
@@ -331,7 +328,3 @@ class _Protocol(asyncio.Protocol):
     @property
     def _patience(self) -> float:
         return SOCKET_TIMEOUT if self._on_silent is None else min(SUSPECT_SECONDS, SOCKET_TIMEOUT)
-
-
-def _replaced(host: str, port: int) -> exceptions.ConnectionError:
-    return exceptions.ConnectionError(f"another server has taken the place of {host}:{port}")

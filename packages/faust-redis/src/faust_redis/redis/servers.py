@@ -52,8 +52,9 @@ from faust_redis.redis.commands import (
     is_unavailable,
 )
 from faust_redis.redis.confirmed import stream_connection
-from faust_redis.redis.connection import IsReplaced, StreamConnection
+from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.durability import Durability, durability_of
+from faust_redis.redis.replacement import SUSPECT_SECONDS, IsReplaced, unless_replaced
 from faust_redis.redis.topology import ParallelSentinel
 
 __all__ = ["CommandStream", "Server", "StreamingRedis", "addresses_of", "leave_entries_unparsed", "server_at"]
@@ -125,10 +126,20 @@ class StreamingRedis(Redis):
     Attributes:
         server: That server; ``aclose`` closes its stream, too.
         sentinels: The clients that ask for the address of the primary, closed as well.
+        is_replaced: Whether a primary that Sentinel has named before is not the primary any more.
     """
 
     server: Server
     sentinels: Sequence[Redis] = ()
+    is_replaced: IsReplaced | None = None
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command, as redis-py does; a silent primary is given up when it is replaced."""
+        called = super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        if self.is_replaced is None:
+            return await called
+        primary = getattr(self.connection_pool, "master_address", None)
+        return await unless_replaced(called, lambda: primary, self.is_replaced, SUSPECT_SECONDS)
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the stream, the pool and the clients of the sentinels."""
@@ -154,6 +165,7 @@ class SingleServer:
     def _use(self, pool: ConnectionPool, is_replaced: IsReplaced | None = None) -> None:
         self._is_replaced = is_replaced
         self.commands = cast(StreamingRedis, StreamingRedis.from_pool(pool))
+        self.commands.is_replaced = is_replaced
         self.stream: CommandStream = stream_connection(pool, self.durability, is_replaced)
         self.commands.server = self
 
