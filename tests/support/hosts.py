@@ -1,7 +1,7 @@
 """Hosts of a network of their own, each a network namespace of Linux, whose links can be broken.
 
-Needs root, and Debian's iproute2 and nftables. All hosts are on one bridge, as is this process, so that a test
-outside reaches every one of them.
+Needs root, and Debian's iproute2 and nftables. All hosts are on one bridge, as is this process, so that a
+test outside reaches every one of them.
 """
 
 from __future__ import annotations
