@@ -13,7 +13,8 @@ import pytest_asyncio
 from redis import exceptions
 
 from faust_redis.redis import connection as connection_module
-from faust_redis.redis.commands import PEER_TIMEOUT, SOCKET_TIMEOUT
+from faust_redis.redis.commands import PEER_TIMEOUT, SOCKET_TIMEOUT, execute
+from faust_redis.redis.scripts import ACK, ScriptRunner
 from faust_redis.redis.servers import server_at
 from faust_redis.testing import HOST, Cluster, RedisServer, eventually, sentinel
 
@@ -108,3 +109,13 @@ async def test_a_busy_primary_is_waited_for(tmp_path: Path, monkeypatch: pytest.
         assert await link.stream.execute("BLPOP", "absent", 1) is None
         assert await link.stream.execute("GET", "here") == b"1"
         await link.aclose()
+
+
+async def test_a_script_is_loaded_on_the_connection_that_lacks_it(redis_url: str) -> None:
+    link = server_at([redis_url])
+    number = await link.stream.execute("CLIENT", "ID")
+
+    await ScriptRunner(link.commands).load(ACK)
+
+    assert b"cmd=script|load" in await execute(link.commands, "CLIENT", "LIST", "ID", number)
+    await link.aclose()
