@@ -67,6 +67,7 @@ class SentinelFailover(Failover):
         """Kill the primary as described; it does not wait for the Sentinel to make it a replica."""
         primary, replica = self._pair()
         await self._replace(primary, replica, behind_seconds)
+        await eventually(lambda: self._pair()[0] is replica, "the Sentinel to name the new primary")
         await eventually(self._is_paired, "a primary with the other server as its replica")
 
     def _is_paired(self) -> bool:
