@@ -20,7 +20,6 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol, cast
-from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode
@@ -29,7 +28,6 @@ from redis.asyncio.connection import (
     Connection,
     ConnectionPool,
     SSLConnection,
-    parse_url,
 )
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
@@ -42,6 +40,7 @@ from redis.exceptions import RedisClusterException
 
 from faust_redis.errors import BrokerAddressError
 from faust_redis.faust_hooks.connections import raising_redis_errors
+from faust_redis.redis.addresses import options_of, place_of, scheme_of, service_of
 from faust_redis.redis.cluster_redirects import AskingCluster, AskingConnection
 from faust_redis.redis.cluster_stream import ClusterStream, cluster_errors
 from faust_redis.redis.commands import (
@@ -57,9 +56,8 @@ from faust_redis.redis.durability import Durability, durability_of
 from faust_redis.redis.replacement import SUSPECT_SECONDS, IsReplaced, unless_replaced
 from faust_redis.redis.topology import ParallelSentinel
 
-__all__ = ["CommandStream", "Server", "StreamingRedis", "addresses_of", "leave_entries_unparsed", "server_at"]
+__all__ = ["CommandStream", "Server", "StreamingRedis", "leave_entries_unparsed", "server_at"]
 
-_KINDS: Final = {"cluster", "sentinel"}
 #: Commands whose replies stay unparsed, because redis-py would build a dict per entry.
 _RAW: Final = ("XREADGROUP", "XREAD", "XRANGE", "XREVRANGE")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
@@ -285,11 +283,6 @@ def _reporting(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def addresses_of(url: str) -> list[str]:
-    """Split the addresses of one deployment, which are separated by ``;``."""
-    return [address for part in url.split(";") if (address := part.strip())]
-
-
 def server_at(
     addresses: Sequence[str],
     *,
@@ -315,10 +308,10 @@ def server_at(
     asked, addresses = durability_of(addresses)
     durability = durability or asked
     address = addresses[0]
-    scheme, kind = _scheme(addresses)
-    places = [_place(each, kind) for each in addresses]
-    service, database = _service(address) if kind == "sentinel" else ("", "")
-    options = {**_common(), **_options(address, kind, database)}
+    scheme, kind = scheme_of(addresses)
+    places = [place_of(each, kind) for each in addresses]
+    service, database = service_of(address) if kind == "sentinel" else ("", "")
+    options = {**_common(), **options_of(address, kind, database)}
     asking = {str(each): options.pop(each) for each in _SENTINEL_OPTIONS if each in options}
     login = {"username": username, "password": password}
     options = {**{name: value for name, value in login.items() if value is not None}, **options}
@@ -336,22 +329,6 @@ def server_at(
             raise BrokerAddressError(address, "a cluster has no database but 0")
         return ClusterServer(places, options, durability)
     return SingleServer(options, pool_size, durability)
-
-
-def _scheme(addresses: Sequence[str]) -> tuple[str, str]:
-    """Return the scheme of one deployment's addresses, and its kind: "", "sentinel" or "cluster".
-
-    Raises:
-        BrokerAddressError: the scheme is unknown, or several addresses are given for one server.
-    """
-    scheme, _, kind = urlsplit(addresses[0]).scheme.partition("+")
-    if scheme not in ("redis", "rediss", "unix") or (kind and kind not in _KINDS):
-        reason = "its scheme is not one of redis, rediss, unix, redis+sentinel, redis+cluster"
-        raise BrokerAddressError(addresses[0], reason)
-    if not kind and len(addresses) > 1:
-        reason = "one server has one address; for several, use redis+sentinel:// or redis+cluster://"
-        raise BrokerAddressError("; ".join(addresses), reason)
-    return scheme, kind
 
 
 class _GivenContext(SSLConnection):
@@ -399,33 +376,3 @@ def leave_entries_unparsed(redis: Redis) -> None:
     """Have a client return the entries of streams as Redis sends them, without a dict for each."""
     for command in _RAW:
         redis.response_callbacks.pop(command, None)
-
-
-def _place(address: str, kind: str) -> tuple[str, int]:
-    try:
-        parts = urlsplit(address)
-        return parts.hostname or "localhost", parts.port or (26379 if kind == "sentinel" else 6379)
-    except ValueError:
-        # Its text, and a traceback, would quote what comes after a colon: a part of the password.
-        reason = "its host or port can't be read; a password in it is percent-encoded"
-        raise BrokerAddressError(address, reason) from None
-
-
-def _service(address: str) -> tuple[str, str]:
-    name, _, database = urlsplit(address).path.strip("/").partition("/")
-    if not name:
-        raise BrokerAddressError(
-            address, "it lacks the service's name, as in redis+sentinel://host:26379/name/0"
-        )
-    return name, database
-
-
-def _options(address: str, kind: str, database: str) -> dict[str, Any]:
-    """Return the options that redis-py reads from an address without the kind of deployment."""
-    parts = urlsplit(address)
-    path = f"/{database}" if kind == "sentinel" else parts.path
-    plain = parts._replace(scheme=parts.scheme.partition("+")[0], path=path)
-    try:
-        return dict(parse_url(urlunsplit(plain)))
-    except ValueError as error:
-        raise BrokerAddressError(address, str(error)) from None
