@@ -38,7 +38,7 @@ from faust_redis import (
 from pipeline import heartbeats
 from pipeline.chat.presence import Presence
 from pipeline.chat.records import INTERNAL_ERROR, Inbound, Prompt, Turn, TurnOutcome
-from pipeline.chat.sessions import Sessions
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.errors import MessageRejected, SettingsError
 from pipeline.open_files import raise_open_files
 from pipeline.redis.client import connect
@@ -72,6 +72,10 @@ class StageTopics(Protocol):
     """The topics a stage sends to."""
 
     @property
+    def ingest(self) -> Sender:
+        """The topic for messages that come too early."""
+
+    @property
     def enrich(self) -> Sender:
         """The topic for opened turns."""
 
@@ -99,7 +103,7 @@ class Stage:
     app: faust.App
     settings: Settings
     redis: Redis
-    sessions: Sessions
+    sessions: RepairableSessions
     presence: Presence
     inputs: Topics
     topics: StageTopics
@@ -133,7 +137,7 @@ class Stage:
         ]
         _add_metrics(app, figures)
 
-        sessions = Sessions(redis, settings)
+        sessions = RepairableSessions(redis, settings)
 
         @app.task  # type: ignore[untyped-decorator]
         async def warm_up() -> None:
