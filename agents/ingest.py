@@ -13,6 +13,7 @@ from typing import Any, Final
 from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
 from pipeline.chat.results import Closed, Ended, Gone, Missing, Opened, Queued, Refused, TurnRunning
+from pipeline.chat.waiting import note_waiting
 from pipeline.telemetry.refusals import refused
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
 from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
@@ -42,6 +43,7 @@ async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
         case Opened(turn):
             await send(stage.topics.enrich, Turn(token=inbound.token, turn=turn))
         case Queued(place, duplicate):
+            await note_waiting(stage.redis, inbound.token)
             notice["position"] = place
             if duplicate:
                 notice["duplicate"] = True
