@@ -11,6 +11,8 @@
         _ids     {message id: stream entry that brought it}
         _places  {message or answer id: its index in ``messages``}, which spares a search for repeats
         _bytes   the size of ``messages`` and ``_inbox`` as JSON
+        _summary [the latest time that the session has given, the id of the message accepted last,
+                 the number of refused messages in ``_ids``], which spares a look at all places for them
         _refused [message id]               messages that the model refuses, left out of contexts
         _errors  [frame]                    the latest errors, which are not part of the history
         _unsent  [frame]                    answers and errors that no socket has taken yet
@@ -22,7 +24,7 @@ turn would be answered twice.
 
 Only ``document`` and a catch-up read more than the last few messages of the history; reads of one session run
 one after the other, see ``pipeline.chat.shared_reads``. The size of a session is bounded by
-SESSION_MAX_MESSAGES, SESSION_MAX_BYTES and the limits in ``shared.lua``.
+SESSION_MAX_MESSAGES, SESSION_MAX_BYTES and the limits in ``lua/includes``.
 """
 
 from __future__ import annotations
@@ -205,11 +207,9 @@ class Sessions:
 
     def _acceptance(self, inbound: Inbound, entry: str) -> Command:
         token, settings = inbound.token, self._settings
-        frame_id = answer_id(inbound.id)
         return scripts.ACCEPT.command(
             [session_key(token), presence_key(token)],
-            id=inbound.id,
-            id_path=scripts.id_path(inbound.id),
+            id=scripts.checked_id(inbound.id),
             entry=entry,
             msg="" if inbound.regenerate else json_text(HUMAN + inbound.text),
             inbox_limit=settings.inbox_limit,
@@ -217,11 +217,9 @@ class Sessions:
             max_messages=settings.session_max_messages,
             max_bytes=settings.session_max_bytes,
             max_ids=settings.session_max_messages * _IDS_PER_MESSAGE,
-            frame_id=frame_id,
-            frame_path=scripts.place_path(frame_id),
+            frame_id=answer_id(inbound.id),
             edits=scripts.edited_id(inbound.edits),
-            follows_path=scripts.follows_path(inbound.follows),
-            **scripts.REFUSALS,
+            follows="" if inbound.follows is None else scripts.checked_id(inbound.follows),
         )
 
     async def context(self, token: str, turn: str, count: int) -> Context | Stale | Gone:
