@@ -16,6 +16,7 @@ from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import (
     ANY_LAST,
     BOT,
+    INTERNAL_ERROR,
     NOTHING_TO_REGENERATE,
     SESSION_BUSY,
     SESSION_FULL,
@@ -72,6 +73,13 @@ REFUSALS: Final = {
 }
 
 
+#: The text and the further fields of the error frame of a message that has no place any more, as JSON.
+LOST: Final = {
+    "LOST_MSG": json_text("This message was lost for a moment, and later ones have begun. Send it again."),
+    "LOST": failure_fields(INTERNAL_ERROR),
+}
+
+
 CREATE = Script(
     __package__,
     "create_session",
@@ -124,7 +132,15 @@ RESTORE_ANSWER = Script(
     arguments=("id", "id_path", "msg", "timestamp"),
     includes=("require_right", "change"),
 )
-SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER)
+RESTORE_MESSAGE = Script(
+    __package__,
+    "restore_message",
+    keys=2,
+    arguments=("id", "entry", "msg", "fields", "follows", "answer", "frame", "frame_id", "is_error"),
+    includes=("require_right", "clock", "latest", "upgrade", "change", "turns"),
+    texts=LOST,
+)
+SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER, RESTORE_MESSAGE)
 
 #: Each return code of ``REVIVE`` as the result it stands for.
 REVIVALS: Final = {
@@ -172,6 +188,11 @@ def edited_id(edits: str | None) -> str:
 def id_path(message_id: str) -> str:
     """Return the JSON path of the stream entry that brought a message."""
     return f'$._ids["{checked_id(message_id)}"]'
+
+
+def held_path(message_id: str) -> str:
+    """Return a JSON path that exists in a session unless it lacks this message or answer."""
+    return f'$["_ids","_places"]["{checked_id(message_id)}"]'
 
 
 def place_path(message_id: str) -> str:
@@ -259,14 +280,14 @@ def whereabouts(ids: Sequence[str], found: Mapping[str, Any], partial: bytes) ->
     """Return the state of messages.
 
     Args:
-        found: the values of their ``id_path`` and of ``FOUND_PATHS``.
+        found: the values of their ``held_path`` and of ``FOUND_PATHS``.
         partial: the first line of the partial answer, or more of it.
     """
     open_turn, waiting = next(iter(found["$._turn.id"]), None), set(found["$._inbox[*].id"])
     running = parse_partial(partial)
 
     def place(message_id: str) -> Place:
-        if not found[id_path(message_id)]:
+        if not found[held_path(message_id)]:
             return Place.UNKNOWN
         if message_id == open_turn:
             return Place.OPEN

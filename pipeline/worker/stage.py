@@ -35,9 +35,10 @@ from faust_redis import (
     reject,
     unready,
 )
+from pipeline import heartbeats
 from pipeline.chat.presence import Presence
 from pipeline.chat.records import INTERNAL_ERROR, Inbound, Prompt, Turn, TurnOutcome
-from pipeline.chat.sessions import Sessions
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.errors import MessageRejected, SettingsError
 from pipeline.open_files import raise_open_files
 from pipeline.redis.client import connect
@@ -71,6 +72,10 @@ class StageTopics(Protocol):
     """The topics a stage sends to."""
 
     @property
+    def ingest(self) -> Sender:
+        """The topic for messages that come too early."""
+
+    @property
     def enrich(self) -> Sender:
         """The topic for opened turns."""
 
@@ -98,7 +103,7 @@ class Stage:
     app: faust.App
     settings: Settings
     redis: Redis
-    sessions: Sessions
+    sessions: RepairableSessions
     presence: Presence
     inputs: Topics
     topics: StageTopics
@@ -132,7 +137,7 @@ class Stage:
         ]
         _add_metrics(app, figures)
 
-        sessions = Sessions(redis, settings)
+        sessions = RepairableSessions(redis, settings)
 
         @app.task  # type: ignore[untyped-decorator]
         async def warm_up() -> None:
@@ -194,12 +199,17 @@ def create_app(stage: str, settings: Settings) -> faust.App:
     ordinary_deaths = 1 if stage == "infer" else 2
     configure(app, Options(freeze_gc=True, take_overs=3, ordinary_deaths=ordinary_deaths))
 
+    def begin_heartbeats(*_args: Any, **_kwargs: Any) -> None:
+        # The loop turns soon, and before Redis answers.
+        heartbeats.begin(app.loop)
+
     def make_folder(*_args: Any, **_kwargs: Any) -> None:
         # Faust creates only the last folder of the path; commands other than the worker need no folder.
         folder.parent.mkdir(parents=True, exist_ok=True)
 
     app.on_worker_init.connect(make_folder)
     app.on_worker_init.connect(limit_memory)
+    app.on_worker_init.connect(begin_heartbeats)
     guard_pages(app, settings)
     return app
 

@@ -36,6 +36,7 @@ class Sent:
 
 @dataclass
 class SentTopics:
+    ingest: Sent = field(default_factory=Sent)
     enrich: Sent = field(default_factory=Sent)
     infer: Sent = field(default_factory=Sent)
     deliver: Sent = field(default_factory=Sent)

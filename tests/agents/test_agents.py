@@ -70,6 +70,25 @@ async def test_ingest_sends_a_message_back_whose_predecessor_the_session_has_los
     await ingest.handle(stage, Batch.of(message, "ingest:0:1"))
     assert await frames(stage, node) == [{"type": "missing", "id": message.id}]
     assert sent.enrich.values == []
+    assert sent.ingest.values == [message.derive(returned=1)]
+
+
+async def test_ingest_accepts_a_message_whose_web_node_does_not_send_it_again(
+    stage: Stage, sent: SentTopics, token: str, node: str
+) -> None:
+    message = inbound(token).derive(follows="lost", node=node, returned=ingest.RETURNS)
+    await ingest.handle(stage, Batch.of(message, "ingest:0:1"))
+    assert sent.enrich.values == [Turn(token=token, turn=message.id)]
+
+
+async def test_ingest_sends_the_error_of_a_lost_message_that_has_no_place_any_more(
+    stage: Stage, token: str, node: str
+) -> None:
+    await ingest.handle(stage, Batch.of(inbound(token), "ingest:0:1"))
+    lost = inbound(token).derive(restored=True)
+    await ingest.handle(stage, Batch.of(lost, "ingest:0:2"))
+    *_, frame = await frames(stage, node)
+    assert (frame["type"], frame["turn"], frame["error"]) == ("error", lost.id, "internal_error")
 
 
 async def test_ingest_accepts_a_message_whose_web_node_died_with_its_predecessor(

@@ -199,7 +199,7 @@ async def _take_message(
     if denial is None:
         gate.in_flight.sent(outbox.token, message.id)
         outbox.expect(message)
-        await intake.put(app[keys.HUB].repair.sent.add(outbox.token, message))
+        await intake.put(app[keys.HUB].repair.sent.add(outbox.token, message, outbox.client_has))
         return
     await gate.pause(address)
     # A surplus repeat is dropped, because an error would end its message a second time.

@@ -18,6 +18,7 @@ from pipeline.chat.records import (
 )
 from pipeline.chat.records import error_frame as error_frame_of_turn
 from pipeline.chat.results import Partial, SessionSnapshot
+from pipeline.chat.session_scripts import is_message_id
 from pipeline.deadlines import run_until_blocked
 from web import limits
 from web.chat.protocol import ChatProtocol, ClientMessage, Out, Refusal, Token, refusal_as_frame
@@ -61,6 +62,7 @@ class Outbox:
         "_writing",
         "_written",
         "after",
+        "client_has",
         "ended",
         "since",
         "streaming",
@@ -88,6 +90,7 @@ class Outbox:
         self.token = token
         self.streaming = protocol.streaming
         self.after = after
+        self.client_has = after if after is not None and is_message_id(after) else None
         self.since = ""
         self.ended = False
         # Kept, because looking up the running loop costs a system call in Python 3.11.

@@ -50,8 +50,9 @@ class StageProducer:
             sent_at=time.time(),
             regenerate=message.regenerate,
             edits=message.edits,
-            follows=message.follows,
-            node=None if message.follows is None else self._node,
+            follows=message.follows or None,
+            node=self._node if message.follows else None,
+            restored=message.restored,
             reopen=message.reopen,
         )
         confirmed: asyncio.Future[Any] = await send(self._topics.ingest, inbound)

@@ -28,7 +28,8 @@ class ClientMessage:
     """A message to answer or, with ``regenerate``, a request for another answer to the last one.
 
     Attributes:
-        edits, follows, reopen: see ``pipeline.chat.records.Inbound``.
+        edits, restored, reopen: see ``pipeline.chat.records.Inbound``.
+        follows: the same, but empty if there is none, None if it is not known.
     """
 
     id: str
@@ -36,6 +37,7 @@ class ClientMessage:
     regenerate: bool = False
     edits: str | None = None
     follows: str | None = None
+    restored: bool = False
     reopen: bool = False
 
 

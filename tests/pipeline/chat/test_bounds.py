@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -278,7 +279,7 @@ async def test_a_right_withdrawn_for_a_while_leaves_nothing_half_done(
         await sessions.accept(second)
         before = await stored(redis, token)
         await execute(redis, "ACL", "SETUSER", "ada", f"-{command}")
-        changes = {
+        changes: dict[str, Callable[[], Awaitable[object]]] = {
             "accept": lambda: sessions.accept(inbound(token, "three")),
             "close": lambda: sessions.close(answer(token, first.id, "1")),
             "create": lambda: sessions.create("Eve"),

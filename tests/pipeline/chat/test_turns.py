@@ -10,11 +10,13 @@ from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import STORE_CHARACTERS, Run, Runs
+from pipeline.chat.catch_up import Recent, resume, resume_lost
 from pipeline.chat.records import NOTHING_TO_REGENERATE, answer_id
 from pipeline.chat.results import (
     Context,
     Ended,
     Gone,
+    HistoryMessage,
     Opened,
     Partial,
     Queued,
@@ -285,6 +287,25 @@ async def test_a_client_that_comes_back_gets_an_answer_that_replaced_what_it_has
     await talk.end("r2", "1c")
     assert await talk.missed("r2") == ["1c"]
     assert await talk.missed(second["id"]) == ["1c"]
+
+
+def of_history(*messages: tuple[str, str, str]) -> Recent:
+    """Return a session with the last part of its history: an id, a text and a time for each message."""
+    part = [HistoryMessage(id=name, msg=text, timestamp=at) for name, text, at in messages]
+    return Recent(part, [], [], [], None, whole=False)
+
+
+def test_an_answer_without_its_message_is_left_out() -> None:
+    session = of_history(("a0", "Bot: 0", "t1"), ("m1", "Human: one", "t2"), ("a1", "Bot: 1", "t3"))
+    for view in (resume_lost(session), resume(session, "m1")):
+        assert view is not None
+        assert [(frame["turn"], frame["msg"]) for frame in view.finished or ()] == [("m1", "1")]
+
+
+def test_a_message_that_waited_does_not_show_that_all_later_answers_are_there() -> None:
+    # The answer before it, which is not in this part, came at t3.
+    session = of_history(("m2", "Human: two", "t1"), ("a2", "Bot: 2", "t4"), ("m3", "Human: three", "t2"))
+    assert resume(session, "m3") is None
 
 
 async def test_an_unknown_id_gets_the_whole_history(talk: Talk) -> None:
