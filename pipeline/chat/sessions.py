@@ -378,5 +378,10 @@ class Sessions:
             return await run_scripts(self._redis, commands, called)
         return await self._run(lambda: run_scripts(self._redis, commands, called))
 
+    async def _json(self, token: str, *paths: str) -> dict[str, list[Any]] | None:
+        """Read several paths of a session in one command; return None when it has expired."""
+        raw = await self._run(lambda: execute(self._redis, "JSON.GET", session_key(token), *paths))
+        return None if raw is None else cast("dict[str, list[Any]]", orjson.loads(raw))
+
     async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await retry_until_available(operation, patience=self._patience)

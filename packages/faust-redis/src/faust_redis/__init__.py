@@ -5,7 +5,7 @@ A plain Faust program needs only the installed package. The names below offer mo
 other modules may change.
 """
 
-from faust_redis.batches import batches, set_current_event
+from faust_redis.arrived import batches, set_current_event
 from faust_redis.driver import Transport, register
 from faust_redis.errors import (
     AbandonedError,
