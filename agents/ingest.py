@@ -14,6 +14,7 @@ from faust_redis import batches
 from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
 from pipeline.chat.results import Closed, Ended, Gone, Missing, Opened, Queued, Refused, TurnRunning
+from pipeline.chat.waiting import note_waiting
 from pipeline.telemetry.refusals import refused
 from pipeline.worker.batches import Batch, run_batch
 from pipeline.worker.stage import Stage, fail_turn, give_up_killers
@@ -45,6 +46,7 @@ async def handle(stage: Stage, batch: Batch[Inbound]) -> None:
             case Opened(turn):
                 await send(stage.topics.enrich, Turn(token=inbound.token, turn=turn))
             case Queued(place, duplicate):
+                await note_waiting(stage.redis, inbound.token)
                 notice["position"] = place
                 if duplicate:
                     notice["duplicate"] = True

@@ -94,6 +94,8 @@ class LossRepair:
 
     Attributes:
         sent: the messages that this process has sent.
+        resent: messages that were sent again, because Redis had lost them.
+        restored: answers that were written back into their sessions.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class LossRepair:
                 session has expired.
         """
         self.sent = SentMessages()
+        self.resent = self.restored = 0
         self._sessions = sessions
         self._producer = producer
         self._longest_run = model_deadline + _DEADLINE_GRACE_SECONDS
@@ -304,6 +307,7 @@ class LossRepair:
                 if each.id == next_turn:
                     next_turn = None
         if restored_ids:
+            self.restored += len(restored_ids)
             log.warning("ends that the session lacks are restored", session=token, messages=len(restored_ids))
             self._on_restored(token, restored_ids)
         if next_turn is not None:
@@ -323,6 +327,7 @@ class LossRepair:
             chain.held.add(each.id)
             count += 1
         if count:
+            self.resent += count
             log.warning("messages that the session lacks are sent again", session=token, messages=count)
 
     def _take_ends(self, token: str, remembered: list[SentMessage], places: Mapping[str, Place]) -> None:

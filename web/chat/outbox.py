@@ -163,7 +163,7 @@ class Outbox:
         if after is not None and not view.resumed:
             self.tell(refusal_as_frame(Refusal(RESUME_FAILED, error_text(RESUME_FAILED))))
         for frame in view.unsent if view.finished is None else view.finished:
-            self.offer(frame)
+            self._offer(frame, is_live=False)
 
     def _show_partial(self, partial: Partial) -> None:
         if answer_id(partial.turn) not in self._seen:
@@ -194,8 +194,11 @@ class Outbox:
             else:
                 self._held.append(frame)
             return
+        self._offer(frame, is_live=True)
+
+    def _offer(self, frame: Frame, *, is_live: bool) -> None:
         if frame["type"] in ("message", "error"):
-            self._offer_last(frame)
+            self._offer_last(frame, is_live=is_live)
             return
         outs = self._view.show(frame)
         for out in outs:
@@ -205,9 +208,9 @@ class Outbox:
             self._on_stop(accepted)
         ending = frame.get("ending")
         if outs and ending is not None:
-            self._offer_last(ending)
+            self._offer_last(ending, is_live=False)
 
-    def _offer_last(self, frame: Frame) -> None:
+    def _offer_last(self, frame: Frame, *, is_live: bool) -> None:
         frame_id = frame["id"]
         if frame_id in self._seen:
             return
@@ -216,7 +219,7 @@ class Outbox:
             del self._seen[next(iter(self._seen))]
         self.since = max(self.since, frame["timestamp"])
         self.used = self._clock()
-        *before, last = self._view.show(frame)
+        *before, last = self._view.show(frame, is_live=is_live)
         for out in before:
             self._put(None, out)
         self._put(frame_id, last)

@@ -140,8 +140,12 @@ class SocketView(Protocol):
         """Note that this socket sent a message."""
         ...
 
-    def show(self, frame: Frame) -> list[Out]:
-        """Return the texts for a frame, empty if it does not concern the client."""
+    def show(self, frame: Frame, *, is_live: bool = True) -> list[Out]:
+        """Return the texts for a frame, empty if it does not concern the client.
+
+        Args:
+            is_live: whether the frame comes as it is sent, not from the session of a client that returns.
+        """
         ...
 
     def show_partial(self, partial: Partial) -> list[Out]:
@@ -209,7 +213,7 @@ class PlainView:
     def asked(self, message_id: str) -> None:
         """Do nothing, because a plain client gets no ids of its messages."""
 
-    def show(self, frame: Frame) -> list[Out]:
+    def show(self, frame: Frame, *, is_live: bool = True) -> list[Out]:
         """Return an answer or error as JSON."""
         if frame["type"] not in ("message", "error"):
             return []

@@ -46,6 +46,10 @@ REPEAT_SECONDS = 5.0
 # refused messages keeps a core busy. Longer: a client that is let in again waits for it.
 REFUSAL_SECONDS = 0.001
 
+# Seconds until a message that is refused as ``busy`` gets its answer, during which its socket is not read.
+# Shorter: a client that sends again at once takes processor time from the answers of others.
+BUSY_SECONDS = 0.02
+
 # Frames that wait for a slow reader before it is cut off. Above the frames that a session keeps as unsent
 # (1000), which are all sent at once when a client returns.
 OUTBOX_FRAMES = 2048

@@ -16,6 +16,7 @@ const FACTS = [
   ["Retrying", (s) => count(s.retrying)],
   ["Failures", (s) => perSecond(s.failures)],
   ["Dead letters", (s) => count(s.dead_letters)],
+  ["CPU per message", (s) => (s.cpu_us ? duration(s.cpu_us / 1e6) : "–")],
 ];
 
 const PARTITIONS = [
@@ -75,7 +76,7 @@ export class Detail {
   }
 
   /** Show one stage. */
-  update(stage, columns, now) {
+  update(stage, columns, now, span) {
     if (this.stage !== stage.name) {
       this.stage = stage.name;
       // Rows are reused by their key; those of another stage must not be reused.
@@ -89,7 +90,7 @@ export class Detail {
     this.badge.update(stage.state);
     setText(byId("stage-why"), stage.settled ? stage.why : `${stage.why}; a rebalance is in progress`);
     FACTS.forEach(([, of], index) => setText(this.facts[index], of(stage)));
-    this.charts.forEach((chart) => chart.update(columns, now));
+    this.charts.forEach((chart) => chart.update(columns, now, span));
     keyed(this.partitions, stage.partitions, (p) => p.number, (p) => this.partitionRow(stage.name, p));
     keyed(this.workers, stage.workers, (w) => w.id, () => workerRow(WORKERS));
     const alone = !stage.workers.some((worker) => worker.alive);

@@ -12,6 +12,8 @@ from faust_redis.watching.address import client_of
 from faust_redis.watching.discovery import discover
 from faust_redis.watching.entries import entry_as_json, letter_as_json
 from faust_redis.watching.operating import LetterPreview, Move, Operator, SearchPage
+from faust_redis.watching.recorded import RecordedHistory, RecordedMoment
+from faust_redis.watching.recorder import Recorder, weight_of
 from faust_redis.watching.shared_sampling import SharedSampling
 from faust_redis.watching.snapshot import (
     AppSnapshot,
@@ -38,6 +40,9 @@ __all__ = [
     "PartitionFigures",
     "Point",
     "ReadingSnapshot",
+    "RecordedHistory",
+    "RecordedMoment",
+    "Recorder",
     "SearchPage",
     "SharedSampling",
     "StageState",
@@ -52,4 +57,5 @@ __all__ = [
     "entry_as_json",
     "letter_as_json",
     "watch_app",
+    "weight_of",
 ]
