@@ -40,7 +40,7 @@ PARTIAL_TTL = 3600 + 60
 #: their pieces arrive later.
 SEND_SECONDS: Final = 0.01
 #: Seconds until a piece of a running answer is stored.
-STORE_SECONDS: Final = 0.1
+STORE_SECONDS: Final = 0.25
 #: Characters of a running answer that are stored at once.
 STORE_CHARACTERS: Final = 4096
 

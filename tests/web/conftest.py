@@ -207,6 +207,12 @@ async def node(serve: ServeNode) -> Node:
 
 
 @pytest.fixture
+async def other(serve: ServeNode) -> Node:
+    """A second web process on the same Redis."""
+    return await serve()
+
+
+@pytest.fixture
 async def locked(serve: ServeNode) -> Node:
     """A web process with an admin token, and one message and one dead letter in `infer`."""
     node = await serve(admin_token=ADMIN)

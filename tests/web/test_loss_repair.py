@@ -12,7 +12,7 @@ from pipeline.chat.results import Closed, Ended, Missing, Opened
 from pipeline.redis.client import execute
 from pipeline.redis.keys import session_key
 from tests.support.chat_client import StreamSocket
-from tests.web.conftest import Node, ServeNode
+from tests.web.conftest import Node
 from web import keys
 from web.chat import loss_repair, sent_messages
 from web.chat.protocol import ClientMessage
@@ -327,12 +327,6 @@ async def test_a_lost_message_sent_again_follows_one_that_the_session_holds(node
     await accept_all(node)
     await answer(node, chat.token, "one", "1")
     assert [each["id"] for each in await chat.history()][::2] == ["one", "two"]
-
-
-@pytest.fixture
-async def other(serve: ServeNode) -> Node:
-    """A second web process."""
-    return await serve()
 
 
 async def moved(chat: Chat, other: Node) -> Chat:

@@ -175,6 +175,19 @@ async def test_only_the_admin_replays_a_dead_letter_and_no_cookie_makes_one(lock
     assert await locked.redis.xlen(KEYS.stream(("infer", 0))) == 2
 
 
+async def test_the_admin_pauses_and_resumes_a_stage(locked: Node) -> None:
+    async def post(action: str, **headers: str) -> tuple[int, Any]:
+        async with locked.http.post(f"/api/stages/infer/{action}", headers=headers) as response:
+            return response.status, await response.json()
+
+    assert (await post("pause"))[0] == 403
+    assert await post("pause", **BEARER) == (200, {"action": "pause", "changed": True})
+    assert await locked.redis.hkeys(KEYS.paused("infer")) == [b"infer"]
+    assert await post("resume", **BEARER) == (200, {"action": "resume", "changed": True})
+    assert await post("resume", **BEARER) == (200, {"action": "resume", "changed": False})
+    assert not await locked.redis.exists(KEYS.paused("infer"))
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"id": 7}', b'{"id": "infer:0:nonsense"}'])
 async def test_a_replay_of_nothing_is_refused(locked: Node, body: bytes) -> None:
     async with locked.http.post("/api/stages/dead/drop", data=body, headers=BEARER) as response:

@@ -118,10 +118,12 @@ class Hub:
 
         Another process has sent them, which may have died since, or may die before Redis loses them.
         """
-        if is_first and (unfinished := await self._sessions.unfinished(token)) is not None:
-            before, messages = unfinished
-            adopted = [ClientMessage(each.id, each.text, each.regenerate, each.edits) for each in messages]
-            self.repair.sent.attached(token, before, adopted)
+        unfinished = await self._sessions.unfinished(token) if is_first else None
+        if unfinished is None or token not in self._outboxes:  # the socket may have left meanwhile
+            return
+        before, messages = unfinished
+        adopted = [ClientMessage(each.id, each.text, each.regenerate, each.edits) for each in messages]
+        self.repair.sent.attached(token, before, adopted)
 
     def leave(self, outbox: Outbox) -> None:
         """Stop serving a socket; without effect if it never joined."""

@@ -92,7 +92,7 @@ READY_SECONDS = 10.0
 
 # Seconds until a session is read for a socket that lacks a piece of an answer. Below the time after which a
 # worker stores a piece (``pipeline.chat.answer_runs.STORE_SECONDS``), the session may lack it as well.
-CATCH_UP_SECONDS = 0.15
+CATCH_UP_SECONDS = 0.3
 
 # Sessions that are attached at the same time after an outage; more would only queue for connections.
 ATTACH_CONCURRENCY = 64

@@ -14,7 +14,7 @@ import orjson
 from aiohttp import web
 
 from faust_redis import DeadLetter, DeadLetters, Inspector, NoSuchDeadLetterError, StreamEntry, watching
-from faust_redis.watching import RecordedHistory, Recorder
+from faust_redis.watching import Operator, RecordedHistory, Recorder
 from pipeline.redis.keys import HISTORY
 from pipeline.settings import STAGES
 from pipeline.telemetry.stages.past import PastStages
@@ -44,6 +44,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/api/stages/{stage}/dead", dead_letters)
     app.router.add_get(r"/api/stages/{stage}/{partition:\d{1,5}}/{kind:latest|pending}", entries)
     app.router.add_post("/api/stages/dead/{action:replay|drop}", act_on_dead_letter)
+    app.router.add_post("/api/stages/{stage}/{action:pause|resume}", pause_or_resume)
 
 
 async def watch(app: web.Application) -> AsyncIterator[None]:
@@ -152,6 +153,19 @@ async def act_on_dead_letter(request: web.Request) -> web.Response:
     except NoSuchDeadLetterError as exc:
         audit(request, "refused", letter=str(letter_id))
         return failure(404, str(exc))
+
+
+async def pause_or_resume(request: web.Request) -> web.Response:
+    """Answer ``POST /api/stages/<stage>/pause`` and ``…/resume``, for admins: stop or go on reading."""
+    await require_admin(request)
+    stage, action, changed = _stage(request), request.match_info["action"], True
+    operator = Operator(request.app[keys.REDIS])
+    if action == "pause":
+        await operator.pause(stage, stage)
+    else:
+        changed = await operator.resume(stage, stage)
+    audit(request, action, stage=stage)
+    return json_response({"action": action, "changed": changed})
 
 
 def _is_letter_id(text: Any) -> TypeGuard[str]:

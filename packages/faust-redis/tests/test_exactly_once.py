@@ -53,7 +53,7 @@ async def test_an_operator_sees_which_topics_it_writes(
 
     async def is_known() -> bool:
         topology = await discover(streams)
-        return topology.written_by(app.conf.id) == ["out"]
+        return "out" in topology.written_by(app.conf.id)
 
     async with running(app):
         await send_all(orders, 7)

@@ -8,8 +8,8 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from faust_redis.redis import addresses_of, execute, server_from_urls
-from faust_redis.testing import Cluster, eventually
+from faust_redis.redis import execute
+from faust_redis.testing import eventually
 from faust_redis.watching import RecordedHistory, Recorder, StageState, recorded, weight_of
 from faust_redis.watching.recorded import MOMENT_BYTES, TIERS, MomentTooLargeError, Tier
 
@@ -110,7 +110,7 @@ async def test_a_day_takes_less_than_seven_mebibytes(streams: Redis) -> None:
         }
         await streams.zadd(f"{PREFIX}:{tier.interval:g}s", moments)
     sizes = [await streams.memory_usage(f"{PREFIX}:{tier.interval:g}s", samples=0) for tier in TIERS]
-    assert sum(sizes) < 7 * 2**20
+    assert sum(size or 0 for size in sizes) < 7 * 2**20
 
 
 async def test_less_detail_is_recorded_of_a_moment_that_is_too_large(streams: Redis) -> None:
@@ -134,16 +134,3 @@ async def test_a_user_without_the_right_records_nothing_and_raises_nothing(
     assert "refuses to record" in caplog.text
     assert not recorder.is_due()
     await reader.aclose()
-
-
-async def test_a_history_works_on_a_cluster(shared_cluster: Cluster) -> None:
-    redis = server_from_urls(addresses_of(shared_cluster.url)).commands
-    try:
-        recorder = Recorder(RecordedHistory(redis, PREFIX, "a"))
-        await recorder.offer([b"on a cluster"], 1)
-        moment = await recorder.history.at(time.time() + 1)
-        assert moment is not None
-        assert moment.content == b"on a cluster"
-        await recorder.stop()
-    finally:
-        await redis.aclose()

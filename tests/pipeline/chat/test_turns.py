@@ -207,6 +207,19 @@ async def test_a_long_text_is_stored_at_once(talk: Talk, runs: Runs, redis: Redi
     await eventually(stored, "the text is stored")
 
 
+async def test_a_run_has_a_higher_number_than_one_before_the_clock_was_set_back(
+    talk: Talk, runs: Runs, redis: Redis
+) -> None:
+    await talk.ask("hi")
+    await redis.set(partial_key(talk.token), "4102444800000000 m-hi\nsome text")
+
+    run = await runs.begin(talk.token, "m-hi")
+
+    assert isinstance(run, Run)
+    assert run.number == 4102444800000001
+    assert await redis.get(partial_key(talk.token)) == b"4102444800000001 m-hi\n"
+
+
 async def test_a_run_knows_when_it_is_not_wanted(talk: Talk, runs: Runs) -> None:
     assert await runs.begin(talk.token, "m-hi") == Stale()
     assert await runs.begin(str(uuid.uuid4()), "m-hi") == Gone()

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
-from faust_redis.watching import RecordedHistory, Recorder, StageState, recorded
+from faust_redis.watching import RecordedHistory, Recorder, StageState, Tier
 from pipeline.chat.waiting import Inboxes, WaitingSession
 from pipeline.redis.keys import HISTORY
 from pipeline.telemetry.stages.past import PastStages, contents_of, weight_of_snapshot
@@ -106,7 +106,7 @@ async def test_four_stages_of_64_partitions_are_recorded_in_full(redis: Redis) -
 async def test_rates_of_the_past_are_exact_between_two_moments(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorded, "TIERS", (recorded.Tier(0.001, 3600.0),))
+    monkeypatch.setattr("faust_redis.watching.recorded.TIERS", (Tier(0.001, 3600.0),))
     history = RecordedHistory(redis, HISTORY, "n1")
     for at, done in ((100.0, 10), (110.0, 60), (120.0, 60), (130.0, 5)):
         assert await history.record(next(contents_of(snapshot(done, at=at))), 1)

@@ -11,5 +11,6 @@ export const api = {
   entries: (stage, partition, kind, cursor) =>
     calls.get(`api/stages/${stage}/${partition}/${kind}`, { [kind === "latest" ? "before" : "after"]: cursor }),
   dead: (stage, cursor) => calls.get(`api/stages/${stage}/dead`, { before: cursor }),
+  pause: (action, stage) => calls.post(`api/stages/${stage}/${action}`, {}),
   act: (action, id) => calls.post(`api/stages/dead/${action}`, { id }),
 };

@@ -56,9 +56,13 @@ const NODES = [
 ];
 
 export class Detail {
-  /** @param onOpen called with a stage's name and a partition's number */
-  constructor(onOpen) {
+  /**
+   * @param onOpen called with a stage's name and a partition's number
+   * @param onPause called with "pause" or "resume" and a stage's name
+   */
+  constructor(onOpen, onPause) {
     this.onOpen = onOpen;
+    byId("pause").addEventListener("click", () => onPause(this.isPaused ? "resume" : "pause", this.stage));
     this.stage = null;
     this.badge = badge("idle");
     this.facts = FACTS.map(() => h("dd"));
@@ -88,6 +92,9 @@ export class Detail {
     const name = byId("stage-name");
     if (name.firstChild?.textContent !== stage.name) name.replaceChildren(h("span", {}, stage.name), " ", this.badge);
     this.badge.update(stage.state);
+    this.isPaused = stage.partitions.length > 0 && stage.partitions.every((partition) => partition.state === "paused");
+    setText(byId("pause"), this.isPaused ? "Resume" : "Pause …");
+    byId("pause").hidden = span !== null || byId("unlock").hidden;
     setText(byId("stage-why"), stage.settled ? stage.why : `${stage.why}; a rebalance is in progress`);
     FACTS.forEach(([, of], index) => setText(this.facts[index], of(stage)));
     this.charts.forEach((chart) => chart.update(columns, now, span));

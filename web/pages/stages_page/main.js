@@ -29,7 +29,22 @@ const drawer = new Drawer(() => {
 });
 const past = new Past(() => tick());
 const service = new Service();
-const detail = new Detail((stage, partition) => drawer.open(stage, partition));
+const detail = new Detail((stage, partition) => drawer.open(stage, partition), pause);
+
+/** Pause or resume a stage. */
+async function pause(action, stage) {
+  if (calls.token === null) {
+    unlock.open();
+    return;
+  }
+  if (action === "pause" && !confirm(`Pause ${stage}? Its workers read no further message until it is resumed; messages wait in Redis.`)) return;
+  try {
+    const { changed } = await api.pause(action, stage);
+    if (!changed) trouble("Its partitions are paused one by one; resume those with parley resume.");
+  } catch (error) {
+    trouble(`${error.message}.`);
+  }
+}
 
 function remember(stage, at) {
   histories.add(stage.name, {

@@ -12,7 +12,7 @@ from faust_redis.watching.address import client_of
 from faust_redis.watching.discovery import discover
 from faust_redis.watching.entries import entry_as_json, letter_as_json
 from faust_redis.watching.operating import LetterPreview, Move, Operator, SearchPage
-from faust_redis.watching.recorded import RecordedHistory, RecordedMoment
+from faust_redis.watching.recorded import RecordedHistory, RecordedMoment, Tier
 from faust_redis.watching.recorder import Recorder, weight_of
 from faust_redis.watching.shared_sampling import SharedSampling
 from faust_redis.watching.snapshot import (
@@ -46,6 +46,7 @@ __all__ = [
     "SearchPage",
     "SharedSampling",
     "StageState",
+    "Tier",
     "TopicKind",
     "TopicSnapshot",
     "Topology",
