@@ -83,27 +83,26 @@ class Lab:
         self.given_up.append(f"{turn.turn} {entry}")
 
 
-@pytest.fixture
-def lab() -> Lab:
-    return Lab()
-
-
-async def test_messages_of_different_sessions_are_handled_together(lab: Lab) -> None:
+async def test_messages_of_different_sessions_are_handled_together() -> None:
+    lab = Lab()
     assert await lab.run("a1", "b1", "c1") == ["a1 b1 c1"]
 
 
-async def test_a_session_has_one_message_at_a_time_in_the_order_of_arrival(lab: Lab) -> None:
+async def test_a_session_has_one_message_at_a_time_in_the_order_of_arrival() -> None:
+    lab = Lab()
     assert await lab.run("a1", "b1", "a2", "a3", "b2") == ["a1 b1", "a2", "a3 b2"]
 
 
-async def test_only_the_message_that_fails_alone_has_failed(lab: Lab) -> None:
+async def test_only_the_message_that_fails_alone_has_failed() -> None:
+    lab = Lab()
     lab.bad = {"b1"}
     assert await lab.run("a1", "b1", "c1") == ["a1 b1 c1", "a1", "b1", "c1"]
     assert lab.app.consumer.failed == ["1: bad: ['b1']"]
     assert lab.given_up == []
 
 
-async def test_a_message_is_given_up_under_the_name_of_its_entry_after_its_last_attempt(lab: Lab) -> None:
+async def test_a_message_is_given_up_under_the_name_of_its_entry_after_its_last_attempt() -> None:
+    lab = Lab()
     lab.bad = {"b1"}
     await lab.run("a1", "b1", b1={REDELIVERY_HEADER: b"4"})
     assert lab.app.consumer.failed == ["1: bad: ['b1']"]
@@ -111,7 +110,8 @@ async def test_a_message_is_given_up_under_the_name_of_its_entry_after_its_last_
 
 
 @pytest.mark.parametrize("header", [REDELIVERY_HEADER, REPLAYED_HEADER])
-async def test_a_message_that_failed_or_was_replayed_is_handled_alone(lab: Lab, header: str) -> None:
+async def test_a_message_that_failed_or_was_replayed_is_handled_alone(header: str) -> None:
+    lab = Lab()
     lab.bad = {"b1"} if header == REPLAYED_HEADER else set()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.worker.stage.revive", _open)
