@@ -308,6 +308,8 @@ class PartitionReader(OwnedPartitions):
             logger.error("%s-%s: group %s is gone in Redis, its pending entries are lost", *tp, self.group)
 
     async def _read_queues(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
+        if not await read.rest():
+            return {}
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
@@ -330,6 +332,8 @@ class PartitionReader(OwnedPartitions):
             if lost:
                 for tp in streams.values():
                     self.rewind(tp)
+        if reply:
+            read.brought(len(streams))
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
