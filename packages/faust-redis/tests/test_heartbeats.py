@@ -102,10 +102,46 @@ async def test_a_heartbeat_of_a_settled_group_costs_the_same_however_many_member
     await streams.config_resetstat()
 
     for member in ("one", "member-000"):
-        assert await beat(two_members, member) == [generation, b"", 1, 1, 302, 1]
+        *reply, left_ms = await beat(two_members, member)
+        assert reply == [generation, b"", 1, 1, 302, 1]
+        assert 0 < left_ms <= 3000
 
     called = await streams.info("commandstats")
-    assert not {"cmdstat_hkeys", "cmdstat_hgetall", "cmdstat_zrange"} & set(called)
+    assert not {"cmdstat_hkeys", "cmdstat_hgetall", "cmdstat_zrangebyscore"} & set(called)
+    assert called["cmdstat_zrange"]["calls"] == 2, "of the member with the oldest heartbeat alone"
+
+
+async def test_a_heartbeat_of_a_settled_group_takes_five_commands(
+    two_members: ScriptRunner, streams: Redis
+) -> None:
+    await plan(two_members, streams, "one", b"plan", "two", b"plan")
+    await beat(two_members, "two")
+    await streams.config_resetstat()
+
+    await beat(two_members, "one")
+
+    called = await streams.info("commandstats")
+    inside = {name: facts["calls"] for name, facts in called.items() if "eval" not in name}
+    assert sum(count for name, count in inside.items() if "config" not in name and "info" not in name) == 5
+
+
+async def test_a_heartbeat_returns_the_time_until_the_oldest_member_is_evicted(
+    two_members: ScriptRunner, streams: Redis
+) -> None:
+    await shift(streams, "two", milliseconds=-2000)
+
+    assert 900 <= (await beat(two_members, "one"))[-1] <= 1000
+
+
+async def test_a_plan_of_an_earlier_generation_does_not_count(
+    two_members: ScriptRunner, streams: Redis
+) -> None:
+    await plan(two_members, streams, "one", b"plan", "two", b"plan")
+    assert (await beat(two_members, "one"))[3] == 1
+
+    await two_members.call(GROUP_LEAVE, KEYS.group("group"), member_id="two")
+
+    assert (await beat(two_members, "one"))[3] is None
 
 
 async def test_the_smallest_id_leads_also_after_a_leader_has_left(

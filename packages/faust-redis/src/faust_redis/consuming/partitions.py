@@ -47,6 +47,9 @@ logger = get_logger(__name__)
 RETRY_DELAY: Final = 0.5
 #: Seconds between attempts to claim a partition that Redis refuses; each attempt interrupts the other reads.
 REFUSED_DELAY: Final = 2.0
+#: Milliseconds that a read of logs waits. It takes nothing from other members, so that only the silence after
+#: which a connection counts as dead limits it.
+LOG_BLOCK_MS: Final = 5_000
 
 
 class PartitionReader(OwnedPartitions):
@@ -356,7 +359,7 @@ class PartitionReader(OwnedPartitions):
             "COUNT",
             self._reply_size.count(len(streams)),
             "BLOCK",
-            self._block_ms,
+            LOG_BLOCK_MS,
             "STREAMS",
             *streams,
             *after,
