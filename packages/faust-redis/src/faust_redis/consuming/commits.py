@@ -12,16 +12,19 @@ from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.failures import Failures
 from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.consuming.trimming import Trimmer
 from faust_redis.context import TransportContext
 from faust_redis.redis.commands import Outage, is_unavailable
 from faust_redis.redis.scripts import ACK, ACK_MANY, MORE, NOT_OWNER, results_of_each
 
-__all__ = ["Committer", "ack"]
+__all__ = ["Committer", "ack", "trim"]
 
 logger = get_logger(__name__)
 
 #: A partition costs an ack as much as so many of its entries.
 ACKS_PER_PARTITION: Final = 5
+#: The id that no entry has.
+NO_ENTRY: Final = "0-0"
 
 
 class Committer:
@@ -102,7 +105,11 @@ class Committer:
 
 
 async def ack(
-    context: TransportContext, reader: PartitionReader, group: str, offsets: Mapping[TP, Collection[int]]
+    context: TransportContext,
+    reader: PartitionReader,
+    group: str,
+    trimmer: Trimmer,
+    offsets: Mapping[TP, Collection[int]],
 ) -> dict[TP, int]:
     """Ack offsets under the lease that the reader holds; a partition that has another owner refuses them.
 
@@ -117,18 +124,31 @@ async def ack(
     """
     per_call = context.options.ack_batch
     acked = {tp: sorted(found) for tp, found in offsets.items() if found and tp in reader.queues}
-    calls: list[_Ack] = []
+    trimmed = trimmer.choose(acked.keys())
+    acks: list[_Ack] = []
     for tp, found in acked.items():
-        trimming = int((await context.topics.facts(tp.topic)).is_queue)
+        trimming = int(tp in trimmed and (await context.topics.facts(tp.topic)).is_queue)
         for at in range(0, len(found), per_call):
             ids = [f"0-{offset}" for offset in found[at : at + per_call]]
-            calls.append(_Ack(tp, reader.lease_keys(tp), reader.lease_of(tp), trimming, ids))
-    await _send_acks(context, reader, group, calls)
+            acks.append(_Ack(tp, reader.lease_keys(tp), reader.lease_of(tp), trimming, ids))
+    await _send_acks(context, reader, group, acks)
+    trimmer.note(acked, trimmed)
     for tp, found in acked.items():
         if tp in reader.queues:  # it may have been revoked in the meantime
             for offset in found:
                 reader.queues[tp].finish(offset)
     return {tp: found[-1] + 1 for tp, found in acked.items()}
+
+
+async def trim(context: TransportContext, reader: PartitionReader, group: str, tps: Iterable[TP]) -> None:
+    """Trim partitions without acking anything; one that has another owner is left alone.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away; may be called again.
+    """
+    found = [tp for tp in tps if (await context.topics.facts(tp.topic)).is_queue]
+    acks = [_Ack(tp, reader.lease_keys(tp), reader.lease_of(tp), 1, [NO_ENTRY]) for tp in found]
+    await _send_acks(context, reader, group, acks)
 
 
 class _Ack(NamedTuple):

@@ -190,6 +190,8 @@ class Consumer(CommittingConsumer):
         await self.reader.settle()
         await super().on_stop()
         with contextlib.suppress(*REDIS_ERRORS):
+            await self._trimmer.trim_left()
+        with contextlib.suppress(*REDIS_ERRORS):
             await self._rebalancer.let_go()
         await self.member.leave()
         await self._attempts.settle()

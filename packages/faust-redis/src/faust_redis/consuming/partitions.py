@@ -64,6 +64,7 @@ class PartitionReader(OwnedPartitions):
         sift: called with claimed entries, and whether it is known which one killed their last owner; returns
             those to deliver together.
         on_held: called with a partition that another live member has not released.
+        on_claimed: called with a partition of an earlier owner, once its pending entries are claimed.
 
     Args:
         crash_markers: the folder of the workers' crash markers, if they have any.
@@ -92,6 +93,7 @@ class PartitionReader(OwnedPartitions):
         self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
         self.on_undelivered: Callable[[TP, int], None] = lambda _tp, _last: None
         self.on_held: Callable[[TP], None] = lambda _tp: None
+        self.on_claimed: Callable[[TP], None] = lambda _tp: None
         self.sift: Callable[[TP, list[Claim], bool], list[Claim]] = lambda _tp, claims, _is_explained: claims
         self._reads = BlockingReads(context)
         self._reply_size = ReplySize(self.read_count)
@@ -123,7 +125,7 @@ class PartitionReader(OwnedPartitions):
         for tp in await make_groups(self, tps):
             if (partition := self.queues.get(tp)) is not None:
                 self._begin_group(tp, partition)
-                partition.known = True
+                partition.known = partition.is_new = True
 
     def put_back(self, tp: TP, record: Record) -> None:
         """Read a record again that could not be delivered."""
@@ -255,6 +257,8 @@ class PartitionReader(OwnedPartitions):
         self._advance(tp, records)
         if records:
             self._claimed[tp] = records[0].offset
+        if partition.claim_cursor is None and not partition.is_new:
+            self.on_claimed(tp)
         return records
 
     async def _claim_page(self, tp: TP, partition: QueuePartition) -> ClaimedPage | None:
@@ -280,6 +284,7 @@ class PartitionReader(OwnedPartitions):
         partition.replacing = ANY_LEASE
         if page.made:
             self._begin_group(tp, partition)
+            partition.is_new = True
         partition.known = True
         if page.gone:
             logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
