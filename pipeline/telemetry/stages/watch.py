@@ -24,6 +24,8 @@ LINGER: Final = 15.0
 #: Seconds between samples while the watch is unused: often enough to find a past incident in the charts, at
 #: the cost of one round trip each.
 IDLE_INTERVAL: Final = 10.0
+#: How many times longer an unused watch waits while no message comes and none is left.
+QUIET_FACTOR: Final = 3
 #: Seconds of the past that are kept for the charts.
 HISTORY: Final = 300.0
 
@@ -75,9 +77,14 @@ class StageWatch(SharedSampling[Snapshot]):
                     pause = INTERVAL
                 first = False
             if pause == INTERVAL and self._is_unused(LINGER):
-                await self._wait_for_caller(IDLE_INTERVAL)
+                await self._wait_for_caller(IDLE_INTERVAL * (QUIET_FACTOR if self._is_quiet() else 1))
             else:
                 await asyncio.sleep(pause)
+
+    def _is_quiet(self) -> bool:
+        """Return whether no stage had anything to do at the last two samples, or between them."""
+        last = [points[-1] for points in self.history.values() if points]
+        return not any(point.rate_in or point.rate_out or point.left for point in last)
 
     def _publish(self, seen: Snapshot | Exception) -> None:
         super()._publish(seen)

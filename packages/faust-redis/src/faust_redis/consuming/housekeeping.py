@@ -28,6 +28,8 @@ __all__ = [
 #: a worker that was frozen or cut off, which joins the group again at the same time.
 CHECKS_AFTER_CHANGE: Final = 24
 RARE_CHECK: Final = 12
+#: Of how many rounds one reads the declarations of topics, which hardly ever change.
+TOPICS_EVERY: Final = 6
 
 
 class Housekeeper:
@@ -47,6 +49,7 @@ class Housekeeper:
         self._owned = owned
         self._retention = Retention(context)
         self._outage = Outage("housekeeping")
+        self._rounds = 0
 
     async def keep_claiming_strays(self, member: GroupMember) -> None:
         """Look for strays until cancelled: often after a change of the group, else rarely, as partitions may
@@ -71,8 +74,10 @@ class Housekeeper:
 
     async def clean_up(self) -> None:
         """Remove expired entries and tombstones. Does not raise during an outage of Redis."""
+        self._rounds += 1
         try:
-            await self._context.topics.refresh()
+            if self._rounds % TOPICS_EVERY == 1:
+                await self._context.topics.refresh()
             await self._offsets.restart_shortened_logs()
             await self._retention.expire(self._owned())
             await expire_tombstones(self._context, self._owned())
