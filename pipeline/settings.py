@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     port: int = Field(3500, ge=1, le=65535, description="a whole number from 1 to 65535")
     single_agent_process: bool = Field(False, description="true or false")
     web_processes: int = Field(1, ge=1, le=64, description="a whole number from 1 to 64")
+    hang_timeout: float = Field(30, ge=0, le=86_400, description="seconds, at most 86400; 0 for never")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="origins separated by commas, such as https://chat.example.com or http://localhost:3000",

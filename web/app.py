@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, web
 
 from faust_redis import freeze_startup_objects
 from faust_redis.redis import cancel_and_wait, server_of
+from pipeline import heartbeats
 from pipeline.chat.node_stream import NodeStream
 from pipeline.chat.presence import Presence
 from pipeline.chat.repairs import RepairableSessions
@@ -135,6 +136,7 @@ async def _serve(settings: Settings) -> bool:
     """Serve until stopped; return whether to restart the process because its code has changed."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    heartbeats.begin(loop)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     runner = EdgeRunner(create_app(settings), shutdown_timeout=limits.HANDLER_SECONDS)

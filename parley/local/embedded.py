@@ -26,6 +26,7 @@ from urllib.parse import quote
 
 import redis
 
+from parley.local.append_only_files import FOLDER, require_whole_files
 from parley.local.data_folder import DataFolder
 from parley.local.memory import maxmemory_bytes, output_limit
 from parley.local.ports import free_port
@@ -145,11 +146,12 @@ class EmbeddedRedis:
         """Start the process without waiting for it; one that died is started again on its old port.
 
         Raises:
-            EmbeddedRedisError: the folder can't be used.
+            EmbeddedRedisError: the folder can't be used, or its data is damaged.
             OSError: the process can't be started.
         """
         assert self._server is not None, "start() comes first"  # noqa: S101
         with self._data.output() as log:
+            require_whole_files(self.folder)
             self.process = subprocess.Popen(  # noqa: S603
                 [str(self._server.binary), *self._arguments(self._server), "-"],
                 cwd=self.folder,
@@ -194,17 +196,28 @@ class EmbeddedRedis:
         write_state(started)
         return started
 
+    def responds(self) -> bool:
+        """Return whether the server answers within a second, if only by an error; also if it does not run."""
+        with client_of(self.url) as client:
+            try:
+                client.ping()
+            except redis.TimeoutError:
+                return False
+            except (redis.RedisError, OSError):
+                return True
+        return True
+
     def is_reachable(self) -> bool:
         """Return whether clients can connect: the file of the socket is there."""
         return not self._has_socket or self._socket.exists()
 
     def restore_folder(self) -> bool:
-        """Make and lock the folder again if it was deleted; return whether it was.
+        """Make and lock the folder again if it was deleted; return whether it, or the data in it, was.
 
         Raises:
             EmbeddedRedisError: another process uses the folder, or it can't be made.
         """
-        return self._data.restore()
+        return self._data.restore() or not (self.folder / FOLDER).exists()
 
     def end(self, timeout: float) -> None:
         """End the process, and kill it after ``timeout`` seconds; ``spawn`` may start another."""

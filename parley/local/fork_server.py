@@ -5,11 +5,11 @@ of one. The parts that are forked from here share what was imported once, in mem
 restarts runs the modules as they are on disk: after a change it is executed instead, which takes longer.
 
 The other end is ``parley.local.forks``, which starts ``python -m parley.local.fork_server <descriptor>`` and
-talks to it over a Unix socket. A request is a 4-byte length (big-endian), sent with the descriptor for the
-output, and that many bytes of JSON: ``{"arguments": […], "environment": {…}}``. Each reply is a line:
-``{"started": <pid>}`` or ``{"refused": <errno>}`` for each request, in order, and
-``{"ended": <pid>, "status": <status or -signal>}``. A request is refused while the machine has no process or
-descriptor left; the parts that run are not affected.
+talks to it over a Unix socket. A request is a 4-byte length (big-endian), sent with the descriptors for the
+output and for the heartbeats, and that many bytes of JSON: ``{"arguments": […], "environment": {…}}``. Each
+reply is a line: ``{"started": <pid>}`` or ``{"refused": <errno>}`` for each request, in order,
+``{"ended": <pid>, "status": <status or -signal>}``, and now and then ``{"alive": true}``. A request is
+refused while the machine has no process or descriptor left; the parts that run are not affected.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ from typing import Any, Final, NamedTuple, NoReturn
 import setproctitle
 
 from parley.local.lifetimes import die_with_parent
+from pipeline.heartbeats import DESCRIPTOR_VARIABLE, HEARTBEAT_SECONDS
 
 LENGTH: Final = struct.Struct("!I")
+#: Descriptors of a request.
+DESCRIPTORS: Final = 2
 
 _LIBRARIES: Final = (
     "aiohttp.web",
@@ -72,16 +75,23 @@ class Request(NamedTuple):
 
     Attributes:
         arguments: those of the command ``parley``.
-        output: the descriptor for its stdout and stderr; None when there was no room for it.
+        descriptors: for its stdout and stderr, and for its heartbeats; fewer when there was no room for them.
     """
 
     arguments: list[str]
     environment: dict[str, str]
-    output: int | None
+    descriptors: list[int]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both descriptors arrived."""
+        return len(self.descriptors) == DESCRIPTORS
 
 
 def main() -> None:
     """Serve until the other end closes the socket; in a forked process, run the part."""
+    # Collections find nothing while modules load, and take a fifth of the time.
+    gc.disable()
     # Faust chooses its event loop when it is imported.
     os.environ["FAUST_LOOP"] = "uvloop"
     for library in _LIBRARIES:
@@ -129,14 +139,15 @@ def serve(requests: socket.socket) -> Request:
         signal.signal(sig, signal.SIG_IGN)  # the parts are stopped one by one, by the other end
     tie = die_with_parent(signal.SIGKILL)
     while True:
-        readable, _, _ = select.select([requests.fileno(), woken], [], [])
+        readable, _, _ = select.select([requests.fileno(), woken], [], [], HEARTBEAT_SECONDS)
+        _send(requests, {"alive": True})
         if woken in readable:
             os.read(woken, 4096)
             _report_ended(requests)
         if requests.fileno() in readable:
             request = _receive(requests)
             try:
-                pid = os.fork() if request.output is not None else -errno.EMFILE
+                pid = os.fork() if request.is_whole else -errno.EMFILE
             except OSError as exc:
                 pid = -(exc.errno or errno.EAGAIN)
             if pid == 0:
@@ -146,8 +157,8 @@ def serve(requests: socket.socket) -> Request:
                 os.close(wake)
                 tie()
                 return request
-            if request.output is not None:
-                os.close(request.output)
+            for descriptor in request.descriptors:
+                os.close(descriptor)
             _send(requests, {"started": pid} if pid > 0 else {"refused": -pid})
 
 
@@ -157,17 +168,20 @@ def _become(request: Request, *, is_current: bool) -> NoReturn:
     Args:
         is_current: whether the loaded modules are those on disk.
     """
+    gc.enable()
     os.setsid()
     for sig in _SIGNALS:
         signal.signal(sig, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    assert request.output is not None, "else it is refused"  # noqa: S101
+    output, heartbeats = request.descriptors
     for stream in (1, 2):
-        os.dup2(request.output, stream)
-    os.close(request.output)
+        os.dup2(output, stream)
+    os.close(output)
+    os.set_inheritable(heartbeats, True)  # also for a part that is executed
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ.clear()
     os.environ.update(request.environment)
+    os.environ[DESCRIPTOR_VARIABLE] = str(heartbeats)
     # The command line of an equal process, for processes that restart themselves.
     sys.orig_argv[:] = [sys.executable, "-m", "parley.cli", *request.arguments]
     if not is_current:
@@ -185,11 +199,11 @@ def _receive(requests: socket.socket) -> Request:
     Raises:
         SystemExit: the other end has closed the socket.
     """
-    head, descriptors, _, _ = socket.recv_fds(requests, LENGTH.size, 1)
+    head, descriptors, _, _ = socket.recv_fds(requests, LENGTH.size, DESCRIPTORS)
     if not head:
         raise SystemExit
     body = _read(requests, LENGTH.unpack(head + _read(requests, LENGTH.size - len(head)))[0])
-    return Request(**json.loads(body), output=descriptors[0] if descriptors else None)
+    return Request(**json.loads(body), descriptors=descriptors)
 
 
 def _read(requests: socket.socket, size: int) -> bytes:

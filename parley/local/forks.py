@@ -14,10 +14,12 @@ from collections.abc import Mapping, Sequence
 
 from parley.local.fork_server import LENGTH
 from parley.local.lifetimes import die_with_parent
+from parley.local.liveness import Liveness
 
 __all__ = ["ForkServer", "ForkedProcess"]
 
 _REPLY_BYTES = 1 << 16
+_RESTART_CHECK_SECONDS = 0.5
 
 
 class ForkedProcess:
@@ -64,22 +66,29 @@ class ForkServer:
     When that process is killed, Linux kills its parts, and the next fork starts another.
     """
 
-    def __init__(self) -> None:
-        """Start nothing yet."""
+    def __init__(self, hang_timeout: float = 0) -> None:
+        """Start nothing yet.
+
+        Args:
+            hang_timeout: seconds without a sign of life after which ``until_hung`` returns; 0 for never.
+        """
+        self._liveness = Liveness(hang_timeout)
         self._server: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._starting: deque[asyncio.Future[ForkedProcess]] = deque()
         self._running: dict[int, ForkedProcess] = {}
         self._unread = b""
         self._sending = asyncio.Lock()
+        self._is_read = False
 
     async def fork(
-        self, arguments: Sequence[str], environment: Mapping[str, str], output: int
+        self, arguments: Sequence[str], environment: Mapping[str, str], output: int, heartbeats: int
     ) -> ForkedProcess:
         """Start ``parley <arguments>``; a caller that is cancelled leaves a process that ``close`` ends.
 
         Args:
             output: the descriptor for its stdout and stderr, which the caller closes.
+            heartbeats: the descriptor for its heartbeats, which the caller closes.
 
         Raises:
             OSError: the fork server ended meanwhile, can't be started, or can't fork.
@@ -87,11 +96,12 @@ class ForkServer:
         body = json.dumps({"arguments": list(arguments), "environment": dict(environment)}).encode()
         async with self._sending:
             requests = self._socket or self.start()
+            self._listen(requests)
             started: asyncio.Future[ForkedProcess] = asyncio.get_running_loop().create_future()
             self._starting.append(started)
             # In a thread, because a server that still loads its libraries may not read a large environment.
             try:
-                await asyncio.to_thread(_send, requests, body, output)
+                await asyncio.to_thread(_send, requests, body, (output, heartbeats))
             except Exception:
                 # The next reply would be taken for this request's.
                 if started in self._starting:
@@ -99,14 +109,27 @@ class ForkServer:
                 raise
         return await started
 
+    async def until_hung(self) -> int:
+        """Return the process id of the fork server when it shows no sign of life for too long."""
+        while True:
+            server = self._server
+            if server is None or self._socket is None:
+                await asyncio.sleep(_RESTART_CHECK_SECONDS)
+                continue
+            await self._liveness.until_silent(server.pid)
+            if server is self._server and self._socket is not None:
+                return server.pid
+
     def close(self) -> None:
-        """End the fork server, and with it every process that still runs."""
+        """End the fork server, and with it every process that still runs; may be called twice."""
         if self._server is not None:
             self._server.kill()
             self._lose()
 
     def start(self) -> socket.socket:
         """Start the process, which then loads its libraries; the first fork does so otherwise.
+
+        Needs no event loop. Call it in a thread that does not end, because Linux ends the process with it.
 
         Returns:
             The socket for requests to it.
@@ -125,8 +148,13 @@ class ForkServer:
                 preexec_fn=die_with_parent(signal.SIGKILL),
             )
         self._socket = ours
-        asyncio.get_running_loop().add_reader(ours, self._read)
+        self._liveness.begin()
         return ours
+
+    def _listen(self, requests: socket.socket) -> None:
+        if not self._is_read:
+            self._is_read = True
+            asyncio.get_running_loop().add_reader(requests, self._read)
 
     def _read(self) -> None:
         assert self._socket is not None, "a reader ends with its socket"  # noqa: S101
@@ -139,6 +167,7 @@ class ForkServer:
         if not received:
             self._lose()
             return
+        self._liveness.sign()
         *lines, self._unread = (self._unread + received).split(b"\n")
         for line in lines:
             reply = json.loads(line)
@@ -146,7 +175,7 @@ class ForkServer:
                 self._note_start(reply["started"])
             elif "refused" in reply:
                 self._note_refusal(reply["refused"])
-            else:
+            elif "ended" in reply:
                 self._running.pop(reply["ended"]).end(reply["status"])
 
     def _note_start(self, pid: int) -> None:
@@ -164,7 +193,9 @@ class ForkServer:
         """Mark every process as killed, because Linux kills them when the fork server ends."""
         if self._socket is None:
             return
-        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._is_read:
+            self._is_read = False
+            asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
         self._socket, self._unread = None, b""
         if self._server is not None:
@@ -178,6 +209,6 @@ class ForkServer:
                 started.set_exception(ConnectionResetError("the fork server was killed"))
 
 
-def _send(requests: socket.socket, body: bytes, output: int) -> None:
-    socket.send_fds(requests, [LENGTH.pack(len(body))], [output])
+def _send(requests: socket.socket, body: bytes, descriptors: Sequence[int]) -> None:
+    socket.send_fds(requests, [LENGTH.pack(len(body))], descriptors)
     requests.sendall(body)

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from parley.local.append_only_files import FOLDER, MANIFEST
 from parley.local.server_binaries import WAYS_OUT, ServerBinary
 from pipeline.errors import EmbeddedRedisError
 
 __all__ = ["start_failure"]
 
-_DATA: Final = "appendonlydir"
-_MANIFEST: Final = "appendonly.aof.manifest"
 #: Parts of Redis's last line when it can't read its own data, and whether ``redis-check-aof`` can mend it.
 _DAMAGES: Final = {
     "Bad file format reading the append only file": True,
@@ -22,7 +21,9 @@ _DAMAGES: Final = {
     "AOF manifest": False,
     "AOF file": False,
     "RDB": False,
+    "crashed while loading its data": False,
 }
+_CRASH: Final = " crashed by signal"
 
 
 def start_failure(what: str, log: Path, server: ServerBinary) -> EmbeddedRedisError:
@@ -36,10 +37,10 @@ def start_failure(what: str, log: Path, server: ServerBinary) -> EmbeddedRedisEr
     mendable = next((can_mend for part, can_mend in _DAMAGES.items() if part in words), None)
     if mendable is None:
         return EmbeddedRedisError(f"{what}: {words}", WAYS_OUT)
-    data = log.parent.absolute() / _DATA
+    data = log.parent.absolute() / FOLDER
     ways = [f"move {data} away to start without its data"]
     if mendable:
-        check = shlex.join([str(_checker(server)), "--fix", str(data / _MANIFEST)])
+        check = shlex.join([str(_checker(server)), "--fix", str(data / MANIFEST)])
         ways.insert(0, f"copy {data}, then run `{check}`, which cuts off everything behind the damage")
     else:
         ways.insert(0, f"restore {data} from a backup")
@@ -57,7 +58,10 @@ def _last_words(log: Path) -> str:
         lines = log.read_text("utf-8", "replace").split("\n")
     except OSError:
         return "it left no log"
-    written = [line.strip() for line in lines if line.strip() and "# WARNING" not in line]
+    if any(_CRASH in line for line in lines):
+        return "it crashed while loading its data"
+    written = [line.strip() for line in lines if line.strip(" #") and "# WARNING" not in line]
+    written = [line for line in written if not line.endswith("#")]
     failures = [line for line in written if "#" in line or "rror" in line or "already in use" in line]
     return " | ".join(_messages((failures or written)[-2:])) or "its log is empty"
 

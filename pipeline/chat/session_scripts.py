@@ -41,14 +41,44 @@ from pipeline.chat.results import (
 )
 from pipeline.redis.scripts import Code, Script
 
-CREATE = Script(__package__, "create_session", keys=1, arguments=("token", "name", "ttl", "started"))
+
+def failure_fields(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
+    """Return the code, retryability and waiting time of an error frame, as JSON after a comma."""
+    fields: dict[str, Any] = {
+        "error": code,
+        "retryable": is_retryable(code) if retryable is None else retryable,
+    }
+    if retry_after is not None:
+        # In milliseconds, because RedisJSON prints a longer fraction differently when it is read again.
+        fields["retry_after"] = round(retry_after, 3)
+    return "," + orjson.dumps(fields).decode()[1:-1]
+
+
+#: The text and the further fields of each error frame with which ``ACCEPT`` refuses a message, as JSON.
+REFUSALS: Final = {
+    "BUSY_MSG": json_text(error_text(SESSION_BUSY)),
+    "BUSY": failure_fields(SESSION_BUSY),
+    "NOTHING_MSG": json_text(error_text(NOTHING_TO_REGENERATE)),
+    "NOTHING": failure_fields(NOTHING_TO_REGENERATE),
+    "FULL_MSG": json_text(error_text(SESSION_FULL)),
+    "FULL": failure_fields(SESSION_FULL),
+    "TRIED_MSG": json_text("This message has the maximum number of answers. Send another message."),
+}
+
+
+CREATE = Script(
+    __package__,
+    "create_session",
+    keys=1,
+    arguments=("token", "name", "ttl", "started"),
+    includes=("require_right", "clock"),
+)
 ACCEPT = Script(
     __package__,
     "accept_message",
     keys=2,
     arguments=(
         "id",
-        "id_path",
         "entry",
         "msg",
         "inbox_limit",
@@ -57,42 +87,36 @@ ACCEPT = Script(
         "max_bytes",
         "max_ids",
         "frame_id",
-        "frame_path",
-        "busy_msg",
-        "busy",
-        "nothing_msg",
-        "nothing",
-        "full_msg",
-        "full",
-        "tried_msg",
         "edits",
-        "follows_path",
+        "follows",
     ),
+    includes=("require_right", "clock", "latest", "upgrade", "change", "turns", "branch_off"),
+    texts=REFUSALS,
 )
 CLOSE = Script(
     __package__,
     "close_turn",
     keys=3,
-    arguments=(
-        "turn",
-        "turn_path",
-        "entry",
-        "msg",
-        "marks",
-        "frame_id",
-        "frame_msg",
-        "failure",
-        "refused",
-        "at",
-    ),
+    arguments=("turn", "entry", "msg", "marks", "frame_id", "frame_msg", "failure", "refused", "at"),
+    includes=("require_right", "clock", "latest", "upgrade", "change", "turns", "branch_off"),
 )
 STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
 MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
 REVIVE = Script(__package__, "revive_turn", keys=1, arguments=("id", "id_path", "frame_id"))
-READ = Script(__package__, "read_session", keys=2, arguments=("tail", "after_path", "answer_path"))
+READ = Script(
+    __package__,
+    "read_session",
+    keys=2,
+    arguments=("tail", "after_path", "answer_path"),
+    includes=("latest",),
+)
 PAGE = Script(__package__, "read_page", keys=1, arguments=("before_path", "limit"))
 RESTORE_ANSWER = Script(
-    __package__, "restore_answer", keys=1, arguments=("id", "id_path", "msg", "timestamp")
+    __package__,
+    "restore_answer",
+    keys=1,
+    arguments=("id", "id_path", "msg", "timestamp"),
+    includes=("require_right", "change"),
 )
 SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER)
 
@@ -141,38 +165,9 @@ def id_path(message_id: str) -> str:
     return f'$._ids["{checked_id(message_id)}"]'
 
 
-def follows_path(message_id: str | None) -> str:
-    """Return a JSON path that exists in a session unless it lacks this message."""
-    return "$.token" if message_id is None else id_path(message_id)
-
-
 def place_path(message_id: str) -> str:
     """Return the JSON path of the index of a message or answer in the history."""
     return f'$._places["{checked_id(message_id)}"]'
-
-
-def failure_fields(code: str, retryable: bool | None = None, retry_after: float | None = None) -> str:
-    """Return the code, retryability and waiting time of an error frame, as JSON after a comma."""
-    fields: dict[str, Any] = {
-        "error": code,
-        "retryable": is_retryable(code) if retryable is None else retryable,
-    }
-    if retry_after is not None:
-        # In milliseconds, because RedisJSON prints a longer fraction differently when it is read again.
-        fields["retry_after"] = round(retry_after, 3)
-    return "," + orjson.dumps(fields).decode()[1:-1]
-
-
-#: The arguments of ``ACCEPT`` with the text and fields of each refusal.
-REFUSALS: Final = {
-    "busy_msg": json_text(error_text(SESSION_BUSY)),
-    "busy": failure_fields(SESSION_BUSY),
-    "nothing_msg": json_text(error_text(NOTHING_TO_REGENERATE)),
-    "nothing": failure_fields(NOTHING_TO_REGENERATE),
-    "full_msg": json_text(error_text(SESSION_FULL)),
-    "full": failure_fields(SESSION_FULL),
-    "tried_msg": json_text("This message has the maximum number of answers. Send another message."),
-}
 
 
 def answer_fields(outcome: TurnOutcome) -> str:

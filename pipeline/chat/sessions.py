@@ -11,6 +11,8 @@
         _ids     {message id: stream entry that brought it}
         _places  {message or answer id: its index in ``messages``}, which spares a search for repeats
         _bytes   the size of ``messages`` and ``_inbox`` as JSON
+        _summary [the latest time that the session has given, the id of the message accepted last,
+                 the number of refused messages in ``_ids``], which spares a look at all places for them
         _refused [message id]               messages that the model refuses, left out of contexts
         _errors  [frame]                    the latest errors, which are not part of the history
         _unsent  [frame]                    answers and errors that no socket has taken yet
@@ -22,7 +24,7 @@ turn would be answered twice.
 
 Only ``document`` and a catch-up read more than the last few messages of the history; reads of one session run
 one after the other, see ``pipeline.chat.shared_reads``. The size of a session is bounded by
-SESSION_MAX_MESSAGES, SESSION_MAX_BYTES and the limits in ``shared.lua``.
+SESSION_MAX_MESSAGES, SESSION_MAX_BYTES and the limits in ``lua/includes``.
 """
 
 from __future__ import annotations
@@ -204,13 +206,11 @@ class Sessions:
             ValueError: the id, or that of the message to replace or to follow, fails ``is_message_id``.
         """
         token, settings = inbound.token, self._settings
-        path, frame_id = scripts.id_path(inbound.id), answer_id(inbound.id)
         reply = await self._run(
             lambda: scripts.ACCEPT(
                 self._redis,
                 [session_key(token), presence_key(token)],
-                id=inbound.id,
-                id_path=path,
+                id=scripts.checked_id(inbound.id),
                 entry=entry,
                 msg="" if inbound.regenerate else json_text(HUMAN + inbound.text),
                 inbox_limit=settings.inbox_limit,
@@ -218,11 +218,9 @@ class Sessions:
                 max_messages=settings.session_max_messages,
                 max_bytes=settings.session_max_bytes,
                 max_ids=settings.session_max_messages * _IDS_PER_MESSAGE,
-                frame_id=frame_id,
-                frame_path=scripts.place_path(frame_id),
+                frame_id=answer_id(inbound.id),
                 edits=scripts.edited_id(inbound.edits),
-                follows_path=scripts.follows_path(inbound.follows),
-                **scripts.REFUSALS,
+                follows="" if inbound.follows is None else scripts.checked_id(inbound.follows),
             )
         )
         return scripts.accept_result(inbound.id, reply)
@@ -264,7 +262,7 @@ class Sessions:
         Raises:
             ValueError: the turn's id fails ``is_message_id``, or there is neither an answer nor an error.
         """
-        path = scripts.id_path(outcome.turn)
+        turn = scripts.checked_id(outcome.turn)
         if outcome.error is None and outcome.answer is None:
             raise ValueError("an outcome needs an answer or an error")
         answer = outcome.answer if outcome.error is None else None
@@ -278,12 +276,11 @@ class Sessions:
             lambda: scripts.CLOSE(
                 self._redis,
                 [session_key(token), partial_key(token), presence_key(token)],
-                turn=outcome.turn,
-                turn_path=path,
+                turn=turn,
                 entry=entry,
                 msg="" if answer is None else json_text(BOT + answer),
                 marks=scripts.answer_fields(outcome),
-                frame_id=answer_id(outcome.turn),
+                frame_id=answer_id(turn),
                 frame_msg=json_text(words),
                 failure=failure,
                 refused=int(outcome.refused),

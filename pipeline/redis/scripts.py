@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from functools import partial
 from typing import Any
@@ -37,14 +37,34 @@ class Code(IntEnum):
 class Script(faust_redis.redis.Script):
     """A script of Parley that any client can call; its Lua uses the names of ``Code`` as constants."""
 
-    def __init__(self, package: str, operation: str, *, keys: int, arguments: Sequence[str]) -> None:
+    def __init__(
+        self,
+        package: str,
+        operation: str,
+        *,
+        keys: int,
+        arguments: Sequence[str],
+        includes: Sequence[str] = (),
+        texts: Mapping[str, str] | None = None,
+    ) -> None:
         """Read the script from the folder ``lua`` of a package.
+
+        Args:
+            includes: files of the folder ``lua/includes`` whose functions the script calls.
+            texts: constants of the script, which cost less than arguments of each call.
 
         Raises:
             ValueError: the script does not use a declared argument.
         """
-        codes = {code.name: code.value for code in Code}
-        super().__init__(package, operation, keys=keys, arguments=arguments, constants=codes)
+        codes: dict[str, int | str] = {code.name: code.value for code in Code}
+        super().__init__(
+            package,
+            operation,
+            keys=keys,
+            arguments=arguments,
+            includes=includes,
+            constants=codes | dict(texts or {}),
+        )
 
     async def __call__(self, redis: Redis, keys: Sequence[str], **arguments: str | int | bytes) -> Any:
         """Run the script, sending its text only when Redis does not have it.

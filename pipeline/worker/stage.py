@@ -35,6 +35,7 @@ from faust_redis import (
     reject,
     unready,
 )
+from pipeline import heartbeats
 from pipeline.chat.presence import Presence
 from pipeline.chat.records import INTERNAL_ERROR, Inbound, Prompt, Turn, TurnOutcome
 from pipeline.chat.sessions import Sessions
@@ -194,12 +195,17 @@ def create_app(stage: str, settings: Settings) -> faust.App:
     ordinary_deaths = 1 if stage == "infer" else 2
     configure(app, Options(freeze_gc=True, take_overs=3, ordinary_deaths=ordinary_deaths))
 
+    def begin_heartbeats(*_args: Any, **_kwargs: Any) -> None:
+        # The loop turns soon, and before Redis answers.
+        heartbeats.begin(app.loop)
+
     def make_folder(*_args: Any, **_kwargs: Any) -> None:
         # Faust creates only the last folder of the path; commands other than the worker need no folder.
         folder.parent.mkdir(parents=True, exist_ok=True)
 
     app.on_worker_init.connect(make_folder)
     app.on_worker_init.connect(limit_memory)
+    app.on_worker_init.connect(begin_heartbeats)
     guard_pages(app, settings)
     return app
 

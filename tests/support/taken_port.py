@@ -22,5 +22,5 @@ def taken_once(stage: str, settings: Settings) -> int:
 
 
 if __name__ == "__main__":
-    importlib.import_module("parley.cli.up").health_port = taken_once  # type: ignore[attr-defined]
+    importlib.import_module("parley.cli.supervisor").health_port = taken_once  # type: ignore[attr-defined]
     main(sys.argv[1:])

@@ -3,7 +3,6 @@
 -- KEYS[1]  the session (RedisJSON)
 -- KEYS[2]  the session's presence (hash)
 -- ARGV     id             the id of the message and of its turn, plain
---          id_path        JSON path of the id in `_ids`
 --          entry          the stream entry that brought the message; any other entry makes it a duplicate
 --          msg            the text for the history, JSON; '' for a request to answer the last message again
 --          inbox_limit    maximum messages in the inbox
@@ -12,24 +11,17 @@
 --          max_bytes      maximum bytes of the history and the inbox, as JSON
 --          max_ids        maximum ids that the session remembers, those of refused messages included
 --          frame_id       the id of its answer and of an error frame, plain
---          frame_path     JSON path of `frame_id` in `_places`
---          busy_msg       text of the error frame when the inbox is full, JSON
---          busy           further fields of that frame, JSON
---          nothing_msg    text when there is no message to answer again, JSON
---          nothing        further fields of that frame, JSON
---          full_msg       text when the session is full, JSON
---          full           further fields of that frame, JSON
---          tried_msg      text when the message has the maximum number of answers, JSON
 --          edits          the id of the message to replace, '*' for the last one; '' for no edit
---          follows_path   JSON path that exists unless the session lacks the message that this one follows
+--          follows        the id of the message that this one follows, plain; '' for none
 -- Result   {GONE, holders} | {OPENED, holders} | {RUNNING, holders}
 --          {QUEUED, holders, place in the queue, 1 for a duplicate}
 --          {REFUSED, holders, error frame}
 --          {MISSING, holders} if the session lacks the message that this one follows
 --          {ENDED, holders, the error frame or answer that ended the turn or '', 1 for a duplicate}
 local key = KEYS[1]
-local nodes = holders(KEYS[2])
-local found = redis.call('JSON.GET', key, id_path, '$._turn', '$._bytes', follows_path, unpack(LATEST))
+local nodes = redis.call('HGETALL', KEYS[2])
+local id_path = '$._ids["' .. id .. '"]'
+local found = redis.call('JSON.GET', key, id_path, '$._turn', '$._bytes', '$._summary')
 if not found then
     return {GONE, nodes}
 end
@@ -53,72 +45,104 @@ if seen then
         failed = failed:sub(2, -2)
         return {cjson.decode(failed).refused and REFUSED or ENDED, nodes, failed, duplicate}
     end
-    local index, answer = cjson.decode(redis.call('JSON.GET', key, frame_path))[1], '[]'
+
+    -- Return the answer with an id as JSON in an array, which is empty when there is no such answer.
+    -- index: the index at which it was stored. A replaced answer is among the alternatives of the answer there or,
+    -- if its message was edited, in the branches of the message before.
+    local function find_answer(key, index, id)
+        local path = '$.messages[' .. index .. ']'
+        if cjson.decode(redis.call('JSON.GET', key, path .. '.id'))[1] == id then
+            return redis.call('JSON.GET', key, path)
+        end
+        for _, beside in ipairs({'.alternatives', '.branches[*]', '.branches[*][*].alternatives'}) do
+            for at = index, math.max(index - 1, 0), -1 do
+                local found = redis.call('JSON.GET', key,
+                    '$.messages[' .. at .. ']' .. beside .. '[?(@.id=="' .. id .. '")]')
+                if found ~= '[]' then
+                    return found
+                end
+            end
+        end
+        return '[]'
+    end
+
+    local index, answer = cjson.decode(redis.call('JSON.GET', key, '$._places["' .. frame_id .. '"]'))[1], '[]'
     if index then
         answer = find_answer(key, index, frame_id)
     end
     return {ENDED, nodes, answer:sub(2, -2), duplicate}
 end
 
-check_rights(key)
-if not found['$._bytes'][1] then
-    upgrade(key)
-    found['$._bytes'] = cjson.decode(redis.call('JSON.GET', key, '$._bytes'))
+require_right('JSON.ARRAPPEND', key, '$', '0')
+require_right('JSON.MERGE', key, '$', '0')
+if tonumber(ttl) > 0 then
+    require_right('EXPIRE', key, ttl)
 end
-local timestamp = now(latest(found))
+upgrade(key, found)
+local bytes, last_time, last_id, refused = found['$._bytes'][1], unpack(found['$._summary'][1])
+local timestamp = now(last_time)
 local message = item(id, msg == '' and '""' or msg, timestamp,
     msg == '' and ',"regenerate":true' or edits ~= '' and ',"edits":"' .. edits .. '"' or '')
-local waiting = redis.call('JSON.ARRLEN', key, '$._inbox')[1]
-local ids = redis.call('JSON.OBJLEN', key, '$._ids')[1]
+-- Messages wait only behind an open turn.
+local waiting = open.id and redis.call('JSON.ARRLEN', key, '$._inbox')[1] or 0
+local remembers, is_full = true, bytes + #message > tonumber(max_bytes)
+-- Each message and each request has 60 bytes and more, so a session far from its limits needs no counting.
+local most = bytes / 60
+if most + waiting + 3 > tonumber(max_messages) or most + refused >= tonumber(max_ids) then
+    -- The number of messages once every turn is answered, including this one.
+    local messages = redis.call('JSON.ARRLEN', key, '$.messages')[1] + (open.id and 1 or 0) + 2 * waiting
+        + (msg == '' and 0 or 2)
+    remembers = redis.call('JSON.OBJLEN', key, '$._ids')[1] < tonumber(max_ids)
+    is_full = is_full or not remembers or messages > tonumber(max_messages)
+end
 
 local function refuse(text, fields)
     local frame = item(frame_id, text, timestamp, ',"type":"error","refused":"' .. id .. '"' .. fields)
     -- A session with max_ids ids refuses every new message from now on, so this one need not be remembered.
-    if ids < tonumber(max_ids) then
-        redis.call('JSON.SET', key, id_path, '"' .. entry .. '"')
-    end
+    change(key, remembers and summary(timestamp, last_id, refused + 1) .. remember(id, entry)
+        or summary(timestamp, last_id, refused))
     keep(key, frame, true)
     return {REFUSED, nodes, frame, 0}
 end
 
--- The number of messages once every turn is answered, including this one.
-local messages = redis.call('JSON.ARRLEN', key, '$.messages')[1] + (open.id and 1 or 0) + 2 * waiting
-    + (msg == '' and 0 or 2)
-if ids >= tonumber(max_ids) or messages > tonumber(max_messages)
-    or found['$._bytes'][1] + #message > tonumber(max_bytes) then
-    return refuse(full_msg, full)
+if is_full then
+    return refuse(FULL_MSG, FULL)
 end
 -- A full session does not remember what it refuses, so this comes after that check.
-if found[follows_path][1] == nil then
+if follows ~= '' and follows ~= last_id and redis.call('JSON.GET', key, '$._ids["' .. follows .. '"]') == '[]' then
     return {MISSING, nodes}
 end
 
 local reply, changes = {OPENED, nodes}, ''
 if open.id then
     if waiting >= tonumber(inbox_limit) then
-        return refuse(busy_msg, busy)
+        return refuse(BUSY_MSG, BUSY)
     end
     redis.call('JSON.ARRAPPEND', key, '$._inbox', message)
     reply = {QUEUED, nodes, waiting + 1, 0}
 elseif msg == '' then
     local some, regenerates = last_answer(key)
     if not some then
-        return refuse(nothing_msg, nothing)
+        return refuse(NOTHING_MSG, NOTHING)
     end
     local answers = redis.call('JSON.ARRLEN', key, '$.messages[-1].alternatives')[1]
     if answers and answers >= ALTERNATIVES_LIMIT then
-        return refuse(tried_msg, full)
+        return refuse(TRIED_MSG, FULL)
     end
     changes = ',"_turn":' .. turn_item(id, entry, regenerates)
-else
-    if edits ~= '' and has_all_branches(key) then
-        return refuse(tried_msg, full)
+elseif edits ~= '' then
+    if has_all_branches(key) then
+        return refuse(TRIED_MSG, FULL)
     end
-    local branches = edits ~= '' and branch_off(key, edits)
+    require_right('JSON.ARRPOP', key, '$', '0')
+    require_right('JSON.DEL', key, '$')
+    local branches = branch_off(key, edits)
     changes = place(id, append(key, item(id, msg, timestamp, branches and ',"branches":' .. branches or '')))
         .. ',"_turn":' .. turn_item(id, entry)
+else
+    changes = place(id, append(key, message)) .. ',"_turn":' .. turn_item(id, entry)
 end
-change(key, ',"_ids":{"' .. id .. '":"' .. entry .. '"},"_bytes":' .. found['$._bytes'][1] + #message .. changes)
+change(key, remember(id, entry) .. ',"_bytes":' .. bytes + #message .. summary(timestamp, id, refused) .. changes)
 if tonumber(ttl) > 0 then
     redis.call('EXPIRE', key, ttl)
 end

@@ -20,4 +20,4 @@ if length > 0 then
         redis.call('EXPIRE', KEYS[1], ttl)
     end
 end
-return {STARTED, holders(KEYS[2])}
+return {STARTED, redis.call('HGETALL', KEYS[2])}

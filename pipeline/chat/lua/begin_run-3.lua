@@ -9,7 +9,7 @@
 --          {STARTED, holders, run number, id of the answer to replace or ''}
 local found = redis.call('JSON.GET', KEYS[1], '$._turn')
 if not found then
-    return {GONE, holders(KEYS[3])}
+    return {GONE, redis.call('HGETALL', KEYS[3])}
 end
 local open = cjson.decode(found)[1]
 if open == cjson.null or open.id ~= turn then
@@ -22,7 +22,11 @@ if open.stopped then
 end
 -- Run numbers rise for every worker, also when the clock was set back.
 local time = redis.call('TIME')
-local before = tonumber(redis.call('GETRANGE', KEYS[2], 0, 255):match('^(%d+) ')) or 0
-local run = string.format('%.0f', math.max(time[1] * 1000000 + time[2], before + 1))
-redis.call('SET', KEYS[2], run .. ' ' .. turn .. '\n', 'EX', ttl)
-return {STARTED, holders(KEYS[3]), run, open.regenerates or ''}
+local run = string.format('%.0f', time[1] * 1000000 + time[2])
+local before = redis.call('SET', KEYS[2], run .. ' ' .. turn .. '\n', 'EX', ttl, 'GET')
+before = before and tonumber(before:match('^(%d+) ')) or 0
+if before >= tonumber(run) then
+    run = string.format('%.0f', before + 1)
+    redis.call('SET', KEYS[2], run .. ' ' .. turn .. '\n', 'EX', ttl)
+end
+return {STARTED, redis.call('HGETALL', KEYS[3]), run, open.regenerates or ''}

@@ -4,7 +4,6 @@
 -- KEYS[2]  the partial answer (string)
 -- KEYS[3]  the session's presence (hash)
 -- ARGV     turn       the id of the turn, plain
---          turn_path  JSON path of the turn in `_ids`
 --          entry      the stream entry that brought the outcome; only a repeat of it gets the first reply again
 --          msg        the bot's text for the history, JSON; '' for an error
 --          marks      further fields of the bot's message and its frame, JSON
@@ -14,6 +13,9 @@
 --          refused    1 when the model refuses the turn's message, which is left out of later contexts
 --          at         the time of the end (ISO 8601, UTC); '' for now
 -- Result   {GONE, holders} | {STALE, holders} | {CLOSED, holders, frame} | {CLOSED, holders, frame, next turn}
+
+-- Refused messages that a session remembers: at least as many as a context may have (CONTEXT_MESSAGES).
+local REFUSED_LIMIT = 1000
 
 -- Leave the last message of the history out of later contexts.
 local function refuse_as_context(key)
@@ -25,9 +27,21 @@ local function refuse_as_context(key)
     push(key, '$._refused', id, REFUSED_LIMIT)
 end
 
+-- Put an answer in the place of the last one, which becomes the newest of its `alternatives`; return its index.
+local function replace_answer(key, answer)
+    local index = redis.call('JSON.ARRLEN', key, '$.messages')[1] - 1
+    -- The older answers are copied as JSON text, because decoding and encoding could change them.
+    local older = redis.call('JSON.GET', key, '$.messages[-1].alternatives'):sub(3, -3)
+    redis.call('JSON.DEL', key, '$.messages[-1].alternatives')
+    local old = redis.call('JSON.GET', key, '$.messages[-1]'):sub(2, -2)
+    local alternatives = older == '' and old or older .. ',' .. old
+    redis.call('JSON.SET', key, '$.messages[-1]', answer:sub(1, -2) .. ',"alternatives":[' .. alternatives .. ']}')
+    return index
+end
+
 local key = KEYS[1]
-local nodes = holders(KEYS[3])
-local found = redis.call('JSON.GET', key, '$._turn', '$._bytes', unpack(LATEST))
+local nodes = redis.call('HGETALL', KEYS[3])
+local found = redis.call('JSON.GET', key, '$._turn', '$._bytes', '$._summary', '$._inbox[0].id')
 if not found then
     return {GONE, nodes}
 end
@@ -47,11 +61,14 @@ if open.id ~= turn then
         return {STALE, nodes}
     end
     -- Ingest gave up this message before the session accepted it, so this error is the client's only reply.
-    if redis.call('JSON.GET', key, turn_path) == '[]' then
-        check_rights(key)
-        local frame = item(frame_id, frame_msg, now(latest(found)),
-            ',"type":"error","refused":"' .. turn .. '"' .. failure)
-        redis.call('JSON.SET', key, turn_path, '"' .. entry .. '"')
+    if redis.call('JSON.GET', key, '$._ids["' .. turn .. '"]') == '[]' then
+        require_right('JSON.ARRAPPEND', key, '$', '0')
+        require_right('JSON.MERGE', key, '$', '0')
+        upgrade(key, found)
+        local last_time, last_id, count = unpack(found['$._summary'][1])
+        local timestamp = now(last_time)
+        local frame = item(frame_id, frame_msg, timestamp, ',"type":"error","refused":"' .. turn .. '"' .. failure)
+        change(key, remember(turn, entry) .. summary(timestamp, last_id, count + 1))
         keep(key, frame, true)
         return {CLOSED, nodes, frame}
     end
@@ -62,12 +79,19 @@ if open.id ~= turn then
     return {STALE, nodes}
 end
 
-check_rights(key)
-if not found['$._bytes'][1] then
-    upgrade(key)
-    found['$._bytes'] = cjson.decode(redis.call('JSON.GET', key, '$._bytes'))
+local following = found['$._inbox[0].id'][1]
+require_right('JSON.ARRAPPEND', key, '$', '0')
+require_right('JSON.MERGE', key, '$', '0')
+require_right('JSON.SET', key, '$', '0')
+require_right('DEL', KEYS[2])
+if following or open.regenerates then
+    require_right('JSON.ARRPOP', key, '$', '0')
+    require_right('JSON.DEL', key, '$')
 end
-local timestamp = at == '' and now(latest(found)) or at
+upgrade(key, found)
+local last_time, last_id, count = unpack(found['$._summary'][1])
+local timestamp = at == '' and now(last_time) or at
+local changes = summary(timestamp > last_time and timestamp or last_time, last_id, count)
 local frame
 if failure ~= '' then
     frame = item(frame_id, frame_msg, timestamp, ',"type":"error","turn":"' .. turn .. '"' .. failure)
@@ -76,52 +100,44 @@ if failure ~= '' then
         refuse_as_context(key)
     end
 else
-    local replaced = open.regenerates
     local fields = ',"type":"message","turn":"' .. turn .. '"' .. marks
-    if replaced then
-        -- The older answers are copied as JSON text, because decoding and encoding could change them.
-        local older = redis.call('JSON.GET', key, '$.messages[-1].alternatives'):sub(3, -3)
-        redis.call('JSON.DEL', key, '$.messages[-1].alternatives')
-        local old = redis.call('JSON.GET', key, '$.messages[-1]'):sub(2, -2)
-        local alternatives = older == '' and old or older .. ',' .. old
-        local again = ',"turn":"' .. turn .. '"' .. marks
-        redis.call('JSON.SET', key, '$.messages[-1]', item(frame_id, msg, timestamp,
-            again .. ',"alternatives":[' .. alternatives .. ']'))
-        local index = redis.call('JSON.ARRLEN', key, '$.messages')[1] - 1
-        change(key, ',"_bytes":' .. found['$._bytes'][1] + #item(frame_id, msg, timestamp, again)
-            .. place(frame_id, index))
-        fields = fields .. ',"replaces":"' .. replaced .. '"'
+    local answer, index
+    if open.regenerates then
+        answer = item(frame_id, msg, timestamp, ',"turn":"' .. turn .. '"' .. marks)
+        index = replace_answer(key, answer)
+        fields = fields .. ',"replaces":"' .. open.regenerates .. '"'
     else
-        local answer = item(frame_id, msg, timestamp, marks)
-        local index = append(key, answer)
-        change(key, ',"_bytes":' .. found['$._bytes'][1] + #answer .. place(frame_id, index))
+        answer = item(frame_id, msg, timestamp, marks)
+        index = append(key, answer)
     end
+    changes = changes .. ',"_bytes":' .. found['$._bytes'][1] + #answer .. place(frame_id, index)
     frame = item(frame_id, frame_msg, timestamp, fields)
 end
+change(key, changes)
 keep(key, frame, failure ~= '')
 redis.call('JSON.SET', key, '$._last', '{"turn":"' .. turn .. '","entry":"' .. entry .. '","frame":' .. frame .. '}')
 redis.call('DEL', KEYS[2])
 
-local waiting = redis.call('JSON.ARRPOP', key, '$._inbox', 0)[1]
-if not waiting then
+if not following then
     redis.call('JSON.SET', key, '$._turn', 'null')
     return {CLOSED, nodes, frame}
 end
-local following = cjson.decode(waiting)
+local waiting = redis.call('JSON.ARRPOP', key, '$._inbox', 0)[1]
+local request = cjson.decode(waiting)
 local regenerates
-if following.regenerate then
+if request.regenerate then
     local _
     _, regenerates = last_answer(key)
 else
-    local branches = following.edits and branch_off(key, following.edits)
-    change(key, place(following.id, append(key, waiting)))
-    if following.edits then
+    local branches = request.edits and branch_off(key, request.edits)
+    change(key, place(following, append(key, waiting)))
+    if request.edits then
         redis.call('JSON.DEL', key, '$.messages[-1].edits')
     end
     if branches then
         redis.call('JSON.SET', key, '$.messages[-1].branches', branches)
     end
 end
-local stopped = redis.call('JSON.DEL', key, '$._stops["' .. following.id .. '"]') > 0
-redis.call('JSON.SET', key, '$._turn', turn_item(following.id, entry, regenerates, stopped))
-return {CLOSED, nodes, frame, following.id}
+local stopped = redis.call('JSON.DEL', key, '$._stops["' .. following .. '"]') > 0
+redis.call('JSON.SET', key, '$._turn', turn_item(following, entry, regenerates, stopped))
+return {CLOSED, nodes, frame, following}

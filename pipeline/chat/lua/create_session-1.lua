@@ -6,11 +6,12 @@
 --          ttl       seconds that the session lives
 --          started   the `session_start` of a session that Redis has lost (ISO 8601, UTC); '' for now
 -- Result   the session's `session_start` inside a JSON array
-check_rights(KEYS[1])
-local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"'
-    .. (started == '' and now('') or started) .. '","messages":[],'
+require_right('JSON.SET', KEYS[1], '$', '0')
+require_right('EXPIRE', KEYS[1], ttl)
+local at = started == '' and now('') or started
+local document = '{"token":"' .. token .. '","name":' .. name .. ',"session_start":"' .. at .. '","messages":[],'
     .. '"_turn":null,"_last":null,"_inbox":[],"_stops":{},"_ids":{},"_errors":[],"_unsent":[],'
-    .. '"_places":{},"_bytes":0}'
+    .. '"_places":{},"_bytes":0,"_summary":["' .. at .. '","",0]}'
 if redis.call('JSON.SET', KEYS[1], '$', document, 'NX') then
     redis.call('EXPIRE', KEYS[1], ttl)
 end

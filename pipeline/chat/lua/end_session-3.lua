@@ -5,7 +5,7 @@
 -- KEYS[3]  the session's presence (hash)
 -- ARGV     no arguments
 -- Result   {GONE | ENDED, holders, id of the open turn or ''}
-local nodes = holders(KEYS[3])
+local nodes = redis.call('HGETALL', KEYS[3])
 local found = redis.call('JSON.GET', KEYS[1], '$._turn.id')
 local turn = found and cjson.decode(found)[1] or ''
 -- One by one: a Redis user has rights on each kind of key, which no single command may combine.

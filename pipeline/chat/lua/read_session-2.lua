@@ -24,9 +24,4 @@ end
 if not found then
     return {GONE}
 end
-local times = cjson.decode(redis.call('JSON.GET', KEYS[1], '$.session_start', unpack(LATEST)))
-local newest = latest(times)
-if newest == '' then
-    newest = times['$.session_start'][1]
-end
-return {FOUND, found, redis.call('GET', KEYS[2]) or '', newest, known}
+return {FOUND, found, redis.call('GET', KEYS[2]) or '', latest(KEYS[1]), known}

@@ -22,7 +22,12 @@ if found[path .. '.id'][1] ~= id or (found[path .. '.timestamp'][1] == timestamp
     and found[path .. '.msg'][1] == cjson.decode(msg)) then
     return {STALE}
 end
-check_rights(key)
+require_right('JSON.SET', key, '$', '0')
+require_right('JSON.MERGE', key, '$', '0')
+local newest = cjson.decode(redis.call('JSON.GET', key, '$._summary[0]'))[1]
+if newest and newest < timestamp then
+    redis.call('JSON.SET', key, '$._summary[0]', '"' .. timestamp .. '"')
+end
 local before = #redis.call('JSON.GET', key, path)
 redis.call('JSON.SET', key, path .. '.timestamp', '"' .. timestamp .. '"')
 redis.call('JSON.SET', key, path .. '.msg', msg)

@@ -17,7 +17,6 @@ if found['$._turn.id'][1] == id then
 end
 local error_path = '$._errors[?(@.id=="' .. frame_id .. '")]'
 if found[id_path][1] and redis.call('JSON.GET', key, error_path .. '.refused') ~= '[]' then
-    check_rights(key)
     redis.call('JSON.DEL', key, error_path)
     redis.call('JSON.DEL', key, id_path)
     return {REFUSED}

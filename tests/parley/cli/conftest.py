@@ -50,5 +50,6 @@ def letters(client: Redis) -> list[str]:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """The service, with a health port that the user has chosen."""
-    with started(tmp_path_factory.mktemp("up"), INFER_PORT=str(free_port())) as service:
+    variables = {"INFER_PORT": str(free_port()), "HANG_TIMEOUT": "3"}
+    with started(tmp_path_factory.mktemp("up"), **variables) as service:
         yield service

@@ -11,10 +11,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from parley.cli.children import Child, Process, describe_exit
+from pipeline.heartbeats import DESCRIPTOR_VARIABLE
 
 STUBBORN = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
 )
+STUCK = """
+import asyncio, time
+from pipeline import heartbeats
+
+def hang():
+    print("up", flush=True)
+    time.sleep(60)
+
+async def main():
+    heartbeats.begin(asyncio.get_running_loop())
+    await asyncio.sleep(0.1)
+    hang()
+
+asyncio.run(main())
+"""
 PATIENT = "import signal; print('up', flush=True); signal.pause()"
 
 
@@ -39,8 +55,8 @@ class Heard:
                 await self._news.wait()
 
 
-def python(code: str) -> Callable[[int], Awaitable[Process]]:
-    def start(output: int) -> Awaitable[Process]:
+def python(code: str) -> Callable[[int, int], Awaitable[Process]]:
+    def start(output: int, _heartbeats: int) -> Awaitable[Process]:
         return asyncio.create_subprocess_exec(
             sys.executable, "-c", code, stdout=output, stderr=output, start_new_session=True
         )
@@ -85,10 +101,10 @@ async def test_the_pause_before_a_restart_grows() -> None:
 async def test_a_child_that_could_not_be_started_is_tried_again() -> None:
     heard, failures = Heard(), [OSError(24, "Too many open files")]
 
-    def start(output: int) -> Awaitable[Process]:
+    def start(output: int, heartbeats: int) -> Awaitable[Process]:
         if failures:
             raise failures.pop()
-        return python(PATIENT)(output)
+        return python(PATIENT)(output, heartbeats)
 
     child = Child("part", start, heard.say)
     task = asyncio.create_task(child.keep_running(lambda _status: True))
@@ -107,6 +123,28 @@ async def test_a_child_that_refuses_its_settings_is_not_started_again() -> None:
 
     assert heard.lines == []
     assert not child.alive
+
+
+async def test_a_child_whose_event_loop_does_not_turn_is_ended_with_a_traceback() -> None:
+    heard = Heard()
+
+    def start(output: int, heartbeats: int) -> Awaitable[Process]:
+        return asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", STUCK),
+            stdout=output,
+            stderr=output,
+            pass_fds=[heartbeats],
+            env={DESCRIPTOR_VARIABLE: str(heartbeats)},
+            start_new_session=True,
+        )
+
+    child = Child("part", start, heard.say, hang_timeout=1)
+    await child.keep_running(lambda _status: False)
+
+    assert heard.lines[:2] == ["up", "hangs: no sign of life for 1 s, sleeping; it is ended"]
+    assert any("in hang" in line for line in heard.lines)
+    assert child.process is not None
+    assert child.process.returncode == -signal.SIGABRT
 
 
 async def test_a_stopped_child_stays_stopped() -> None:

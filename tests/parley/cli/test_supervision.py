@@ -15,8 +15,9 @@ from collections.abc import Mapping
 import pytest
 
 from faust_redis.testing import wait_until
-from parley.cli.up import Supervisor
+from parley.cli.supervisor import Supervisor
 from parley.local.embedded import folder_of
+from parley.local.forks import ForkServer
 from parley.local.ports import free_port
 from pipeline.settings import Settings
 from tests.support.service import Up
@@ -112,6 +113,24 @@ def _bind(taken: socket.socket, port: int) -> None:
     raise AssertionError(f"port {port} stays taken")
 
 
+def test_parts_that_hang_are_ended_and_started_again(up: Up) -> None:
+    wait_until(lambda: is_ready(up.port), "the web is ready", 60)
+    since = len(up.lines)
+    stopped = [up.webs()[0], up.agents("infer")[0], up.child("redis-server")]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+
+    for name in ("web  ", "infer"):
+        wait_for_new(
+            up, f"{name}   │ hangs: no sign of life for 3 s, stopped by a signal; it is ended", since
+        )
+    wait_for_new(up, "redis   │ no answer for 3 s, stopped by a signal; it is killed", since)
+
+    wait_until(lambda: is_ready(up.port), "the web is ready", 60)
+    assert not set(stopped) & up.children().keys()
+    assert killed_again(up)
+
+
 @pytest.mark.parametrize("part", ["_environment", "_not_ready"])
 async def test_a_failure_before_it_is_ready_ends_it_with_the_error(
     monkeypatch: pytest.MonkeyPatch, part: str
@@ -123,4 +142,4 @@ async def test_a_failure_before_it_is_ready_ends_it_with_the_error(
     settings = Settings(redis_url="redis://127.0.0.1:1", port=free_port())
 
     with pytest.raises(LookupError, match=part):
-        await Supervisor(settings, None).run()
+        await Supervisor(settings, None, ForkServer()).run()

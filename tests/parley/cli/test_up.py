@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from faust_redis.testing import wait_until
-from parley.cli.up import describe_model
+from parley.cli.supervisor import describe_model
 from parley.local.embedded import EmbeddedRedis, folder_of, running
 from parley.local.running_servers import client_of
 from pipeline.settings import Settings

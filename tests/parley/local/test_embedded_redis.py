@@ -15,6 +15,7 @@ import pytest
 import redis
 
 from parley.local import data_folder, server_binaries
+from parley.local.append_only_files import require_whole_files
 from parley.local.embedded import EmbeddedRedis, ServerBinary, find_server, folder_of, running, running_of
 from pipeline.errors import EmbeddedRedisError
 
@@ -177,12 +178,47 @@ def test_the_way_out_of_a_file_that_is_damaged_in_the_middle_works(folder: Path)
 
 
 def test_data_that_can_not_be_mended_is_reported_as_such(folder: Path) -> None:
-    write_and_damage(folder, "*.manifest", b"file")
-    with pytest.raises(EmbeddedRedisError, match=r"is damaged: .*manifest.*restore .* backup") as caught:
+    write_and_damage(folder, "*.base.rdb", b"")
+    with pytest.raises(EmbeddedRedisError, match=r"is damaged: .*restore .* backup") as caught:
         EmbeddedRedis(folder).start()
 
     assert "redis-check-aof" not in str(caught.value)
     assert "overcommit" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["no manifest", "a manifest that lacks a file", "an unreadable manifest"])
+def test_data_that_redis_would_pass_over_is_refused_and_the_way_out_works(folder: Path, damage: str) -> None:
+    with EmbeddedRedis(folder) as server, client(server) as connection:
+        connection.set("name", "Ada")
+    manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
+    if damage == "no manifest":
+        manifest.unlink()
+    elif damage == "a manifest that lacks a file":
+        manifest.write_text(manifest.read_text("utf-8").splitlines()[0] + "\n", "utf-8")
+    else:
+        manifest.write_bytes(b"\0" * 80)
+
+    with pytest.raises(EmbeddedRedisError, match=r"is damaged: .*manifest") as caught:
+        EmbeddedRedis(folder).start()
+    subprocess.run(["/bin/sh", "-c", caught.value.ways_out[0].split("`")[1]], check=True)
+
+    with EmbeddedRedis(folder) as server, client(server) as connection:
+        assert connection.get("name") == "Ada"
+
+
+def test_an_empty_base_is_refused_and_files_of_an_earlier_base_are_not(folder: Path) -> None:
+    with EmbeddedRedis(folder):
+        pass
+    data = folder / "appendonlydir"
+    require_whole_files(folder)
+    (base,) = data.glob("*.base.rdb")
+    base.with_name("appendonly.aof.0.base.rdb").write_bytes(b"old")
+    require_whole_files(folder)
+
+    base.write_bytes(b"")
+
+    with pytest.raises(EmbeddedRedisError, match=r"appendonly\.aof\.1\.base\.rdb is empty"):
+        require_whole_files(folder)
 
 
 def test_a_second_one_on_the_same_folder_is_refused_with_the_ways_out(server: EmbeddedRedis) -> None:

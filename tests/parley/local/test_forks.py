@@ -24,7 +24,7 @@ async def run(forks: ForkServer, *arguments: str, **variables: str) -> tuple[int
     """Run a command to its end; return its exit status and its output."""
     read, write = os.pipe()
     with os.fdopen(read, "r", encoding="utf-8") as output:
-        process = await forks.fork(arguments, {"PATH": os.environ["PATH"], **variables}, write)
+        process = await forks.fork(arguments, {"PATH": os.environ["PATH"], **variables}, write, write)
         os.close(write)
         text = await asyncio.to_thread(output.read)
     return await process.wait(), text
@@ -39,7 +39,7 @@ async def start_web(forks: ForkServer, folder: Path) -> ForkedProcess:
     }
     output = os.open(os.devnull, os.O_WRONLY)
     try:
-        return await forks.fork(["web"], {"PATH": os.environ["PATH"], **variables}, output)
+        return await forks.fork(["web"], {"PATH": os.environ["PATH"], **variables}, output, output)
     finally:
         os.close(output)
 
@@ -100,6 +100,21 @@ async def test_a_part_whose_modules_have_changed_since_runs_those_on_disk(
     assert after[0] == 0
 
 
+async def test_a_fork_server_that_is_stopped_hangs_and_one_that_runs_does_not(tmp_path: Path) -> None:
+    forks = ForkServer(hang_timeout=1)
+    part = await start_web(forks, tmp_path)
+    hung = asyncio.create_task(forks.until_hung())
+    os.kill(server := parent_of(part.pid), signal.SIGSTOP)
+
+    assert await asyncio.wait_for(hung, 30) == server
+    os.kill(server, signal.SIGCONT)
+    hung = asyncio.create_task(forks.until_hung())
+    assert (await run(forks, "--version"))[0] == 0
+    assert not hung.done()
+    hung.cancel()
+    forks.close()
+
+
 async def test_closing_ends_the_parts(tmp_path: Path) -> None:
     forks = ForkServer()
     part = await start_web(forks, tmp_path)
@@ -114,7 +129,8 @@ from parley.local.forks import ForkServer
 
 async def main():
     variables = {"PORT": "13999", "REDIS_URL": "redis://127.0.0.1:1"}
-    part = await ForkServer().fork(["web"], variables, os.open(os.devnull, os.O_WRONLY))
+    output = os.open(os.devnull, os.O_WRONLY)
+    part = await ForkServer().fork(["web"], variables, output, output)
     print(part.pid, flush=True)
     await part.wait()
 

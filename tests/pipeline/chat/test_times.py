@@ -20,7 +20,7 @@ async def put_last(talk: Talk, redis: Redis, at: str) -> str:
     """Say something, and let its answer be from a time; return the answer's id."""
     answer = await talk.say("before", "one")
     key = session_key(talk.token)
-    for path in ("$.messages[-1].timestamp", "$._last.frame.timestamp"):
+    for path in ("$.messages[-1].timestamp", "$._last.frame.timestamp", "$._summary[0]"):
         await execute(redis, "JSON.SET", key, path, json.dumps(at))
     await talk.sessions.mark_sent(talk.token, [answer["id"]])
     return answer["id"]

@@ -26,7 +26,7 @@ UNBLOCK_INTERVAL: Final = 0.05
 #: Seconds per stream between a read that brought entries and the next one. For each stream of a read Redis
 #: takes 0.3 µs, and another 0.7 µs if no stream has entries. With a rest, reads of many streams bring more
 #: entries under load, and take at most a few percent of a core.
-REST_PER_STREAM: Final = 16e-6
+REST_PER_STREAM: Final = 32e-6
 #: Seconds below which a rest is left out, because a timer is not that exact.
 SHORTEST_REST: Final = 0.0005
 

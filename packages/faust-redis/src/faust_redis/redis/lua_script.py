@@ -46,7 +46,7 @@ class Script:
         arguments: Sequence[str] = (),
         rest: bool = False,
         optional_keys: int = 0,
-        constants: Mapping[str, int] | None = None,
+        constants: Mapping[str, int | str] | None = None,
         read_only: bool = False,
         includes: Sequence[str] = (),
     ) -> None:
@@ -57,7 +57,7 @@ class Script:
             rest: Whether further arguments without names follow. Lua finds them in ``ARGV`` from the index
                 ``REST`` on.
             optional_keys: How many of the last keys may be left out.
-            constants: Numbers by the names that Lua knows them by, such as return codes.
+            constants: Numbers and texts by the names that Lua knows them by, such as return codes.
             read_only: Whether the script changes nothing, so that replicas may run it.
             includes: Files of the folder ``lua/includes`` whose functions the script calls.
 
@@ -143,10 +143,18 @@ def _is_used(code: str, name: str, at: int) -> bool:
     return re.search(rf"\b{name}\b", code) is not None or f"ARGV[{at}]" in code
 
 
-def _constants(constants: Mapping[str, int]) -> str:
+def _constants(constants: Mapping[str, int | str]) -> str:
     if not constants:
         return ""
-    return f"local {', '.join(constants)} = {', '.join(map(str, map(int, constants.values())))}"
+    return f"local {', '.join(constants)} = {', '.join(map(_literal, constants.values()))}"
+
+
+def _literal(value: int | str) -> str:
+    """Return a constant as Lua source, on one line."""
+    if not isinstance(value, str):
+        return str(int(value))
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+    return f'"{escaped}"'
 
 
 def _locals(arguments: Sequence[str], *, rest: bool) -> str:

@@ -1,0 +1,91 @@
+"""Notice that a process is alive but does nothing any more, by signs of life that stay away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Final
+
+__all__ = ["Liveness", "describe_state", "used_ticks"]
+
+#: Seconds between checks.
+_CHECK_SECONDS: Final = 0.5
+#: A check that is later by this shows that this process itself, or the machine, did not run meanwhile.
+_LATE_SECONDS: Final = 1.0
+#: The first sign may take this many times longer, because a process loads its modules first.
+_FIRST_FACTOR: Final = 2.0
+#: Letters of ``/proc/<pid>/stat``.
+_STATES: Final = {
+    "D": "waiting for a disk",
+    "R": "running",
+    "S": "sleeping",
+    "T": "stopped by a signal",
+    "Z": "ended",
+    "t": "stopped by a debugger",
+}
+_TRACED: Final = "t"
+
+
+class Liveness:
+    """The signs of life of one process."""
+
+    def __init__(self, seconds: float) -> None:
+        """Store after how many seconds without a sign the process hangs; 0 for never."""
+        self._seconds = seconds
+        self._due: float | None = None
+
+    def begin(self) -> None:
+        """Record that the process was started; its first sign may take longer."""
+        self._due = time.monotonic() + _FIRST_FACTOR * self._seconds
+
+    def sign(self) -> None:
+        """Record a sign of life."""
+        self._due = time.monotonic() + self._seconds
+
+    async def until_silent(self, pid: int) -> None:
+        """Return when there has been no sign for too long, while this process itself ran.
+
+        Time does not count in which this process was stopped or got no processor, or the machine slept; then
+        the other processes had no chance either. Neither does time under a debugger.
+
+        Args:
+            pid: the process.
+        """
+        checked = time.monotonic()
+        while True:
+            await asyncio.sleep(_CHECK_SECONDS)
+            now = time.monotonic()
+            late = now - checked > _CHECK_SECONDS + _LATE_SECONDS
+            checked = now
+            if self._seconds == 0 or self._due is None:
+                continue
+            if late or _state(pid) == _TRACED:
+                self._due = max(self._due, now + self._seconds)
+            elif now > self._due:
+                return
+
+
+def used_ticks(pid: int) -> tuple[str, int]:
+    """Return the state of a process as one letter, and the clock ticks of processor time it has used."""
+    fields = _stat(pid)
+    return (fields[0], int(fields[11]) + int(fields[12])) if fields else ("", 0)
+
+
+def describe_state(pid: int) -> str:
+    """Return what Linux reports about a process, in words."""
+    return _STATES.get(_state(pid), "in an unknown state")
+
+
+def _state(pid: int) -> str:
+    fields = _stat(pid)
+    return fields[0] if fields else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of ``/proc/<pid>/stat`` behind the name, none of a process that is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+    except OSError:
+        return []
+    return stat.rpartition(")")[2].split()
