@@ -27,7 +27,7 @@ TPS = [TP("numbers", partition) for partition in range(PARTITIONS)]
 async def append_to(streams: Redis, *runs: tuple[int, int, int, bytes]) -> list[Any]:
     """Add an entry each to partitions of ``numbers``; a run is partition, sequence, previous and value."""
     keys = [key for run in runs for key in (KEYS.stream(TPS[run[0]]), KEYS.producers(TPS[run[0]]))]
-    values = [part for _, *numbers, value in runs for part in (*numbers, 0, 2, 2, b"v", value)]
+    values: list[Any] = [part for _, *numbers, value in runs for part in (*numbers, 0, 2, 2, b"v", value)]
     reply = await ScriptRunner(streams).call(APPEND_MANY, keys, *values, producer="me", kept_ms=PRODUCER_KEPT)
     return list(reply)
 
@@ -73,7 +73,25 @@ async def test_one_call_acks_many_partitions_and_only_those_that_the_caller_owns
         for tp in TPS[:4]
         for key in (KEYS.stream(tp), KEYS.lease(tp, "group"), KEYS.attempts(tp, "group"))
     ]
-    values = ["1:me", 1, 1, "0-1", "1:me", 0, 2, "0-1", "0-2", "1:me", 1, 1, "0-1", "1:me", 1, 1, "0-1"]
+    values: list[Any] = [
+        "1:me",
+        1,
+        1,
+        "0-1",
+        "1:me",
+        0,
+        2,
+        "0-1",
+        "0-2",
+        "1:me",
+        1,
+        1,
+        "0-1",
+        "1:me",
+        1,
+        1,
+        "0-1",
+    ]
 
     *acked, error = await ScriptRunner(streams).call(ACK_MANY, keys, *values, group="group")
 

@@ -56,10 +56,12 @@ RETRY_DELAY: Final = 0.5
 #: Seconds between heartbeats during a rebalance, because only heartbeats check the rebalance time-out. The
 #: signal stream announces all other steps.
 REBALANCE_BEAT: Final = 0.5
-#: Time between heartbeats as a share of the session time-out: in a small group, and at most, which is that of
-#: a worker without events. A handler may block the loop for the rest before its worker counts as dead.
+#: Time between heartbeats as a share of the session time-out: in a small group, and at most. A handler may
+#: block the loop for the rest before its worker counts as dead.
 SHORTEST_SILENCE: Final = 0.05
 LONGEST_SILENCE: Final = 0.2
+#: Most seconds by which a worker without events extends that time: watchers call a longer one silent.
+IDLE_SILENCE: Final = 2.0
 #: Seconds that events wait at most for the heartbeat before them.
 STIR_TIMEOUT: Final = 0.1
 #: Seconds after the end of a silent member's session at which the others look whether it is dead.
@@ -153,16 +155,13 @@ class GroupMember:
     def heartbeat_interval(self) -> float:
         """Seconds between heartbeats."""
         configured = float(self.app.conf.broker_heartbeat_interval)
-        longest = min(configured, self.session_timeout * LONGEST_SILENCE)
-        if not self._has_events() and monotonic() - self._stirred_at > longest:
-            return longest
-        return beat_interval(self.members, self.session_timeout, configured)
+        usual = beat_interval(self.members, self.session_timeout, configured)
+        longest = min(configured, self.session_timeout * LONGEST_SILENCE, IDLE_SILENCE)
+        is_idle = not self._has_events() and monotonic() - self._stirred_at > longest
+        return max(usual, longest) if is_idle else usual
 
     async def stir(self) -> None:
-        """Send a heartbeat before events whose handlers may block the loop, unless there was one lately.
-
-        Waits for the answer, but only for a moment.
-        """
+        """Send a heartbeat before events whose handlers may block the loop, and wait a moment for its answer."""
         self._stirred_at = monotonic()
         if self.beat_age <= self.session_timeout * SHORTEST_SILENCE or self.state is not MemberState.ASSIGNED:
             return
