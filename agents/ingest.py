@@ -6,16 +6,22 @@ for earlier turns, and deliver opens its turn later; or it is refused. The clien
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
-from pipeline.chat.results import Ended, Gone, Missing, Opened, Queued, Refused, TurnRunning
+from pipeline.chat.results import Closed, Ended, Gone, Missing, Opened, Queued, Refused, TurnRunning
+from pipeline.chat.waiting import note_waiting
 from pipeline.telemetry.refusals import refused
 from pipeline.worker.keyed_lock import AT_ONCE, in_order
 from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
 from pipeline.worker.topics import send
+
+#: Seconds for which a message is held back that follows one which its session lacks, and how often.
+RETURN_SECONDS: Final = 0.3
+RETURNS: Final = 10
 
 stage = Stage.load("ingest")
 app = stage.app
@@ -31,12 +37,13 @@ async def ingest(stream: Any) -> None:
 
 async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
     """Accept one message into its session, and send the result to its client."""
-    accepted = await stage.sessions.accept(inbound, entry)
+    accepted = await stage.sessions.accept_in_place(inbound, entry)
     notice: Frame = {"type": "accepted", "id": inbound.id, "position": 0}
     match accepted:
         case Opened(turn):
             await send(stage.topics.enrich, Turn(token=inbound.token, turn=turn))
         case Queued(place, duplicate):
+            await note_waiting(stage.redis, inbound.token)
             notice["position"] = place
             if duplicate:
                 notice["duplicate"] = True
@@ -54,20 +61,28 @@ async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
         case Refused(frame):
             notice = frame
             refused(frame["error"], session=inbound.token)
+        case Closed(frame):
+            notice = frame
         case Gone():
             notice = refusal_frame(inbound.id, SESSION_EXPIRED)
     await stage.presence.publish_to([(inbound.token, accepted.subscribers, notice)])
 
 
 async def send_back(stage: Stage, inbound: Inbound, entry: str) -> None:
-    """Have the web node send the message again, after those before it that Redis has lost."""
-    if inbound.node is not None:
+    """Have the web node send the message again, after those before it that Redis has lost.
+
+    The message goes back into the stream as well, because the node may die before it reads the frame. When it
+    has come back several times, the earlier message is lost for good, and its client may send that again.
+    """
+    if inbound.node is not None and inbound.returned < RETURNS:
         missing: Frame = {"type": "missing", "id": inbound.id}
         if await stage.presence.publish_to([(inbound.token, SubscriberNodes((inbound.node,)), missing)]):
+            if not inbound.reopen:
+                await asyncio.sleep(RETURN_SECONDS)
+                await send(stage.topics.ingest, inbound.derive(returned=inbound.returned + 1))
             return
     if not inbound.reopen:
-        # The node has died, and the earlier message with it; its client may send that again.
-        await handle(stage, inbound.derive(follows=None), entry)
+        await handle(stage, inbound.derive(follows=None, restored=False), entry)
 
 
 async def give_up(stage: Stage, inbound: Inbound, _entry: str) -> None:

@@ -168,6 +168,7 @@ class Settings(BaseSettings):
         (), description="addresses or networks separated by commas, such as 10.0.0.7 or 10.0.0.0/8"
     )
 
+    busy_after: float = Field(0.7, ge=0, le=3600, description="seconds, at most 3600; 0 for no limit")
     ingest_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
     enrich_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)
     infer_limit: int = Field(10_000, ge=0, le=10_000_000, description=_LIMIT)

@@ -50,6 +50,7 @@ from web.http.errors import errors_as_json
 from web.http.hosts import hosts_middleware
 from web.http.origins import cors_middleware, origins_middleware, own_origins
 from web.limits.admission import AdmissionControl
+from web.limits.queue_watch import QueueWatch
 from web.pages import chat_page as pages
 from web.pages import stages
 
@@ -199,9 +200,10 @@ async def _gate(app: web.Application) -> AsyncIterator[None]:
     settings, redis = app[keys.SETTINGS], app[keys.REDIS]
     watch = BacklogWatch(redis, settings.stage_limits(), settings.partitions)
     app[keys.GATE] = AdmissionControl(settings, Rates(redis), watch.pressure, watch.memory)
-    task = asyncio.create_task(watch.run(), name="backlog")
+    queue = QueueWatch(redis, settings, app[keys.GATE])
+    tasks = [asyncio.create_task(watch.run(), name="backlog"), asyncio.create_task(queue.run(), name="queue")]
     yield
-    await cancel_and_wait([task])
+    await cancel_and_wait(tasks)
 
 
 async def _intake(app: web.Application, *, producer: Producer | None) -> AsyncIterator[None]:

@@ -165,10 +165,20 @@ _namespace_option = click.option("--namespace", help="Namespace of the apps; by 
 @click.option("--stage", type=click.Choice(STAGES), help="Also show the partitions of this stage.")
 @click.option("--once", is_flag=True, help="Show the figures once and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object per sample.")
+@click.option("--at", metavar="TIME", help="Show the recorded figures of TIME: 10m (ago), 14:03, or a date.")
 @_redis_option
 @_namespace_option
-def top(stage: str | None, once: bool, as_json: bool, url: str | None, namespace: str | None) -> None:
+def top(
+    stage: str | None, once: bool, as_json: bool, at: str | None, url: str | None, namespace: str | None
+) -> None:
     """Show the stages at work: rates, backlog, times, workers. With --redis, all Faust apps there."""
+    if at is not None:
+        from parley.cli.past import run as run_past
+
+        if url is not None:
+            raise click.UsageError("--at shows the figures of this service, so it goes without --redis")
+        run_past(Settings.load(), at, stage=stage, as_json=as_json)
+        return
     if url is not None:
         from parley.cli.apps import run as run_apps
 
@@ -202,9 +212,11 @@ _partition_option = click.option("--partition", type=click.IntRange(0), help="On
 @_namespace_option
 def pause(app: str, topic: str, partition: int | None, url: str | None, namespace: str | None) -> None:
     """Pause a topic, or a partition of it, for an app; the backlog stays in Redis."""
+    from parley.cli.audit import audit
     from parley.cli.operate import act
 
     act(url, namespace, lambda operator: operator.pause(app, topic, partition))
+    audit("pause", app=app, topic=topic, partition=partition)
     click.echo(f"paused; resume with: parley resume {app} {topic}")
 
 
@@ -216,9 +228,11 @@ def pause(app: str, topic: str, partition: int | None, url: str | None, namespac
 @_namespace_option
 def resume(app: str, topic: str, partition: int | None, url: str | None, namespace: str | None) -> None:
     """Resume what was paused."""
+    from parley.cli.audit import audit
     from parley.cli.operate import act
 
     changed = act(url, namespace, lambda operator: operator.resume(app, topic, partition))
+    audit("resume", app=app, topic=topic, partition=partition)
     click.echo("resumed" if changed else "it was not paused")
 
 
@@ -231,9 +245,12 @@ def resume(app: str, topic: str, partition: int | None, url: str | None, namespa
 @_namespace_option
 def offsets(app: str, topic: str, to: str, preview: bool, url: str | None, namespace: str | None) -> None:
     """Move the offsets of a stopped app TO earliest, latest or an offset, in a topic that keeps its log."""
+    from parley.cli.audit import audit
     from parley.cli.operate import act, show_moves
 
     act(url, namespace, show_moves(app, topic, to, preview=preview))
+    if not preview:
+        audit("move offsets", app=app, topic=topic, to=to)
 
 
 @cli.command()
@@ -254,11 +271,13 @@ def search(
     namespace: str | None,
 ) -> None:
     """Search the entries that a topic holds."""
+    from parley.cli.audit import audit
     from parley.cli.operate import act, show_entries
 
     if key is None and trace is None and text is None:
         raise click.UsageError("name what to search for: --key, --trace or --text")
     act(url, namespace, show_entries(topic, key=key, trace=trace, text=text, private=private))
+    audit("search", topic=topic, private=private)
 
 
 @cli.command()

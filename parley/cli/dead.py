@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from faust_redis import DeadLetter, DeadLetters, NoSuchDeadLetterError
+from parley.cli.audit import audit
 from parley.cli.store import store
 from pipeline.errors import ParleyError
 from pipeline.settings import STAGES, Settings
@@ -157,6 +158,8 @@ def _each(
         return count, missing
 
     count, missing = _run(settings, run)
+    if count:
+        audit(action.__name__, letters=count, first=ids[0] if ids else None, missing=len(missing))
     click.echo(f"{count} {done}")
     if missing and selection is None:
         raise ParleyError("; ".join(missing))

@@ -13,6 +13,7 @@ SIGNS = {
     StageState.STALLED: ("‖", "bold red"),
     StageState.SLOW: ("▲", "bold yellow"),
     StageState.WORKING: ("▶", "green"),
+    StageState.PAUSED: ("◫", "cyan"),
     StageState.IDLE: ("○", "dim"),
 }
 _LEFT = frozenset(("stage", "state", "of", "worker", "owner", "partitions", "trend")) | frozenset(

@@ -11,6 +11,7 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from importlib import import_module
 from typing import Any, Final
 
@@ -20,8 +21,10 @@ from redis.exceptions import RedisError
 from faust_redis import BrokerAddressError, DeadLetters, NoSuchDeadLetterError
 from faust_redis.watching import Operator, Watch, client_of, entry_as_json, letter_as_json
 from parley.cli.store import url_of
+from parley.cli.times import moment
 from pipeline.errors import ParleyError
 from pipeline.settings import Settings
+from pipeline.telemetry.stages.past import PastStages
 
 audit_log = logging.getLogger("parley.audit")
 
@@ -87,7 +90,7 @@ class Tools:
         self._operator = Operator(self.redis, namespace=self.namespace)
         self._letters = DeadLetters(self.redis, namespace=self.namespace)
         self.reading: list[Callable[..., Any]] = [self.apps, self.app, self.topics]
-        self.reading += [self.dead_letters, self.preview_replay, self.trace]
+        self.reading += [self.past, self.dead_letters, self.preview_replay, self.trace]
         self.changing: list[Callable[..., Any]] = [self.replay_dead_letters]
 
     async def close(self) -> None:
@@ -116,6 +119,15 @@ class Tools:
         if found is None:
             raise ValueError(f"no app {name!r}; there are {[app.name for app in snapshot.apps]}")
         return found
+
+    async def past(self, at: str) -> dict[str, Any]:
+        """Show the chat service's stages as they were: `at` is 10m (ago), 14:03, or a date with a time."""
+        past = await PastStages(self.redis).at(moment(at, datetime.now().astimezone()))
+        if past is None:
+            raise ValueError("no figures were recorded near that time; they are kept for a day")
+        hidden = [{**each, "top": []} for each in past.snapshot.get("refusals", ())]
+        recorded = {"at": past.at, "interval": past.interval}
+        return {**past.snapshot, "refusals": hidden, "recorded": recorded}
 
     async def topics(self) -> dict[str, Any]:
         """List all topics: kind, messages held and ever sent, dead letters, who writes and who reads them."""

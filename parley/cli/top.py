@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 
@@ -20,8 +20,11 @@ from parley.cli.figures import SIGNS, alarming, count, duration, rate, table
 from parley.cli.store import store
 from pipeline.errors import ParleyError
 from pipeline.settings import STAGES, Settings
+from pipeline.telemetry.stages.points import Point
 from pipeline.telemetry.stages.snapshot import PartitionSnapshot, Snapshot, StageSnapshot, WorkerSnapshot
 from pipeline.telemetry.stages.watch import INTERVAL, StageWatch
+
+History = Mapping[str, Iterable[Point]]
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 # The widths of a terminal, in characters, from which all columns are shown, or all but three.
@@ -71,7 +74,7 @@ async def _show_once(watch: StageWatch, console: Console, stage: str | None, *, 
     if as_json:
         click.echo(_json(snapshot))
     else:
-        console.print(screen(snapshot, watch, stage, console.width))
+        console.print(screen(snapshot, watch.history, stage, console.width))
 
 
 async def _show(watch: StageWatch, console: Console, stage: str | None) -> None:
@@ -79,7 +82,7 @@ async def _show(watch: StageWatch, console: Console, stage: str | None) -> None:
     with Live(shown, console=console, screen=True, auto_refresh=False, vertical_overflow="crop") as live:
         async for seen in _follow(watch):
             if isinstance(seen, Snapshot):
-                shown = screen(seen, watch, stage, console.width)
+                shown = screen(seen, watch.history, stage, console.width)
                 live.update(shown, refresh=True)
             else:
                 trouble = Text(f"Redis does not answer ({seen}); trying again", style="bold red")
@@ -96,9 +99,14 @@ async def _follow(watch: StageWatch) -> AsyncIterator[Snapshot | str]:
         await asyncio.sleep(INTERVAL)
 
 
-def screen(snapshot: Snapshot, watch: StageWatch, stage: str | None, width: int) -> RenderableType:
-    """Return the screen for a snapshot; ``stage`` as in ``run``."""
-    parts: list[RenderableType] = [_head(snapshot), _stages(snapshot.stages, watch, width)]
+def screen(snapshot: Snapshot, history: History, stage: str | None, width: int) -> RenderableType:
+    """Return the screen for a snapshot; ``stage`` as in ``run``.
+
+    Args:
+        history: the last minutes of each stage.
+    """
+    parts: list[RenderableType] = [_head(snapshot), _stages(snapshot.stages, history, width)]
+    parts += [Text(line, style=style) for line, style in service_lines(snapshot)]
     chosen = [each for each in snapshot.stages if each.name == stage]
     if chosen:
         parts += [Text(f"\nPartitions of {stage}", style="bold"), _partitions(chosen[0].partitions)]
@@ -107,6 +115,26 @@ def screen(snapshot: Snapshot, watch: StageWatch, stage: str | None, width: int)
         workers = [*(("web", node) for node in snapshot.web), *workers]
     parts += [Text("\nWorkers", style="bold"), _workers(workers)]
     return Group(*parts)
+
+
+def service_lines(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield what concerns the service as a whole, as lines with their styles."""
+    if (waiting := snapshot.inboxes) is not None and waiting.sessions:
+        named = ", ".join(f"{each.session} {duration(each.age)}" for each in waiting.longest)
+        held = f"{count(waiting.messages)} messages of {count(waiting.sessions)} sessions"
+        yield (f"\n{held} wait for an earlier answer, the longest: {named}", "")
+    if (cost := snapshot.redis) is not None:
+        named = ", ".join(f"{each.name} {each.us:.0f}" for each in cost.commands)
+        yield (f"Redis: {cost.us:.0f} µs a turn ({named})", "")
+    for loss in snapshot.losses:
+        when = f"{datetime.fromtimestamp(loss.at):%H:%M:%S}"
+        repaired = f"{count(loss.resent)} sent again, {count(loss.restored)} answers restored"
+        yield (f"{when} Redis lost {count(loss.lost)} messages, noticed by {loss.stage}; {repaired}", "red")
+    if snapshot.refusals:
+        yield (
+            "refused: " + ", ".join(f"{each.reason} {count(each.count)}" for each in snapshot.refusals),
+            "",
+        )
 
 
 def _head(snapshot: Snapshot) -> Text:
@@ -121,7 +149,7 @@ def _head(snapshot: Snapshot) -> Text:
     return head if troubled else head.append("all stages are healthy", "green")
 
 
-def _stages(stages: Sequence[StageSnapshot], watch: StageWatch, width: int) -> Table:
+def _stages(stages: Sequence[StageSnapshot], history: History, width: int) -> Table:
     cells: dict[str, Callable[[StageSnapshot], RenderableType]] = {
         "stage": lambda each: Text(each.name, style="bold"),
         "state": lambda each: _state(each.state),
@@ -134,12 +162,13 @@ def _stages(stages: Sequence[StageSnapshot], watch: StageWatch, width: int) -> T
         "wait p99": lambda each: duration(each.wait.p99),
         "work p50": lambda each: duration(each.work.p50),
         "work p99": lambda each: duration(each.work.p99),
+        "cpu/msg": lambda each: duration(None if each.cpu_us is None else each.cpu_us / 1e6),
         "retry": lambda each: alarming(each.retrying, "yellow"),
         "dead": lambda each: alarming(each.dead_letters, "red"),
         "workers": lambda each: str(sum(worker.alive for worker in each.workers)),
-        "trend": lambda each: trend(point.rate_out for point in watch.history[each.name]),
+        "trend": lambda each: trend(point.rate_out for point in history.get(each.name, ())),
     }
-    hidden = set() if width >= _WIDE else {"wait p99", "work p99", "trend"}
+    hidden = set() if width >= _WIDE else {"wait p99", "work p99", "trend", "cpu/msg"}
     hidden |= set() if width >= _MEDIUM else {"retry", "oldest"}
     visible = {name: cell for name, cell in cells.items() if name not in hidden}
     shown = table(*visible)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
-from parley.loadtest.faults import MessageMark
+from parley.loadtest.faults import has_twice
 from parley.loadtest.ledger import Sent
 from parley.loadtest.virtual_user import VirtualUser
 
@@ -96,13 +96,14 @@ class CompletionsUser(VirtualUser):
         if answer.error is None and not answer.ends:
             self._lose(message)
             return
-        self.ledger.faults.doubled += answer.ends > 1 or answer.goes_on or self._has_mark_twice(text, message)
+        self.ledger.faults.doubled += (
+            answer.ends > 1
+            or answer.goes_on
+            or (self._plan.echo and has_twice(text, self.ledger.session, message.number))
+        )
         if answer.error is None:
             self._turns += [prompt, {"role": "assistant", "content": text}]
         self._end(message.id, text, answer.error, "", self._clock())
-
-    def _has_mark_twice(self, text: str, message: Sent) -> bool:
-        return self._plan.echo and text.count(str(MessageMark(self.ledger.session, message.number))) > 1
 
     async def _stream(self, messages: list[dict[str, str]], answer: _Answer, message: Sent) -> None:
         body: dict[str, Any] = {"model": self._plan.model, "messages": messages, "stream": True}

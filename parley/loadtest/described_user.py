@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import aiohttp
 import orjson
 
-from parley.loadtest.description import ID, SESSION, TEXT, Description, Frames, filled, frame_of, value_at
+from parley.loadtest.description import (
+    ID,
+    NOW,
+    SESSION,
+    TEXT,
+    UUID,
+    Description,
+    Frames,
+    filled,
+    frame_of,
+    value_at,
+)
+from parley.loadtest.faults import has_twice
 from parley.loadtest.ledger import Sent
 from parley.loadtest.measures import Measures
 from parley.loadtest.plan import LoadPlan
 from parley.loadtest.websocket_user import RETRY_SECONDS, WebSocketUser
+
+# Seconds to wait for the frame that says that a session is ready.
+_READY_SECONDS = 10.0
 
 
 class DescribedUser(WebSocketUser):
@@ -41,7 +58,8 @@ class DescribedUser(WebSocketUser):
 
     async def _connect(self) -> None:
         description = self._description
-        self._values = {SESSION: self.ledger.session}
+        # A new name for each socket: a service may take a known one for a session that goes on.
+        self._values = {SESSION: self.ledger.session, UUID: str(uuid.uuid4())}
         if (request := description.open) is not None:
             path = str(filled(request.path, self._values)).lstrip("/")
             body = filled(request.json, self._values)
@@ -54,8 +72,10 @@ class DescribedUser(WebSocketUser):
                 self._values[name] = str(value)
         path = str(filled(description.socket, self._values)).lstrip("/")
         socket = await self._http.ws_connect(path, protocols=tuple(description.protocols), max_msg_size=0)
-        for hello in description.hello:
-            await socket.send_str(frame_of(hello, self._values))
+        for number, hello in enumerate(description.hello):
+            await socket.send_str(frame_of(hello, self._values, description.prefix))
+            if number == 0 and description.ready:
+                await _until_ready(socket, description.ready)
         self._socket = socket
         self._connected.set()
 
@@ -69,9 +89,10 @@ class DescribedUser(WebSocketUser):
 
     async def _send(self, message: Sent) -> None:
         assert self._socket is not None  # noqa: S101
-        values = {**self._values, ID: message.id, TEXT: self._texts[message.id]}
+        now = datetime.now(UTC).isoformat()
+        values = {**self._values, ID: message.id, TEXT: self._texts[message.id], NOW: now}
         try:
-            await self._socket.send_str(frame_of(self._description.send, values))
+            await self._socket.send_str(frame_of(self._description.send, values, self._description.prefix))
         except (ConnectionError, aiohttp.ClientError):
             self._lose(message)
 
@@ -80,7 +101,7 @@ class DescribedUser(WebSocketUser):
             assert self._socket is not None  # noqa: S101
             async for frame in self._socket:
                 if frame.type is aiohttp.WSMsgType.TEXT:
-                    self._take(frame.data)
+                    await self._take_or_reply(frame.data)
                 elif frame.type is aiohttp.WSMsgType.BINARY:
                     self._measures.errors["unreadable_frame"] += 1
             self._connected.clear()
@@ -98,6 +119,15 @@ class DescribedUser(WebSocketUser):
                 return
             except (aiohttp.ClientError, OSError, LookupError, TypeError, ValueError):
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _take_or_reply(self, data: str) -> None:
+        reply, prefix = self._description.replies.get(data), self._description.prefix
+        if reply is not None:
+            assert self._socket is not None  # noqa: S101
+            with suppress(ConnectionError, aiohttp.ClientError):
+                await self._socket.send_str(reply)
+        elif data.startswith(prefix):
+            self._take(data.removeprefix(prefix))
 
     def _take(self, data: str) -> None:
         description, now = self._description, self._clock()
@@ -131,8 +161,36 @@ class DescribedUser(WebSocketUser):
         text = value_at(frame, answer.text) if answer.text else data
         message = self.ledger.open_message(self._id(answer, frame))
         pieces = self._pieces.pop(message.id, []) if message is not None else []
-        return text if isinstance(text, str) and text else "".join(pieces)
+        if not isinstance(text, str) or not text:
+            whole = "".join(pieces)
+            if message is not None and self._plan.echo:
+                self.ledger.faults.doubled += has_twice(whole, self.ledger.session, message.number)
+            return whole
+        self.ledger.tokens.differing += _differs(text.strip(), pieces)
+        return text
 
     def _id(self, kind: Frames, frame: object) -> str | None:
         """Return the id that a frame names; None if frames of this kind name none."""
         return str(value_at(frame, kind.id)) if kind.id else None
+
+
+def _differs(text: str, pieces: list[str]) -> bool:
+    """Return whether the pieces of an answer are another text than its end.
+
+    The first piece may come in a frame of another kind, and each piece may hold all text so far.
+    """
+    return bool(pieces) and not (text.endswith("".join(pieces).strip()) or text == pieces[-1].strip())
+
+
+async def _until_ready(socket: aiohttp.ClientWebSocketResponse, ready: str) -> None:
+    """Wait for the frame that begins with a text.
+
+    Raises:
+        LookupError: it does not come.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_READY_SECONDS):
+            async for frame in socket:
+                if frame.type is aiohttp.WSMsgType.TEXT and frame.data.startswith(ready):
+                    return
+    raise LookupError(ready)

@@ -1,7 +1,7 @@
 """The description of a WebSocket chat that is not Parley: how to open a session, send, and read its frames.
 
-A description is a TOML file; docs/load-testing.md shows one. Frames are JSON objects, and a path such as
-``data.text`` names a value in them. Without ``[answer]``, each frame is an answer as it stands.
+A description is a TOML file; docs/load-testing.md shows one. Frames are JSON; a path such as ``data.text``
+or ``1.text`` names a value in them. Without ``[answer]``, each frame is an answer as it stands.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import orjson
 from pipeline.errors import ParleyError
 
 #: The variables that a template may hold; those of ``[open] take`` come in addition.
-SESSION, ID, TEXT = "session", "id", "text"
+SESSION, ID, TEXT, UUID, NOW = "session", "id", "text", "uuid", "now"
 
 
 class DescriptionError(ParleyError):
@@ -77,17 +77,25 @@ class Description:
 
     Attributes:
         socket: the path of the socket; a template.
-        send: the frame of a message; a template, or a table whose texts are templates.
+        send: the frame of a message; a template, or a table or list whose texts are templates.
         protocols: subprotocols that the handshake asks for.
         hello: frames to send when a socket is open, as ``send``.
+        ready: the beginning of the frame that comes after the first of them and before the others; empty
+            for no such frame.
+        prefix: the text before the JSON of each frame, both ways, as socket.io has; frames without it are
+            ignored.
+        replies: frames to send at once, by the frames that they answer, such as pings.
         open: the request before it; None without one.
         answer, token, error: the kinds of frames; None without such frames.
     """
 
     socket: str
-    send: str | Mapping[str, Any]
+    send: str | Mapping[str, Any] | Sequence[Any]
     protocols: Sequence[str] = ()
-    hello: Sequence[str | Mapping[str, Any]] = ()
+    hello: Sequence[str | Mapping[str, Any] | Sequence[Any]] = ()
+    ready: str = ""
+    prefix: str = ""
+    replies: Mapping[str, str] = field(default_factory=dict)
     open: OpenRequest | None = None
     answer: Frames = field(default_factory=Frames)
     token: Frames | None = None
@@ -140,16 +148,21 @@ def filled(template: object, values: Mapping[str, str]) -> object:
             return template
 
 
-def frame_of(template: str | Mapping[str, Any], values: Mapping[str, str]) -> str:
-    """Return a frame: the text of a template, or a table as JSON."""
+def frame_of(
+    template: str | Mapping[str, Any] | Sequence[Any], values: Mapping[str, str], prefix: str = ""
+) -> str:
+    """Return a frame: the text of a template, or a table or list as JSON behind the prefix."""
     found = filled(template, values)
-    return found if isinstance(found, str) else orjson.dumps(found).decode()
+    return found if isinstance(found, str) else prefix + orjson.dumps(found).decode()
 
 
 def value_at(frame: object, path: str) -> object:
-    """Return the value at a path such as ``data.text``; None without one."""
+    """Return the value at a path such as ``data.text``, or ``1.text`` in a list; None without one."""
     for name in path.split("."):
-        frame = frame.get(name) if isinstance(frame, Mapping) else None
+        if isinstance(frame, list):
+            frame = frame[int(name)] if name.isdecimal() and int(name) < len(frame) else None
+        else:
+            frame = frame.get(name) if isinstance(frame, Mapping) else None
     return frame
 
 

@@ -26,6 +26,11 @@ class MessageMark(NamedTuple):
         return cls(found[-1][0], int(found[-1][1])) if found else None
 
 
+def has_twice(text: str, session: str, number: int) -> bool:
+    """Return whether a text repeats the mark of a message more than once: its answer came twice in one."""
+    return text.count(str(MessageMark(session, number))) > 1
+
+
 @dataclass
 class _Counts:
     @property

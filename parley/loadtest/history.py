@@ -70,10 +70,24 @@ def read(messages: Sequence[Mapping[str, Any]], session: str, *, echo: bool) -> 
                 seen.add(asked.number)
         elif asked is None:
             faults.crossed += not seen  # an answer behind a crossed message is counted with the message
-        elif asked.number in history.answers:
-            faults.doubled += 1
         else:
-            history.answers[asked.number] = message["id"]
-            if echo and not message.get("incomplete"):
-                faults.check(text.removeprefix(_BOT), asked)
+            mark = MessageMark.of(text) if echo else None
+            _take_answer(history, message, asked, mark, echo=echo)
     return history
+
+
+def _take_answer(
+    history: History, message: Mapping[str, Any], asked: MessageMark, mark: MessageMark | None, *, echo: bool
+) -> None:
+    """Take an answer behind the message ``asked``; ``mark`` is the one that it repeats."""
+    if mark is not None and mark.session != asked.session:
+        history.faults.crossed += 1
+    elif asked.number not in history.answers:
+        history.answers[asked.number] = message["id"]
+        if echo and not message.get("incomplete"):
+            history.faults.check(message["msg"].removeprefix(_BOT), asked)
+    elif mark is not None and mark.number < asked.number and mark.number not in history.answers:
+        history.answers[mark.number] = message["id"]  # of an earlier message, behind a later one
+        history.faults.misordered += 1
+    else:
+        history.faults.doubled += 1

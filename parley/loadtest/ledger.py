@@ -198,12 +198,12 @@ class Ledger:
             self.errors[error] += 1
             self._nameless += 1
             return None
+        if mark is not None and mark.session != self.session:
+            self.faults.crossed += 1
+            return None
         if mark is None or oldest is None:
             self.faults.doubled += oldest is None
             return oldest
-        if mark.session != self.session:
-            self.faults.crossed += 1
-            return None
         for message in self._waiting.values():
             if message.number == mark.number:
                 return message

@@ -8,9 +8,10 @@ Redis drop the frames of a worker that was only presumed dead.
 Web nodes receive the model's thoughts as well, but Redis does not keep them: a socket that joins later gets
 only the thoughts that follow.
 
-One task sends the new frames of all runs of a worker in one round trip; frames that arrive meanwhile go into
-the next one. An idle Redis adds no delay, and many tokens at once cost few commands. The text is stored at a
-slower pace than it is sent, because only a socket that joins or the successor of a dead worker reads it.
+One task sends the new frames of all runs of a worker in one round trip, at most every ``SEND_SECONDS``. So a
+single answer is not delayed, and many at once cost few commands: each command costs Redis and the web node
+as much as many frames in one. The text is stored at a slower pace than it is sent, because only a socket that
+joins or the successor of a dead worker reads it.
 """
 
 from __future__ import annotations
@@ -35,8 +36,11 @@ logger = logging.getLogger(__name__)
 
 #: Seconds that a partial answer lives after its last piece: longer than any MODEL_TIMEOUT allows a pause.
 PARTIAL_TTL = 3600 + 60
+#: Seconds between two commands with frames. Shorter: many answers that stream at once cost more. Longer:
+#: their pieces arrive later.
+SEND_SECONDS: Final = 0.01
 #: Seconds until a piece of a running answer is stored.
-STORE_SECONDS: Final = 0.1
+STORE_SECONDS: Final = 0.25
 #: Characters of a running answer that are stored at once.
 STORE_CHARACTERS: Final = 4096
 
@@ -83,6 +87,7 @@ class Run:
         self._unstored: list[Frame] = []
         self._unstored_characters = 0
         self._ended = False
+        self._is_sent = False
         self._missed: dict[str, list[Frame]] = {}
 
     @property
@@ -146,13 +151,22 @@ class Run:
         self.on_stale = lambda: None
 
     def end(self) -> None:
-        """Stop storing the text, because the outcome of the turn holds it; frames are still sent."""
+        """Stop storing the text, because the outcome of the turn holds it.
+
+        Frames are still sent, unless all of them are new and hold nothing but the answer: web nodes make such
+        frames of the complete answer.
+        """
         self._ended = True
+        if self._is_sent or self._growing_type == "thought":
+            return
+        if all(frame["type"] in ("start", "token") for frame in self._news):
+            self._news, self._growing, self._growing_type = [], [], ""
 
     def take(self, batches: dict[str, Batch]) -> None:
         """Move the new frames into the batches of the web nodes."""
         self._finish_growing("")
         frames, self._news = self._news, []
+        self._is_sent = self._is_sent or bool(frames)
         for frame in frames:
             # Thoughts count as well, although they are not stored: the reply to the command names the
             # subscribed nodes and reveals a newer run.
@@ -273,8 +287,13 @@ class Runs:
     async def _send(self) -> None:
         # Loaded first, because a missing script would repeat the round trip and send its frames twice.
         await retry_until_available(lambda: load_scripts(self._redis, (_BEGIN, _APPEND)))
+        loop = asyncio.get_running_loop()
+        sent_at = -SEND_SECONDS
         while True:
             await self._wake.wait()
+            if (wait := sent_at + SEND_SECONDS - loop.time()) > 0:
+                await asyncio.sleep(wait)
+            sent_at = loop.time()
             self._wake.clear()
             try:
                 await self._send_once()

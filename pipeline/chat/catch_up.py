@@ -36,7 +36,9 @@ class Recent:
 
     def reaches(self, point: str) -> bool:
         """Return whether ``messages`` holds every answer since ``point``, a timestamp."""
-        return self.whole or self.messages[0]["timestamp"] <= point
+        # Only times of answers show that: a message that waited is older than the answer before it.
+        answers = (each["timestamp"] for each in self.messages if not each["msg"].startswith(HUMAN))
+        return self.whole or any(at <= point for at in answers)
 
 
 def resume(session: Recent, after: str) -> SessionSnapshot | None:
@@ -133,7 +135,9 @@ def _answers(messages: Sequence[HistoryMessage]) -> list[Frame]:
     for message in with_branches(messages):
         if message["msg"].startswith(HUMAN):
             turn = message["id"]
-        else:
+        elif (
+            turn or "turn" in message
+        ):  # the first part of a history may end between a message and its answer
             frames.append(frame_of(message, turn))
     return frames
 

@@ -132,9 +132,13 @@ class Inbound(faust.Record, serializer="json", include_metadata=False):
         sent_at: Unix time in seconds at which the web node received it.
         edits: the id of the message to replace if that is still the last human message, ``ANY_LAST`` for
             the last one whatever its id, None for a new message.
-        follows: the id of the message that the same web node sent before in this session, None if it can't
-            send that again. A session that lacks it has lost it, and accepts this message only after it.
-        node: the id of that web node, None if ``follows`` is.
+        follows: the id of the message before this one in the session, or of the answer to that; None if there
+            is none or the web node does not know. A session that lacks it has lost it, and accepts this
+            message only after it.
+        node: the id of the web node, None if ``follows`` is.
+        restored: whether the session had accepted the message before, so that it belongs right after
+            ``follows``, at the start for None, or nowhere if a later message has begun.
+        returned: how often ingest has put the message back because the session lacked ``follows``.
         reopen: whether to send the turn to the model again if it is open, because it may be lost.
     """
 
@@ -146,6 +150,8 @@ class Inbound(faust.Record, serializer="json", include_metadata=False):
     edits: str | None = None
     follows: str | None = None
     node: str | None = None
+    restored: bool = False
+    returned: int = 0
     reopen: bool = False
 
 

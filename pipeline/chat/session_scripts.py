@@ -14,6 +14,7 @@ from pipeline.chat.catch_up import frame_of
 from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import (
     ANY_LAST,
+    INTERNAL_ERROR,
     NOTHING_TO_REGENERATE,
     SESSION_BUSY,
     SESSION_FULL,
@@ -63,6 +64,13 @@ REFUSALS: Final = {
     "FULL_MSG": json_text(error_text(SESSION_FULL)),
     "FULL": failure_fields(SESSION_FULL),
     "TRIED_MSG": json_text("This message has the maximum number of answers. Send another message."),
+}
+
+
+#: The text and the further fields of the error frame of a message that has no place any more, as JSON.
+LOST: Final = {
+    "LOST_MSG": json_text("This message was lost for a moment, and later ones have begun. Send it again."),
+    "LOST": failure_fields(INTERNAL_ERROR),
 }
 
 
@@ -118,7 +126,15 @@ RESTORE_ANSWER = Script(
     arguments=("id", "id_path", "msg", "timestamp"),
     includes=("require_right", "change"),
 )
-SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER)
+RESTORE_MESSAGE = Script(
+    __package__,
+    "restore_message",
+    keys=2,
+    arguments=("id", "entry", "msg", "fields", "follows", "answer", "frame", "frame_id", "is_error"),
+    includes=("require_right", "clock", "latest", "upgrade", "change", "turns"),
+    texts=LOST,
+)
+SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER, RESTORE_MESSAGE)
 
 #: Each return code of ``REVIVE`` as the result it stands for.
 REVIVALS: Final = {
@@ -165,6 +181,11 @@ def id_path(message_id: str) -> str:
     return f'$._ids["{checked_id(message_id)}"]'
 
 
+def held_path(message_id: str) -> str:
+    """Return a JSON path that exists in a session unless it lacks this message or answer."""
+    return f'$["_ids","_places"]["{checked_id(message_id)}"]'
+
+
 def place_path(message_id: str) -> str:
     """Return the JSON path of the index of a message or answer in the history."""
     return f'$._places["{checked_id(message_id)}"]'
@@ -200,14 +221,14 @@ def whereabouts(ids: Sequence[str], found: Mapping[str, Any], partial: bytes) ->
     """Return the state of messages.
 
     Args:
-        found: the values of their ``id_path`` and of ``FOUND_PATHS``.
+        found: the values of their ``held_path`` and of ``FOUND_PATHS``.
         partial: the first line of the partial answer, or more of it.
     """
     open_turn, waiting = next(iter(found["$._turn.id"]), None), set(found["$._inbox[*].id"])
     running = parse_partial(partial)
 
     def place(message_id: str) -> Place:
-        if not found[id_path(message_id)]:
+        if not found[held_path(message_id)]:
             return Place.UNKNOWN
         if message_id == open_turn:
             return Place.OPEN

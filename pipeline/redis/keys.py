@@ -12,8 +12,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 __all__ = [
+    "HISTORY",
     "KEY_KINDS",
     "STOPS",
+    "WAITING",
     "WEB_NODES",
     "KeyKind",
     "node_stream",
@@ -51,6 +53,16 @@ KEY_KINDS: Final = (
     KeyKind("rate:{<what>}", "string", "what", "the state of a rate limit for a client"),
     KeyKind("stage:{<stage>}:<worker>", "string", "stage", "the report of a worker, or of a web process"),
     KeyKind("stage:{web}:nodes", "sorted set", "web", "the live web processes"),
+    KeyKind(
+        "stage:{ingest}:waiting",
+        "sorted set",
+        "ingest",
+        "sessions with waiting messages, by when the first of them came (ms)",
+    ),
+    KeyKind("stage:{web}:history:lease", "string", "web", "the web process that records the figures"),
+    KeyKind(
+        "stage:{web}:history:<interval>", "sorted set", "web", "the figures of the last day, by their time"
+    ),
     KeyKind("probe:{<name>}", "string", "name", "a test write that shows whether Redis accepts writes"),
 )
 
@@ -59,6 +71,12 @@ STOPS: Final = "stops"
 
 #: The web processes by their last sign of life (ms, server time).
 WEB_NODES: Final = "stage:{web}:nodes"
+
+#: The sessions with waiting messages, by when the first of them came (ms).
+WAITING: Final = "stage:{ingest}:waiting"
+
+#: The beginning of the keys that hold the figures of the last day.
+HISTORY: Final = "stage:{web}:history"
 
 
 def session_key(token: str) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, TypeVar
@@ -29,16 +30,18 @@ from faust_redis import (
     configure,
     fail,
     is_last_attempt,
+    lost_messages,
     member_id,
     on_dead_letter,
     prepare,
     reject,
+    resent_messages,
     unready,
 )
 from pipeline import heartbeats
 from pipeline.chat.presence import Presence
 from pipeline.chat.records import INTERNAL_ERROR, Inbound, Prompt, Turn, TurnOutcome
-from pipeline.chat.sessions import Sessions
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.errors import MessageRejected, SettingsError
 from pipeline.open_files import raise_open_files
 from pipeline.redis.client import connect
@@ -46,9 +49,10 @@ from pipeline.redis.memory import probe_writing
 from pipeline.settings import Settings
 from pipeline.telemetry import refusals, tracing
 from pipeline.telemetry.logs import logging_config
+from pipeline.telemetry.losses import LossCounts, LossLog
 from pipeline.telemetry.metrics import CONTENT_TYPE, exposition, sent
 from pipeline.telemetry.stages.exported import of_faust, of_worker
-from pipeline.telemetry.stages.report import keep_reporting
+from pipeline.telemetry.stages.report import Report, keep_reporting
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
 from pipeline.worker.containment import end_when_stuck, limit_memory
@@ -70,6 +74,10 @@ M = TypeVar("M", Inbound, Turn, Prompt, TurnOutcome)
 
 class StageTopics(Protocol):
     """The topics a stage sends to."""
+
+    @property
+    def ingest(self) -> Sender:
+        """The topic for messages that come too early."""
 
     @property
     def enrich(self) -> Sender:
@@ -99,7 +107,7 @@ class Stage:
     app: faust.App
     settings: Settings
     redis: Redis
-    sessions: Sessions
+    sessions: RepairableSessions
     presence: Presence
     inputs: Topics
     topics: StageTopics
@@ -124,8 +132,9 @@ class Stage:
         redis = connect(settings.redis_url)
         _add_pages(app, redis)
         topics = Topics(app)
-        work = WorkSensor(name)
+        work = WorkSensor(name, settings.infer_concurrency if name == "infer" else 0)
         app.sensors.add(work)
+        losses = LossLog(lambda: LossCounts(lost_messages(app), resent_messages(app)))
         figures: list[Callable[[], Iterable[Metric]]] = [
             partial(of_worker, work),
             partial(of_faust, app),
@@ -133,7 +142,7 @@ class Stage:
         ]
         _add_metrics(app, figures)
 
-        sessions = Sessions(redis, settings)
+        sessions = RepairableSessions(redis, settings)
 
         @app.task  # type: ignore[untyped-decorator]
         async def warm_up() -> None:
@@ -144,7 +153,7 @@ class Stage:
 
         @app.task  # type: ignore[untyped-decorator]
         async def report() -> None:
-            await keep_reporting(redis, name, member_id(app), work.report)
+            await keep_reporting(redis, name, member_id(app), partial(_report, work, losses))
 
         async def close(*_args: Any, **_kwargs: Any) -> None:
             await redis.aclose()
@@ -156,7 +165,10 @@ class Stage:
 
 def leave_process_figures_to_first(stages: Sequence[Stage]) -> None:
     """Keep the metrics of the process on the page of its first stage only, so that a sum counts them once."""
+    for stage in stages:
+        stage.work.stages = len(stages)
     for stage in stages[1:]:
+        stage.work.is_first = False
         stage.figures[:] = [each for each in stage.figures if each not in _PROCESS_FIGURES]
 
 
@@ -298,6 +310,11 @@ async def fail_turn(stage: Stage, token: str, turn: str) -> None:
     """Send an outcome that ends a turn with an internal error."""
     logger.error("giving up turn %s of session %.8s…", turn, token)
     await send(stage.topics.deliver, TurnOutcome(token=token, turn=turn, error=INTERNAL_ERROR))
+
+
+def _report(work: WorkSensor, losses: LossLog) -> Report:
+    of_process = refusals.reported() if work.is_first else {}
+    return replace(work.report(), losses=losses.take(time.time()), **of_process)
 
 
 def _add_metrics(app: faust.App, figures: list[Callable[[], Iterable[Metric]]]) -> None:

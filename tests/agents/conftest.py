@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,6 +36,7 @@ class Sent:
 
 @dataclass
 class SentTopics:
+    ingest: Sent = field(default_factory=Sent)
     enrich: Sent = field(default_factory=Sent)
     infer: Sent = field(default_factory=Sent)
     deliver: Sent = field(default_factory=Sent)
@@ -47,10 +48,18 @@ class Parrot:
     name = "parrot"
     kind = "eliza"
 
-    def __init__(self, error: Exception | None = None, *, silent: bool = False, pieces: int = 1) -> None:
+    def __init__(
+        self,
+        error: Exception | None = None,
+        *,
+        silent: bool = False,
+        pieces: int = 1,
+        may_end: asyncio.Event | None = None,
+    ) -> None:
         self.error = error
         self.silent = silent
         self.pieces = pieces
+        self.may_end = may_end
         self.asked = 0
         self.closed = 0
 
@@ -61,6 +70,8 @@ class Parrot:
                 yield f"{request.prompt} / {request.context[-1]}"
             for number in range(1, self.pieces):
                 yield f" {number}"
+            if self.may_end is not None:
+                await self.may_end.wait()
             if self.silent:
                 await asyncio.Event().wait()
             if self.error is not None:
@@ -72,7 +83,7 @@ class Parrot:
         """Nothing is open."""
 
 
-Infer = Callable[..., Awaitable[None]]
+Infer = Callable[..., Coroutine[Any, Any, None]]
 
 
 @pytest.fixture

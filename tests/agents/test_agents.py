@@ -69,6 +69,25 @@ async def test_ingest_sends_a_message_back_whose_predecessor_the_session_has_los
     await ingest.handle(stage, message, "ingest:0:1")
     assert await frames(stage, node) == [{"type": "missing", "id": message.id}]
     assert sent.enrich.values == []
+    assert sent.ingest.values == [message.derive(returned=1)]
+
+
+async def test_ingest_accepts_a_message_whose_web_node_does_not_send_it_again(
+    stage: Stage, sent: SentTopics, token: str, node: str
+) -> None:
+    message = inbound(token).derive(follows="lost", node=node, returned=ingest.RETURNS)
+    await ingest.handle(stage, message, "ingest:0:1")
+    assert sent.enrich.values == [Turn(token=token, turn=message.id)]
+
+
+async def test_ingest_sends_the_error_of_a_lost_message_that_has_no_place_any_more(
+    stage: Stage, token: str, node: str
+) -> None:
+    await ingest.handle(stage, inbound(token), "ingest:0:1")
+    lost = inbound(token).derive(restored=True)
+    await ingest.handle(stage, lost, "ingest:0:2")
+    *_, frame = await frames(stage, node)
+    assert (frame["type"], frame["turn"], frame["error"]) == ("error", lost.id, "internal_error")
 
 
 async def test_ingest_accepts_a_message_whose_web_node_died_with_its_predecessor(
@@ -136,20 +155,41 @@ async def test_infer_sends_the_answer_and_its_pieces_on_the_way(
     stage: Stage, sent: SentTopics, token: str, node: str, run_infer: Infer
 ) -> None:
     prompt = await opened(stage, token)
-    await run_infer(Parrot(pieces=3), prompt)
+    may_end = asyncio.Event()
+    running = asyncio.create_task(run_infer(Parrot(pieces=3, may_end=may_end), prompt))
     text = "Human: hi Bot: / Human: hi 1 2"
-    assert sent.deliver.values == [TurnOutcome(token=token, turn=prompt.turn, answer=text)]
 
     async def pieces() -> list[Any]:
         return [frame for frame in await frames(stage, node) if frame["type"] == "token"]
 
     await eventually(pieces, "the pieces to be sent")
+    may_end.set()
+    await running
+    assert sent.deliver.values == [TurnOutcome(token=token, turn=prompt.turn, answer=text)]
     start, *tokens = await frames(stage, node)
     assert start == {"type": "start", "turn": prompt.turn, "run": start["run"]}
     assert "".join(frame["text"] for frame in tokens) == text
     view = await stage.sessions.snapshot(token)
     assert view is not None
     assert view.partial == Partial(prompt.turn, int(start["run"]), "")  # the outcome is on its way
+
+
+async def test_the_pieces_of_an_answer_that_is_complete_before_they_are_sent_stay_away(
+    stage: Stage, sent: SentTopics, token: str, node: str, run_infer: Infer
+) -> None:
+    at_once = await opened(stage, token)
+    await run_infer(Parrot(pieces=3), at_once)
+    await stage.sessions.close(sent.deliver.values[0])
+    slow, may_end = await opened(stage, token), asyncio.Event()
+    running = asyncio.create_task(run_infer(Parrot(may_end=may_end), slow))
+
+    async def pieces() -> list[Any]:
+        return [frame["turn"] for frame in await frames(stage, node) if frame["type"] == "token"]
+
+    await eventually(pieces, "the pieces of the second answer to be sent")
+    may_end.set()
+    await running
+    assert await pieces() == [slow.turn]
 
 
 async def test_infer_sends_the_error_of_a_model_that_fails(

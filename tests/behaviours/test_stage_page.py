@@ -10,7 +10,7 @@ import time
 
 import pytest
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Dialog, Page, expect
 from redis.asyncio import Redis
 
 from faust_redis.testing import Keys, encode, eventually
@@ -219,3 +219,70 @@ async def test_the_page_of_all_apps_draws_the_stages_from_what_they_read_and_wri
         assert await page.evaluate("document.documentElement.scrollWidth") <= 390
         await page.close()
     assert wrong == []
+
+
+async def test_an_admin_pauses_a_stage_and_its_messages_wait(
+    page: Page, chat: ChatClient, store: Redis
+) -> None:
+    page.on("dialog", lambda dialog: dialog.accept())
+    await unlock(page)
+    await page.click(card(page, "infer"))
+    await page.click("#pause")
+    await expect(page.locator("#pause")).to_have_text("Resume", timeout=20_000)
+    await expect(page.locator(card(page, "infer"))).to_contain_text("paused")
+    await page.click("#pause")
+    await expect(page.locator("#pause")).to_have_text("Pause …", timeout=20_000)
+    socket = await chat.open(await chat.token())
+    await socket.send("Go on")
+    assert (await socket.answer(30))["msg"] == "You said: Go on"
+    assert not await store.exists(KEYS.paused("infer"))
+
+
+async def test_a_past_time_shows_the_figures_that_were_recorded_then(page: Page) -> None:
+    async def is_shown() -> bool:
+        await page.click("#past-back")
+        await page.wait_for_timeout(300)
+        return (await page.locator("#past-said").inner_text()).startswith("Recorded at")
+
+    await eventually(is_shown, "a recorded moment")
+    assert await page.locator(".node .name").count() == len(STAGES) + 2
+    await page.get_by_role("button", name="Show the present").click()
+    await expect(page.locator("#past-said")).to_have_text("")
+    await page.wait_for_function("!document.body.classList.contains('past')")
+
+
+async def test_an_admin_pauses_a_topic_and_moves_offsets_after_a_preview(
+    browser: Browser, watched: Up, store: Redis
+) -> None:
+    stream = KEYS.stream(("ledger", 0))
+    await store.hset(KEYS.topic("ledger"), mapping={"partitions": 1, "retention": 3_600_000})
+    for _ in range(3):
+        await execute(store, "XADD", stream, "0-*", *encode(b"k", b"{}", None, None))
+    await execute(store, "XGROUP", "CREATE", stream, "auditor", "$")
+    asked: list[str] = []
+    async with TestServer(watch_app(watched.redis_url, admin_token=ADMIN)) as server:
+        page = await browser.new_page()
+
+        async def accept(dialog: Dialog) -> None:
+            asked.append(dialog.message)
+            await dialog.accept()
+
+        page.on("dialog", accept)
+        await page.goto(str(server.make_url("/#app:auditor")))
+        await page.click("#panel .partitions tbody tr:first-child .link")
+        await page.click("#pause-topic")
+        await page.fill("#token", ADMIN)
+        await page.click("#unlock-submit")
+        await page.click("#pause-topic")
+        await expect(page.locator("#pause-topic")).to_have_text("Resume the whole topic")
+        assert await store.hkeys(KEYS.paused("auditor")) == [b"ledger"]
+        await page.click("#pause-topic")
+        await expect(page.locator("#pause-topic")).to_have_text("Pause the whole topic …")
+        await page.fill("#move-to", "earliest")
+        await page.press("#move-to", "Enter")
+        await expect(page.locator("#drawer-said")).to_contain_text("at earliest")
+        await page.close()
+    assert asked[-1] == "Move the offsets of auditor in ledger?\npartition 0: 4 → 1"
+    (group,) = await store.xinfo_groups(stream)
+    assert group["last-delivered-id"] == b"0-0"
+    await store.delete(stream, KEYS.topic("ledger"))

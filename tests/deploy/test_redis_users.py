@@ -8,6 +8,9 @@ import pytest
 import redis
 
 from faust_redis.testing import eventually
+from pipeline.chat.presence import Presence
+from pipeline.chat.records import Frame
+from pipeline.redis.client import connect
 from pipeline.settings import STAGES
 from tests.deploy.separate_parts import RedisWithUsers, SeparateParts
 from tests.support.chat_client import ChatClient
@@ -99,6 +102,16 @@ def test_a_part_may_not_do_the_work_of_another(
 ) -> None:
     with server.client(user) as client, pytest.raises(redis.exceptions.NoPermissionError):
         client.execute_command(*command)
+
+
+@pytest.mark.parametrize("user", STAGES)
+async def test_an_agent_may_remove_a_dead_web_node(user: str, server: RedisWithUsers) -> None:
+    frame: Frame = {"type": "accepted", "id": "m", "position": 0}
+    async with connect(server.url("web")) as web, connect(server.url(user)) as agent:
+        await Presence(web).hold("dead", {"t": True})
+        assert await Presence(agent, patience=1.0).publish([("t", frame)]) == 0
+        assert await Presence(web).publish([("t", frame)]) == 0
+    assert not server.refused()
 
 
 async def converse(client: ChatClient, model: ModelServer) -> str:

@@ -22,8 +22,8 @@ from redis.exceptions import RedisError
 from faust_redis.testing import Keys, encode, eventually
 from pipeline.chat.presence import Presence
 from pipeline.chat.records import Frame, Inbound, TurnOutcome
+from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import Closed, Opened
-from pipeline.chat.sessions import Sessions
 from pipeline.edge import limits as edge_limits
 from pipeline.redis.client import connect, execute
 from pipeline.settings import RATES, STAGES, Settings
@@ -97,9 +97,9 @@ class Node:
         await self.http.close()
 
     @property
-    def sessions(self) -> Sessions:
+    def sessions(self) -> RepairableSessions:
         """The sessions as the agents use them."""
-        return Sessions(self.redis, self.settings)
+        return RepairableSessions(self.redis, self.settings)
 
     async def publish(self, token: str, *frames: Frame) -> int:
         """Send frames to the session's sockets, as deliver does."""
@@ -203,6 +203,12 @@ async def serve(redis_url: str, aiohttp_client: AiohttpClient) -> AsyncIterator[
 @pytest.fixture
 async def node(serve: ServeNode) -> Node:
     """A web process with default settings."""
+    return await serve()
+
+
+@pytest.fixture
+async def other(serve: ServeNode) -> Node:
+    """A second web process on the same Redis."""
     return await serve()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from faust_redis.testing import eventually
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, TurnOutcome, refusal_frame
-from pipeline.chat.results import Closed, Missing, Opened
+from pipeline.chat.results import Closed, Ended, Missing, Opened
 from pipeline.redis.client import execute
 from pipeline.redis.keys import session_key
 from tests.support.chat_client import StreamSocket
@@ -27,11 +27,20 @@ def lost_connection(node: Node) -> None:
 async def accept_all(node: Node) -> None:
     """Handle the messages that the web process has sent, as ingest does."""
     for number, (token, sent) in enumerate(node.intake.messages):
-        inbound = Inbound(token=token, id=sent.id, text=sent.text, sent_at=0.0, follows=sent.follows)
-        accepted = await node.sessions.accept(inbound, f"ingest:0:{number}")
+        inbound = Inbound(
+            token=token,
+            id=sent.id,
+            text=sent.text,
+            sent_at=0.0,
+            follows=sent.follows or None,
+            restored=sent.restored,
+        )
+        accepted = await node.sessions.accept_in_place(inbound, f"ingest:0:{number}")
         notice: Frame = {"type": "accepted", "id": sent.id, "position": 0}
         if isinstance(accepted, Missing):
             notice["type"] = "missing"
+        if isinstance(accepted, Closed):
+            notice = accepted.frame
         await node.publish(token, notice)
     node.intake.messages.clear()
 
@@ -57,7 +66,7 @@ class Chat:
         self.node = node
         self.token = token
         self.socket = socket
-        self._kept = b""
+        self.kept = b""
 
     async def say(self, name: str) -> None:
         """Send a message, and wait until it is accepted."""
@@ -69,11 +78,11 @@ class Chat:
 
     async def keep(self) -> None:
         """Keep the session as it is now."""
-        self._kept = await execute(self.node.redis, "JSON.GET", session_key(self.token))
+        self.kept = await execute(self.node.redis, "JSON.GET", session_key(self.token))
 
     async def lose(self) -> None:
         """Put the session back to what was kept."""
-        await execute(self.node.redis, "JSON.SET", session_key(self.token), "$", self._kept)
+        await execute(self.node.redis, "JSON.SET", session_key(self.token), "$", self.kept)
 
     async def history(self) -> list[dict[str, Any]]:
         messages: list[dict[str, Any]] = (await self.node.client.session(self.token))["messages"]
@@ -97,7 +106,7 @@ async def test_accepted_messages_that_the_session_lacks_are_sent_again_in_order(
     await chat.lose()
     lost_connection(node)
     again = await sent(node, "one", "two", "three")
-    assert [message.follows for message in again] == [None, "one", "two"]
+    assert [message.follows for message in again] == ["", "one", "two"]
     await accept_all(node)
     assert [each["id"] for each in await chat.history()] == ["one"]
 
@@ -281,7 +290,7 @@ async def test_an_agent_that_misses_a_lost_session_ends_no_message(node: Node) -
     assert (await chat.socket.until(lambda frame: frame["type"] in ("message", "error")))["msg"] == "1"
 
 
-async def test_a_lost_message_that_ended_with_an_error_is_not_sent_again(node: Node) -> None:
+async def test_a_lost_message_that_ended_with_an_error_is_not_answered_again(node: Node) -> None:
     chat = await connected(node)
     await chat.say("one")
     outcome = TurnOutcome(token=chat.token, turn="one", error="model_timeout")
@@ -293,4 +302,149 @@ async def test_a_lost_message_that_ended_with_an_error_is_not_sent_again(node: N
     await chat.lose()
     lost_connection(node)
     (again,) = await sent(node, "two")
-    assert again.follows is None
+    assert again.follows == "one"
+    await accept_all(node)
+    assert [each["id"] for each in await chat.history()] == ["one", "two"]
+    assert await node.sessions.accept(Inbound(token=chat.token, id="one", text="", sent_at=0.0)) == Ended(
+        closed.frame, duplicate=True
+    )
+
+
+async def test_a_lost_message_sent_again_follows_one_that_the_session_holds(node: Node) -> None:
+    chat = await connected(node)
+    await chat.say("one")
+    earlier = Chat(node, chat.token, chat.socket)
+    earlier.kept = chat.kept
+    await chat.keep()
+    await chat.say("two")
+    await chat.lose()
+    lost_connection(node)
+    (again,) = await sent(node, "two")
+    assert again.follows == "one"
+    await earlier.lose()  # Redis loses the first one as well, before the second one arrives again
+    await accept_all(node)
+    await sent(node, "one", "two")
+    await accept_all(node)
+    await answer(node, chat.token, "one", "1")
+    assert [each["id"] for each in await chat.history()][::2] == ["one", "two"]
+
+
+async def moved(chat: Chat, other: Node) -> Chat:
+    """Return the chat with a further socket, on another web process."""
+    socket = await other.client.stream(chat.token)
+    await other.joined(chat.token)
+    await eventually(
+        lambda: chat.token in other.app[keys.HUB].repair.sent._last, "the state of the session is known"
+    )
+    return Chat(other, chat.token, socket)
+
+
+async def test_an_answer_goes_before_messages_that_another_web_process_sent_since(
+    node: Node, other: Node
+) -> None:
+    chat = await connected(node)
+    await chat.say("one")
+    await answer(node, chat.token, "one", "1")
+    await chat.keep()
+    await chat.say("two")
+    await answer(node, chat.token, "two", "2")
+    await chat.socket.until("message")
+    await chat.lose()
+    later = await moved(chat, other)
+    await later.say("three")
+    lost_connection(node)
+
+    async def is_restored() -> bool:
+        return [each["id"] for each in await chat.history()][::2] == ["one", "two", "three"]
+
+    await eventually(is_restored, "the answer to be back in its place")
+    await answer(other, chat.token, "three", "3")
+    assert [each["msg"] for each in await chat.history()][1::2] == ["Bot: 1", "Bot: 2", "Bot: 3"]
+
+
+async def test_a_message_ends_with_one_error_if_another_web_process_sent_a_later_one(
+    node: Node, other: Node
+) -> None:
+    chat = await connected(node)
+    await chat.say("one")
+    await chat.lose()
+    later = await moved(chat, other)
+    await later.say("two")
+    lost_connection(node)
+    await sent(node, "one")
+    await accept_all(node)
+    error = await chat.socket.until("error")
+    assert (error["turn"], error["code"], error["retryable"]) == ("one", "internal_error", True)
+    await answer(other, chat.token, "two", "2")
+    assert [each["msg"] for each in await chat.history()] == [
+        "Human: text of one",
+        "Human: text of two",
+        "Bot: 2",
+    ]
+    lost_connection(node)
+    assert (await chat.socket.until("message"))["turn"] == "two"
+    assert await chat.socket.silent()
+
+
+async def test_messages_of_a_web_process_that_died_are_sent_again_by_another(node: Node, other: Node) -> None:
+    chat = await connected(node)
+    for name in ("one", "two"):
+        await chat.say(name)
+    later = await moved(chat, other)
+    await chat.lose()
+    lost_connection(other)
+    again = await sent(other, "one", "two")
+    assert [(each.text, each.follows) for each in again] == [("text of one", ""), ("text of two", "one")]
+    await accept_all(other)
+    await answer(other, chat.token, "one", "1")
+    assert (await later.socket.until("message"))["msg"] == "1"
+
+
+async def test_a_message_waits_for_one_that_another_web_process_restores(node: Node, other: Node) -> None:
+    chat = await connected(node)
+    await chat.say("one")
+    later = await moved(chat, other)
+    other.app[keys.HUB].repair.sent.drop(chat.token, "one")  # as if it had been too large to remember
+    other.app[keys.HUB].repair.sent.attached(chat.token, "one", ())
+    await chat.lose()
+    await later.socket.say("text of two", "two")
+    (two,) = await sent(other, "two")
+    assert two.follows == "one"
+    await accept_all(other)
+    lost_connection(node)
+    await sent(node, "one")
+    await accept_all(node)
+    (two,) = await sent(other, "two")
+    assert two.follows == "one"
+    await accept_all(other)
+    await answer(node, chat.token, "one", "1")
+    assert [each["id"] for each in await chat.history()][::2] == ["one", "two"]
+
+
+async def test_a_message_does_not_wait_for_ever_for_one_that_nobody_remembers(node: Node) -> None:
+    chat = await connected(node)
+    chat.node.app[keys.HUB].repair.sent.attached(chat.token, "unknown", ())
+    await chat.socket.say("text of one", "one")
+    (one,) = await sent(node, "one")
+    assert one.follows == "unknown"
+    await accept_all(node)
+    (one,) = await sent(node, "one")
+    assert one.follows is None
+    await accept_all(node)
+    assert [each["id"] for each in await chat.history()] == ["one"]
+
+
+def test_the_last_message_of_a_session_may_be_one_of_another_process() -> None:
+    remembered = SentMessages()
+    remembered.attached("t", "answer", ())
+    assert remembered.add("t", ClientMessage("one", "x")).follows == "answer"
+    remembered.decided("t", {"type": "accepted", "id": "other", "position": 0})
+    # It was accepted before this one, which is on its way.
+    assert remembered.add("t", ClientMessage("two", "x")).follows == "one"
+    for name in ("one", "two", "another"):
+        remembered.decided("t", {"type": "accepted", "id": name, "position": 0})
+    assert remembered.add("t", ClientMessage("three", "x")).follows == "another"
+    remembered.decided("t", refusal_frame("three", SESSION_EXPIRED))
+    assert remembered.add("t", ClientMessage("four", "x")).follows == "another"
+    remembered.left("t")
+    assert remembered.add("t", ClientMessage("five", "x"), "seen").follows == "seen"

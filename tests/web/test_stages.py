@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from faust_redis.testing import eventually
 from parley.local.embedded import EmbeddedRedis
+from pipeline.chat.records import Inbound
+from pipeline.chat.waiting import note_waiting
 from pipeline.settings import STAGES
+from pipeline.telemetry import refusals
 from pipeline.telemetry.stages import watch
 from tests.support.chat_client import Http
 from tests.web.conftest import ADMIN, BEARER, KEYS, SECRET, Node, ServeNode
@@ -27,6 +31,59 @@ async def test_the_figures_of_all_stages_come_at_the_first_request(node: Node) -
     assert status == 200
     assert [stage["name"] for stage in body["stages"]] == list(STAGES)
     assert {stage["state"] for stage in body["stages"]} == {"stopped"}
+
+
+async def test_figures_are_recorded_and_found_by_their_time(locked: Node) -> None:
+    async def is_recorded() -> bool:
+        status, body = await get(locked.http, f"/api/stages?at={time.time():.0f}")
+        return status == 200 and body["recorded"]["interval"] == 10
+
+    await eventually(is_recorded, "the first moment")
+    _, body = await get(locked.http, f"/api/stages?at={time.time():.0f}")
+    assert [stage["name"] for stage in body["stages"]] == list(STAGES)
+    assert body["stages"][2]["lag"] == 1
+    _, past = await get(locked.http, f"/api/stages/history?since={time.time() - 60:.3f}")
+    assert past["infer"]["left"][-1] == 1
+
+    status, body = await get(locked.http, f"/api/stages?at={time.time() - 7200:.0f}")
+    assert (status, body["detail"]) == (404, "No figures were recorded at that time; they are kept for a day")
+    for query in ("at=x", "at=-1", "at=1e9", "at="):
+        assert (await get(locked.http, f"/api/stages?{query}"))[0] == 400
+
+
+async def test_the_clients_that_are_refused_are_named_to_the_admin_alone(locked: Node) -> None:
+    refusals.refused("message_rate", address="203.0.113.9")
+
+    async def shown() -> bool:
+        _, body = await get(locked.http, "/api/stages", **BEARER)
+        return [each["top"] for each in body["refusals"] if each["reason"] == "message_rate"] != []
+
+    await eventually(shown, "the refusal")
+    _, body = await get(locked.http, "/api/stages", **BEARER)
+    assert "203.0.113.0/24" in json.dumps(body["refusals"])
+    _, body = await get(locked.http, "/api/stages")
+    assert [each["reason"] for each in body["refusals"]][:1] == ["message_rate"]
+    assert "203.0.113" not in json.dumps(body)
+
+
+async def test_messages_that_wait_in_their_session_are_shown_and_exported(node: Node) -> None:
+    token = await node.client.token()
+    await node.finish(token, "first", "answer")
+    for text in ("second", "third", "fourth"):
+        await node.sessions.accept(Inbound(token=token, id=f"m-{text}", text=text, sent_at=0.0))
+    await note_waiting(node.redis, token)
+
+    async def shown() -> bool:
+        _, body = await get(node.http, "/api/stages")
+        return bool(body["inboxes"]["messages"] == 2)
+
+    await eventually(shown, "two messages that wait")
+    _, body = await get(node.http, "/api/stages")
+    assert token not in json.dumps(body)
+    async with node.http.get("/metrics") as response:
+        text = await response.text()
+    assert "\nparley_inbox_messages 2.0\n" in text
+    assert 'parley_inbox_age_seconds{quantile="1"}' in text
 
 
 @pytest.mark.slow
@@ -116,6 +173,19 @@ async def test_only_the_admin_replays_a_dead_letter_and_no_cookie_makes_one(lock
     async with http.post("/api/stages/dead/replay", json=letter, headers=BEARER) as response:
         assert response.status == 404
     assert await locked.redis.xlen(KEYS.stream(("infer", 0))) == 2
+
+
+async def test_the_admin_pauses_and_resumes_a_stage(locked: Node) -> None:
+    async def post(action: str, **headers: str) -> tuple[int, Any]:
+        async with locked.http.post(f"/api/stages/infer/{action}", headers=headers) as response:
+            return response.status, await response.json()
+
+    assert (await post("pause"))[0] == 403
+    assert await post("pause", **BEARER) == (200, {"action": "pause", "changed": True})
+    assert await locked.redis.hkeys(KEYS.paused("infer")) == [b"infer"]
+    assert await post("resume", **BEARER) == (200, {"action": "resume", "changed": True})
+    assert await post("resume", **BEARER) == (200, {"action": "resume", "changed": False})
+    assert not await locked.redis.exists(KEYS.paused("infer"))
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"id": 7}', b'{"id": "infer:0:nonsense"}'])

@@ -197,11 +197,11 @@ async def _take_message(
     gate = app[keys.GATE]
     denial = await gate.message(outbox.token, address, may_be_repeat=may_be_repeat)
     if denial is None:
-        gate.in_flight.sent(outbox.token, message.id)
+        gate.in_flight.sent(outbox.token, message.id, address)
         outbox.expect(message)
-        await intake.put(app[keys.HUB].repair.sent.add(outbox.token, message))
+        await intake.put(app[keys.HUB].repair.sent.add(outbox.token, message, outbox.client_has))
         return
-    await gate.pause(address)
+    await gate.pause(address, denial.code)
     # A surplus repeat is dropped, because an error would end its message a second time.
     if not outbox.expects(message.id):
         await outbox.room()

@@ -26,7 +26,7 @@ from web.chat.intake import Producer
 from web.chat.loss_repair import LossRepair
 from web.chat.outbox import Outbox
 from web.chat.presence_writer import PresenceWriter
-from web.chat.protocol import decode_frames
+from web.chat.protocol import ClientMessage, decode_frames
 from web.limits.in_flight import InFlight
 
 log = structlog.get_logger(__name__)
@@ -102,15 +102,28 @@ class Hub:
 
     async def join(self, outbox: Outbox) -> None:
         """Serve a socket from now on; returns when it has all earlier frames."""
-        if outbox.token not in self._outboxes:
+        is_first = outbox.token not in self._outboxes
+        if is_first:
             self._in_flight.restart(outbox.token)
         self._outboxes[outbox.token].add(outbox)
-        view = await self._attach(outbox)
+        view, _ = await asyncio.gather(self._attach(outbox), self._adopt(outbox.token, is_first=is_first))
         if view is None:
             # The session ended after the check of its token, so no agent sends to this socket.
             outbox.end()
         elif view.partial is not None:
             self._catch_up(outbox)
+
+    async def _adopt(self, token: str, *, is_first: bool) -> None:
+        """Remember the unfinished messages of a session whose first socket here has joined.
+
+        Another process has sent them, which may have died since, or may die before Redis loses them.
+        """
+        unfinished = await self._sessions.unfinished(token) if is_first else None
+        if unfinished is None or token not in self._outboxes:  # the socket may have left meanwhile
+            return
+        before, messages = unfinished
+        adopted = [ClientMessage(each.id, each.text, each.regenerate, each.edits) for each in messages]
+        self.repair.sent.attached(token, before, adopted)
 
     def leave(self, outbox: Outbox) -> None:
         """Stop serving a socket; without effect if it never joined."""
@@ -120,6 +133,7 @@ class Hub:
         outboxes.discard(outbox)
         if not outboxes:
             del self._outboxes[outbox.token]
+            self.repair.sent.left(outbox.token)
             self._presences.touch(outbox.token)
 
     async def _attach(self, outbox: Outbox, *, thorough: bool = False) -> SessionSnapshot | None:
@@ -196,7 +210,7 @@ class Hub:
                     outbox.end()
                 continue
             if frame["type"] == "missing":
-                self.repair.check(token)
+                self.repair.missed(token, frame["id"])
                 continue
             for outbox in self._outboxes.get(token, ()):
                 outbox.offer(frame)

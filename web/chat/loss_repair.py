@@ -4,10 +4,11 @@ A Redis that is killed, or replaced by a replica, may come back with older data:
 message, although its client has seen it accepted or even answered. This process remembers its latest messages
 (``web.chat.sent_messages``). After a lost connection it looks them up in their sessions, and sends what is
 unknown there again, in order and under the same ids, which is harmless if they were only on their way.
-Answers that its clients have seen go back into the history as they were.
+Answers and errors that its clients have seen go back into the history as they were.
 
-If a client's next message arrives before that, ingest refuses it with the frame ``missing``, because it names
-the lost one before it; then both are sent again.
+Each message names the one before it. If a client's next message arrives before the repair, ingest refuses it
+with the frame ``missing``; then both are sent again. A lost message goes to its place behind the one before
+it, also if another web process has sent later ones meanwhile.
 
 On a cluster a node may lose the entry that carries a turn while the session, on another node, has it open. So
 turns that stay open without being answered are sent to the model once more.
@@ -45,12 +46,47 @@ log = structlog.get_logger(__name__)
 _PAUSE_SECONDS: Final = 2.0
 #: Seconds between tries to create lost sessions again.
 _CREATION_PAUSE_SECONDS: Final = 0.05
-#: Seconds after which a lost session counts as gone: another web process may create it again.
-_CREATION_SECONDS: Final = 1.0
+#: Seconds after which a lost session, or the lost message before one, counts as gone: another web process may
+#: restore it.
+_OTHERS_SECONDS: Final = 1.0
+#: The number of times that a message may be refused as ``missing`` before it no longer names the one before.
+_MISSES: Final = 3
 #: Seconds after an outage for which an expired session is looked up before its clients get an error.
 _DOUBT_SECONDS: Final = 10.0
 #: Seconds that a run may take beyond MODEL_DEADLINE before its turn is sent to the model again.
 _DEADLINE_GRACE_SECONDS: Final = 30.0
+
+
+class Chain:
+    """The messages of a session that this process remembers, each with the one before it; no I/O.
+
+    Attributes:
+        remembered: these messages, in the order sent.
+        held: the messages and answers that the session holds, or will hold before what is sent next.
+    """
+
+    def __init__(self, remembered: Sequence[SentMessage], places: Mapping[str, Place]) -> None:
+        self.remembered = remembered
+        self.held = {each for each, place in places.items() if place is not Place.UNKNOWN}
+        self._by_id = {each.id: each for each in remembered}
+
+    def follows(self, sent: SentMessage) -> str | None:
+        """Return the nearest message before one that the session holds: empty if it is the first, or None."""
+        passed = {sent.id}
+        before = None if sent.message is None else sent.message.follows
+        while before and before not in self.held:
+            passed.add(before)
+            earlier = self._by_id.get(before)
+            if earlier is None or earlier.message is None or earlier.message.follows in passed:
+                return None
+            before = earlier.message.follows
+        return before
+
+
+def ids_of(remembered: Sequence[SentMessage]) -> list[str]:
+    """Return the ids of messages, and of those that they follow."""
+    follows = (each.message.follows for each in remembered if each.message is not None)
+    return list(dict.fromkeys([*(each.id for each in remembered), *filter(None, follows)]))
 
 
 class LossRepair:
@@ -58,6 +94,8 @@ class LossRepair:
 
     Attributes:
         sent: the messages that this process has sent.
+        resent: messages that were sent again, because Redis had lost them.
+        restored: answers that were written back into their sessions.
     """
 
     def __init__(
@@ -82,6 +120,7 @@ class LossRepair:
                 session has expired.
         """
         self.sent = SentMessages()
+        self.resent = self.restored = 0
         self._sessions = sessions
         self._producer = producer
         self._longest_run = model_deadline + _DEADLINE_GRACE_SECONDS
@@ -111,6 +150,11 @@ class LossRepair:
         """Look up the messages of one session, because it lacks one of them."""
         self._due[token] = True
         self._wake.set()
+
+    def missed(self, token: str, message_id: str) -> None:
+        """Look up a session that has refused a message, because it lacks the one before."""
+        self.sent.missed(token, message_id, _MISSES)
+        self.check(token)
 
     def doubts(self, token: str, frame: Frame) -> bool:
         """Return whether a frame may be wrong; if so, look the session up.
@@ -183,7 +227,9 @@ class LossRepair:
             for message_id in self.sent.forget(token):
                 self._on_failed(token, message_id, True)
             return
-        await self._send_lost(token, await self._restore_answered(token, remembered, found), found.places)
+        chain = Chain(remembered, found.places)
+        await self._restore_ended(token, chain, found)
+        await self._send_lost(token, chain, found.places)
         if any(found.places[each.id] is Place.OVER and not each.ended for each in remembered):
             self._take_ends(token, remembered, found.places)
         await self._check_turn(token, remembered, found)
@@ -200,14 +246,19 @@ class LossRepair:
         """Return the state of messages, None when the session has expired."""
         if self._creating is not None:
             await asyncio.wait([self._creating])
-        ids = [each.id for each in remembered]
+        ids = ids_of(remembered)
         found = await self._sessions.find(token, ids)
-        if found is not None or not after_outage:
+        if not after_outage:
             return found
-        if (session := self.sent.new_session(token)) is not None:
+        if found is not None:
+            known = {each.id for each in remembered}
+            if all(found.places[each] is not Place.UNKNOWN for each in ids if each not in known):
+                return found
+            await asyncio.sleep(_OTHERS_SECONDS)
+        elif (session := self.sent.new_session(token)) is not None:
             await self._sessions.create_again([session])
         else:
-            await asyncio.sleep(_CREATION_SECONDS)
+            await asyncio.sleep(_OTHERS_SECONDS)
         return await self._sessions.find(token, ids)
 
     async def _create_sessions(self) -> None:
@@ -228,20 +279,15 @@ class LossRepair:
         finally:
             self._creating = None
 
-    async def _restore_answered(
-        self, token: str, remembered: list[SentMessage], found: Whereabouts
-    ) -> list[SentMessage]:
-        """Write lost answers back into the history; return the messages that can't be restored like this.
-
-        An answer can be restored only if no message before it still waits for its own.
-        """
-        lost = [each for each in remembered if found.places[each.id] is not Place.OVER]
-        done, restored_ids = 0, []
-        next_turn, open_turn = None, found.open_turn
-        for each in lost:
-            message, answer = each.message, each.answer
-            if message is None or answer is None or open_turn not in (None, each.id):
-                break
+    async def _restore_ended(self, token: str, chain: Chain, found: Whereabouts) -> None:
+        """Write the messages that have ended for their clients back into the session, with their ends."""
+        restored_ids = []
+        next_turn: str | None = None
+        for each in chain.remembered:
+            message, end = each.message, each.end
+            if message is None or end is None or found.places[each.id] in (Place.OVER, Place.WAITING):
+                continue
+            follows = chain.follows(each)
             inbound = Inbound(
                 token=token,
                 id=message.id,
@@ -249,35 +295,39 @@ class LossRepair:
                 sent_at=time.time(),
                 regenerate=message.regenerate,
                 edits=message.edits,
+                follows=follows,
+                restored=follows is not None and found.places[each.id] is Place.UNKNOWN,
             )
-            restored = await self._sessions.restore(inbound, answer)
+            restored = await self._sessions.restore(inbound, end)
             if isinstance(restored, Closed):
-                restored_ids.append(answer["id"])
-                open_turn = next_turn = restored.next_turn
-            elif not isinstance(restored, Ended):
-                break
-            done += 1
+                restored_ids.append(end["id"])
+                next_turn = restored.next_turn or next_turn
+            if isinstance(restored, Closed | Ended):
+                chain.held.add(each.id)
+                if each.id == next_turn:
+                    next_turn = None
         if restored_ids:
-            log.warning(
-                "answers that the session lacks are restored", session=token, messages=len(restored_ids)
-            )
+            self.restored += len(restored_ids)
+            log.warning("ends that the session lacks are restored", session=token, messages=len(restored_ids))
             self._on_restored(token, restored_ids)
         if next_turn is not None:
             await self._send(token, ClientMessage(next_turn, "", follows=next_turn, reopen=True))
-        return lost[done:]
 
-    async def _send_lost(self, token: str, lost: list[SentMessage], places: Mapping[str, Place]) -> None:
-        follows: str | None = None
+    async def _send_lost(self, token: str, chain: Chain, places: Mapping[str, Place]) -> None:
         count = 0
-        for each in lost:
-            if places[each.id] is not Place.UNKNOWN or not self.sent.holds(token, each):
+        for each in chain.remembered:
+            if each.id in chain.held or not self.sent.holds(token, each):
                 continue
             if each.message is None:
                 self.sent.drop(token, each.id)
                 continue
-            await self._send(token, replace(each.message, follows=follows))
-            follows, count = each.id, count + 1
+            follows = chain.follows(each)
+            again = replace(each.message, follows=follows, restored=each.accepted and follows is not None)
+            await self._send(token, again)
+            chain.held.add(each.id)
+            count += 1
         if count:
+            self.resent += count
             log.warning("messages that the session lacks are sent again", session=token, messages=count)
 
     def _take_ends(self, token: str, remembered: list[SentMessage], places: Mapping[str, Place]) -> None:

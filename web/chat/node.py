@@ -17,7 +17,8 @@ from redis.exceptions import RedisError
 from faust_redis.redis import Command, cancel_and_wait
 from pipeline.redis.client import execute, execute_many
 from pipeline.redis.keys import WEB_NODES, report_key
-from pipeline.telemetry import tracing
+from pipeline.telemetry import refusals, tracing
+from pipeline.telemetry.losses import LossCounts, LossLog
 from pipeline.telemetry.stages.report import INTERVAL, TTL_MS, Report, encode
 from web import keys, limits
 from web.chat.intake import Producer
@@ -49,12 +50,19 @@ async def reporting(app: web.Application) -> AsyncIterator[None]:
     """Report sockets and messages of this process while it runs, and remove the report at the end."""
     redis, started = app[keys.REDIS], time.monotonic()
     node = f"{socket.gethostname()}-{uuid.uuid4().hex[:12]}"
-    app[keys.PRODUCER] = counting = _Counting(app[keys.PRODUCER])
+    producer, repair = app[keys.PRODUCER], app[keys.HUB].repair
+    losses = LossLog(lambda: LossCounts(getattr(producer, "lost", 0), repair.resent, repair.restored))
+    app[keys.PRODUCER] = counting = _Counting(producer)
 
     async def report() -> None:
         while True:
             taken = Report(
-                uptime=time.monotonic() - started, handled=counting.count, working=len(app[keys.OPEN])
+                uptime=time.monotonic() - started,
+                handled=counting.count,
+                working=len(app[keys.OPEN]),
+                cpu=time.process_time(),
+                losses=losses.take(time.time()),
+                **refusals.reported(),
             )
             # Skipped without Redis, because the next report replaces it.
             with suppress(RedisError, OSError):

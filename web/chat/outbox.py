@@ -18,6 +18,7 @@ from pipeline.chat.records import (
 )
 from pipeline.chat.records import error_frame as error_frame_of_turn
 from pipeline.chat.results import Partial, SessionSnapshot
+from pipeline.chat.session_scripts import is_message_id
 from pipeline.deadlines import run_until_blocked
 from web import limits
 from web.chat.protocol import ChatProtocol, ClientMessage, Out, Refusal, Token, refusal_as_frame
@@ -61,6 +62,7 @@ class Outbox:
         "_writing",
         "_written",
         "after",
+        "client_has",
         "ended",
         "since",
         "streaming",
@@ -88,6 +90,7 @@ class Outbox:
         self.token = token
         self.streaming = protocol.streaming
         self.after = after
+        self.client_has = after if after is not None and is_message_id(after) else None
         self.since = ""
         self.ended = False
         # Kept, because looking up the running loop costs a system call in Python 3.11.
@@ -160,7 +163,7 @@ class Outbox:
         if after is not None and not view.resumed:
             self.tell(refusal_as_frame(Refusal(RESUME_FAILED, error_text(RESUME_FAILED))))
         for frame in view.unsent if view.finished is None else view.finished:
-            self.offer(frame)
+            self._offer(frame, is_live=False)
 
     def _show_partial(self, partial: Partial) -> None:
         if answer_id(partial.turn) not in self._seen:
@@ -191,8 +194,11 @@ class Outbox:
             else:
                 self._held.append(frame)
             return
+        self._offer(frame, is_live=True)
+
+    def _offer(self, frame: Frame, *, is_live: bool) -> None:
         if frame["type"] in ("message", "error"):
-            self._offer_last(frame)
+            self._offer_last(frame, is_live=is_live)
             return
         outs = self._view.show(frame)
         for out in outs:
@@ -202,9 +208,9 @@ class Outbox:
             self._on_stop(accepted)
         ending = frame.get("ending")
         if outs and ending is not None:
-            self._offer_last(ending)
+            self._offer_last(ending, is_live=False)
 
-    def _offer_last(self, frame: Frame) -> None:
+    def _offer_last(self, frame: Frame, *, is_live: bool) -> None:
         frame_id = frame["id"]
         if frame_id in self._seen:
             return
@@ -213,7 +219,7 @@ class Outbox:
             del self._seen[next(iter(self._seen))]
         self.since = max(self.since, frame["timestamp"])
         self.used = self._clock()
-        *before, last = self._view.show(frame)
+        *before, last = self._view.show(frame, is_live=is_live)
         for out in before:
             self._put(None, out)
         self._put(frame_id, last)

@@ -150,7 +150,7 @@ class StreamView:
         _remember(self._asked, message_id, self._asked.get(message_id, 0) + 1)
         _remember(self._awaited, message_id, None)
 
-    def show(self, frame: Frame) -> list[Out]:
+    def show(self, frame: Frame, *, is_live: bool = True) -> list[Out]:
         """Return the texts for a frame."""
         match frame["type"]:
             case "token":
@@ -165,7 +165,7 @@ class StreamView:
             case "accepted":
                 return self._accept(frame)
             case "message":
-                return self._message(frame)
+                return self._message(frame, is_live=is_live)
             case "error":
                 return self._error(frame)
             case "ended" | "missing":  # for the hub
@@ -237,15 +237,16 @@ class StreamView:
         running.length += len(text)
         return [Token(running, text)]
 
-    def _message(self, frame: Frame) -> list[Out]:
+    def _message(self, frame: Frame, *, is_live: bool) -> list[Out]:
         turn, msg = frame["turn"], frame["msg"]
         outs = self._accept_silently(turn)
         running = self._running
         shown = running if running is not None and running.turn == turn else None
         if shown is not None and msg.startswith("".join(shown.parts)):
             outs += self._text(msg[shown.length :])
-        elif turn in self._awaited and (msg or shown is not None):
-            # Another run's answer than the shown one came first, or the run began before this socket joined.
+        elif (turn in self._awaited or is_live) and (msg or shown is not None):
+            # Another run's answer than the shown one came first, the run began before this socket joined, or
+            # its answer was complete before its pieces were sent.
             outs += _begun_anew(turn, msg, frame.get("replaces"))
         self._end(turn)
         told: dict[str, Any] = {field: frame[field] for field in _FIELDS_OF_MESSAGE if field in frame}  # type: ignore[literal-required]

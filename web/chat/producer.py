@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from prometheus_client.metrics_core import Metric
 
-from faust_redis import prepare
+from faust_redis import lost_messages, prepare
 from faust_redis.redis import cancel_and_wait
 from pipeline.chat.records import Inbound, TurnOutcome
 from pipeline.settings import Settings
@@ -50,8 +50,9 @@ class StageProducer:
             sent_at=time.time(),
             regenerate=message.regenerate,
             edits=message.edits,
-            follows=message.follows,
-            node=None if message.follows is None else self._node,
+            follows=message.follows or None,
+            node=self._node if message.follows else None,
+            restored=message.restored,
             reopen=message.reopen,
         )
         confirmed: asyncio.Future[Any] = await send(self._topics.ingest, inbound)
@@ -63,6 +64,11 @@ class StageProducer:
         outcome = TurnOutcome(token=token, turn=turn, answer="", stopped=True)
         confirmed: asyncio.Future[Any] = await send(self._topics.deliver, outcome)
         return confirmed
+
+    @property
+    def lost(self) -> int:
+        """The number of messages that Redis has confirmed and lost."""
+        return lost_messages(self._app)
 
     def figures(self) -> Iterator[Metric]:
         """Yield the metrics of the producer."""

@@ -28,7 +28,8 @@ class ClientMessage:
     """A message to answer or, with ``regenerate``, a request for another answer to the last one.
 
     Attributes:
-        edits, follows, reopen: see ``pipeline.chat.records.Inbound``.
+        edits, restored, reopen: see ``pipeline.chat.records.Inbound``.
+        follows: the same, but empty if there is none, None if it is not known.
     """
 
     id: str
@@ -36,6 +37,7 @@ class ClientMessage:
     regenerate: bool = False
     edits: str | None = None
     follows: str | None = None
+    restored: bool = False
     reopen: bool = False
 
 
@@ -138,8 +140,12 @@ class SocketView(Protocol):
         """Note that this socket sent a message."""
         ...
 
-    def show(self, frame: Frame) -> list[Out]:
-        """Return the texts for a frame, empty if it does not concern the client."""
+    def show(self, frame: Frame, *, is_live: bool = True) -> list[Out]:
+        """Return the texts for a frame, empty if it does not concern the client.
+
+        Args:
+            is_live: whether the frame comes as it is sent, not from the session of a client that returns.
+        """
         ...
 
     def show_partial(self, partial: Partial) -> list[Out]:
@@ -207,7 +213,7 @@ class PlainView:
     def asked(self, message_id: str) -> None:
         """Do nothing, because a plain client gets no ids of its messages."""
 
-    def show(self, frame: Frame) -> list[Out]:
+    def show(self, frame: Frame, *, is_live: bool = True) -> list[Out]:
         """Return an answer or error as JSON."""
         if frame["type"] not in ("message", "error"):
             return []

@@ -1,14 +1,15 @@
 """Remember the messages of this process, so that it can send again what Redis has lost; no I/O.
 
-A message is remembered until it has ended with an error, or its answer is so old that Redis can't lose it any
-more. Each message names the one before it, so that a session accepts it only after that one.
+A message is remembered until its end is so old that Redis can't lose it any more. Each message names the one
+before it in its session, whichever process sent that one. A session accepts it only after that one, and a
+lost message returns to its place behind that one.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -42,14 +43,16 @@ class SentMessage:
     """A message that was sent, or a turn that is only watched.
 
     Attributes:
-        message: the message, None for a turn that another process began.
+        message: the message with the one that it follows, None for a turn of which only the id is known.
         bytes: its share of ``TEXT_BYTES``.
-        ended: whether its answer has come.
-        answer: the frame with its answer, None if it is not remembered.
+        accepted: whether the session is known to have had it.
+        ended: whether its answer or error has come.
+        end: the frame with its answer or error, None if it is not remembered.
         check_at: the time of the next check.
         interval: seconds between the last check and the next one.
         idle_since: the time of the first check that found its turn open in this run, None before.
         run: the run at that check, 0 if none had begun.
+        misses: how often the session has refused it, because it lacked the one before.
     """
 
     id: str
@@ -57,10 +60,12 @@ class SentMessage:
     bytes: int
     check_at: float
     interval: float = FIRST_CHECK_SECONDS
+    accepted: bool = False
     ended: bool = False
-    answer: Frame | None = None
+    end: Frame | None = None
     idle_since: float | None = None
     run: int = 0
+    misses: int = 0
 
 
 class SentMessages:
@@ -70,6 +75,7 @@ class SentMessages:
         """Store the clock, which returns seconds."""
         self._clock = clock
         self._sessions: dict[str, dict[str, SentMessage]] = {}
+        self._last: dict[str, str] = {}  # session with a socket here → the last message, or its answer
         self._ended: deque[tuple[float, str, str]] = deque()
         self._new: dict[str, tuple[float, Document]] = {}
         self._bytes = 0
@@ -88,20 +94,65 @@ class SentMessages:
         """Return the sessions that were created lately."""
         return [session for _, session in self._new.values()]
 
-    def add(self, token: str, message: ClientMessage) -> ClientMessage:
-        """Remember a message that is about to be sent; return it with the message that it follows."""
+    def add(self, token: str, message: ClientMessage, after: str | None = None) -> ClientMessage:
+        """Remember a message that is about to be sent; return it with the message that it follows.
+
+        Args:
+            after: the message or answer that the client has last, used until the session has been read.
+        """
         session = self._sessions.get(token, {})
         known = session.get(message.id)
         if known is not None and known.message is not None:
-            return replace(message, follows=_before(known, session))
-        linked = replace(message, follows=_before(known, session))
-        size = len(message.text) + _OVERHEAD_BYTES
-        if self._bytes + size <= TEXT_BYTES:
-            self.drop(token, message.id)  # a turn that was only watched
-            self._bytes += size
-            due = self._clock() + FIRST_CHECK_SECONDS
-            self._sessions.setdefault(token, {})[message.id] = SentMessage(message.id, message, size, due)
+            return replace(message, follows=known.message.follows)
+        before = self._last.get(token, after)
+        linked = replace(message, follows=None if before == message.id else before)
+        if self._remember(token, linked):
+            self._last[token] = message.id
         return linked
+
+    def attached(self, token: str, after: str, unfinished: Sequence[ClientMessage]) -> None:
+        """Take the state of a session, read for a socket, which may have messages of other processes.
+
+        Args:
+            after: the last message or answer of the history before ``unfinished``, empty for none.
+            unfinished: the message of the open turn and the waiting ones, oldest first.
+        """
+        session = self._sessions.get(token, {})
+        if not session:
+            self._last[token] = after
+        elif not after:
+            for each in session.values():
+                if each.message is not None and each.message.follows is None:
+                    each.message = replace(each.message, follows=after)
+        for message in unfinished:
+            known = self._sessions.get(token, {}).get(message.id)
+            if (known is None or known.message is None) and self._remember(
+                token, replace(message, follows=after)
+            ):
+                adopted = self._sessions[token][message.id]
+                adopted.accepted, adopted.idle_since = True, self._clock()
+                self._comes_last(token, message.id)
+            after = message.id
+
+    def left(self, token: str) -> None:
+        """Note that a session has no socket here any more, so its later messages are not seen."""
+        self._last.pop(token, None)
+
+    def _comes_last(self, token: str, message_id: str) -> None:
+        """Note the message that a session has accepted last; those on their way from here come later."""
+        last = self._sessions.get(token, {}).get(self._last.get(token, ""))
+        if last is None or last.message is None or last.accepted or last.ended:
+            self._last[token] = message_id
+
+    def _remember(self, token: str, message: ClientMessage) -> bool:
+        size = len(message.text) + _OVERHEAD_BYTES
+        if self._bytes + size > TEXT_BYTES:
+            return False
+        self.drop(token, message.id)  # a turn that was only watched
+        self._bytes += size
+        due = self._clock() + FIRST_CHECK_SECONDS
+        self._sessions.setdefault(token, {})[message.id] = SentMessage(message.id, message, size, due)
+        return True
 
     def watch(self, token: str, turn: str) -> None:
         """Check an open turn later, whichever process began it."""
@@ -116,6 +167,8 @@ class SentMessages:
         Returns:
             The answer that came before, when this one is another answer to the same message.
         """
+        if frame["type"] == "accepted" and "ending" not in frame:
+            self._accepted(token, frame)
         session = self._sessions.get(token)
         if session is None:
             return None
@@ -123,40 +176,56 @@ class SentMessages:
         if ending is None:
             if "ending" in frame:  # it has ended with an error that the session no longer holds
                 self.drop(token, frame["id"])
-        elif ending["type"] == "error":
-            self.drop(token, ending.get("turn") or ending.get("refused") or "")
-        elif ending["type"] == "message":
+        elif "refused" in ending:
+            self.drop(token, ending["refused"])
+        elif ending["type"] in ("message", "error"):
             known = session.get(ending["turn"])
-            before = None if known is None else known.answer
+            before = None if known is None else known.end
             if before is not None and before["timestamp"] != ending["timestamp"]:
-                return before
+                return before if before["type"] == ending["type"] == "message" else None
             self.end(token, ending["turn"], ending)
         return None
 
-    def end(self, token: str, message_id: str, answer: Frame | None = None) -> None:
-        """Note that the answer to a message has come; it is forgotten after ``KEPT_SECONDS``."""
+    def _accepted(self, token: str, frame: Frame) -> None:
+        sent = self._sessions.get(token, {}).get(frame["id"])
+        if sent is not None:
+            sent.accepted = True
+        elif token in self._last and "duplicate" not in frame:
+            self._comes_last(token, frame["id"])
+
+    def end(self, token: str, message_id: str, frame: Frame | None = None) -> None:
+        """Note that a message has ended; it is forgotten after ``KEPT_SECONDS``.
+
+        Args:
+            frame: its answer or error, None if that is not known here.
+        """
         sent = self._sessions.get(token, {}).get(message_id)
         if sent is None or sent.ended:
             return
-        sent.ended = True
+        sent.ended = sent.accepted = True
         self._ended.append((self._clock(), token, message_id))
-        if answer is not None and self._bytes + len(answer["msg"]) <= TEXT_BYTES:
-            sent.answer = answer
-            sent.bytes += len(answer["msg"])
-            self._bytes += len(answer["msg"])
+        if frame is not None and self._bytes + len(frame["msg"]) <= TEXT_BYTES:
+            sent.end = frame
+            sent.bytes += len(frame["msg"])
+            self._bytes += len(frame["msg"])
 
     def drop(self, token: str, message_id: str) -> None:
-        """Forget a message, because it was not sent or has ended with an error."""
+        """Forget a message, because it was not accepted or Redis can't lose it any more."""
         session = self._sessions.get(token, {})
         sent = session.pop(message_id, None)
         if sent is not None:
             self._bytes -= sent.bytes
+            if not sent.ended and self._last.get(token) == message_id:
+                del self._last[token]
+                if sent.message is not None and sent.message.follows is not None:
+                    self._last[token] = sent.message.follows
             if not session:
                 del self._sessions[token]
 
     def forget(self, token: str) -> list[str]:
         """Forget a session; return the ids of its unanswered messages."""
         self._new.pop(token, None)
+        self._last.pop(token, None)
         session = self._sessions.pop(token, {})
         self._bytes -= sum(sent.bytes for sent in session.values())
         return [sent.id for sent in session.values() if sent.message is not None and not sent.ended]
@@ -164,6 +233,18 @@ class SentMessages:
     def of(self, token: str) -> list[SentMessage]:
         """Return the messages of a session, in the order sent."""
         return list(self._sessions.get(token, {}).values())
+
+    def missed(self, token: str, message_id: str, most: int) -> None:
+        """Note that a session has refused a message, because it lacks the one that this one follows.
+
+        Args:
+            most: the number of times after which the message follows no other.
+        """
+        sent = self._sessions.get(token, {}).get(message_id)
+        if sent is not None and sent.message is not None:
+            sent.misses += 1
+            if sent.misses >= most:
+                sent.message = replace(sent.message, follows=None)
 
     def remembers(self, token: str, message_id: str) -> bool:
         """Return whether a message of a session is remembered, so that it can be sent again."""
@@ -193,13 +274,3 @@ class SentMessages:
             self.drop(token, message_id)
         for token in [token for token, (created, _) in self._new.items() if created < oldest]:
             del self._new[token]
-
-
-def _before(known: SentMessage | None, session: dict[str, SentMessage]) -> str | None:
-    """Return the id of the message before one, or of the last message if that one is not known."""
-    is_before = known is None or known.message is None
-    for each in reversed(session.values()):
-        if is_before and each is not known and each.message is not None:
-            return each.id
-        is_before = is_before or each is known
-    return None

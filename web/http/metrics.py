@@ -13,10 +13,11 @@ from aiohttp import web
 from prometheus_client.metrics_core import Metric
 from redis.exceptions import RedisError
 
+from pipeline.chat.waiting import inboxes
 from pipeline.settings import STAGES
 from pipeline.telemetry import metrics, refusals
 from pipeline.telemetry.histogram import Histogram
-from pipeline.telemetry.stages.exported import of_stages
+from pipeline.telemetry.stages.exported import of_inboxes, of_stages
 from pipeline.telemetry.stages.sample import Observer
 from web import keys
 from web.chat.producer import StageProducer
@@ -51,8 +52,9 @@ async def scrape(request: web.Request) -> web.Response:
     with suppress(RedisError, OSError, TimeoutError):
         async with asyncio.timeout(LOOK_SECONDS):
             sample = await Observer(app[keys.REDIS], STAGES).sample()
-        parts.append(of_stages(sample))
-        up = 1
+            parts.append(of_stages(sample))
+            up = 1
+            parts.append(of_inboxes(await inboxes(app[keys.REDIS])))
     about = "1 when Redis answered this scrape; the figures of the stages are missing otherwise."
     parts.append(iter([metrics.gauge("parley_redis_up", about, [({}, up)])]))
     headers = {"Content-Type": metrics.CONTENT_TYPE}

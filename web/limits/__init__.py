@@ -46,6 +46,10 @@ REPEAT_SECONDS = 5.0
 # refused messages keeps a core busy. Longer: a client that is let in again waits for it.
 REFUSAL_SECONDS = 0.001
 
+# Seconds until a message that is refused as ``busy`` gets its answer, during which its socket is not read.
+# Shorter: a client that sends again at once takes processor time from the answers of others.
+BUSY_SECONDS = 0.02
+
 # Frames that wait for a slow reader before it is cut off. Above the frames that a session keeps as unsent
 # (1000), which are all sent at once when a client returns.
 OUTBOX_FRAMES = 2048
@@ -88,7 +92,7 @@ READY_SECONDS = 10.0
 
 # Seconds until a session is read for a socket that lacks a piece of an answer. Below the time after which a
 # worker stores a piece (``pipeline.chat.answer_runs.STORE_SECONDS``), the session may lack it as well.
-CATCH_UP_SECONDS = 0.15
+CATCH_UP_SECONDS = 0.3
 
 # Sessions that are attached at the same time after an outage; more would only queue for connections.
 ATTACH_CONCURRENCY = 64

@@ -29,6 +29,7 @@ from pipeline.telemetry.refusals import refused
 from pipeline.telemetry.stages.backlog import Pressure
 from web import limits
 from web.limits.in_flight import InFlight
+from web.limits.overload import OverloadLimit
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +74,7 @@ class AdmissionControl:
         self._denied: dict[str, float] = {}  # what was refused → the time until which it is refused
         # As many as a session holds: the open turn, and its inbox.
         self.in_flight = InFlight(settings.inbox_limit + 1)
+        self.overload = OverloadLimit(settings.busy_after)
         self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._sockets: Counter[str] = Counter()
 
@@ -96,10 +98,14 @@ class AdmissionControl:
             if wait := await self._count_all(counted):
                 refused(setting, setting=setting.upper(), address=address, session=token)
                 return Rejection(RATE_LIMITED, f"Too many messages. Try again in {wait} s.", wait)
-        return None if may_be_repeat else self._shared()
+        return None if may_be_repeat else self._shared(token, address)
 
-    def _shared(self) -> Rejection | None:
+    def _shared(self, token: str, address: str) -> Rejection | None:
         """Decide on a message by the limits that all clients share."""
+        if self._is_too_much(token, address):
+            wait = self.overload.retry_after
+            refused("overload", delay=round(self.overload.delay, 2))
+            return Rejection(BUSY, f"Too many messages wait for an answer. Try again in {wait} s.", wait)
         if (pause := self._pressure.retry_after) is not None:
             refused("stage_full", stages=sorted(self._pressure.full))
             return Rejection(
@@ -109,6 +115,14 @@ class AdmissionControl:
             refused("memory_messages", used=round(self._memory.used, 3))
             return Rejection(BUSY, f"The service is full. Try again in {_RETRY_SECONDS} s.", _RETRY_SECONDS)
         return None
+
+    def _is_too_much(self, token: str, address: str) -> bool:
+        if self.overload.limit is None:
+            return False
+        of = self.in_flight
+        return self.overload.refuses(
+            time.monotonic(), of.active, of.of_session(token), of.of_address(address), of.addresses
+        )
 
     def _message_rates(self, token: str, address: str) -> Iterator[tuple[str, dict[str, Rate]]]:
         """Yield the rates that limit a message, by setting; those of a later setting only when asked."""
@@ -146,11 +160,15 @@ class AdmissionControl:
         await self.pause(address)
         return Rejection(RATE_LIMITED, f"Too many {what} ({setting.upper()}). Try again in {wait} s.", wait)
 
-    async def pause(self, address: str) -> None:
+    async def pause(self, address: str, code: str = RATE_LIMITED) -> None:
         """Delay a refusal, so that the refusals of an address are sent one at a time.
 
-        So a flood from many connections costs no more than one from a single connection.
+        So a flood from many connections costs no more than one from a single connection. A ``busy`` is no
+        flood of its address: it delays only its own socket, whose next message is not read until then.
         """
+        if code == BUSY:
+            await asyncio.sleep(limits.BUSY_SECONDS)
+            return
         lane = self._lanes.get(address)
         if lane is None:
             lane = self._lanes[address] = asyncio.Lock()

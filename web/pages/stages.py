@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
-from dataclasses import fields
+from contextlib import suppress
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeGuard
 
@@ -12,16 +14,22 @@ import orjson
 from aiohttp import web
 
 from faust_redis import DeadLetter, DeadLetters, Inspector, NoSuchDeadLetterError, StreamEntry, watching
+from faust_redis.watching import Operator, RecordedHistory, Recorder
+from pipeline.redis.keys import HISTORY
 from pipeline.settings import STAGES
+from pipeline.telemetry.stages.past import PastStages
+from pipeline.telemetry.stages.points import Point
 from pipeline.telemetry.stages.redaction import shown_error, shown_message
-from pipeline.telemetry.stages.watch import Point, StageWatch
-from web import keys
+from pipeline.telemetry.stages.watch import INTERVAL, StageWatch
+from web import keys, limits
 from web.http.admin import audit, is_admin, require_admin
 from web.http.errors import failure, json_response
 
 _PAGE: Final = Path(__file__).resolve().parent / "stages_page"
 _WATCH = web.AppKey("stage_watch", StageWatch)
+_PAST = web.AppKey("past_stages", PastStages)
 _PAGE_SIZE: Final = 20
+_TIME: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 _LETTER_ID: Final = re.compile(r"[a-z]{1,32}:[0-9]{1,5}:([0-9]{1,20})-([0-9]{1,20})")
 
 
@@ -36,14 +44,21 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/api/stages/{stage}/dead", dead_letters)
     app.router.add_get(r"/api/stages/{stage}/{partition:\d{1,5}}/{kind:latest|pending}", entries)
     app.router.add_post("/api/stages/dead/{action:replay|drop}", act_on_dead_letter)
+    app.router.add_post("/api/stages/{stage}/{action:pause|resume}", pause_or_resume)
 
 
 async def watch(app: web.Application) -> AsyncIterator[None]:
     """Create the watch of this process, and stop it at the end."""
-    app[_WATCH] = StageWatch(app[keys.REDIS], STAGES)
+    redis = app[keys.REDIS]
+    recorder = Recorder(RecordedHistory(redis, HISTORY, app[keys.NODE]))
+    app[_WATCH] = StageWatch(redis, STAGES, recorder)
+    app[_PAST] = PastStages(redis)
     app[_WATCH].start()
     yield
     await app[_WATCH].stop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limits.LEAVE_SECONDS):
+            await recorder.stop()
 
 
 async def page(_request: web.Request) -> web.FileResponse:
@@ -52,13 +67,28 @@ async def page(_request: web.Request) -> web.FileResponse:
 
 
 async def stages(request: web.Request) -> web.Response:
-    """Answer ``GET /api/stages``: the current figures; see docs/api-stages.md."""
-    return json_response(await request.app[_WATCH].snapshot())
+    """Answer ``GET /api/stages``: the current figures, or those of ``at``; see docs/api-stages.md."""
+    private, at = await is_admin(request), _time(request, "at")
+    if at is None:
+        snapshot = await request.app[_WATCH].snapshot()
+        hidden = [replace(each, top=[]) for each in snapshot.refusals]
+        return json_response(snapshot if private else replace(snapshot, refusals=hidden))
+    past = await request.app[_PAST].at(at)
+    if past is None:
+        return failure(404, "No figures were recorded at that time; they are kept for a day")
+    if not private:
+        past.snapshot["refusals"] = [{**each, "top": []} for each in past.snapshot.get("refusals", ())]
+    return json_response({**past.snapshot, "recorded": {"at": past.at, "interval": past.interval}})
 
 
 async def history(request: web.Request) -> web.Response:
-    """Answer ``GET /api/stages/history``: the figures of the last minutes, as columns."""
-    await request.app[_WATCH].snapshot()
+    """Answer ``GET /api/stages/history``: the figures since ``since``, or of the last minutes, as columns."""
+    since, until = _time(request, "since"), _time(request, "until")
+    now = (await request.app[_WATCH].snapshot()).at
+    if since is not None:
+        return json_response(
+            await request.app[_PAST].columns(since, now + INTERVAL if until is None else until, now)
+        )
     names = [field.name for field in fields(Point)]
     return json_response(
         {
@@ -125,6 +155,19 @@ async def act_on_dead_letter(request: web.Request) -> web.Response:
         return failure(404, str(exc))
 
 
+async def pause_or_resume(request: web.Request) -> web.Response:
+    """Answer ``POST /api/stages/<stage>/pause`` and ``…/resume``, for admins: stop or go on reading."""
+    await require_admin(request)
+    stage, action, changed = _stage(request), request.match_info["action"], True
+    operator = Operator(request.app[keys.REDIS])
+    if action == "pause":
+        await operator.pause(stage, stage)
+    else:
+        changed = await operator.resume(stage, stage)
+    audit(request, action, stage=stage)
+    return json_response({"action": action, "changed": changed})
+
+
 def _is_letter_id(text: Any) -> TypeGuard[str]:
     """Return whether ``text`` is a valid id of a dead letter; Redis raises an error for others."""
     found = _LETTER_ID.fullmatch(text) if isinstance(text, str) else None
@@ -145,6 +188,15 @@ def _number(request: web.Request, name: str) -> int | None:
     if not text.isascii() or not text.isdecimal() or len(text) > 18 or int(text) == 0:
         raise web.HTTPBadRequest(reason=f"{name} is not an offset")
     return int(text)
+
+
+def _time(request: web.Request, name: str) -> float | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    if _TIME.fullmatch(text) is None:
+        raise web.HTTPBadRequest(reason=f"{name} is not a Unix time in seconds")
+    return float(text)
 
 
 def _entry(entry: StreamEntry, private: bool) -> dict[str, Any]:

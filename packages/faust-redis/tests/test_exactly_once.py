@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 import faust_redis
 from faust_redis import UnsupportedSettingError
 from faust_redis.testing import RedisServer, eventually
+from faust_redis.watching import discover
 from tests.apps import INT, MakeApp, running, send_all
 from tests.conformance.exactly import exact_trial
 from tests.cutting import CuttingRelay
@@ -37,6 +38,26 @@ def values_in(streams: Redis, stream: str = OUT) -> Callable[[], Any]:
 def kept(app: faust.App, name: str = "out") -> Any:
     """Return a topic that keeps its entries, so that a test can read all of them."""
     return app.topic(name, value_type=INT, retention=3600.0)
+
+
+async def test_an_operator_sees_which_topics_it_writes(
+    make_exact: Callable[..., faust.App], streams: Redis
+) -> None:
+    app = make_exact()
+    orders, out = app.topic("orders", value_type=INT), kept(app)
+
+    @app.agent(orders)
+    async def work(stream: StreamT[int]) -> None:
+        async for order in stream:
+            await out.send(value=order)
+
+    async def is_known() -> bool:
+        topology = await discover(streams)
+        return "out" in topology.written_by(app.conf.id)
+
+    async with running(app):
+        await send_all(orders, 7)
+        await eventually(is_known, "the output topic")
 
 
 async def test_outputs_and_changes_of_tables_come_with_the_ack(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +19,8 @@ from faust_redis.samples import GroupSample, Member, PartitionSample
 from faust_redis.testing import Cluster, Keys, encode, eventually
 from faust_redis.watching import (
     AppFacts,
+    RecordedHistory,
+    Recorder,
     StageState,
     TopicKind,
     Topology,
@@ -200,6 +203,19 @@ async def declare_shop(redis: Redis) -> None:
 
 
 @pytest.mark.processes
+async def test_a_history_is_recorded_on_a_cluster(redis_cluster: Cluster) -> None:
+    redis, _ = client_of(redis_cluster.url)
+    try:
+        recorder = Recorder(RecordedHistory(redis, "faust:{watch}:history", "a"))
+        await recorder.offer([b"on a cluster"], 1)
+        moment = await recorder.history.at(time.time() + 1)
+        assert moment is not None
+        assert moment.content == b"on a cluster"
+        await recorder.stop()
+    finally:
+        await redis.aclose()
+
+
 async def test_a_cluster_is_watched_over_all_its_nodes(redis_cluster: Cluster) -> None:
     redis, _ = client_of(redis_cluster.url)
     await declare_shop(redis)

@@ -12,7 +12,7 @@
 --          max_ids        maximum ids that the session remembers, those of refused messages included
 --          frame_id       the id of its answer and of an error frame, plain
 --          edits          the id of the message to replace, '*' for the last one; '' for no edit
---          follows        the id of the message that this one follows, plain; '' for none
+--          follows        the message that this one follows, or the answer to that, plain; '' for none
 -- Result   {GONE, holders} | {OPENED, holders} | {RUNNING, holders}
 --          {QUEUED, holders, place in the queue, 1 for a duplicate}
 --          {REFUSED, holders, error frame}
@@ -109,7 +109,8 @@ if is_full then
     return refuse(FULL_MSG, FULL)
 end
 -- A full session does not remember what it refuses, so this comes after that check.
-if follows ~= '' and follows ~= last_id and redis.call('JSON.GET', key, '$._ids["' .. follows .. '"]') == '[]' then
+if follows ~= '' and follows ~= last_id
+    and redis.call('JSON.GET', key, '$["_ids","_places"]["' .. follows .. '"]') == '[]' then
     return {MISSING, nodes}
 end
 

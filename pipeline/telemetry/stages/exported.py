@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import faust
 from prometheus_client.metrics_core import Metric
 
-from faust_redis import PartitionSample, lost_messages
+from faust_redis import PartitionSample, lost_messages, resent_messages
+from pipeline.chat.waiting import Inboxes
 from pipeline.telemetry.metrics import OTHER_ERROR, SYSTEM, counter, gauge, histogram
 from pipeline.telemetry.stages.sample import PipelineSample
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
@@ -54,6 +55,8 @@ def of_faust(app: faust.App) -> Iterator[Metric]:
     ):
         yield counter(name, about, [(stage, value)])
     yield of_losses(app, app.conf.id)
+    about = "Messages that Redis had lost and that this process has sent again."
+    yield counter("parley_redis_resent_messages", about, [(stage, resent_messages(app))])
     yield gauge(
         "faust_events_active",
         "Events that streams have yielded but not acked.",
@@ -93,6 +96,18 @@ def of_stages(sample: PipelineSample) -> Iterator[Metric]:
     yield gauge("parley_web_sockets", "Open sockets.", sockets)
     taken = [(labels, report.handled) for labels, report in nodes]
     yield counter("parley_web_messages", "Messages that sockets have sent.", taken)
+
+
+def of_inboxes(inboxes: Inboxes) -> Iterator[Metric]:
+    """Yield the metrics of the messages that wait for an earlier one of their session."""
+    yield gauge("parley_inbox_sessions", "Sessions with waiting messages.", [({}, inboxes.sessions)])
+    yield gauge("parley_inbox_messages", "Messages that wait for their turn.", [({}, inboxes.messages)])
+    ages = {"0.5": inboxes.p50_age, "0.99": inboxes.p99_age, "1": inboxes.oldest_age}
+    yield gauge(
+        "parley_inbox_age_seconds",
+        "Time that the first waiting message of a session has waited, by quantile; 0 when none waits.",
+        [({"quantile": quantile}, age or 0.0) for quantile, age in ages.items()],
+    )
 
 
 _Of = Callable[[PipelineSample, PartitionSample], float]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 import orjson
@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from pipeline.redis.client import execute
 from pipeline.redis.keys import report_key
 from pipeline.telemetry.histogram import Counts
+from pipeline.telemetry.losses import Loss
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,12 @@ class Report:
         wait: the times from the sending of a message to the agent's start on it, over the last ``WINDOW``
             seconds.
         work: the durations of the agent's work on the same messages.
+        cpu: seconds of CPU time of its process since the start, divided by ``stages``.
+        stages: stages that the process runs; their CPU time can't be told apart.
+        losses: the latest losses of Redis that the process has noticed.
+        refused: refusals since the start, by reason.
+        refusing: the addresses and sessions that were refused most often within two hours, masked, by reason.
+        places: the messages that it works on at once; 0 when it does not report them.
     """
 
     uptime: float
@@ -61,6 +68,15 @@ class Report:
     usual: float = 0.0
     wait: Counts = field(default_factory=dict)
     work: Counts = field(default_factory=dict)
+    cpu: float | None = None
+    stages: int = 1
+    losses: list[Loss] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
+    refusing: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
+    places: int = 0
+
+
+_FIELDS: Final = frozenset(each.name for each in fields(Report))
 
 
 def encode(report: Report) -> bytes:
@@ -73,12 +89,14 @@ def decode(document: bytes | None) -> Report | None:
     if document is None:
         return None
     try:
-        fields: dict[str, Any] = orjson.loads(document)
-        if fields.pop("v") != _LAYOUT:
+        found: dict[str, Any] = orjson.loads(document)
+        if found.pop("v") != _LAYOUT:
             return None
         for name in ("wait", "work"):
-            fields[name] = {int(bucket): int(count) for bucket, count in fields[name].items()}
-        return Report(**fields)
+            found[name] = {int(bucket): int(count) for bucket, count in found[name].items()}
+        found["losses"] = [Loss(**loss) for loss in found.get("losses", ())]
+        # A newer version may report more.
+        return Report(**{name: value for name, value in found.items() if name in _FIELDS})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -11,12 +11,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from faust_redis import PartitionSample
 from faust_redis.watching import Judge, Moment, StageState
+from pipeline.chat.waiting import Inboxes
 from pipeline.telemetry.histogram import Counts, merged, percentile
+from pipeline.telemetry.stages.process_figures import (
+    LossSnapshot,
+    RefusalSnapshot,
+    cpu_per_message,
+    losses_of,
+    refusals_of,
+)
+from pipeline.telemetry.stages.reasons import reason_of
+from pipeline.telemetry.stages.redis_cost import RedisCost
 from pipeline.telemetry.stages.sample import PipelineSample, StageSample, WorkerSample
 
 #: Seconds over which rates are averaged. A shorter window makes them flicker, a longer one lag behind.
@@ -87,6 +97,9 @@ class StageSnapshot:
         wait: the times from the sending of a message to the agent's start on it.
         work: the durations of the agent's work on a message.
         failures: failed attempts per second.
+        cpu_us: microseconds of CPU time of its processes per finished message, their idle work included; None
+            while no message is finished.
+        cpu_shared: whether it shares a process with other stages, whose time is divided evenly.
     """
 
     name: str
@@ -106,6 +119,8 @@ class StageSnapshot:
     generation: int
     partitions: list[PartitionSnapshot]
     workers: list[WorkerSnapshot]
+    cpu_us: float | None = None
+    cpu_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +129,19 @@ class Snapshot:
 
     Attributes:
         at: the server's Unix time in seconds.
+        losses: the latest last.
+        refusals: the most frequent first.
+        inboxes: the messages that wait for an earlier one of their session; None while unknown.
+        redis: the time of Redis per turn; None while unknown.
     """
 
     at: float
     stages: list[StageSnapshot]
     web: list[WorkerSnapshot]
+    losses: list[LossSnapshot] = field(default_factory=list)
+    refusals: list[RefusalSnapshot] = field(default_factory=list)
+    inboxes: Inboxes | None = None
+    redis: RedisCost | None = None
 
 
 class Course:
@@ -138,7 +161,11 @@ class Course:
         while len(self._samples) > 2 and self._samples[1].at <= sample.at - RATE_WINDOW:
             self._samples.popleft()
         return Snapshot(
-            sample.at, [self._stage(name, sample) for name in sample.stages], self._web_nodes(sample)
+            sample.at,
+            [self._stage(name, sample) for name in sample.stages],
+            self._web_nodes(sample),
+            losses_of(sample),
+            refusals_of(sample, self._before(RATE_WINDOW)),
         )
 
     def _before(self, seconds: float) -> PipelineSample:
@@ -163,8 +190,7 @@ class Course:
         moment = _moment(sample.at, now, partitions, wait, work)
         state = judge.classify(moment, alive=bool(alive), patience=usual)
         stuck = _stalled(partitions)
-        if state is not StageState.STOPPED and stuck:
-            state = StageState.STALLED
+        state = _overruled(state, [each.state for each in partitions])
         workers = [_worker(worker, sample.at, now, then.stages[name].workers) for worker in now.workers]
         stage = StageSnapshot(
             name,
@@ -184,8 +210,10 @@ class Course:
             generation=now.generation,
             partitions=partitions,
             workers=workers,
+            cpu_us=cpu_per_message(now.workers, then.stages[name].workers),
+            cpu_shared=any(report.stages > 1 for report in reports),
         )
-        return replace(stage, why=_reason(stage, max(judge.still, self._still(name, stuck))))
+        return replace(stage, why=reason_of(stage, max(judge.still, self._still(name, stuck))))
 
     def _still(self, name: str, numbers: Iterable[int]) -> float:
         return max((self._judges[name, number].still for number in numbers), default=0.0)
@@ -218,7 +246,7 @@ class Course:
         age = None if seen.oldest_sent is None else max(0.0, sample.at - seen.oldest_sent)
         return PartitionSnapshot(
             number,
-            state,
+            StageState.PAUSED if seen.paused else state,
             *rates,
             lag=seen.lag,
             pending=seen.pending,
@@ -275,6 +303,15 @@ def _moment(
         added=_total(partitions, "added"),
         waits_long=(wait.p50 or 0.0) > 2 * (work.p99 or float("inf")),
     )
+
+
+def _overruled(state: StageState, partitions: Sequence[StageState]) -> StageState:
+    """Return the state of a stage whose partitions are stalled or paused, where its sums hide that."""
+    if state is not StageState.STOPPED and StageState.STALLED in partitions:
+        return StageState.STALLED
+    is_paused = bool(partitions) and all(each is StageState.PAUSED for each in partitions)
+    waits = state in (StageState.STALLED, StageState.SLOW)
+    return StageState.PAUSED if is_paused or (waits and StageState.PAUSED in partitions) else state
 
 
 def _stalled(partitions: Iterable[PartitionSnapshot]) -> list[int]:
@@ -336,31 +373,3 @@ def _worker(
         failed=None if report is None else report.failed,
         working=None if report is None else report.working,
     )
-
-
-def _reason(stage: StageSnapshot, still: float) -> str:
-    """Return the reason for a stage's state as a sentence for operators."""
-    left = stage.lag + stage.pending
-    waiting = (
-        "no message waits" if not left else f"{left:,} {'message waits' if left == 1 else 'messages wait'}"
-    )
-    match stage.state:
-        case StageState.STOPPED:
-            return f"no worker; {waiting}"
-        case StageState.STALLED:
-            stuck = [each.number for each in stage.partitions if each.state is StageState.STALLED]
-            where = (
-                f" in partition {', '.join(map(str, stuck))}"
-                if 0 < len(stuck) < len(stage.partitions)
-                else ""
-            )
-            return f"nothing has moved for {still:.0f} s{where}; {waiting}"
-        case StageState.SLOW:
-            age = f", the oldest for {stage.oldest_age:.0f} s" if stage.oldest_age is not None else ""
-            return f"{waiting}{age}; the backlog is not shrinking"
-        case StageState.PAUSED:
-            return f"paused by an operator; {waiting}"
-        case StageState.WORKING:
-            return "messages are flowing" if not left else f"{left:,} on the way"
-        case StageState.IDLE:
-            return "nothing to do"

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
-from faust_redis.watching import SharedSampling
+from faust_redis.watching import Recorder, SharedSampling
+from pipeline.chat.waiting import Inboxes, inboxes
+from pipeline.telemetry.stages.past import contents_of, weight_of_snapshot
+from pipeline.telemetry.stages.points import Point
+from pipeline.telemetry.stages.redis_cost import RedisCost, RedisCostMeter
 from pipeline.telemetry.stages.sample import Observer
-from pipeline.telemetry.stages.snapshot import Course, Snapshot, StageSnapshot
+from pipeline.telemetry.stages.snapshot import Course, Snapshot
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between samples.
 INTERVAL: Final = 1.0
@@ -24,42 +31,27 @@ LINGER: Final = 15.0
 #: Seconds between samples while the watch is unused: often enough to find a past incident in the charts, at
 #: the cost of one round trip each.
 IDLE_INTERVAL: Final = 10.0
-#: How many times longer an unused watch waits while no message comes and none is left.
-QUIET_FACTOR: Final = 3
 #: Seconds of the past that are kept for the charts.
 HISTORY: Final = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One stage at one moment in the charts; rates per second, durations in seconds, None while unknown."""
-
-    at: float
-    rate_in: float | None
-    rate_out: float | None
-    left: int
-    wait_p50: float | None
-    wait_p99: float | None
-    work_p50: float | None
-    work_p99: float | None
-
-    @classmethod
-    def of(cls, at: float, stage: StageSnapshot) -> Point:
-        """Return the charts' figures of a stage."""
-        left = stage.lag + stage.pending
-        durations = (stage.wait.p50, stage.wait.p99, stage.work.p50, stage.work.p99)
-        return cls(at, stage.rate_in, stage.rate_out, left, *durations)
 
 
 class StageWatch(SharedSampling[Snapshot]):
     """Sample the stages for all callers of a process."""
 
-    def __init__(self, redis: Redis, stages: Sequence[str]) -> None:
-        """Store a client that does not decode responses; nothing is sampled yet."""
+    def __init__(self, redis: Redis, stages: Sequence[str], recorder: Recorder | None = None) -> None:
+        """Store a client that does not decode responses; nothing is sampled yet.
+
+        Args:
+            recorder: records the snapshots for a day.
+        """
         super().__init__("stage watch", INTERVAL)
         self.history: dict[str, deque[Point]] = {stage: deque() for stage in stages}
         self._redis = redis
         self._stages = tuple(stages)
+        self._recorder = recorder
+        self._meter = RedisCostMeter(redis)
+        self._inboxes: Inboxes | None = None
+        self._cost: RedisCost | None = None
 
     async def _watch(self) -> None:
         observer, course = Observer(self._redis, self._stages), Course()
@@ -67,7 +59,7 @@ class StageWatch(SharedSampling[Snapshot]):
         while True:
             self._wake.clear()
             try:
-                snapshot = course.update(await observer.sample())
+                snapshot = await self._completed(course.update(await observer.sample()))
             except (RedisError, OSError) as exc:
                 self._publish(exc)
             else:
@@ -75,16 +67,28 @@ class StageWatch(SharedSampling[Snapshot]):
                 if not first:
                     self._publish(snapshot)
                     pause = INTERVAL
+                    await self._record(snapshot)
                 first = False
             if pause == INTERVAL and self._is_unused(LINGER):
-                await self._wait_for_caller(IDLE_INTERVAL * (QUIET_FACTOR if self._is_quiet() else 1))
+                await self._wait_for_caller(IDLE_INTERVAL)
             else:
                 await asyncio.sleep(pause)
 
-    def _is_quiet(self) -> bool:
-        """Return whether no stage had anything to do at the last two samples, or between them."""
-        last = [points[-1] for points in self.history.values() if points]
-        return not any(point.rate_in or point.rate_out or point.left for point in last)
+    async def _completed(self, snapshot: Snapshot) -> Snapshot:
+        """Add the figures that are sampled less often, because they cost more."""
+        if self._meter.is_due(snapshot.at):
+            turns = sum(each.done for each in snapshot.stages[-1].partitions)
+            try:
+                self._cost = await self._meter.sample(snapshot.at, turns)
+                self._inboxes = await inboxes(self._redis)
+            except ResponseError as exc:
+                # A user of Redis that may not read sessions, such as the operator's, sees the rest.
+                logger.debug("Redis refuses some figures: %s", exc)
+        return replace(snapshot, inboxes=self._inboxes, redis=self._cost)
+
+    async def _record(self, snapshot: Snapshot) -> None:
+        if self._recorder is not None and self._recorder.is_due():
+            await self._recorder.offer(contents_of(snapshot), weight_of_snapshot(snapshot))
 
     def _publish(self, seen: Snapshot | Exception) -> None:
         super()._publish(seen)

@@ -17,19 +17,26 @@ from pipeline.telemetry.stages.report import WINDOW, Report
 class WorkSensor(faust.Sensor):
     """A Faust sensor that measures the events of one topic, at about a microsecond per event.
 
+    Args:
+        places: the events that the agent works on at once; 0 when they are not reported.
+
     Attributes:
         failed: failed attempts, counted by the code that handles the failure.
         retried: attempts after the first.
         progress: the number of signs that long work goes on.
+        stages: the stages that the process runs.
+        is_first: whether this one reports what concerns the process as a whole.
     """
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, places: int = 0) -> None:
         super().__init__()
         self.topic = topic
+        self._places = places
         self._since = time.monotonic()
         self.waits = Histogram()
         self.works = Histogram()
         self._past: deque[tuple[float, dict[int, int], dict[int, int]]] = deque(((time.monotonic(), {}, {}),))
+        self.stages, self.is_first = 1, True
         self.handled = self.failed = self.retried = self.working = self.progress = 0
 
     def went_on(self) -> None:
@@ -79,4 +86,7 @@ class WorkSensor(faust.Sensor):
             usual=percentile(work, 0.99) or 0.0,
             wait=difference(wait, wait_before),
             work=difference(work, work_before),
+            cpu=time.process_time() / self.stages,
+            stages=self.stages,
+            places=self._places,
         )

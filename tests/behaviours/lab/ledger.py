@@ -35,6 +35,7 @@ class Ledger:
     Attributes:
         problems: what the protocol does not allow.
         repeated: frames that came again on a later socket.
+        has_lost: a `resume_failed` came, so the session has lost answers that the client had.
         errors: how often each error code came.
     """
 
@@ -42,6 +43,7 @@ class Ledger:
     entries: dict[str, Entry] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     repeated: int = 0
+    has_lost: bool = False
     errors: dict[str, int] = field(default_factory=dict)
 
     def ask(self, message_id: str, text: str) -> Entry:
@@ -82,6 +84,7 @@ class Ledger:
                 self._end(frame.get("turn", frame.get("id")), frame)
             case "error":
                 self.errors[frame["code"]] = self.errors.get(frame["code"], 0) + 1
+                self.has_lost |= frame["code"] == "resume_failed"
                 if frame["code"] != "resume_failed":
                     self.problems.append(f"{self.name}: {frame}")
 
@@ -128,6 +131,9 @@ class Ledger:
             return
         if entry.end is not None:
             if entry.end == frame:
+                self.repeated += 1
+            elif self.has_lost and entry.end["type"] == frame["type"] == "message":
+                entry.end = frame  # answered again, as protocol.md says
                 self.repeated += 1
             else:
                 self._note("ended twice", f"{entry.text}: {entry.end}, {frame}")

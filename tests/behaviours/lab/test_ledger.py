@@ -48,6 +48,17 @@ def test_an_error_and_an_answer_end_a_message_twice(ledger: Ledger) -> None:
     assert kinds(ledger) == ["ended twice"]
 
 
+def test_an_answer_that_the_session_has_lost_may_come_again_with_another_text(ledger: Ledger) -> None:
+    again = answered("m-one", "one again")
+    ledger.take(answered("m-one", "one"))
+    ledger.take(again)
+    assert kinds(ledger) == ["ended twice"]
+    ledger.take({"type": "error", "code": "resume_failed", "detail": "", "retryable": False})
+    ledger.take(again)
+    assert kinds(ledger) == ["ended twice"]
+    assert ledger.entries["m-one"].end == again
+
+
 def test_a_frame_for_another_session_is_crossed(ledger: Ledger) -> None:
     ledger.take(answered("m-theirs", "theirs"))
     ledger.take(answered("m-one", "theirs"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -63,7 +64,9 @@ def test_replay_sends_again_in_the_first_order(
 ) -> None:
     done = dead(tmp_path, redis_url, "replay", "--all", "--topic", "ingest")
 
-    assert (done.stdout, done.stderr) == ("2 replayed\n", "")
+    assert done.stdout == "2 replayed\n"
+    assert re.search(r"INFO admin action replay by \S+: letters=2 ", done.stderr)
+    assert done.stderr.count("\n") == 1
     entries: Any = client.xrange(KEYS.stream(("ingest", 0)))
     sent = [json.loads(fields[b"v"])["id"] for _, fields in entries]
     assert sent == ["m1", "m2"]

@@ -20,7 +20,7 @@ from parley.cli import main
 
 KEYS = Keys()
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-READING = {"apps", "app", "topics", "dead_letters", "preview_replay", "trace"}
+READING = {"apps", "app", "topics", "dead_letters", "preview_replay", "trace", "past"}
 
 
 @asynccontextmanager

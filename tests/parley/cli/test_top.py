@@ -8,14 +8,22 @@ import pty
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from faust_redis.testing import wait_until
+from faust_redis.watching import RecordedHistory, Recorder
 from parley.cli.figures import duration
+from parley.cli.times import moment
 from parley.cli.top import ranges, trend
+from pipeline.redis.keys import HISTORY
 from pipeline.settings import STAGES
+from pipeline.telemetry.stages.past import contents_of
+from pipeline.telemetry.stages.watch import StageWatch
 
 TOP = [sys.executable, "-m", "parley.cli", "top"]
 
@@ -41,6 +49,41 @@ def test_once_as_json_is_what_the_api_gives(redis_url: str, tmp_path: Path) -> N
     )
     snapshot = json.loads(done.stdout)
     assert [stage["name"] for stage in snapshot["stages"]] == list(STAGES)
+
+
+async def test_the_figures_of_a_past_time_are_those_that_were_recorded(
+    redis: Redis, redis_url: str, tmp_path: Path
+) -> None:
+    snapshot = await StageWatch(redis, STAGES).snapshot()
+    snapshot = replace(snapshot, stages=[replace(each, lag=77) for each in snapshot.stages])
+    await Recorder(RecordedHistory(redis, HISTORY, "n1")).offer(contents_of(snapshot), 1)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command, env = [*TOP, *arguments], environment(redis_url, COLUMNS="120")
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+    shown = run("--at", "0s")
+    assert "the most urgent moment of 10 s" in shown.stdout
+    assert shown.stdout.count("77") == len(STAGES)
+    assert json.loads(run("--at", "0s", "--json").stdout)["stages"][0]["lag"] == 77
+    assert "no figures were recorded near that time" in run("--at", "20h").stderr
+    assert "'soon' is no time such as" in run("--at", "soon").stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", "2026-11-28T13:58:30"),
+        ("10m", "2026-11-28T13:50:00"),
+        ("2h", "2026-11-28T12:00:00"),
+        ("13:05", "2026-11-28T13:05:00"),
+        ("23:05:07", "2026-11-27T23:05:07"),
+        ("2026-11-28 01:02", "2026-11-28T01:02:00"),
+    ],
+)
+def test_a_time_is_read_as_people_type_it(text: str, expected: str) -> None:
+    now = datetime.fromisoformat("2026-11-28T14:00:00").astimezone()
+    assert moment(text, now) == datetime.fromisoformat(expected).timestamp()
 
 
 def test_without_a_redis_it_says_so_in_one_line(tmp_path: Path) -> None:

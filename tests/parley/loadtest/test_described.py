@@ -40,6 +40,7 @@ when = { kind = "sorry" }
 text = "reason"
 id = "ref"
 """
+EXAMPLE = Path(__file__).parents[3] / "docs" / "examples" / "chainlit.toml"
 _PLAIN = 'socket = "/chat?token={token}"\nsend = "{text}"\nopen = {path = "token", take = {token = "token"}}'
 
 Reply = Callable[[Socket, int, str, str], Awaitable[None]]
@@ -141,6 +142,64 @@ async def test_a_chat_of_raw_text_needs_two_lines(tmp_path: Path) -> None:
     measures = await measured(serve, _PLAIN, tmp_path)
 
     assert (measures.answered, measures.faults.total) == (6, 0)
+
+
+async def test_a_chat_of_socket_io_waits_until_it_is_ready_and_answers_its_pings(tmp_path: Path) -> None:
+    """Frames as Chainlit 2.12 sends them; docs/examples/chainlit.toml is its description."""
+    pongs: list[str] = []
+
+    async def serve(socket: Socket) -> None:
+        ws = socket.socket
+        await ws.send_str('0{"sid":"x"}')
+        assert (await ws.receive_str()).startswith('40{"clientType":"webapp","sessionId":"')
+        await ws.send_str('40{"sid":"y"}')
+        assert await ws.receive_str() == '42["connection_successful"]'
+        await ws.send_str("2")
+        async for frame in ws:
+            if frame.data == "3":
+                pongs.append(frame.data)
+                continue
+            event, data = orjson.loads(frame.data.removeprefix("42"))
+            assert event == "client_message"
+            text = data["message"]["output"]
+            for event, body in (
+                ("task_start", {}),
+                ("stream_start", {"type": "assistant_message", "output": "You said: "}),
+                ("stream_token", {"token": text}),
+                ("update_message", {"type": "run", "output": ""}),
+                ("update_message", {"type": "assistant_message", "output": f"You said: {text}"}),
+            ):
+                await ws.send_str("42" + orjson.dumps([event, body]).decode())
+
+    described = EXAMPLE.read_text("utf-8").replace('"/ws/socket.io/?', '"/chat?token={token}&')
+    described += '\n[open]\npath = "/token"\ntake = { token = "token" }\n'
+    measures = await measured(serve, described, tmp_path)
+
+    assert (measures.answered, measures.faults.total, measures.token_faults.total) == (6, 0, 0)
+    assert not measures.problems
+    assert pongs == ["3", "3"]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text", "differing", "doubled"),
+    [
+        (["{0}", " yes"], "{0} yes", 0, 0),
+        (["{0}", "{0} yes"], "{0} yes", 0, 0),  # each piece holds all text so far
+        (["{0}", " yes"], "{0} y", 6, 0),
+        (["{0}", "{0}"], "", 0, 6),
+    ],
+)
+async def test_an_answer_that_differs_from_its_pieces_is_a_fault(
+    tmp_path: Path, pieces: list[str], text: str, differing: int, doubled: int
+) -> None:
+    async def reply(socket: Socket, _number: int, ref: str, sent: str) -> None:
+        for piece in pieces:
+            await say(socket, kind="piece", ref=ref, text=piece.format(sent))
+        await say(socket, kind="done", ref=ref, body={"text": text.format(sent)})
+
+    measures = await measured(chat(reply), _OPEN, tmp_path)
+    assert measures.token_faults.differing == differing
+    assert (measures.faults.doubled, measures.faults.total) == (doubled, doubled)
 
 
 async def test_an_error_frame_is_an_error_by_its_code(tmp_path: Path) -> None:

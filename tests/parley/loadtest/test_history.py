@@ -31,6 +31,8 @@ def read_lines(*lines: str, echo: bool = True) -> History:
         ("H[s8.1] B[s8.1] H1 B1", Faults(crossed=2)),
         ("B1 H1 B1", Faults(crossed=1)),
         ("H1 Bhello", Faults(unattributed=1)),
+        ("H1 B1 B[s8.4] H2 B2", Faults(crossed=1)),
+        ("H1 H2 B2 B1 H3 B3", Faults(misordered=1)),
     ],
 )
 def test_what_cannot_be_in_a_history_is_a_fault(lines: str, faults: Faults) -> None:
@@ -50,3 +52,10 @@ def test_answers_that_were_told_must_be_in_the_history_at_their_place() -> None:
 
     history.compare({1: "B2@3", 3: "another", 4: "B4@7"})
     assert history.faults == Faults(misordered=1, lost=2)
+
+
+def test_the_answer_of_another_session_is_not_the_one_that_is_missing() -> None:
+    history = read_lines("H1", "B[s8.1]", "H2", "B2")
+    assert history.answers == {2: "B2@3"}
+    history.compare({1: "another", 2: "B2@3"})
+    assert history.faults == Faults(lost=1, crossed=1)

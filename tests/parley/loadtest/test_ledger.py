@@ -79,6 +79,13 @@ def test_a_plain_client_sees_by_the_echo_whose_answer_it_got() -> None:
     assert (book.answers, book.waiting) == ({2: "a2"}, 2)
 
 
+def test_a_plain_answer_of_another_session_is_crossed_also_while_nothing_is_open() -> None:
+    book = ledger(0)
+
+    assert book.ended(None, "[s8.1] word", None, "a1") is None
+    assert book.faults == Faults(crossed=1)
+
+
 def test_a_plain_answer_told_twice_is_a_double_but_for_a_new_socket() -> None:
     book = ledger(2)
     book.ended(None, "[s7.1]", None, "a1")

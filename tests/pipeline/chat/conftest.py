@@ -13,6 +13,7 @@ from pipeline.chat.presence import Presence
 from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.sessions import Sessions
 from pipeline.settings import Settings
+from tests.pipeline.chat.losses import Lost
 from tests.pipeline.chat.talk import Talk
 from tests.support.slow_disk import SlowDiskRedis
 
@@ -70,3 +71,9 @@ def slow_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowDiskRed
     """A Redis on a slow disk."""
     with SlowDiskRedis(tmp_path_factory.mktemp("slow"), FSYNC_SECONDS) as server:
         yield server
+
+
+@pytest.fixture
+def lost(repairable: RepairableSessions, token: str, redis: Redis) -> Lost:
+    """A session that can lose its second message."""
+    return Lost(repairable, token, redis)

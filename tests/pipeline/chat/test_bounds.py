@@ -91,6 +91,17 @@ async def test_a_session_with_all_its_bytes_refuses_the_next_message(redis: Redi
     assert kept["_bytes"] <= 20_000
 
 
+async def test_the_shortest_messages_fill_a_session_to_its_limit_and_not_beyond(redis: Redis) -> None:
+    sessions = sessions_with(redis, session_max_messages=40)
+    token = (await sessions.create("Ada"))["token"]
+    results = []
+    for message_id in "abcdefghijklmnopqrstuvwxyz":
+        results.append(type(await sessions.accept(inbound(token, "", message_id))))
+        await sessions.close(answer(token, message_id, ""))
+
+    assert results == [Opened] * 20 + [Refused] * 6
+
+
 async def test_requests_to_answer_anew_fill_a_session_too(redis: Redis) -> None:
     sessions = sessions_with(redis, session_max_messages=2)
     token, _ = await talked(sessions, 1)

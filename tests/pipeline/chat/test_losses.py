@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 import pytest
 from redis.asyncio import Redis
 
-from pipeline.chat.records import Frame, Inbound, answer_id
+from pipeline.chat.records import Frame, Inbound, answer_id, error_frame
 from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import (
     Closed,
     Ended,
+    Gone,
     Missing,
     Opened,
     Place,
@@ -21,47 +20,16 @@ from pipeline.chat.results import (
     Stale,
 )
 from pipeline.chat.sessions import Sessions
-from pipeline.redis.client import execute
-from pipeline.redis.keys import partial_key, session_key
+from pipeline.redis.keys import partial_key
 from pipeline.settings import Settings
-from tests.pipeline.chat import talk
+from tests.pipeline.chat.losses import Lost, answered, inbound, kept, lose, messages
 from tests.pipeline.chat.talk import answer, failure, stored
-
-
-def inbound(token: str, text: str) -> Inbound:
-    """Return a message whose id is ``m-`` and its text."""
-    return talk.inbound(token, text, f"m-{text}")
-
-
-async def kept(redis: Redis, token: str) -> bytes:
-    """Return the session as it is stored."""
-    raw: bytes = await execute(redis, "JSON.GET", session_key(token))
-    return raw
-
-
-async def lose(redis: Redis, token: str, earlier: bytes) -> None:
-    """Put a session back to what it was."""
-    await execute(redis, "JSON.SET", session_key(token), "$", earlier)
-
-
-async def answered(sessions: Sessions, message: Inbound, text: str) -> Frame:
-    """Accept a message and close its turn; return the frame."""
-    await sessions.accept(message, "ingest:0:1")
-    closed = await sessions.close(answer(message.token, message.id, text), "deliver:0:1")
-    assert isinstance(closed, Closed), closed
-    return closed.frame
 
 
 def following(token: str, text: str, follows: str) -> Inbound:
     """Return a message that follows another one."""
     message: Inbound = inbound(token, text).derive(follows=follows, node="a-node")
     return message
-
-
-async def messages(sessions: Sessions, token: str) -> list[Any]:
-    document = await sessions.get(token)
-    assert document is not None
-    return list(document["messages"])
 
 
 async def test_a_message_is_accepted_only_after_the_one_that_it_follows(
@@ -180,3 +148,124 @@ async def test_nothing_is_restored_where_there_is_no_answer(
     frame: Frame = {"type": "message", "id": "f", "turn": "m", "msg": "x", "timestamp": "2026"}
     await repairable.restore_text(token_of or token, frame)
     assert await messages(repairable, token) == []
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+async def test_a_lost_answer_goes_before_messages_that_came_since(lost: Lost, is_open: bool) -> None:
+    end = await lost.happen(is_answered=True)
+    assert end is not None
+    third = inbound(lost.token, "third")
+    await lost.sessions.accept(third, "ingest:0:3")
+    if not is_open:
+        await lost.sessions.close(answer(lost.token, third.id, "three"))
+    for expected in (Closed, Ended):
+        assert isinstance(await lost.sessions.restore(lost.second, end), expected)
+        await lost.check()
+    if is_open:
+        await lost.sessions.close(answer(lost.token, third.id, "three"))
+    assert await lost.history() == [
+        "Human: first",
+        "Bot: one",
+        "Human: second",
+        "Bot: two",
+        "Human: third",
+        "Bot: three",
+    ]
+    view = await lost.sessions.snapshot(lost.token, "m-second")
+    assert view is not None
+    assert [each["msg"] for each in view.finished or ()] == ["two", "three"]
+
+
+async def test_a_lost_error_goes_before_messages_that_came_since(lost: Lost) -> None:
+    await lost.happen(is_answered=False)
+    await answered(lost.sessions, inbound(lost.token, "third"), "three")
+    error = error_frame(lost.second.id, "model_timeout")
+    assert await lost.sessions.restore(lost.second, error) == Closed(error, None)
+    assert (await lost.history())[2:] == ["Human: second", "Human: third", "Bot: three"]
+    assert await lost.sessions.accept(lost.second) == Ended(error, duplicate=True)
+    await lost.check()
+
+
+async def test_a_lost_message_ends_with_one_error_once_a_later_one_has_begun(lost: Lost) -> None:
+    await lost.happen(is_answered=False)
+    third = inbound(lost.token, "third")
+    await lost.sessions.accept(third, "ingest:0:3")
+    placed = await lost.sessions.accept_in_place(lost.second, "ingest:0:4")
+    assert isinstance(placed, Closed)
+    assert (placed.frame["turn"], placed.frame["error"], placed.frame["retryable"]) == (
+        "m-second",
+        "internal_error",
+        True,
+    )
+    await lost.check()
+    again = await lost.sessions.accept_in_place(lost.second, "ingest:0:5")
+    assert again == Ended(placed.frame, duplicate=True)
+    await lost.sessions.close(answer(lost.token, third.id, "three"))
+    assert (await lost.history())[2:] == ["Human: second", "Human: third", "Bot: three"]
+    view = await lost.sessions.snapshot(lost.token, "m-second")
+    assert view is not None
+    assert placed.frame in (view.finished or ())
+
+
+async def test_a_lost_message_waits_before_later_ones_that_wait(lost: Lost) -> None:
+    await lost.sessions.accept(inbound(lost.token, "first"), "ingest:0:1")
+    await lost.sessions.accept(inbound(lost.token, "third"), "ingest:0:3")
+    assert await lost.sessions.accept_in_place(lost.second, "ingest:0:4") == Queued(1)
+    after_second = inbound(lost.token, "between").derive(follows="m-second", restored=True)
+    assert await lost.sessions.accept_in_place(after_second, "ingest:0:5") == Queued(2)
+    for turn in ("m-first", "m-second", "m-between", "m-third"):
+        assert isinstance(await lost.sessions.close(answer(lost.token, turn, "yes")), Closed)
+    await lost.check()
+    assert [each for each in await lost.history() if each.startswith("Human")] == [
+        "Human: first",
+        "Human: second",
+        "Human: between",
+        "Human: third",
+    ]
+
+
+async def test_a_lost_message_whose_place_is_the_end_is_answered(lost: Lost) -> None:
+    await lost.happen(is_answered=False)
+    assert await lost.sessions.accept_in_place(lost.second, "ingest:0:4") == Opened("m-second")
+
+
+async def test_the_first_message_of_a_session_goes_to_its_start(lost: Lost) -> None:
+    await answered(lost.sessions, inbound(lost.token, "third"), "three")
+    first = inbound(lost.token, "first").derive(restored=True)
+    assert isinstance(await lost.sessions.accept_in_place(first, "ingest:0:4"), Closed)
+    assert await lost.history() == ["Human: first", "Human: third", "Bot: three"]
+    await lost.check()
+
+
+async def test_a_lost_request_to_regenerate_does_not_regenerate_a_later_answer(lost: Lost) -> None:
+    await lost.happen(is_answered=False)
+    await answered(lost.sessions, inbound(lost.token, "third"), "three")
+    before = await lost.history()
+    request = Inbound(
+        token=lost.token, id="r", text="", sent_at=0.0, regenerate=True, follows="m-first", restored=True
+    )
+    placed = await lost.sessions.accept_in_place(request, "ingest:0:4")
+    assert isinstance(placed, Closed)
+    assert placed.frame["turn"] == "r"
+    assert await lost.history() == before
+    await lost.check()
+
+
+async def test_a_message_is_put_back_only_behind_one_that_the_session_holds(lost: Lost) -> None:
+    unknown = lost.second.derive(follows="m-unknown")
+    assert isinstance(await lost.sessions.accept_in_place(unknown, "ingest:0:4"), Missing)
+    gone = lost.second.derive(token="gone")
+    assert isinstance(await lost.sessions.accept_in_place(gone, "ingest:0:4"), Gone)
+
+
+async def test_the_unfinished_messages_of_a_session_are_found(lost: Lost) -> None:
+    assert await lost.sessions.unfinished("gone") is None
+    assert await lost.sessions.unfinished(lost.token) == ("", [])
+    first = await answered(lost.sessions, inbound(lost.token, "first"), "one")
+    assert await lost.sessions.unfinished(lost.token) == (first["id"], [])
+    await lost.sessions.accept(inbound(lost.token, "second"))
+    await lost.sessions.accept(inbound(lost.token, "third").derive(edits="*"))
+    assert await lost.sessions.unfinished(lost.token) == (
+        first["id"],
+        [inbound(lost.token, "second"), inbound(lost.token, "third").derive(edits="*")],
+    )

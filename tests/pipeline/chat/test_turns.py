@@ -10,11 +10,13 @@ from redis.asyncio import Redis
 
 from faust_redis.testing import eventually
 from pipeline.chat.answer_runs import STORE_CHARACTERS, Run, Runs
+from pipeline.chat.catch_up import Recent, resume, resume_lost
 from pipeline.chat.records import NOTHING_TO_REGENERATE, answer_id
 from pipeline.chat.results import (
     Context,
     Ended,
     Gone,
+    HistoryMessage,
     Opened,
     Partial,
     Queued,
@@ -205,6 +207,19 @@ async def test_a_long_text_is_stored_at_once(talk: Talk, runs: Runs, redis: Redi
     await eventually(stored, "the text is stored")
 
 
+async def test_a_run_has_a_higher_number_than_one_before_the_clock_was_set_back(
+    talk: Talk, runs: Runs, redis: Redis
+) -> None:
+    await talk.ask("hi")
+    await redis.set(partial_key(talk.token), "4102444800000000 m-hi\nsome text")
+
+    run = await runs.begin(talk.token, "m-hi")
+
+    assert isinstance(run, Run)
+    assert run.number == 4102444800000001
+    assert await redis.get(partial_key(talk.token)) == b"4102444800000001 m-hi\n"
+
+
 async def test_a_run_knows_when_it_is_not_wanted(talk: Talk, runs: Runs) -> None:
     assert await runs.begin(talk.token, "m-hi") == Stale()
     assert await runs.begin(str(uuid.uuid4()), "m-hi") == Gone()
@@ -285,6 +300,25 @@ async def test_a_client_that_comes_back_gets_an_answer_that_replaced_what_it_has
     await talk.end("r2", "1c")
     assert await talk.missed("r2") == ["1c"]
     assert await talk.missed(second["id"]) == ["1c"]
+
+
+def of_history(*messages: tuple[str, str, str]) -> Recent:
+    """Return a session with the last part of its history: an id, a text and a time for each message."""
+    part = [HistoryMessage(id=name, msg=text, timestamp=at) for name, text, at in messages]
+    return Recent(part, [], [], [], None, whole=False)
+
+
+def test_an_answer_without_its_message_is_left_out() -> None:
+    session = of_history(("a0", "Bot: 0", "t1"), ("m1", "Human: one", "t2"), ("a1", "Bot: 1", "t3"))
+    for view in (resume_lost(session), resume(session, "m1")):
+        assert view is not None
+        assert [(frame["turn"], frame["msg"]) for frame in view.finished or ()] == [("m1", "1")]
+
+
+def test_a_message_that_waited_does_not_show_that_all_later_answers_are_there() -> None:
+    # The answer before it, which is not in this part, came at t3.
+    session = of_history(("m2", "Human: two", "t1"), ("a2", "Bot: 2", "t4"), ("m3", "Human: three", "t2"))
+    assert resume(session, "m3") is None
 
 
 async def test_an_unknown_id_gets_the_whole_history(talk: Talk) -> None:

@@ -56,7 +56,7 @@ class PreviousSessions:
         assert self._process.stdout is not None
         fields = {name: value for name, value in record.asdict().items() if value is not None}
         # Fields that this version has added.
-        for name in ("follows", "node", "reopen"):
+        for name in ("follows", "node", "reopen", "restored", "returned"):
             fields.pop(name, None)
         self._process.stdin.write(json.dumps([operation, entry, fields]).encode() + b"\n")
         name, frame = json.loads(await self._process.stdout.readline())

@@ -64,6 +64,7 @@ def test_all_keys_of_a_script_share_a_slot(operation: str) -> None:
 def test_every_function_makes_a_key_of_a_listed_kind() -> None:
     made = [*OF_SESSION.values(), *WHOLE.values(), keys.STOPS, keys.WEB_NODES]
     made += [keys.report_key("infer", "w1"), keys.probe_key("n1")]
+    made += [f"{keys.HISTORY}:lease", f"{keys.HISTORY}:10s", keys.WAITING]
     kinds = {
         kind.pattern: re.sub(r"<\w+>", ".+", re.sub(r"([{}])", r"\\\1", kind.pattern))
         for kind in keys.KEY_KINDS

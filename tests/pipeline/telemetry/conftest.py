@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from faust_redis.testing import Keys
 from pipeline.redis.client import execute
-from pipeline.telemetry import tracing
+from pipeline.telemetry import refusals, tracing
 
 KEYS = Keys()
 
@@ -82,6 +82,13 @@ async def plumbing(redis: Redis) -> Plumbing:
     plumbing = Plumbing(redis)
     await plumbing.declare()
     return plumbing
+
+
+@pytest.fixture
+def no_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count refusals from zero."""
+    monkeypatch.setattr(refusals, "_tops", {})
+    refusals.REFUSED.clear()
 
 
 @pytest.fixture

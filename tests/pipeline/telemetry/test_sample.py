@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -124,6 +125,25 @@ async def test_a_report_of_another_layout_is_passed_over(plumbing: Plumbing) -> 
     for document in (b"{}", b"no json", b'{"v":99}', b'{"v":1,"uptime":1,"unknown":2}'):
         await plumbing.redis.set(report_key(STAGE, "w1"), document)
         assert stage_of(await Observer(plumbing.redis, [STAGE]).sample()).workers[0].handled is None
+
+
+@pytest.mark.parametrize("place", [STAGE, f"{STAGE}:0"])
+async def test_what_an_operator_has_paused_is_paused_and_not_stalled(plumbing: Plumbing, place: str) -> None:
+    await plumbing.group()
+    await plumbing.join("w1")
+    await plumbing.add(5)
+    await plumbing.redis.hset(KEYS.paused(STAGE), place, "1")
+    observer, course = Observer(plumbing.redis, [STAGE]), Course()
+    seen = await observer.sample()
+    for second in range(30):
+        # A heartbeat every second, and nothing moves.
+        beats = tuple(replace(worker, beat=seen.at + second) for worker in seen.stages[STAGE].workers)
+        stages = {STAGE: replace(seen.stages[STAGE], workers=beats)}
+        stage = course.update(replace(seen, at=seen.at + second, stages=stages)).stages[0]
+    assert (stage.state, stage.why) == (StageState.PAUSED, "paused by an operator; 5 messages wait")
+    assert stage.partitions[0].state is StageState.PAUSED
+    await plumbing.redis.hdel(KEYS.paused(STAGE), place)
+    assert stage_of(await observer.sample()).state is not StageState.PAUSED
 
 
 async def test_rates_are_the_differences_of_offsets(plumbing: Plumbing) -> None:

@@ -16,6 +16,7 @@ const FACTS = [
   ["Retrying", (s) => count(s.retrying)],
   ["Failures", (s) => perSecond(s.failures)],
   ["Dead letters", (s) => count(s.dead_letters)],
+  ["CPU per message", (s) => (s.cpu_us ? duration(s.cpu_us / 1e6) : "–")],
 ];
 
 const PARTITIONS = [
@@ -55,9 +56,13 @@ const NODES = [
 ];
 
 export class Detail {
-  /** @param onOpen called with a stage's name and a partition's number */
-  constructor(onOpen) {
+  /**
+   * @param onOpen called with a stage's name and a partition's number
+   * @param onPause called with "pause" or "resume" and a stage's name
+   */
+  constructor(onOpen, onPause) {
     this.onOpen = onOpen;
+    byId("pause").addEventListener("click", () => onPause(this.isPaused ? "resume" : "pause", this.stage));
     this.stage = null;
     this.badge = badge("idle");
     this.facts = FACTS.map(() => h("dd"));
@@ -75,7 +80,7 @@ export class Detail {
   }
 
   /** Show one stage. */
-  update(stage, columns, now) {
+  update(stage, columns, now, span) {
     if (this.stage !== stage.name) {
       this.stage = stage.name;
       // Rows are reused by their key; those of another stage must not be reused.
@@ -87,9 +92,12 @@ export class Detail {
     const name = byId("stage-name");
     if (name.firstChild?.textContent !== stage.name) name.replaceChildren(h("span", {}, stage.name), " ", this.badge);
     this.badge.update(stage.state);
+    this.isPaused = stage.partitions.length > 0 && stage.partitions.every((partition) => partition.state === "paused");
+    setText(byId("pause"), this.isPaused ? "Resume" : "Pause …");
+    byId("pause").hidden = span !== null || byId("unlock").hidden;
     setText(byId("stage-why"), stage.settled ? stage.why : `${stage.why}; a rebalance is in progress`);
     FACTS.forEach(([, of], index) => setText(this.facts[index], of(stage)));
-    this.charts.forEach((chart) => chart.update(columns, now));
+    this.charts.forEach((chart) => chart.update(columns, now, span));
     keyed(this.partitions, stage.partitions, (p) => p.number, (p) => this.partitionRow(stage.name, p));
     keyed(this.workers, stage.workers, (w) => w.id, () => workerRow(WORKERS));
     const alone = !stage.workers.some((worker) => worker.alive);

@@ -14,7 +14,7 @@ export class Flow {
   }
 
   /** Show a snapshot; `columns(name)` are the last minutes of a stage. */
-  update(snapshot, selected, columns) {
+  update(snapshot, selected, columns, span) {
     if (!this.stages.size) this.build(snapshot.stages.map((stage) => stage.name));
     const last = snapshot.stages.at(-1);
     const sockets = snapshot.web.reduce((sum, node) => sum + (node.working ?? 0), 0);
@@ -26,7 +26,7 @@ export class Flow {
       setText(end.sockets, alive ? counted(sockets, "socket") : "");
     }
     snapshot.stages.forEach((stage, index) => {
-      this.stages.get(stage.name).update(stage, selected === stage.name, columns(stage.name), snapshot.at);
+      this.stages.get(stage.name).update(stage, selected === stage.name, columns(stage.name), snapshot.at, span);
       this.arrows[index].update(stage.rate_in);
     });
     this.arrows.at(-1).update(last.rate_out);
@@ -92,7 +92,7 @@ class Card {
     this.item = h("li", {}, this.button);
   }
 
-  update(stage, selected, columns, now) {
+  update(stage, selected, columns, now, span) {
     const alive = stage.workers.filter((worker) => worker.alive).length;
     this.badge.update(stage.state);
     setAttribute(this.button, "data-state", stage.state);
@@ -104,6 +104,6 @@ class Card {
     setText(this.work, duration(stage.work.p50));
     setText(this.foot, alive ? counted(alive, "worker") : "no worker");
     setText(this.dead, stage.dead_letters ? counted(stage.dead_letters, "dead letter") : "");
-    this.spark.update(columns, now);
+    this.spark.update(columns, now, span);
   }
 }

@@ -7,7 +7,9 @@ import { Drawer } from "./drawer.js";
 import { Flow } from "./flow.js";
 import { clock } from "./shared/format.js";
 import { Histories } from "./shared/histories.js";
+import { Past } from "./shared/past.js";
 import { Unlock } from "./shared/unlock.js";
+import { Service } from "./service.js";
 
 const INTERVAL = 1000; // ms
 const URGENCY = ["stopped", "stalled", "slow"];
@@ -25,7 +27,24 @@ const drawer = new Drawer(() => {
   if (calls.token === null) unlock.open();
   return calls.token !== null;
 });
-const detail = new Detail((stage, partition) => drawer.open(stage, partition));
+const past = new Past(() => tick());
+const service = new Service();
+const detail = new Detail((stage, partition) => drawer.open(stage, partition), pause);
+
+/** Pause or resume a stage. */
+async function pause(action, stage) {
+  if (calls.token === null) {
+    unlock.open();
+    return;
+  }
+  if (action === "pause" && !confirm(`Pause ${stage}? Its workers read no further message until it is resumed; messages wait in Redis.`)) return;
+  try {
+    const { changed } = await api.pause(action, stage);
+    if (!changed) trouble("Its partitions are paused one by one; resume those with parley resume.");
+  } catch (error) {
+    trouble(`${error.message}.`);
+  }
+}
 
 function remember(stage, at) {
   histories.add(stage.name, {
@@ -50,12 +69,15 @@ function verdict() {
 
 function render() {
   selected = choose();
-  flow.update(snapshot, selected, (name) => histories.of(name));
+  const span = past.at === null ? null : past.span;
+  flow.update(snapshot, selected, (name) => histories.of(name), span ?? undefined);
   const stage = snapshot.stages.find((each) => each.name === selected);
   byId("stage").hidden = !stage;
   byId("web").hidden = Boolean(stage);
-  if (stage) detail.update(stage, histories.of(stage.name), snapshot.at);
+  if (stage) detail.update(stage, histories.of(stage.name), snapshot.at, span);
   else detail.updateWeb(snapshot.web);
+  service.update(snapshot);
+  past.show(snapshot.recorded ?? null);
   const said = verdict();
   setText(byId("verdict"), said);
   byId("verdict").dataset.state =
@@ -70,10 +92,24 @@ function trouble(text) {
   document.body.classList.toggle("stale", text !== null);
 }
 
+/** Fetch the figures: the current ones, or those of the time that was chosen. */
+async function look() {
+  const { at } = past;
+  const next = await api.stages(at);
+  if (at !== past.at) return; // another time was chosen in the meantime
+  if (at === null) {
+    if (snapshot?.recorded) histories.load(await api.history());
+    next.stages.forEach((stage) => remember(stage, next.at));
+  } else {
+    past.show(next.recorded);
+    histories.load(await api.history({ since: (next.at - past.span).toFixed(3), until: (next.at + 1).toFixed(3) }));
+  }
+  snapshot = next;
+}
+
 async function tick() {
   try {
-    snapshot = await api.stages();
-    snapshot.stages.forEach((stage) => remember(stage, snapshot.at));
+    await look();
     trouble(null);
     render();
   } catch (error) {
@@ -82,7 +118,7 @@ async function tick() {
     trouble(snapshot ? `${error.message}. The figures below are of ${clock(snapshot.at)}.` : `${error.message}.`);
   } finally {
     clearTimeout(timer);
-    timer = document.hidden ? null : setTimeout(tick, INTERVAL);
+    timer = document.hidden || past.at !== null ? null : setTimeout(tick, INTERVAL);
   }
 }
 

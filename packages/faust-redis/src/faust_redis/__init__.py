@@ -43,7 +43,7 @@ from faust_redis.log.entries import REDELIVERY_HEADER
 from faust_redis.log.topics import partition_of as partition_for_key
 from faust_redis.membership.expulsion import expel
 from faust_redis.options import Options, configure, options_of
-from faust_redis.workers import lost_messages, member_id, prepare, unready
+from faust_redis.workers import lost_messages, member_id, prepare, resent_messages, unready
 
 __all__ = [
     "REDELIVERY_HEADER",
@@ -91,5 +91,6 @@ __all__ = [
     "prepare",
     "register",
     "reject",
+    "resent_messages",
     "unready",
 ]

@@ -13,7 +13,7 @@ one pipeline, and so pays one round trip, however many groups there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -67,6 +67,7 @@ class GroupSampler:
             ("HGET", self._keys.topic(self.topic), "partitions"),
             ("HGET", keys.state, "generation"),
             ("EXISTS", keys.plan),
+            ("HGETALL", self._keys.paused(self.group)),
         ]
         for number in range(self._partitions):
             place = (self.topic, number)
@@ -95,14 +96,19 @@ class GroupSampler:
         Raises:
             redis.exceptions.RedisError: The first error among the replies.
         """
-        heartbeats, recorded, generation, planned, *partitions = [
-            _checked(next(replies)) for _ in range(4 + self._partitions)
+        heartbeats, recorded, generation, planned, held, *partitions = [
+            _checked(next(replies)) for _ in range(5 + self._partitions)
         ]
+        paused = frozenset(held if isinstance(held, dict) else held[::2])
         members = tuple(sorted(_members(heartbeats), key=lambda member: member.id))
         self.is_stale = int(recorded or 0) != self._partitions
         self._partitions = int(recorded or 0)
         settled = bool(planned) or not members
-        return GroupSample(tuple(map(_partition, partitions)), members, int(generation or 0), settled)
+        sampled = tuple(
+            _partition(reply, is_paused(self.topic, number, paused))
+            for number, reply in enumerate(partitions)
+        )
+        return GroupSample(sampled, members, int(generation or 0), settled)
 
     @staticmethod
     async def load(redis: Redis) -> None:
@@ -290,11 +296,16 @@ def _members(reply: Sequence[Any]) -> list[Member]:
     return [Member(name.decode(), float(score) / 1000) for name, score in pairs]
 
 
-def _partition(reply: list[Any]) -> PartitionSample:
+def is_paused(topic: str, partition: int, paused: Collection[bytes]) -> bool:
+    """Return whether a partition, or its whole topic, is among what an operator has paused."""
+    return topic.encode() in paused or f"{topic}:{partition}".encode() in paused
+
+
+def _partition(reply: list[Any], paused: bool) -> PartitionSample:
     length, added, read, pending, oldest, sent, lease, failing, dead = reply
     owner = lease.decode().partition(":")[2] if lease else None
     return PartitionSample(
-        length, added, read, pending, oldest, sent / 1000 if sent else None, owner, failing, dead
+        length, added, read, pending, oldest, sent / 1000 if sent else None, owner, failing, dead, paused
     )
 
 

@@ -36,6 +36,7 @@ class PartitionSample:
         owner: The member that holds the lease, alive or not; None before the first.
         failing: Entries that have failed and wait for their next attempt.
         dead: Dead letters of the partition.
+        paused: Whether an operator has paused it for the group.
     """
 
     length: int = 0
@@ -47,6 +48,7 @@ class PartitionSample:
     owner: str | None = None
     failing: int = 0
     dead: int = 0
+    paused: bool = False
 
     @property
     def lag(self) -> int:

@@ -12,7 +12,7 @@ from faust_redis.consuming.consumer import Consumer
 from faust_redis.errors import ForeignBrokerError
 from faust_redis.producing.producer import Producer
 
-__all__ = ["lost_messages", "member_id", "prepare", "unready"]
+__all__ = ["lost_messages", "member_id", "prepare", "resent_messages", "unready"]
 
 
 def unready(app: AppT) -> str | None:
@@ -37,6 +37,12 @@ def lost_messages(app: AppT) -> int:
     """
     producer = app.producer
     return producer.lost if isinstance(producer, Producer) else 0
+
+
+def resent_messages(app: AppT) -> int:
+    """Return how many of the :func:`lost_messages` this process has sent again."""
+    producer = app.producer
+    return producer.resent if isinstance(producer, Producer) else 0
 
 
 def member_id(app: AppT) -> str:

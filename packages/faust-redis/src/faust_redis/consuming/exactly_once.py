@@ -20,6 +20,7 @@ from mode import get_logger
 from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.commit_calls import CommitCall, calls_for
 from faust_redis.consuming.offsets import Persist
+from faust_redis.consuming.output_topics import OutputTopics
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.table_rollback import TableRollback
 from faust_redis.context import TransportContext
@@ -81,6 +82,7 @@ class ExactlyOnce:
         self._attempts = attempts
         self._ack = ack
         self._dead: set[_Place] = set()
+        self._output_topics = OutputTopics(context, reader.group)
         self._is_disrupted = False
         self.committing: Callable[[], _Taken] = dict
         transactions.is_in_flight = reader.is_in_flight
@@ -188,6 +190,7 @@ class ExactlyOnce:
             if result == NOT_OWNER:
                 self._lose(each)
                 continue
+            self._output_topics.note(output.topic for output in each.outputs)
             self._transactions.close(each)
             for message in each.messages:
                 tp, offset = message.tp, message.offset
@@ -248,6 +251,7 @@ class ExactlyOnce:
             await asyncio.sleep(COMMIT_LINGER)
             if not await commit():
                 await asyncio.sleep(RETRY_DELAY)
+            await self._output_topics.record()
 
     def note_dead(self, tp: TP, offset: int) -> None:
         """Note that an entry is a dead letter; the following ack only trims its partition."""

@@ -18,6 +18,7 @@ key                                       type    meaning
 ``faust:{<group>}:plan``                  hash    member id → assignment (aiokafka's member assignment)
 ``faust:{<group>}:state``                 hash    ``generation``, ``since`` (ms, server time), ``leader``
 ``faust:{<group>}:paused``                 hash    topic, or ``<topic>:<p>`` → when it was paused (ms)
+``faust:{<group>}:outputs``                hash    topic → 1, if the group commits outputs to it exactly once
 ``faust:{<group>}:signal``                stream  wakes the members when anything above changed
 ``faust:{<group>}:cooperative``           set     members that wait for an owner to release a partition
 ========================================  ======  ==========================================================
@@ -115,6 +116,10 @@ class Keys:
     def paused(self, group: str) -> str:
         """Return the key of what an operator has paused for a consumer group."""
         return f"{self._prefix}faust:{{{group}}}:paused"
+
+    def outputs(self, group: str) -> str:
+        """Return the key of the topics to which a group has committed outputs exactly once within a day."""
+        return f"{self._prefix}faust:{{{group}}}:outputs"
 
     def group(self, name: str) -> GroupKeys:
         """Return the keys of a consumer group."""

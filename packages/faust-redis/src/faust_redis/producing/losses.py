@@ -28,6 +28,7 @@ class Losses:
 
     Attributes:
         count: Their number since the process started, including those that were sent again.
+        resent: How many of them were given back to be sent again.
         is_due: Whether a check is due before anything further is sent.
     """
 
@@ -39,7 +40,7 @@ class Losses:
         self._recent = RecentEntries(
             context.options.resend_seconds, is_one_server=context.server.stream.keeps_order
         )
-        self.count = 0
+        self.count = self.resent = 0
         self.is_due = False
 
     def note(self, destination: Destination, entries: list[OutgoingEntry], offset: int) -> None:
@@ -87,6 +88,7 @@ class Losses:
         if recorded == _NO_RECORD and destination.forgotten:
             again = []  # not older, but empty: somebody deleted the data
         self.count += lost
+        self.resent += len(again)
         logger.error(
             "%s-%s: Redis has no record of the last %d messages that it confirmed to this process, up to "
             "offset %d: its data is older, after a failover or a restore; their offsets are assigned again, "

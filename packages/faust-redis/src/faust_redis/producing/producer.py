@@ -108,6 +108,11 @@ class Producer(base.Producer):
         return self._queue.losses.count
 
     @property
+    def resent(self) -> int:
+        """The number of lost messages that it has sent again."""
+        return self._queue.losses.resent
+
+    @property
     def refused(self) -> dict[Message, list[SendRefusal]]:
         """The sends that Redis has refused for good, by the message that their agent was working on."""
         return self._queue.refused

@@ -37,6 +37,7 @@ __all__ = [
     "MOVE_GROUP",
     "NOT_MEMBER",
     "NOT_OWNER",
+    "RECORD_HISTORY",
     "RELEASE",
     "REPLAY",
     "SAMPLE_PARTITION",
@@ -154,6 +155,15 @@ EXPIRE_TOMBSTONES: Final = _script("expire_tombstones", keys=3, arguments=("kept
 REPLAY: Final = _script("replay", keys=2, arguments=("entry_id",), includes=("require_rights",))
 SAMPLE_PARTITION: Final = _script("sample_partition", keys=4, arguments=("group",), read_only=True)
 SERVER_TIME: Final = _script("server_time", keys=1)
+
+# Histories.
+RECORD_HISTORY: Final = _script(
+    "record_history",
+    keys=MOST_KEYS,
+    optional_keys=MOST_KEYS - 2,
+    arguments=("writer", "lease_ms", "weight", "moment"),
+    rest=True,
+)
 
 # Groups.
 GROUP_HEARTBEAT: Final = _script(

@@ -12,6 +12,8 @@ from faust_redis.watching.address import client_of
 from faust_redis.watching.discovery import discover
 from faust_redis.watching.entries import entry_as_json, letter_as_json
 from faust_redis.watching.operating import LetterPreview, Move, Operator, SearchPage
+from faust_redis.watching.recorded import RecordedHistory, RecordedMoment, Tier
+from faust_redis.watching.recorder import Recorder, weight_of
 from faust_redis.watching.shared_sampling import SharedSampling
 from faust_redis.watching.snapshot import (
     AppSnapshot,
@@ -38,9 +40,13 @@ __all__ = [
     "PartitionFigures",
     "Point",
     "ReadingSnapshot",
+    "RecordedHistory",
+    "RecordedMoment",
+    "Recorder",
     "SearchPage",
     "SharedSampling",
     "StageState",
+    "Tier",
     "TopicKind",
     "TopicSnapshot",
     "Topology",
@@ -52,4 +58,5 @@ __all__ = [
     "entry_as_json",
     "letter_as_json",
     "watch_app",
+    "weight_of",
 ]

@@ -222,7 +222,7 @@ class Course:
         )
         return PartitionFigures(
             number,
-            StageState.PAUSED if standing.facts.is_paused(topic, number) else state,
+            StageState.PAUSED if seen.paused else state,
             *rates,
             lag=seen.lag,
             pending=seen.pending,

@@ -53,6 +53,9 @@ async def discover(redis: Redis, namespace: str = "") -> Topology:
     places = [(topic, number) for topic, each in facts.items() for number in range(each.partitions)]
     found = await _groups(redis, keys, places)
     writers = await _writers(redis, keys, places)
+    for app, each in apps.items():
+        for topic in each.outputs.intersection(facts):
+            writers[topic] = writers.get(topic, frozenset()) | {app}
     for name in set().union(*found.values(), *writers.values()):
         apps.setdefault(name, AppFacts())
     nobody: frozenset[str] = frozenset()
@@ -108,14 +111,14 @@ async def _apps(redis: Redis, keys: Keys, groups: Sequence[str]) -> dict[str, Ap
     names = [keys.group(group) for group in groups]
     members = await _ask(redis, [("HGETALL", each.members) for each in names])
     since = await _ask(redis, [("HGET", each.state, "since") for each in names])
-    paused = await _ask(redis, [("HGETALL", keys.paused(group)) for group in groups])
+    outputs = await _ask(redis, [("HGETALL", keys.outputs(group)) for group in groups])
     return {
         group: AppFacts(
             {_text(member): _subscription(encoded) for member, encoded in _pairs(subscribed)},
             int(changed or 0) / 1000,
-            frozenset(_text(name) for name, _ in _pairs(held)),
+            frozenset(_text(topic) for topic, _ in _pairs(written)),
         )
-        for group, subscribed, changed, held in zip(groups, members, since, paused, strict=True)
+        for group, subscribed, changed, written in zip(groups, members, since, outputs, strict=True)
     }
 
 

@@ -42,16 +42,12 @@ class AppFacts:
         subscriptions: The topics of each member.
         changed_at: When a member last joined or left, in seconds since the epoch; None for an app without a
             group.
-        paused: Topics, and partitions as ``<topic>:<p>``, that an operator has paused for it.
+        outputs: The topics to which it has committed outputs exactly once within a day.
     """
 
     subscriptions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     changed_at: float | None = None
-    paused: frozenset[str] = frozenset()
-
-    def is_paused(self, topic: str, partition: int) -> bool:
-        """Return whether an operator has paused a partition for this app."""
-        return topic in self.paused or f"{topic}:{partition}" in self.paused
+    outputs: frozenset[str] = frozenset()
 
     @property
     def topics(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ export const api = {
   dead: (query) => calls.get("api/dead", query),
   search: (query) => calls.get("api/search", query),
   preview: (selection) => calls.post("api/dead/preview", selection),
+  move: (place, preview) => calls.post("api/offsets", { ...place, preview }),
   pause: (action, place) => calls.post(`api/${action}`, place),
   act: (action, ids) => calls.post(`api/dead/${action}`, { ids }),
 };

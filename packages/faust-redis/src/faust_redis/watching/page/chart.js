@@ -3,8 +3,8 @@
 import { h, setAttribute, setText, svg } from "./dom.js";
 import { clock } from "./format.js";
 
-export const SPAN = 300; // seconds that a chart shows
-const GAP = 25; // seconds between points that break the line; snapshots are 10 s apart while no one watches
+export const SPAN = 300; // seconds that a chart shows of the present
+const GAP = 1 / 12; // share of the span between points that breaks the line; snapshots are 10 s apart while no one watches
 const HEIGHT = 96;
 const FOOT = 16;
 
@@ -15,7 +15,7 @@ export function niceMax(value) {
 }
 
 /** Return the `d` of a path through points, broken at gaps. */
-export function linePath(times, values, x, y) {
+export function linePath(times, values, x, y, gap = SPAN * GAP) {
   let path = "";
   let last = null;
   times.forEach((time, index) => {
@@ -24,7 +24,7 @@ export function linePath(times, values, x, y) {
       last = null;
       return;
     }
-    path += `${last === null || time - last > GAP ? "M" : "L"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
+    path += `${last === null || time - last > gap ? "M" : "L"}${x(time).toFixed(1)} ${y(value).toFixed(1)}`;
     last = time;
   });
   return path;
@@ -85,9 +85,9 @@ export class Chart {
     }).observe(this.svg);
   }
 
-  /** Show columns of equal length: `at`, and one for each series. */
-  update(columns, now) {
-    Object.assign(this, { columns, now });
+  /** Show columns of equal length: `at`, and one for each series; `span` is another one than that of the present. */
+  update(columns, now, span = null) {
+    Object.assign(this, { columns, now, span: span ?? SPAN, isPast: span !== null });
     this.draw();
   }
 
@@ -99,12 +99,12 @@ export class Chart {
   draw() {
     if (!this.columns || this.width < 20) return;
     const { at } = this.columns;
-    const start = this.now - SPAN;
+    const start = this.now - this.span;
     const known = this.series.flatMap(({ key }) => this.columns[key].filter((value) => value !== null));
     const top = niceMax(known.reduce((most, value) => Math.max(most, value), this.floor));
-    const x = (time) => ((time - start) / SPAN) * this.width;
+    const x = (time) => ((time - start) / this.span) * this.width;
     const y = (value) => HEIGHT - (value / top) * (HEIGHT - 14);
-    this.series.forEach(({ key }, index) => setAttribute(this.lines[index], "d", linePath(at, this.columns[key], x, y)));
+    this.series.forEach(({ key }, index) => setAttribute(this.lines[index], "d", linePath(at, this.columns[key], x, y, this.span * GAP)));
     setAttribute(this.area, "d", areaPath(this.lines[0].getAttribute("d"), HEIGHT));
     for (const [line, level] of [[this.half, top / 2], [this.base, 0]]) {
       setAttribute(line, "x2", this.width);
@@ -112,8 +112,8 @@ export class Chart {
       setAttribute(line, "y2", y(level));
     }
     setText(this.top, this.format(top));
-    setText(this.from, "5 min ago");
-    setText(this.to, "now");
+    setText(this.from, this.isPast ? clock(start) : "5 min ago");
+    setText(this.to, this.isPast ? clock(this.now) : "now");
     setAttribute(this.to, "x", this.width);
     this.read(at, x, y);
   }
@@ -122,7 +122,7 @@ export class Chart {
   read(at, x, y) {
     let index = at.length - 1;
     if (this.pointer !== null) {
-      const time = this.now - SPAN + this.pointer * SPAN;
+      const time = this.now - this.span + this.pointer * this.span;
       index = at.reduce((best, each, each_index) => (Math.abs(each - time) < Math.abs(at[best] - time) ? each_index : best), index);
     }
     const pointed = this.pointer !== null && index >= 0;
@@ -161,11 +161,11 @@ export class Sparkline {
     );
   }
 
-  update(columns, now) {
+  update(columns, now, span = SPAN) {
     const known = this.keys.flatMap((key) => columns[key].filter((value) => value !== null));
     const top = known.reduce((most, value) => Math.max(most, value), 1);
-    const x = (time) => ((time - now + SPAN) / SPAN) * 100;
+    const x = (time) => ((time - now + span) / span) * 100;
     const y = (value) => 27 - (value / top) * 25;
-    this.keys.forEach((key, index) => setAttribute(this.lines[index], "d", linePath(columns.at, columns[key], x, y)));
+    this.keys.forEach((key, index) => setAttribute(this.lines[index], "d", linePath(columns.at, columns[key], x, y, span * GAP)));
   }
 }

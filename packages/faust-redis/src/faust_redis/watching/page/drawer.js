@@ -20,7 +20,12 @@ export class Drawer extends EntryDrawer {
       mayAct,
       note: "The content of messages is hidden. The admin token unlocks it.",
     });
-    byId("pause").addEventListener("click", () => this.pause());
+    byId("pause").addEventListener("click", () => this.pause(this.partition));
+    byId("pause-topic").addEventListener("click", () => this.pause(undefined));
+    byId("move").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.moveOffsets(byId("move-to").value.trim());
+    });
     byId("replay-all").addEventListener("click", () => this.replayAll());
     byId("search").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -31,17 +36,29 @@ export class Drawer extends EntryDrawer {
     });
   }
 
-  /** Open on one partition, as an app reads it. */
-  open(app, topic, partition, state) {
+  /**
+   * Open on one partition, as an app reads it.
+   * @param states the states of all partitions, as the app reads them
+   * @param keepsLog whether the topic keeps entries that were acked, so that offsets can be moved
+   */
+  open(app, topic, partition, states, keepsLog) {
     Object.assign(this, { app, topic, partition });
-    byId("pause").hidden = app === null;
-    this.setState(state);
+    byId("holds").hidden = app === null;
+    byId("move").hidden = app === null || !keepsLog;
+    byId("move-to").value = "";
+    this.setState(states[partition]);
+    this.setTopicState(states.length > 0 && states.every((state) => state === "paused"));
     this.begin(`${topic}, partition ${partition}`);
   }
 
   setState(state) {
     this.state = state;
     setText(byId("pause"), state === "paused" ? "Resume this partition" : "Pause this partition");
+  }
+
+  setTopicState(isPaused) {
+    this.isTopicPaused = isPaused;
+    setText(byId("pause-topic"), isPaused ? "Resume the whole topic" : "Pause the whole topic …");
   }
 
   fetchTab(kind, cursor) {
@@ -74,15 +91,36 @@ export class Drawer extends EntryDrawer {
     this.say(`${counted(this.list.children.length, "entry", "entries")} found${rest}`);
   }
 
-  /** Pause or resume the partition for the app. */
-  async pause() {
+  /** Pause or resume a partition for the app, or without a number the whole topic. */
+  async pause(partition) {
     if (!this.mayAct()) return;
-    const { app, topic, partition } = this;
-    const action = this.state === "paused" ? "resume" : "pause";
+    const { app, topic } = this;
+    const whole = partition === undefined;
+    const action = (whole ? this.isTopicPaused : this.state === "paused") ? "resume" : "pause";
+    if (whole && action === "pause" && !confirm(`Pause ${topic} for ${app}? Its workers read nothing more of any partition until it is resumed; the backlog stays.`)) return;
     try {
       const { changed } = await api.pause(action, { app, topic, partition });
       if (changed) this.setState(action === "pause" ? "paused" : "idle");
-      this.say(changed ? `${topic} ${partition} is ${action}d for ${app}` : "The whole topic is paused; resume that");
+      if (changed && whole) this.setTopicState(action === "pause");
+      const other = whole ? "Its partitions are paused one by one; resume those" : "The whole topic is paused; resume that";
+      this.say(changed ? `${topic}${whole ? "" : ` ${partition}`} is ${action}d for ${app}` : other);
+    } catch (error) {
+      setText(byId("drawer-said"), error.message);
+    }
+  }
+
+  /** Move the app's offsets in all partitions of the topic, after a preview. */
+  async moveOffsets(to) {
+    if (!this.mayAct()) return;
+    const { app, topic } = this;
+    const place = { app, topic, to };
+    try {
+      const { moves } = await api.move(place, true);
+      const lines = moves.map((move) => `partition ${move.partition}: ${move.before} → ${move.after}`);
+      const shown = lines.length > 12 ? [...lines.slice(0, 12), `and ${lines.length - 12} more`] : lines;
+      if (!confirm(`Move the offsets of ${app} in ${topic}?\n${shown.join("\n")}`)) return;
+      await api.move(place, false);
+      this.say(`The next entries that ${app} reads of ${topic} are at ${to}`);
     } catch (error) {
       setText(byId("drawer-said"), error.message);
     }

@@ -3,6 +3,7 @@
 import { Sparkline } from "./chart.js";
 import { byId, h, setAttribute, setText, svg } from "./dom.js";
 import { count, counted, duration, rate } from "./format.js";
+import { folded } from "./fold.js";
 import { arranged, edgesOf } from "./layout.js";
 import { badge } from "./states.js";
 
@@ -29,7 +30,9 @@ export class Graph {
   }
 
   /** Show a snapshot; `columns(key)` are the last minutes of an app or topic. */
-  update(snapshot, selected, columns) {
+  update(all, chosen, columns) {
+    const { drawn: snapshot, cards } = folded(all);
+    const selected = cards.get(chosen) ?? chosen;
     const topics = snapshot.topics.filter((topic) => topic.kind !== "changelog");
     const items = [
       ...snapshot.apps.map((app) => [`app:${app.name}`, app]),
@@ -39,9 +42,10 @@ export class Graph {
     const shape = JSON.stringify([items.map(([key]) => key), edges]);
     if (shape !== this.shape) {
       this.shape = shape;
-      this.build(items.map(([key]) => key), edges);
+      this.build(items, edges);
     }
-    const rows = new Map(snapshot.topics.map((topic) => [topic.name, topic]));
+    // Tables are not drawn, but their keys are counted.
+    const rows = new Map([...all.topics, ...snapshot.topics].map((topic) => [topic.name, topic]));
     for (const [key, item] of items) this.nodes.get(key).update(item, selected === key, columns(key), snapshot.at, rows);
     for (const edge of this.edges) {
       const topic = rows.get((edge.from.startsWith("topic:") ? edge.from : edge.to).slice(6));
@@ -54,12 +58,11 @@ export class Graph {
     }
   }
 
-  build(keys, edges) {
+  build(items, edges) {
     const old = this.nodes;
-    this.nodes = new Map(
-      keys.map((key) => [key, old.get(key) ?? (key.startsWith("app:") ? new AppCard(key, this.onSelect) : new TopicCard(key, this.onSelect))]),
-    );
-    const { columns, paths } = arranged(keys, edges);
+    const card = (key, item) => (key.startsWith("app:") ? new AppCard(key, this.onSelect) : new TopicCard(item, this.onSelect));
+    this.nodes = new Map(items.map(([key, item]) => [key, old.get(key) ?? card(key, item)]));
+    const { columns, paths } = arranged(items.map(([key]) => key), edges);
     const places = new Map();
     const element = (key) => {
       places.set(key, this.nodes.get(key)?.element ?? h("div", { class: "passage", "aria-hidden": "true" }));
@@ -153,15 +156,16 @@ class AppCard {
 }
 
 class TopicCard {
-  constructor(key, onSelect) {
+  constructor({ name, members }, onSelect) {
     this.rate = h("b");
     this.held = h("span", { class: "small" });
     this.dead = h("span", { class: "dead small" });
     this.kind = h("span", { class: "small kind" });
     this.button = h(
       "button",
-      { type: "button", class: "node topic", click: () => onSelect(key) },
-      h("span", { class: "name" }, key.slice(6)),
+      { type: "button", class: "node topic", click: () => onSelect(`topic:${members?.[0] ?? name}`) },
+      h("span", { class: "name" }, name),
+      members ? h("span", { class: "small" }, counted(members.length, "topic")) : null,
       h("span", { class: "small" }, this.rate, "/s in"),
       this.held,
       this.kind,

@@ -25,7 +25,7 @@ const drawer = new Drawer(() => {
   if (calls.token === null) unlock.open();
   return calls.token !== null;
 });
-const panel = new Panel((app, topic, partition) => drawer.open(app, topic, partition, stateOf(app, topic, partition)));
+const panel = new Panel((app, topic, partition) => drawer.open(app, topic, partition, statesOf(app, topic), keepsLog(topic)));
 
 /** The app or topic in the address, "" if that holds none. */
 function named() {
@@ -36,10 +36,12 @@ function named() {
   }
 }
 
-function stateOf(name, topic, partition) {
+function statesOf(name, topic) {
   const reading = snapshot.apps.find((app) => app.name === name)?.reads.find((each) => each.topic === topic);
-  return reading?.partitions[partition]?.state;
+  return reading?.partitions.map((partition) => partition.state) ?? [];
 }
+
+const keepsLog = (name) => snapshot.topics.some((topic) => topic.name === name && topic.kind !== "queue" && topic.kind !== "repartition");
 
 /** The apps that the verdict is about: those that read, and are not gone for good. */
 const watched = () => snapshot.apps.filter((app) => app.state !== null && !app.retired);

@@ -3,6 +3,7 @@
 import { Chart } from "./chart.js";
 import { byId, h, keyed, setAttribute, setText } from "./dom.js";
 import { count, counted, duration, moment, ranges, rate } from "./format.js";
+import { folded } from "./fold.js";
 import { badge } from "./states.js";
 
 const perSecond = (value) => (value === null ? "–" : `${rate(value)}/s`);
@@ -52,6 +53,13 @@ const TABLES = [
   ["Changes", (t) => perSecond(t.rate_in)],
   ["Changes ever", (t) => count(t.added)],
   ["Changelog", (t) => t.name],
+];
+const ALIKE = [
+  ["Topic", (t) => t.name],
+  ["In", (t) => perSecond(t.rate_in)],
+  ["Held", (t) => count(t.entries)],
+  ["Sent ever", (t) => count(t.added)],
+  ["Dead letters", (t) => count(t.dead_letters)],
 ];
 const READERS = [
   ["App", (r) => r.app],
@@ -114,7 +122,7 @@ export class Panel {
         new Chart("Messages per second", [{ key: "rate_in", label: "in" }], perSecond, 1),
         new Chart("Messages held", [{ key: "left", label: "messages" }], count, 10),
       ],
-      [["Readers", READERS], ["Partitions", PARTITIONS]],
+      [["Readers", READERS], ["Partitions", PARTITIONS], ["Topics like this", ALIKE]],
     );
   }
 
@@ -141,7 +149,7 @@ export class Panel {
     const writers = topic.writers.length ? `written by ${topic.writers.join(", ")}` : "no writer has shown itself within a day";
     setText(byId("why"), `${counted(readers.length, "reader")}; ${writers}`);
     TOPIC_FACTS.forEach(([, of], index) => setText(this.facts[index], of(topic)));
-    const [readings, partitions] = this.tables;
+    const [readings, partitions, alike] = this.tables;
     readings.show(readers, (reading) => reading.app);
     const first = readers[0];
     partitions.show(
@@ -149,6 +157,11 @@ export class Panel {
       (p) => key(first.app, name, p.number),
       (p) => this.onOpen(first.app, name, p.number),
     );
+    const card = folded(snapshot).drawn.topics.find((each) => each.members?.includes(name));
+    const others = snapshot.topics.filter((each) => each.name !== name && card?.members.includes(each.name));
+    alike.show(others, (t) => t.name, (t) => {
+      location.hash = encodeURIComponent(`topic:${t.name}`);
+    });
   }
 }
 
@@ -156,7 +169,7 @@ export class Panel {
 function section(title, columns) {
   const body = h("tbody");
   const head = h("thead", {}, h("tr", {}, ...columns.map(([label]) => h("th", { scope: "col" }, label))));
-  const table = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, h("table", { class: title.toLowerCase() }, head, body));
+  const table = h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, h("table", { class: title.toLowerCase().split(" ")[0] }, head, body));
   const element = h("div", {}, h("h3", {}, title), table);
   const show = (items, keyOf, onOpen) => {
     element.hidden = !items.length;
