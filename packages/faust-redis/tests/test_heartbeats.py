@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic
 from typing import Any
 
 import pytest
+from faust.types import StreamT
 from redis.asyncio import Redis
 
 from faust_redis.log.keys import Keys
@@ -17,6 +20,8 @@ from faust_redis.redis.scripts import (
     GROUP_SYNC,
     ScriptRunner,
 )
+from faust_redis.testing import eventually
+from tests.apps import INT, MakeApp, running
 
 KEYS = Keys()
 
@@ -184,3 +189,29 @@ def test_the_members_of_a_large_group_send_fewer_heartbeats(members: int, second
 
 def test_a_heartbeat_comes_at_least_as_often_as_configured() -> None:
     assert beat_interval(5000, session_timeout=60.0, configured=3.0) == 3.0
+
+
+async def test_a_worker_without_events_sends_fewer_heartbeats_and_one_before_the_next_event(
+    make_app: MakeApp,
+) -> None:
+    app = make_app(broker_session_timeout=2.0, broker_heartbeat_interval=1.0)
+    numbers = app.topic("numbers", value_type=INT)
+    is_free = asyncio.Event()
+    last_beats: list[float] = []
+
+    @app.agent(numbers)
+    async def work(stream: StreamT[int]) -> None:
+        async for _ in stream:
+            last_beats.append(monotonic() - app.consumer.member.beat_age)
+            await is_free.wait()
+
+    async with running(app):
+        member: Any = app.consumer.member
+        await eventually(lambda: member.heartbeat_interval == pytest.approx(0.4), "the worker to be idle")
+        sent_at = monotonic()
+        await numbers.send(value=1)
+        await eventually(lambda: last_beats, "the event")
+
+        assert member.heartbeat_interval == pytest.approx(0.1)
+        assert last_beats[0] > sent_at - 0.15
+        is_free.set()

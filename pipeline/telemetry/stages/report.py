@@ -124,4 +124,4 @@ def _is_due(report: Report, last: Report | None) -> bool:
     """Return whether a report has news, or the one before is to be renewed."""
     if last is None or report.uptime - last.uptime >= IDLE_INTERVAL:
         return True
-    return replace(report, uptime=last.uptime) != last
+    return replace(report, uptime=last.uptime, cpu=last.cpu) != last
