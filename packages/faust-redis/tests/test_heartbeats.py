@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from faust.types import StreamT
@@ -202,11 +202,11 @@ async def test_a_worker_without_events_sends_fewer_heartbeats_and_one_before_the
     @app.agent(numbers)
     async def work(stream: StreamT[int]) -> None:
         async for _ in stream:
-            last_beats.append(monotonic() - app.consumer.member.beat_age)
+            last_beats.append(monotonic() - cast(Any, app.consumer).member.beat_age)
             await is_free.wait()
 
     async with running(app):
-        member: Any = app.consumer.member
+        member = cast(Any, app.consumer).member
         await eventually(lambda: member.heartbeat_interval == pytest.approx(0.4), "the worker to be idle")
         sent_at = monotonic()
         await numbers.send(value=1)

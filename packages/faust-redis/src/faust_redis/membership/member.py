@@ -161,7 +161,7 @@ class GroupMember:
         return max(usual, longest) if is_idle else usual
 
     async def stir(self) -> None:
-        """Send a heartbeat before events whose handlers may block the loop, and wait a moment for its reply."""
+        """Send a heartbeat before events, whose handlers may block the loop, and await it for a moment."""
         self._stirred_at = monotonic()
         if self.beat_age <= self.session_timeout * SHORTEST_SILENCE or self.state is not MemberState.ASSIGNED:
             return
