@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from faust_redis.redis.clients import execute_many
 from faust_redis.redis.commands import Command, execute
 from faust_redis.redis.lua_script import Argument, Script
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACK",
+    "ACK_MANY",
     "APPEND",
+    "APPEND_MANY",
     "COMMIT",
     "DECLARE_TOPIC",
     "EXPIRE_ENTRIES",
@@ -45,6 +48,8 @@ __all__ = [
     "TAKE_LEASE",
     "TAKE_OVER",
     "ScriptRunner",
+    "load_script",
+    "results_of_each",
 ]
 
 #: Returned by the lease-checking scripts to a worker whose lease is gone.
@@ -65,14 +70,26 @@ MOST_KEYS: Final = 100_000
 _script = partial(Script, __package__)
 _leased = partial(_script, constants={"NOT_OWNER": NOT_OWNER})
 
+_ACK_CONSTANTS: Final = {"NOT_OWNER": NOT_OWNER, "MORE": MORE, "TRIMMED_AT_ONCE": TRIMMED_AT_ONCE}
+
 # For the owners of partitions.
 ACK: Final = _script(
     "ack",
     keys=3,
     arguments=("group", "lease", "trimming"),
     rest=True,
-    includes=("trim",),
-    constants={"NOT_OWNER": NOT_OWNER, "MORE": MORE, "TRIMMED_AT_ONCE": TRIMMED_AT_ONCE},
+    includes=("trim", "ack_entries"),
+    constants=_ACK_CONSTANTS,
+)
+#: It takes three keys for each partition.
+ACK_MANY: Final = _script(
+    "ack_many",
+    keys=MOST_KEYS,
+    optional_keys=MOST_KEYS - 3,
+    arguments=("group",),
+    rest=True,
+    includes=("errors", "trim", "ack_entries"),
+    constants=_ACK_CONSTANTS,
 )
 #: It takes three keys for each partition.
 COMMIT: Final = _script(
@@ -121,7 +138,16 @@ APPEND: Final = _script(
     optional_keys=3,
     arguments=("producer", "sequence", "previous", "continues", "kept_ms", "lease", "size"),
     rest=True,
-    includes=("add_entry",),
+    includes=("add_entry", "append_entries"),
+)
+#: It takes two keys for each run of entries.
+APPEND_MANY: Final = _script(
+    "append_many",
+    keys=MOST_KEYS,
+    optional_keys=MOST_KEYS - 2,
+    arguments=("producer", "kept_ms"),
+    rest=True,
+    includes=("errors", "add_entry", "append_entries"),
 )
 DECLARE_TOPIC: Final = _script(
     "declare_topic", keys=1, arguments=("partitions", "retention_ms", "compacting")
@@ -152,6 +178,17 @@ GROUP_JOIN: Final = _script("group_join", keys=7, arguments=("member_id", "metad
 GROUP_LEAVE: Final = _script("group_leave", keys=7, arguments=("member_id",), includes=("require_rights",))
 GROUP_RELEASE: Final = _script("group_release", keys=4, arguments=("member_id", "generation", "metadata"))
 GROUP_SYNC: Final = _script("group_sync", keys=3, arguments=("generation",), rest=True)
+
+
+def results_of_each(pages: Iterable[Sequence[Any]], replies: Iterable[Any]) -> list[Any]:
+    """Return the results of all parts of calls, each of which returns a list with one for each of its parts.
+
+    An error of a call is that of each of its parts.
+    """
+    results: list[Any] = []
+    for page, reply in zip(pages, replies, strict=True):
+        results += [reply] * len(page) if isinstance(reply, Exception) else reply
+    return results
 
 
 class ScriptRunner:
@@ -190,5 +227,19 @@ class ScriptRunner:
         return replies
 
     async def load(self, script: Script) -> None:
-        """Load a script into the server, or into all nodes of a cluster."""
-        await self.redis.script_load(script.text)
+        """Load a script into the server, or into all primaries of a cluster."""
+        await load_script(self.redis, script)
+
+
+async def load_script(redis: Redis, script: Script) -> None:
+    """Load a script on the connections that ``execute_many`` uses, of which each may have another server.
+
+    A primary that comes back as a replica has forgotten its scripts. It replies to their calls that it lacks
+    them, and not that it takes no writes, which would close the connection.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is unavailable.
+    """
+    for reply in await execute_many(redis, [("SCRIPT", "LOAD", script.text)]):
+        if isinstance(reply, Exception):
+            raise reply
