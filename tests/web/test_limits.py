@@ -44,6 +44,7 @@ async def test_a_full_stage_makes_the_web_answer_busy_until_it_has_room(serve: S
     socket = await node.client.stream(token)
     for number in range(2):
         await node.redis.xadd(KEYS.stream(("infer", number)), {"v": "x"})
+    await node.client.token()  # a service without requests is sampled seldom
     await eventually(lambda: node.app[keys.GATE].full, "the stage to be seen as full")
 
     refused = await socket.say("one")
@@ -64,6 +65,7 @@ async def test_a_returning_client_sends_its_open_messages_again_although_a_stage
     token = await node.client.token()
     for number in range(2):
         await node.redis.xadd(KEYS.stream(("infer", number)), {"v": "x"})
+    await node.client.token()  # a service without requests is sampled seldom
     await eventually(lambda: node.app[keys.GATE].full, "the stage to be seen as full")
 
     socket = await node.client.stream(token, after="an-answer")
