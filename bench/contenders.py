@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import re
@@ -26,7 +27,7 @@ PEERS = ROOT / ".venv-bench"
 HOPS = 4
 #: A value of 200 bytes. Each message replaces it by its number, padded to as many digits.
 BODY = b"<" + b"0" * 198 + b">"
-#: The number of different keys, like sessions that chat at the same time.
+#: The least number of different keys, like sessions that chat at the same time.
 KEYS = 512
 
 _NUMBER = re.compile(rb"<(\d{198})>")
@@ -158,9 +159,11 @@ def number_of(fields: dict[bytes, bytes]) -> int:
 
 @cache
 def _keys(partitions: int) -> list[list[bytes]]:
-    """Return keys by the partition they belong to."""
+    """Return keys by the partition they belong to, at least one for each."""
     keys: list[list[bytes]] = [[] for _ in range(partitions)]
-    for _ in range(KEYS):
+    for number in itertools.count():
+        if number >= KEYS and all(keys):
+            break
         key = str(uuid.uuid4()).encode()
         keys[(murmur2(key) & 0x7FFFFFFF) % partitions].append(key)
     return keys

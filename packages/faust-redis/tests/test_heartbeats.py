@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from time import monotonic
+from typing import Any, cast
 
 import pytest
+from faust.types import StreamT
 from redis.asyncio import Redis
 
 from faust_redis.log.keys import Keys
@@ -17,6 +20,8 @@ from faust_redis.redis.scripts import (
     GROUP_SYNC,
     ScriptRunner,
 )
+from faust_redis.testing import eventually
+from tests.apps import INT, MakeApp, running
 
 KEYS = Keys()
 
@@ -102,10 +107,46 @@ async def test_a_heartbeat_of_a_settled_group_costs_the_same_however_many_member
     await streams.config_resetstat()
 
     for member in ("one", "member-000"):
-        assert await beat(two_members, member) == [generation, b"", 1, 1, 302, 1]
+        *reply, left_ms = await beat(two_members, member)
+        assert reply == [generation, b"", 1, 1, 302, 1]
+        assert 0 < left_ms <= 3000
 
     called = await streams.info("commandstats")
-    assert not {"cmdstat_hkeys", "cmdstat_hgetall", "cmdstat_zrange"} & set(called)
+    assert not {"cmdstat_hkeys", "cmdstat_hgetall", "cmdstat_zrangebyscore"} & set(called)
+    assert called["cmdstat_zrange"]["calls"] == 2, "of the member with the oldest heartbeat alone"
+
+
+async def test_a_heartbeat_of_a_settled_group_takes_five_commands(
+    two_members: ScriptRunner, streams: Redis
+) -> None:
+    await plan(two_members, streams, "one", b"plan", "two", b"plan")
+    await beat(two_members, "two")
+    await streams.config_resetstat()
+
+    await beat(two_members, "one")
+
+    called = await streams.info("commandstats")
+    inside = {name: facts["calls"] for name, facts in called.items() if "eval" not in name}
+    assert sum(count for name, count in inside.items() if "config" not in name and "info" not in name) == 5
+
+
+async def test_a_heartbeat_returns_the_time_until_the_oldest_member_is_evicted(
+    two_members: ScriptRunner, streams: Redis
+) -> None:
+    await shift(streams, "two", milliseconds=-2000)
+
+    assert 900 <= (await beat(two_members, "one"))[-1] <= 1000
+
+
+async def test_a_plan_of_an_earlier_generation_does_not_count(
+    two_members: ScriptRunner, streams: Redis
+) -> None:
+    await plan(two_members, streams, "one", b"plan", "two", b"plan")
+    assert (await beat(two_members, "one"))[3] == 1
+
+    await two_members.call(GROUP_LEAVE, KEYS.group("group"), member_id="two")
+
+    assert (await beat(two_members, "one"))[3] is None
 
 
 async def test_the_smallest_id_leads_also_after_a_leader_has_left(
@@ -148,3 +189,29 @@ def test_the_members_of_a_large_group_send_fewer_heartbeats(members: int, second
 
 def test_a_heartbeat_comes_at_least_as_often_as_configured() -> None:
     assert beat_interval(5000, session_timeout=60.0, configured=3.0) == 3.0
+
+
+async def test_a_worker_without_events_sends_fewer_heartbeats_and_one_before_the_next_event(
+    make_app: MakeApp,
+) -> None:
+    app = make_app(broker_session_timeout=2.0, broker_heartbeat_interval=1.0)
+    numbers = app.topic("numbers", value_type=INT)
+    is_free = asyncio.Event()
+    last_beats: list[float] = []
+
+    @app.agent(numbers)
+    async def work(stream: StreamT[int]) -> None:
+        async for _ in stream:
+            last_beats.append(monotonic() - cast(Any, app.consumer).member.beat_age)
+            await is_free.wait()
+
+    async with running(app):
+        member = cast(Any, app.consumer).member
+        await eventually(lambda: member.heartbeat_interval == pytest.approx(0.4), "the worker to be idle")
+        sent_at = monotonic()
+        await numbers.send(value=1)
+        await eventually(lambda: last_beats, "the event")
+
+        assert member.heartbeat_interval == pytest.approx(0.1)
+        assert last_beats[0] > sent_at - 0.15
+        is_free.set()

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 #: Seconds between samples; a full stage accepts the messages that arrive in that time.
 INTERVAL = 1.0
 #: Seconds between samples while no message comes and none waits, because an idle service should cost little.
-IDLE_INTERVAL = 10.0
+IDLE_INTERVAL = 30.0
 #: A full stage accepts messages again below this share of its limit, so that it does not flip with each
 #: sample.
 RESUME_AT = 0.8

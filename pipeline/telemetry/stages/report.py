@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 import orjson
@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 WINDOW: Final = 30.0
 #: Seconds between reports, and thus the maximum delay of the page.
 INTERVAL: Final = 1.0
+#: Seconds between reports of a worker that has done nothing since the last one.
+IDLE_INTERVAL: Final = 2.0
 #: Milliseconds that a report lives: long enough for a few late renewals.
 TTL_MS: Final = 5_000
 
@@ -102,12 +104,24 @@ def decode(document: bytes | None) -> Report | None:
 async def keep_reporting(redis: Redis, stage: str, worker: str, take: Callable[[], Report]) -> None:
     """Report until cancelled; skip reports during an outage of Redis, because late ones are useless."""
     key, away = report_key(stage, worker), False
+    last: Report | None = None
     while True:
+        report = take()
+        if not (away or _is_due(report, last)):
+            await asyncio.sleep(INTERVAL)
+            continue
         try:
-            await execute(redis, "SET", key, encode(take()), "PX", TTL_MS)
-            away = False
+            await execute(redis, "SET", key, encode(report), "PX", TTL_MS)
+            last, away = report, False
         except (RedisError, OSError) as exc:
             if not away:
                 logger.debug("reporting this worker's figures failed: %r", exc)
             away = True
         await asyncio.sleep(INTERVAL)
+
+
+def _is_due(report: Report, last: Report | None) -> bool:
+    """Return whether a report has news, or the one before is to be renewed."""
+    if last is None or report.uptime - last.uptime >= IDLE_INTERVAL:
+        return True
+    return replace(report, uptime=last.uptime, cpu=last.cpu) != last

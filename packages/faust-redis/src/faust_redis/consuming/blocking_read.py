@@ -23,6 +23,12 @@ _T = TypeVar("_T")
 
 #: Seconds between requests to end a blocking read: the first may come before the read has reached Redis.
 UNBLOCK_INTERVAL: Final = 0.05
+#: Seconds per stream between a read that brought entries and the next one. For each stream of a read Redis
+#: takes 0.3 µs, and another 0.7 µs if no stream has entries. With a rest, reads of many streams bring more
+#: entries under load, and take at most a few percent of a core.
+REST_PER_STREAM: Final = 32e-6
+#: Seconds below which a rest is left out, because a timer is not that exact.
+SHORTEST_REST: Final = 0.0005
 
 
 class BlockingRead:
@@ -39,6 +45,8 @@ class BlockingRead:
         self._connection: StreamConnection | None = None
         self._client_id: int | None = None
         self._unblocking: set[asyncio.Task[None]] = set()
+        self._rested_at = 0.0
+        self._resting: asyncio.Future[bool] | None = None
         self.tps: frozenset[TP] = frozenset()
         self.task: asyncio.Task[dict[TP, list[Record]]] | None = None
 
@@ -54,6 +62,24 @@ class BlockingRead:
         """
         self.tps = tps
         self.task = asyncio.ensure_future(_to_its_end(read, over))
+
+    def brought(self, streams: int) -> None:
+        """Have the next read rest first, because this one, of so many streams, has brought entries."""
+        self._rested_at = asyncio.get_running_loop().time() + streams * REST_PER_STREAM
+
+    async def rest(self) -> bool:
+        """Wait as long as the last read requires; return false if this read is to end at once instead."""
+        loop = asyncio.get_running_loop()
+        if self._rested_at - loop.time() < SHORTEST_REST:
+            return True
+        self._resting = resting = loop.create_future()
+        timer = loop.call_at(self._rested_at, _resolve, resting, True)
+        try:
+            is_over: bool = await resting
+        finally:
+            timer.cancel()
+            self._resting = None
+        return is_over
 
     async def block(self, *command: str | bytes | int) -> Any:
         """Send a blocking command for ``tps``; a connection that fails is given up.
@@ -84,6 +110,9 @@ class BlockingRead:
 
     async def unblock(self) -> None:
         """Make Redis end the read. Does nothing if no read is blocked, or Redis is unavailable."""
+        if self._resting is not None:
+            _resolve(self._resting, False)
+            return
         if self._client_id is None:
             return
         try:
@@ -120,6 +149,11 @@ class BlockingRead:
         connection, self._connection, self._client_id = self._connection, None, None
         if connection is not None:
             await connection.close()
+
+
+def _resolve(future: asyncio.Future[bool], result: bool) -> None:
+    if not future.done():
+        future.set_result(result)
 
 
 async def _to_its_end(read: Callable[[], Coroutine[Any, Any, _T]], over: Callable[[], None]) -> _T:

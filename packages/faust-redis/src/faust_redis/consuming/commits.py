@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from faust.types import TP, AppT
 from mode import get_logger
@@ -11,13 +12,19 @@ from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.failures import Failures
 from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.consuming.trimming import Trimmer
 from faust_redis.context import TransportContext
-from faust_redis.redis.commands import Command, Outage, is_unavailable
-from faust_redis.redis.scripts import ACK, MORE, NOT_OWNER
+from faust_redis.redis.commands import Outage, is_unavailable
+from faust_redis.redis.scripts import ACK, ACK_MANY, MORE, NOT_OWNER, results_of_each
 
-__all__ = ["Committer", "ack"]
+__all__ = ["Committer", "ack", "trim"]
 
 logger = get_logger(__name__)
+
+#: A partition costs an ack as much as so many of its entries.
+ACKS_PER_PARTITION: Final = 5
+#: The id that no entry has.
+NO_ENTRY: Final = "0-0"
 
 
 class Committer:
@@ -98,7 +105,11 @@ class Committer:
 
 
 async def ack(
-    context: TransportContext, reader: PartitionReader, group: str, offsets: Mapping[TP, Collection[int]]
+    context: TransportContext,
+    reader: PartitionReader,
+    group: str,
+    trimmer: Trimmer,
+    offsets: Mapping[TP, Collection[int]],
 ) -> dict[TP, int]:
     """Ack offsets under the lease that the reader holds; a partition that has another owner refuses them.
 
@@ -113,16 +124,15 @@ async def ack(
     """
     per_call = context.options.ack_batch
     acked = {tp: sorted(found) for tp, found in offsets.items() if found and tp in reader.queues}
-    calls: list[tuple[TP, Command]] = []
+    trimmed = trimmer.choose(acked.keys())
+    acks: list[_Ack] = []
     for tp, found in acked.items():
-        trimming = int((await context.topics.facts(tp.topic)).is_queue)
+        trimming = int(tp in trimmed and (await context.topics.facts(tp.topic)).is_queue)
         for at in range(0, len(found), per_call):
             ids = [f"0-{offset}" for offset in found[at : at + per_call]]
-            command = ACK.command(
-                reader.lease_keys(tp), *ids, group=group, lease=reader.lease_of(tp), trimming=trimming
-            )
-            calls.append((tp, command))
-    await _send_acks(context, reader, calls)
+            acks.append(_Ack(tp, reader.lease_keys(tp), reader.lease_of(tp), trimming, ids))
+    await _send_acks(context, reader, group, acks)
+    trimmer.note(acked, trimmed)
     for tp, found in acked.items():
         if tp in reader.queues:  # it may have been revoked in the meantime
             for offset in found:
@@ -130,19 +140,80 @@ async def ack(
     return {tp: found[-1] + 1 for tp, found in acked.items()}
 
 
+async def trim(context: TransportContext, reader: PartitionReader, group: str, tps: Iterable[TP]) -> None:
+    """Trim partitions without acking anything; one that has another owner is left alone.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is away; may be called again.
+    """
+    found = [tp for tp in tps if (await context.topics.facts(tp.topic)).is_queue]
+    acks = [_Ack(tp, reader.lease_keys(tp), reader.lease_of(tp), 1, [NO_ENTRY]) for tp in found]
+    await _send_acks(context, reader, group, acks)
+
+
+class _Ack(NamedTuple):
+    """Entries of one partition to ack in one call."""
+
+    tp: TP
+    keys: list[str]
+    lease: str
+    trimming: int
+    ids: list[str]
+
+
 async def _send_acks(
-    context: TransportContext, reader: PartitionReader, calls: Sequence[tuple[TP, Command]]
+    context: TransportContext, reader: PartitionReader, group: str, acks: Sequence[_Ack]
 ) -> None:
     """Send acks, and repeat those that left something to trim; claim the entries of refused ones again."""
-    while calls:
-        results = await context.scripts.run(ACK, [command for _, command in calls], context.server.stream)
-        unfinished: dict[TP, Command] = {}
-        for (tp, command), result in zip(calls, results, strict=True):
-            if _is_refused(tp, result):
-                reader.rewind(tp)
+    while acks:
+        results = await _call(context, group, acks)
+        unfinished: dict[TP, _Ack] = {}
+        for each, result in zip(acks, results, strict=True):
+            if _is_refused(each.tp, result):
+                reader.rewind(each.tp)
             elif result == MORE:
-                unfinished[tp] = command  # a repeated ack changes nothing, but trims on
-        calls = list(unfinished.items())
+                unfinished[each.tp] = each  # a repeated ack changes nothing, but trims on
+        acks = list(unfinished.values())
+
+
+async def _call(context: TransportContext, group: str, acks: Sequence[_Ack]) -> list[Any]:
+    """Send acks in one round trip: in one call for many partitions, where one server has all of them.
+
+    Returns:
+        The result of each, or its error.
+    """
+    stream, scripts = context.server.stream, context.scripts
+    if len(acks) == 1 or not stream.keeps_order:
+        calls = [
+            ACK.command(each.keys, *each.ids, group=group, lease=each.lease, trimming=each.trimming)
+            for each in acks
+        ]
+        return await scripts.run(ACK, calls, stream)
+    pages = list(_pages(acks, context.options.ack_batch))
+    calls = [ACK_MANY.command(*_keys_and_values(page), group=group) for page in pages]
+    replies = await scripts.run(ACK_MANY, calls, stream)
+    return results_of_each(pages, replies)
+
+
+def _pages(acks: Sequence[_Ack], at_most: int) -> Iterator[list[_Ack]]:
+    """Divide acks into calls of a bounded number of entries, each of which costs as much as a few more."""
+    page: list[_Ack] = []
+    filled = 0
+    for each in acks:
+        cost = len(each.ids) + ACKS_PER_PARTITION
+        if page and filled + cost > at_most:
+            yield page
+            page, filled = [], 0
+        page.append(each)
+        filled += cost
+    yield page
+
+
+def _keys_and_values(page: Sequence[_Ack]) -> list[Any]:
+    """Return the list of keys of a call for several partitions, followed by its arguments."""
+    keys = [key for each in page for key in each.keys]
+    values = [value for each in page for value in (each.lease, each.trimming, len(each.ids), *each.ids)]
+    return [keys, *values]
 
 
 def _is_refused(tp: TP, result: object) -> bool:

@@ -12,12 +12,13 @@ from mode import Service
 
 from faust_redis.consuming.acks import AckLog
 from faust_redis.consuming.attempts import Attempts
-from faust_redis.consuming.commits import Committer, ack
+from faust_redis.consuming.commits import Committer, ack, trim
 from faust_redis.consuming.exactly_once import exactly_once_of
 from faust_redis.consuming.failures import Failures
 from faust_redis.consuming.offsets import Persist
 from faust_redis.consuming.outputs import Outputs
 from faust_redis.consuming.partitions import PartitionReader
+from faust_redis.consuming.trimming import Trimmer
 from faust_redis.context import TransportContext
 
 __all__ = ["CommittingConsumer"]
@@ -34,7 +35,11 @@ class CommittingConsumer(base.Consumer):
         self, context: TransportContext, attempts: Attempts, outputs: Outputs, persist: Persist
     ) -> None:
         """Create the committer from the other parts of the consumer."""
-        send = partial(ack, context, self.reader, self.app.conf.id)
+        group = self.app.conf.id
+        trimmer = Trimmer(lambda: self.reader.queues.keys(), partial(trim, context, self.reader, group))
+        self._trimmer = trimmer
+        self.reader.on_claimed = trimmer.leave
+        send = partial(ack, context, self.reader, group, trimmer)
         self.transactions_of_events = context.transactions
         self._exactly_once = exactly_once_of(
             self.app, context, self.reader, self.acks, attempts, ack=send, persist=persist
@@ -81,6 +86,10 @@ class CommittingConsumer(base.Consumer):
         """Wait until tables hold no changes of failed events, where each counts exactly once."""
         if self._exactly_once is not None:
             await self._exactly_once.tables.restored()
+
+    @Service.task
+    async def _trim_left(self) -> None:
+        await self._trimmer.run()
 
     @Service.task
     async def _commit_outputs(self) -> None:

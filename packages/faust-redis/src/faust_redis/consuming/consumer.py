@@ -115,6 +115,7 @@ class Consumer(CommittingConsumer):
             on_revoked=self._rebalancer.release,
             on_assigned=self._rebalancer.assign,
             on_reset=self._rebalancer.forfeit,
+            has_events=lambda: bool(self.unacked),
         )
         context.changelogs.on_loss = self.member.rejoin
         self._deliverer = Deliverer(app, self.reader, self, callback=self.callback, scheduler=self.scheduler)
@@ -179,6 +180,7 @@ class Consumer(CommittingConsumer):
             freeze_startup_objects()
         await super().on_start()
         self.add_future(self._holds.follow())
+        self.add_future(self._housekeeper.keep_claiming_strays(self.member))
         if not self.app.client_only:
             self.member.start()
 
@@ -187,6 +189,8 @@ class Consumer(CommittingConsumer):
         self.stop_flow()
         await self.reader.settle()
         await super().on_stop()
+        with contextlib.suppress(*REDIS_ERRORS):
+            await self._trimmer.trim_left()
         with contextlib.suppress(*REDIS_ERRORS):
             await self._rebalancer.let_go()
         await self.member.leave()
@@ -246,6 +250,10 @@ class Consumer(CommittingConsumer):
                 await self.commit()
             # A full buffer or a busy stream must not starve heartbeats.
             await asyncio.sleep(0)
+
+    async def before_events(self) -> None:
+        """Announce events to the group, as their handlers may block the loop."""
+        await self.member.stir()
 
     def may_deliver(self, tp: TP, generation: int) -> bool:
         """Return whether a partition is owned under this generation, and its flow is on."""
@@ -383,12 +391,6 @@ class Consumer(CommittingConsumer):
         if partition is not None and self.offsets.partitions_of(topic) is not None:
             return partition
         return self.offsets.partition_of(topic, key)
-
-    @Service.task
-    async def _sweep_strays(self) -> None:
-        async for _ in self.itertimer(self.member.session_timeout / 2, name="strays"):
-            if self.member.may_read:
-                await self._housekeeper.claim_strays()
 
     @Service.task
     async def _keep_house(self) -> None:

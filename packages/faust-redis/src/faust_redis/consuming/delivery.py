@@ -18,6 +18,9 @@ __all__ = ["Deliverer", "Flow"]
 class Flow(Protocol):
     """Answers whether a partition may be delivered."""
 
+    async def before_events(self) -> None:
+        """Prepare for the delivery of events."""
+
     def may_deliver(self, tp: TP, generation: int) -> bool:
         """Return whether a partition is owned under this generation, and its flow is on."""
 
@@ -47,6 +50,7 @@ class Deliverer:
         """
         self._app = app
         self._reader = reader
+        self._flow = flow
         self._may_deliver = flow.may_deliver
         self._callback = callback
         self._scheduler = scheduler
@@ -67,6 +71,7 @@ class Deliverer:
         left: list[tuple[TP, Record]] = []
         held: set[TP] = set()
         try:
+            await self._flow.before_events()
             for tp, record in order:
                 done += 1
                 # An undelivered record holds back those after it, which would overtake it.

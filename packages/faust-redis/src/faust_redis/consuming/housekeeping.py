@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from faust.types import TP
 
@@ -11,6 +13,7 @@ from faust_redis.consuming.offsets import Offsets
 from faust_redis.consuming.partitions import PartitionReader
 from faust_redis.consuming.retention import Retention
 from faust_redis.context import TransportContext
+from faust_redis.membership.member import GroupMember
 from faust_redis.redis.commands import REDIS_ERRORS, Outage
 from faust_redis.redis.scripts import EXPIRE_TOMBSTONES, STRAYS
 
@@ -19,6 +22,14 @@ __all__ = [
     "expire_tombstones",
     "partitions_with_stray_entries",
 ]
+
+
+#: Checks for strays after each change of the group, and of how many later ones one is made. Strays come from
+#: a worker that was frozen or cut off, which joins the group again at the same time.
+CHECKS_AFTER_CHANGE: Final = 24
+RARE_CHECK: Final = 12
+#: Of how many rounds one reads the declarations of topics, which hardly ever change.
+TOPICS_EVERY: Final = 6
 
 
 class Housekeeper:
@@ -38,6 +49,19 @@ class Housekeeper:
         self._owned = owned
         self._retention = Retention(context)
         self._outage = Outage("housekeeping")
+        self._rounds = 0
+
+    async def keep_claiming_strays(self, member: GroupMember) -> None:
+        """Look for strays until cancelled: often after a change of the group, else rarely, as partitions may
+        be many."""
+        generation, checks = 0, 0
+        while True:
+            await asyncio.sleep(member.session_timeout / 2)
+            checks += 1
+            if member.generation != generation:
+                generation, checks = member.generation, 0
+            if member.may_read and (checks < CHECKS_AFTER_CHANGE or checks % RARE_CHECK == 0):
+                await self.claim_strays()
 
     async def claim_strays(self) -> None:
         """Claim entries that a worker read after losing its partition. Does not raise during an outage."""
@@ -50,8 +74,10 @@ class Housekeeper:
 
     async def clean_up(self) -> None:
         """Remove expired entries and tombstones. Does not raise during an outage of Redis."""
+        self._rounds += 1
         try:
-            await self._context.topics.refresh()
+            if self._rounds % TOPICS_EVERY == 1:
+                await self._context.topics.refresh()
             await self._offsets.restart_shortened_logs()
             await self._retention.expire(self._owned())
             await expire_tombstones(self._context, self._owned())

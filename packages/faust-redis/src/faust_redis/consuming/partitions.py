@@ -47,6 +47,9 @@ logger = get_logger(__name__)
 RETRY_DELAY: Final = 0.5
 #: Seconds between attempts to claim a partition that Redis refuses; each attempt interrupts the other reads.
 REFUSED_DELAY: Final = 2.0
+#: Milliseconds that a read of logs waits. It takes nothing from other members, so that only the silence after
+#: which a connection counts as dead limits it.
+LOG_BLOCK_MS: Final = 5_000
 
 
 class PartitionReader(OwnedPartitions):
@@ -61,6 +64,7 @@ class PartitionReader(OwnedPartitions):
         sift: called with claimed entries, and whether it is known which one killed their last owner; returns
             those to deliver together.
         on_held: called with a partition that another live member has not released.
+        on_claimed: called with a partition of an earlier owner, once its pending entries are claimed.
 
     Args:
         crash_markers: the folder of the workers' crash markers, if they have any.
@@ -89,6 +93,7 @@ class PartitionReader(OwnedPartitions):
         self.on_unreadable: Callable[[TP, UnreadableEntryError], None] = lambda _tp, _error: None
         self.on_undelivered: Callable[[TP, int], None] = lambda _tp, _last: None
         self.on_held: Callable[[TP], None] = lambda _tp: None
+        self.on_claimed: Callable[[TP], None] = lambda _tp: None
         self.sift: Callable[[TP, list[Claim], bool], list[Claim]] = lambda _tp, claims, _is_explained: claims
         self._reads = BlockingReads(context)
         self._reply_size = ReplySize(self.read_count)
@@ -120,7 +125,7 @@ class PartitionReader(OwnedPartitions):
         for tp in await make_groups(self, tps):
             if (partition := self.queues.get(tp)) is not None:
                 self._begin_group(tp, partition)
-                partition.known = True
+                partition.known = partition.is_new = True
 
     def put_back(self, tp: TP, record: Record) -> None:
         """Read a record again that could not be delivered."""
@@ -252,6 +257,8 @@ class PartitionReader(OwnedPartitions):
         self._advance(tp, records)
         if records:
             self._claimed[tp] = records[0].offset
+        if partition.claim_cursor is None and not partition.is_new:
+            self.on_claimed(tp)
         return records
 
     async def _claim_page(self, tp: TP, partition: QueuePartition) -> ClaimedPage | None:
@@ -277,6 +284,7 @@ class PartitionReader(OwnedPartitions):
         partition.replacing = ANY_LEASE
         if page.made:
             self._begin_group(tp, partition)
+            partition.is_new = True
         partition.known = True
         if page.gone:
             logger.error("%s-%s: %d pending entries were trimmed or deleted, they are lost", *tp, page.gone)
@@ -308,6 +316,8 @@ class PartitionReader(OwnedPartitions):
             logger.error("%s-%s: group %s is gone in Redis, its pending entries are lost", *tp, self.group)
 
     async def _read_queues(self, read: BlockingRead, streams: Streams) -> dict[TP, list[Record]]:
+        if not await read.rest():
+            return {}
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
@@ -330,6 +340,8 @@ class PartitionReader(OwnedPartitions):
             if lost:
                 for tp in streams.values():
                     self.rewind(tp)
+        if reply:
+            read.brought(len(streams))
         records = {}
         for stream, entries in reply or ():
             tp = streams[stream]
@@ -352,7 +364,7 @@ class PartitionReader(OwnedPartitions):
             "COUNT",
             self._reply_size.count(len(streams)),
             "BLOCK",
-            self._block_ms,
+            LOG_BLOCK_MS,
             "STREAMS",
             *streams,
             *after,

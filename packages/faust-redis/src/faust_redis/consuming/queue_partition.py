@@ -29,6 +29,7 @@ class QueuePartition:
             example because its key is not a stream).
         lost: whether a later generation holds the lease; nothing is read until the next assignment.
         known: whether the group existed in Redis; if it must be created after that, Redis has lost data.
+        is_new: whether the group began with this owner, so that none before it has left acked entries.
         in_flight: the delivered messages that are not acked in Redis, by offset. Only these message objects
             can be acked: a message from before another owner, or from before Redis lost its data, must not
             ack the entry that has its offset now.
@@ -48,6 +49,7 @@ class QueuePartition:
     refused_until: float = 0.0
     lost: bool = False
     known: bool = False
+    is_new: bool = False
     in_flight: dict[int, Message] = field(default_factory=dict)
     again: dict[int, frozenset[Any]] = field(default_factory=dict)
     withheld: set[int] = field(default_factory=set)

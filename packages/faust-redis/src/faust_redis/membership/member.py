@@ -60,6 +60,15 @@ REBALANCE_BEAT: Final = 0.5
 #: block the loop for the rest before its worker counts as dead.
 SHORTEST_SILENCE: Final = 0.05
 LONGEST_SILENCE: Final = 0.2
+#: Most seconds by which a worker without events extends that time: watchers call a longer one silent.
+IDLE_SILENCE: Final = 2.0
+#: Seconds that events wait at most for the heartbeat before them.
+STIR_TIMEOUT: Final = 0.1
+#: Seconds after the end of a silent member's session at which the others look whether it is dead.
+AFTER_SESSION: Final = 0.01
+#: Milliseconds that a read of the signal stream waits: it takes nothing, so that only the silence after which
+#: a connection counts as dead limits it.
+SIGNAL_BLOCK_MS: Final = 5_000
 #: Heartbeats of a group per second, above which its members send fewer. A beat takes 20 to 29 µs of Redis
 #: with any number of members, so that all of them take less than 4 % of a core.
 BEATS_PER_SECOND: Final = 1_200
@@ -83,6 +92,7 @@ class GroupMember:
         on_revoked: called to give up partitions; the member reports the release when it returns.
         on_assigned: called with the assigned partitions and their generation.
         on_reset: called after Redis has lost the group, before the member joins again.
+        has_events: returns whether the worker has events, whose handlers may block the loop.
     """
 
     def __init__(
@@ -95,6 +105,7 @@ class GroupMember:
         on_revoked: Callable[[], Awaitable[None]],
         on_assigned: Callable[[set[TP], int], Awaitable[None]],
         on_reset: Callable[[], Awaitable[None]],
+        has_events: Callable[[], bool],
     ) -> None:
         self.app = app
         self._assignor = cast(PartitionAssignor, app.assignor)
@@ -110,7 +121,6 @@ class GroupMember:
         self._scripts = context.scripts
         self._topics = context.topics
         self._server = context.server
-        self._block_ms = context.options.block_ms
         self._signals: StreamConnection | None = None
         self._keep = keep
         self._is_keeping = False
@@ -118,9 +128,12 @@ class GroupMember:
         self._on_revoked = on_revoked
         self._on_assigned = on_assigned
         self._on_reset = on_reset
+        self._has_events = has_events
         self._transition: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
+        self._answered = asyncio.Event()
+        self._stirred_at = 0.0
         self._last_beat = 0.0
         self._outage = Outage(f"group {app.conf.id}")
 
@@ -142,7 +155,21 @@ class GroupMember:
     def heartbeat_interval(self) -> float:
         """Seconds between heartbeats."""
         configured = float(self.app.conf.broker_heartbeat_interval)
-        return beat_interval(self.members, self.session_timeout, configured)
+        usual = beat_interval(self.members, self.session_timeout, configured)
+        longest = min(configured, self.session_timeout * LONGEST_SILENCE, IDLE_SILENCE)
+        is_idle = not self._has_events() and monotonic() - self._stirred_at > longest
+        return max(usual, longest) if is_idle else usual
+
+    async def stir(self) -> None:
+        """Send a heartbeat before events, whose handlers may block the loop, and await it for a moment."""
+        self._stirred_at = monotonic()
+        if self.beat_age <= self.session_timeout * SHORTEST_SILENCE or self.state is not MemberState.ASSIGNED:
+            return
+        self._answered.clear()
+        self._wake.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STIR_TIMEOUT):
+                await self._answered.wait()
 
     @property
     def beat_age(self) -> float:
@@ -246,8 +273,9 @@ class GroupMember:
             self._is_keeping = False
             await self._on_reset()
             return 0
-        generation, leader, released, plan, self.members, is_cooperative = answer
+        generation, leader, released, plan, self.members, is_cooperative, left_ms = answer
         self._last_beat = sent
+        self._answered.set()
         if released and not plan and leader.decode() == self.member_id:
             await self._plan(generation)
             return 0
@@ -269,7 +297,8 @@ class GroupMember:
                 await self._report_release(generation)  # again, because Redis may have lost it
             return REBALANCE_BEAT
         # Counted from the sending, so that after a handler that blocked the loop the next one is due at once.
-        return max(0.0, self.heartbeat_interval - (monotonic() - sent))
+        pause: float = min(self.heartbeat_interval, left_ms / 1000 + AFTER_SESSION)
+        return max(0.0, pause - (monotonic() - sent))
 
     async def _release(self, generation: int) -> None:
         await self._on_revoked()
@@ -333,7 +362,7 @@ class GroupMember:
                 if self._signals is None:
                     self._signals = await self._server.blocking(self._keys.signal)
                 reply = await self._signals.execute(
-                    "XREAD", "BLOCK", self._block_ms, "STREAMS", self._keys.signal, last
+                    "XREAD", "BLOCK", SIGNAL_BLOCK_MS, "STREAMS", self._keys.signal, last
                 )
             except Exception as error:
                 if isinstance(error, REDIS_ERRORS):

@@ -18,7 +18,7 @@ from faust.types import TP, Message, RecordMetadata
 from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts
 from faust_redis.redis.commands import Command
-from faust_redis.redis.scripts import APPEND
+from faust_redis.redis.scripts import APPEND, APPEND_MANY, results_of_each
 
 __all__ = [
     "OUT_OF_ORDER",
@@ -27,13 +27,18 @@ __all__ = [
     "OutgoingEntry",
     "SensorCallbacks",
     "Target",
+    "command_for",
     "group",
+    "pages",
+    "results_of",
 ]
 
 #: The beginning of ``append.lua``'s error for entries whose predecessors are missing.
 OUT_OF_ORDER: Final = "OUTOFORDER"
 #: Bytes of values after which a call ends, because Redis serves no other client while a script runs.
 CALL_BYTES: Final = 1024 * 1024
+#: The keys of a partition that is not compacted.
+PLAIN_KEYS: Final = 2
 #: Milliseconds for which a partition remembers an inactive producer, as on Kafka. A message that is
 #: sent again later, after an outage, is added twice.
 PRODUCER_KEPT: Final = 24 * 60 * 60 * 1000
@@ -130,19 +135,27 @@ class Append(NamedTuple):
 
     def command(self, producer: str) -> Command:
         """Return the call of ``append.lua``."""
-        first, before = self.entries[0], self.before
-        fields = chain.from_iterable([entry.fields for entry in self.entries])
         return APPEND.command(
             self.target.keys,
-            *fields,
+            *self.values,
             producer=producer,
-            sequence=first.sequence,
-            previous=self.target.destination.recorded if before is None else before.sequence,
-            continues=int(before is not None),
+            sequence=self.entries[0].sequence,
+            previous=self.previous,
+            continues=int(self.before is not None),
             kept_ms=PRODUCER_KEPT,
             lease=self.target.lease,
-            size=len(first.fields),
+            size=len(self.entries[0].fields),
         )
+
+    @property
+    def previous(self) -> int:
+        """The sequence of the entry that must have been added before; 0 for none."""
+        return self.target.destination.recorded if self.before is None else self.before.sequence
+
+    @property
+    def values(self) -> list[bytes]:
+        """The fields and values of all entries."""
+        return list(chain.from_iterable([entry.fields for entry in self.entries]))
 
     def offsets(self, result: Any) -> Sequence[int]:
         """Return the offset of each entry from the reply."""
@@ -150,6 +163,46 @@ class Append(NamedTuple):
             return range(result, result + len(self.entries))
         offsets: list[int] = result
         return offsets
+
+
+def pages(appends: Sequence[Append], *, together: bool) -> list[list[Append]]:
+    """Divide appends into those that one call makes, in their order.
+
+    Args:
+        together: Whether one call may make several; those of compacted partitions are alone in any case.
+    """
+    found: list[list[Append]] = []
+    filled = CALL_BYTES
+    for append in appends:
+        is_plain = len(append.target.keys) == PLAIN_KEYS
+        size = sum(map(len, append.values)) if together and is_plain else CALL_BYTES
+        if filled + size > CALL_BYTES:
+            found.append([])
+            filled = 0
+        found[-1].append(append)
+        filled += size
+    return found
+
+
+def command_for(page: Sequence[Append], producer: str) -> Command:
+    """Return the command that makes some appends; it returns a list of results if they are several."""
+    if len(page) == 1:
+        return page[0].command(producer)
+    keys: list[str] = []
+    values: list[bytes | int] = []
+    for append in page:
+        first, fields = append.entries[0], append.values
+        keys += append.target.keys
+        continues = int(append.before is not None)
+        values += (first.sequence, append.previous, continues, len(first.fields), len(fields))
+        values += fields
+    return APPEND_MANY.command(keys, *values, producer=producer, kept_ms=PRODUCER_KEPT)
+
+
+def results_of(parts: Sequence[Sequence[Append]], replies: Sequence[Any]) -> list[Any]:
+    """Return the result or the error of each append, from the replies to :func:`command_for`."""
+    lists = [[reply] if len(part) == 1 else reply for part, reply in zip(parts, replies, strict=True)]
+    return results_of_each(parts, lists)
 
 
 def group(batch: Iterable[OutgoingEntry]) -> tuple[list[Append], list[OutgoingEntry]]:

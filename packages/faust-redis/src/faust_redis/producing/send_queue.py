@@ -25,11 +25,14 @@ from faust_redis.producing.appends import (
     OutgoingEntry,
     SensorCallbacks,
     Target,
+    command_for,
     group,
+    pages,
+    results_of,
 )
 from faust_redis.producing.losses import Losses
 from faust_redis.redis.commands import REDIS_ERRORS, Command, Outage, is_unavailable, pause_after
-from faust_redis.redis.scripts import APPEND
+from faust_redis.redis.scripts import APPEND, APPEND_MANY
 from faust_redis.tasks import cancel_and_wait
 
 __all__ = ["CREATE_TIME", "SendQueue", "SendRefusal"]
@@ -204,7 +207,8 @@ class SendQueue:
         with contextlib.suppress(*REDIS_ERRORS):  # if it is unavailable, the first batch logs this
             # So that no message waits for a connection or the script.
             await self._context.server.stream.execute_many(())
-            await self._context.scripts.load(APPEND)
+            for script in (APPEND, APPEND_MANY):
+                await self._context.scripts.load(script)
         while not self.is_closed:
             if not self.entries:
                 self._wakeup.clear()
@@ -267,7 +271,8 @@ class SendQueue:
             The entries that have to be sent again, in order; and the reason if Redis is unavailable.
         """
         appends, left = group(batch)
-        calls = [append.command(self._producer_id) for append in appends]
+        parts = pages(appends, together=self._context.server.stream.keeps_order)
+        calls = [command_for(page, self._producer_id) for page in parts]
         renewals = self._renewals_of({append.target.destination.tp for append in appends})
         try:
             results = await self._context.server.stream.execute_many([*calls, *renewals])
@@ -276,7 +281,7 @@ class SendQueue:
                 logger.exception("sending %d messages failed: %r", len(batch), error)
             await self._context.server.refresh_topology()
             return batch, error
-        results = results[: len(appends)]
+        results = results_of(parts, results[: len(parts)])
         trouble: Exception | None = None
         for append, result in zip(appends, results, strict=True):
             if not isinstance(result, Exception):
@@ -328,7 +333,8 @@ class SendQueue:
 
     async def _load_script(self) -> None:
         try:
-            await self._context.scripts.load(APPEND)
+            for script in (APPEND, APPEND_MANY):
+                await self._context.scripts.load(script)
         except REDIS_ERRORS as error:
             logger.warning("Redis does not load a script (%s), trying again", error)
 

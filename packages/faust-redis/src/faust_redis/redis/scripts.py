@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACK",
+    "ACK_MANY",
     "APPEND",
+    "APPEND_MANY",
     "COMMIT",
     "DECLARE_TOPIC",
     "EXPIRE_ENTRIES",
@@ -47,6 +49,7 @@ __all__ = [
     "TAKE_OVER",
     "ScriptRunner",
     "load_script",
+    "results_of_each",
 ]
 
 #: Returned by the lease-checking scripts to a worker whose lease is gone.
@@ -67,14 +70,26 @@ MOST_KEYS: Final = 100_000
 _script = partial(Script, __package__)
 _leased = partial(_script, constants={"NOT_OWNER": NOT_OWNER})
 
+_ACK_CONSTANTS: Final = {"NOT_OWNER": NOT_OWNER, "MORE": MORE, "TRIMMED_AT_ONCE": TRIMMED_AT_ONCE}
+
 # For the owners of partitions.
 ACK: Final = _script(
     "ack",
     keys=3,
     arguments=("group", "lease", "trimming"),
     rest=True,
-    includes=("trim",),
-    constants={"NOT_OWNER": NOT_OWNER, "MORE": MORE, "TRIMMED_AT_ONCE": TRIMMED_AT_ONCE},
+    includes=("trim", "ack_entries"),
+    constants=_ACK_CONSTANTS,
+)
+#: It takes three keys for each partition.
+ACK_MANY: Final = _script(
+    "ack_many",
+    keys=MOST_KEYS,
+    optional_keys=MOST_KEYS - 3,
+    arguments=("group",),
+    rest=True,
+    includes=("errors", "trim", "ack_entries"),
+    constants=_ACK_CONSTANTS,
 )
 #: It takes three keys for each partition.
 COMMIT: Final = _script(
@@ -123,7 +138,16 @@ APPEND: Final = _script(
     optional_keys=3,
     arguments=("producer", "sequence", "previous", "continues", "kept_ms", "lease", "size"),
     rest=True,
-    includes=("add_entry",),
+    includes=("add_entry", "append_entries"),
+)
+#: It takes two keys for each run of entries.
+APPEND_MANY: Final = _script(
+    "append_many",
+    keys=MOST_KEYS,
+    optional_keys=MOST_KEYS - 2,
+    arguments=("producer", "kept_ms"),
+    rest=True,
+    includes=("errors", "add_entry", "append_entries"),
 )
 DECLARE_TOPIC: Final = _script(
     "declare_topic", keys=1, arguments=("partitions", "retention_ms", "compacting")
@@ -154,6 +178,17 @@ GROUP_JOIN: Final = _script("group_join", keys=7, arguments=("member_id", "metad
 GROUP_LEAVE: Final = _script("group_leave", keys=7, arguments=("member_id",), includes=("require_rights",))
 GROUP_RELEASE: Final = _script("group_release", keys=4, arguments=("member_id", "generation", "metadata"))
 GROUP_SYNC: Final = _script("group_sync", keys=3, arguments=("generation",), rest=True)
+
+
+def results_of_each(pages: Iterable[Sequence[Any]], replies: Iterable[Any]) -> list[Any]:
+    """Return the results of all parts of calls, each of which returns a list with one for each of its parts.
+
+    An error of a call is that of each of its parts.
+    """
+    results: list[Any] = []
+    for page, reply in zip(pages, replies, strict=True):
+        results += [reply] * len(page) if isinstance(reply, Exception) else reply
+    return results
 
 
 class ScriptRunner:

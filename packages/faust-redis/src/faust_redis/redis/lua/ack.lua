@@ -8,14 +8,4 @@
 --          then the entry ids
 -- Result   the number of entries acked, 0 if the stream is gone; NOT_OWNER if another member holds the lease; MORE if
 --          there is more to trim than one call should, so that the caller calls again
-if redis.call('GET', KEYS[2]) ~= lease then
-  return NOT_OWNER
-end
-local acked = redis.call('XACK', KEYS[1], group, unpack(ARGV, REST))
-if redis.call('EXISTS', KEYS[3]) == 1 then
-  redis.call('HDEL', KEYS[3], unpack(ARGV, REST))
-end
-if trimming == '1' and trim(KEYS[1], TRIMMED_AT_ONCE) then
-  return MORE
-end
-return acked
+return ack_entries(KEYS[1], KEYS[2], KEYS[3], group, lease, trimming, REST, #ARGV)

@@ -16,10 +16,12 @@
 -- frozen, another would have evicted it.) The same holds when its last heartbeat lies in the future.
 --
 -- A beat costs O(log members) while the group has a plan. During a rebalance the leader, and whether all members are
--- cooperative, are determined once a generation, in O(members), and recorded in `state`.
+-- cooperative, are determined once a generation, in O(members), and recorded in `state`; so is that there is a plan, and
+-- for how many members, because neither changes within a generation.
 --
 -- Result: {generation, leader or '' while it is not needed, released by all (0 or 1), plan of this member or false,
--- number of members, 1 if all members are cooperative}; {-1} if this member is not, or no longer, in the group, or the group has lost its generation.
+-- number of members, 1 if all members are cooperative, ms until the member with the oldest heartbeat is evicted}; {-1} if
+-- this member is not, or no longer, in the group, or the group has lost its generation.
 
 -- Return the member with the smallest id.
 local function leader_of(generation, recorded)
@@ -69,7 +71,7 @@ local function evict_slow(generation)
   redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'slow', generation)
 end
 
-local state = redis.call('HMGET', KEYS[5], 'generation', 'since', 'leader', 'cooperation')
+local state = redis.call('HMGET', KEYS[5], 'generation', 'since', 'leader', 'cooperation', 'planned')
 local generation = tonumber(state[1] or '')
 local previous = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or '')
 if not generation or (not previous and redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0) then
@@ -81,16 +83,17 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local since = tonumber(state[2] or '') or now
 local limit = now - tonumber(ARGV[2])
 redis.call('ZADD', KEYS[2], now, ARGV[1])
+local oldest = tonumber(redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2])
 
 if previous <= limit or previous > now then
   for _, member in ipairs(redis.call('HKEYS', KEYS[1])) do
     redis.call('ZADD', KEYS[2], now, member)
   end
   redis.call('HSET', KEYS[5], 'since', now)
-  since = now
+  since, oldest = now, now
 else
-  local dead = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. limit)
-  if #dead > 0 then
+  if oldest < limit then
+    local dead = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. limit)
     require_rights({
       {'ZREM', KEYS[2], ''}, {'HDEL', KEYS[1], ''}, {'SREM', KEYS[7], ''}, {'DEL', KEYS[3], KEYS[4]},
       {'HSET', KEYS[5], 'since', 0}, {'XADD', KEYS[6], '*', 'f', ''},
@@ -102,11 +105,16 @@ else
     redis.call('DEL', KEYS[3], KEYS[4])
     redis.call('HSET', KEYS[5], 'generation', generation, 'since', now)
     redis.call('XADD', KEYS[6], 'MAXLEN', 1, '*', 'expired', #dead)
-    since = now
+    since, oldest = now, now
   end
 end
 
+local left = oldest - limit
 local cooperates = cooperation_in(generation, state[4])
+local planned_at, planned_for = string.match(state[5] or '', '^(%d+):(%d+)$')
+if ARGV[4] ~= '1' and planned_at == string.format('%.0f', generation) then
+  return {generation, '', 1, 1, tonumber(planned_for), cooperates, left}
+end
 local plan
 if ARGV[4] == '1' then
   plan = redis.call('HGET', KEYS[4], ARGV[1])
@@ -115,7 +123,8 @@ elseif redis.call('EXISTS', KEYS[4]) == 1 then
 end
 local count = redis.call('HLEN', KEYS[1])
 if plan then
-  return {generation, '', 1, plan, count, cooperates}
+  redis.call('HSET', KEYS[5], 'planned', string.format('%.0f:%d', generation, count))
+  return {generation, '', 1, plan, count, cooperates, left}
 end
 
 local released = redis.call('HLEN', KEYS[3])
@@ -127,6 +136,6 @@ if released > 0 and released < count and now - since > tonumber(ARGV[3]) then
   count = redis.call('HLEN', KEYS[1])
 end
 if released < count then
-  return {generation, '', 0, false, count, cooperates}
+  return {generation, '', 0, false, count, cooperates, left}
 end
-return {generation, leader_of(generation, state[3]), 1, false, count, cooperates}
+return {generation, leader_of(generation, state[3]), 1, false, count, cooperates, left}

@@ -4,11 +4,14 @@
 --
 -- Returns whether more of them are left.
 local function trim(stream, at_most)
-  if redis.call('EXISTS', stream) == 0 then
-    return false
+  local needed, groups = nil, redis.pcall('XINFO', 'GROUPS', stream)
+  if groups['err'] then
+    if redis.call('EXISTS', stream) == 0 then
+      return false
+    end
+    error(groups)
   end
-  local needed = nil
-  for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+  for _, group in ipairs(groups) do
     local facts = {}
     for at = 1, #group, 2 do
       facts[group[at]] = group[at + 1]
