@@ -247,7 +247,8 @@ async def talks_through(proxy: Proxy, node: Node) -> None:
             for number in range(5):
                 await node.publish(token, frame(number))
                 async with asyncio.timeout(30):
-                    assert (await socket.receive_json())["id"] == f"frame-{number}"
+                    types = [(await socket.receive_json())["type"] for _ in range(3)]
+                assert types == ["start", "token", "message"]
 
 
 @pytest.mark.parametrize("program", PROXIES)
