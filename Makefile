@@ -98,7 +98,7 @@ chaos: setup ## Break the service at random under load, for CHAOS_SECONDS
 lab: setup ## Break the service with many faults at once, by LAB_SEED for LAB_SECONDS; tests/behaviours/lab has all settings
 	@exec .venv/bin/python -m tests.behaviours.lab
 
-hosts: setup ## Kill, cut off and slow down three hosts in network namespaces; needs root and iproute2
+hosts: setup ## Kill, cut off, freeze and slow down three hosts in network namespaces; needs root, iproute2 and nftables
 	@HOSTS=1 exec .venv/bin/python -m pytest tests/behaviours/deployments/test_hosts.py -v -s $(ARGS)
 
 attacks: setup ## Attack the service from one client while others use it; ATTACKS_SCALE multiplies the sizes

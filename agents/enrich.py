@@ -10,11 +10,12 @@ import logging
 from functools import partial
 from typing import Any
 
+from faust_redis import batches
 from pipeline.chat.prompts import build_prompt, without_empty_answers
-from pipeline.chat.records import SESSION_EXPIRED, Prompt, Turn, TurnOutcome, error_frame
-from pipeline.errors import SessionGone
-from pipeline.worker.keyed_lock import AT_ONCE, in_order
-from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
+from pipeline.chat.records import SESSION_EXPIRED, Frame, Prompt, Turn, TurnOutcome, error_frame
+from pipeline.chat.results import Context, Gone, Stale
+from pipeline.worker.batches import Batch, run_batch
+from pipeline.worker.stage import Stage, fail_turn, give_up_killers
 from pipeline.worker.topics import send
 
 logger = logging.getLogger(__name__)
@@ -23,33 +24,35 @@ stage = Stage.load("enrich")
 app = stage.app
 
 
-@app.agent(stage.inputs.enrich, concurrency=AT_ONCE)
+@app.agent(stage.inputs.enrich)
 async def enrich(stream: Any) -> None:
-    """Handle the turns of many sessions at once, and those of one session in order."""
-    async for event in stream.events():
-        async with in_order(event):
-            await run_with_retries(stage, event, partial(handle, stage), partial(give_up, stage))
+    """Handle the turns that have arrived together, and those of one session in order."""
+    async for events in batches(stream):
+        await run_batch(stage, events, partial(handle, stage), partial(give_up, stage))
 
 
-async def handle(stage: Stage, turn: Turn, _entry: str) -> None:
-    """Build the prompt of one turn."""
-    try:
-        context = await stage.sessions.context(turn.token, turn.turn, stage.settings.context_messages)
-    except SessionGone:
-        frame = error_frame(turn.turn, SESSION_EXPIRED)
-        await stage.presence.publish([(turn.token, frame)])
-        return
-    if context is None:
-        logger.debug("turn %s is not open any more", turn.turn)
-        return
-    if context.stopped:
-        await send(
-            stage.topics.deliver, TurnOutcome(token=turn.token, turn=turn.turn, answer="", stopped=True)
-        )
-        return
-    messages = without_empty_answers(context.messages)
-    prompt = Prompt(token=turn.token, turn=turn.turn, prompt=build_prompt(messages), context=messages)
-    await send(stage.topics.infer, prompt)
+async def handle(stage: Stage, batch: Batch[Turn]) -> None:
+    """Build the prompts of turns."""
+    turns = [(turn.token, turn.turn) for turn, _ in batch.received]
+    contexts = await stage.sessions.contexts(turns, stage.settings.context_messages)
+    expired: list[tuple[str, Frame]] = []
+    for turn, _, context in batch.with_results(contexts):
+        match context:
+            case Context(_, stopped=True):
+                outcome = TurnOutcome(token=turn.token, turn=turn.turn, answer="", stopped=True)
+                await send(stage.topics.deliver, outcome)
+            case Context(messages):
+                messages = without_empty_answers(messages)
+                prompt = build_prompt(messages)
+                await send(
+                    stage.topics.infer,
+                    Prompt(token=turn.token, turn=turn.turn, prompt=prompt, context=messages),
+                )
+            case Stale():
+                logger.debug("turn %s is not open any more", turn.turn)
+            case Gone():
+                expired.append((turn.token, error_frame(turn.turn, SESSION_EXPIRED)))
+    await stage.presence.publish(expired)
 
 
 async def give_up(stage: Stage, turn: Turn, _entry: str) -> None:

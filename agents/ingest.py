@@ -10,13 +10,14 @@ import asyncio
 from functools import partial
 from typing import Any, Final
 
+from faust_redis import batches
 from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, Turn, refusal_frame
 from pipeline.chat.results import Closed, Ended, Gone, Missing, Opened, Queued, Refused, TurnRunning
 from pipeline.chat.waiting import note_waiting
 from pipeline.telemetry.refusals import refused
-from pipeline.worker.keyed_lock import AT_ONCE, in_order
-from pipeline.worker.stage import Stage, fail_turn, give_up_killers, run_with_retries
+from pipeline.worker.batches import Batch, run_batch
+from pipeline.worker.stage import Stage, fail_turn, give_up_killers
 from pipeline.worker.topics import send
 
 #: Seconds for which a message is held back that follows one which its session lacks, and how often.
@@ -27,45 +28,52 @@ stage = Stage.load("ingest")
 app = stage.app
 
 
-@app.agent(stage.inputs.ingest, concurrency=AT_ONCE)
+@app.agent(stage.inputs.ingest)
 async def ingest(stream: Any) -> None:
-    """Handle the messages of many sessions at once, and those of one session in order."""
-    async for event in stream.events():
-        async with in_order(event):
-            await run_with_retries(stage, event, partial(handle, stage), partial(give_up, stage))
+    """Handle the messages that have arrived together, and those of one session in order."""
+    async for events in batches(stream):
+        await run_batch(stage, events, partial(handle, stage), partial(give_up, stage))
 
 
-async def handle(stage: Stage, inbound: Inbound, entry: str) -> None:
-    """Accept one message into its session, and send the result to its client."""
-    accepted = await stage.sessions.accept_in_place(inbound, entry)
-    notice: Frame = {"type": "accepted", "id": inbound.id, "position": 0}
-    match accepted:
-        case Opened(turn):
-            await send(stage.topics.enrich, Turn(token=inbound.token, turn=turn))
-        case Queued(place, duplicate):
-            await note_waiting(stage.redis, inbound.token)
-            notice["position"] = place
-            if duplicate:
+async def handle(stage: Stage, batch: Batch[Inbound]) -> None:
+    """Accept messages into their sessions, and send the results to their clients."""
+    accepted = await stage.sessions.accept_all_in_place(batch.received)
+    notices: list[tuple[str, SubscriberNodes, Frame]] = []
+    returning: list[asyncio.Task[None]] = []
+    for inbound, entry, result in batch.with_results(accepted):
+        notice: Frame = {"type": "accepted", "id": inbound.id, "position": 0}
+        match result:
+            case Opened(turn):
+                await send(stage.topics.enrich, Turn(token=inbound.token, turn=turn))
+            case Queued(place, duplicate):
+                await note_waiting(stage.redis, inbound.token)
+                notice["position"] = place
+                if duplicate:
+                    notice["duplicate"] = True
+            case TurnRunning():
                 notice["duplicate"] = True
-        case TurnRunning():
-            notice["duplicate"] = True
-            if inbound.reopen:
-                await send(stage.topics.enrich, Turn(token=inbound.token, turn=inbound.id))
-        case Missing():
-            await send_back(stage, inbound, entry)
-            return
-        case Ended(frame, duplicate):
-            notice["ending"] = frame
-            if duplicate:
-                notice["duplicate"] = True
-        case Refused(frame):
-            notice = frame
-            refused(frame["error"], session=inbound.token)
-        case Closed(frame):
-            notice = frame
-        case Gone():
-            notice = refusal_frame(inbound.id, SESSION_EXPIRED)
-    await stage.presence.publish_to([(inbound.token, accepted.subscribers, notice)])
+                if inbound.reopen:
+                    await send(stage.topics.enrich, Turn(token=inbound.token, turn=inbound.id))
+            case Missing():
+                # Together, because each of them waits. A task keeps the event to which its messages belong.
+                returning.append(asyncio.create_task(send_back(stage, inbound, entry)))
+                continue
+            case Ended(frame, duplicate):
+                notice["ending"] = frame
+                if duplicate:
+                    notice["duplicate"] = True
+            case Refused(frame):
+                notice = frame
+                refused(frame["error"], session=inbound.token)
+            case Closed(frame):
+                notice = frame
+            case Gone():
+                notice = refusal_frame(inbound.id, SESSION_EXPIRED)
+        notices.append((inbound.token, result.subscribers, notice))
+    try:
+        await stage.presence.publish_to(notices)
+    finally:
+        await asyncio.gather(*returning)
 
 
 async def send_back(stage: Stage, inbound: Inbound, entry: str) -> None:
@@ -82,7 +90,7 @@ async def send_back(stage: Stage, inbound: Inbound, entry: str) -> None:
                 await send(stage.topics.ingest, inbound.derive(returned=inbound.returned + 1))
             return
     if not inbound.reopen:
-        await handle(stage, inbound.derive(follows=None, restored=False), entry)
+        await handle(stage, Batch.of(inbound.derive(follows=None, restored=False), entry))
 
 
 async def give_up(stage: Stage, inbound: Inbound, _entry: str) -> None:

@@ -5,7 +5,6 @@
     │   └── PortTakenError    it holds a port on which another process listens
     ├── EmbeddedRedisError    the embedded Redis can't run, or another process uses it
     ├── MessageRejected       a message failed for good, and its client has got an error
-    ├── SessionGone           the session has expired or never existed
     └── ModelError            the model gave no usable answer, for the reason in ``code``
 
 The text of each is one line that can be shown to users: secrets and tokens in it are masked.
@@ -76,22 +75,6 @@ class MessageRejected(ParleyError):
 
     def __str__(self) -> str:
         return f"{type(self.error).__name__}: {self.error}"
-
-
-class SessionGone(ParleyError):
-    """The session has expired or never existed.
-
-    Attributes:
-        token: the session's token, masked.
-    """
-
-    def __init__(self, token: str) -> None:
-        # Masked here, so that logging the error can't reveal the token.
-        self.token = mask(token)
-        super().__init__(self.token)
-
-    def __str__(self) -> str:
-        return f"session {self.token} expired or does not exist"
 
 
 class ModelErrorCode(StrEnum):

@@ -292,6 +292,14 @@ def mcp(url: str | None, namespace: str | None, private: bool, allow_changes: bo
     run(Settings.load(), redis=url, namespace=namespace, private=private, allow_changes=allow_changes)
 
 
+@cli.command(hidden=True)
+def recorded_partitions() -> None:
+    """Print the numbers of partitions that Redis has recorded; `parley up` compares them with PARTITIONS."""
+    from parley.cli.recorded_partitions import run
+
+    run(Settings.load())
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run ``parley``; print a ``ParleyError`` as one line on stderr."""
     try:

@@ -17,13 +17,13 @@ import aiohttp
 from parley.cli.agent import ALL, health_port
 from parley.cli.children import Child, Process
 from parley.cli.console import Console
-from parley.cli.recorded_partitions import require_recorded_partitions
 from parley.cli.redis_keeper import RedisKeeper
 from parley.cli.retries import keep_trying
 from parley.local.embedded import EmbeddedRedis
 from parley.local.forks import ForkServer
 from parley.local.liveness import describe_state
 from parley.local.ports import bind_error, local_url
+from pipeline.errors import SettingsError
 from pipeline.masking import mask_url
 from pipeline.settings import STAGES, Settings
 
@@ -39,6 +39,8 @@ _EXIT_WRONG_SETTING = 2
 _EXIT_PORT_TAKEN = 3
 # The name of the one process of all agents.
 _AGENTS = "agents"
+# Seconds after the start in which the first messages come.
+_IDLE_SECONDS = 2.0
 # Seconds to tell a group that its worker died; without an answer its session times out.
 _PUT_OUT_SECONDS = 1.0
 
@@ -83,9 +85,8 @@ class Supervisor:
             loop.add_signal_handler(sig, self._stop.set)
         tasks: list[asyncio.Task[None]] = []
         try:
-            # The fork server loads its libraries meanwhile.
-            await asyncio.to_thread(importlib.import_module, "faust_redis")
-            await require_recorded_partitions(self._redis_url(), self._settings)
+            tasks.append(self._supervise("up", self._keep_fork_server))
+            await self._require_recorded_partitions()
             tasks += self._start_all()
             await self._stop.wait()
         finally:
@@ -109,12 +110,30 @@ class Supervisor:
             for child in (*self._agents, *self._webs)
         ]
         tasks.append(self._supervise("up", self._announce_ready))
-        tasks.append(self._supervise("up", self._keep_fork_server))
         if self._redis is not None:
             say = partial(self._console.say, "redis")
             keeper = RedisKeeper(self._redis, say, self._settings.hang_timeout)
             tasks.append(self._supervise("redis", keeper.run))
         return tasks
+
+    async def _require_recorded_partitions(self) -> None:
+        """Check that the topics in Redis have the configured number of partitions; pass if Redis is away.
+
+        In a process of its own, because ``faust_redis`` takes long to load and the fork server has it.
+
+        Raises:
+            SettingsError: they have another number.
+        """
+        lines: list[str] = []
+
+        def start(output: int, heartbeats: int) -> Awaitable[Process]:
+            return self._forks.fork(["recorded-partitions"], self._environment("up"), output, heartbeats)
+
+        asking = Child("up", start, lambda _name, line: lines.append(line))
+        await asking.keep_running(lambda _status: False)
+        recorded = {int(line) for line in lines if line.isdecimal()}
+        if others := recorded - {self._settings.partitions}:
+            raise wrong_partitions(self._settings.partitions, max(others))
 
     def _supervise(self, name: str, attempt: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Start a task that goes on after each failure; one that fails before all is ready ends ``run``."""
@@ -216,6 +235,9 @@ class Supervisor:
             self._console.announce(f"Note: {advice}")
         self._console.announce(f"Model: {describe_model(settings)}")
         self._console.announce(f"Parley is ready: {local_url(settings.host, settings.port)}")
+        # For the first agent that dies, whose successor waits until it is expelled.
+        await asyncio.sleep(_IDLE_SECONDS)
+        await asyncio.to_thread(importlib.import_module, "faust_redis")
 
     async def _not_ready(self, http: aiohttp.ClientSession) -> list[str]:
         """Return the names of the parts that are not ready, empty when all are."""
@@ -237,6 +259,12 @@ class Supervisor:
         if self._redis is None:
             return self._settings.masked_redis_url()
         return f"embedded, {mask_url(self._redis.url)}; data in {_short(self._redis.folder)}"
+
+
+def wrong_partitions(chosen: int, recorded: int) -> SettingsError:
+    """Return the error for a number of partitions that differs from the recorded one."""
+    allowed = f"{recorded}, with which the topics in Redis were created; another number needs an empty Redis"
+    return SettingsError("PARTITIONS", str(chosen), allowed)
 
 
 def _stages_of(name: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ more messages, the agents finish their work, and Redis writes its file.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -52,10 +53,12 @@ def run(*, with_parent: bool) -> int:
 
 
 def _run(settings: Settings, forks: ForkServer) -> int:
-    # Imported here, while the fork server loads.
+    # Imported here, while the fork server loads. Collections find nothing meanwhile.
+    gc.disable()
     from parley.cli.supervisor import Supervisor
     from parley.local.embedded import EmbeddedRedis, folder_of
 
+    gc.enable()
     if settings.redis_configured:
         return asyncio.run(Supervisor(settings, None, forks).run())
     redis = EmbeddedRedis(

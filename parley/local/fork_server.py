@@ -18,6 +18,7 @@ import contextlib
 import errno
 import gc
 import importlib
+import inspect
 import json
 import os
 import select
@@ -97,6 +98,8 @@ def main() -> None:
     for library in _LIBRARIES:
         importlib.import_module(library)
     shared = _load_shared()
+    # Faust asks for the module of each decorated function. The first call maps all modules to their files.
+    inspect.getmodule(sys._getframe())
     # Memory that the collector does not touch stays shared.
     gc.freeze()
     setproctitle.setproctitle("parley fork server")

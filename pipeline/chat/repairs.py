@@ -11,6 +11,7 @@ from pipeline.chat import restored
 from pipeline.chat import session_scripts as scripts
 from pipeline.chat.records import BOT, HUMAN, Frame, Inbound, TurnOutcome, answer_id, json_text
 from pipeline.chat.results import (
+    Accepted,
     Closed,
     Document,
     Ended,
@@ -18,7 +19,6 @@ from pipeline.chat.results import (
     Missing,
     Opened,
     Queued,
-    Refused,
     Stale,
     TurnRunning,
     Whereabouts,
@@ -83,15 +83,27 @@ class RepairableSessions(Sessions):
         ]
         return next(reversed(ids), ""), messages
 
-    async def accept_in_place(
-        self, inbound: Inbound, entry: str
-    ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone | Missing | Closed:
+    async def accept_in_place(self, inbound: Inbound, entry: str) -> Accepted | Closed:
         """Accept a message, or put a restored one back into its place; see ``accept`` and ``put_back``."""
-        if inbound.restored:
-            placed = await self.put_back(inbound, entry)
-            if placed is not None and not isinstance(placed, Stale):
-                return placed
-        return await self.accept(inbound, entry)
+        (accepted,) = await self.accept_all_in_place([(inbound, entry)])
+        return accepted
+
+    async def accept_all_in_place(self, messages: Sequence[tuple[Inbound, str]]) -> list[Accepted | Closed]:
+        """Accept messages of different sessions in one round trip, except those to put back.
+
+        Raises:
+            ValueError, redis.exceptions.RedisError: as ``accept_all``.
+        """
+        results: dict[int, Accepted | Closed] = {}
+        for at, (inbound, entry) in enumerate(messages):
+            if inbound.restored:
+                placed = await self.put_back(inbound, entry)
+                if placed is not None and not isinstance(placed, Stale):
+                    results[at] = placed
+        others = [at for at in range(len(messages)) if at not in results]
+        accepted = await self.accept_all([messages[at] for at in others])
+        results.update(zip(others, accepted, strict=True))
+        return [results[at] for at in range(len(messages))]
 
     async def put_back(
         self, inbound: Inbound, entry: str, end: Frame | None = None

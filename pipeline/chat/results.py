@@ -132,6 +132,10 @@ class Gone:
     subscribers: SubscriberNodes = field(default_factory=SubscriberNodes, compare=False)
 
 
+Accepted = Opened | Queued | TurnRunning | Ended | Refused | Gone | Missing
+"""The result of accepting a message."""
+
+
 @dataclass(frozen=True)
 class Stopped:
     """The turn is marked as stopped.

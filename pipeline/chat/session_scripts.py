@@ -9,23 +9,28 @@ from typing import Any, Final, cast
 
 import orjson
 
+from faust_redis.redis import Command
 from pipeline.chat.answer_runs import parse_partial
 from pipeline.chat.catch_up import frame_of
 from pipeline.chat.presence import SubscriberNodes
 from pipeline.chat.records import (
     ANY_LAST,
+    BOT,
     INTERNAL_ERROR,
     NOTHING_TO_REGENERATE,
     SESSION_BUSY,
     SESSION_FULL,
     Frame,
     TurnOutcome,
+    answer_id,
     error_text,
     is_retryable,
     json_text,
 )
 from pipeline.chat.results import (
+    Accepted,
     Closed,
+    Context,
     Ended,
     Gone,
     Missing,
@@ -40,6 +45,7 @@ from pipeline.chat.results import (
     TurnRunning,
     Whereabouts,
 )
+from pipeline.redis.keys import partial_key, presence_key, session_key
 from pipeline.redis.scripts import Code, Script
 
 
@@ -145,6 +151,9 @@ REVIVALS: Final = {
     Code.GONE: Revival.PAST,
 }
 
+# Characters of an error's text, because a model server decides how long its text is.
+_DETAIL_CHARACTERS = 1000
+
 # The characters of a message id: the id becomes part of a JSON path, where a quote would end it.
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
@@ -205,6 +214,56 @@ def answer_fields(outcome: TurnOutcome) -> str:
     return "," + orjson.dumps(fields).decode()[1:-1] if fields else ""
 
 
+def close_command(outcome: TurnOutcome, entry: str, timestamp: str = "") -> Command:
+    """Return the command that closes a turn, see ``Sessions.close``.
+
+    Raises:
+        ValueError: the turn's id fails ``is_message_id``, or there is neither an answer nor an error.
+    """
+    token, turn = outcome.token, checked_id(outcome.turn)
+    if outcome.error is None and outcome.answer is None:
+        raise ValueError("an outcome needs an answer or an error")
+    answer = outcome.answer if outcome.error is None else None
+    error = str(outcome.error)
+    words = answer if answer is not None else (outcome.detail or error_text(error))[:_DETAIL_CHARACTERS]
+    return CLOSE.command(
+        [session_key(token), partial_key(token), presence_key(token)],
+        turn=turn,
+        entry=entry,
+        msg="" if answer is None else json_text(BOT + answer),
+        marks=answer_fields(outcome),
+        frame_id=answer_id(turn),
+        frame_msg=json_text(words),
+        failure=failure_fields(error, outcome.retryable, outcome.retry_after) if answer is None else "",
+        refused=int(outcome.refused),
+        at=timestamp,
+    )
+
+
+def context_paths(count: int) -> tuple[str, str, str, str]:
+    """Return the paths of a session that ``context_result`` decodes, for a context of ``count`` messages."""
+    # One more, because the answer to replace is left out.
+    last = f"$.messages[-{count + 1}:]"
+    return "$._turn", f"{last}.msg", f"{last}.id", "$._refused[*]"
+
+
+def context_result(turn: str, count: int, raw: bytes | None) -> Context | Stale | Gone:
+    """Decode the values of ``context_paths``."""
+    if raw is None:
+        return Gone()
+    turn_path, texts, ids, refusals = context_paths(count)
+    found = orjson.loads(raw)
+    open_turn = found[turn_path][0]
+    if open_turn is None or open_turn["id"] != turn:
+        return Stale()
+    recent = list(zip(found[ids], found[texts], strict=True))
+    shown = (recent[:-1] if "regenerates" in open_turn else recent)[-count:]
+    refused = set(found[refusals])
+    # The last message is the one to answer, which may be tried again although the model refused it.
+    context = [text for message_id, text in shown[:-1] if message_id not in refused]
+    return Context([*context, *(text for _, text in shown[-1:])], "stopped" in open_turn)
+
+
 def running_answer(raw: bytes, open_turn: Mapping[str, Any]) -> Partial | None:
     """Decode a partial answer; return None unless it belongs to the open turn."""
     partial = parse_partial(raw)
@@ -246,9 +305,7 @@ def ending_frame(turn: str, raw: bytes) -> Frame | None:
     return cast(Frame, found) if "type" in found else frame_of(found, turn)
 
 
-def accept_result(
-    message_id: str, reply: Sequence[Any]
-) -> Opened | Queued | TurnRunning | Ended | Refused | Gone | Missing:
+def accept_result(message_id: str, reply: Sequence[Any]) -> Accepted:
     """Decode the reply of ``ACCEPT``."""
     subscribers = SubscriberNodes.of(reply[1])
     match Code(reply[0]):

@@ -30,7 +30,7 @@ SESSION_MAX_MESSAGES, SESSION_MAX_BYTES and the limits in ``lua/includes``.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
@@ -38,42 +38,29 @@ from typing import Any, Final, TypeVar, cast
 import orjson
 from redis.asyncio import Redis
 
+from faust_redis.redis import Command
 from pipeline.chat import session_scripts as scripts
 from pipeline.chat.catch_up import Recent, oldest_within, resume, resume_lost, resume_since
-from pipeline.chat.records import (
-    BOT,
-    HUMAN,
-    Frame,
-    Inbound,
-    TurnOutcome,
-    answer_id,
-    error_text,
-    json_text,
-)
+from pipeline.chat.records import HUMAN, Frame, Inbound, TurnOutcome, answer_id, json_text
 from pipeline.chat.results import (
+    Accepted,
     Closed,
     Context,
     Document,
-    Ended,
     Gone,
-    Missing,
-    Opened,
     Page,
     Queued,
-    Refused,
     Revival,
     SessionSnapshot,
     Stale,
     Stopped,
-    TurnRunning,
 )
 from pipeline.chat.session_scripts import is_message_id
 from pipeline.chat.shared_reads import SharedReads
 from pipeline.chat.tokens import Tokens
-from pipeline.errors import SessionGone
 from pipeline.redis.client import execute, retry_until_available
 from pipeline.redis.keys import partial_key, presence_key, session_key
-from pipeline.redis.scripts import Code, load_scripts, run_scripts
+from pipeline.redis.scripts import Code, Script, load_scripts, run_scripts
 from pipeline.settings import Settings
 
 T = TypeVar("T")
@@ -87,9 +74,6 @@ _TAILS: Final = (64, 512, _ALL)
 # Ids that a session remembers, per message that its history may hold: refused messages and requests to
 # regenerate need an id without adding to the history.
 _IDS_PER_MESSAGE = 2
-
-# Characters of an error's text, because a model server decides how long its text is.
-_DETAIL_CHARACTERS = 1000
 
 
 class Sessions:
@@ -190,9 +174,7 @@ class Sessions:
         at = await self._run(lambda: execute(self._redis, "PEXPIRETIME", session_key(token)))
         return datetime.fromtimestamp(at / 1000, UTC) if at > 0 else None
 
-    async def accept(
-        self, inbound: Inbound, entry: str = ""
-    ) -> Opened | Queued | TurnRunning | Ended | Refused | Gone | Missing:
+    async def accept(self, inbound: Inbound, entry: str = "") -> Accepted:
         """Accept a message, an edit or a request for another answer: open its turn, queue it or refuse it.
 
         An edit replaces the last human message and its answer, which stay in the history as a branch. If the
@@ -205,46 +187,66 @@ class Sessions:
         Raises:
             ValueError: the id, or that of the message to replace or to follow, fails ``is_message_id``.
         """
-        token, settings = inbound.token, self._settings
-        reply = await self._run(
-            lambda: scripts.ACCEPT(
-                self._redis,
-                [session_key(token), presence_key(token)],
-                id=scripts.checked_id(inbound.id),
-                entry=entry,
-                msg="" if inbound.regenerate else json_text(HUMAN + inbound.text),
-                inbox_limit=settings.inbox_limit,
-                ttl=settings.session_ttl if settings.session_ttl_sliding else 0,
-                max_messages=settings.session_max_messages,
-                max_bytes=settings.session_max_bytes,
-                max_ids=settings.session_max_messages * _IDS_PER_MESSAGE,
-                frame_id=answer_id(inbound.id),
-                edits=scripts.edited_id(inbound.edits),
-                follows="" if inbound.follows is None else scripts.checked_id(inbound.follows),
-            )
-        )
-        return scripts.accept_result(inbound.id, reply)
+        (accepted,) = await self.accept_all([(inbound, entry)])
+        return accepted
 
-    async def context(self, token: str, turn: str, count: int) -> Context | None:
-        """Return the last ``count`` messages for the model; None when ``turn`` is not open.
+    async def accept_all(self, messages: Iterable[tuple[Inbound, str]]) -> list[Accepted]:
+        """Accept messages of different sessions in one round trip, each with its entry, like ``accept``.
 
         Raises:
-            SessionGone: the session has expired.
+            ValueError: as ``accept``.
+            redis.exceptions.RedisError: one of several messages could not be accepted; others may have been.
         """
-        # One more, because the answer to replace is left out.
-        messages, ids = f"$.messages[-{count + 1}:].msg", f"$.messages[-{count + 1}:].id"
-        found = await self._json(token, "$._turn", messages, ids, "$._refused[*]")
-        if found is None:
-            raise SessionGone(token)
-        open_turn = found["$._turn"][0]
-        if open_turn is None or open_turn["id"] != turn:
-            return None
-        recent = list(zip(found[ids], found[messages], strict=True))
-        shown = (recent[:-1] if "regenerates" in open_turn else recent)[-count:]
-        refused = set(found["$._refused[*]"])
-        # The last message is the one to answer, which may be tried again although the model refused it.
-        context = [text for message_id, text in shown[:-1] if message_id not in refused]
-        return Context([*context, *(text for _, text in shown[-1:])], "stopped" in open_turn)
+        given = list(messages)
+        commands = [self._acceptance(inbound, entry) for inbound, entry in given]
+        replies = await self._run_all(commands, scripts.ACCEPT)
+        return [
+            scripts.accept_result(inbound.id, reply)
+            for (inbound, _), reply in zip(given, replies, strict=True)
+        ]
+
+    def _acceptance(self, inbound: Inbound, entry: str) -> Command:
+        token, settings = inbound.token, self._settings
+        return scripts.ACCEPT.command(
+            [session_key(token), presence_key(token)],
+            id=scripts.checked_id(inbound.id),
+            entry=entry,
+            msg="" if inbound.regenerate else json_text(HUMAN + inbound.text),
+            inbox_limit=settings.inbox_limit,
+            ttl=settings.session_ttl if settings.session_ttl_sliding else 0,
+            max_messages=settings.session_max_messages,
+            max_bytes=settings.session_max_bytes,
+            max_ids=settings.session_max_messages * _IDS_PER_MESSAGE,
+            frame_id=answer_id(inbound.id),
+            edits=scripts.edited_id(inbound.edits),
+            follows="" if inbound.follows is None else scripts.checked_id(inbound.follows),
+        )
+
+    async def context(self, token: str, turn: str, count: int) -> Context | Stale | Gone:
+        """Return the last ``count`` messages for the model, see ``contexts``."""
+        (context,) = await self.contexts([(token, turn)], count)
+        return context
+
+    async def contexts(self, turns: Iterable[tuple[str, str]], count: int) -> list[Context | Stale | Gone]:
+        """Return the last ``count`` messages for the model of turns of different sessions, in one round trip.
+
+        Args:
+            turns: the token and the turn of each.
+
+        Returns:
+            For each turn its context, ``Stale`` if it is not open, or ``Gone`` if the session has expired.
+
+        Raises:
+            redis.exceptions.RedisError: one of several sessions could not be read.
+        """
+        given = list(turns)
+        paths = scripts.context_paths(count)
+        commands = [("JSON.GET", session_key(token), *paths) for token, _ in given]
+        replies = await self._run_all(commands)
+        return [
+            scripts.context_result(turn, count, reply)
+            for (_, turn), reply in zip(given, replies, strict=True)
+        ]
 
     async def close(
         self, outcome: TurnOutcome, entry: str = "", *, timestamp: str = ""
@@ -262,32 +264,19 @@ class Sessions:
         Raises:
             ValueError: the turn's id fails ``is_message_id``, or there is neither an answer nor an error.
         """
-        turn = scripts.checked_id(outcome.turn)
-        if outcome.error is None and outcome.answer is None:
-            raise ValueError("an outcome needs an answer or an error")
-        answer = outcome.answer if outcome.error is None else None
-        error = str(outcome.error)
-        words = answer if answer is not None else (outcome.detail or error_text(error))[:_DETAIL_CHARACTERS]
-        failure = ""
-        if answer is None:
-            failure = scripts.failure_fields(error, outcome.retryable, outcome.retry_after)
-        token = outcome.token
-        reply = await self._run(
-            lambda: scripts.CLOSE(
-                self._redis,
-                [session_key(token), partial_key(token), presence_key(token)],
-                turn=turn,
-                entry=entry,
-                msg="" if answer is None else json_text(BOT + answer),
-                marks=scripts.answer_fields(outcome),
-                frame_id=answer_id(turn),
-                frame_msg=json_text(words),
-                failure=failure,
-                refused=int(outcome.refused),
-                at=timestamp,
-            )
-        )
+        command = scripts.close_command(outcome, entry, timestamp)
+        (reply,) = await self._run_all([command], scripts.CLOSE)
         return scripts.close_result(reply)
+
+    async def close_all(self, outcomes: Iterable[tuple[TurnOutcome, str]]) -> list[Closed | Stale | Gone]:
+        """Close turns of different sessions in one round trip, each with its entry, like ``close``.
+
+        Raises:
+            ValueError: as ``close``.
+            redis.exceptions.RedisError: one of several turns could not be closed; others may have been.
+        """
+        commands = [scripts.close_command(outcome, entry) for outcome, entry in outcomes]
+        return [scripts.close_result(reply) for reply in await self._run_all(commands, scripts.CLOSE)]
 
     async def stop(self, token: str, turn: str | None = None) -> Stopped | Queued | Stale | Gone:
         """Mark a turn as stopped: the open one, or the one named, which may still wait.
@@ -378,6 +367,16 @@ class Sessions:
         ]
         if commands:
             await self._run(lambda: run_scripts(self._redis, commands, (scripts.MARK_SENT,)))
+
+    async def _run_all(self, commands: Sequence[Command], *called: Script) -> list[Any]:
+        """Run commands in one round trip; wait for Redis only with one command.
+
+        Several are not repeated together, because those for a part of a cluster that is away would hold up
+        the others: the caller repeats each alone.
+        """
+        if len(commands) > 1:
+            return await run_scripts(self._redis, commands, called)
+        return await self._run(lambda: run_scripts(self._redis, commands, called))
 
     async def _json(self, token: str, *paths: str) -> dict[str, list[Any]] | None:
         """Read several paths of a session in one command; return None when it has expired."""

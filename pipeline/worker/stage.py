@@ -235,6 +235,11 @@ def create_producer(settings: Settings) -> faust.App:
     return app
 
 
+def entry_name(message: Message) -> str:
+    """Return the name of a message's stream entry, which is the same for each attempt."""
+    return f"{message.topic}:{message.partition}:{message.offset}"
+
+
 async def run_with_retries(
     stage: Stage,
     event: Any,
@@ -251,8 +256,7 @@ async def run_with_retries(
         handle: called with the message and the name of its stream entry, which is the same for each attempt.
         give_up: called with the same arguments; ends the message's turn with an error.
     """
-    message = event.message
-    entry = f"{message.topic}:{message.partition}:{message.offset}"
+    entry = entry_name(event.message)
     subject = message_id(event.value)
     tracing.MESSAGE.set(subject)
     if not tracing.enabled():
@@ -273,7 +277,7 @@ def give_up_killers(stage: Stage, topic: TopicT, give_up: Callable[[Any, str], A
     async def called(message: Message, error: BaseException) -> None:
         if isinstance(error, WorkerDiedError) and message.topic == topic.get_topic_name():
             event: Any = await topic.decode(message)
-            await give_up(event.value, f"{message.topic}:{message.partition}:{message.offset}")
+            await give_up(event.value, entry_name(message))
 
     on_dead_letter(stage.app, called)
 

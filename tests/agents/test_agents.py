@@ -21,6 +21,7 @@ from pipeline.chat.stop_signals import Stops, announce_stop
 from pipeline.errors import MessageRefusal, ModelError, ModelErrorCode
 from pipeline.models import AnswerPart, ModelRequest, Retraction, Shortened, Thought, Usage
 from pipeline.redis.keys import node_stream
+from pipeline.worker.batches import Batch
 from pipeline.worker.stage import Stage, run_with_retries
 from tests.agents.conftest import Infer, Parrot, SentTopics
 
@@ -47,7 +48,7 @@ async def test_ingest_sends_an_opened_turn_to_enrich_each_time_it_gets_the_entry
 ) -> None:
     message = inbound(token)
     for _ in range(2):
-        await ingest.handle(stage, message, "ingest:0:1")
+        await ingest.handle(stage, Batch.of(message, "ingest:0:1"))
     assert sent.enrich.values == [Turn(token=token, turn=message.id)] * 2
     assert sent.enrich.keys == [token.encode()] * 2
 
@@ -56,9 +57,9 @@ async def test_ingest_sends_no_turn_for_a_message_that_waits_or_was_taken_before
     stage: Stage, sent: SentTopics, token: str, node: str
 ) -> None:
     first = inbound(token)
-    await ingest.handle(stage, first, "ingest:0:1")
-    await ingest.handle(stage, inbound(token), "ingest:0:2")
-    await ingest.handle(stage, first, "ingest:0:3")
+    await ingest.handle(stage, Batch.of(first, "ingest:0:1"))
+    await ingest.handle(stage, Batch.of(inbound(token), "ingest:0:2"))
+    await ingest.handle(stage, Batch.of(first, "ingest:0:3"))
     assert len(sent.enrich.values) == 1
 
 
@@ -66,7 +67,7 @@ async def test_ingest_sends_a_message_back_whose_predecessor_the_session_has_los
     stage: Stage, sent: SentTopics, token: str, node: str
 ) -> None:
     message = inbound(token).derive(follows="lost", node=node)
-    await ingest.handle(stage, message, "ingest:0:1")
+    await ingest.handle(stage, Batch.of(message, "ingest:0:1"))
     assert await frames(stage, node) == [{"type": "missing", "id": message.id}]
     assert sent.enrich.values == []
     assert sent.ingest.values == [message.derive(returned=1)]
@@ -76,16 +77,16 @@ async def test_ingest_accepts_a_message_whose_web_node_does_not_send_it_again(
     stage: Stage, sent: SentTopics, token: str, node: str
 ) -> None:
     message = inbound(token).derive(follows="lost", node=node, returned=ingest.RETURNS)
-    await ingest.handle(stage, message, "ingest:0:1")
+    await ingest.handle(stage, Batch.of(message, "ingest:0:1"))
     assert sent.enrich.values == [Turn(token=token, turn=message.id)]
 
 
 async def test_ingest_sends_the_error_of_a_lost_message_that_has_no_place_any_more(
     stage: Stage, token: str, node: str
 ) -> None:
-    await ingest.handle(stage, inbound(token), "ingest:0:1")
+    await ingest.handle(stage, Batch.of(inbound(token), "ingest:0:1"))
     lost = inbound(token).derive(restored=True)
-    await ingest.handle(stage, lost, "ingest:0:2")
+    await ingest.handle(stage, Batch.of(lost, "ingest:0:2"))
     *_, frame = await frames(stage, node)
     assert (frame["type"], frame["turn"], frame["error"]) == ("error", lost.id, "internal_error")
 
@@ -94,7 +95,7 @@ async def test_ingest_accepts_a_message_whose_web_node_died_with_its_predecessor
     stage: Stage, sent: SentTopics, token: str
 ) -> None:
     message = inbound(token).derive(follows="lost", node="dead")
-    await ingest.handle(stage, message, "ingest:0:1")
+    await ingest.handle(stage, Batch.of(message, "ingest:0:1"))
     assert sent.enrich.values == [Turn(token=token, turn=message.id)]
 
 
@@ -102,12 +103,12 @@ async def test_ingest_sends_an_open_turn_on_once_more_when_asked_to(
     stage: Stage, sent: SentTopics, token: str
 ) -> None:
     message = inbound(token)
-    await ingest.handle(stage, message, "ingest:0:1")
+    await ingest.handle(stage, Batch.of(message, "ingest:0:1"))
     again = inbound(token).derive(id=message.id, text="", follows=message.id, node="dead", reopen=True)
-    await ingest.handle(stage, again, "ingest:0:2")
+    await ingest.handle(stage, Batch.of(again, "ingest:0:2"))
     assert sent.enrich.values == [Turn(token=token, turn=message.id)] * 2
     unknown = again.derive(id="unknown", follows="unknown")
-    await ingest.handle(stage, unknown, "ingest:0:3")
+    await ingest.handle(stage, Batch.of(unknown, "ingest:0:3"))
     assert len(sent.enrich.values) == 2
 
 
@@ -115,7 +116,7 @@ async def test_ingest_tells_the_client_of_a_refused_message(
     stage: Stage, sent: SentTopics, token: str, node: str
 ) -> None:
     for number in range(3):
-        await ingest.handle(stage, inbound(token), f"ingest:0:{number}")
+        await ingest.handle(stage, Batch.of(inbound(token), f"ingest:0:{number}"))
     *_, frame = await frames(stage, node)
     assert frame["error"] == "session_busy"
     assert len(sent.enrich.values) == 1
@@ -126,9 +127,11 @@ async def test_every_stage_that_meets_an_expired_session_tells_the_client(
 ) -> None:
     await stage.redis.delete(f"session:{{{token}}}")
     message = inbound(token)
-    await ingest.handle(stage, message, "ingest:0:1")
-    await enrich.handle(stage, Turn(token=token, turn=message.id), "enrich:0:1")
-    await deliver.handle(stage, TurnOutcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
+    await ingest.handle(stage, Batch.of(message, "ingest:0:1"))
+    await enrich.handle(stage, Batch.of(Turn(token=token, turn=message.id), "enrich:0:1"))
+    await deliver.handle(
+        stage, Batch.of(TurnOutcome(token=token, turn=message.id, answer="1"), "deliver:0:1")
+    )
     got = await frames(stage, node)
     assert [(frame["id"], frame["error"]) for frame in got] == [
         (answer_id(message.id), "session_expired")
@@ -142,12 +145,12 @@ async def test_enrich_asks_for_an_open_turn_and_drops_a_closed_one(
     message = inbound(token)
     await stage.sessions.accept(message)
     turn = Turn(token=token, turn=message.id)
-    await enrich.handle(stage, turn, "enrich:0:1")
+    await enrich.handle(stage, Batch.of(turn, "enrich:0:1"))
     assert sent.infer.values == [
         Prompt(token=token, turn=message.id, prompt="Human: hi Bot:", context=["Human: hi"])
     ]
     await stage.sessions.close(TurnOutcome(token=token, turn=message.id, answer="hello"))
-    await enrich.handle(stage, turn, "enrich:0:2")
+    await enrich.handle(stage, Batch.of(turn, "enrich:0:2"))
     assert len(sent.infer.values) == 1
 
 
@@ -294,7 +297,7 @@ async def test_a_turn_stopped_before_infer_is_not_asked_about(
     assert await stage.sessions.stop(token) == Stopped(prompt.turn, running=False)
     model = Parrot()
     await run_infer(model, prompt)
-    await enrich.handle(stage, Turn(token=token, turn=prompt.turn), "enrich:0:1")
+    await enrich.handle(stage, Batch.of(Turn(token=token, turn=prompt.turn), "enrich:0:1"))
     assert sent.deliver.values == [TurnOutcome(token=token, turn=prompt.turn, answer="", stopped=True)] * 2
     assert model.asked == 0
 
@@ -354,7 +357,7 @@ async def test_deliver_publishes_the_answer_and_sends_the_next_turn_each_time_it
     await stage.sessions.accept(second)
     outcome = TurnOutcome(token=token, turn=first.id, answer="hello")
     for _ in range(2):
-        await deliver.handle(stage, outcome, "deliver:0:1")
+        await deliver.handle(stage, Batch.of(outcome, "deliver:0:1"))
     once, again = await frames(stage, node)
     assert once == again
     assert (once["id"], once["msg"]) == (answer_id(first.id), "hello")
@@ -369,9 +372,8 @@ async def test_deliver_drops_a_second_outcome_of_a_turn(
     await stage.sessions.accept(first)
     await stage.sessions.accept(inbound(token))
     for number in range(2):
-        await deliver.handle(
-            stage, TurnOutcome(token=token, turn=first.id, answer="1"), f"deliver:0:{number}"
-        )
+        outcome = TurnOutcome(token=token, turn=first.id, answer="1")
+        await deliver.handle(stage, Batch.of(outcome, f"deliver:0:{number}"))
     assert len(await frames(stage, node)) == 1
     assert len(sent.enrich.values) == 1
 
@@ -466,12 +468,12 @@ async def test_a_message_travels_through_all_stages(
 ) -> None:
     """Two messages at once: the second one's context holds the answer to the first."""
     first, second = inbound(token, "one"), inbound(token, "two")
-    await ingest.handle(stage, first, "ingest:0:1")
-    await ingest.handle(stage, second, "ingest:0:2")
+    await ingest.handle(stage, Batch.of(first, "ingest:0:1"))
+    await ingest.handle(stage, Batch.of(second, "ingest:0:2"))
     for number in range(2):
-        await enrich.handle(stage, sent.enrich.values[number], f"enrich:0:{number}")
+        await enrich.handle(stage, Batch.of(sent.enrich.values[number], f"enrich:0:{number}"))
         await run_infer(Parrot(), sent.infer.values[number])
-        await deliver.handle(stage, sent.deliver.values[number], f"deliver:0:{number}")
+        await deliver.handle(stage, Batch.of(sent.deliver.values[number], f"deliver:0:{number}"))
     answers = [outcome.answer for outcome in sent.deliver.values]
     assert sent.infer.values[1].context == ["Human: one", f"Bot: {answers[0]}", "Human: two"]
     document = await stage.sessions.get(token)

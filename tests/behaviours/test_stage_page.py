@@ -221,9 +221,7 @@ async def test_the_page_of_all_apps_draws_the_stages_from_what_they_read_and_wri
     assert wrong == []
 
 
-async def test_an_admin_pauses_a_stage_and_its_messages_wait(
-    page: Page, chat: ChatClient, store: Redis
-) -> None:
+async def test_an_admin_pauses_and_resumes_a_stage(page: Page, store: Redis) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
     await unlock(page)
     await page.click(card(page, "infer"))
@@ -232,9 +230,6 @@ async def test_an_admin_pauses_a_stage_and_its_messages_wait(
     await expect(page.locator(card(page, "infer"))).to_contain_text("paused")
     await page.click("#pause")
     await expect(page.locator("#pause")).to_have_text("Pause …", timeout=20_000)
-    socket = await chat.open(await chat.token())
-    await socket.send("Go on")
-    assert (await socket.answer(30))["msg"] == "You said: Go on"
     assert not await store.exists(KEYS.paused("infer"))
 
 

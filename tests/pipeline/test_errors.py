@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import EmbeddedRedisError, ModelError, ParleyError, SessionGone, SettingsError, mask
+from pipeline.errors import EmbeddedRedisError, ModelError, ParleyError, SettingsError, mask
 
 
 @pytest.mark.parametrize(
@@ -19,10 +19,6 @@ from pipeline.errors import EmbeddedRedisError, ModelError, ParleyError, Session
         (EmbeddedRedisError("none runs"), "none runs"),
         (ModelError("model_loading", "wait a little", True, 503), "model_loading: wait a little (HTTP 503)"),
         (ModelError("model_timeout", "no answer", True), "model_timeout: no answer"),
-        (
-            SessionGone("0f8fad5b-d9cb-469f-a165-70867728950e"),
-            "session 0f8fad5b… expired or does not exist",
-        ),
     ],
 )
 def test_an_error_is_one_line(error: ParleyError, text: str) -> None:

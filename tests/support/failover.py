@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 
@@ -59,14 +60,37 @@ class SentinelFailover(Failover):
 
     def __init__(self, url: str, servers: list[RedisServer]) -> None:
         self.url = url
-        self._servers = servers
+        self._servers = {server.port: server for server in servers}
+        self._sentinel = urlsplit(url).port or 0
 
     async def kill_primary(self, *, behind_seconds: float = 0.0) -> None:
         """Kill the primary as described; it does not wait for the Sentinel to make it a replica."""
-        primary, replica = sorted(self._servers, key=_role)
+        primary, replica = self._pair()
         await self._replace(primary, replica, behind_seconds)
-        primary.call("REPLICAOF", HOST, replica.port)
-        await self._synced(primary)
+        await eventually(lambda: self._pair()[0] is replica, "the Sentinel to name the new primary")
+        await eventually(self._is_paired, "a primary with the other server as its replica")
+
+    def _is_paired(self) -> bool:
+        """Return whether the Sentinel could fail over; make the server that it does not name a replica.
+
+        On a busy machine it may fail over more than once, also back to the server that was killed. A replica
+        of that one's choice would then be a replica of its own replica.
+        """
+        primary, replica = self._pair()
+        facts = _facts(replica)
+        if facts["role"] == "master":
+            replica.call("REPLICAOF", HOST, primary.port)
+        with redis.Redis(HOST, self._sentinel) as client:
+            known = client.sentinel_slaves("streams")
+        is_good = all(not each["is_sdown"] and each["master-link-status"] == "ok" for each in known)
+        return is_good and _role(primary) == "master" and facts.get("master_link_status") == "up"
+
+    def _pair(self) -> tuple[RedisServer, RedisServer]:
+        """Return the primary according to the Sentinel, and the other server."""
+        with redis.Redis(HOST, self._sentinel) as client:
+            _, port = client.sentinel_get_master_addr_by_name("streams")
+        (other,) = self._servers.keys() - {int(port)}
+        return self._servers[int(port)], self._servers[other]
 
 
 class ClusterFailover(Failover):

@@ -1,7 +1,7 @@
 """Hosts of a network of their own, each a network namespace of Linux, whose links can be broken.
 
-Needs root and Debian's iproute2. All hosts are on one bridge, as is this process, so that a test outside
-reaches every one of them.
+Needs root, and Debian's iproute2 and nftables. All hosts are on one bridge, as is this process, so that a
+test outside reaches every one of them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 # Of frames that no host takes.
 _NOBODY = "02:00:00:00:00:01"
 _DEVICE = "eth0"
+_LOSSES = "losses"
 
 
 class Host:
@@ -55,11 +56,14 @@ class Host:
 
     def kill(self) -> None:
         """Kill all of its processes, as a power failure does."""
-        for pid in ip("netns", "pids", self.name).split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         while self._processes:
             self._processes.pop().wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in ip("netns", "pids", self.name).split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), number)
 
     def cut_off(self) -> None:
         """Let nothing pass from or to this host."""
@@ -79,13 +83,28 @@ class Host:
             ip(*where, "neighbour", "replace", self.address,
                "lladdr", _NOBODY, "nud", "permanent", "dev", device)  # fmt: skip
 
+    def freeze(self) -> None:
+        """Suspend all of its processes: its kernel still takes connections and packets."""
+        self._signal(signal.SIGSTOP)
+
+    def lose(self, percent: int) -> None:
+        """Lose so many percent of the packets from and to this host."""
+        _run(*self.prefix, "nft", "add", "table", "inet", _LOSSES)
+        for hook in ("input", "output"):
+            chain = f"{{ type filter hook {hook} priority 0; }}"
+            _run(*self.prefix, "nft", "add", "chain", "inet", _LOSSES, hook, chain)
+            rule = ("oifname" if hook == "output" else "iifname", _DEVICE)
+            lost = ("numgen", "random", "mod", "100", "<", str(percent), "drop")
+            _run(*self.prefix, "nft", "add", "rule", "inet", _LOSSES, hook, *rule, *lost)
+
     def slow_down(self, rate: str) -> None:
         """Let it send so much at most, as `512kbit`; more waits for up to two seconds, then it is dropped."""
         shape = ("tbf", "rate", rate, "burst", "16kb", "latency", "2s")
         _run("ip", "netns", "exec", self.name, "tc", "qdisc", "replace", "dev", _DEVICE, "root", *shape)
 
     def heal(self) -> None:
-        """End what was done to its link."""
+        """End what was done to its link and processes, except a kill."""
+        self._signal(signal.SIGCONT)
         ip("-n", self._network.name, "link", "set", self._link, "up")
         for number, other in self._network.others(self):
             where = ["-n", other.name] if other is not None else []
@@ -98,6 +117,8 @@ class Host:
                     ip(*place, "neighbour", "del", address, "dev", link)
         with contextlib.suppress(subprocess.CalledProcessError):
             _run("ip", "netns", "exec", self.name, "tc", "qdisc", "del", "dev", _DEVICE, "root")
+        with contextlib.suppress(subprocess.CalledProcessError, FileNotFoundError):
+            _run(*self.prefix, "nft", "delete", "table", "inet", _LOSSES)
 
 
 class Network:
@@ -158,8 +179,8 @@ def unavailable() -> str:
     """Return why there can be no hosts here, empty if there can."""
     if os.geteuid() != 0:
         return "needs root"
-    if shutil.which("ip") is None:
-        return "needs iproute2"
+    if missing := [tool for tool in ("ip", "tc", "nft") if shutil.which(tool) is None]:
+        return f"needs {', '.join(missing)}"
     try:
         ip("netns", "add", f"parley{os.getpid()}try")
         ip("netns", "del", f"parley{os.getpid()}try")

@@ -448,3 +448,14 @@ def test_the_last_message_of_a_session_may_be_one_of_another_process() -> None:
     assert remembered.add("t", ClientMessage("four", "x")).follows == "another"
     remembered.left("t")
     assert remembered.add("t", ClientMessage("five", "x"), "seen").follows == "seen"
+
+
+def test_a_message_stays_behind_the_one_before_however_often_the_session_refuses_both() -> None:
+    remembered = SentMessages()
+    follows = [remembered.add("t", ClientMessage(name, "x"), "lost").follows for name in ("one", "two")]
+    assert follows == ["lost", "one"]
+    for _ in range(3):
+        for name in ("one", "two"):
+            remembered.missed("t", name, 3)
+    follows = [remembered.add("t", ClientMessage(name, "x")).follows for name in ("one", "two")]
+    assert follows == [None, "one"]

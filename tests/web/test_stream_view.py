@@ -33,8 +33,8 @@ def message(msg: str, turn: str = "t", **more: Any) -> Frame:
     return result
 
 
-def show(view: StreamView, *frames: Frame) -> list[dict[str, Any]]:
-    return told([out for frame in frames for out in view.show(frame)])
+def show(view: StreamView, *frames: Frame, is_live: bool = True) -> list[dict[str, Any]]:
+    return told([out for frame in frames for out in view.show(frame, is_live=is_live)])
 
 
 def short(frames: list[dict[str, Any]]) -> list[Any]:
@@ -193,8 +193,8 @@ def test_a_socket_that_asked_is_told_a_whole_answer_whose_beginning_it_missed() 
     assert short(show(view, message("abc"))) == ["accepted", "start", "abc", "abc"]
     view.asked("u")
     ending: Frame = {"type": "accepted", "id": "u", "position": 0, "duplicate": True, "ending": None}
-    assert short(show(view, ending, message("abc", "u"))) == ["accepted", "abc"]
-    assert short(show(view, message("abc", "v"))) == ["abc"]
+    assert short(show(view, ending, message("abc", "u"), is_live=False)) == ["accepted", "abc"]
+    assert short(show(view, message("abc", "v"), is_live=False)) == ["abc"]
 
 
 def test_each_sending_of_a_message_is_accepted_once() -> None:
@@ -225,9 +225,25 @@ def test_an_error_names_the_turn_that_ended_or_the_message_that_was_refused() ->
     assert view.unaccepted() == []
 
 
+def test_an_answer_whose_pieces_were_not_sent_has_one_piece_on_every_socket_that_is_there() -> None:
+    view = StreamView()
+    frames = show(view, message("abc", replaces="old"))
+    assert short(frames) == ["start", "abc", "abc"]
+    assert (frames[0]["regenerates"], frames[1]["index"]) == ("old", 0)
+    assert short(show(StreamView(), message("abc"), is_live=False)) == ["abc"]
+
+
+def test_the_pieces_that_were_not_sent_come_with_the_complete_answer() -> None:
+    assert short(show(StreamView(), start(), token(0, "a"), message("abc"))) == ["start", "a", "bc", "abc"]
+
+
+def test_an_empty_answer_without_pieces_is_only_the_message() -> None:
+    assert short(show(StreamView(), message(""))) == [""]
+
+
 def test_a_finished_answer_shows_what_is_special_about_it_and_nothing_internal() -> None:
     view = StreamView()
-    (frame,) = show(view, message("x", stopped=True, replaces="old", run=3))
+    (frame,) = show(view, message("x", stopped=True, replaces="old", run=3), is_live=False)
     assert frame == {
         "type": "message",
         "turn": "t",
@@ -302,5 +318,5 @@ def test_thoughts_and_tokens_on_their_way_do_not_join_each_other() -> None:
 
 def test_the_facts_about_an_answer_are_told() -> None:
     facts: dict[str, Any] = {"shortened": True, "usage": {"input_tokens": 1, "output_tokens": 2}}
-    (frame,) = show(StreamView(), message("Hi", **facts))
+    (frame,) = show(StreamView(), message("Hi", **facts), is_live=False)
     assert {name: frame[name] for name in facts} == facts

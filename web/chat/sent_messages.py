@@ -52,7 +52,7 @@ class SentMessage:
         interval: seconds between the last check and the next one.
         idle_since: the time of the first check that found its turn open in this run, None before.
         run: the run at that check, 0 if none had begun.
-        misses: how often the session has refused it, because it lacked the one before.
+        misses: how often the session has refused it, because it lacked one of another process before it.
     """
 
     id: str
@@ -237,11 +237,14 @@ class SentMessages:
     def missed(self, token: str, message_id: str, most: int) -> None:
         """Note that a session has refused a message, because it lacks the one that this one follows.
 
+        A message of this process stays behind the one before it, which is sent again as well.
+
         Args:
-            most: the number of times after which the message follows no other.
+            most: the number of times after which the message no longer follows one of another process.
         """
-        sent = self._sessions.get(token, {}).get(message_id)
-        if sent is not None and sent.message is not None:
+        session = self._sessions.get(token, {})
+        sent = session.get(message_id)
+        if sent is not None and sent.message is not None and sent.message.follows not in session:
             sent.misses += 1
             if sent.misses >= most:
                 sent.message = replace(sent.message, follows=None)

@@ -18,7 +18,7 @@ from tests.behaviours.deployments.checks import servers
 from tests.support.hosts import Host, Network
 from tests.support.service import Up
 
-#: Seconds within which all clients must be answered, be a host away or back.
+#: Seconds within which a host that is back has replicas of all primaries.
 BOUND_SECONDS: Final = 60.0
 _PORT = 3500
 _REDIS_PORTS = (7000, 7001, 7002)

@@ -1,7 +1,7 @@
 """Clients of the lab: they talk, lose their sockets, come back, and enter all in their ledgers.
 
 They do as protocol.md asks of a client, and no more: they resume after the last message they hold, send again
-under its id what was not accepted when a socket broke, and give up a connection that answers no ping.
+under its id each message that has not ended when a socket broke, and give up a connection without pongs.
 """
 
 from __future__ import annotations
@@ -93,13 +93,12 @@ class Client:
             self.token = (await self._request("POST", "/token", name=self.ledger.name))["token"]
 
     async def _exchange(self) -> None:
-        """Send what was not accepted, and read until all has ended or the socket breaks."""
+        """Send what has not ended, and read until all has ended or the socket breaks."""
         try:
             socket = await self._connected()
             for entry in self.ledger.open:
-                if not entry.accepted:
-                    entry.sent += 1
-                    await socket.send_str(_text(type="message", id=entry.id, text=entry.text))
+                entry.sent += 1
+                await socket.send_str(_text(type="message", id=entry.id, text=entry.text))
             while self.ledger.open:
                 self._take(await self._frame(socket))
                 if self._random.random() < _CUTS:

@@ -16,7 +16,18 @@ from tests.support.fault_proxy import Disturbance, FaultProxy
 Act = Callable[[Scene, random.Random], Awaitable[None]]
 
 # Commands without which a part can't do its work, withdrawn for a while.
-_COMMANDS = ("xadd", "xack", "xreadgroup", "json.set", "json.get", "evalsha", "set", "hset", "xtrim")
+_STREAMS = ("xadd", "xack", "xreadgroup", "xread", "xrange", "xtrim", "xpending", "xclaim", "xinfo", "time")
+_DOCUMENTS = (
+    "json.set",
+    "json.get",
+    "json.merge",
+    "json.arrappend",
+    "json.arrpop",
+    "json.arrtrim",
+    "json.del",
+)
+_OTHERS = ("evalsha", "set", "get", "del", "exists", "expire", "hset", "hget", "hdel", "hgetall", "zadd")
+_COMMANDS = (*_STREAMS, *_DOCUMENTS, *_OTHERS)
 
 
 @dataclass(frozen=True)

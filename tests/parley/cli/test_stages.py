@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import closing
@@ -16,6 +17,7 @@ import redis
 
 from faust_redis.testing import Keys, free_port, wait_until
 from parley.cli import cli, main
+from tests.support.command import parley
 
 KEYS = Keys()
 PARLEY = [sys.executable, "-m", "parley.cli"]
@@ -113,3 +115,16 @@ def test_a_wrong_address_ends_in_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("parley: ")
     assert error in line
+
+
+def test_a_change_from_a_terminal_writes_an_audit_line(redis_url: str, tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        return parley(tmp_path, *arguments, REDIS_URL=redis_url).stderr
+
+    place = ("shop", "orders", "--partition", "2")
+    line = r"INFO admin action pause by \S+: app='shop' topic='orders' partition=2"
+    assert re.search(line, run("pause", *place))
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.hkeys(KEYS.paused("shop")) == [b"orders:2"]
+    assert "admin action resume by" in run("resume", *place)
+    assert "admin action" not in run("offsets", "shop", "orders", "earliest", "--preview")

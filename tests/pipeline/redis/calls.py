@@ -38,6 +38,7 @@ async def call_everything(url: str) -> None:
         await sessions.close(TurnOutcome(token=token, turn="m1", answer="Hi"))
         (answer,) = await sessions.unsent(token)
         await sessions.restore_text(token, answer)
+        await sessions.put_back(Inbound(token=token, id="m2", text="Lost", sent_at=0.0, follows="m1"), "")
         frames = [answer["id"]]
         await sessions.mark_sent(token, frames)
         await sessions.revive(token, "m1")

@@ -33,6 +33,7 @@ SCRIPT_KEYS = {
     "read_session": ("session", "partial"),
     "renew_node": ("web",),
     "restore_answer": ("session",),
+    "restore_message": ("session", "presence"),
     "revive_turn": ("session",),
     "stop_turn": ("session", "partial"),
     "take_rate": ("rate",),

@@ -5,6 +5,7 @@ A plain Faust program needs only the installed package. The names below offer mo
 other modules may change.
 """
 
+from faust_redis.arrived import batches, set_current_event
 from faust_redis.driver import Transport, register
 from faust_redis.errors import (
     AbandonedError,
@@ -77,6 +78,7 @@ __all__ = [
     "UnsupportedSettingError",
     "WorkerDiedError",
     "attempts_before",
+    "batches",
     "configure",
     "expel",
     "fail",
@@ -92,5 +94,6 @@ __all__ = [
     "register",
     "reject",
     "resent_messages",
+    "set_current_event",
     "unready",
 ]

@@ -24,7 +24,7 @@ from faust_redis.log.keys import Keys
 from faust_redis.log.topics import TopicFacts
 from faust_redis.redis.clients import execute_many
 from faust_redis.redis.commands import Command, execute
-from faust_redis.redis.scripts import SAMPLE_PARTITION
+from faust_redis.redis.scripts import SAMPLE_PARTITION, load_script
 from faust_redis.samples import GroupSample, Member, PartitionSample, StreamEntry
 
 __all__ = [
@@ -117,7 +117,7 @@ class GroupSampler:
         Raises:
             redis.exceptions.RedisError: Redis is away.
         """
-        await redis.script_load(SAMPLE_PARTITION.text)
+        await load_script(redis, SAMPLE_PARTITION)
 
 
 class Inspector:
@@ -179,7 +179,7 @@ class Inspector:
         while True:
             commands = sampler.commands()
             try:
-                sample = sampler.read(iter([await execute(self._redis, *command) for command in commands]))
+                sample = sampler.read(iter(await execute_many(self._redis, commands)))
             except NoScriptError:
                 await sampler.load(self._redis)
                 continue

@@ -6,7 +6,7 @@ A stream runs them for each event, so every object they need is bound once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 from weakref import ref
 
@@ -55,6 +55,18 @@ class QueueReader:
         event = self._get_nowait() if self._drops or self._putters else self._buffered.popleft()
         return event
 
+    def take_more(self, limit: int) -> list[EventT[Any]]:
+        """Return the events that wait, at most ``limit``; none while an error waits in the queue."""
+        if self._errors or self._consumer.is_undoing:
+            return []
+        if self._drops or self._putters:
+            more = [self._get_nowait() for _ in range(min(limit, len(self._buffered)))]
+        else:
+            take = self._buffered.popleft
+            more = [take() for _ in range(min(limit, len(self._buffered)))]
+        self._taken += len(more)
+        return more
+
     async def wait(self) -> EventT[Any]:
         """Let other tasks run, then return the next event.
 
@@ -96,6 +108,20 @@ class EventSteps:
         self._failed = consumer.failures.shares.failed
         self._abandon = consumer.failures.abandon
         self._set_current = streams.current_event_variable().set
+
+    def begin_all(self, events: Iterable[EventT[Any]]) -> list[tuple[EventT[Any], Any]]:
+        """Begin events that are handled together, none of them the current one; return their states.
+
+        Events that a rebalance has made stale are left out.
+        """
+        begun = [(event, state) for event in events if (state := self.begin(event)) is not STALE]
+        self.rest()
+        return begun
+
+    def rest(self) -> None:
+        """Make no event the current one."""
+        self._set_current(None)
+        self._stream.current_event = None
 
     def begin(self, event: EventT[Any]) -> Any:
         """Make an event the current one; return the state of the sensors, or :data:`STALE`."""

@@ -21,7 +21,7 @@ from faust_redis.fastpath.event_steps import STALE, EventSteps, QueueReader
 from faust_redis.fastpath.sensors import ActiveSensors
 from faust_redis.joins.streams import JoiningStream
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "one_by_one"]
 
 _T = TypeVar("_T")
 
@@ -43,6 +43,15 @@ class Stream(JoiningStream[_T]):
     def events(self) -> AsyncIterable[EventT[Any]]:
         """Iterate over events: values with key, headers and message."""
         return self._iterate(as_events=True) if self._is_of_topic() else super().events()
+
+    def batches(self, limit: int) -> AsyncIterator[list[EventT[Any]]]:
+        """Iterate over the events that have arrived, see :func:`faust_redis.batches`."""
+        is_plain = not (self._processors or self.join_strategy is not None or self.sources)
+        if not (is_plain and self._is_of_topic()):
+            return one_by_one(self)
+        iterator = self._deliver_batches(cast(Consumer, self.app.consumer), limit)
+        self._active_agens.add(iterator)
+        return iterator
 
     def _is_of_topic(self) -> bool:
         is_unmodified = type(self.channel).__anext__ is faust.Topic.__anext__
@@ -107,6 +116,41 @@ class Stream(JoiningStream[_T]):
             self._channel_stop_iteration(channel)
             await self._stop_if(started_here)
 
+    async def _deliver_batches(self, consumer: Consumer, limit: int) -> AsyncGenerator[Any, None]:
+        self._finalized = True
+        started_here = await self.maybe_start()
+        channel = cast(ChannelT[Any], self.channel)
+        sensors = ActiveSensors(self.app)
+        queue = QueueReader(channel, consumer, sensors.refresh)
+        steps = EventSteps(self, consumer, sensors)
+        try:
+            while not self.should_stop:
+                acks = self.enable_acks
+                first = queue.take()
+                if first is None:
+                    first = await queue.wait()
+                begun = steps.begin_all((first, *queue.take_more(limit - 1)))
+                if not begun:
+                    continue
+                self.events_total += len(begun)
+                try:
+                    yield [event for event, _ in begun]
+                except (asyncio.CancelledError, GeneratorExit):
+                    # The agent was cancelled during the batch; it did not ask for the next one.
+                    if acks:
+                        for event, state in begun:
+                            steps.abandon(event, state)
+                    raise
+                steps.rest()
+                if acks:
+                    for event, state in begun:
+                        steps.finish(event, state)
+        except StopAsyncIteration:
+            return  # thrown into the queue: Faust's way to end a stream
+        finally:
+            self._channel_stop_iteration(channel)
+            await self._stop_if(started_here)
+
     async def _stop_if(self, started_here: bool) -> None:
         if started_here:
             await self.stop()
@@ -130,3 +174,9 @@ class Stream(JoiningStream[_T]):
             steps.abandon(event, state)
             return _ENDED
         return value
+
+
+async def one_by_one(stream: Any) -> AsyncGenerator[list[EventT[Any]], None]:
+    """Iterate over the events of any stream as batches of one."""
+    async for event in stream.events():
+        yield [event]

@@ -14,10 +14,13 @@ from redis import exceptions
 from redis.asyncio.cluster import ClusterNode, PipelineCommand, RedisCluster
 from redis.asyncio.connection import ConnectionPool
 from redis.cluster import get_node_name
-from redis.exceptions import AskError, ClusterError, MovedError, ResponseError
+from redis.exceptions import AskError, ClusterError, MovedError, RedisClusterException, ResponseError
 
 from faust_redis.redis.cluster_stream import cluster_errors
+from faust_redis.redis.commands import REDIS_ERRORS
 from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.replacement import SUSPECT_SECONDS, IsReplaced, unless_replaced
+from faust_redis.redis.topology import ParallelNodesManager
 
 __all__ = ["AskingCluster", "AskingConnection", "closed_in_use"]
 
@@ -49,6 +52,18 @@ class AskingCluster(RedisCluster):
 
     server: Any  # of the module that imports this one
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.nodes_manager = ParallelNodesManager(self.nodes_manager)
+
+    async def is_replaced(self, host: str, port: int) -> bool:
+        """Return whether a node is not a primary any more, according to the other nodes."""
+        try:
+            await self.nodes_manager.initialize(last_failed_node_name=get_node_name(host, port))
+        except (RedisClusterException, *REDIS_ERRORS):
+            return False
+        return all((node.host, int(node.port)) != (host, port) for node in self.get_primaries())
+
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         """Send a command, as redis-py does; a cluster that is down is a lost connection."""
         with cluster_errors():
@@ -62,7 +77,12 @@ class AskingCluster(RedisCluster):
     async def _execute_command(self, target_node: ClusterNode, *args: Any, **kwargs: Any) -> Any:
         try:
             with closed_in_use():
-                return await super()._execute_command(target_node, *args, **kwargs)
+                return await unless_replaced(
+                    super()._execute_command(target_node, *args, **kwargs),
+                    lambda: (target_node.host, int(target_node.port)),
+                    self.is_replaced,
+                    SUSPECT_SECONDS,
+                )
         except ClusterError as error:
             if isinstance(error, ResponseError):  # CLUSTERDOWN: nobody holds the slot
                 raise
@@ -88,10 +108,13 @@ class AskingConnection(StreamConnection):
 
     Args:
         pool_of: Makes a pool for a host and port.
+        is_replaced: Returns whether a node is not a primary any more; asked while it is silent.
     """
 
-    def __init__(self, pool_of: Callable[[str, int], ConnectionPool], host: str, port: int) -> None:
-        super().__init__(pool_of(host, port))
+    def __init__(
+        self, pool_of: Callable[[str, int], ConnectionPool], host: str, port: int, is_replaced: IsReplaced
+    ) -> None:
+        super().__init__(pool_of(host, port), is_replaced)
         self._pool_of = pool_of
         self._asked: dict[tuple[str, int], StreamConnection] = {}
 

@@ -22,6 +22,7 @@ from faust_redis.redis.commands import Command
 from faust_redis.redis.confirmed import stream_connection
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.durability import PRIMARY, Durability
+from faust_redis.redis.replacement import IsReplaced
 from faust_redis.redis.slots import slot_of
 
 __all__ = ["ClusterStream"]
@@ -70,12 +71,15 @@ class ClusterStream:
         cluster: RedisCluster,
         pool_of: Callable[[str, int], ConnectionPool],
         durability: Durability = PRIMARY,
+        is_replaced: IsReplaced | None = None,
     ) -> None:
         """Store redis-py's client, whose map of slots is used, and a maker of pools that open connections.
 
         Args:
             durability: what confirms a write; each node waits for its own replicas.
+            is_replaced: whether a node is not a primary any more; asked while it is silent.
         """
+        self._is_replaced = is_replaced
         self._cluster = cluster
         self._pool_of = pool_of
         self._durability = durability
@@ -206,7 +210,8 @@ class ClusterStream:
     def _connection(self, place: _Place) -> StreamConnection:
         connection = self._connections.get(place)
         if connection is None:
-            connection = self._connections[place] = stream_connection(self._pool_of(*place), self._durability)
+            connection = stream_connection(self._pool_of(*place), self._durability, self._is_replaced)
+            self._connections[place] = connection
             connection.on_lost = lambda: self.on_lost()
         return connection
 

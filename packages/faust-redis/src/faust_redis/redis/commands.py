@@ -18,6 +18,7 @@ __all__ = [
     "AT_ONCE",
     "BLOCK_MS",
     "CONNECT_TIMEOUT",
+    "PEER_TIMEOUT",
     "REDIS_ERRORS",
     "SOCKET_TIMEOUT",
     "Command",
@@ -44,6 +45,10 @@ SOCKET_TIMEOUT: Final = 10.0
 #: Seconds that opening a connection may take, with its TLS handshake. A host that is cut off never answers,
 #: and while a process waits for it, it does not look for the replica that has taken over.
 CONNECT_TIMEOUT: Final = 3.0
+
+#: Seconds after which a connection is given up whose peer's host confirms no packet: it is cut off, or has
+#: lost its power. A host that is up confirms packets even while its Redis is busy, which may take longer.
+PEER_TIMEOUT: Final = 4.0
 
 #: Maximum concurrent calls of one kind, where there may be hundreds: each takes a connection, and a pool of
 #: redis-py has 100 and raises if more are requested. The heartbeats need some as well.

@@ -17,6 +17,7 @@ from faust_redis.errors import UnconfirmedWriteError
 from faust_redis.redis.commands import REDIS_ERRORS, Command, Outage
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.durability import Durability, is_read
+from faust_redis.redis.replacement import IsReplaced
 
 __all__ = ["ConfirmedConnection", "stream_connection"]
 
@@ -34,9 +35,15 @@ class ConfirmedConnection(StreamConnection):
     run twice.
     """
 
-    def __init__(self, pool: ConnectionPool, durability: Durability, wait: Command) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        durability: Durability,
+        wait: Command,
+        is_replaced: IsReplaced | None = None,
+    ) -> None:
         """Store a pool, which is used only to open the connection, the durability, and its wait."""
-        super().__init__(pool)
+        super().__init__(pool, is_replaced)
         self._wait = wait
         self._durability = durability
         self._calls: list[_Call] = []
@@ -127,7 +134,11 @@ def _fail(calls: Sequence[_Call], error: Exception) -> None:
             call.done.set_exception(error)
 
 
-def stream_connection(pool: ConnectionPool, durability: Durability) -> StreamConnection:
+def stream_connection(
+    pool: ConnectionPool, durability: Durability, is_replaced: IsReplaced | None = None
+) -> StreamConnection:
     """Return a connection for the commands of every message, with a wait where one is required."""
     wait = durability.wait
-    return StreamConnection(pool) if wait is None else ConfirmedConnection(pool, durability, wait)
+    if wait is None:
+        return StreamConnection(pool, is_replaced)
+    return ConfirmedConnection(pool, durability, wait, is_replaced)

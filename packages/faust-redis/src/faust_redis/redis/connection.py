@@ -2,8 +2,7 @@
 
 redis-py opens the connection and logs in, so addresses, TLS and credentials work as everywhere. Its reads and
 writes would cost more than the rest of the transport: a time-out, a lock and accounting for each reply. Here
-    a
-reply costs only its parsing by hiredis.
+a reply costs only its parsing by hiredis.
 """
 
 from __future__ import annotations
@@ -19,6 +18,14 @@ from redis.asyncio.connection import ConnectionPool, DefaultParser
 
 from faust_redis.faust_hooks.connections import has_ended, take_writer
 from faust_redis.redis.commands import SOCKET_TIMEOUT, Command
+from faust_redis.redis.replacement import (
+    CHECK_SECONDS,
+    SUSPECT_SECONDS,
+    IsReplaced,
+    replaced,
+    unless_replaced,
+)
+from faust_redis.tasks import cancel_and_wait
 
 __all__ = ["StreamConnection"]
 
@@ -55,9 +62,15 @@ class StreamConnection:
     #: Whether the commands of one call are executed in their order whatever their keys.
     keeps_order: Final = True
 
-    def __init__(self, pool: ConnectionPool) -> None:
-        """Store a pool, which is used only to open the connection."""
+    def __init__(self, pool: ConnectionPool, is_replaced: IsReplaced | None = None) -> None:
+        """Store a pool, which is used only to open the connection.
+
+        Args:
+            is_replaced: called while the server is silent; once it returns true, the connection is given up.
+        """
         self._pool = pool
+        self._is_replaced = is_replaced
+        self._checking: asyncio.Task[None] | None = None
         self._protocol: _Protocol | None = None
         self.on_lost = _ignore
         self._connecting = asyncio.Lock()
@@ -122,6 +135,8 @@ class StreamConnection:
     async def close(self) -> None:
         """Close the connection; callers that wait for a reply get an error."""
         protocol, self._protocol = self._protocol, None
+        if self._checking is not None:
+            await cancel_and_wait([self._checking])
         if protocol is not None:
             await protocol.close()
 
@@ -129,21 +144,57 @@ class StreamConnection:
         async with self._connecting:
             if self._protocol is None or self._protocol.lost:
                 connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-                await connection.connect()
+                await self._open(connection)
                 if has_ended(connection):
                     # The protocol that takes over would never be told.
                     await connection.disconnect(nowait=True)
                     raise exceptions.ConnectionError("Redis closed the connection after the handshake")
-                self._protocol = _Protocol(connection, lambda: self.on_lost())
+                host, port = getattr(connection, "host", ""), getattr(connection, "port", 0)
+                suspect = None if self._is_replaced is None else lambda: self._suspect(host, port)
+                self._protocol = _Protocol(connection, lambda: self.on_lost(), suspect)
             return self._protocol
+
+    async def _open(self, connection: Any) -> None:
+        """Open a connection of redis-py; give up when its server is replaced meanwhile."""
+        if self._is_replaced is None:
+            await connection.connect()
+            return
+        await unless_replaced(
+            connection.connect(),
+            lambda: (connection.host, connection.port),
+            self._is_replaced,
+            CHECK_SECONDS,
+        )
+
+    def _suspect(self, host: str, port: int) -> None:
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check(host, port))
+
+    async def _check(self, host: str, port: int) -> None:
+        """Break the connection if its server is replaced while it is silent."""
+        protocol = self._protocol
+        while (
+            protocol is not None
+            and self._is_replaced is not None
+            and protocol is self._protocol
+            and not protocol.lost
+            and protocol.silence >= SUSPECT_SECONDS
+        ):
+            if await self._is_replaced(host, port):
+                protocol.break_off(replaced(host, port))
+                return
+            await asyncio.sleep(CHECK_SECONDS)
 
 
 class _Protocol(asyncio.Protocol):
     """Take over the socket of a connection that redis-py has opened."""
 
-    def __init__(self, connection: Any, on_lost: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: Any, on_lost: Callable[[], None], on_silent: Callable[[], None] | None
+    ) -> None:
         self.lost = False
         self._on_lost = on_lost
+        self._on_silent = on_silent
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(
             protocolError=exceptions.InvalidResponse,
@@ -179,7 +230,7 @@ class _Protocol(asyncio.Protocol):
                 self._loop.call_soon(self._flush)
             self._unsent += packed
         if self._watchdog is None:
-            self._watchdog = self._loop.call_at(now + SOCKET_TIMEOUT, self._look)
+            self._watchdog = self._loop.call_at(now + self._patience, self._look)
         return done
 
     def _flush(self) -> None:
@@ -257,8 +308,23 @@ class _Protocol(asyncio.Protocol):
         if unwritten != self._unwritten:
             self._unwritten = unwritten
             self._heard_at = self._loop.time()
-        due = max(self._waiting[0].sent_at, self._heard_at) + SOCKET_TIMEOUT
-        if due <= self._loop.time():
+        silence = self.silence
+        if silence >= SOCKET_TIMEOUT:
             self.break_off(exceptions.TimeoutError(f"no reply from Redis in {SOCKET_TIMEOUT:g} s"))
-        else:
-            self._watchdog = self._loop.call_at(due, self._look)
+            return
+        pause = self._patience - silence
+        if pause <= 0 and self._on_silent is not None:
+            self._on_silent()
+            pause = min(self._patience, SOCKET_TIMEOUT - silence)
+        self._watchdog = self._loop.call_later(max(0.0, pause), self._look)
+
+    @property
+    def silence(self) -> float:
+        """The seconds since the server owes a reply and has sent nothing; 0.0 if it owes none."""
+        if not self._waiting:
+            return 0.0
+        return self._loop.time() - max(self._waiting[0].sent_at, self._heard_at)
+
+    @property
+    def _patience(self) -> float:
+        return SOCKET_TIMEOUT if self._on_silent is None else min(SUSPECT_SECONDS, SOCKET_TIMEOUT)

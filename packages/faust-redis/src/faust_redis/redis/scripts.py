@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from faust_redis.redis.clients import execute_many
 from faust_redis.redis.commands import Command, execute
 from faust_redis.redis.lua_script import Argument, Script
 
@@ -47,6 +48,7 @@ __all__ = [
     "TAKE_LEASE",
     "TAKE_OVER",
     "ScriptRunner",
+    "load_script",
     "results_of_each",
 ]
 
@@ -225,5 +227,19 @@ class ScriptRunner:
         return replies
 
     async def load(self, script: Script) -> None:
-        """Load a script into the server, or into all nodes of a cluster."""
-        await self.redis.script_load(script.text)
+        """Load a script into the server, or into all primaries of a cluster."""
+        await load_script(self.redis, script)
+
+
+async def load_script(redis: Redis, script: Script) -> None:
+    """Load a script on the connections that ``execute_many`` uses, of which each may have another server.
+
+    A primary that comes back as a replica has forgotten its scripts. It replies to their calls that it lacks
+    them, and not that it takes no writes, which would close the connection.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is unavailable.
+    """
+    for reply in await execute_many(redis, [("SCRIPT", "LOAD", script.text)]):
+        if isinstance(reply, Exception):
+            raise reply

@@ -15,10 +15,11 @@ The last two use ``rediss+…`` for TLS. The query of an address may hold all op
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol, cast
-from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode
@@ -27,11 +28,9 @@ from redis.asyncio.connection import (
     Connection,
     ConnectionPool,
     SSLConnection,
-    parse_url,
 )
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
-    Sentinel,
     SentinelConnectionPool,
     SentinelManagedConnection,
     SentinelManagedSSLConnection,
@@ -41,16 +40,24 @@ from redis.exceptions import RedisClusterException
 
 from faust_redis.errors import BrokerAddressError
 from faust_redis.faust_hooks.connections import raising_redis_errors
+from faust_redis.redis.addresses import options_of, place_of, scheme_of, service_of
 from faust_redis.redis.cluster_redirects import AskingCluster, AskingConnection
 from faust_redis.redis.cluster_stream import ClusterStream, cluster_errors
-from faust_redis.redis.commands import CONNECT_TIMEOUT, SOCKET_TIMEOUT, Command, is_unavailable
+from faust_redis.redis.commands import (
+    CONNECT_TIMEOUT,
+    PEER_TIMEOUT,
+    SOCKET_TIMEOUT,
+    Command,
+    is_unavailable,
+)
 from faust_redis.redis.confirmed import stream_connection
 from faust_redis.redis.connection import StreamConnection
 from faust_redis.redis.durability import Durability, durability_of
+from faust_redis.redis.replacement import SUSPECT_SECONDS, IsReplaced, unless_replaced
+from faust_redis.redis.topology import ParallelSentinel
 
-__all__ = ["CommandStream", "Server", "StreamingRedis", "addresses_of", "leave_entries_unparsed", "server_at"]
+__all__ = ["CommandStream", "Server", "StreamingRedis", "leave_entries_unparsed", "server_at"]
 
-_KINDS: Final = {"cluster", "sentinel"}
 #: Commands whose replies stay unparsed, because redis-py would build a dict per entry.
 _RAW: Final = ("XREADGROUP", "XREAD", "XRANGE", "XREVRANGE")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
@@ -117,10 +124,20 @@ class StreamingRedis(Redis):
     Attributes:
         server: That server; ``aclose`` closes its stream, too.
         sentinels: The clients that ask for the address of the primary, closed as well.
+        is_replaced: Whether a primary that Sentinel has named before is not the primary any more.
     """
 
     server: Server
     sentinels: Sequence[Redis] = ()
+    is_replaced: IsReplaced | None = None
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command, as redis-py does; a silent primary is given up when it is replaced."""
+        called = super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+        if self.is_replaced is None:
+            return await called
+        primary = getattr(self.connection_pool, "master_address", None)
+        return await unless_replaced(called, lambda: primary, self.is_replaced, SUSPECT_SECONDS)
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         """Close the stream, the pool and the clients of the sentinels."""
@@ -143,9 +160,11 @@ class SingleServer:
             pool = BlockingConnectionPool(max_connections=pool_size, timeout=SOCKET_TIMEOUT, **options)
         self._use(pool)
 
-    def _use(self, pool: ConnectionPool) -> None:
+    def _use(self, pool: ConnectionPool, is_replaced: IsReplaced | None = None) -> None:
+        self._is_replaced = is_replaced
         self.commands = cast(StreamingRedis, StreamingRedis.from_pool(pool))
-        self.stream: CommandStream = stream_connection(pool, self.durability)
+        self.commands.is_replaced = is_replaced
+        self.stream: CommandStream = stream_connection(pool, self.durability, is_replaced)
         self.commands.server = self
 
     def read_of(self, key: str) -> str:
@@ -154,7 +173,7 @@ class SingleServer:
 
     async def blocking(self, key: str) -> StreamConnection:
         """Open another connection."""
-        return StreamConnection(self.commands.connection_pool)
+        return StreamConnection(self.commands.connection_pool, self._is_replaced)
 
     async def unblock(self, key: str, client_id: int) -> None:
         """End a blocking read."""
@@ -182,16 +201,14 @@ class SentinelServer(SingleServer):
         """Take the addresses of sentinels, and ``sentinel_username`` and ``sentinel_password`` for them."""
         self.durability = durability
         asking = {name.removeprefix("sentinel_"): value for name, value in login.items()}
-        sentinel = Sentinel(  # type: ignore[no-untyped-call]
-            list(sentinels), sentinel_kwargs={**_common(), **asking}
-        )
+        sentinel = ParallelSentinel(list(sentinels), sentinel_kwargs={**_common(), **asking})
         # The pool's own connection class queries Sentinel, and closes when its server becomes a replica.
         given = {name: value for name, value in options.items() if name not in ("host", "port")}
         secure = given.pop("connection_class", None) is not None
         kind = SentinelManagedSSLConnection if secure else SentinelManagedConnection
         given["connection_class"] = raising_redis_errors(kind)
         pool = SentinelConnectionPool(service, sentinel, ssl=secure, **given)  # type: ignore[no-untyped-call]
-        self._use(pool)
+        self._use(pool, partial(sentinel.is_replaced, service))
         self.commands.sentinels = sentinel.sentinels
 
 
@@ -217,7 +234,9 @@ class ClusterServer:
             reinitialize_steps=0,
             **given,
         )
-        self.stream: CommandStream = ClusterStream(self._cluster, self._pool_of, durability)
+        self.stream: CommandStream = ClusterStream(
+            self._cluster, self._pool_of, durability, self._cluster.is_replaced
+        )
         self._cluster.server = self
         # A cluster's client has the methods of a server's, but shares no class with it.
         self.commands = cast(StreamingRedis, self._cluster)
@@ -229,7 +248,7 @@ class ClusterServer:
     async def blocking(self, key: str) -> StreamConnection:
         """Connect to the node that holds a key."""
         node = await self._node(key)
-        return AskingConnection(self._pool_of, node.host, int(node.port))
+        return AskingConnection(self._pool_of, node.host, int(node.port), self._cluster.is_replaced)
 
     async def unblock(self, key: str, client_id: int) -> None:
         """End a blocking read on the node that holds the key."""
@@ -264,11 +283,6 @@ def _reporting(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def addresses_of(url: str) -> list[str]:
-    """Split the addresses of one deployment, which are separated by ``;``."""
-    return [address for part in url.split(";") if (address := part.strip())]
-
-
 def server_at(
     addresses: Sequence[str],
     *,
@@ -294,10 +308,10 @@ def server_at(
     asked, addresses = durability_of(addresses)
     durability = durability or asked
     address = addresses[0]
-    scheme, kind = _scheme(addresses)
-    places = [_place(each, kind) for each in addresses]
-    service, database = _service(address) if kind == "sentinel" else ("", "")
-    options = {**_common(), **_options(address, kind, database)}
+    scheme, kind = scheme_of(addresses)
+    places = [place_of(each, kind) for each in addresses]
+    service, database = service_of(address) if kind == "sentinel" else ("", "")
+    options = {**_common(), **options_of(address, kind, database)}
     asking = {str(each): options.pop(each) for each in _SENTINEL_OPTIONS if each in options}
     login = {"username": username, "password": password}
     options = {**{name: value for name, value in login.items() if value is not None}, **options}
@@ -307,7 +321,7 @@ def server_at(
             raise BrokerAddressError(address, reason)
         options.update(connection_class=_GivenContext.of(ssl_context))
     if scheme == "unix":
-        del options["socket_keepalive"]
+        del options["socket_keepalive"], options["socket_keepalive_options"]
     if kind == "sentinel":
         return SentinelServer(places, service, options, asking, durability)
     if kind == "cluster":
@@ -315,22 +329,6 @@ def server_at(
             raise BrokerAddressError(address, "a cluster has no database but 0")
         return ClusterServer(places, options, durability)
     return SingleServer(options, pool_size, durability)
-
-
-def _scheme(addresses: Sequence[str]) -> tuple[str, str]:
-    """Return the scheme of one deployment's addresses, and its kind: "", "sentinel" or "cluster".
-
-    Raises:
-        BrokerAddressError: the scheme is unknown, or several addresses are given for one server.
-    """
-    scheme, _, kind = urlsplit(addresses[0]).scheme.partition("+")
-    if scheme not in ("redis", "rediss", "unix") or (kind and kind not in _KINDS):
-        reason = "its scheme is not one of redis, rediss, unix, redis+sentinel, redis+cluster"
-        raise BrokerAddressError(addresses[0], reason)
-    if not kind and len(addresses) > 1:
-        reason = "one server has one address; for several, use redis+sentinel:// or redis+cluster://"
-        raise BrokerAddressError("; ".join(addresses), reason)
-    return scheme, kind
 
 
 class _GivenContext(SSLConnection):
@@ -353,41 +351,28 @@ def _common() -> dict[str, Any]:
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": CONNECT_TIMEOUT,
         "socket_keepalive": True,
+        "socket_keepalive_options": _peer_options(),
         "retry": Retry(NoBackoff(), 0),
     }
+
+
+def _peer_options() -> dict[int, int]:
+    """Return the options of TCP that end a connection ``PEER_TIMEOUT`` after its peer's host has gone silent.
+
+    Keepalive covers a connection without unconfirmed packets, as during a blocking read; the user time-out
+    the others, which the kernel would repeat for 15 minutes. Systems other than Linux lack some of them.
+    """
+    probes = 2
+    values = {
+        "TCP_KEEPIDLE": int(PEER_TIMEOUT) - probes,
+        "TCP_KEEPINTVL": 1,
+        "TCP_KEEPCNT": probes,
+        "TCP_USER_TIMEOUT": int(PEER_TIMEOUT * 1000),
+    }
+    return {getattr(socket, name): value for name, value in values.items() if hasattr(socket, name)}
 
 
 def leave_entries_unparsed(redis: Redis) -> None:
     """Have a client return the entries of streams as Redis sends them, without a dict for each."""
     for command in _RAW:
         redis.response_callbacks.pop(command, None)
-
-
-def _place(address: str, kind: str) -> tuple[str, int]:
-    try:
-        parts = urlsplit(address)
-        return parts.hostname or "localhost", parts.port or (26379 if kind == "sentinel" else 6379)
-    except ValueError:
-        # Its text, and a traceback, would quote what comes after a colon: a part of the password.
-        reason = "its host or port can't be read; a password in it is percent-encoded"
-        raise BrokerAddressError(address, reason) from None
-
-
-def _service(address: str) -> tuple[str, str]:
-    name, _, database = urlsplit(address).path.strip("/").partition("/")
-    if not name:
-        raise BrokerAddressError(
-            address, "it lacks the service's name, as in redis+sentinel://host:26379/name/0"
-        )
-    return name, database
-
-
-def _options(address: str, kind: str, database: str) -> dict[str, Any]:
-    """Return the options that redis-py reads from an address without the kind of deployment."""
-    parts = urlsplit(address)
-    path = f"/{database}" if kind == "sentinel" else parts.path
-    plain = parts._replace(scheme=parts.scheme.partition("+")[0], path=path)
-    try:
-        return dict(parse_url(urlunsplit(plain)))
-    except ValueError as error:
-        raise BrokerAddressError(address, str(error)) from None

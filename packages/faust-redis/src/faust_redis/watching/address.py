@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from redis.asyncio import Redis
 
 from faust_redis.options import REFERENCE
-from faust_redis.redis.servers import addresses_of, leave_entries_unparsed, server_at
+from faust_redis.redis.addresses import addresses_of
+from faust_redis.redis.servers import leave_entries_unparsed, server_at
 
 __all__ = ["client_of", "split_address"]
 

@@ -7,7 +7,7 @@ const sum = (items, figure) => items.reduce((total, item) => total + (item[figur
 /**
  * Return a snapshot with one topic for many alike, and the key of the card that each of them is on.
  *
- * Such a topic has the name of the first and the last, `members` (their names), and the sums of their figures.
+ * Such a topic is named after the first, and has `members` (their names), and the sums of their figures.
  */
 export function folded(snapshot) {
   const alike = new Map();
@@ -36,7 +36,7 @@ export function folded(snapshot) {
 }
 
 function nameOf(topics) {
-  return `${topics[0].name} … ${topics.at(-1).name}`;
+  return `${topics[0].name} and ${topics.length - 1} more`;
 }
 
 function readingsOf(app, names) {

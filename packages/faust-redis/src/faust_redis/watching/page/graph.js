@@ -163,7 +163,7 @@ class TopicCard {
     this.kind = h("span", { class: "small kind" });
     this.button = h(
       "button",
-      { type: "button", class: "node topic", click: () => onSelect(`topic:${members?.[0] ?? name}`) },
+      { type: "button", class: "node topic", title: name, click: () => onSelect(`topic:${members?.[0] ?? name}`) },
       h("span", { class: "name" }, name),
       members ? h("span", { class: "small" }, counted(members.length, "topic")) : null,
       h("span", { class: "small" }, this.rate, "/s in"),
