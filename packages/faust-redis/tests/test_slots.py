@@ -44,7 +44,7 @@ SCRIPT_KEYS: dict[str, list[str]] = {
     "make_group": [PARTITION["stream"]],
     "mark_suspect": [PARTITION["lease"], PARTITION["suspects"]],
     "move_group": [PARTITION[name] for name in ("stream", "attempts", "suspects")],
-    "record_history": ["history:{shop}:writer"],  # and those of the tiers, with the same tag
+    "record_history": ["{history}:lease"],  # and those of the tiers, with the same tag
     "release": [PARTITION["lease"], PARTITION["suspects"]],
     "replay": [PARTITION["dead"], PARTITION["stream"]],
     "sample_partition": [PARTITION[name] for name in ("stream", "lease", "attempts", "dead")],
