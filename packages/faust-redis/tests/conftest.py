@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import signal
@@ -470,3 +471,18 @@ async def serve_page(redis_url: str) -> AsyncIterator[ServePage]:
     yield serve
     for client in clients:
         await client.close()
+
+
+@pytest_asyncio.fixture
+async def silent_port() -> AsyncIterator[int]:
+    """The port of a server that takes connections and never answers."""
+    ended = asyncio.Event()
+
+    async def be_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    server = await asyncio.start_server(be_silent, HOST, 0)
+    yield server.sockets[0].getsockname()[1]
+    ended.set()
+    server.close()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import pytest_asyncio
 from redis import exceptions
 
 from faust_redis.redis import connection as connection_module
@@ -20,21 +18,6 @@ from faust_redis.testing import HOST, Cluster, RedisServer, eventually, sentinel
 
 #: Seconds that finding a primary may take: far less than the time-out of a silent server.
 BOUND_SECONDS = 2.0
-
-
-@pytest_asyncio.fixture
-async def silent_port() -> AsyncIterator[int]:
-    """The port of a server that takes connections and never answers."""
-    ended = asyncio.Event()
-
-    async def be_silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await ended.wait()
-        writer.close()
-
-    server = await asyncio.start_server(be_silent, HOST, 0)
-    yield server.sockets[0].getsockname()[1]
-    ended.set()
-    server.close()
 
 
 async def test_a_silent_node_does_not_delay_the_map_of_a_cluster(
