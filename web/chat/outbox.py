@@ -21,6 +21,7 @@ from pipeline.chat.results import Partial, SessionSnapshot
 from pipeline.chat.session_scripts import is_message_id
 from pipeline.deadlines import run_until_blocked
 from web import limits
+from web.chat.cork import corked
 from web.chat.protocol import ChatProtocol, ClientMessage, Out, Refusal, Token, refusal_as_frame
 from web.chat.wake_event import WakeEvent
 
@@ -45,6 +46,7 @@ class Outbox:
 
     __slots__ = (
         "_clock",
+        "_cork",
         "_cut",
         "_emptied",
         "_expected",
@@ -98,6 +100,7 @@ class Outbox:
         self.used = self._clock()
         self._socket = socket
         self._transport = transport
+        self._cork = corked(socket)
         self._view = protocol.view()
         self._on_arrived = on_arrived
         # Lists, though they are queues: an empty deque takes as much memory as all else here, and they are
@@ -307,6 +310,10 @@ class Outbox:
             await self.close(WSCloseCode.TRY_AGAIN_LATER, b"reading too slowly")
 
     async def _write_queue(self) -> None:
+        with self._cork:
+            await self._write_frames()
+
+    async def _write_frames(self) -> None:
         while self._queue and not self._cut:
             frame_id, out = self._queue.pop(0)
             if self._writing is not None:
