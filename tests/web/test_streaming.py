@@ -168,6 +168,29 @@ async def test_after_brings_what_ended_since_then_the_running_turn(node: Node) -
     await runs.stop()
 
 
+async def test_pieces_that_come_again_after_the_end_of_their_turn_reach_no_socket_that_resumes_after_it(
+    node: Node,
+) -> None:
+    token = await node.client.token()
+    run, runs = await begin(node, token, "t1")
+    final = await finish(node, run, "One")
+    await runs.stop()
+    socket = await node.client.stream(token, after=final["id"])
+    await node.joined(token)
+
+    late: list[Frame] = [
+        {"type": "start", "turn": "t1", "run": run.number},
+        {"type": "token", "turn": "t1", "run": run.number, "at": 0, "text": "One"},
+    ]
+    for frame in late:
+        await node.publish(token, frame)
+    run, runs = await begin(node, token, "t2")
+    run.say("Two")
+    await socket.reads("t2", "Two")
+    assert [frame["turn"] for frame in socket.frames if frame["type"] in ("start", "token")] == ["t2", "t2"]
+    await runs.stop()
+
+
 async def test_after_an_unknown_id_says_so_and_brings_everything(node: Node) -> None:
     token = await node.client.token()
     kept = [await node.finish(token, text, f"to {text}") for text in ("one", "two")]

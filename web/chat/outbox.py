@@ -203,6 +203,8 @@ class Outbox:
         if frame["type"] in ("message", "error"):
             self._offer_last(frame, is_live=is_live)
             return
+        if frame["type"] == "start" and answer_id(frame["turn"]) in self._seen:
+            return  # sent once more after an outage, when the client already had the end of the turn
         outs = self._view.show(frame)
         for out in outs:
             self._put(None, out)

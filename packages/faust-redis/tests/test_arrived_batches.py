@@ -137,6 +137,7 @@ async def test_an_event_fails_with_the_message_that_redis_refuses_to_take_for_it
     app = make_app(broker=f"{redis_url}?attempts=1")
     numbers, results = app.topic("numbers", value_type=INT), app.topic("results", value_type=INT)
     await streams.set("{results:0}", "no stream")
+    refused: list[Any] = []
 
     @app.agent(numbers)
     async def work(stream: StreamT[int]) -> None:
@@ -144,7 +145,7 @@ async def test_an_event_fails_with_the_message_that_redis_refuses_to_take_for_it
             for event in events:
                 set_current_event(event)
                 if event.value == 2:
-                    await results.send(value=event.value, partition=0)
+                    refused.append(await results.send(value=event.value, partition=0))
                 set_current_event(None)
 
     async with running(app):
@@ -152,3 +153,4 @@ async def test_an_event_fails_with_the_message_that_redis_refuses_to_take_for_it
         await eventually(is_empty(streams, "numbers"), "all to be acked")
     (dead,) = await DeadLetters(streams).page(["numbers"])
     assert "WRONGTYPE" in dead.error
+    assert "WRONGTYPE" in str(refused[0].exception())

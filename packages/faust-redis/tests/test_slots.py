@@ -28,6 +28,8 @@ PARTITION = {
 #: The keys that the callers of each script give it, in the order of its header.
 SCRIPT_KEYS: dict[str, list[str]] = {
     "ack": [PARTITION[name] for name in ("stream", "lease", "attempts")],
+    "ack_many": [PARTITION["stream"]],  # and those of other partitions, like the next one: for one server
+    "append_many": [PARTITION["stream"]],
     "append": [PARTITION[name] for name in ("stream", "producers", "index", "lease", "tombstones")],
     "commit": [PARTITION["stream"]],  # and those of other partitions: it is for one server
     "declare_topic": [KEYS.topic("orders")],
@@ -42,6 +44,7 @@ SCRIPT_KEYS: dict[str, list[str]] = {
     "make_group": [PARTITION["stream"]],
     "mark_suspect": [PARTITION["lease"], PARTITION["suspects"]],
     "move_group": [PARTITION[name] for name in ("stream", "attempts", "suspects")],
+    "record_history": ["{history}:lease"],  # and those of the tiers, with the same tag
     "release": [PARTITION["lease"], PARTITION["suspects"]],
     "replay": [PARTITION["dead"], PARTITION["stream"]],
     "sample_partition": [PARTITION[name] for name in ("stream", "lease", "attempts", "dead")],
