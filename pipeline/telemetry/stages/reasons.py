@@ -4,35 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from faust_redis.watching import StageState
+from faust_redis.watching import StageState, reason_of_reading
 
 if TYPE_CHECKING:
     from pipeline.telemetry.stages.snapshot import StageSnapshot
 
 
 def reason_of(stage: StageSnapshot, still: float) -> str:
-    """Return the reason for a stage's state as a sentence for operators."""
+    """Return the reason for a stage's state, which has not moved for ``still`` seconds."""
+    stuck = [each.number for each in stage.partitions if each.state is StageState.STALLED]
+    is_partly_stuck = len(stuck) < len(stage.partitions)
     left = stage.lag + stage.pending
-    waiting = (
-        "no message waits" if not left else f"{left:,} {'message waits' if left == 1 else 'messages wait'}"
-    )
-    match stage.state:
-        case StageState.STOPPED:
-            return f"no worker; {waiting}"
-        case StageState.STALLED:
-            stuck = [each.number for each in stage.partitions if each.state is StageState.STALLED]
-            where = (
-                f" in partition {', '.join(map(str, stuck))}"
-                if 0 < len(stuck) < len(stage.partitions)
-                else ""
-            )
-            return f"nothing has moved for {still:.0f} s{where}; {waiting}"
-        case StageState.SLOW:
-            age = f", the oldest for {stage.oldest_age:.0f} s" if stage.oldest_age is not None else ""
-            return f"{waiting}{age}; the backlog is not shrinking"
-        case StageState.PAUSED:
-            return f"paused by an operator; {waiting}"
-        case StageState.WORKING:
-            return "messages are flowing" if not left else f"{left:,} on the way"
-        case StageState.IDLE:
-            return "nothing to do"
+    return reason_of_reading(stage.state, left, stage.oldest_age, still, stuck if is_partly_stuck else ())

@@ -12,6 +12,7 @@ from faust_redis.watching.address import client_of
 from faust_redis.watching.discovery import discover
 from faust_redis.watching.entries import entry_as_json, letter_as_json
 from faust_redis.watching.operating import LetterPreview, Move, Operator, SearchPage
+from faust_redis.watching.reasons import reason_of_reading
 from faust_redis.watching.recorded import RecordedHistory, RecordedMoment, Tier
 from faust_redis.watching.recorder import Recorder, weight_of
 from faust_redis.watching.shared_sampling import SharedSampling
@@ -57,6 +58,7 @@ __all__ = [
     "discover",
     "entry_as_json",
     "letter_as_json",
+    "reason_of_reading",
     "watch_app",
     "weight_of",
 ]
