@@ -54,7 +54,7 @@ class AskingCluster(RedisCluster):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.nodes_manager = ParallelNodesManager(self.nodes_manager)
+        self.nodes_manager = ParallelNodesManager(self.nodes_manager, self._event_dispatcher)
 
     async def is_replaced(self, host: str, port: int) -> bool:
         """Return whether a node is not a primary any more, according to the other nodes."""

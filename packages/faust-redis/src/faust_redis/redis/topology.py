@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from redis.asyncio.cluster import ClusterNode, NodesManager
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
+from redis.event import EventDispatcher
 from redis.exceptions import RedisClusterException, ResponseError
 
 from faust_redis.redis.commands import REDIS_ERRORS
@@ -35,15 +36,18 @@ GRACE_SECONDS: Final = 0.1
 class ParallelNodesManager(NodesManager):
     """redis-py's map of slots to nodes, read from the first node that answers."""
 
-    def __init__(self, other: NodesManager) -> None:
-        """Take over the nodes and options of a manager that has not read a map yet."""
+    def __init__(self, other: NodesManager, events: EventDispatcher) -> None:
+        """Take over the nodes and options of a manager that has not read a map yet.
+
+        Args:
+            events: the dispatcher of the client.
+        """
         super().__init__(
             list(other.startup_nodes.values()),
             other.require_full_coverage,
             other.connection_kwargs,
-            dynamic_startup_nodes=other._dynamic_startup_nodes,
             address_remap=other.address_remap,
-            event_dispatcher=other._event_dispatcher,
+            event_dispatcher=events,
         )
         self._asking = asyncio.Lock()
 
@@ -73,8 +77,7 @@ class ParallelNodesManager(NodesManager):
                 await super().initialize(additional_startup_nodes_info)
             finally:
                 self.startup_nodes = known
-            if self._dynamic_startup_nodes:
-                self.set_nodes(known, self.nodes_cache, remove_old=True)
+            self.set_nodes(known, self.nodes_cache, remove_old=True)
 
     async def _answering(self, failed: str | None) -> ClusterNode:
         """Return the first node that answers with a map of all slots; else any that answers."""

@@ -83,7 +83,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local since = tonumber(state[2] or '') or now
 local limit = now - tonumber(ARGV[2])
 redis.call('ZADD', KEYS[2], now, ARGV[1])
-local oldest = tonumber(redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2])
+local oldest = tonumber(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2])
 
 if previous <= limit or previous > now then
   for _, member in ipairs(redis.call('HKEYS', KEYS[1])) do
