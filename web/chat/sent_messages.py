@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pipeline.chat.records import Frame
+from pipeline.chat.records import Frame, answer_id
 from pipeline.chat.results import Document
 from web.chat.protocol import ClientMessage
 
@@ -68,6 +68,22 @@ class SentMessage:
     misses: int = 0
 
 
+def _last_of(session: Mapping[str, SentMessage], after: str) -> str:
+    """Return the last message of a session: the last remembered one, or a later one of another process.
+
+    Args:
+        after: the last message or answer of the history, empty for none.
+    """
+    messages = [each.message for each in session.values() if each.message is not None]
+    if not messages:
+        return after
+    if any(not (each.accepted or each.ended) for each in session.values()):
+        return messages[-1].id
+    known = {name for each in messages for name in (each.id, each.follows or "")}
+    is_known = after in known or after in {answer_id(name) for name in known}
+    return messages[-1].id if is_known else after
+
+
 class SentMessages:
     """The messages that this process has sent, by session, in the order sent."""
 
@@ -120,10 +136,13 @@ class SentMessages:
         session = self._sessions.get(token, {})
         if not session:
             self._last[token] = after
-        elif not after:
-            for each in session.values():
-                if each.message is not None and each.message.follows is None:
-                    each.message = replace(each.message, follows=after)
+        else:
+            if token not in self._last:  # its earlier socket here has left
+                self._last[token] = _last_of(session, after)
+            if not after:
+                for each in session.values():
+                    if each.message is not None and each.message.follows is None:
+                        each.message = replace(each.message, follows=after)
         for message in unfinished:
             known = self._sessions.get(token, {}).get(message.id)
             if (known is None or known.message is None) and self._remember(
