@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from faust_redis.testing import eventually
-from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, TurnOutcome, answer_id, refusal_frame
+from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, TurnOutcome, refusal_frame
 from pipeline.chat.results import Closed, Ended, Missing, Opened
 from pipeline.redis.client import execute
 from pipeline.redis.keys import session_key
@@ -432,60 +432,3 @@ async def test_a_message_does_not_wait_for_ever_for_one_that_nobody_remembers(no
     assert one.follows is None
     await accept_all(node)
     assert [each["id"] for each in await chat.history()] == ["one"]
-
-
-def test_the_last_message_of_a_session_may_be_one_of_another_process() -> None:
-    remembered = SentMessages()
-    remembered.attached("t", "answer", ())
-    assert remembered.add("t", ClientMessage("one", "x")).follows == "answer"
-    remembered.decided("t", {"type": "accepted", "id": "other", "position": 0})
-    # It was accepted before this one, which is on its way.
-    assert remembered.add("t", ClientMessage("two", "x")).follows == "one"
-    for name in ("one", "two", "another"):
-        remembered.decided("t", {"type": "accepted", "id": name, "position": 0})
-    assert remembered.add("t", ClientMessage("three", "x")).follows == "another"
-    remembered.decided("t", refusal_frame("three", SESSION_EXPIRED))
-    assert remembered.add("t", ClientMessage("four", "x")).follows == "another"
-    remembered.left("t")
-    assert remembered.add("t", ClientMessage("five", "x"), "seen").follows == "seen"
-
-
-@pytest.mark.parametrize(
-    ("last_of_history", "before"),
-    [
-        pytest.param(answer_id("one"), "one", id="it is the answer to the last message from here"),
-        pytest.param("zero", "one", id="Redis has lost the last message from here"),
-        pytest.param("later", "later", id="another process has sent a later one"),
-    ],
-)
-def test_a_session_whose_socket_comes_back_goes_on_after_its_last_message(
-    last_of_history: str, before: str
-) -> None:
-    remembered = SentMessages()
-    remembered.attached("t", "zero", ())
-    remembered.add("t", ClientMessage("one", "x"))
-    remembered.end("t", "one")
-    remembered.left("t")
-    remembered.attached("t", last_of_history, ())
-    assert remembered.add("t", ClientMessage("two", "x"), "zero").follows == before
-
-
-def test_a_message_of_another_process_comes_before_the_next_one_of_a_socket_that_came_back() -> None:
-    remembered = SentMessages()
-    remembered.add("t", ClientMessage("one", "x"))
-    remembered.end("t", "one")
-    remembered.left("t")
-    remembered.attached("t", answer_id("one"), ())
-    remembered.decided("t", {"type": "accepted", "id": "other", "position": 0})
-    assert remembered.add("t", ClientMessage("two", "x"), answer_id("one")).follows == "other"
-
-
-def test_a_message_stays_behind_the_one_before_however_often_the_session_refuses_both() -> None:
-    remembered = SentMessages()
-    follows = [remembered.add("t", ClientMessage(name, "x"), "lost").follows for name in ("one", "two")]
-    assert follows == ["lost", "one"]
-    for _ in range(3):
-        for name in ("one", "two"):
-            remembered.missed("t", name, 3)
-    follows = [remembered.add("t", ClientMessage(name, "x")).follows for name in ("one", "two")]
-    assert follows == [None, "one"]
