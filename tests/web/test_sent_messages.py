@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.chat.records import SESSION_EXPIRED, answer_id, refusal_frame
+from pipeline.chat.records import SESSION_EXPIRED, Frame, answer_id, error_frame, refusal_frame
 from web.chat.protocol import ClientMessage
 from web.chat.sent_messages import SentMessages
+
+
+def answered(turn: str, at: str) -> Frame:
+    return {"type": "message", "turn": turn, "id": answer_id(turn), "msg": "Hello", "timestamp": at}
 
 
 def test_the_last_message_of_a_session_may_be_one_of_another_process() -> None:
@@ -64,3 +68,17 @@ def test_a_message_stays_behind_the_one_before_however_often_the_session_refuses
             remembered.missed("t", name, 3)
     follows = [remembered.add("t", ClientMessage(name, "x")).follows for name in ("one", "two")]
     assert follows == [None, "one"]
+
+
+def test_an_answer_that_comes_again_is_shown_as_it_was_seen() -> None:
+    remembered = SentMessages()
+    remembered.add("t", ClientMessage("one", "x"))
+    seen = answered("one", "2026-01-01T00:00:00Z")
+    again = answered("one", "2026-01-01T00:00:01Z")
+    assert remembered.as_seen("t", seen) == seen
+    remembered.decided("t", seen)
+    assert remembered.as_seen("t", again) == seen
+    other: Frame = answered("two", "2026-01-01T00:00:02Z")
+    assert remembered.as_seen("t", other) == other
+    error = error_frame("one", SESSION_EXPIRED)
+    assert remembered.as_seen("t", error) == error

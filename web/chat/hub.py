@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
@@ -152,13 +154,19 @@ class Hub:
                 outbox.token, outbox.after, since=outbox.since or None if thorough else None
             )
         finally:
-            outbox.release(view)
+            outbox.release(view and self._as_seen(outbox.token, view))
         if view is not None:
             for frame in (*view.unsent, *(view.finished or ())):
                 self._decided(outbox.token, frame)
             if view.open_turn is not None and view.partial is None:
                 self.repair.sent.watch(outbox.token, view.open_turn)
         return view
+
+    def _as_seen(self, token: str, view: SessionSnapshot) -> SessionSnapshot:
+        """Put answers that clients have seen in the place of others that a session has lost and got again."""
+        as_seen = partial(self.repair.sent.as_seen, token)
+        finished = None if view.finished is None else [as_seen(each) for each in view.finished]
+        return replace(view, unsent=[as_seen(each) for each in view.unsent], finished=finished)
 
     async def _read(self) -> None:
         """Read the stream until cancelled."""
@@ -212,8 +220,9 @@ class Hub:
             if frame["type"] == "missing":
                 self.repair.missed(token, frame["id"])
                 continue
+            as_seen = self.repair.sent.as_seen(token, frame)
             for outbox in self._outboxes.get(token, ()):
-                outbox.offer(frame)
+                outbox.offer(as_seen)
                 if outbox.lost:
                     outbox.hold_back()
                     self._catch_up(outbox)

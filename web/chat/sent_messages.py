@@ -212,6 +212,13 @@ class SentMessages:
         elif token in self._last and "duplicate" not in frame:
             self._comes_last(token, frame["id"])
 
+    def as_seen(self, token: str, frame: Frame) -> Frame:
+        """Return the answer that came before to the same message, if this frame is one; else the frame."""
+        sent = self._sessions.get(token, {}).get(frame.get("turn", ""))
+        if sent is None or sent.end is None or not sent.end["type"] == frame["type"] == "message":
+            return frame
+        return sent.end
+
     def end(self, token: str, message_id: str, frame: Frame | None = None) -> None:
         """Note that a message has ended; it is forgotten after ``KEPT_SECONDS``.
 
