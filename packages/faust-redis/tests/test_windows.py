@@ -90,6 +90,7 @@ async def test_a_window_closes_once_after_a_recovery_and_is_cleaned_everywhere(
 
     app, clicks, _ = make()
     async with running(app):
+        await eventually(lambda: time.time() % 2 < 1, "a window with time for both")
         for _ in range(2):
             await (await clicks.send(key="page", value=1))
         await eventually(is_empty(streams, "clicks"), "both to be counted")
