@@ -84,6 +84,18 @@ async def test_a_member_that_died_before_the_clock_was_set_back_is_put_out_in_ti
     assert await members_after(two_members, streams, "one") == {b"one"}
 
 
+async def test_a_dead_member_from_before_the_clock_was_set_back_has_one_session_timeout_from_the_next_join(
+    two_members: ScriptRunner, streams: Redis
+) -> None:
+    await shift(streams, "one", "two", milliseconds=90_000)
+    keys = KEYS.group("group")
+    await two_members.call(GROUP_JOIN, keys, member_id="three", metadata=b"", last_generation=0)
+    assert await members_after(two_members, streams, "three") == {b"one", b"two", b"three"}
+
+    await shift(streams, "one", "two", milliseconds=-3001)
+    assert await members_after(two_members, streams, "three") == {b"three"}
+
+
 async def test_a_member_without_a_heartbeat_is_given_time_and_put_out_after_it(
     two_members: ScriptRunner, streams: Redis
 ) -> None:

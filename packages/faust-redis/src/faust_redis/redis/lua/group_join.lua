@@ -16,6 +16,10 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local recorded = tonumber(redis.call('HGET', KEYS[5], 'generation') or 0)
 local generation = math.max(recorded + 1, tonumber(last_generation) + 1, tonumber(time[1]))
+-- Heartbeats in the future are older than a clock that was set back. A member that died then would stay for as long.
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. now, '+inf')) do
+    redis.call('ZADD', KEYS[2], now, member)
+end
 redis.call('HSET', KEYS[1], member_id, metadata)
 redis.call('ZADD', KEYS[2], now, member_id)
 redis.call('SADD', KEYS[7], member_id)
