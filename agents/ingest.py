@@ -39,6 +39,7 @@ async def handle(stage: Stage, batch: Batch[Inbound]) -> None:
     """Accept messages into their sessions, and send the results to their clients."""
     accepted = await stage.sessions.accept_all_in_place(batch.received)
     notices: list[tuple[str, SubscriberNodes, Frame]] = []
+    waiting: list[str] = []
     returning: list[asyncio.Task[None]] = []
     for inbound, entry, result in batch.with_results(accepted):
         notice: Frame = {"type": "accepted", "id": inbound.id, "position": 0}
@@ -46,7 +47,7 @@ async def handle(stage: Stage, batch: Batch[Inbound]) -> None:
             case Opened(turn):
                 await send(stage.topics.enrich, Turn(token=inbound.token, turn=turn))
             case Queued(place, duplicate):
-                await note_waiting(stage.redis, inbound.token)
+                waiting.append(inbound.token)
                 notice["position"] = place
                 if duplicate:
                     notice["duplicate"] = True
@@ -71,6 +72,7 @@ async def handle(stage: Stage, batch: Batch[Inbound]) -> None:
                 notice = refusal_frame(inbound.id, SESSION_EXPIRED)
         notices.append((inbound.token, result.subscribers, notice))
     try:
+        await note_waiting(stage.redis, waiting)
         await stage.presence.publish_to(notices)
     finally:
         await asyncio.gather(*returning)

@@ -30,13 +30,7 @@ _PEER_PACKAGES = ("faststream", "taskiq", "taskiq-redis")
 def main() -> None:
     """Run the named measurements; the exit status is 1 if the transport lost or doubled a message."""
     arguments = sys.argv[1:]
-    chosen = [each for each in arguments if each != "--write"] or [
-        "plumbing",
-        "service",
-        "crowds",
-        "growth",
-        "overload",
-    ]
+    chosen = [each for each in arguments if each != "--write"] or list(_ALWAYS)
     turns = int(os.environ.get("BENCH_TURNS", "4000"))
     problems: list[str] = []
     text = f"{datetime.date.today()}, {describe(_PACKAGES)}; {_peers()}.\n"

@@ -125,9 +125,7 @@ class Tools:
         past = await PastStages(self.redis).at(moment(at, datetime.now().astimezone()))
         if past is None:
             raise ValueError("no figures were recorded near that time; they are kept for a day")
-        hidden = [{**each, "top": []} for each in past.snapshot.get("refusals", ())]
-        recorded = {"at": past.at, "interval": past.interval}
-        return {**past.snapshot, "refusals": hidden, "recorded": recorded}
+        return past.as_json(private=False)
 
     async def topics(self) -> dict[str, Any]:
         """List all topics: kind, messages held and ever sent, dead letters, who writes and who reads them."""

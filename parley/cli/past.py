@@ -37,8 +37,7 @@ def run(settings: Settings, at: str, *, stage: str | None, as_json: bool) -> Non
         raise ParleyError(str(exc)) from exc
     past = asyncio.run(_read(settings, seconds))
     if as_json:
-        recorded = {"at": past.at, "interval": past.interval}
-        click.echo(orjson.dumps({**past.snapshot, "recorded": recorded}))
+        click.echo(orjson.dumps(past.as_json(private=True)))
         return
     console = Console()
     when = datetime.fromtimestamp(past.at)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from parley.local.liveness import used_ticks
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 # By the command line of a process that ``parley up`` has started; in the order they are shown.
@@ -86,8 +88,8 @@ def process_tree(pid: int) -> list[int]:
 
 def cpu_seconds(pid: int) -> float:
     """Return the processor time a process has used so far; 0 if it is gone."""
-    fields = _read(pid, "stat").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS if fields else 0.0
+    _, ticks = used_ticks(pid)
+    return ticks / _TICKS
 
 
 def resident(pid: int) -> int:

@@ -135,9 +135,7 @@ def _answers(messages: Sequence[HistoryMessage]) -> list[Frame]:
     for message in with_branches(messages):
         if message["msg"].startswith(HUMAN):
             turn = message["id"]
-        elif (
-            turn or "turn" in message
-        ):  # the first part of a history may end between a message and its answer
+        elif turn or "turn" in message:  # else the first part of the history lacks the answer's message
             frames.append(frame_of(message, turn))
     return frames
 

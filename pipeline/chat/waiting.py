@@ -65,12 +65,13 @@ class Inboxes:
     is_complete: bool = True
 
 
-async def note_waiting(redis: Redis, token: str) -> None:
-    """Note that a message of a session waits; a session that is noted keeps its time."""
-    commands: list[Command] = [
-        ("ZADD", WAITING, "NX", round(time.time() * 1000), token),
-        ("EXPIRE", WAITING, _LIFETIME),
-    ]
+async def note_waiting(redis: Redis, tokens: Sequence[str]) -> None:
+    """Note that messages of some sessions wait; a session that is noted keeps its time."""
+    if not tokens:
+        return
+    now = round(time.time() * 1000)
+    pairs = [part for token in tokens for part in (now, token)]
+    commands: list[Command] = [("ZADD", WAITING, "NX", *pairs), ("EXPIRE", WAITING, _LIFETIME)]
     await retry_until_available(lambda: execute_many(redis, commands))
 
 

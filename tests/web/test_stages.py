@@ -72,7 +72,7 @@ async def test_messages_that_wait_in_their_session_are_shown_and_exported(node: 
     await node.finish(token, "first", "answer")
     for text in ("second", "third", "fourth"):
         await node.sessions.accept(Inbound(token=token, id=f"m-{text}", text=text, sent_at=0.0))
-    await note_waiting(node.redis, token)
+    await note_waiting(node.redis, [token])
 
     async def shown() -> bool:
         _, body = await get(node.http, "/api/stages")

@@ -76,9 +76,7 @@ async def stages(request: web.Request) -> web.Response:
     past = await request.app[_PAST].at(at)
     if past is None:
         return failure(404, "No figures were recorded at that time; they are kept for a day")
-    if not private:
-        past.snapshot["refusals"] = [{**each, "top": []} for each in past.snapshot.get("refusals", ())]
-    return json_response({**past.snapshot, "recorded": {"at": past.at, "interval": past.interval}})
+    return json_response(past.as_json(private=private))
 
 
 async def history(request: web.Request) -> web.Response:

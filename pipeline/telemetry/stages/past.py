@@ -38,6 +38,17 @@ class PastSnapshot:
     interval: float
     snapshot: dict[str, Any]
 
+    def as_json(self, *, private: bool) -> dict[str, Any]:
+        """Return the snapshot with the fact that it is recorded.
+
+        Args:
+            private: whether to name the clients that were refused most often.
+        """
+        refusals = self.snapshot.get("refusals", [])
+        shown = refusals if private else [{**each, "top": []} for each in refusals]
+        recorded = {"at": self.at, "interval": self.interval}
+        return {**self.snapshot, "refusals": shown, "recorded": recorded}
+
     def as_snapshot(self) -> Snapshot:
         """Return the snapshot as typed values, without the fields that only another version has."""
         return typed(Snapshot, self.snapshot)
@@ -55,7 +66,7 @@ def contents_of(snapshot: Snapshot) -> Iterator[bytes]:
 
 def weight_of_snapshot(snapshot: Snapshot) -> int:
     """Return the weight of a snapshot among those of an interval."""
-    backlog = sum(stage.lag + stage.pending for stage in snapshot.stages)
+    backlog = sum(stage.left for stage in snapshot.stages)
     return weight_of((stage.state for stage in snapshot.stages), backlog)
 
 

@@ -30,7 +30,6 @@ class Point:
     @classmethod
     def of(cls, at: float, stage: StageSnapshot) -> Point:
         """Return the charts' figures of a stage."""
-        left = stage.lag + stage.pending
         durations = (stage.wait.p50, stage.wait.p99, stage.work.p50, stage.work.p99)
         added, done = (sum(getattr(each, name) for each in stage.partitions) for name in ("added", "done"))
-        return cls(at, stage.rate_in, stage.rate_out, left, *durations, added, done)
+        return cls(at, stage.rate_in, stage.rate_out, stage.left, *durations, added, done)

@@ -14,5 +14,6 @@ def reason_of(stage: StageSnapshot, still: float) -> str:
     """Return the reason for a stage's state, which has not moved for ``still`` seconds."""
     stuck = [each.number for each in stage.partitions if each.state is StageState.STALLED]
     is_partly_stuck = len(stuck) < len(stage.partitions)
-    left = stage.lag + stage.pending
-    return reason_of_reading(stage.state, left, stage.oldest_age, still, stuck if is_partly_stuck else ())
+    return reason_of_reading(
+        stage.state, stage.left, stage.oldest_age, still, stuck if is_partly_stuck else ()
+    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import orjson
@@ -22,6 +22,7 @@ from pipeline.redis.client import execute
 from pipeline.redis.keys import report_key
 from pipeline.telemetry.histogram import Counts
 from pipeline.telemetry.losses import Loss
+from pipeline.telemetry.stages.decoding import typed
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +77,6 @@ class Report:
     places: int = 0
 
 
-_FIELDS: Final = frozenset(each.name for each in fields(Report))
-
-
 def encode(report: Report) -> bytes:
     """Encode a report for Redis."""
     return orjson.dumps({"v": _LAYOUT, **asdict(report)}, option=orjson.OPT_NON_STR_KEYS)
@@ -90,14 +88,10 @@ def decode(document: bytes | None) -> Report | None:
         return None
     try:
         found: dict[str, Any] = orjson.loads(document)
-        if found.pop("v") != _LAYOUT:
-            return None
-        for name in ("wait", "work"):
-            found[name] = {int(bucket): int(count) for bucket, count in found[name].items()}
-        found["losses"] = [Loss(**loss) for loss in found.get("losses", ())]
+        is_whole = found["v"] == _LAYOUT and "wait" in found and "work" in found
         # A newer version may report more.
-        return Report(**{name: value for name, value in found.items() if name in _FIELDS})
-    except (ValueError, TypeError, KeyError, AttributeError):
+        return typed(Report, found) if is_whole else None
+    except (ValueError, TypeError, KeyError):
         return None
 
 

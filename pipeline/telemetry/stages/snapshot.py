@@ -122,6 +122,11 @@ class StageSnapshot:
     cpu_us: float | None = None
     cpu_shared: bool = False
 
+    @property
+    def left(self) -> int:
+        """The messages that are not finished."""
+        return self.lag + self.pending
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

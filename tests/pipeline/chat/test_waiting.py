@@ -30,7 +30,7 @@ async def test_nothing_waits_where_nothing_was_noted(redis: Redis) -> None:
 async def test_ages_are_those_of_the_sessions_and_tokens_are_masked(redis: Redis) -> None:
     for number, token in enumerate(TOKENS):
         await put(redis, token, *[10.0 * (number + 1), 1.0][: 1 + number % 2])
-        await note_waiting(redis, token)
+        await note_waiting(redis, [token])
     seen = await inboxes(redis)
     assert (seen.sessions, seen.messages, seen.is_complete) == (8, 12, True)
     assert seen.oldest_age == pytest.approx(80, abs=2)
@@ -48,7 +48,7 @@ async def test_ages_are_those_of_the_sessions_and_tokens_are_masked(redis: Redis
 async def test_a_session_whose_messages_are_answered_is_forgotten(redis: Redis) -> None:
     for token in TOKENS[:3]:
         await put(redis, token, 5.0)
-        await note_waiting(redis, token)
+        await note_waiting(redis, [token])
     await put(redis, TOKENS[0])
     await redis.delete(session_key(TOKENS[1]))
     assert (await inboxes(redis)).sessions == 1

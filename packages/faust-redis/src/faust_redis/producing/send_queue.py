@@ -56,6 +56,8 @@ POLL_STOP: Final = 0.5
 #: Seconds between attempts to look for lost messages while Redis is unavailable.
 CHECK_DELAY: Final = 0.2
 
+_SCRIPTS: Final = (APPEND, APPEND_MANY)
+
 
 class SendRefusal:
     """A message that Redis has refused for good.
@@ -207,7 +209,7 @@ class SendQueue:
         with contextlib.suppress(*REDIS_ERRORS):  # if it is unavailable, the first batch logs this
             # So that no message waits for a connection or the script.
             await self._context.server.stream.execute_many(())
-            for script in (APPEND, APPEND_MANY):
+            for script in _SCRIPTS:
                 await self._context.scripts.load(script)
         while not self.is_closed:
             if not self.entries:
@@ -333,7 +335,7 @@ class SendQueue:
 
     async def _load_script(self) -> None:
         try:
-            for script in (APPEND, APPEND_MANY):
+            for script in _SCRIPTS:
                 await self._context.scripts.load(script)
         except REDIS_ERRORS as error:
             logger.warning("Redis does not load a script (%s), trying again", error)
