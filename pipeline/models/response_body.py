@@ -16,6 +16,7 @@ import orjson
 from pipeline.deadlines import run_until_blocked
 from pipeline.models.connect_failures import failure_of_http
 from pipeline.models.failures import MAX_RESPONSE_BYTES, bad_response, endless
+from pipeline.models.posting import Response
 from pipeline.models.server_text import evidence
 from pipeline.models.silence import SilenceTimer
 from pipeline.models.sse import Event, EventParser
@@ -84,9 +85,7 @@ class ResponseBody:
         over: whether all values were returned.
     """
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, silence: SilenceTimer, *, secret: str | None = None
-    ) -> None:
+    def __init__(self, response: Response, silence: SilenceTimer, *, secret: str | None = None) -> None:
         self.over = False
         self._response = response
         self._silence = silence
