@@ -6,7 +6,8 @@ Servers agree on the field ``content``; for everything else each has names of it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from pipeline.models.base import Usage
@@ -18,6 +19,9 @@ _FIELDS_OF_PIECE = frozenset({"role", "content", "refusal", "name", "index"})
 _COUNTS = ("usage", "usageMetadata", "usage_metadata")
 _FIELDS_BESIDE = frozenset({*_COUNTS[1:], "x_groq", "timings"})
 _FIELDS_BESIDE_PIECE = frozenset({*_COUNTS, "text"})
+# Fields beside a piece that make its payload an error or, as long as that is of interest, name the model.
+_ERROR = frozenset({"error"})
+_ERROR_OR_NAME = frozenset({"error", "model"})
 _TEXT_PARTS = ("text", "output_text", "refusal")
 _THOUGHT_PARTS = ("thinking", "reasoning", "thought", "reasoning_text", "summary_text", "analysis")
 # Names such as ``reasoning_content``, ``thinking_blocks`` and ``thoughts``, but not the signatures and
@@ -50,10 +54,26 @@ def plain_piece(payload: Mapping[str, Any]) -> str:
     if type(choice) is not dict or choice.get("finish_reason") or not _FIELDS_BESIDE_PIECE.isdisjoint(choice):
         return ""
     delta = choice.get("delta")
-    if type(delta) is not dict or not delta.keys() <= _FIELDS_OF_PIECE:
+    if type(delta) is not dict or (len(delta) > 1 and not delta.keys() <= _FIELDS_OF_PIECE):
         return ""
     content = delta.get("content")
     return content if type(content) is str else ""
+
+
+def plain_pieces(payloads: Iterator[object], *, with_name: bool) -> tuple[list[str], Iterator[object]]:
+    """Return the texts of payloads up to the first of which ``plain_piece`` is empty, and the rest.
+
+    Args:
+        payloads: payloads; one that may be an error belongs to the rest.
+        with_name: whether a payload may hold the name of the model, because that is known.
+    """
+    others = _ERROR if with_name else _ERROR_OR_NAME
+    pieces: list[str] = []
+    for payload in payloads:
+        if not (type(payload) is dict and others.isdisjoint(payload) and (piece := plain_piece(payload))):
+            return pieces, chain((payload,), payloads)
+        pieces.append(piece)
+    return pieces, payloads
 
 
 def text_of(content: object) -> str:

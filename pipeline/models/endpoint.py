@@ -35,6 +35,7 @@ from pipeline.models.silence import Patience, SilenceTimer
 #: Seconds to read on after a server has sent the reason for the answer's end, because text may follow. The
 #: true end is ``[DONE]`` or the end of the connection; servers that send neither cost no more than this.
 LINGER = 1.0
+_NO_MORE = object()
 
 
 class Reader(Protocol):
@@ -65,6 +66,13 @@ class Reader(Protocol):
 
         Raises:
             ModelError: the payload is an error, or belongs to another protocol.
+        """
+
+    def read_pieces(self, payloads: Iterator[object]) -> tuple[list[str], Iterator[object]]:
+        """Read payloads up to the first one that holds more than a piece of the answer, at less cost.
+
+        Returns:
+            The texts of these payloads, none of them empty; and the payloads from that one on.
         """
 
     def done(self) -> None:
@@ -190,7 +198,14 @@ class Endpoint:
         pieces: list[str] = []
         joins = answer.joins
         try:
-            for value in values:
+            while True:
+                if joins:
+                    texts, values = reader.read_pieces(values)
+                    pieces += texts
+                    alive = alive or bool(texts)
+                value = next(values, _NO_MORE)
+                if value is _NO_MORE:
+                    break
                 if not isinstance(value, dict) or is_error(value):
                     value = self._checked(value, response)
                     if isinstance(value, Mark):

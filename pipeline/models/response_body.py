@@ -117,7 +117,7 @@ class ResponseBody:
             self._parser = EventParser()
             piece, self._head = self._head, b""
         if b"}data:" not in piece and (plain := self._parser.feed_plain(piece)) is not None:
-            return map(self._value, repeat("message"), plain)
+            return self._plain_values(plain)
         events = self._parser.feed(piece)
         if self.over:
             *whole, last = self._parser.end() or (None,)
@@ -186,6 +186,19 @@ class ResponseBody:
             status=self._response.status,
             report="" if blank else f"it begins: {evidence(body, secret=self._secret)}",
         )
+
+    def _plain_values(self, events: list[bytes]) -> Iterator[object]:
+        """Return the values of events without a name; those that are all objects are decoded at once."""
+        is_done = events[-1] == b"[DONE]"
+        try:
+            values: list[object] = [*map(orjson.loads, events[:-1] if is_done else events)]
+        except orjson.JSONDecodeError:
+            values = []
+        if {*map(type, values)} != {dict}:
+            return map(self._value, repeat("message"), events)
+        if is_done:
+            values.append(Mark.DONE)
+        return iter(values)
 
     def _value(self, name: str, data: bytes) -> object:
         if data[:1] == b"{" and name == "message":
