@@ -1,17 +1,20 @@
-"""Serialize keys and values that are bytes or text with Faust's results but without its serializers."""
+"""Serialize bytes, text and plain records with Faust's results but without its serializers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from faust.serializers.codecs import get_codec, raw
+from faust.exceptions import ValueDecodeError
+from faust.serializers.codecs import get_codec, json, raw
 from faust.serializers.registry import Registry
 from faust.serializers.schemas import Schema
 from faust.types import AppT, SchemaT
+from faust.utils.json import loads
 
 from faust_redis.fastpath.overrides import is_unmodified
 from faust_redis.faust_hooks import apps
+from faust_redis.faust_hooks.records import make_record, plain_fields
 
 __all__ = ["keeps_bytes", "key_loader", "value_loader"]
 
@@ -40,7 +43,10 @@ def key_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:
 
 
 def value_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:
-    """Return a loader for values, as :func:`key_loader` does for keys."""
+    """Return a loader for values, as :func:`key_loader` does for keys; it takes records as well.
+
+    The loader raises :class:`ValueDecodeError` for a record that Faust would refuse, or take in another way.
+    """
     registry: Any = app.serializers
     if not (
         is_unmodified(schema, Schema, "loads_value") and is_unmodified(registry, Registry, "loads_value")
@@ -48,14 +54,40 @@ def value_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:
         return None
     named = (schema.value_serializer, registry.value_serializer)
     serializer = apps.serializer_of(registry, schema.value_type, *named)
-    return _loader(registry, schema.value_type, serializer)
+    return _loader(registry, schema.value_type, serializer) or _record_loader(
+        registry, schema.value_type, serializer
+    )
 
 
 def _loader(registry: Any, kind: Any, serializer: Any) -> _Load | None:
-    if not is_unmodified(registry, Registry, "_loads", "_prepare_payload", "_serializer"):
+    if not _is_as_made(registry):
         return None
     if serializer and not (serializer == "raw" and type(get_codec("raw")) is raw):
         return None
     if kind is bytes:
         return bytes
     return bytes.decode if kind is str else None
+
+
+def _record_loader(registry: Any, kind: Any, serializer: Any) -> _Load | None:
+    is_json = serializer == "json" and type(get_codec("json")) is json
+    fields = plain_fields(kind) if is_json and _is_as_made(registry) else None
+    if fields is None:
+        return None
+    names, required, reserved = fields.names, fields.required, fields.reserved
+    read: Any = loads  # takes bytes as well, though its hints do not say so
+
+    def load(value: bytes) -> Any:
+        try:
+            data = read(value)
+        except ValueError as error:
+            raise ValueDecodeError(str(error)) from error
+        if type(data) is not dict or not required <= data.keys() <= names or reserved in data:
+            raise ValueDecodeError(f"not a plain {kind.__name__}")
+        return make_record(kind, fields, data)
+
+    return load
+
+
+def _is_as_made(registry: Any) -> bool:
+    return is_unmodified(registry, Registry, "_loads", "_prepare_payload", "_serializer")
