@@ -14,7 +14,7 @@ from faust.serializers import codecs
 from faust.serializers.registry import Registry
 from faust.types import Message
 
-from faust_redis.fastpath.codecs import keeps_bytes, key_loader, value_loader
+from faust_redis.fastpath.codecs import keeps_bytes, key_loader, record_dumper, value_loader
 
 #: Faust takes it, though its own hints do not say so.
 NUMBER: Any = int
@@ -199,3 +199,21 @@ def test_bytes_are_sent_as_they_are_unless_the_program_has_its_own_way(idle_app:
     assert keeps_bytes(idle_app, faust.Schema(key_type=str, value_type=Order, value_serializer="json"))
     assert not keeps_bytes(idle_app, OwnSchema())
     assert not keeps_bytes(idle_app, OwnHeaders())
+
+
+@pytest.mark.parametrize("kind", [Line, Order, Finished])
+def test_records_are_sent_as_faust_sends_them(idle_app: faust.App, kind: Any) -> None:
+    record = kind("a") if kind is Line else kind(3)
+    dump = record_dumper(kind)
+    raw, _ = faust.Schema(key_type=bytes, value_type=kind).dumps_value(idle_app, record, headers={})
+
+    if kind is Line:  # the only one that names its serializer
+        assert dump is not None
+        assert dump(record) == raw
+    else:
+        assert dump is None
+
+
+@pytest.mark.parametrize("kind", [bytes, dict, OwnSchema])
+def test_what_is_no_record_is_sent_by_faust(kind: type) -> None:
+    assert record_dumper(kind) is None

@@ -10,13 +10,14 @@ from faust.serializers.codecs import get_codec, json, raw
 from faust.serializers.registry import Registry
 from faust.serializers.schemas import Schema
 from faust.types import AppT, SchemaT
-from faust.utils.json import loads
+from faust.utils.json import dumps, loads
+from mode.utils.compat import want_bytes
 
 from faust_redis.fastpath.overrides import is_unmodified
 from faust_redis.faust_hooks import apps
-from faust_redis.faust_hooks.records import make_record, plain_fields
+from faust_redis.faust_hooks.records import is_sent_as_json, make_record, plain_fields
 
-__all__ = ["keeps_bytes", "key_loader", "value_loader"]
+__all__ = ["keeps_bytes", "key_loader", "record_dumper", "value_loader"]
 
 _Load = Callable[[bytes], Any]
 
@@ -29,6 +30,20 @@ def keeps_bytes(app: AppT, schema: SchemaT[Any, Any] | None) -> bool:
         and is_unmodified(schema, Schema, "on_dumps_key_prepare_headers", "on_dumps_value_prepare_headers")
         and is_unmodified(app.serializers, Registry, "dumps_key", "dumps_value", "_serializer")
     )
+
+
+def record_dumper(kind: type) -> Callable[[Any], bytes] | None:
+    """Return what serializes the records of a class; ``None`` if Faust has to, or if it is another class.
+
+    It serves the topics of which :func:`keeps_bytes` is true.
+    """
+    if not (is_sent_as_json(kind) and type(get_codec("json")) is json):
+        return None
+
+    def dump(record: Any) -> bytes:
+        return want_bytes(dumps(record.to_representation()))
+
+    return dump
 
 
 def key_loader(app: AppT, schema: SchemaT[Any, Any]) -> _Load | None:

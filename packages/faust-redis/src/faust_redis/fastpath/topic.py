@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from faust.types import CodecArg, PendingMessage, RecordMetadata, SchemaT
 from faust.types.core import HeadersArg, K, V
 from faust.types.tuples import FutureMessage, MessageSentCallback
 
-from faust_redis.fastpath.codecs import keeps_bytes
+from faust_redis.fastpath.codecs import keeps_bytes, record_dumper
 from faust_redis.fastpath.overrides import is_unmodified
 from faust_redis.fastpath.sensors import ActiveSensors
 from faust_redis.faust_hooks.apps import attachments_of, size_of
@@ -27,6 +27,10 @@ class Topic(faust.Topic):
     def _keeps_bytes(self) -> bool:
         as_made = is_unmodified(self, faust.Topic, "prepare_key", "prepare_value")
         return as_made and keeps_bytes(self.app, self.schema)
+
+    @cached_property
+    def _dumpers(self) -> dict[type, Callable[[Any], bytes] | None]:
+        return {}
 
     @cached_property
     def _attachments(self) -> Any:
@@ -76,7 +80,15 @@ class Topic(faust.Topic):
         keeps_bytes = schema is None and self._keeps_bytes
         if not (keeps_bytes and type(key) is bytes):
             raw_key, open_headers = self.prepare_key(key, key_serializer, schema, open_headers)
-        if not (keeps_bytes and type(value) is bytes):
+        kind = type(value)
+        if keeps_bytes and kind is not bytes:
+            try:
+                dump = self._dumpers[kind]
+            except KeyError:
+                dump = self._dumpers[kind] = record_dumper(kind)
+            if dump is not None:
+                raw_value, kind = dump(value), bytes
+        if not (keeps_bytes and kind is bytes):
             raw_value, open_headers = self.prepare_value(value, value_serializer, schema, open_headers)
         name = self.get_topic_name()
         active = self._sensors

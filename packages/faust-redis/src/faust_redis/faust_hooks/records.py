@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import faust
 from faust.models.fields import FieldDescriptor
 
-__all__ = ["PlainFields", "make_record", "plain_fields"]
+__all__ = ["PlainFields", "is_sent_as_json", "make_record", "plain_fields"]
 
 #: The attribute of a record with the fields that were converted at their first use.
 EVALUATED: Final = "__evaluated_fields__"
@@ -65,6 +65,17 @@ def make_record(kind: type, fields: PlainFields, data: dict[str, Any]) -> Any:
         if values[name] is None:
             values[name] = default
     return record
+
+
+def is_sent_as_json(kind: Any) -> bool:
+    """Return whether Faust sends the records of a class as the JSON of their representation."""
+    if not (isinstance(kind, type) and issubclass(kind, faust.Record)):
+        return False
+    record: Any = kind
+    is_as_made = (
+        record.dumps is faust.Record.dumps and record.to_representation is faust.Record.to_representation
+    )
+    return is_as_made and record._options.serializer == "json"
 
 
 def _is_plain(name: str, field: Any) -> bool:
