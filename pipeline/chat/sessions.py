@@ -328,6 +328,7 @@ class Sessions:
             found = orjson.loads(reply[1])
             open_turn, unsent = found["$._turn"][0] or {}, oldest_within(found["$._unsent"][0])
             view: SessionSnapshot | None = SessionSnapshot(unsent)
+            waiting = [each["id"] for each in found["$._inbox[*]"]] if tail else found["$._inbox[*].id"]
             if tail:
                 history = found[f"$.messages[-{tail}:]"]
                 session = Recent(
@@ -347,6 +348,7 @@ class Sessions:
                     partial=scripts.running_answer(reply[2], open_turn),
                     time=reply[3].decode(),
                     open_turn=open_turn.get("id"),
+                    waiting=tuple(waiting),
                 )
         raise AssertionError("the complete history always gives a snapshot")
 
