@@ -22,7 +22,7 @@ from scripts.redis_users import acl, new_passwords
 CLONE = str(Path(__file__).parents[2])
 PARTS = ("web", *STAGES)
 #: The transport looks at the settings of Redis, if it may, to warn of unsafe ones.
-OPTIONAL = ("config|get",)
+OPTIONAL = ("config|get", "acl|dryrun")
 
 
 class RedisWithUsers:
