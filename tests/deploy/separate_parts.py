@@ -54,8 +54,8 @@ class RedisWithUsers:
     def _start(self) -> None:
         server = find_server()
         users = self._folder / "users.acl"
-        options = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
-        options += ("--appendonly", "yes", "--save", "")
+        place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
+        options = (*place, "--appendonly", "yes", "--save", "")
         with (self._folder / "redis.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [str(server.binary), *options, "--aclfile", str(users), "--loadmodule", str(server.module)],
