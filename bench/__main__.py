@@ -1,9 +1,8 @@
 """Run all measurements: ``make bench``; or some of them: ``python -m bench [NAME …]``.
 
-With ``--write`` the results replace those in docs/performance.md. For shorter runs by environment, see
-``bench/plumbing.py``, ``bench/service.py``, ``bench/crowds.py``, ``bench/overload.py`` and
-``bench/kafka/__init__.py``. The
-comparison with Kafka is measured only when it is named, as it needs a broker that ``make oracle`` installs.
+With ``--write`` the results replace those in docs/performance.md. The modules of the measurements name the
+variables for shorter runs. The comparison with Kafka is measured only when it is named, as it needs a broker
+that ``make oracle`` installs.
 """
 
 from __future__ import annotations
@@ -15,14 +14,29 @@ from pathlib import Path
 
 from bench import plumbing, service
 from bench.contenders import PEERS
+from bench.costs import costs
 from bench.crowds import crowds
 from bench.kafka.measure import measure as beside_kafka
 from bench.machine import describe
 from bench.overload import overload
+from bench.partitions import partitions
+from bench.sessions import sessions
 
 _PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 _BEGIN, _END = "<!-- results: make bench -->\n", "<!-- end of results -->\n"
-_ALWAYS = ("plumbing", "service", "crowds", "growth", "overload")
+_TITLES = {
+    "plumbing": "Four hops",
+    "partitions": "Four hops by partitions",
+    "service": "The whole service",
+    "costs": "The cost of a turn",
+    "sessions": "The memory of a session in Redis",
+    "crowds": "Many at once",
+    "growth": "How it grows",
+    "overload": "More than it can answer",
+    "kafka": "Kafka and Redis",
+}
+# It needs a broker that ``make oracle`` installs.
+_ONLY_BY_NAME = "kafka"
 _PACKAGES = ("faust-streaming", "redis", "hiredis", "aiohttp", "uvloop")
 _PEER_PACKAGES = ("faststream", "taskiq", "taskiq-redis")
 
@@ -30,29 +44,36 @@ _PEER_PACKAGES = ("faststream", "taskiq", "taskiq-redis")
 def main() -> None:
     """Run the named measurements; the exit status is 1 if the transport lost or doubled a message."""
     arguments = sys.argv[1:]
-    chosen = [each for each in arguments if each != "--write"] or list(_ALWAYS)
+    chosen = [each for each in arguments if each != "--write"]
+    chosen = chosen or [each for each in _TITLES if each != _ONLY_BY_NAME]
     turns = int(os.environ.get("BENCH_TURNS", "4000"))
     problems: list[str] = []
     text = f"{datetime.date.today()}, {describe(_PACKAGES)}; {_peers()}.\n"
     for name in chosen:
         match name:
             case "plumbing":
-                lines, problems = plumbing.measure()
-                title = "Four hops"
+                lines, found = plumbing.measure()
+                problems += found
+            case "partitions":
+                lines, found = partitions()
+                problems += found
             case "service":
-                title, lines = "The whole service", service.beside_the_floor(turns)
+                lines = service.beside_the_floor(turns)
+            case "costs":
+                lines = costs()
+            case "sessions":
+                lines = sessions()
             case "crowds":
-                title, lines = "Many at once", crowds()
+                lines = crowds()
             case "overload":
-                title, lines = "More than it can answer", overload()
+                lines = overload()
             case "growth":
-                title, lines = "How it grows", service.growth(turns)
+                lines = service.growth(turns)
             case "kafka":
-                title, lines = "Kafka and Redis", beside_kafka()
+                lines = beside_kafka()
             case _:
-                raise SystemExit(
-                    f"nothing is called {name}: plumbing, service, crowds, growth, overload, kafka"
-                )
+                raise SystemExit(f"nothing is called {name}: {', '.join(_TITLES)}")
+        title = _TITLES[name]
         text += "\n".join(("", f"### {title}", "", *lines, ""))
         print(f"### {title}", "", *lines, "", sep="\n", flush=True)
     print(*problems, sep="\n")
