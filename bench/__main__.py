@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench import plumbing, service
@@ -24,16 +25,25 @@ from bench.sessions import sessions
 
 _PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 _BEGIN, _END = "<!-- results: make bench -->\n", "<!-- end of results -->\n"
-_TITLES = {
-    "plumbing": "Four hops",
-    "partitions": "Four hops by partitions",
-    "service": "The whole service",
-    "costs": "The cost of a turn",
-    "sessions": "The memory of a session in Redis",
-    "crowds": "Many at once",
-    "growth": "How it grows",
-    "overload": "More than it can answer",
-    "kafka": "Kafka and Redis",
+# The lines of a measurement, and the problems that make the bench fail.
+_Measured = tuple[list[str], list[str]]
+
+
+def _turns() -> int:
+    return int(os.environ.get("BENCH_TURNS", "4000"))
+
+
+# By name: the title, and the function that measures.
+_ALL: Mapping[str, tuple[str, Callable[[], _Measured]]] = {
+    "plumbing": ("Four hops", plumbing.measure),
+    "partitions": ("Four hops by partitions", partitions),
+    "service": ("The whole service", lambda: (service.beside_the_floor(_turns()), [])),
+    "costs": ("The cost of a turn", lambda: (costs(), [])),
+    "sessions": ("The memory of a session in Redis", lambda: (sessions(), [])),
+    "crowds": ("Many at once", lambda: (crowds(), [])),
+    "growth": ("How it grows", lambda: (service.growth(_turns()), [])),
+    "overload": ("More than it can answer", lambda: (overload(), [])),
+    "kafka": ("Kafka and Redis", lambda: (beside_kafka(), [])),
 }
 # It needs a broker that ``make oracle`` installs.
 _ONLY_BY_NAME = "kafka"
@@ -45,35 +55,15 @@ def main() -> None:
     """Run the named measurements; the exit status is 1 if the transport lost or doubled a message."""
     arguments = sys.argv[1:]
     chosen = [each for each in arguments if each != "--write"]
-    chosen = chosen or [each for each in _TITLES if each != _ONLY_BY_NAME]
-    turns = int(os.environ.get("BENCH_TURNS", "4000"))
+    chosen = chosen or [each for each in _ALL if each != _ONLY_BY_NAME]
+    if unknown := set(chosen).difference(_ALL):
+        raise SystemExit(f"nothing is called {', '.join(unknown)}: {', '.join(_ALL)}")
     problems: list[str] = []
     text = f"{datetime.date.today()}, {describe(_PACKAGES)}; {_peers()}.\n"
     for name in chosen:
-        match name:
-            case "plumbing":
-                lines, found = plumbing.measure()
-                problems += found
-            case "partitions":
-                lines, found = partitions()
-                problems += found
-            case "service":
-                lines = service.beside_the_floor(turns)
-            case "costs":
-                lines = costs()
-            case "sessions":
-                lines = sessions()
-            case "crowds":
-                lines = crowds()
-            case "overload":
-                lines = overload()
-            case "growth":
-                lines = service.growth(turns)
-            case "kafka":
-                lines = beside_kafka()
-            case _:
-                raise SystemExit(f"nothing is called {name}: {', '.join(_TITLES)}")
-        title = _TITLES[name]
+        title, measure = _ALL[name]
+        lines, found = measure()
+        problems += found
         text += "\n".join(("", f"### {title}", "", *lines, ""))
         print(f"### {title}", "", *lines, "", sep="\n", flush=True)
     print(*problems, sep="\n")
