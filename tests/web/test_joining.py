@@ -2,57 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-
-import pytest
-
 from faust_redis.testing import eventually
-from pipeline.chat.presence import Presence
 from pipeline.chat.records import Inbound
-from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import Opened, Queued
-from tests.web.conftest import Node
-
-
-class Gate:
-    """A step that waits until the test lets it pass."""
-
-    def __init__(self) -> None:
-        self.reached = asyncio.Event()
-        self.open = asyncio.Event()
-
-    async def pass_through(self) -> None:
-        """Wait for the test."""
-        self.reached.set()
-        await self.open.wait()
-
-
-@pytest.fixture
-async def before_presence(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    """Hold the writes of presences back."""
-    gate, hold = Gate(), Presence.hold
-
-    async def late(self: Presence, node: str, sessions: Mapping[str, bool]) -> None:
-        await gate.pass_through()
-        await hold(self, node, sessions)
-
-    monkeypatch.setattr(Presence, "hold", late)
-    return gate
-
-
-@pytest.fixture
-async def after_adoption(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    """Hold the replies back with the unfinished messages of a session."""
-    gate, unfinished = Gate(), RepairableSessions.unfinished
-
-    async def late(self: RepairableSessions, token: str) -> tuple[str, list[Inbound]] | None:
-        found = await unfinished(self, token)
-        await gate.pass_through()
-        return found
-
-    monkeypatch.setattr(RepairableSessions, "unfinished", late)
-    return gate
+from tests.web.conftest import Gate, Node
 
 
 async def accept(node: Node, token: str, message_id: str) -> None:
