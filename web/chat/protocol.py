@@ -40,6 +40,12 @@ class ClientMessage:
     restored: bool = False
     reopen: bool = False
 
+    def behind(self, follows: str | None) -> ClientMessage:
+        """Return this message with the one that it follows; ``dataclasses.replace`` takes twice as long."""
+        return ClientMessage(
+            self.id, self.text, self.regenerate, self.edits, follows, self.restored, self.reopen
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Ping:
