@@ -105,7 +105,7 @@ class ResponseBody:
         self.over = not piece
         if self._parser is None:
             self._head += piece
-            streamed = _is_stream(self._head, self._response.content_type, ended=self.over)
+            streamed = _is_stream(self._head, self._response, ended=self.over)
             if streamed is None:
                 # Servers send line feeds while the model works, however long that takes.
                 self._head = self._head.lstrip()
@@ -281,13 +281,16 @@ def _is_whole(event: Event) -> bool:
     )
 
 
-def _is_stream(head: bytes, content_type: str, *, ended: bool) -> bool | None:
+def _is_stream(head: bytes, response: Response, *, ended: bool) -> bool | None:
     """Return whether a body that begins with ``head`` is a stream of events; None while unclear."""
-    begin = head.removeprefix(_BOM).lstrip()
-    if begin[:1] == b"{" and content_type in _LINE_TYPES:
+    begin = head.removeprefix(_BOM).lstrip()[:_LONGEST_FIELD].lower()
+    if begin.startswith(_FIELDS):
+        return True
+    # Only then, because the type has to be parsed.
+    if begin[:1] == b"{" and response.content_type in _LINE_TYPES:
         return True
     if begin.startswith((b"{", b"[", b"<", b'"')):
         return False
-    if begin.lower().startswith(_FIELDS) or (begin and content_type == "text/event-stream"):
+    if begin and response.content_type == "text/event-stream":
         return True
     return False if ended or len(begin) >= _LONGEST_FIELD else None
