@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.types import CodecArg, PendingMessage, RecordMetadata, SchemaT
@@ -76,19 +76,13 @@ class Topic(faust.Topic):
             )
         open_headers = self.prepare_headers(headers)
         raw_key: Any = key
-        raw_value: Any = value
+        raw_value: Any
         keeps_bytes = schema is None and self._keeps_bytes
         if not (keeps_bytes and type(key) is bytes):
             raw_key, open_headers = self.prepare_key(key, key_serializer, schema, open_headers)
-        kind = type(value)
-        if keeps_bytes and kind is not bytes:
-            try:
-                dump = self._dumpers[kind]
-            except KeyError:
-                dump = self._dumpers[kind] = record_dumper(kind)
-            if dump is not None:
-                raw_value, kind = dump(value), bytes
-        if not (keeps_bytes and kind is bytes):
+        if keeps_bytes and (plain := self._plain_value(value)) is not None:
+            raw_value = plain
+        else:
             raw_value, open_headers = self.prepare_value(value, value_serializer, schema, open_headers)
         name = self.get_topic_name()
         active = self._sensors
@@ -107,6 +101,17 @@ class Topic(faust.Topic):
         return producer.enqueue(
             name, raw_key, raw_value, partition, timestamp, open_headers, (sensors, state)
         )
+
+    def _plain_value(self, value: Any) -> bytes | None:
+        """Return the bytes of a value that Faust would send so; ``None`` if Faust has to serialize it."""
+        kind = type(value)
+        if kind is bytes:
+            return cast(bytes, value)
+        try:
+            dump = self._dumpers[kind]
+        except KeyError:
+            dump = self._dumpers[kind] = record_dumper(kind)
+        return None if dump is None else dump(value)
 
     def _pending_message(
         self, content: tuple[Any, ...], key_serializer: CodecArg, value_serializer: CodecArg
