@@ -206,13 +206,12 @@ class Endpoint:
                 value = next(values, _NO_MORE)
                 if value is _NO_MORE:
                     break
-                if not isinstance(value, dict) or is_error(value):
-                    value = self._checked(value, response)
-                    if isinstance(value, Mark):
-                        if value is Mark.DONE:
-                            reader.done()
-                            break
-                        continue
+                value = self._checked(value, response)
+                if value is Mark.DONE:
+                    reader.done()
+                    break
+                if value is Mark.ALIVE:
+                    continue
                 text = reader.read(value)
                 if reader.thought:
                     _add_joined(answer, pieces)
@@ -271,6 +270,8 @@ class Endpoint:
         Raises:
             ModelError: the value is an error.
         """
+        if isinstance(value, dict) and not is_error(value):
+            return value
         value = unwrapped(value)
         if isinstance(value, ErrorEvent):
             raise self._error(status_inside(value.body), value.body, response)
