@@ -19,9 +19,6 @@ _FIELDS_OF_PIECE = frozenset({"role", "content", "refusal", "name", "index"})
 _COUNTS = ("usage", "usageMetadata", "usage_metadata")
 _FIELDS_BESIDE = frozenset({*_COUNTS[1:], "x_groq", "timings"})
 _FIELDS_BESIDE_PIECE = frozenset({*_COUNTS, "text"})
-# Fields beside a piece that make its payload an error or, as long as that is of interest, name the model.
-_ERROR = frozenset({"error"})
-_ERROR_OR_NAME = frozenset({"error", "model"})
 _TEXT_PARTS = ("text", "output_text", "refusal")
 _THOUGHT_PARTS = ("thinking", "reasoning", "thought", "reasoning_text", "summary_text", "analysis")
 # Names such as ``reasoning_content``, ``thinking_blocks`` and ``thoughts``, but not the signatures and
@@ -47,17 +44,21 @@ def plain_piece(payload: Mapping[str, Any]) -> str:
 
     Empty for any other payload.
     """
-    if payload.get("usage") or not _FIELDS_BESIDE.isdisjoint(payload):
+    try:
+        choice = payload["choices"][0]
+        delta = choice["delta"]
+        content = delta["content"]
+    except (LookupError, TypeError):
         return ""
-    choices = payload.get("choices")
-    choice = choices[0] if type(choices) is list and choices else None
-    if type(choice) is not dict or choice.get("finish_reason") or not _FIELDS_BESIDE_PIECE.isdisjoint(choice):
-        return ""
-    delta = choice.get("delta")
-    if type(delta) is not dict or (len(delta) > 1 and not delta.keys() <= _FIELDS_OF_PIECE):
-        return ""
-    content = delta.get("content")
-    return content if type(content) is str else ""
+    is_plain = (
+        type(content) is str
+        and (len(delta) == 1 or delta.keys() <= _FIELDS_OF_PIECE)
+        and not choice.get("finish_reason")
+        and not payload.get("usage")
+        and _FIELDS_BESIDE.isdisjoint(payload)
+        and _FIELDS_BESIDE_PIECE.isdisjoint(choice)
+    )
+    return content if is_plain else ""
 
 
 def plain_pieces(payloads: Iterator[object], *, with_name: bool) -> tuple[list[str], Iterator[object]]:
@@ -67,10 +68,12 @@ def plain_pieces(payloads: Iterator[object], *, with_name: bool) -> tuple[list[s
         payloads: payloads; one that may be an error belongs to the rest.
         with_name: whether a payload may hold the name of the model, because that is known.
     """
-    others = _ERROR if with_name else _ERROR_OR_NAME
     pieces: list[str] = []
     for payload in payloads:
-        if not (type(payload) is dict and others.isdisjoint(payload) and (piece := plain_piece(payload))):
+        piece = ""
+        if isinstance(payload, dict) and "error" not in payload and (with_name or "model" not in payload):
+            piece = plain_piece(payload)
+        if not piece:
             return pieces, chain((payload,), payloads)
         pieces.append(piece)
     return pieces, payloads
