@@ -32,6 +32,7 @@ SCRIPT_KEYS: dict[str, list[str]] = {
     "append_many": [PARTITION["stream"]],
     "append": [PARTITION[name] for name in ("stream", "producers", "index", "lease", "tombstones")],
     "commit": [PARTITION["stream"]],  # and those of other partitions: it is for one server
+    "count_entries": [PARTITION["stream"]],  # and those of other partitions, on one server
     "declare_topic": [KEYS.topic("orders")],
     "expire_entries": [PARTITION["stream"], PARTITION["index"]],
     "expire_tombstones": [PARTITION[name] for name in ("stream", "index", "tombstones")],
