@@ -51,7 +51,7 @@ SCRIPT_KEYS: dict[str, list[str]] = {
     "sample_partition": [PARTITION[name] for name in ("stream", "lease", "attempts", "dead")],
     "seek": [PARTITION["stream"], PARTITION["lease"]],
     "server_time": [PARTITION["stream"]],
-    "strays": [PARTITION["stream"]],
+    "strays": [PARTITION["stream"]],  # and those of other partitions, on one server
     "take_lease": [PARTITION["lease"]],
     "take_over": [PARTITION[name] for name in ("stream", "lease", "attempts", "suspects")],
 }

@@ -73,7 +73,7 @@ class Observer:
         """Store a client made by ``connect``.
 
         Args:
-            summed: only count entries, at a fifth of the cost; partitions are then added up.
+            summed: only count entries, at an eighth of the cost; partitions are then added up.
         """
         self._redis = redis
         together = SUMMED_AT_ONCE if server_of(redis).stream.keeps_order else 1

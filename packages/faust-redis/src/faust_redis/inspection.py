@@ -57,9 +57,9 @@ class GroupSampler:
         """Take a topic, and a consumer group; by default the one with the topic's name.
 
         Args:
-            summing: The number of partitions to add up in one command, 1 on a cluster. A sample then holds one
-                partition for each command, only with numbers of entries, at a fifth of the cost. By default it
-                holds all partitions with all figures.
+            summing: The number of partitions to add up in one command, 1 on a cluster. A sample then holds
+                one partition for each command, only with numbers of entries, at an eighth of the cost. By
+                default it holds all partitions with all figures.
         """
         self._keys = Keys(namespace)
         self._summing = summing

@@ -1,7 +1,7 @@
 """Choose the streams of the next read of many partitions: all, or those that producers have signalled.
 
 A reader begins with blocking reads of all streams. While these bring entries often, it waits for signals
-(``faust_redis.log.topic_signals``) and reads the partitions that they name. It also reads all partitions ten
+(``faust_redis.log.topic_signals``) and reads the partitions that they name. It also reads all partitions five
 times a second, without blocking, for entries that nobody has signalled. If there are such entries, it
 returns to blocking reads of all streams for a while, so that those of another program are read at once.
 """
@@ -26,8 +26,10 @@ __all__ = ["ReadChoice", "SignalFollower"]
 
 logger = get_logger(__name__)
 
-#: Seconds between reads of all streams; signals are followed once reads bring entries more often than that.
-FULL_READ_INTERVAL: Final = 0.1
+#: Seconds between two reads with entries, below which signals are followed from then on.
+BUSY_INTERVAL: Final = 0.1
+#: Seconds between reads of all streams, for which an entry without a signal waits at most.
+FULL_READ_INTERVAL: Final = 0.2
 #: Seconds without entries after which signals are no longer followed.
 LINGER: Final = 0.5
 #: Seconds for which signals are not followed, because some entries had none, or they can't be read.
@@ -93,7 +95,7 @@ class SignalFollower:
         """Take the number of entries of each stream that a read has brought, at most ``limit``."""
         now = monotonic()
         if found:
-            self._is_busy = self._is_busy or now - self._found_at < FULL_READ_INTERVAL
+            self._is_busy = self._is_busy or now - self._found_at < BUSY_INTERVAL
             self._found_at = now
         if choice.blocks:
             return

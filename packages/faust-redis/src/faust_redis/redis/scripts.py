@@ -130,7 +130,8 @@ MOVE_GROUP: Final = _script("move_group", keys=3, arguments=("group", "before_id
 MAKE_GROUP: Final = _script("make_group", keys=1, arguments=("group", "group_start"))
 TAKE_LEASE: Final = _script("take_lease", keys=1, arguments=("generation", "member_id"))
 RELEASE: Final = _script("release", keys=2, arguments=("lease", "member_id"))
-STRAYS: Final = _script("strays", keys=1, arguments=("group", "owner"))
+#: It takes the streams of any number of partitions.
+STRAYS: Final = _script("strays", keys=MOST_KEYS, optional_keys=MOST_KEYS - 1, arguments=("group", "owner"))
 
 # Entries and topics.
 APPEND: Final = _script(
