@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import faust
 import pytest
@@ -16,7 +15,6 @@ from faust_redis.consuming.signal_follower import FULL_READ_INTERVAL, LINGER, Re
 from faust_redis.log.keys import Keys
 from faust_redis.log.topic_signals import ALL, MANY, MOST_NAMED, signals_for
 from faust_redis.log.topics import TopicFacts
-from faust_redis.redis import server_from_urls
 from faust_redis.testing import eventually
 from tests.apps import MakeApp, collecting, command, running
 
@@ -65,22 +63,12 @@ class Reader:
         return sorted(tp.partition for tp in choice.streams.values())
 
 
-@pytest.fixture
-async def read(redis_url: str) -> AsyncIterator[BlockingRead]:
-    server = server_from_urls([redis_url])
-    read = BlockingRead(server, KEYS)
-    read.tps = frozenset({TP("numbers", 0)})
-    yield read
-    await read.close()
-    await server.aclose()
-
-
 async def signal(client: Redis, value: str | bytes) -> None:
     await command(client, "XADD", SIGNAL, "*", "p", value)
 
 
-async def test_a_reader_without_entries_waits_for_all_streams(read: BlockingRead) -> None:
-    reader = Reader(read, PARTITIONS)
+async def test_a_reader_without_entries_waits_for_all_streams(blocking_read: BlockingRead) -> None:
+    reader = Reader(blocking_read, PARTITIONS)
 
     assert await reader.read() == ReadChoice(reader.streams, blocks=True)
     assert await reader.read(0) == ReadChoice(reader.streams, blocks=True)
@@ -89,10 +77,10 @@ async def test_a_reader_without_entries_waits_for_all_streams(read: BlockingRead
 
 
 async def test_a_busy_reader_reads_the_partitions_that_signals_name(
-    read: BlockingRead, streams: Redis
+    blocking_read: BlockingRead, streams: Redis
 ) -> None:
     await signal(streams, "1")  # before it follows them
-    reader = Reader(read, PARTITIONS)
+    reader = Reader(blocking_read, PARTITIONS)
     await reader.get_busy()
     await signal(streams, "7,3")
     await signal(streams, "5")
@@ -100,8 +88,8 @@ async def test_a_busy_reader_reads_the_partitions_that_signals_name(
     assert await reader.named() == [3, 5, 7]
 
 
-async def test_a_signal_may_stand_for_all_partitions(read: BlockingRead, streams: Redis) -> None:
-    reader = Reader(read, PARTITIONS)
+async def test_a_signal_may_stand_for_all_partitions(blocking_read: BlockingRead, streams: Redis) -> None:
+    reader = Reader(blocking_read, PARTITIONS)
     await reader.get_busy()
     await signal(streams, ALL)
 
@@ -109,9 +97,9 @@ async def test_a_signal_may_stand_for_all_partitions(read: BlockingRead, streams
 
 
 async def test_signals_of_partitions_of_other_workers_are_passed_over(
-    read: BlockingRead, streams: Redis
+    blocking_read: BlockingRead, streams: Redis
 ) -> None:
-    reader = Reader(read, PARTITIONS - 2)
+    reader = Reader(blocking_read, PARTITIONS - 2)
     await reader.get_busy()
     await signal(streams, str(PARTITIONS - 1))
     await signal(streams, "4")
@@ -119,8 +107,10 @@ async def test_signals_of_partitions_of_other_workers_are_passed_over(
     assert await reader.named() == [4]
 
 
-async def test_a_partition_with_more_entries_than_one_read_takes_is_read_on(read: BlockingRead) -> None:
-    reader = Reader(read, PARTITIONS)
+async def test_a_partition_with_more_entries_than_one_read_takes_is_read_on(
+    blocking_read: BlockingRead,
+) -> None:
+    reader = Reader(blocking_read, PARTITIONS)
     for _ in range(2):
         await reader.read(0)
     await reader.bring(await reader.choose(), 2, limit=1)
@@ -129,9 +119,9 @@ async def test_a_partition_with_more_entries_than_one_read_takes_is_read_on(read
 
 
 async def test_entries_without_a_signal_have_the_reader_wait_for_all_streams_again(
-    read: BlockingRead, streams: Redis
+    blocking_read: BlockingRead, streams: Redis
 ) -> None:
-    reader = Reader(read, PARTITIONS)
+    reader = Reader(blocking_read, PARTITIONS)
     await reader.get_busy()
 
     while (choice := await reader.choose()).streams is not reader.streams:
@@ -145,8 +135,8 @@ async def test_entries_without_a_signal_have_the_reader_wait_for_all_streams_aga
     assert choice.blocks
 
 
-async def test_a_late_signal_is_one_all_the_same(read: BlockingRead, streams: Redis) -> None:
-    reader = Reader(read, PARTITIONS)
+async def test_a_late_signal_is_one_all_the_same(blocking_read: BlockingRead, streams: Redis) -> None:
+    reader = Reader(blocking_read, PARTITIONS)
     await reader.get_busy()
     for _ in range(3):
         while (choice := await reader.choose()).streams is not reader.streams:
@@ -157,8 +147,8 @@ async def test_a_late_signal_is_one_all_the_same(read: BlockingRead, streams: Re
     assert not choice.blocks
 
 
-async def test_a_reader_whose_entries_end_waits_for_all_streams_again(read: BlockingRead) -> None:
-    reader = Reader(read, PARTITIONS)
+async def test_a_reader_whose_entries_end_waits_for_all_streams_again(blocking_read: BlockingRead) -> None:
+    reader = Reader(blocking_read, PARTITIONS)
     await reader.get_busy()
 
     started = asyncio.get_running_loop().time()
@@ -168,8 +158,8 @@ async def test_a_reader_whose_entries_end_waits_for_all_streams_again(read: Bloc
     assert asyncio.get_running_loop().time() - started < LINGER + 5 * FULL_READ_INTERVAL
 
 
-async def test_other_partitions_are_read_in_full_first(read: BlockingRead) -> None:
-    reader = Reader(read, PARTITIONS)
+async def test_other_partitions_are_read_in_full_first(blocking_read: BlockingRead) -> None:
+    reader = Reader(blocking_read, PARTITIONS)
     await reader.get_busy()
     reader.streams = streams_of(PARTITIONS - 1)
 
@@ -185,16 +175,18 @@ async def test_other_partitions_are_read_in_full_first(read: BlockingRead) -> No
     ],
 )
 async def test_no_signals_are_followed_by_readers_of_few_partitions_or_of_a_small_share(
-    read: BlockingRead, owned: int, facts: TopicFacts
+    blocking_read: BlockingRead, owned: int, facts: TopicFacts
 ) -> None:
-    reader = Reader(read, owned, facts)
+    reader = Reader(blocking_read, owned, facts)
     for _ in range(4):
         assert (await reader.read(0)).blocks
 
 
-async def test_signals_that_cannot_be_read_are_not_needed(read: BlockingRead, streams: Redis) -> None:
+async def test_signals_that_cannot_be_read_are_not_needed(
+    blocking_read: BlockingRead, streams: Redis
+) -> None:
     await streams.set(SIGNAL, "no stream")
-    reader = Reader(read, PARTITIONS)
+    reader = Reader(blocking_read, PARTITIONS)
     await reader.get_busy()
 
     assert (await reader.choose()).blocks

@@ -344,8 +344,12 @@ class PartitionReader(OwnedPartitions):
         if reply:
             read.brought(len(streams) if choice.blocks else RESTED_STREAMS)
         self._signals.note(choice, {stream: len(entries) for stream, entries in reply or ()}, count)
+        return self._taken(streams, reply or ())
+
+    def _taken(self, streams: Streams, reply: Iterable[tuple[bytes, list[Entry]]]) -> dict[TP, list[Record]]:
+        """Return the records of a read of queues."""
         records = {}
-        for stream, entries in reply or ():
+        for stream, entries in reply:
             tp = streams[stream]
             self._reply_size.observe(entries[-1])
             records[tp] = self.decode(tp, [entry for entry in entries if entry[1]])
