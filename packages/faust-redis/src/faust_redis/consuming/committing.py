@@ -78,8 +78,8 @@ class CommittingConsumer(base.Consumer):
         return committed
 
     async def verify_all_partitions_active(self) -> None:
-        """Do nothing: Faust would take turns of the event loop for each partition, every 2.5 commit intervals,
-        and only its driver for Kafka has anything to verify."""
+        """Do nothing: Faust would take turns of the event loop for each partition, twice a second here, and
+        only its driver for Kafka has anything to verify."""
 
     @property
     def is_undoing(self) -> bool:
