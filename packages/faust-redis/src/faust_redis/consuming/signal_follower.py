@@ -109,8 +109,7 @@ class SignalFollower:
         """Take other streams, for which a full read is due, as signals for them may have been passed over."""
         self._streams = streams
         self._by_topic = {}
-        self._full_at = float("-inf")
-        self._left.clear()
+        self._require_full_read()
         if len(streams) <= MANY:
             return
         facts = {topic: self._facts_of(topic) for topic in {tp.topic for tp in streams.values()}}
@@ -121,11 +120,16 @@ class SignalFollower:
             signal = self._keys.signal(tp.topic).encode()
             self._by_topic.setdefault(signal, {})[b"%d" % tp.partition] = stream
 
+    def _require_full_read(self) -> None:
+        """Have all streams read next, whatever signals there were."""
+        self._full_at = float("-inf")
+        self._left.clear()
+        self._unsignalled = frozenset()
+
     async def _follow(self, read: BlockingRead, now: float) -> ReadChoice:
         if self._last.keys() != self._by_topic.keys():
             self._last = {signal: await _end_of(read, signal) for signal in self._by_topic}
-            self._full_at = float("-inf")
-            self._left.clear()
+            self._require_full_read()
         wait = self._full_at + FULL_READ_INTERVAL - now
         if wait <= 0:
             if self._unsignalled:
@@ -135,7 +139,7 @@ class SignalFollower:
         named = await self._wait_for_signals(read, wait)
         if monotonic() - now > 2 * FULL_READ_INTERVAL:
             # A worker that was frozen has to make sure of its membership before it reads.
-            self._full_at = float("-inf")
+            self._require_full_read()
             return ReadChoice({}, blocks=False)
         self._unsignalled -= named
         asked = named | self._left
