@@ -99,7 +99,7 @@ class PartitionReader(OwnedPartitions):
         self.sift: Callable[[TP, list[Claim], bool], list[Claim]] = lambda _tp, claims, _is_explained: claims
         self._reads = BlockingReads(context)
         self._reply_size = ReplySize(self.read_count)
-        self._signals = SignalFollower(context.keys, context.topics.known)
+        self._signals = SignalFollower(context.keys, lambda topic: context.topics.known(topic))
         self._claiming = asyncio.Lock()
 
     def take(self, tp: TP, replacing: str) -> None:
