@@ -15,7 +15,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, Final
 
-__all__ = ["end_when_stuck", "end_without_memory", "limit_memory"]
+__all__ = ["end_when_stuck", "end_without_memory", "limit_memory", "limit_stop"]
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 STUCK_SECONDS: Final = 0.5
 #: Bytes of memory of a worker: ten times what one with full queues takes.
 MEMORY_BYTES: Final = 1 << 30
+#: Seconds within which a worker ends once the events at work are done, or have had their time. All that it
+#: waits for then has limits of a few seconds. One that goes on holds its partitions, as it is still a member.
+STOP_SECONDS: Final = 15.0
 _STDERR: Final = 2
 #: Seconds between two turns that count.
 TURN_SECONDS: Final = 0.15
@@ -50,6 +53,33 @@ def limit_memory(*_args: Any, **_kwargs: Any) -> None:
     _soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard == resource.RLIM_INFINITY or hard > MEMORY_BYTES:
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, hard))
+
+
+async def limit_stop(*_args: Any, **_kwargs: Any) -> None:
+    """End this process, after a line for each task, if it has not stopped in time; call it as it stops."""
+    asyncio.get_running_loop().call_later(STOP_SECONDS, _end_late)
+
+
+def _end_late() -> None:
+    lines = "".join(f"{task.get_name()} waits in {_places(task)}\n" for task in asyncio.all_tasks())
+    os.write(_STDERR, lines.encode())
+    logger.critical("stopping took longer than %g s, ending at once", STOP_SECONDS)
+    # As after a crash: what is not acked comes again.
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _places(task: asyncio.Task[Any]) -> str:
+    """Return where a task waits: its coroutines, the outermost first, as file:line function."""
+    places = []
+    waiting: Any = task.get_coro()
+    while waiting is not None:
+        kind = next((kind for kind in ("cr", "gi", "ag") if hasattr(waiting, f"{kind}_frame")), None)
+        if kind is None or (frame := getattr(waiting, f"{kind}_frame")) is None:
+            break
+        code = frame.f_code
+        places.append(f"{os.path.basename(code.co_filename)}:{frame.f_lineno} {code.co_name}")
+        waiting = getattr(waiting, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
+    return " > ".join(places)
 
 
 async def end_without_memory(handling: Coroutine[Any, Any, None]) -> None:

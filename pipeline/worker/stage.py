@@ -55,7 +55,7 @@ from pipeline.telemetry.stages.exported import of_faust, of_worker
 from pipeline.telemetry.stages.report import Report, keep_reporting
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
-from pipeline.worker.containment import end_when_stuck, limit_memory
+from pipeline.worker.containment import end_when_stuck, limit_memory, limit_stop
 from pipeline.worker.no_tables import NoTables
 from pipeline.worker.page_guard import guard_pages
 from pipeline.worker.replays import REPLAYED_HEADER, revive
@@ -215,8 +215,12 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         # Faust creates only the last folder of the path; commands other than the worker need no folder.
         folder.parent.mkdir(parents=True, exist_ok=True)
 
+    def limit_its_stop(*_args: Any, **_kwargs: Any) -> None:
+        app.on_before_shutdown.connect(limit_stop)
+
     app.on_worker_init.connect(make_folder)
     app.on_worker_init.connect(limit_memory)
+    app.on_worker_init.connect(limit_its_stop)
     app.on_worker_init.connect(begin_heartbeats)
     guard_pages(app, settings)
     return app

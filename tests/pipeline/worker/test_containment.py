@@ -62,3 +62,32 @@ def test_a_handler_without_end_ends_its_process_and_a_busy_one_does_not(body: st
     if body == LOOP:
         assert "in handle" in ended.stderr
         assert time.monotonic() - began < 30
+
+
+STOPPING = """
+import asyncio
+from pipeline.worker import containment
+
+containment.STOP_SECONDS = 0.1
+
+async def wait_for_ever():
+    await asyncio.Event().wait()
+
+async def main():
+    await containment.limit_stop()
+    await {waiting}
+    print("done")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("waiting", "status"), [("wait_for_ever()", -signal.SIGKILL), ("asyncio.sleep(0)", 0)]
+)
+def test_a_worker_that_does_not_stop_in_time_ends_and_shows_its_tasks(waiting: str, status: int) -> None:
+    program = STOPPING.format(waiting=waiting)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == status, ended.stderr
+    assert ("done" in ended.stdout) == (status == 0)
+    assert ("wait_for_ever > " in ended.stderr) == (status != 0)
