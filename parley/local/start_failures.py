@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +25,8 @@ _DAMAGES: Final = {
     "RDB": False,
     "crashed while loading its data": False,
 }
+#: Free bytes below which a disk counts as full: Redis writes a manifest, a base file and its log.
+_LEAST_FREE_BYTES: Final = 64 * 1024
 _CRASH: Final = " crashed by signal"
 
 
@@ -34,6 +38,11 @@ def start_failure(what: str, log: Path, server: ServerBinary) -> EmbeddedRedisEr
         log: the output of the server, in its data folder.
     """
     words = _last_words(log)
+    if os.strerror(errno.ENOSPC) in words or _free_bytes(log.parent) < _LEAST_FREE_BYTES:
+        return EmbeddedRedisError(
+            f"{what}: no space is left in its data folder {log.parent}",
+            ("free some space", "choose another folder with PARLEY_DATA_DIR"),
+        )
     mendable = next((can_mend for part, can_mend in _DAMAGES.items() if part in words), None)
     if mendable is None:
         return EmbeddedRedisError(f"{what}: {words}", WAYS_OUT)
@@ -50,6 +59,14 @@ def start_failure(what: str, log: Path, server: ServerBinary) -> EmbeddedRedisEr
 def _checker(server: ServerBinary) -> Path | str:
     beside = server.binary.resolve().with_name("redis-check-aof")
     return beside if beside.is_file() else "redis-check-aof"
+
+
+def _free_bytes(folder: Path) -> int:
+    try:
+        disk = os.statvfs(folder)
+    except OSError:  # the folder was deleted meanwhile
+        return _LEAST_FREE_BYTES
+    return disk.f_bavail * disk.f_frsize
 
 
 def _last_words(log: Path) -> str:
