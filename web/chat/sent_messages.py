@@ -335,6 +335,11 @@ class SentMessages:
         sent = self._sessions.get(token, {}).get(message_id)
         return sent is not None and sent.message is not None
 
+    def awaits(self, token: str, message_id: str) -> bool:
+        """Return whether a message of a session is remembered and has not ended."""
+        sent = self._sessions.get(token, {}).get(message_id)
+        return sent is not None and sent.message is not None and not sent.ended
+
     def holds(self, token: str, sent: SentMessage) -> bool:
         """Return whether a message has not been forgotten."""
         return self._sessions.get(token, {}).get(sent.id) is sent
