@@ -104,7 +104,7 @@ ACCEPT = Script(
         "edits",
         "follows",
     ),
-    includes=("require_right", "clock", "latest", "upgrade", "change", "turns", "branch_off"),
+    includes=("require_right", "clock", "latest", "state", "upgrade", "change", "turns", "branch_off"),
     texts=REFUSALS,
 )
 CLOSE = Script(
@@ -112,7 +112,7 @@ CLOSE = Script(
     "close_turn",
     keys=3,
     arguments=("turn", "entry", "msg", "marks", "frame_id", "frame_msg", "failure", "refused", "at"),
-    includes=("require_right", "clock", "latest", "upgrade", "change", "turns", "branch_off"),
+    includes=("require_right", "clock", "latest", "state", "upgrade", "change", "turns", "branch_off"),
 )
 STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
 MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
@@ -137,7 +137,7 @@ RESTORE_MESSAGE = Script(
     "restore_message",
     keys=2,
     arguments=("id", "entry", "msg", "fields", "follows", "answer", "frame", "frame_id", "is_error"),
-    includes=("require_right", "clock", "latest", "upgrade", "change", "turns"),
+    includes=("require_right", "clock", "latest", "state", "upgrade", "change", "turns"),
     texts=LOST,
 )
 SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER, RESTORE_MESSAGE)
@@ -240,25 +240,25 @@ def close_command(outcome: TurnOutcome, entry: str, timestamp: str = "") -> Comm
     )
 
 
-def context_paths(count: int) -> tuple[str, str, str, str]:
+def context_paths(count: int) -> tuple[str, str]:
     """Return the paths of a session that ``context_result`` decodes, for a context of ``count`` messages."""
-    # One more, because the answer to replace is left out.
-    last = f"$.messages[-{count + 1}:]"
-    return "$._turn", f"{last}.msg", f"{last}.id", "$._refused[*]"
+    # One message more, because the answer to replace is left out.
+    return '$["_turn","_refused"]', f'$.messages[-{count + 1}:]["id","msg"]'
 
 
 def context_result(turn: str, count: int, raw: bytes | None) -> Context | Stale | Gone:
     """Decode the values of ``context_paths``."""
     if raw is None:
         return Gone()
-    turn_path, texts, ids, refusals = context_paths(count)
+    state_path, messages_path = context_paths(count)
     found = orjson.loads(raw)
-    open_turn = found[turn_path][0]
+    open_turn, *refusals = found[state_path]
     if open_turn is None or open_turn["id"] != turn:
         return Stale()
-    recent = list(zip(found[ids], found[texts], strict=True))
+    fields = found[messages_path]
+    recent = list(zip(fields[::2], fields[1::2], strict=True))
     shown = (recent[:-1] if "regenerates" in open_turn else recent)[-count:]
-    refused = set(found[refusals])
+    refused = {message_id for each in refusals for message_id in each}
     # The last message is the one to answer, which may be tried again although the model refused it.
     context = [text for message_id, text in shown[:-1] if message_id not in refused]
     return Context([*context, *(text for _, text in shown[-1:])], "stopped" in open_turn)

@@ -20,13 +20,11 @@
 --          {ENDED, holders, the error frame or answer that ended the turn or '', 1 for a duplicate}
 local key = KEYS[1]
 local nodes = redis.call('HGETALL', KEYS[2])
-local id_path = '$._ids["' .. id .. '"]'
-local found = redis.call('JSON.GET', key, id_path, '$._turn', '$._bytes', '$._summary')
-if not found then
+local state, entries = read_state(key, '$._ids["' .. id .. '"]')
+if not state then
     return {GONE, nodes}
 end
-found = cjson.decode(found)
-local seen, open = found[id_path][1], open_turn(found)
+local seen, open = entries[1], state.open
 
 if seen then
     if open.id == id then
@@ -78,8 +76,8 @@ require_right('JSON.MERGE', key, '$', '0')
 if tonumber(ttl) > 0 then
     require_right('EXPIRE', key, ttl)
 end
-upgrade(key, found)
-local bytes, last_time, last_id, refused = found['$._bytes'][1], unpack(found['$._summary'][1])
+upgrade(key, state)
+local bytes, last_time, last_id, refused = state.bytes, unpack(state.summary)
 local timestamp = now(last_time)
 local message = item(id, msg == '' and '""' or msg, timestamp,
     msg == '' and ',"regenerate":true' or edits ~= '' and ',"edits":"' .. edits .. '"' or '')

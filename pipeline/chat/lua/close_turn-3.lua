@@ -41,12 +41,11 @@ end
 
 local key = KEYS[1]
 local nodes = redis.call('HGETALL', KEYS[3])
-local found = redis.call('JSON.GET', key, '$._turn', '$._bytes', '$._summary', '$._inbox[0].id')
-if not found then
+local state, waiting_ids = read_state(key, '$._inbox[0].id')
+if not state then
     return {GONE, nodes}
 end
-found = cjson.decode(found)
-local open = open_turn(found)
+local open = state.open
 
 if open.id ~= turn then
     local last = cjson.decode(redis.call('JSON.GET', key, '$._last.turn', '$._last.entry'))
@@ -64,8 +63,8 @@ if open.id ~= turn then
     if redis.call('JSON.GET', key, '$._ids["' .. turn .. '"]') == '[]' then
         require_right('JSON.ARRAPPEND', key, '$', '0')
         require_right('JSON.MERGE', key, '$', '0')
-        upgrade(key, found)
-        local last_time, last_id, count = unpack(found['$._summary'][1])
+        upgrade(key, state)
+        local last_time, last_id, count = unpack(state.summary)
         local timestamp = now(last_time)
         local frame = item(frame_id, frame_msg, timestamp, ',"type":"error","refused":"' .. turn .. '"' .. failure)
         change(key, remember(turn, entry) .. summary(timestamp, last_id, count + 1))
@@ -79,7 +78,7 @@ if open.id ~= turn then
     return {STALE, nodes}
 end
 
-local following = found['$._inbox[0].id'][1]
+local following = waiting_ids[1]
 require_right('JSON.ARRAPPEND', key, '$', '0')
 require_right('JSON.MERGE', key, '$', '0')
 require_right('JSON.SET', key, '$', '0')
@@ -88,8 +87,8 @@ if following or open.regenerates then
     require_right('JSON.ARRPOP', key, '$', '0')
     require_right('JSON.DEL', key, '$')
 end
-upgrade(key, found)
-local last_time, last_id, count = unpack(found['$._summary'][1])
+upgrade(key, state)
+local last_time, last_id, count = unpack(state.summary)
 local timestamp = at == '' and now(last_time) or at
 local changes = summary(timestamp > last_time and timestamp or last_time, last_id, count)
 local frame
@@ -110,7 +109,7 @@ else
         answer = item(frame_id, msg, timestamp, marks)
         index = append(key, answer)
     end
-    changes = changes .. ',"_bytes":' .. found['$._bytes'][1] + #answer .. place(frame_id, index)
+    changes = changes .. ',"_bytes":' .. state.bytes + #answer .. place(frame_id, index)
     frame = item(frame_id, frame_msg, timestamp, fields)
 end
 change(key, changes)

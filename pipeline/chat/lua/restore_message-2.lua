@@ -60,12 +60,11 @@ local key = KEYS[1]
 local nodes = redis.call('HGETALL', KEYS[2])
 local id_path, follows_path = '$._ids["' .. id .. '"]', '$["_ids","_places"]["' .. follows .. '"]'
 local follows_place = '$._places["' .. follows .. '"]'
-local found = redis.call('JSON.GET', key, id_path, follows_path, follows_place, '$._turn', '$._inbox[*].id',
-    '$._bytes', '$._summary', '$.session_start')
-if not found then
+local state, waiting = read_state(key, '$._inbox[*].id')
+if not state then
     return {GONE, nodes}
 end
-found = cjson.decode(found)
+local found = cjson.decode(redis.call('JSON.GET', key, id_path, follows_path, follows_place, '$.session_start'))
 if found[id_path][1] then
     return {FOUND, nodes}
 end
@@ -73,7 +72,7 @@ if follows ~= '' and found[follows_path][1] == nil then
     return {MISSING, nodes}
 end
 
-local open, waiting = open_turn(found), found['$._inbox[*].id']
+local open = state.open
 local ahead = place_in_inbox(open.id, waiting)
 local total = redis.call('JSON.ARRLEN', key, '$.messages')[1]
 local index = not ahead and place_in_history(key, found[follows_place][1], total)
@@ -87,8 +86,8 @@ end
 require_right('JSON.ARRAPPEND', key, '$', '0')
 require_right('JSON.ARRPOP', key, '$', '0')
 require_right('JSON.MERGE', key, '$', '0')
-upgrade(key, found)
-local bytes, newest, last_id, refused = found['$._bytes'][1], unpack(found['$._summary'][1])
+upgrade(key, state)
+local bytes, newest, last_id, refused = state.bytes, unpack(state.summary)
 if ahead then
     newest = now(newest)
     local message = item(id, msg == '' and '""' or msg, newest, fields)

@@ -52,12 +52,6 @@ local function keep(key, frame, is_error)
     end
 end
 
--- Return the open turn among decoded values by path, an empty table for none.
-local function open_turn(found)
-    local open = found['$._turn'][1]
-    return open and open ~= cjson.null and open or {}
-end
-
 -- Return an open turn as JSON. stopped: whether the user stopped it while it waited.
 local function turn_item(id, entry, regenerates, stopped)
     return '{"id":"' .. id .. '","entry":"' .. entry .. '"'
