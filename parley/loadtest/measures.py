@@ -146,7 +146,10 @@ class Measures:
 
     def second(self, at: float) -> Second:
         """Return the counts of the second that holds ``at``, in seconds since the start."""
-        return self.seconds.setdefault(max(0, int(at)), Second())
+        place = int(at) if at > 0 else 0
+        if (found := self.seconds.get(place)) is None:
+            found = self.seconds[place] = Second()
+        return found
 
     def timeline(self) -> list[tuple[int, Second]]:
         """Return each whole second of the test with its counts, also an empty one.
