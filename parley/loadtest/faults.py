@@ -17,7 +17,7 @@ class MessageMark(NamedTuple):
 
     def __str__(self) -> str:
         """Return the mark as it is written in a text."""
-        return f"[{self.session}.{self.number}]"
+        return f"[{self[0]}.{self[1]}]"
 
     @classmethod
     def of(cls, text: str) -> MessageMark | None:

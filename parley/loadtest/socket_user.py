@@ -243,23 +243,31 @@ class SocketUser(VirtualUser):
     def _take(self, data: bytes | memoryview) -> None:
         now = self._clock()
         if not self._streaming:
-            frame = self._plain(data)
-            self._end(None, frame["msg"], frame.get("error"), frame.get("id", ""), now)
+            self._take_plain(data, now)
             return
         try:
             self._take_frame(orjson.loads(data), now)
         except (AttributeError, LookupError, TypeError, ValueError):
             self._measures.errors["unreadable_frame"] += 1
 
-    def _plain(self, data: bytes | memoryview) -> dict[str, str]:
-        """Return the answer in a plain frame; any other text is an answer, too, as other services send it."""
+    def _take_plain(self, data: bytes | memoryview, now: float) -> None:
+        """Take the answer in a plain frame; any other text is an answer, too, as other services send it."""
+        frame: object = None
         with suppress(ValueError):
             frame = orjson.loads(data)
-            if isinstance(frame, dict) and isinstance(frame.get("msg"), str):
-                self._measures.unshaped += not isinstance(frame.get("id"), str)
-                return {name: value for name, value in frame.items() if isinstance(value, str)}
-        self._measures.unshaped += 1
-        return {"msg": bytes(data).decode(errors="replace")}
+        if isinstance(frame, dict) and isinstance(text := frame.get("msg"), str):
+            answer, error = frame.get("id"), frame.get("error")
+            self._measures.unshaped += not isinstance(answer, str)
+        else:
+            text, answer, error = bytes(data).decode(errors="replace"), None, None
+            self._measures.unshaped += 1
+        self._end(
+            None,
+            text,
+            error if isinstance(error, str) else None,
+            answer if isinstance(answer, str) else "",
+            now,
+        )
 
     def _take_frame(self, frame: dict[str, Any], now: float) -> None:
         match frame.get("type"):
