@@ -143,6 +143,7 @@ class Outbox:
         partial = None
         if view is not None:
             self._release_missed(view)
+            self._release_accepted(view)
             partial = view.partial
         self._view.looked()
         for frame in held:
@@ -167,6 +168,13 @@ class Outbox:
             self.tell(refusal_as_frame(Refusal(RESUME_FAILED, error_text(RESUME_FAILED))))
         for frame in view.unsent if view.finished is None else view.finished:
             self._offer(frame, is_live=False)
+
+    def _release_accepted(self, view: SessionSnapshot) -> None:
+        """Accept the messages of this socket whose frame went by before its node was present."""
+        unaccepted = set(self._view.unaccepted())
+        for position, message_id in enumerate(view.accepted):
+            if message_id in unaccepted:
+                self._offer({"type": "accepted", "id": message_id, "position": position}, is_live=False)
 
     def _show_partial(self, partial: Partial) -> None:
         if answer_id(partial.turn) not in self._seen:
@@ -205,13 +213,15 @@ class Outbox:
             return
         if frame["type"] == "start" and answer_id(frame["turn"]) in self._seen:
             return  # sent once more after an outage, when the client already had the end of the turn
+        ending = frame.get("ending")
+        if ending is not None and ending["id"] not in self._expected:
+            return  # an entry that comes again: its end went to the sockets of that time, or is unsent
         outs = self._view.show(frame)
         for out in outs:
             self._put(None, out)
         if self._to_stop and (accepted := frame.get("turn") or frame.get("id")) in self._to_stop:
             self._to_stop -= {accepted}
             self._on_stop(accepted)
-        ending = frame.get("ending")
         if outs and ending is not None:
             self._offer_last(ending, is_live=False)
 

@@ -99,7 +99,7 @@ async function look() {
   if (at !== past.at) return; // another time was chosen in the meantime
   if (at === null) {
     if (snapshot?.recorded) histories.load(await api.history());
-    next.stages.forEach((stage) => remember(stage, next.at));
+    if (next.at !== snapshot?.at) next.stages.forEach((stage) => remember(stage, next.at));
   } else {
     past.show(next.recorded);
     histories.load(await api.history({ since: (next.at - past.span).toFixed(3), until: (next.at + 1).toFixed(3) }));
@@ -110,7 +110,8 @@ async function look() {
 async function tick() {
   try {
     await look();
-    trouble(null);
+    const away = snapshot.stale && `Redis, or a node of it, does not answer. The figures below are of ${clock(snapshot.at)}.`;
+    trouble(away || null);
     render();
   } catch (error) {
     if (error.status === undefined) throw error;
