@@ -92,7 +92,7 @@ _FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
     "--max-p99", callback=parse_span, metavar="SPAN", help="Exit with 3 if 1 % of the answers took longer."
 )
 @click.option("--max-ttft-p99", callback=parse_span, metavar="SPAN", help="The same for the first token.")
-@click.option("--max-lost", type=click.IntRange(0), help="Exit with 3 if more messages were lost.")
+@click.option("--max-lost", type=click.IntRange(0), help="Allow so many lost messages; exit with 3 above it.")
 @click.option(
     "--max-errors",
     type=click.IntRange(0),
@@ -115,7 +115,8 @@ def load(context: click.Context, /, **given: Any) -> None:
     """Load-test the service, and report lost, doubled, misordered and crossed answers.
 
     Exit status: 0, all bounds were kept; 2, a wrong argument; 3, a bound was broken; 4, nothing could be
-    measured; 5, an answer came twice, out of order, to the wrong session, or is missing in the history.
+    measured; 5, a message has no answer (unless --max-lost allows it), or an answer came twice, out of order,
+    to the wrong session, or is missing in the history.
     """
     if context.invoked_subcommand is not None:
         if any(map(is_given, given)):

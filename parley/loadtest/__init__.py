@@ -9,11 +9,12 @@ ledger        the outcome of each message of one session
 pieces        the tokens of an answer, checked for gaps and order
 history       the history of a session, compared with its messages
 virtual_user  one session: its messages and their answers, in any protocol
-websocket_user  a session on a WebSocket: the socket, and its end
+client_socket  a WebSocket that calls its owner for each frame
 socket_user   a session of Parley, in its two protocols
 completions_user  a conversation over chat completions
 described_user  a session of any WebSocket chat, by its ``description``
 idle          sockets that only stay open, and the memory they cost
+closed_loop   a session whose next message follows the answer to the last one
 generator     all sessions of one process
 processes     ``run``: the generators of a plan, and their measurements together
 model         a model server that costs next to nothing

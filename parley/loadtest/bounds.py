@@ -14,8 +14,8 @@ from parley.loadtest.measures import Measures
 EXIT_BROKEN: Final = 3
 EXIT_NOTHING: Final = 4
 EXIT_FAULT: Final = 5
-"""Exit statuses of ``parley load``: a bound was broken; nothing could be measured; there was a fault, which
-no bound allows. 2 is a wrong argument."""
+"""Exit statuses of ``parley load``: a bound was broken; nothing could be measured; there was a fault that no
+bound allows. 2 is a wrong argument."""
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SPAN = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s|m|h)?")
@@ -89,7 +89,8 @@ BOUNDS: Final = tuple(_FIGURES)
 def judge(measures: Measures, bounds: Mapping[str, float | None]) -> list[Verdict]:
     """Return a verdict for each given bound and for each kind of fault that occurred.
 
-    A bound applies to lost messages, but not to answers that are missing in a history.
+    Lost messages are faults, too, unless there is a bound on them. It does not apply to answers that are
+    missing in a history.
     """
     verdicts = []
     for option, bound in bounds.items():
@@ -98,7 +99,9 @@ def judge(measures: Measures, bounds: Mapping[str, float | None]) -> list[Verdic
             measured = figure(measures)
             kept = measured <= bound if most else measured >= bound
             verdicts.append(Verdict(option.replace("_", "-"), text_of(bound), text_of(measured), kept))
-    found = {name: count for name, count in asdict(measures.faults).items() if name != "lost"}
+    found = asdict(measures.faults)
+    if bounds.get("max_lost") is not None:
+        del found["lost"]
     found |= {f"tokens {name}": count for name, count in asdict(measures.token_faults).items()}
     found |= {f"history {name}": count for name, count in asdict(measures.history_faults).items()}
     verdicts += [

@@ -17,7 +17,7 @@ import orjson
 
 from parley.loadtest.faults import has_twice
 from parley.loadtest.ledger import Sent
-from parley.loadtest.virtual_user import VirtualUser
+from parley.loadtest.virtual_user import QueueingUser
 
 KEY_VARIABLE: Final = "LOAD_API_KEY"
 """The variable of the environment with the service's key; a command line is visible to all users."""
@@ -63,7 +63,7 @@ class _Answer:
         return text
 
 
-class CompletionsUser(VirtualUser):
+class CompletionsUser(QueueingUser):
     """A conversation of several turns; a message waits for the answer to the one before it."""
 
     async def open(self) -> None:
@@ -73,10 +73,8 @@ class CompletionsUser(VirtualUser):
 
     async def _talk(self) -> None:
         while True:
-            await self._more.wait()
-            self._more.clear()
-            while self._outgoing:
-                await self._ask(self._outgoing.popleft())
+            await self._wait_for_queued()
+            await self._ask(self._outgoing.popleft())
 
     async def _ask(self, message: Sent) -> None:
         """Send a message, and take its answer."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -25,28 +24,22 @@ from parley.loadtest.description import (
 )
 from parley.loadtest.faults import has_twice
 from parley.loadtest.ledger import Sent
-from parley.loadtest.measures import Measures
-from parley.loadtest.plan import LoadPlan
-from parley.loadtest.websocket_user import RETRY_SECONDS, WebSocketUser
+from parley.loadtest.virtual_user import CLOSE_SECONDS, RETRY_SECONDS, QueueingUser, UserContext
 
 # Seconds to wait for the frame that says that a session is ready.
 _READY_SECONDS = 10.0
 
 
-class DescribedUser(WebSocketUser):
+class DescribedUser(QueueingUser):
     """A session as the description says; a lost socket loses its open messages, and a new session follows."""
 
-    def __init__(
-        self,
-        number: int,
-        plan: LoadPlan,
-        http: aiohttp.ClientSession,
-        measures: Measures,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, number: int, context: UserContext) -> None:
         """Prepare the session; see ``VirtualUser``."""
-        super().__init__(number, plan, http, measures, clock)
-        self._description = Description.of(plan.description or {})
+        super().__init__(number, context)
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._connected = asyncio.Event()
+        self._closing = False
+        self._description = Description.of(context.plan.description or {})
         self._values: dict[str, str] = {}
         self._pieces: dict[str, list[str]] = {}  # of running answers, by message id
 
@@ -55,6 +48,15 @@ class DescribedUser(WebSocketUser):
         await self._connect()
         self._start(self._read())
         self._start(self._write())
+
+    async def close(self) -> None:
+        """Close the socket, if it is open."""
+        self._closing = True
+        if self._socket is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._socket.close()
+        await super().close()
 
     async def _connect(self) -> None:
         description = self._description
@@ -81,11 +83,9 @@ class DescribedUser(WebSocketUser):
 
     async def _write(self) -> None:
         while True:
-            await self._more.wait()
-            self._more.clear()
-            while self._outgoing:
-                await self._connected.wait()
-                await self._send(self._outgoing.popleft())
+            await self._wait_for_queued()
+            await self._connected.wait()
+            await self._send(self._outgoing.popleft())
 
     async def _send(self, message: Sent) -> None:
         assert self._socket is not None  # noqa: S101

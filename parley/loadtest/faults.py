@@ -17,13 +17,17 @@ class MessageMark(NamedTuple):
 
     def __str__(self) -> str:
         """Return the mark as it is written in a text."""
-        return f"[{self.session}.{self.number}]"
+        return f"[{self[0]}.{self[1]}]"
 
     @classmethod
     def of(cls, text: str) -> MessageMark | None:
         """Return the last mark in a text, as a model may repeat several messages; None without a mark."""
-        found = _MARK.findall(text)
-        return cls(found[-1][0], int(found[-1][1])) if found else None
+        place = text.rfind("[s")
+        while place >= 0:
+            if found := _MARK.match(text, place):
+                return cls(found[1], int(found[2]))
+            place = text.rfind("[s", 0, place)
+        return None
 
 
 def has_twice(text: str, session: str, number: int) -> bool:

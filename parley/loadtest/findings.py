@@ -9,8 +9,10 @@ from parley.loadtest.bounds import span_text
 from parley.loadtest.outcome import LoadOutcome
 from parley.loadtest.usage import OF_THE_TEST, ProcessUsage
 
-# The share of a core, or of all cores, above which it counts as full.
+# The share of a core above which it counts as full.
 _FULL = 0.9
+# The same for all cores of a machine: a process that waits for another one leaves some free now and then.
+_ALL_FULL = 0.85
 # The share of the requested rate that counts as kept up; a short test measures a little less than it sent.
 _KEPT_UP = 0.93
 # Above it a late generator counts as the bottleneck.
@@ -30,23 +32,29 @@ def findings(outcome: LoadOutcome) -> dict[str, str]:
 
 
 def _limit(outcome: LoadOutcome) -> str:
-    measures, plan, used = outcome.measures, outcome.plan, outcome.used
+    measures, plan = outcome.measures, outcome.plan
     if not measures.answered:
         return "There was no answer."
-    has, busy = os.cpu_count() or 1, used.machine / used.seconds if used.seconds else 0.0
+    has, busy = os.cpu_count() or 1, outcome.busy
     free = f"{max(0.0, has - busy):.2f} of {has} cores were free"
     rates, kept_up = _kept_up(outcome)
     if kept_up:
         seen = f"; {free}" if outcome.processes else ""
         return f"No limit was reached: the service kept up, with {rates}{seen}."
+    if measures.busiest > _FULL:
+        return (
+            f"The generator: one of its {plan.processes} processes used {measures.busiest:.0%} of a core. "
+            "Test again with more --processes."
+        )
     if full := _full(outcome, has, busy, free):
         return full
-    generator = measures.cpu / measures.elapsed / plan.processes if measures.elapsed else 0.0
-    if generator > _FULL or measures.late.percentile(99) > _LATE_SECONDS:
+    if measures.late.percentile(99) > _LATE_SECONDS:
         return "The generator: it could not send at the requested rate. Test again with more --processes."
     if plan.mode == "open":
         return f"The service did not keep up: {rates}{f'; {free}' if outcome.processes else ''}."
     seen = f", and {free}" if outcome.processes else " as far as this machine can measure"
+    if not outcome.processes and busy:
+        seen += f" ({free} here)"
     return (
         f"No resource was fully used{seen}. {plan.sessions} sessions that each await an answer cannot send "
         "more: with more --sessions the rate may grow."
@@ -55,7 +63,14 @@ def _limit(outcome: LoadOutcome) -> str:
 
 def _full(outcome: LoadOutcome, has: int, busy: float, free: str) -> str | None:
     """Return a sentence about the cores if all were full, or those of one kind of process."""
-    if outcome.processes and busy > _FULL * has:
+    if busy > _ALL_FULL * has:
+        if not outcome.processes:
+            own = outcome.used.cores("generator")
+            return (
+                f"This machine: {busy:.2f} of its {has} cores were busy, {own:.2f} of them with the "
+                "generator. If the service runs here, it needs more cores; if it runs "
+                "elsewhere, test again from a machine that does nothing else."
+            )
         if (others := outcome.others or 0.0) > has / 4:
             return (
                 f"Other programs: they kept {others:.2f} of {has} cores busy, which left the service too "

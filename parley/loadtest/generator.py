@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
 import aiohttp
 
 from parley.loadtest.arrivals import arrivals
+from parley.loadtest.closed_loop import ClosedLoop
 from parley.loadtest.completions_user import CompletionsUser
 from parley.loadtest.described_user import DescribedUser
 from parley.loadtest.histogram import LatencyHistogram
@@ -18,7 +18,7 @@ from parley.loadtest.lifting import HOW
 from parley.loadtest.measures import Measures
 from parley.loadtest.plan import LoadPlan, Protocol
 from parley.loadtest.socket_user import SocketUser
-from parley.loadtest.virtual_user import VirtualUser
+from parley.loadtest.virtual_user import UserContext, VirtualUser
 
 # Seconds between measurements of the lag of our own event loop.
 _LAG_INTERVAL = 0.05
@@ -79,8 +79,9 @@ class _Test:
         connector = aiohttp.TCPConnector(limit=0, force_close=plan.protocol == "openai")
         lag = asyncio.create_task(self._measure_lag(watch))
         async with aiohttp.ClientSession(plan.base, connector=connector, timeout=timeout) as http:
+            context = UserContext(plan, http, measures, self._clock)
             users: list[VirtualUser] = [
-                _USERS[plan.protocol](plan.seed * 100_000 + number, plan, http, measures, self._clock)
+                _USERS[plan.protocol](plan.seed * 100_000 + number, context)
                 for number in range(plan.sessions)
             ]
             try:
@@ -90,6 +91,7 @@ class _Test:
                 last = max(measures.seconds, default=0)
                 measures.elapsed = max(min(self._clock(), last + 1.0), min(sent_until, self._clock()), 1e-9)
                 measures.cpu = time.process_time() - self._cpu
+                measures.busiest = measures.cpu / measures.elapsed
                 lag.cancel()  # reading histories makes this process late, which must not count
                 await self._read_histories(users)
                 for user in users:
@@ -156,18 +158,8 @@ class _Test:
     async def _closed_loop(self, number: int, user: VirtualUser) -> None:
         plan = self._plan
         await asyncio.sleep(plan.ramp * number / plan.sessions)
-        if not await self._opened(user):
-            return
-        for count in itertools.count(1):
-            if plan.duration and self._clock() >= plan.duration:
-                return
-            user.send(self._clock())
-            # A message without an answer must not block the test; it is counted as lost at the end.
-            left = plan.duration - self._clock() if plan.duration else 0.0
-            if not await user.answered_within(max(left, 0.0) + plan.drain) or count == plan.messages:
-                return
-            left = plan.duration - self._clock() if plan.duration else math.inf
-            await asyncio.sleep(min(user.think(), max(left, 0.0)))
+        if await self._opened(user):
+            await ClosedLoop(user, plan, self._clock).run()
 
     async def _open_loop(self, users: list[VirtualUser]) -> None:
         plan = self._plan

@@ -16,7 +16,7 @@ from parley.loadtest.faults import Faults, MessageMark, TokenFaults
 from parley.loadtest.pieces import Pieces
 
 
-@dataclass
+@dataclass(slots=True)
 class Sent:
     """A message that waits for its answer.
 
@@ -126,7 +126,7 @@ class Ledger:
             if answer:  # another service may send no id
                 self.answers[message.number] = answer
             if self.echo:
-                self.faults.check(text or "", MessageMark(self.session, message.number))
+                self._check_mark(text or "", message)
         return message
 
     def in_history(self, answers: Mapping[int, str]) -> list[Sent]:
@@ -193,24 +193,44 @@ class Ledger:
         if answer:
             self._delivered[answer] = self._connection
         oldest = next(iter(self._waiting.values()), None)
-        mark = MessageMark.of(text or "") if self.echo and error is None else None
         if oldest is not None and error is not None and len(self._waiting) > 1:
             self.errors[error] += 1
             self._nameless += 1
             return None
+        return self._marked(text or "", oldest) if self.echo and error is None else self._at_front(oldest)
+
+    def _at_front(self, oldest: Sent | None) -> Sent | None:
+        """Return the oldest open message, to which an end without a mark belongs."""
+        self.faults.doubled += oldest is None
+        return oldest
+
+    def _marked(self, text: str, oldest: Sent | None) -> Sent | None:
+        """Return the open message whose mark an answer repeats."""
+        if oldest is not None and self._repeats(text, oldest):
+            return oldest
+        mark = MessageMark.of(text)
         if mark is not None and mark.session != self.session:
             self.faults.crossed += 1
             return None
         if mark is None or oldest is None:
-            self.faults.doubled += oldest is None
-            return oldest
+            return self._at_front(oldest)
         for message in self._waiting.values():
             if message.number == mark.number:
                 return message
         self.faults.doubled += 1
         return None
 
+    def _check_mark(self, text: str, message: Sent) -> None:
+        if not self._repeats(text, message):
+            self.faults.check(text, MessageMark(self.session, message.number))
+
+    def _repeats(self, text: str, message: Sent) -> bool:
+        """Return whether the last mark in a text is that of a message, which costs less than to read it."""
+        return text.startswith(f"[{self.session}.{message.number}]", text.rfind("[s"))
+
     def _check_order(self, message: Sent) -> None:
+        if next(iter(self._waiting)) == message.id:
+            return
         earlier = list(takewhile(lambda each: each != message.id, self._waiting))
         if len(earlier) > self._nameless:
             self.faults.misordered += 1

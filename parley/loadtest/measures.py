@@ -70,6 +70,7 @@ class Measures:
         cut_short: whether the test was ended before its plan was done.
         unfinished: messages without an answer when the test was cut short.
         cpu: seconds of processor time that the generators used.
+        busiest: the share of a core that the busiest generator used.
         began: the start of the load on the monotonic clock, which all processes of a machine share.
         elapsed: seconds from the first message to the end of the last.
         seconds: the counts of each second, by seconds since the start.
@@ -103,6 +104,7 @@ class Measures:
     cut_short: bool = False
     unfinished: int = 0
     cpu: float = 0.0
+    busiest: float = 0.0
     began: float = 0.0
     elapsed: float = 0.0
     seconds: dict[int, Second] = field(default_factory=dict)
@@ -146,7 +148,10 @@ class Measures:
 
     def second(self, at: float) -> Second:
         """Return the counts of the second that holds ``at``, in seconds since the start."""
-        return self.seconds.setdefault(max(0, int(at)), Second())
+        place = int(at) if at > 0 else 0
+        if (found := self.seconds.get(place)) is None:
+            found = self.seconds[place] = Second()
+        return found
 
     def timeline(self) -> list[tuple[int, Second]]:
         """Return each whole second of the test with its counts, also an empty one.
@@ -167,6 +172,7 @@ class Measures:
             for name in _SUMS:
                 setattr(self, name, getattr(self, name) + getattr(other, name))
             self.elapsed = max(self.elapsed, other.elapsed)
+            self.busiest = max(self.busiest, other.busiest)
             self.began = min(self.began or other.began, other.began or self.began)
             self.why = self.why or other.why
             self.unread_why = self.unread_why or other.unread_why
@@ -228,4 +234,4 @@ _SUMS = (
     "only_in_history",
     "cpu",
 )
-_OTHERS = ("began", "elapsed", "why", "unread_why", "cut_short")
+_OTHERS = ("began", "elapsed", "busiest", "why", "unread_why", "cut_short")

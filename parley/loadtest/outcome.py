@@ -81,6 +81,13 @@ class LoadOutcome:
         return together(self.spells)
 
     @property
+    def busy(self) -> float:
+        """Cores of this machine that were busy while the load had its full size; 0 if that is unknown."""
+        # The first and the last spell may begin before the load or end after it.
+        spell = together(self.spells[1:-1] or self.spells)
+        return spell.machine / spell.seconds if spell.seconds else 0.0
+
+    @property
     def processes(self) -> Mapping[str, ProcessUsage]:
         """The resources used by the service and the test; empty when the service runs elsewhere."""
         used = self.used.used
@@ -131,9 +138,10 @@ class LoadOutcome:
                 f"the generator itself was late (p99 {span_text(lag)}): give it more --processes, "
                 "or a machine of its own"
             )
-        busy = measures.cpu / measures.elapsed / self.plan.processes if measures.elapsed else 0
-        if busy > _BUSY:
-            found.append(f"the generator used {busy:.0%} of a core per process: give it more processes")
+        if measures.busiest > _BUSY:
+            found.append(
+                f"a process of the generator used {measures.busiest:.0%} of a core: give it more --processes"
+            )
         if (others := self.others or 0.0) > _OTHERS_CORES:
             found.append(
                 f"other programs kept {others:.2f} cores of this machine busy, which the service lacked"

@@ -79,6 +79,7 @@ def to_json(outcome: LoadOutcome) -> dict[str, Any]:
         "used": {kind: asdict(used) for kind, used in outcome.processes.items()},
         "generator": {
             "cpu": measures.cpu,
+            "busiest": measures.busiest,
             "lag": _percentiles(measures.lag),
             "late": _percentiles(measures.late),
         },

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from parley.loadtest import history
+from parley.loadtest.client_socket import ClientSocket, connect
 from parley.loadtest.ledger import Sent
-from parley.loadtest.measures import Measures
-from parley.loadtest.plan import PROTOCOL, LoadPlan
-from parley.loadtest.websocket_user import RETRY_SECONDS, WebSocketUser
+from parley.loadtest.plan import PROTOCOL
+from parley.loadtest.virtual_user import CLOSE_SECONDS, RETRY_SECONDS, UserContext, VirtualUser
 
 _OPEN_ATTEMPTS = 50
 # Seconds to wait for a pong.
@@ -26,28 +27,29 @@ _HISTORY_SECONDS = 20.0
 _HANDSHAKE_SECONDS = 30.0
 
 
-class SocketUser(WebSocketUser):
+class SocketUser(VirtualUser):
     """A session that talks by ``parley.v1`` or in plain text."""
 
-    def __init__(
-        self,
-        number: int,
-        plan: LoadPlan,
-        http: aiohttp.ClientSession,
-        measures: Measures,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, number: int, context: UserContext) -> None:
         """Prepare the session; see ``VirtualUser``."""
-        super().__init__(number, plan, http, measures, clock)
+        super().__init__(number, context)
+        self._socket: ClientSocket | None = None
+        self._closing = False
+        # Reasons not to send now: no socket that has caught up, a peer that does not read, a ping that
+        # waits for its answer.
+        self._is_connected = False
+        self._is_writable = True
+        self._pong_timer: asyncio.TimerHandle | None = None
+        self._resuming: asyncio.Task[None] | None = None
+        self._held: list[bytes] | None = None  # frames that came before the session has caught up
         self._token = ""
-        self._ponged = asyncio.Event()
         self._history: history.History | None = None
         self._delivered: dict[int, str] = {}  # the answers that came before the history was read
         self._cut_at = 0  # the number of the message after which the socket was last broken
         self._last_answer: str | None = None
         self._cutting = False  # whether the next lost socket was broken on purpose
-        self._streaming = plan.protocol == "streaming"
-        self._cuts = plan.cut_every > 0
+        self._streaming = self._plan.protocol == "streaming"
+        self._cuts = self._plan.cut_every > 0
 
     async def open(self) -> None:
         """Get a token and open the socket.
@@ -59,10 +61,16 @@ class SocketUser(WebSocketUser):
         async with self._http.post("token", params={"name": self.ledger.session}) as response:
             response.raise_for_status()
             self._token = (await response.json())["token"]
-        self._socket = await self._connect()
-        self._connected.set()
-        self._start(self._read())
-        self._start(self._write())
+        await self._connect()
+
+    async def close(self) -> None:
+        """Close the socket, if it is open."""
+        self._closing = True
+        if self._pong_timer is not None:
+            self._pong_timer.cancel()
+        if self._socket is not None:
+            await self._socket.close(CLOSE_SECONDS)
+        await super().close()
 
     async def read_history(self) -> None:
         """Read the history of the session for ``settle``, which counts it as unread if this fails."""
@@ -83,96 +91,143 @@ class SocketUser(WebSocketUser):
             measures.unread += 1
         super().settle()
 
-    async def _write(self) -> None:
-        """Send queued messages in order, until cancelled."""
-        while True:
-            await self._more.wait()
-            await self._connected.wait()
-            if self._outgoing:  # empty if a reconnect found all messages answered
-                await self._send(self._outgoing.popleft())
-            else:
-                self._more.clear()
+    def opened(self, socket: ClientSocket) -> None:
+        """Take the socket; an earlier one of this session is lost."""
+        if self._closing:
+            socket.abort()
+            return
+        is_first, self._socket = self._socket is None, socket
+        self._is_writable = True
+        if is_first:
+            self._is_connected = True
+            self._send_queued()
+            return
+        self.ledger.reconnected()
+        if self._streaming:  # the service drops a message that it already has by this id
+            self._outgoing = deque(self.ledger.resent())
+            self._is_connected = True
+            self._send_queued()
+        else:
+            self._held = []
 
-    async def _send(self, message: Sent) -> None:
+    def took_text(self, data: bytes | memoryview) -> None:
+        """Take a frame."""
+        if self._held is not None:
+            self._held.append(bytes(data))
+        else:
+            self._take(data)
+
+    def took_binary(self) -> None:
+        """Count a frame that no protocol has."""
+        self._measures.errors["unreadable_frame"] += 1
+
+    def took_pong(self) -> None:
+        """Break the socket: the service has read all messages."""
+        if self._pong_timer is not None:
+            self._cut()
+
+    def writable(self, *, is_writable: bool) -> None:
+        """Hold messages back while the service reads none."""
+        self._is_writable = is_writable
+        self._send_queued()
+
+    def lost(self, socket: ClientSocket) -> None:
+        """Open a new socket in the place of the lost one."""
+        if socket is not self._socket:
+            return
+        self._is_connected = False
+        self._drop_pong_timer()
+        if self._closing:
+            return
+        self._measures.dropped += not self._cutting
+        self._cutting = False
+        if self._resuming is None or self._resuming.done():
+            self._resuming = self._start(self._resume())
+
+    def _send_queued(self) -> None:
+        while self._outgoing and self._is_connected and self._is_writable and self._pong_timer is None:
+            self._send(self._outgoing.popleft())
+
+    def _send(self, message: Sent) -> None:
         text = self._texts.get(message.id)
         if text is None:  # it was answered meanwhile
             return
-        if self._streaming:
-            text = orjson.dumps({"type": "message", "id": message.id, "text": text}).decode()
         assert self._socket is not None  # noqa: S101
-        # If it fails, the reading side reconnects and queues all open messages again.
-        with suppress(ConnectionError, aiohttp.ClientError):
-            await self._socket.send_str(text)
+        # If the socket breaks, the session sends all open messages again on the next one.
+        if self._streaming:
+            self._socket.send(orjson.dumps({"type": "message", "id": message.id, "text": text}))
+        else:
+            self._socket.send(text.encode())
         if self._cuts and message.number % self._plan.cut_every == 0 and message.number > self._cut_at:
             self._cut_at = message.number
-            if self._streaming or await self._is_read():
+            if self._streaming:
                 self._cut()
+            else:
+                self._cut_once_read()
 
-    async def _is_read(self) -> bool:
-        """Return whether the service has read all messages, which its pong proves.
+    def _cut_once_read(self) -> None:
+        """Break the socket once the service has read all messages, which its pong proves.
 
         A plain message has no id, so it can't be sent again: the socket may be broken only behind it.
         """
         assert self._socket is not None  # noqa: S101
-        self._ponged.clear()
-        with suppress(TimeoutError, ConnectionError, aiohttp.ClientError):
-            await self._socket.ping()
-            async with asyncio.timeout(_PONG_SECONDS):
-                return await self._ponged.wait()
-        return False
+        loop = asyncio.get_running_loop()
+        self._pong_timer = loop.call_later(_PONG_SECONDS, self._go_on)
+        self._socket.ping()
 
-    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+    def _go_on(self) -> None:
+        """Send on the same socket, as no pong has come."""
+        self._drop_pong_timer()
+        self._send_queued()
+
+    def _drop_pong_timer(self) -> None:
+        if self._pong_timer is not None:
+            self._pong_timer.cancel()
+            self._pong_timer = None
+
+    def _cut(self) -> None:
+        """Break the connection without a close frame, as a failing network does."""
+        self._drop_pong_timer()
+        if self._socket is not None and self._socket.is_open:
+            # Before the abort, or the next message would be written to the broken socket.
+            self._is_connected = False
+            self._cutting = True
+            self._measures.cuts += 1
+            self._socket.abort()
+
+    async def _connect(self) -> None:
         query = {"token": self._token}
         if self._streaming and self._last_answer is not None:
             query["after"] = self._last_answer
-        protocols = (PROTOCOL,) if self._streaming else ()
-        # The client library hides pongs unless pings are answered here.
-        socket = await self._http.ws_connect(
-            "chat", params=query, protocols=protocols, max_msg_size=0, autoping=not self._cuts
-        )
-        if self._streaming and socket.protocol != PROTOCOL:
-            await socket.close()
-            raise aiohttp.ClientError(f"/chat does not speak {PROTOCOL}: try --protocol plain")
-        return socket
+        url = URL(self._plan.base).join(URL("chat")).with_query(query)
+        cookies = self._http.cookie_jar.filter_cookies(url)
+        text = "; ".join(f"{name}={cookie.value}" for name, cookie in cookies.items())
+        protocol = PROTOCOL if self._streaming else None
+        await connect(self, url, protocol=protocol, headers={"Cookie": text} if text else None)
 
-    async def _read(self) -> None:
-        while True:
-            assert self._socket is not None  # noqa: S101
-            async for frame in self._socket:
-                if frame.type is aiohttp.WSMsgType.TEXT:
-                    self._take(frame.data)
-                elif frame.type is aiohttp.WSMsgType.BINARY:
-                    self._measures.errors["unreadable_frame"] += 1
-                elif frame.type is aiohttp.WSMsgType.PING:
-                    with suppress(ConnectionError, aiohttp.ClientError):
-                        await self._socket.pong(frame.data)
-                elif frame.type is aiohttp.WSMsgType.PONG:
-                    self._ponged.set()
-            self._connected.clear()
-            if self._closing:
-                return
-            self._measures.dropped += not self._cutting
-            self._cutting = False
-            if not await self._reconnect():
+    async def _resume(self) -> None:
+        """Open sockets until one stays open that has caught up."""
+        while await self._reconnect():
+            if self._held is not None:
+                await self._catch_up()
+                held, self._held = self._held, None
+                self._is_connected = self._socket is not None and self._socket.is_open
+                for data in held:
+                    self._take(data)
+            if self._socket is not None and self._socket.is_open:
+                self._send_queued()
                 return
 
     async def _reconnect(self) -> bool:
         for _ in range(_OPEN_ATTEMPTS):
+            if self._closing:
+                return False
             try:
                 async with asyncio.timeout(_HANDSHAKE_SECONDS):
-                    self._socket = await self._connect()
+                    await self._connect()
             except (aiohttp.ClientError, OSError):
-                if self._closing:
-                    return False
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            self.ledger.reconnected()
-            if self._streaming:  # the service drops a message that it already has by this id
-                self._outgoing = deque(self.ledger.resent())
-                self._more.set()
-            else:
-                await self._catch_up()
-            self._connected.set()
             return True
         return False
 
@@ -183,28 +238,36 @@ class SocketUser(WebSocketUser):
             now = self._clock()
             for message in self.ledger.in_history(found.answers):
                 self._count_answer(message, now)
-            self._ended.set()
+            self._report_ends()
 
-    def _take(self, data: str) -> None:
+    def _take(self, data: bytes | memoryview) -> None:
         now = self._clock()
         if not self._streaming:
-            frame = self._plain(data)
-            self._end(None, frame["msg"], frame.get("error"), frame.get("id", ""), now)
+            self._take_plain(data, now)
             return
         try:
             self._take_frame(orjson.loads(data), now)
         except (AttributeError, LookupError, TypeError, ValueError):
             self._measures.errors["unreadable_frame"] += 1
 
-    def _plain(self, data: str) -> dict[str, str]:
-        """Return the answer in a plain frame; any other text is an answer, too, as other services send it."""
+    def _take_plain(self, data: bytes | memoryview, now: float) -> None:
+        """Take the answer in a plain frame; any other text is an answer, too, as other services send it."""
+        frame: object = None
         with suppress(ValueError):
             frame = orjson.loads(data)
-            if isinstance(frame, dict) and isinstance(frame.get("msg"), str):
-                self._measures.unshaped += not isinstance(frame.get("id"), str)
-                return {name: value for name, value in frame.items() if isinstance(value, str)}
-        self._measures.unshaped += 1
-        return {"msg": data}
+        if isinstance(frame, dict) and isinstance(text := frame.get("msg"), str):
+            answer, error = frame.get("id"), frame.get("error")
+            self._measures.unshaped += not isinstance(answer, str)
+        else:
+            text, answer, error = bytes(data).decode(errors="replace"), None, None
+            self._measures.unshaped += 1
+        self._end(
+            None,
+            text,
+            error if isinstance(error, str) else None,
+            answer if isinstance(answer, str) else "",
+            now,
+        )
 
     def _take_frame(self, frame: dict[str, Any], now: float) -> None:
         match frame.get("type"):
@@ -226,17 +289,6 @@ class SocketUser(WebSocketUser):
         message = self.ledger.token(turn, frame["index"], text)
         if message is not None:
             self._count_token(message, text, now)
-
-    def _cut(self) -> None:
-        """Break the connection without a close frame, as a failing network does."""
-        if self._socket is not None and self._socket._response.connection is not None:
-            transport = self._socket._response.connection.transport
-            if transport is not None:
-                # Before the abort, or the next message would be written to the broken socket.
-                self._connected.clear()
-                transport.abort()
-                self._cutting = True
-                self._measures.cuts += 1
 
     async def _read_history(self) -> history.History | None:
         query, patience = {"token": self._token}, aiohttp.ClientTimeout(_HISTORY_SECONDS)

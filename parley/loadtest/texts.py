@@ -49,7 +49,9 @@ def _size(plan: LoadPlan, chance: random.Random) -> int:
     discussions are lognormal: P. Sobkowicz et al., EPJ Data Science 2:2 (2013).
     """
     least, most = plan.size, max(plan.size, plan.size_to)
-    if plan.sizes == "uniform" or least == most:
+    if least == most:
+        return least
+    if plan.sizes == "uniform":
         return chance.randint(least, most)
     middle, spread = (math.log(least) + math.log(most)) / 2, (math.log(most) - math.log(least)) / 2
     return max(1, min(LONGEST, round(chance.lognormvariate(middle, spread / _TO_95))))

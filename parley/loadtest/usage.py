@@ -71,13 +71,16 @@ def by_kind(pids: Iterable[int]) -> dict[str, list[int]]:
 
 
 def machine_seconds() -> float:
-    """Return the CPU seconds that this machine has used since its start; 0 if unknown."""
+    """Return the CPU seconds that were not free on this machine since its start; 0 if unknown.
+
+    Those that the host of a virtual machine gave to others are among them.
+    """
     try:
         fields = Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()[1:]
     except OSError:
         return 0.0
-    user, nice, system, _idle, _waiting, irq, softirq, *_ = map(int, fields)
-    return (user + nice + system + irq + softirq) / _TICKS
+    user, nice, system, _idle, _waiting, irq, softirq, stolen, *_ = [*map(int, fields), 0]
+    return (user + nice + system + irq + softirq + stolen) / _TICKS
 
 
 def process_tree(pid: int) -> list[int]:

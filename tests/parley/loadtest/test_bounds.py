@@ -75,3 +75,12 @@ def test_the_last_verdicts_are_those_that_were_broken_each_with_what_was_measure
         ("max-p99", False, "200 ms"),
         ("max-lost", False, "4"),
     ]
+
+
+def test_a_bound_allows_lost_messages_and_no_other_fault() -> None:
+    measures = measured(0.1)
+    measures.faults.lost, measures.faults.doubled = 2, 1
+
+    without, allowed = judge(measures, {}), judge(measures, {"max_lost": 2})
+    assert [(verdict.name, verdict.fault) for verdict in without] == [("lost", True), ("doubled", True)]
+    assert [(verdict.name, verdict.kept) for verdict in allowed] == [("max-lost", True), ("doubled", False)]

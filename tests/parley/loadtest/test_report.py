@@ -154,14 +154,22 @@ def test_the_status_tells_a_broken_bound_from_what_must_never_happen() -> None:
     crossed.faults = Faults(crossed=1, lost=1)
 
     assert outcome(fine, max_lost=0).status == 0
-    assert (outcome(lost, max_lost=0).status, outcome(lost).status) == (3, 0)
+    assert (outcome(lost, max_lost=0).status, outcome(lost, max_lost=1).status) == (3, 0)
     assert (outcome(crossed, max_lost=0).status, outcome(crossed).status) == (5, 5)
     assert outcome(Measures(sent=9, elapsed=1.0)).status == 4
     assert outcome(Measures()).status == 4
     assert outcome(Measures(idle=Idle(asked=1, opened=1, kept=1))).status == 0
 
 
-def test_lost_messages_are_told_of_without_a_bound() -> None:
+def test_lost_messages_break_a_test_without_a_bound() -> None:
+    measures = Measures(sent=9, answered=8, elapsed=1.0)
+    measures.faults.lost = 1
+
+    assert outcome(measures).status == 5
+    assert shown(outcome(measures)).splitlines()[-1] == "lost 0: BROKEN, measured 1"
+
+
+def test_lost_messages_are_reported_with_and_without_a_bound() -> None:
     measures = Measures(sent=9, answered=8, elapsed=1.0)
     measures.faults.lost = 1
 
@@ -212,6 +220,52 @@ def test_what_was_full_is_named(monkeypatch: pytest.MonkeyPatch, spells: list[Sp
 
     for text in (shown(found), page(found), to_json(found)["findings"]["Bottleneck"]):
         assert words in text
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        (1.75, "This machine: 1.75 of its 2 cores were busy, 0.40 of them with the generator."),
+        (
+            0.9,
+            "No resource was fully used as far as this machine can measure (1.10 of 2 cores were free here)",
+        ),
+    ],
+)
+def test_a_full_machine_is_named_although_the_service_is_not_known(
+    monkeypatch: pytest.MonkeyPatch, machine: float, words: str
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    kinds = {"generator": ProcessUsage(1, 4.0, 2**20)}
+    measures = Measures(sent=1000, answered=1000, elapsed=10.0, busiest=0.4)
+
+    found = replace(outcome(measures), spells=[Spell(10.0, 10.0, kinds, machine * 10.0)])
+    assert words in shown(found)
+
+
+def test_the_time_before_and_after_the_load_does_not_make_a_full_machine_look_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    measures = Measures(sent=1000, answered=1000, elapsed=10.0)
+    spells = [
+        *used(web=0.1, generator=0.0, machine=0.1, seconds=0.5),
+        *used(web=1.5, generator=0.4, machine=2.0, seconds=1.0),
+        *used(web=0.1, generator=0.0, machine=0.1, seconds=0.5),
+    ]
+
+    assert "The cores: 2.00 of 2 were busy" in shown(replace(outcome(measures), spells=spells))
+
+
+def test_one_full_process_of_the_generator_is_the_limit() -> None:
+    measures, idle = (Measures(sent=500, answered=500, elapsed=10.0, busiest=share) for share in (0.97, 0.1))
+    measures.merge([idle])
+    found = replace(
+        outcome(measures, replace(PLAN, processes=2)), spells=used(web=0.2, generator=1, machine=2)
+    )
+
+    assert "The generator: one of its 2 processes used 97% of a core." in shown(found)
+    assert "note: a process of the generator used 97% of a core" in shown(found)
 
 
 @pytest.mark.parametrize(
