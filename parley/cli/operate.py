@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 from redis.exceptions import RedisError
 
-from faust_redis import BrokerAddressError, SeekError
+from faust_redis import BrokerAddressError, OptionError, SeekError
 from faust_redis.watching import Operator, client_of, entry_as_json
 from parley.cli.store import url_of
 from pipeline.errors import ParleyError
@@ -35,7 +35,7 @@ def act(url: str | None, namespace: str | None, work: Callable[[Operator], Await
 
     try:
         return asyncio.run(main())
-    except (BrokerAddressError, ValueError) as exc:
+    except (BrokerAddressError, OptionError, ValueError) as exc:
         raise ParleyError(str(exc)) from exc
     except SeekError as exc:
         raise ParleyError(exc.reason) from exc
