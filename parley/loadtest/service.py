@@ -15,6 +15,7 @@ import aiohttp
 from parley.loadtest.lifting import LIFTED
 from parley.loadtest.model import Pace
 from parley.loadtest.usage import ProcessUsage, by_kind, usage
+from parley.local.embedded import running_of
 from parley.local.ports import free_port
 from pipeline.errors import ParleyError
 
@@ -28,10 +29,12 @@ class Service:
 
     Attributes:
         pids: of ``parley up`` and of its model; none when it was not started here.
+        redis_url: the address of its Redis; empty when it was not started here.
     """
 
     url: str
     pids: tuple[int, ...] = ()
+    redis_url: str = ""
 
     def usage(self) -> dict[str, ProcessUsage]:
         """Return the usage of its processes so far, by kind."""
@@ -78,7 +81,7 @@ async def service(pace: Pace, *, webs: int = 1, answers: int = 256) -> AsyncIter
         drain = asyncio.create_task(_drain(up, printed))
         try:
             await _ready(up, f"http://127.0.0.1:{place}", printed)
-            yield Service(f"http://127.0.0.1:{place}", (up.pid, model.pid))
+            yield Service(f"http://127.0.0.1:{place}", (up.pid, model.pid), running_of(folder, place).url)
         finally:
             await _stop(up)
             await _stop(model)

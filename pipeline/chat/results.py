@@ -185,6 +185,7 @@ class SessionSnapshot:
         partial: the running answer, None when there is none.
         time: the latest timestamp of the session; frames to come have later ones.
         open_turn: the id of the open turn, None when no turn is open.
+        waiting: the ids of the messages in the inbox, the next one first.
     """
 
     unsent: list[Frame]
@@ -194,6 +195,12 @@ class SessionSnapshot:
     partial: Partial | None = None
     time: str = ""
     open_turn: str | None = None
+    waiting: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> list[str]:
+        """The ids of the accepted messages that have not ended; the index of each is its ``position``."""
+        return [*((self.open_turn,) if self.open_turn is not None else ()), *self.waiting]
 
 
 class Place(Enum):

@@ -315,29 +315,17 @@ class Sessions:
 
     async def _snapshot(self, token: str, after: str | None, since: str | None) -> SessionSnapshot | None:
         keys = [session_key(token), partial_key(token)]
-        paths = {"after_path": "", "answer_path": ""}
-        if after is not None and is_message_id(after):
-            paths = {
-                "after_path": scripts.place_path(after),
-                "answer_path": scripts.place_path(answer_id(after)),
-            }
+        paths = _places_after(after)
         for tail in (0,) if after is None and since is None else _TAILS:
             reply = await self._run(lambda tail=tail: scripts.READ(self._redis, keys, tail=tail, **paths))  # type: ignore[misc]
             if Code(reply[0]) is Code.GONE:
                 return None
             found = orjson.loads(reply[1])
-            open_turn, unsent = found["$._turn"][0] or {}, oldest_within(found["$._unsent"][0])
-            view: SessionSnapshot | None = SessionSnapshot(unsent)
+            open_turn = found["$._turn"][0] or {}
+            view: SessionSnapshot | None = SessionSnapshot(oldest_within(found["$._unsent"][0]))
+            waiting = [each["id"] for each in found["$._inbox[*]"]] if tail else found["$._inbox[*].id"]
             if tail:
-                history = found[f"$.messages[-{tail}:]"]
-                session = Recent(
-                    messages=history,
-                    errors=found["$._errors"][0],
-                    unsent=unsent,
-                    waiting=found["$._inbox[*]"],
-                    open_turn=open_turn.get("id"),
-                    whole=tail == _ALL or len(history) < tail,
-                )
+                session = _recent(found, tail)
                 view = resume(session, after) if after is not None else resume_since(session, str(since))
                 if view is None and after is not None and not reply[4]:
                     view = resume_lost(session)
@@ -347,6 +335,7 @@ class Sessions:
                     partial=scripts.running_answer(reply[2], open_turn),
                     time=reply[3].decode(),
                     open_turn=open_turn.get("id"),
+                    waiting=tuple(waiting),
                 )
         raise AssertionError("the complete history always gives a snapshot")
 
@@ -385,3 +374,23 @@ class Sessions:
 
     async def _run(self, operation: Callable[[], Awaitable[T]]) -> T:
         return await retry_until_available(operation, patience=self._patience)
+
+
+def _recent(found: Mapping[str, Any], tail: int) -> Recent:
+    """Return the recent past of a session from the reply of `read_session`, which holds `tail` messages."""
+    history = found[f"$.messages[-{tail}:]"]
+    return Recent(
+        messages=history,
+        errors=found["$._errors"][0],
+        unsent=oldest_within(found["$._unsent"][0]),
+        waiting=found["$._inbox[*]"],
+        open_turn=(found["$._turn"][0] or {}).get("id"),
+        whole=tail == _ALL or len(history) < tail,
+    )
+
+
+def _places_after(after: str | None) -> dict[str, str]:
+    """Return where `read_session` finds the places of a message and its answer, empty paths for none."""
+    if after is None or not is_message_id(after):
+        return {"after_path": "", "answer_path": ""}
+    return {"after_path": scripts.place_path(after), "answer_path": scripts.place_path(answer_id(after))}

@@ -22,7 +22,7 @@ from scripts.redis_users import acl, new_passwords
 CLONE = str(Path(__file__).parents[2])
 PARTS = ("web", *STAGES)
 #: The transport looks at the settings of Redis, if it may, to warn of unsafe ones.
-OPTIONAL = ("config|get",)
+OPTIONAL = ("config|get", "acl|dryrun")
 
 
 class RedisWithUsers:
@@ -40,10 +40,22 @@ class RedisWithUsers:
         self._folder = folder
 
     def __enter__(self) -> Self:
+        users = acl(self.passwords) + "user test on nopass ~* &* +@all\n"
+        (self._folder / "users.acl").write_text(users, "utf-8")
+        self._start()
+        return self
+
+    def restart(self) -> None:
+        """Kill Redis and start it again with the same data."""
+        self._process.kill()
+        self._process.wait()
+        self._start()
+
+    def _start(self) -> None:
         server = find_server()
         users = self._folder / "users.acl"
-        users.write_text(acl(self.passwords) + "user test on nopass ~* &* +@all\n", "utf-8")
-        options = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", "")
+        place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
+        options = (*place, "--appendonly", "yes", "--save", "")
         with (self._folder / "redis.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [str(server.binary), *options, "--aclfile", str(users), "--loadmodule", str(server.module)],
@@ -51,7 +63,6 @@ class RedisWithUsers:
                 stderr=subprocess.STDOUT,
             )
         wait_until(self._answers, "Redis answers", 30)
-        return self
 
     def __exit__(self, *_exc: object) -> None:
         self._process.kill()

@@ -62,6 +62,14 @@ async def test_the_service_does_all_its_work_with_users_of_least_rights(
             assert "NOPERM" not in parts.logs()
 
 
+def test_scripts_and_transactions_survive_a_restart_of_redis(server: RedisWithUsers) -> None:
+    with server.client() as client:
+        client.eval("redis.call('SET', KEYS[1], 'a'); redis.call('SET', KEYS[2], 'b')", 2, "{t}:1", "{t}:2")
+        client.pipeline(transaction=True).set("{t}:3", "c").set("{t}:4", "d").execute()
+        server.restart()
+        assert client.mget("{t}:1", "{t}:2", "{t}:3", "{t}:4") == [b"a", b"b", b"c", b"d"]
+
+
 @pytest.mark.parametrize("user", ["web", *STAGES, "operator", "keda", "health"])
 def test_no_user_may_do_more_than_its_part_needs(user: str, server: RedisWithUsers) -> None:
     with server.client(user) as client:

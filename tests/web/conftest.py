@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -151,6 +151,19 @@ def frame(number: int | str, text: str = "Hello", **more: str) -> Frame:
     return result
 
 
+class Gate:
+    """A step that waits until the test lets it pass."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def pass_through(self) -> None:
+        """Wait for the test."""
+        self.reached.set()
+        await self.open.wait()
+
+
 @pytest.fixture(autouse=True)
 def no_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start each test without refusals, which a process counts and logs for all its parts together."""
@@ -253,3 +266,30 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     files = ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(["openssl", *how.split(), *name, *files], check=True, capture_output=True)
     return certificate, key
+
+
+@pytest.fixture
+async def before_presence(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Hold the writes of presences back."""
+    gate, hold = Gate(), Presence.hold
+
+    async def late(self: Presence, node: str, sessions: Mapping[str, bool]) -> None:
+        await gate.pass_through()
+        await hold(self, node, sessions)
+
+    monkeypatch.setattr(Presence, "hold", late)
+    return gate
+
+
+@pytest.fixture
+async def after_adoption(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Hold the replies back with the unfinished messages of a session."""
+    gate, unfinished = Gate(), RepairableSessions.unfinished
+
+    async def late(self: RepairableSessions, token: str) -> tuple[str, list[Inbound]] | None:
+        found = await unfinished(self, token)
+        await gate.pass_through()
+        return found
+
+    monkeypatch.setattr(RepairableSessions, "unfinished", late)
+    return gate

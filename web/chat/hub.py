@@ -123,12 +123,17 @@ class Hub:
 
         Another process has sent them, which may have died since, or may die before Redis loses them.
         """
-        unfinished = await self._sessions.unfinished(token) if is_first else None
-        if unfinished is None or token not in self._outboxes:  # the socket may have left meanwhile
+        if not is_first:
             return
-        before, messages = unfinished
-        adopted = [ClientMessage(each.id, each.text, each.regenerate, each.edits) for each in messages]
-        self.repair.sent.attached(token, before, adopted)
+        with self.repair.sent.joining(token):
+            # In this order, because after the presence is written the stream delivers every later message.
+            await self._presences.written(token)
+            unfinished = await self._sessions.unfinished(token)
+            if unfinished is None or token not in self._outboxes:  # the socket may have left meanwhile
+                return
+            before, messages = unfinished
+            adopted = [ClientMessage(each.id, each.text, each.regenerate, each.edits) for each in messages]
+            self.repair.sent.attached(token, before, adopted)
 
     def leave(self, outbox: Outbox) -> None:
         """Stop serving a socket; without effect if it never joined."""
@@ -161,6 +166,7 @@ class Hub:
         if view is not None:
             for frame in (*view.unsent, *(view.finished or ())):
                 self._decided(outbox.token, frame)
+            self.repair.sent.accepted(outbox.token, view.accepted)
             if view.open_turn is not None and view.partial is None:
                 self.repair.sent.watch(outbox.token, view.open_turn)
         return view

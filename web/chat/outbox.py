@@ -143,6 +143,7 @@ class Outbox:
         partial = None
         if view is not None:
             self._release_missed(view)
+            self._release_accepted(view)
             partial = view.partial
         self._view.looked()
         for frame in held:
@@ -167,6 +168,13 @@ class Outbox:
             self.tell(refusal_as_frame(Refusal(RESUME_FAILED, error_text(RESUME_FAILED))))
         for frame in view.unsent if view.finished is None else view.finished:
             self._offer(frame, is_live=False)
+
+    def _release_accepted(self, view: SessionSnapshot) -> None:
+        """Accept the messages of this socket whose frame went by before its node was present."""
+        unaccepted = set(self._view.unaccepted())
+        for position, message_id in enumerate(view.accepted):
+            if message_id in unaccepted:
+                self._offer({"type": "accepted", "id": message_id, "position": position}, is_live=False)
 
     def _show_partial(self, partial: Partial) -> None:
         if answer_id(partial.turn) not in self._seen:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -92,6 +93,7 @@ class SentMessages:
         self._clock = clock
         self._sessions: dict[str, dict[str, SentMessage]] = {}
         self._last: dict[str, str] = {}  # session with a socket here → the last message, or its answer
+        self._joining: dict[str, list[str]] = {}  # session that is being read → accepted meanwhile
         self._ended: deque[tuple[float, str, str]] = deque()
         self._new: dict[str, tuple[float, Document]] = {}
         self._bytes = 0
@@ -126,6 +128,18 @@ class SentMessages:
             self._last[token] = message.id
         return linked
 
+    @contextmanager
+    def joining(self, token: str) -> Iterator[None]:
+        """Note the messages of other processes that a session accepts in the block, which calls ``attached``.
+
+        The state that is read there may be older or newer than their frames.
+        """
+        self._joining[token] = []
+        try:
+            yield
+        finally:
+            self._joining.pop(token, None)
+
     def attached(self, token: str, after: str, unfinished: Sequence[ClientMessage]) -> None:
         """Take the state of a session, read for a socket, which may have messages of other processes.
 
@@ -152,6 +166,10 @@ class SentMessages:
                 adopted.accepted, adopted.idle_since = True, self._clock()
                 self._comes_last(token, message.id)
             after = message.id
+        meanwhile = self._joining.get(token, [])
+        older = [at for at, each in enumerate(meanwhile, 1) if after in (each, answer_id(each))]
+        for message_id in meanwhile[older[-1] if older else 0 :]:
+            self._comes_last(token, message_id)
 
     def left(self, token: str) -> None:
         """Note that a session has no socket here any more, so its later messages are not seen."""
@@ -209,8 +227,18 @@ class SentMessages:
         sent = self._sessions.get(token, {}).get(frame["id"])
         if sent is not None:
             sent.accepted = True
-        elif token in self._last and "duplicate" not in frame:
-            self._comes_last(token, frame["id"])
+        elif "duplicate" not in frame:
+            if token in self._joining:
+                self._joining[token].append(frame["id"])
+            if token in self._last:
+                self._comes_last(token, frame["id"])
+
+    def accepted(self, token: str, ids: Iterable[str]) -> None:
+        """Note that a session has accepted messages, whose frames may have been lost."""
+        session = self._sessions.get(token, {})
+        for message_id in ids:
+            if message_id in session:
+                session[message_id].accepted = True
 
     def as_seen(self, token: str, frame: Frame) -> Frame:
         """Return the answer that came before to the same message, if this frame is one; else the frame."""

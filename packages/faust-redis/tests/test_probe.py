@@ -75,6 +75,32 @@ async def test_what_a_redis_does_not_let_us_try_is_no_hindrance(tmp_path: Path, 
     assert "XADD 0-*" not in found.can
 
 
+@pytest.mark.parametrize(
+    ("rights", "forbidden"),
+    [
+        ("off", ("XADD", "XCLAIM", "XGROUP", "XACK", "HSET", "SET")),
+        ("off resetpass ~* &* +@all -xadd", ("XADD",)),
+        ("off resetpass ~other* &* +@all", ("XADD", "XCLAIM", "XGROUP", "XACK", "HSET", "SET")),
+        ("off resetpass ~* &* +@all", ()),
+    ],
+)
+async def test_a_default_user_whose_rights_lose_data_at_a_restart_is_complained_about(
+    tmp_path: Path, rights: str, forbidden: tuple[str, ...]
+) -> None:
+    with RedisServer(tmp_path) as server:
+        server.call("ACL", "SETUSER", "app", "on", "nopass", "~*", "&*", "+@all")
+        server.call("ACL", "SETUSER", "default", "reset", *rights.split())
+        link = server_at([f"redis://app:any@{HOST}:{server.port}/0"])
+        found = await probe(link, "key")
+        await link.aclose()
+
+    assert found.forbidden == forbidden
+    told = complaints(found._replace(settings=SAFE))
+    assert [complaint.partition(":")[0] for complaint in told] == [
+        f"the user default may not run {', '.join(forbidden)}" for _ in forbidden[:1]
+    ]
+
+
 async def test_a_redis_that_lacks_a_command_is_refused_by_its_name(tmp_path: Path) -> None:
     with RedisServer(tmp_path, 'rename-command XCLAIM ""') as server:
         link = server_at([f"redis://{HOST}:{server.port}/0"])

@@ -19,7 +19,7 @@ if tonumber(tail) > 0 then
             or redis.call('JSON.GET', KEYS[1], answer_path) ~= '[]') and 1 or 0
     end
 else
-    found = redis.call('JSON.GET', KEYS[1], '$._unsent', '$._turn')
+    found = redis.call('JSON.GET', KEYS[1], '$._unsent', '$._inbox[*].id', '$._turn')
 end
 if not found then
     return {GONE}

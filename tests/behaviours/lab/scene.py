@@ -117,7 +117,10 @@ class Scene:
         self._own_redis.spawn()
 
     async def order(self, *command: str | int) -> Any:
-        """Send a command to Redis past the proxy, and try again until it is executed.
+        """Send a command to Redis, once loaded, past the proxy, and try again until it is executed.
+
+        Redis replays its append-only file with the rights of the default user, so that one who takes rights
+        away while it loads loses data, whatever its clients do.
 
         Raises:
             TimeoutError: it was not in a minute.
@@ -175,7 +178,9 @@ class Scene:
             "socket_timeout": _ORDER_TIMEOUT_SECONDS,
             "socket_connect_timeout": _ORDER_TIMEOUT_SECONDS,
         }
-        with redis.Redis.from_url(self._url, **timeouts) as client:
+        # One connection, so that both commands reach the same process.
+        with redis.Redis.from_url(self._url, **timeouts, single_connection_client=True, retry=None) as client:
+            client.ping()
             return client.execute_command(*command)
 
 

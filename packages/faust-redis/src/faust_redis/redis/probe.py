@@ -29,6 +29,15 @@ NEEDED: Final = {
 #: Commands of newer servers that the transport does not use: XACKDEL deletes within a stream, after which
 #: Redis can't compute the lag of other groups, and it is no cheaper in batches.
 SPARED: Final = ("XACKDEL",)
+#: Writes of the transport's scripts, which Redis replays from its append-only file as the user ``default``.
+REPLAYED: Final = (
+    ("XADD", "*", "v", ""),
+    ("XCLAIM", "group", "member", "0", "0-1"),
+    ("XGROUP", "SETID", "group", "0-1"),
+    ("XACK", "group", "0-1"),
+    ("HSET", "field", "value"),
+    ("SET", "value"),
+)
 _SETTINGS: Final = ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "save")
 
 
@@ -41,6 +50,8 @@ class ServerFacts(NamedTuple):
         settings: the settings that affect durability, by name; empty where ``CONFIG`` is denied.
         can: whether the server has each feature; a feature that could not be tried is left out.
         replicas: the number of its replicas that are connected.
+        forbidden: the commands of ``REPLAYED`` that its user ``default`` may not run; empty where ``ACL`` is
+            denied.
     """
 
     name: str
@@ -49,6 +60,7 @@ class ServerFacts(NamedTuple):
     settings: Mapping[str, str]
     can: Mapping[str, bool] = MappingProxyType({})
     replicas: int = 0
+    forbidden: tuple[str, ...] = ()
 
     @property
     def release(self) -> tuple[int, int]:
@@ -74,6 +86,7 @@ async def probe(server: Server, key: str) -> ServerFacts:
         except ResponseError:  # denied or renamed, as by many managed services
             settings = {}
         can = await _tried(connection, f"{key}:probe")
+        forbidden = await _forbidden(connection, key)
     finally:
         await connection.close()
     facts = ServerFacts(
@@ -83,6 +96,7 @@ async def probe(server: Server, key: str) -> ServerFacts:
         settings,
         can,
         int(replication.get("connected_slaves", 0)),
+        forbidden,
     )
     shares_reads = server.read_of("a") == server.read_of("b")
     if reason := _refusal(facts, shares_reads) or lacks_for(facts, server.durability):
@@ -157,6 +171,12 @@ def complaints(facts: ServerFacts) -> list[str]:
     if settings.get("appendonly") == "no":
         lost = "what came since the last snapshot" if settings.get("save") else "everything"
         found.append(f"appendonly is no: a restart of Redis loses {lost}")
+    if facts.forbidden and settings.get("appendonly") != "no":
+        found.append(
+            f"the user default may not run {', '.join(facts.forbidden)}: Redis replays its append-only file "
+            "with the rights of that user, so a restart loses what scripts and transactions wrote; set "
+            "'user default off resetpass ~* &* +@all', with which nobody can log in either"
+        )
     return found
 
 
@@ -177,6 +197,24 @@ async def _tried(connection: StreamConnection, absent: str) -> dict[str, bool]:
     elif "stream ID" in str(added):  # any other error, such as OOM, has nothing to do with ids
         can["XADD 0-*"] = False
     return can
+
+
+async def _forbidden(connection: StreamConnection, key: str) -> tuple[str, ...]:
+    """Return the commands of ``REPLAYED`` that the user ``default`` may not run on a key.
+
+    ``EXEC`` checks its caller's rights for each command, and the client that loads the append-only file has
+    those of ``default`` (execCommand and createAOFClient of Redis 7.0 to 7.4).
+    """
+    calls = []
+    for name, *arguments in REPLAYED:
+        place = 1 if name == "XGROUP" else 0
+        calls.append(("ACL", "DRYRUN", "default", name, *arguments[:place], key, *arguments[place:]))
+    replies = await connection.execute_many(calls)
+    return tuple(
+        command[0]
+        for command, reply in zip(REPLAYED, replies, strict=True)
+        if isinstance(reply, bytes | str) and _text(reply) != "OK"
+    )
 
 
 def _pairs(reply: Any) -> dict[str, str]:
