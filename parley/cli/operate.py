@@ -43,6 +43,16 @@ def act(url: str | None, namespace: str | None, work: Callable[[Operator], Await
         raise ParleyError(f"Redis does not answer: {exc}") from exc
 
 
+def pause_place(app: str, topic: str, partition: int | None) -> Callable[[Operator], Awaitable[None]]:
+    """Return the work that pauses a topic or a partition, unless its name is wrong."""
+
+    async def work(operator: Operator) -> None:
+        await operator.require_place(app, topic, partition)
+        await operator.pause(app, topic, partition)
+
+    return work
+
+
 def show_moves(app: str, topic: str, to: str, *, preview: bool) -> Callable[[Operator], Awaitable[None]]:
     """Return the work that moves an app's offsets, and prints each move."""
 
