@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -47,13 +48,19 @@ class SubscriberNodes:
     @classmethod
     def of(cls, reply: Sequence[bytes]) -> SubscriberNodes:
         """Decode a reply of HGETALL."""
-        names = [name.decode() for name in reply[::2]]
-        streaming = (name for name, kind in zip(names, reply[1::2], strict=True) if kind == b"1")
-        return cls(tuple(names), tuple(streaming))
+        return _decoded(tuple(reply))
 
     def of_frame(self, frame: Frame) -> tuple[str, ...]:
         """Return the nodes that need a frame."""
         return self.streaming if frame["type"] in _NOTICES else self.all
+
+
+# Most sessions have their only socket at one of few nodes, so few replies differ.
+@lru_cache(maxsize=1024)
+def _decoded(reply: tuple[bytes, ...]) -> SubscriberNodes:
+    names = [name.decode() for name in reply[::2]]
+    streaming = (name for name, kind in zip(names, reply[1::2], strict=True) if kind == b"1")
+    return SubscriberNodes(tuple(names), tuple(streaming))
 
 
 #: The frames of one entry of a node's stream, as (token, frame).

@@ -6,7 +6,8 @@ Servers agree on the field ``content``; for everything else each has names of it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from pipeline.models.base import Usage
@@ -43,17 +44,39 @@ def plain_piece(payload: Mapping[str, Any]) -> str:
 
     Empty for any other payload.
     """
-    if payload.get("usage") or not _FIELDS_BESIDE.isdisjoint(payload):
+    try:
+        choice = payload["choices"][0]
+        delta = choice["delta"]
+        content = delta["content"]
+    except (LookupError, TypeError):
         return ""
-    choices = payload.get("choices")
-    choice = choices[0] if type(choices) is list and choices else None
-    if type(choice) is not dict or choice.get("finish_reason") or not _FIELDS_BESIDE_PIECE.isdisjoint(choice):
-        return ""
-    delta = choice.get("delta")
-    if type(delta) is not dict or not delta.keys() <= _FIELDS_OF_PIECE:
-        return ""
-    content = delta.get("content")
-    return content if type(content) is str else ""
+    is_plain = (
+        type(content) is str
+        and (len(delta) == 1 or delta.keys() <= _FIELDS_OF_PIECE)
+        and not choice.get("finish_reason")
+        and not payload.get("usage")
+        and _FIELDS_BESIDE.isdisjoint(payload)
+        and _FIELDS_BESIDE_PIECE.isdisjoint(choice)
+    )
+    return content if is_plain else ""
+
+
+def plain_pieces(payloads: Iterator[object], *, with_name: bool) -> tuple[list[str], Iterator[object]]:
+    """Return the texts of payloads up to the first of which ``plain_piece`` is empty, and the rest.
+
+    Args:
+        payloads: payloads; one that may be an error belongs to the rest.
+        with_name: whether a payload may hold the name of the model, because that is known.
+    """
+    pieces: list[str] = []
+    for payload in payloads:
+        piece = ""
+        if isinstance(payload, dict) and "error" not in payload and (with_name or "model" not in payload):
+            piece = plain_piece(payload)
+        if not piece:
+            return pieces, chain((payload,), payloads)
+        pieces.append(piece)
+    return pieces, payloads
 
 
 def text_of(content: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from yarl import URL
@@ -14,6 +14,7 @@ from pipeline.models.chat_fields import (
     PLAIN_FIELDS,
     is_thought,
     plain_piece,
+    plain_pieces,
     text_of,
     thought_of,
     timings_of,
@@ -115,14 +116,24 @@ class ChatReader:
             return ""
         return self._read_chunk(payload)
 
+    def read_pieces(self, payloads: Iterator[object]) -> tuple[list[str], Iterator[object]]:
+        """Return the texts of the payloads up to the first that holds more than that, and the rest."""
+        pieces, payloads = plain_pieces(payloads, with_name=self._on_model is None)
+        if pieces:
+            self._note_piece()
+        return pieces, payloads
+
+    def _note_piece(self) -> None:
+        self._known = self._begun = self._has_text = self.alive = True
+        self.contradicted = self.contradicted or self.complete
+        self.complete = self.complete or bool(self._finish)
+
     def _read_chunk(self, payload: dict[Any, Any]) -> str:
         if self._on_model is not None and isinstance(name := payload.get("model"), str):
             self._on_model(name)
             self._on_model = None
         if piece := plain_piece(payload):
-            self._known = self._begun = self._has_text = self.alive = True
-            self.contradicted = self.contradicted or self.complete
-            self.complete = self.complete or bool(self._finish)
+            self._note_piece()
             return piece
         self.usage = usage_of(payload) or self.usage or timings_of(payload)
         choices = payload.get("choices")

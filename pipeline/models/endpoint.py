@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any, Protocol
-from weakref import WeakSet
+from typing import Protocol
 
 import aiohttp
 import orjson
-from aiohttp.connector import Connection
 from yarl import URL
 
 from pipeline.errors import ModelError, ModelErrorCode
@@ -31,6 +27,7 @@ from pipeline.models.connect_failures import (
 from pipeline.models.error_bodies import is_error, status_inside, unwrapped
 from pipeline.models.error_waits import seconds
 from pipeline.models.failures import error_of, meaning_of
+from pipeline.models.posting import Poster, Response
 from pipeline.models.response_body import ErrorEvent, Mark, ResponseBody, decoded_json
 from pipeline.models.server_text import clean_server_text
 from pipeline.models.silence import Patience, SilenceTimer
@@ -38,9 +35,7 @@ from pipeline.models.silence import Patience, SilenceTimer
 #: Seconds to read on after a server has sent the reason for the answer's end, because text may follow. The
 #: true end is ``[DONE]`` or the end of the connection; servers that send neither cost no more than this.
 LINGER = 1.0
-#: Maximum bytes of a line or field of the response's head; gateways add cookies, policies and traces of many
-#: KB.
-MAX_HEADER_BYTES = 128 * 1024
+_NO_MORE = object()
 
 
 class Reader(Protocol):
@@ -71,6 +66,13 @@ class Reader(Protocol):
 
         Raises:
             ModelError: the payload is an error, or belongs to another protocol.
+        """
+
+    def read_pieces(self, payloads: Iterator[object]) -> tuple[list[str], Iterator[object]]:
+        """Read payloads up to the first one that holds more than a piece of the answer, at less cost.
+
+        Returns:
+            The texts of these payloads, none of them empty; and the payloads from that one on.
         """
 
     def done(self) -> None:
@@ -105,12 +107,14 @@ class Endpoint:
         self._token = token
         self._patience = patience
         self._proxy = proxy
-        self._session: aiohttp.ClientSession | None = None
-        self._headers = {"Accept": "text/event-stream, application/json", "Content-Type": "application/json"}
+        headers = {"Accept": "text/event-stream, application/json", "Content-Type": "application/json"}
         if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-            # aiohttp refuses requests with two kinds of credentials; the explicit token takes precedence.
+            headers["Authorization"] = f"Bearer {token}"
+            # Instead of credentials in the URL; the explicit token takes precedence.
             self.url = self.url.with_user(None)
+        # Slightly shorter than the wait for the response, so that the error names the cause.
+        connect_timeout = min(CONNECT_TIMEOUT, 0.9 * patience.first)
+        self._poster = Poster(self.url, headers, proxy=proxy, connect_timeout=connect_timeout)
 
     async def stream(
         self,
@@ -130,7 +134,7 @@ class Endpoint:
             ModelError: the answer failed, before or after its first piece.
         """
         silence = SilenceTimer(self._patience)
-        response: aiohttp.ClientResponse | None = None
+        response: Response | None = None
         try:
             response = await self._open(payload, silence)
             if not 200 <= response.status < 300:
@@ -169,7 +173,7 @@ class Endpoint:
     async def _read_next(
         self,
         body: ResponseBody,
-        response: aiohttp.ClientResponse,
+        response: Response,
         reader: Reader,
         answer: Answer,
         silence: SilenceTimer,
@@ -183,7 +187,7 @@ class Endpoint:
         return None
 
     def _read_values(
-        self, values: Iterator[object], response: aiohttp.ClientResponse, reader: Reader, answer: Answer
+        self, values: Iterator[object], response: Response, reader: Reader, answer: Answer
     ) -> bool:
         """Read values until the answer needs no more; return whether one of them shows that the model works.
 
@@ -194,14 +198,20 @@ class Endpoint:
         pieces: list[str] = []
         joins = answer.joins
         try:
-            for value in values:
-                if not isinstance(value, dict) or is_error(value):
-                    value = self._checked(value, response)
-                    if isinstance(value, Mark):
-                        if value is Mark.DONE:
-                            reader.done()
-                            break
-                        continue
+            while True:
+                if joins:
+                    texts, values = reader.read_pieces(values)
+                    pieces += texts
+                    alive = alive or bool(texts)
+                value = next(values, _NO_MORE)
+                if value is _NO_MORE:
+                    break
+                value = self._checked(value, response)
+                if value is Mark.DONE:
+                    reader.done()
+                    break
+                if value is Mark.ALIVE:
+                    continue
                 text = reader.read(value)
                 if reader.thought:
                     _add_joined(answer, pieces)
@@ -220,53 +230,21 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close the connections; a later ``stream`` opens new ones."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._poster.close()
 
-    def _client(self) -> aiohttp.ClientSession:
-        # Created at the first request because it belongs to the running loop.
-        if self._session is None or self._session.closed:
-            self._session = aiohttp.ClientSession(
-                # The caller limits concurrency; a second limit here would count queueing as server time.
-                connector=_NotingConnector(limit=0),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers=self._headers,
-                timeout=aiohttp.ClientTimeout(
-                    # Slightly shorter than the wait for the response, so that the error names the cause.
-                    total=None,
-                    sock_connect=min(CONNECT_TIMEOUT, 0.9 * self._patience.first),
-                ),
-                max_line_size=MAX_HEADER_BYTES,
-                max_field_size=MAX_HEADER_BYTES,
-                max_headers=1024,
-            )
-        return self._session
-
-    async def _open(self, payload: Mapping[str, object], silence: SilenceTimer) -> aiohttp.ClientResponse:
+    async def _open(self, payload: Mapping[str, object], silence: SilenceTimer) -> Response:
         # Redirects are reported, not followed, because a redirected POST would lose its body (301, 302) or
         # send the token to another host.
-        body = _encoded(payload)
-        while True:
-            sent = _Sent()
-            _SENT.set(sent)
-            request = self._client().post(self.url, data=body, allow_redirects=False, proxy=self._proxy)
-            try:
-                return await silence.bounded(request)
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
-                if sent.on_kept_connection:
-                    continue
-                raise await self._failure(exc) from exc
-            except (aiohttp.ClientError, OSError) as exc:
-                raise await self._failure(exc) from exc
+        try:
+            return await silence.bounded(self._poster.post(_encoded(payload)))
+        except (aiohttp.ClientError, OSError) as exc:
+            raise await self._failure(exc) from exc
 
     async def _failure(self, error: aiohttp.ClientError | OSError) -> ModelError:
         failure = failure_of_http(error, self.url)
         return await explained(failure, error, self.url) if self._proxy is None else failure
 
-    async def _refusal(
-        self, response: aiohttp.ClientResponse, reader: Reader, silence: SilenceTimer
-    ) -> ModelError:
+    async def _refusal(self, response: Response, reader: Reader, silence: SilenceTimer) -> ModelError:
         body = await ResponseBody(response, silence, secret=self._token).whole()
         said = body.decode("utf-8", "replace")
         if failure := failure_of_plain_http(response.status, said, self.url):
@@ -286,12 +264,14 @@ class Endpoint:
             f"; MODEL_URL={probable} may work" if "MODEL_URL" in words and probable != str(self.url) else ""
         )
 
-    def _checked(self, value: object, response: aiohttp.ClientResponse) -> object:
+    def _checked(self, value: object, response: Response) -> object:
         """Return a value for the reader, or a ``Mark``.
 
         Raises:
             ModelError: the value is an error.
         """
+        if isinstance(value, dict) and not is_error(value):
+            return value
         value = unwrapped(value)
         if isinstance(value, ErrorEvent):
             raise self._error(status_inside(value.body), value.body, response)
@@ -300,7 +280,7 @@ class Endpoint:
         return value
 
     def _error(
-        self, meaning: int, body: object, response: aiohttp.ClientResponse, hint: str = "", note: str = ""
+        self, meaning: int, body: object, response: Response, hint: str = "", note: str = ""
     ) -> ModelError:
         return error_of(
             meaning,
@@ -313,44 +293,7 @@ class Endpoint:
         )
 
 
-@dataclass
-class _Sent:
-    """One attempt to send a request.
-
-    Attributes:
-        on_kept_connection: whether an earlier request had used the connection. The server may close such a
-            connection at any time (llama.cpp does so after each stream), even while the request is on its
-            way; no answer then most likely means that the request was not read, so it is sent again.
-    """
-
-    on_kept_connection: bool = False
-
-
-_SENT: ContextVar[_Sent] = ContextVar("sent")
-
-
-class _NotingConnector(aiohttp.TCPConnector):
-    """Note in ``_Sent`` that a request uses a kept connection.
-
-    Hooks of a ``TraceConfig`` would do so as well, for an eighth of the processor time of a call.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._used: WeakSet[object] = WeakSet()
-
-    async def connect(self, *args: Any, **options: Any) -> Connection:
-        """Return a connection for a request of the current context, as ``aiohttp.TCPConnector`` does."""
-        connection = await super().connect(*args, **options)
-        protocol = connection.protocol
-        if protocol in self._used:
-            _SENT.get().on_kept_connection = True
-        elif protocol is not None:
-            self._used.add(protocol)
-        return connection
-
-
-def _asked_wait(response: aiohttp.ClientResponse) -> str | None:
+def _asked_wait(response: Response) -> str | None:
     """Return the wait in the response's head, as a number of seconds or as a date."""
     if milliseconds := seconds(response.headers.get("Retry-After-Ms")):
         return str(milliseconds / 1000)

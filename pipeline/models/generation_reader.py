@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from yarl import URL
@@ -62,6 +62,10 @@ class GenerationReader:
                 raise bad_response(f"The model server's response has no generated_text{_OLLAMA}")
         self._has_other_payloads = True
         return ""
+
+    def read_pieces(self, payloads: Iterator[object]) -> tuple[list[str], Iterator[object]]:
+        """Return no text and all payloads: each holds more than a piece."""
+        return [], payloads
 
     def done(self) -> None:
         """Record the end: ``[DONE]``, which some servers of this protocol send, or the reader's own stop."""

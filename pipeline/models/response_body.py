@@ -16,6 +16,7 @@ import orjson
 from pipeline.deadlines import run_until_blocked
 from pipeline.models.connect_failures import failure_of_http
 from pipeline.models.failures import MAX_RESPONSE_BYTES, bad_response, endless
+from pipeline.models.posting import Response
 from pipeline.models.server_text import evidence
 from pipeline.models.silence import SilenceTimer
 from pipeline.models.sse import Event, EventParser
@@ -84,9 +85,7 @@ class ResponseBody:
         over: whether all values were returned.
     """
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, silence: SilenceTimer, *, secret: str | None = None
-    ) -> None:
+    def __init__(self, response: Response, silence: SilenceTimer, *, secret: str | None = None) -> None:
         self.over = False
         self._response = response
         self._silence = silence
@@ -106,7 +105,7 @@ class ResponseBody:
         self.over = not piece
         if self._parser is None:
             self._head += piece
-            streamed = _is_stream(self._head, self._response.content_type, ended=self.over)
+            streamed = _is_stream(self._head, self._response, ended=self.over)
             if streamed is None:
                 # Servers send line feeds while the model works, however long that takes.
                 self._head = self._head.lstrip()
@@ -118,7 +117,7 @@ class ResponseBody:
             self._parser = EventParser()
             piece, self._head = self._head, b""
         if b"}data:" not in piece and (plain := self._parser.feed_plain(piece)) is not None:
-            return map(self._value, repeat("message"), plain)
+            return self._plain_values(plain)
         events = self._parser.feed(piece)
         if self.over:
             *whole, last = self._parser.end() or (None,)
@@ -187,6 +186,19 @@ class ResponseBody:
             status=self._response.status,
             report="" if blank else f"it begins: {evidence(body, secret=self._secret)}",
         )
+
+    def _plain_values(self, events: list[bytes]) -> Iterator[object]:
+        """Return the values of events without a name; those that are all objects are decoded at once."""
+        is_done = events[-1] == b"[DONE]"
+        try:
+            values: list[object] = [*map(orjson.loads, events[:-1] if is_done else events)]
+        except orjson.JSONDecodeError:
+            values = []
+        if {*map(type, values)} != {dict}:
+            return map(self._value, repeat("message"), events)
+        if is_done:
+            values.append(Mark.DONE)
+        return iter(values)
 
     def _value(self, name: str, data: bytes) -> object:
         if data[:1] == b"{" and name == "message":
@@ -269,13 +281,16 @@ def _is_whole(event: Event) -> bool:
     )
 
 
-def _is_stream(head: bytes, content_type: str, *, ended: bool) -> bool | None:
+def _is_stream(head: bytes, response: Response, *, ended: bool) -> bool | None:
     """Return whether a body that begins with ``head`` is a stream of events; None while unclear."""
-    begin = head.removeprefix(_BOM).lstrip()
-    if begin[:1] == b"{" and content_type in _LINE_TYPES:
+    begin = head.removeprefix(_BOM).lstrip()[:_LONGEST_FIELD].lower()
+    if begin.startswith(_FIELDS):
+        return True
+    # Only then, because the type has to be parsed.
+    if begin[:1] == b"{" and response.content_type in _LINE_TYPES:
         return True
     if begin.startswith((b"{", b"[", b"<", b'"')):
         return False
-    if begin.lower().startswith(_FIELDS) or (begin and content_type == "text/event-stream"):
+    if begin and response.content_type == "text/event-stream":
         return True
     return False if ended or len(begin) >= _LONGEST_FIELD else None

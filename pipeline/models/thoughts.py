@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import cache
 from typing import NamedTuple
 
 from pipeline.models.reasoners import begins_like_thought
@@ -81,7 +82,8 @@ _BARE_HEADER = "analysis"
 _BARE_END = "assistantfinal"
 _SECTION_ENDS = ("<|end|>", "<|return|>", "<|call|>", *_HEADERS)
 
-_OPENINGS = (*(tag.opening for tag in _TAGS), *_HEADERS)
+_TAG_OPENINGS = tuple(tag.opening for tag in _TAGS)
+_OPENINGS = (*_TAG_OPENINGS, *_HEADERS)
 # Closing tags that may come without an opening one; ``</details>`` is common in answers.
 _CLOSINGS = tuple(tag.closing for tag in _TAGS if tag.closing != "</details>")
 _LONGEST_OPENING = max(map(len, (*_OPENINGS, *(tag.opening for tag in _ANSWER_TAGS))))
@@ -196,9 +198,10 @@ class ThoughtFilter:
             return self._begin_text(text)
         low = stripped[:_LONGEST_OPENING].lower()
         answer_tags = _ANSWER_TAGS if self._had_thought else ()
-        if tag := next((tag for tag in _TAGS if low.startswith(tag.opening)), None):
-            self._mode, self._closings, self._unannounced = _Mode.THOUGHT, (tag.closing,), False
-            return stripped[len(tag.opening) :]
+        if low.startswith(_TAG_OPENINGS):
+            opened = next(tag for tag in _TAGS if low.startswith(tag.opening))
+            self._mode, self._closings, self._unannounced = _Mode.THOUGHT, (opened.closing,), False
+            return stripped[len(opened.opening) :]
         if tag := next((tag for tag in answer_tags if low.startswith(tag.opening)), None):
             self._mode, self._section, self._watched = _Mode.ANSWER, True, (tag.closing,)
             return stripped[len(tag.opening) :]
@@ -329,9 +332,13 @@ def _is_bare_header(text: str) -> bool:
 
 def _first(text: str, marks: tuple[str, ...]) -> tuple[int, str]:
     """Return the position of the first mark in ``text`` and the mark, -1 and "" without a mark."""
-    low = _lower(text)
-    places = [(at, mark) for mark in marks if (at := low.find(mark)) >= 0]
-    return min(places, default=(-1, ""))
+    found = _any_of(marks).search(_lower(text))
+    return (-1, "") if found is None else (found.start(), found[0])
+
+
+@cache
+def _any_of(marks: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(marks))))
 
 
 def _lower(text: str) -> str:
@@ -344,12 +351,19 @@ def _lower(text: str) -> str:
 
 def _undecided(text: str, marks: tuple[str, ...]) -> int:
     """Return the number of characters at the end of ``text`` that may begin a mark."""
-    tail = _lower(text[1 - max(map(len, marks)) :])
-    first = {mark[0] for mark in marks}
+    begun, longest = _begun(marks)
+    tail = _lower(text[1 - longest :])
     for start, character in enumerate(tail):
-        if character in first and any(mark.startswith(tail[start:]) for mark in marks):
+        if character in begun and tail[start:] in begun:
             return len(tail) - start
     return 0
+
+
+@cache
+def _begun(marks: tuple[str, ...]) -> tuple[frozenset[str], int]:
+    """Return all beginnings of marks, each shorter than its mark, and the length of the longest mark."""
+    begun = frozenset(mark[:end] for mark in marks for end in range(1, len(mark)))
+    return begun, max(map(len, marks))
 
 
 def _in_code(before: str) -> bool:

@@ -80,7 +80,14 @@ async def run_batch(
                 logger.debug("handling %d messages one by one: %s", len(together), exc)
             finally:
                 set_current_event(None)
-        await asyncio.gather(*(_run_alone(stage, event, handle, give_up) for event in together))
+        if len(together) > 1:
+            await asyncio.gather(*(_run_alone(stage, event, handle, give_up) for event in together))
+            continue
+        # Without a task, which would take as long as all other steps of the event.
+        try:
+            await _run_alone(stage, together[0], handle, give_up)
+        finally:
+            set_current_event(None)
 
 
 async def _run_alone(

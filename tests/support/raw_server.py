@@ -19,11 +19,13 @@ class RawServer:
 
     Attributes:
         url: the address.
+        heads: the heads of the requests, without the blank line.
         bodies: the decoded bodies of the requests.
     """
 
     def __init__(self, responses: Sequence[Response]) -> None:
         self.url = ""
+        self.heads: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self._responses = responses
         self._handlers: set[asyncio.Task[None] | None] = set()
@@ -35,6 +37,7 @@ class RawServer:
             head = await reader.readuntil(b"\r\n\r\n")
             length = re.search(rb"(?i)content-length: (\d+)", head)
             body = await reader.readexactly(int(length[1]) if length else 0)
+            self.heads.append(head.decode().removesuffix("\r\n\r\n"))
             self.bodies.append(orjson.loads(body))
             response = self._responses[min(len(self.bodies), len(self._responses)) - 1]
             for step in (response,) if isinstance(response, bytes) else response:

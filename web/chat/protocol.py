@@ -14,7 +14,14 @@ from typing import Protocol, cast
 import orjson
 
 from pipeline.chat.compact_json import compact_json
-from pipeline.chat.records import BAD_MESSAGE, MESSAGE_TOO_LARGE, Frame, is_retryable, timestamp
+from pipeline.chat.records import (
+    BAD_MESSAGE,
+    MESSAGE_TOO_LARGE,
+    Frame,
+    is_retryable,
+    random_id,
+    timestamp,
+)
 from pipeline.chat.results import Partial
 from pipeline.chat.session_scripts import is_message_id
 from pipeline.masking import is_invisible
@@ -39,6 +46,12 @@ class ClientMessage:
     follows: str | None = None
     restored: bool = False
     reopen: bool = False
+
+    def behind(self, follows: str | None) -> ClientMessage:
+        """Return this message with the one that it follows; ``dataclasses.replace`` takes twice as long."""
+        return ClientMessage(
+            self.id, self.text, self.regenerate, self.edits, follows, self.restored, self.reopen
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +207,7 @@ class Plain:
 
     def read_text(self, text: str, max_bytes: int) -> ClientMessage | Refusal:
         """Return the complete text as a message."""
-        return unfit(text, max_bytes) or ClientMessage(str(uuid.uuid4()), text)
+        return unfit(text, max_bytes) or ClientMessage(random_id(), text)
 
     def read_binary(self) -> ClientMessage | Refusal:
         """Refuse, because messages are text."""

@@ -123,7 +123,8 @@ class SentMessages:
         if known is not None and known.message is not None:
             return replace(message, follows=known.message.follows)
         before = self._last.get(token, after)
-        linked = replace(message, follows=None if before == message.id else before)
+        follows = None if before == message.id else before
+        linked = message if message.follows == follows else message.behind(follows)
         if self._remember(token, linked):
             self._last[token] = message.id
         return linked

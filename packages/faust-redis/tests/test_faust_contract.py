@@ -25,6 +25,10 @@ from faust_redis.faust_hooks.contract import ATTRIBUTES, METHODS, SUPPORTED_FAUS
 SOURCE = Path(faust_redis.__file__).parent
 
 
+class Word(faust.Record):
+    text: str
+
+
 def made(app: Any) -> dict[str, Callable[[], Any]]:
     """Return functions that make one object of each kind."""
     topic = app.topic("in")
@@ -43,6 +47,8 @@ def made(app: Any) -> dict[str, Callable[[], Any]]:
         "memory store": lambda: MemoryStore("memory://", app, app.Table("a")),
         "module faust.streams": lambda: importlib.import_module("faust.streams"),
         "queue": lambda: topic.queue,
+        "record": lambda: Word,
+        "record's field": lambda: Word.text,
         "redis connection": Connection,
         "reply consumer": lambda: app._reply_consumer,
         "rocksdb store": lambda: RocksDBStore("rocksdb://", app, app.Table("b"), driver="rocksdict"),

@@ -24,11 +24,6 @@ class _FailingConsumer(Protocol):
     def reject(self, message: Message, error: BaseException) -> None: ...
 
 
-@runtime_checkable
-class _MarkingConsumer(Protocol):
-    crash_marker: CrashMarker
-
-
 def fail(event: EventT[Any], error: BaseException) -> None:
     """Count a failed attempt of an event and go on with the next one.
 
@@ -69,9 +64,10 @@ async def marked(event: EventT[Any], handling: Coroutine[Any, Any, _T]) -> _T:
         ForeignBrokerError: The event's app has a broker of another kind.
     """
     consumer, message = event.app.consumer, event.message
-    if not isinstance(consumer, _MarkingConsumer):
+    marker = getattr(consumer, "crash_marker", None)
+    if not isinstance(marker, CrashMarker):
         raise ForeignBrokerError(type(consumer).__name__)
-    return await consumer.crash_marker.run(message.tp, message.offset, handling)
+    return await marker.run(message.tp, message.offset, handling)
 
 
 def attempts_before(event: EventT[Any]) -> int:

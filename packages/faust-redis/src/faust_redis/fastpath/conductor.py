@@ -129,10 +129,12 @@ def _decoder(app: AppT, channel: Any) -> _Decode | None:
             key = schema.loads_key(app, message, loads=loads_key)
         elif key is not None:
             key = plain_key(key)
-        if plain_value is None:
-            if value is not None or not empty_allowed:
+        if value is None:
+            if not empty_allowed:
                 value = schema.loads_value(app, message, loads=loads_value)
-        elif value is not None:
+        elif plain_value is None:
+            value = schema.loads_value(app, message, loads=loads_value)
+        else:
             value = plain_value(value)
         return create_event(key, value, message.headers, message)
 

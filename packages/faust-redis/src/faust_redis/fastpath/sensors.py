@@ -7,6 +7,7 @@ stream and the task.
 
 from __future__ import annotations
 
+from functools import reduce
 from time import monotonic
 from typing import Any, Final
 
@@ -55,7 +56,7 @@ class ActiveSensors:
             counting = [
                 _Counts(each) if is_unmodified(each, Monitor, *_EVENT_STEPS) else each for each in overriding
             ]
-            self.events = _Several(counting) if len(counting) > 1 else self._only(counting)
+            self.events = reduce(_Pair, counting) if len(counting) > 1 else self._only(counting)
             self.sends = self._only(
                 self._overriding("on_send_initiated", "on_send_completed", "on_send_error")
             )
@@ -104,16 +105,18 @@ class _Counts:
         monitor.events_runtime.append(monitor.time() - came)
 
 
-class _Several:
-    """Calls several sensors; the state that each returned comes back to it by its place."""
+class _Pair:
+    """Calls two sensors; the state that each returned comes back to it. One of them may be a pair itself."""
 
-    def __init__(self, sensors: list[Any]) -> None:
-        self._in = [sensor.on_stream_event_in for sensor in sensors]
-        self._out = [sensor.on_stream_event_out for sensor in sensors]
+    def __init__(self, first: Any, second: Any) -> None:
+        self._first_in, self._second_in = first.on_stream_event_in, second.on_stream_event_in
+        self._first_out, self._second_out = first.on_stream_event_out, second.on_stream_event_out
 
-    def on_stream_event_in(self, tp: TP, offset: int, stream: Any, event: Any) -> list[Any]:
-        return [call(tp, offset, stream, event) for call in self._in]
+    def on_stream_event_in(self, tp: TP, offset: int, stream: Any, event: Any) -> tuple[Any, Any]:
+        return self._first_in(tp, offset, stream, event), self._second_in(tp, offset, stream, event)
 
-    def on_stream_event_out(self, tp: TP, offset: int, stream: Any, event: Any, states: list[Any]) -> None:
-        for call, state in zip(self._out, states, strict=True):
-            call(tp, offset, stream, event, state)
+    def on_stream_event_out(
+        self, tp: TP, offset: int, stream: Any, event: Any, states: tuple[Any, Any]
+    ) -> None:
+        self._first_out(tp, offset, stream, event, states[0])
+        self._second_out(tp, offset, stream, event, states[1])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.types import CodecArg, PendingMessage, RecordMetadata, SchemaT
-from faust.types.core import HeadersArg, K, V
+from faust.types.core import HeadersArg, K, OpenHeadersArg, V
 from faust.types.tuples import FutureMessage, MessageSentCallback
 
-from faust_redis.fastpath.codecs import keeps_bytes
+from faust_redis.fastpath.codecs import keeps_bytes, record_dumper
 from faust_redis.fastpath.overrides import is_unmodified
 from faust_redis.fastpath.sensors import ActiveSensors
 from faust_redis.faust_hooks.apps import attachments_of, size_of
@@ -27,6 +27,10 @@ class Topic(faust.Topic):
     def _keeps_bytes(self) -> bool:
         as_made = is_unmodified(self, faust.Topic, "prepare_key", "prepare_value")
         return as_made and keeps_bytes(self.app, self.schema)
+
+    @cached_property
+    def _dumpers(self) -> dict[type, Callable[[Any], bytes] | None]:
+        return {}
 
     @cached_property
     def _attachments(self) -> Any:
@@ -70,14 +74,9 @@ class Topic(faust.Topic):
                 callback=callback,
                 force=force,
             )
-        open_headers = self.prepare_headers(headers)
-        raw_key: Any = key
-        raw_value: Any = value
-        keeps_bytes = schema is None and self._keeps_bytes
-        if not (keeps_bytes and type(key) is bytes):
-            raw_key, open_headers = self.prepare_key(key, key_serializer, schema, open_headers)
-        if not (keeps_bytes and type(value) is bytes):
-            raw_value, open_headers = self.prepare_value(value, value_serializer, schema, open_headers)
+        raw_key, raw_value, open_headers = self._serialized(
+            key, value, self.prepare_headers(headers), schema, (key_serializer, value_serializer)
+        )
         name = self.get_topic_name()
         active = self._sensors
         active.refresh()
@@ -95,6 +94,33 @@ class Topic(faust.Topic):
         return producer.enqueue(
             name, raw_key, raw_value, partition, timestamp, open_headers, (sensors, state)
         )
+
+    def _serialized(
+        self,
+        key: Any,
+        value: Any,
+        headers: OpenHeadersArg,
+        schema: SchemaT[Any, Any] | None,
+        serializers: tuple[CodecArg, CodecArg],
+    ) -> tuple[Any, Any, OpenHeadersArg]:
+        keeps_bytes = schema is None and self._keeps_bytes
+        if not (keeps_bytes and type(key) is bytes):
+            key, headers = self.prepare_key(key, serializers[0], schema, headers)
+        if keeps_bytes and (plain := self._plain_value(value)) is not None:
+            return key, plain, headers
+        value, headers = self.prepare_value(value, serializers[1], schema, headers)
+        return key, value, headers
+
+    def _plain_value(self, value: Any) -> bytes | None:
+        """Return the bytes of a value that Faust would send so; ``None`` if Faust has to serialize it."""
+        kind = type(value)
+        if kind is bytes:
+            return cast(bytes, value)
+        try:
+            dump = self._dumpers[kind]
+        except KeyError:
+            dump = self._dumpers[kind] = record_dumper(kind)
+        return None if dump is None else dump(value)
 
     def _pending_message(
         self, content: tuple[Any, ...], key_serializer: CodecArg, value_serializer: CodecArg

@@ -108,6 +108,8 @@ ATTRIBUTES: Final = {
     "memory store": ("_key_partition",),
     "module faust.streams": ("_current_event",),
     "queue": ("_errors", "_getters", "_pending_pressure_drop_callbacks", "_putters", "_queue"),
+    "record": ("_blessed_key", "_maybe_namespace", "_model_init", "_options"),
+    "record's field": ("_to_python",),
     "redis connection": ("_reader", "_writer"),
     "reply consumer": ("_waiting",),
     "rocksdb store": ("_dbs", "_key_index"),

@@ -100,9 +100,11 @@ class StreamConnection:
         if protocol is None or protocol.lost:
             protocol = await self._connect()
         replies = await protocol.exchange(commands)
-        if any(isinstance(reply, exceptions.ReadOnlyError) for reply in replies):
-            # The server became a replica; a new connection to the same address may reach the primary.
-            protocol.break_off(exceptions.ConnectionError("this server is not the primary any more"))
+        for reply in replies:
+            if isinstance(reply, exceptions.ReadOnlyError):
+                # The server became a replica; a new connection to the same address may reach the primary.
+                protocol.break_off(exceptions.ConnectionError("this server is not the primary any more"))
+                break
         return replies
 
     def submit(self, commands: Sequence[Command]) -> asyncio.Future[list[Any]]:
