@@ -158,7 +158,7 @@ $(BENCH_STAMP): bench/requirements.lock
 	.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -r bench/requirements.lock
 	touch $@
 
-failovers: setup ## Kill ten primaries under load, behind Sentinel and of a cluster; FAILOVER_KILLS is their number
+failovers: setup ## Kill ten primaries under load, of each kind of Redis, also with older data; FAILOVER_KILLS is their number
 	@FAILOVER_KILLS=$${FAILOVER_KILLS:-10} exec .venv/bin/python -m pytest tests/behaviours/deployments/test_failover.py -v --timeout 1800 $(ARGS)
 
 upgrades: setup ## Run the previous version beside this one: workers of the transport, and agents of the service

@@ -15,6 +15,7 @@ from typing import Any
 
 from faust_redis import marked
 from pipeline.chat.answer_runs import Run, Runs
+from pipeline.chat.reading_pace import PacedAnswer
 from pipeline.chat.records import SESSION_EXPIRED, Prompt, TurnOutcome, clean_text, error_frame
 from pipeline.chat.results import Gone, Stale
 from pipeline.chat.stop_signals import Stops
@@ -126,10 +127,12 @@ class Answering:
         self._runs = runs
         self._prompt = prompt
         self._timeout = timeout
+        self._paced: PacedAnswer | None = None
         self._deadline: asyncio.Timeout | None = None
         self._stopped = False
         self._stale = False
-        self._clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
         self._thinking_since: float | None = None
         self._text_since = 0.0
         self.error: ModelError | None = None
@@ -173,7 +176,7 @@ class Answering:
 
     async def _ask(self, outcome: TurnOutcome) -> None:
         """Pass the model's answer to the run, and the facts about it to the outcome."""
-        request = ModelRequest(self._prompt.prompt, tuple(self._prompt.context))
+        request = ModelRequest(self._prompt.prompt, tuple(self._prompt.context), self._rest)
         try:
             async with (
                 asyncio.timeout(self._timeout) as self._deadline,
@@ -182,6 +185,8 @@ class Answering:
                 if self._stopped:
                     return
                 async for part in answer:
+                    if self._paced is None and isinstance(part, str | Thought):
+                        self._paced = self._runs.pace.begin(self._loop)
                     if isinstance(part, str):
                         if not self._run.text:
                             self._text_since = self._clock()
@@ -196,6 +201,11 @@ class Answering:
             raise ModelError(ModelErrorCode.TIMEOUT, detail, retryable=True) from exc
         finally:
             self._deadline = None
+            if self._paced is not None:
+                self._paced.end()
+
+    def _rest(self) -> asyncio.Future[None] | None:
+        return None if self._paced is None else self._paced.rest()
 
     async def _take(self, part: Thought | Retraction | Shortened | Usage, outcome: TurnOutcome) -> None:
         match part:

@@ -74,7 +74,7 @@ def costs() -> list[str]:
 def table(rows: Mapping[str, tuple[Reading, Reading, Measures | None]]) -> list[str]:
     """Return the lines of a Markdown table; a load without measures is measured per second, not per turn."""
     kinds = list(next(iter(rows.values()))[0].cpu)
-    head = ["load", "turns/s", "p50", "tokens/s", "µs of CPU per turn", *kinds]
+    head = ["load", "turns/s", "p50", "token frames/s", "µs of CPU per turn", *kinds]
     head += ["commands of Redis per turn", "scripts", "AOF bytes"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
     for name, (before, after, measures) in rows.items():

@@ -102,6 +102,9 @@ class ForkServer:
             # In a thread, because a server that still loads its libraries may not read a large environment.
             try:
                 await asyncio.to_thread(_send, requests, body, (output, heartbeats))
+            except asyncio.CancelledError:
+                started.cancel()  # its process may start nevertheless, or the fork server end before
+                raise
             except Exception:
                 # The next reply would be taken for this request's.
                 if started in self._starting:

@@ -60,7 +60,9 @@ class Liveness:
             checked = now
             if self._seconds == 0 or self._due is None:
                 continue
-            if late or _state(pid) == _TRACED:
+            # A process that shows signs of life costs no look into /proc.
+            is_suspect = now > self._due - self._seconds / 2
+            if late or (is_suspect and _state(pid) == _TRACED):
                 self._due = max(self._due, now + self._seconds)
             elif now > self._due:
                 return

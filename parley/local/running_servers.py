@@ -92,8 +92,13 @@ def running_of(data_dir: str, port: int) -> RunningServer:
 @contextlib.contextmanager
 def client_of(url: str) -> Iterator[redis.Redis]:
     """Connect to a server for as long as the context lasts; close the connection at its end."""
+    # Connections are short, so they take no command to greet the server: `up` opens one a second.
     client = redis.Redis.from_url(
-        url, socket_timeout=_COMMAND_TIMEOUT_SECONDS, socket_connect_timeout=_COMMAND_TIMEOUT_SECONDS
+        url,
+        protocol=2,
+        driver_info=None,
+        socket_timeout=_COMMAND_TIMEOUT_SECONDS,
+        socket_connect_timeout=_COMMAND_TIMEOUT_SECONDS,
     )
     try:
         yield client

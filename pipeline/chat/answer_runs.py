@@ -26,6 +26,7 @@ from redis.asyncio import Redis
 
 from faust_redis.redis import cancel_and_wait
 from pipeline.chat.presence import Batch, Presence, SubscriberNodes, add_command
+from pipeline.chat.reading_pace import ReadingPace
 from pipeline.chat.records import Frame
 from pipeline.chat.results import Gone, Partial, Stale
 from pipeline.redis.client import retry_until_available
@@ -228,10 +229,15 @@ class Run:
 
 
 class Runs:
-    """Send the frames of all running answers of one worker."""
+    """Send the frames of all running answers of one worker.
+
+    Attributes:
+        pace: the pace at which the answers are read from the model.
+    """
 
     def __init__(self, redis: Redis, presence: Presence) -> None:
         """Take the connection."""
+        self.pace = ReadingPace()
         self._redis = redis
         self._presence = presence
         self._dirty: dict[Run, None] = {}

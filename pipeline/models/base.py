@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from asyncio import Future
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 HUMAN_PREFIX = "Human:"
 BOT_PREFIX = "Bot:"
+
+
+def read_at_once() -> Future[None] | None:
+    """Return None, to read the answer without a rest."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -19,10 +25,12 @@ class ModelRequest:
         prompt: the text to continue, for text generation; ``pipeline.chat.prompts`` builds it from
             ``context``.
         context: the last messages, oldest first, each ``Human: …`` or ``Bot: …``; the new one is the last.
+        rest: called before each read of the answer; returns a future to await before it, or None.
     """
 
     prompt: str
     context: tuple[str, ...]
+    rest: Callable[[], Future[None] | None] = field(default=read_at_once, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ class ChatCompletions:
             payload["model"] = self._model
         taken = partial(self._memory.leave, request, taken=True)
         reader = ChatReader(self._given_url, partial(self._note_model, answer))
-        return self._endpoint.stream(payload, reader, answer, taken)
+        return self._endpoint.stream(payload, reader, answer, taken, request.rest)
 
     def _note_model(self, answer: Answer, name: str) -> None:
         if self._thoughts.note_name(name):

@@ -7,6 +7,7 @@ Connections are reused. A ``Reader`` finds the answer in the payloads; every HTT
 from __future__ import annotations
 
 import json
+from asyncio import Future
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from typing import Protocol
 
@@ -17,7 +18,7 @@ from yarl import URL
 from pipeline.errors import ModelError, ModelErrorCode
 from pipeline.models.addresses import probable_url
 from pipeline.models.answer import Answer
-from pipeline.models.base import AnswerPart, Usage
+from pipeline.models.base import AnswerPart, Usage, read_at_once
 from pipeline.models.connect_failures import (
     CONNECT_TIMEOUT,
     explained,
@@ -122,10 +123,11 @@ class Endpoint:
         reader: Reader,
         answer: Answer,
         on_taken: Callable[[], None] = lambda: None,
+        rest: Callable[[], Future[None] | None] = read_at_once,
     ) -> AsyncGenerator[AnswerPart]:
         """Send ``payload`` and yield the answer's parts as they come, joined if they came together.
 
-        ``on_taken`` is called when the server accepts the request.
+        ``on_taken`` is called when the server accepts the request. For ``rest`` see ``ModelRequest``.
 
         Closing the generator, or cancelling a step of it, closes the connection unless the response has
         ended.
@@ -140,7 +142,7 @@ class Endpoint:
             if not 200 <= response.status < 300:
                 raise await self._refusal(response, reader, silence)
             on_taken()
-            body = ResponseBody(response, silence, secret=self._token)
+            body = ResponseBody(response, silence, secret=self._token, rest=rest)
             lingered = False
             while not (body.over or _needs_no_more(reader, answer)):
                 failure = await self._read_next(body, response, reader, answer, silence)

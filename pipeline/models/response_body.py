@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import repeat, starmap
@@ -14,6 +14,7 @@ import aiohttp
 import orjson
 
 from pipeline.deadlines import run_until_blocked
+from pipeline.models.base import read_at_once
 from pipeline.models.connect_failures import failure_of_http
 from pipeline.models.failures import MAX_RESPONSE_BYTES, bad_response, endless
 from pipeline.models.posting import Response
@@ -80,16 +81,25 @@ class ResponseBody:
     Args:
         silence: the timer that limits the server's silence.
         secret: the token of the request, which is removed from errors.
+        rest: see ``ModelRequest``.
 
     Attributes:
         over: whether all values were returned.
     """
 
-    def __init__(self, response: Response, silence: SilenceTimer, *, secret: str | None = None) -> None:
+    def __init__(
+        self,
+        response: Response,
+        silence: SilenceTimer,
+        *,
+        secret: str | None = None,
+        rest: Callable[[], asyncio.Future[None] | None] = read_at_once,
+    ) -> None:
         self.over = False
         self._response = response
         self._silence = silence
         self._secret = secret
+        self._rest = rest
         self._head = b""
         self._parser: EventParser | None = None
 
@@ -101,6 +111,8 @@ class ResponseBody:
         Raises:
             ModelError: the connection broke, or the body is not JSON.
         """
+        if (moment := self._rest()) is not None:
+            await moment
         piece = await self._piece()
         self.over = not piece
         if self._parser is None:

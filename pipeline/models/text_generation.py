@@ -72,7 +72,9 @@ class TextGeneration:
             answer = Answer(stop=HUMAN_PREFIX, unannounced_thoughts=bool(self._thoughts.expectation))
             begun = False
             try:
-                async with aclosing(self._call(self._preamble + prompt, tokens, reader, answer)) as parts:
+                async with aclosing(
+                    self._call(request, self._preamble + prompt, tokens, reader, answer)
+                ) as parts:
                     async for part in parts:
                         begun = True
                         yield part
@@ -109,7 +111,7 @@ class TextGeneration:
         await self._endpoint.close()
 
     def _call(
-        self, prompt: str, tokens: int, reader: GenerationReader, answer: Answer
+        self, request: ModelRequest, prompt: str, tokens: int, reader: GenerationReader, answer: Answer
     ) -> AsyncGenerator[AnswerPart]:
         parameters: dict[str, object] = {"max_new_tokens": tokens, "return_full_text": False}
         if self._details:
@@ -120,4 +122,4 @@ class TextGeneration:
             "options": {"use_cache": False},
             "stream": True,
         }
-        return self._endpoint.stream(payload, reader, answer)
+        return self._endpoint.stream(payload, reader, answer, rest=request.rest)

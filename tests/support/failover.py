@@ -1,8 +1,9 @@
-"""Redis deployments whose primaries are killed and replaced by their replicas."""
+"""Redis deployments whose primaries are killed and replaced by their replicas, or by their older data."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,9 +43,13 @@ class Failover(ABC):
             await asyncio.sleep(behind_seconds)  # the age of the replica's data, not a wait for something
         primary.kill()
         replica.thaw()
-        await eventually(lambda: _role(replica) == "master", "the replica to become the primary")
+        await eventually(lambda: self._is_primary(replica), "the replica to become the primary")
         # Not in a thread: Linux may end the server together with the thread that started it.
         primary.start()
+
+    def _is_primary(self, server: RedisServer) -> bool:
+        """Return whether a server is the primary for everybody, so that the former one may come back."""
+        return _role(server) == "master"
 
     @staticmethod
     async def _synced(replica: RedisServer) -> None:
@@ -67,8 +72,11 @@ class SentinelFailover(Failover):
         """Kill the primary as described; it does not wait for the Sentinel to make it a replica."""
         primary, replica = self._pair()
         await self._replace(primary, replica, behind_seconds)
-        await eventually(lambda: self._pair()[0] is replica, "the Sentinel to name the new primary")
         await eventually(self._is_paired, "a primary with the other server as its replica")
+
+    def _is_primary(self, server: RedisServer) -> bool:
+        # A Sentinel that gives a failover up would make it a replica of a former primary without data.
+        return super()._is_primary(server) and self._pair()[0] is server
 
     def _is_paired(self) -> bool:
         """Return whether the Sentinel could fail over; make the server that it does not name a replica.
@@ -122,11 +130,43 @@ class ClusterFailover(Failover):
         await eventually(agree, "a cluster that covers all slots")
 
 
+class SnapshotRestore(Failover):
+    """One server whose data an operator replaces by a copy of some seconds ago."""
+
+    def __init__(self, server: RedisServer, folder: Path, data: str) -> None:
+        """Take a server with its folder, and the name of the file or folder there that holds its data."""
+        self.url = server.url
+        self._server = server
+        self._data = folder / data
+        self._copy = folder / "copy"
+
+    async def kill_primary(self, *, behind_seconds: float = 0.0) -> None:
+        """Copy the data, kill the server some seconds later, and start it with the copy."""
+        if self._data.suffix == ".rdb":
+            await asyncio.to_thread(self._server.call, "SAVE")
+        if self._data.is_dir():
+            shutil.copytree(self._data, self._copy)
+        else:
+            shutil.copy(self._data, self._copy)
+        await asyncio.sleep(behind_seconds)  # the age of the copy, not a wait for something
+        self._server.kill()
+        if self._data.is_dir():
+            shutil.rmtree(self._data)
+        self._copy.replace(self._data)
+        self._server.start()
+
+
 @contextmanager
 def failing(kind: str, folder: Path, *, binary: Path, config: list[str]) -> Iterator[Failover]:
-    """Run a deployment: ``sentinel`` or ``cluster``."""
+    """Run a deployment: ``sentinel`` or ``cluster``; ``rdb`` or ``aof`` for one server and its data."""
     lines = [*config, _QUICK]
-    if kind == "sentinel":
+    if kind in ("rdb", "aof"):
+        is_aof = kind == "aof"
+        if is_aof:
+            lines += ["appendonly yes", "aof-load-truncated yes"]
+        with RedisServer(folder, *lines, binary=binary) as server:
+            yield SnapshotRestore(server, folder, "appendonlydir" if is_aof else "dump.rdb")
+    elif kind == "sentinel":
         with sentinel(folder, binary=binary, config=lines) as (url, servers):
             yield SentinelFailover(url, servers)
     else:

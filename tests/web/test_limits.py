@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import aiohttp
 import pytest
 
 from faust_redis.testing import Keys, eventually
+from pipeline.chat.records import Inbound
 from tests.web.conftest import ServeNode
 from web import keys
 
@@ -76,6 +79,25 @@ async def test_a_returning_client_sends_its_open_messages_again_although_a_stage
     # The third one exceeds the limit of the client's own session.
     assert {error["code"]: error.get("id") for error in errors}["session_busy"] == refused
     await eventually(lambda: node.intake.texts == ["one", "two"], "the repeats to be taken")
+
+
+async def test_a_repeat_from_another_socket_of_its_session_is_not_refused_while_it_is_unanswered(
+    serve: ServeNode,
+) -> None:
+    nodes = [await serve(message_rate="1/h") for _ in range(2)]
+    token = await nodes[0].client.token()
+    first = await nodes[0].client.stream(token)
+    await nodes[0].joined(token)
+    await first.say("one", "m1")
+    await eventually(lambda: nodes[0].intake.texts == ["one"], "the message to be taken")
+    await nodes[0].sessions.accept(Inbound(token=token, id="m1", text="one", sent_at=0.0))
+
+    for node in nodes:
+        socket = await node.client.stream(token)
+        await eventually(partial(node.app[keys.HUB].repair.sent.awaits, token, "m1"), "it to be known")
+        await socket.say("one", "m1")
+        await socket.say("two", "m2")
+        assert (await socket.until("error"))["id"] == "m2"
 
 
 async def test_too_many_new_sessions_of_an_address_are_refused_with_retry_after(serve: ServeNode) -> None:

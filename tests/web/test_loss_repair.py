@@ -129,6 +129,28 @@ async def test_a_message_sent_after_the_loss_comes_after_the_lost_ones(node: Nod
     ]
 
 
+async def test_a_message_that_was_sent_again_is_on_its_way_until_redis_may_have_lost_it_too(
+    node: Node,
+) -> None:
+    chat = await connected(node)
+    await chat.say("one")
+    await chat.lose()
+    await chat.socket.say("text of two", "two")
+    await sent(node, "two")
+    for _ in range(2):
+        node.intake.messages.clear()
+        await node.publish(chat.token, {"type": "missing", "id": "two"})
+        await sent(node, "one", "two")
+    node.intake.messages.clear()
+
+    await node.publish(chat.token, {"type": "missing", "id": "two"})
+    await chat.socket.say("text of three", "three")
+    await sent(node, "three")
+    lost_connection(node)
+
+    await sent(node, "three", "one", "two", "three")
+
+
 async def test_answers_that_a_client_has_seen_are_in_the_history_again(node: Node) -> None:
     chat = await connected(node)
     for name in ("one", "two"):
@@ -146,6 +168,61 @@ async def test_answers_that_a_client_has_seen_are_in_the_history_again(node: Nod
     assert await chat.socket.silent()
 
 
+async def test_restored_answers_do_not_go_to_a_later_socket_of_a_client_that_has_them(node: Node) -> None:
+    chat = await connected(node)
+    for name in ("one", "two"):
+        await chat.say(name)
+        await answer(node, chat.token, name, f"answer to {name}")
+        last = await chat.socket.until("message")
+    await chat.socket.close()
+    later = await node.client.stream(chat.token, after=last["id"])
+    await node.joined(chat.token)
+    chat.socket = later
+    await chat.say("three")
+    await chat.lose()
+
+    lost_connection(node)
+
+    await sent(node, "three")
+    assert [each["msg"] for each in await chat.history()][1::2] == [
+        "Bot: answer to one",
+        "Bot: answer to two",
+    ]
+    assert await later.silent()
+    assert await (await node.client.stream(chat.token)).silent()
+
+
+async def test_a_socket_that_names_a_lost_answer_waits_until_it_is_restored(node: Node) -> None:
+    chat = await connected(node)
+    await chat.say("one")
+    seen = await answer(node, chat.token, "one", "1")
+    await chat.socket.until("message")
+    await chat.socket.close()
+    await chat.lose()
+
+    later = await node.client.stream(chat.token, after=seen["id"])
+    await node.joined(chat.token)
+
+    assert await later.silent()
+    assert [each["msg"] for each in await chat.history()] == ["Human: text of one", "Bot: 1"]
+
+
+async def test_an_entry_that_comes_again_repeats_no_end_on_a_later_socket(node: Node) -> None:
+    chat = await connected(node)
+    await chat.say("one")
+    end = await answer(node, chat.token, "one", "1")
+    await chat.socket.until("message")
+    await chat.socket.close()
+    later = await node.client.stream(chat.token, after=end["id"])
+    await node.joined(chat.token)
+    await later.say("text of two", "two")
+
+    await node.publish(chat.token, {"type": "accepted", "id": "one", "position": 0, "ending": end})
+    await node.publish(chat.token, {"type": "accepted", "id": "two", "position": 0})
+
+    assert (await later.frame())["id"] == "two"
+
+
 async def test_an_answer_generated_again_is_replaced_by_the_one_that_was_seen(node: Node) -> None:
     chat = await connected(node)
     await chat.say("one")
@@ -161,6 +238,24 @@ async def test_an_answer_generated_again_is_replaced_by_the_one_that_was_seen(no
     await eventually(is_restored, "the answer that was seen is restored")
     assert (await chat.history())[1]["timestamp"] == seen["timestamp"]
     assert await chat.socket.silent()
+
+
+async def test_an_answer_generated_again_does_not_go_to_a_later_socket_of_its_client(node: Node) -> None:
+    chat = await connected(node)
+    for name in ("one", "two"):
+        await chat.say(name)
+        if name == "one":
+            await chat.keep()
+        last = await answer(node, chat.token, name, f"answer to {name}")
+        await chat.socket.until("message")
+    await chat.socket.close()
+    later = await node.client.stream(chat.token, after=last["id"])
+    await node.joined(chat.token)
+    await chat.lose()
+
+    await answer(node, chat.token, "one", "generated again")
+
+    assert await later.silent()
 
 
 async def test_messages_of_an_old_session_that_is_lost_end_with_one_error_each(

@@ -248,3 +248,19 @@ async def test_without_redis_prometheus_reads_the_process_and_that_redis_is_away
         text = await response.text()
     assert "\nparley_redis_up 0.0\n" in text
     assert "parley_stage_lag" not in text
+
+
+async def test_without_redis_the_last_figures_are_shown_with_their_age(
+    own_redis: EmbeddedRedis, serve: ServeNode
+) -> None:
+    node = await serve(url=own_redis.url)
+    _, current = await get(node.http, "/api/stages")
+    own_redis.stop()
+
+    async def is_stale() -> bool:
+        status, body = await get(node.http, "/api/stages")
+        assert status == 200
+        return body["stale"] is not None and body["at"] >= current["at"]
+
+    assert current["stale"] is None
+    await eventually(is_stale, "the figures to be stale")

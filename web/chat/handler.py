@@ -195,15 +195,20 @@ async def _take_message(
     may_be_repeat: bool,
 ) -> None:
     """Send a message to the stages, or refuse it because of a limit."""
-    gate = app[keys.GATE]
+    gate, sent = app[keys.GATE], app[keys.HUB].repair.sent
+    may_be_repeat = may_be_repeat or sent.remembers(outbox.token, message.id)
     denial = await gate.message(outbox.token, address, may_be_repeat=may_be_repeat)
     if denial is None:
         gate.in_flight.sent(outbox.token, message.id, address)
         outbox.expect(message)
-        await intake.put(app[keys.HUB].repair.sent.add(outbox.token, message, outbox.client_has))
+        await intake.put(sent.add(outbox.token, message, outbox.client_has))
         return
     await gate.pause(address, denial.code)
     # A surplus repeat is dropped, because an error would end its message a second time.
-    if not outbox.expects(message.id):
+    if outbox.expects(message.id):
+        return
+    if sent.awaits(outbox.token, message.id):  # sent by another socket of its session
+        outbox.expect(message)
+    else:
         await outbox.room()
         outbox.tell(refusal_as_frame(Refusal(denial.code, denial.detail, message.id, denial.retry_after)))

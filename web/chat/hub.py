@@ -104,6 +104,7 @@ class Hub:
         """Record that frames reached a client; each ``Outbox`` calls this."""
         self._arrived[token] += ids
         self._arrival.set()
+        self.repair.sent.arrived(token, ids)
 
     async def join(self, outbox: Outbox) -> None:
         """Serve a socket from now on; returns when it has all earlier frames."""
@@ -158,9 +159,7 @@ class Hub:
         view: SessionSnapshot | None = None
         try:
             await self._presences.written(outbox.token)
-            view = await self._sessions.snapshot(
-                outbox.token, outbox.after, since=outbox.since or None if thorough else None
-            )
+            view = await self._snapshot(outbox, thorough)
         finally:
             outbox.release(view and self._as_seen(outbox.token, view))
         if view is not None:
@@ -170,6 +169,29 @@ class Hub:
             if view.open_turn is not None and view.partial is None:
                 self.repair.sent.watch(outbox.token, view.open_turn)
         return view
+
+    async def _snapshot(self, outbox: Outbox, thorough: bool) -> SessionSnapshot | None:
+        """Read the session of a socket; first repair it if it lacks the client's last message."""
+        token, after = outbox.token, outbox.after
+        since = outbox.since or None if thorough and after is None else None
+        view = await self._sessions.snapshot(token, after, since=since)
+        if view is None:
+            return None
+        if after is not None and not view.resumed and self.repair.sent.knows(token, after):
+            await self.repair.repaired(token)
+            view = await self._sessions.snapshot(token, after)
+        return view and self._without_arrived(token, view, since)
+
+    def _without_arrived(self, token: str, view: SessionSnapshot, since: str | None) -> SessionSnapshot:
+        """Remove unsent frames that have reached a client: the session has lost that, or the frames."""
+        arrived = self.repair.sent.have_arrived(token)
+        unsent = [each for each in view.unsent if each["id"] not in arrived]
+        if view.finished is None or not arrived:
+            return replace(view, unsent=unsent)
+        if since is None:  # the client has named its last message, and lacks all that comes after it
+            return view
+        finished = [each for each in view.finished if each["timestamp"] > since or each["id"] not in arrived]
+        return replace(view, unsent=unsent, finished=finished)
 
     def _as_seen(self, token: str, view: SessionSnapshot) -> SessionSnapshot:
         """Put answers that clients have seen in the place of others that a session has lost and got again."""
@@ -229,12 +251,21 @@ class Hub:
             if frame["type"] == "missing":
                 self.repair.missed(token, frame["id"])
                 continue
-            as_seen = self.repair.sent.as_seen(token, frame)
-            for outbox in self._outboxes.get(token, ()):
-                outbox.offer(as_seen)
-                if outbox.lost:
-                    outbox.hold_back()
-                    self._catch_up(outbox)
+            self._offer(token, self.repair.sent.as_seen(token, frame))
+
+    def _offer(self, token: str, frame: Frame) -> None:
+        # An end that comes again, of a turn that was answered again after a loss, is for its sender only.
+        is_end = frame["type"] in ("message", "error") and "turn" in frame
+        is_repeated = is_end and frame["id"] in self.repair.sent.have_arrived(token)
+        for outbox in self._outboxes.get(token, ()):
+            if is_repeated and not outbox.expects(frame["turn"]):
+                continue
+            outbox.offer(frame)
+            if outbox.lost:
+                outbox.hold_back()
+                self._catch_up(outbox)
+        if is_repeated:
+            self.outbox_arrived(token, [frame["id"]])
 
     def _catch_up(self, outbox: Outbox) -> None:
         """Attach a socket again that lacks pieces of the running answer, or may lack them."""
@@ -253,10 +284,13 @@ class Hub:
             self._catch_up(outbox)
 
     def _frames_restored(self, token: str, ids: Sequence[str]) -> None:
-        """Record in the session that restored frames have arrived, where their sockets still prove it."""
-        for outbox in self.outboxes(token):
-            if arrived := [frame_id for frame_id in ids if outbox.has_delivered(frame_id)]:
-                self.outbox_arrived(token, arrived)
+        """Record in the session which of the restored frames have arrived."""
+        arrived = self.repair.sent.have_arrived(token)
+        outboxes = self.outboxes(token)
+        if known := [
+            each for each in ids if each in arrived or any(outbox.has_delivered(each) for outbox in outboxes)
+        ]:
+            self.outbox_arrived(token, known)
 
     def _message_failed(self, token: str, message_id: str, expired: bool) -> None:
         """End a message that will get no answer, on the sockets that wait for it."""

@@ -20,6 +20,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -52,6 +53,8 @@ _CREATION_PAUSE_SECONDS: Final = 0.05
 _OTHERS_SECONDS: Final = 1.0
 #: The number of times that a message may be refused as ``missing`` before it no longer names the one before.
 _MISSES: Final = 3
+#: Seconds that a socket waits for the repair of its session.
+_REPAIR_SECONDS: Final = 5.0
 #: Seconds after an outage for which an expired session is looked up before its clients get an error.
 _DOUBT_SECONDS: Final = 10.0
 #: Seconds that a run may take beyond MODEL_DEADLINE before its turn is sent to the model again.
@@ -130,6 +133,7 @@ class LossRepair:
         self._on_failed = on_failed
         self._due: dict[str, bool] = {}  # session → whether Redis may have lost something
         self._active: dict[str, asyncio.Task[None]] = {}
+        self._awaited: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
         self._restoring: defaultdict[str, list[Frame]] = defaultdict(list)  # answers with another text
         self._creating: asyncio.Task[None] | None = None
         self._lost_at: float | None = None
@@ -141,6 +145,7 @@ class LossRepair:
         if self._is_stopped:
             return
         self._lost_at = time.monotonic()
+        self.sent.may_be_lost()
         for token in self.sent.tokens():
             self._due[token] = True
         if self._creating is None and self.sent.new_sessions():
@@ -151,6 +156,15 @@ class LossRepair:
         """Look up the messages of one session, because it lacks one of them."""
         self._due[token] = True
         self._wake.set()
+
+    async def repaired(self, token: str) -> None:
+        """Look up the messages of one session, and wait until they are restored, for some seconds at most."""
+        self.check(token)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited[token].append(done)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REPAIR_SECONDS):
+                await done
 
     def missed(self, token: str, message_id: str) -> None:
         """Look up a session that has refused a message, because it lacks the one before."""
@@ -211,13 +225,17 @@ class LossRepair:
 
     def _done(self, token: str, task: asyncio.Task[None]) -> None:
         del self._active[token]
+        if token not in self._due:
+            for done in self._awaited.pop(token, ()):
+                if not done.done():
+                    done.set_result(None)
         if self._due:  # it may have waited for a place
             self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error(
                 "looking for lost messages failed; trying again", session=token, error=describe_error(error)
             )
-            self._due[token] = True
+            asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self.check, token)
 
     async def _repair(self, token: str, after_outage: bool) -> None:
         for answer in self._restoring.pop(token, ()):
@@ -323,6 +341,9 @@ class LossRepair:
                 continue
             if each.message is None:
                 self.sent.drop(token, each.id)
+                continue
+            if not self.sent.may_resend(each):
+                chain.held.add(each.id)  # it is on its way
                 continue
             follows = chain.follows(each)
             again = replace(each.message, follows=follows, restored=each.accepted and follows is not None)

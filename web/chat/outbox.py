@@ -213,13 +213,15 @@ class Outbox:
             return
         if frame["type"] == "start" and answer_id(frame["turn"]) in self._seen:
             return  # sent once more after an outage, when the client already had the end of the turn
+        ending = frame.get("ending")
+        if ending is not None and ending["id"] not in self._expected:
+            return  # an entry that comes again: its end went to the sockets of that time, or is unsent
         outs = self._view.show(frame)
         for out in outs:
             self._put(None, out)
         if self._to_stop and (accepted := frame.get("turn") or frame.get("id")) in self._to_stop:
             self._to_stop -= {accepted}
             self._on_stop(accepted)
-        ending = frame.get("ending")
         if outs and ending is not None:
             self._offer_last(ending, is_live=False)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -32,6 +32,11 @@ LAST_CHECK_SECONDS: Final = 240.0
 #: The same after an outage, when turns may be lost that no process remembers.
 CHECK_AFTER_OUTAGE_SECONDS: Final = 10.0
 
+#: Seconds until a message that was sent again twice may be sent once more; each time doubles them, up to the
+#: limit. It may only be on its way, behind many others, and every copy of it makes that way longer.
+FIRST_RESEND_SECONDS: Final = 2.0
+LAST_RESEND_SECONDS: Final = 60.0
+
 #: The number of new sessions to remember; a flood of more is not worth the memory.
 NEW_SESSIONS: Final = 10_000
 
@@ -49,11 +54,13 @@ class SentMessage:
         accepted: whether the session is known to have had it.
         ended: whether its answer or error has come.
         end: the frame with its answer or error, None if it is not remembered.
+        arrived: whether that frame has reached a client.
         check_at: the time of the next check.
         interval: seconds between the last check and the next one.
         idle_since: the time of the first check that found its turn open in this run, None before.
         run: the run at that check, 0 if none had begun.
         misses: how often the session has refused it, because it lacked one of another process before it.
+        resend_at: the time from which it may be sent again, and the seconds until the next time after that.
     """
 
     id: str
@@ -64,9 +71,12 @@ class SentMessage:
     accepted: bool = False
     ended: bool = False
     end: Frame | None = None
+    arrived: bool = False
     idle_since: float | None = None
     run: int = 0
     misses: int = 0
+    resend_at: float = 0.0
+    resend_interval: float = 0.0
 
 
 def _last_of(session: Mapping[str, SentMessage], after: str) -> str:
@@ -264,6 +274,22 @@ class SentMessages:
             sent.bytes += len(frame["msg"])
             self._bytes += len(frame["msg"])
 
+    def arrived(self, token: str, frame_ids: Collection[str]) -> None:
+        """Note that answers or errors have reached a client of a session."""
+        for sent in self._sessions.get(token, {}).values():
+            if sent.end is not None and sent.end["id"] in frame_ids:
+                sent.arrived = True
+
+    def have_arrived(self, token: str) -> set[str]:
+        """Return the ids of the remembered answers and errors that have reached a client of a session."""
+        session = self._sessions.get(token, {}).values()
+        return {sent.end["id"] for sent in session if sent.arrived and sent.end is not None}
+
+    def knows(self, token: str, name: str) -> bool:
+        """Return whether a name is that of a remembered message of a session, or of its answer or error."""
+        session = self._sessions.get(token, {}).values()
+        return any(name in (sent.id, sent.end and sent.end["id"]) for sent in session)
+
     def drop(self, token: str, message_id: str) -> None:
         """Forget a message, because it was not accepted or Redis can't lose it any more."""
         session = self._sessions.get(token, {})
@@ -309,9 +335,29 @@ class SentMessages:
         sent = self._sessions.get(token, {}).get(message_id)
         return sent is not None and sent.message is not None
 
+    def awaits(self, token: str, message_id: str) -> bool:
+        """Return whether a message of a session is remembered and has not ended."""
+        sent = self._sessions.get(token, {}).get(message_id)
+        return sent is not None and sent.message is not None and not sent.ended
+
     def holds(self, token: str, sent: SentMessage) -> bool:
         """Return whether a message has not been forgotten."""
         return self._sessions.get(token, {}).get(sent.id) is sent
+
+    def may_resend(self, sent: SentMessage) -> bool:
+        """Return whether a message may be sent again, and note that it is."""
+        now = self._clock()
+        if now < sent.resend_at:
+            return False
+        sent.resend_at = now + sent.resend_interval
+        sent.resend_interval = min(LAST_RESEND_SECONDS, max(FIRST_RESEND_SECONDS, sent.resend_interval * 2))
+        return True
+
+    def may_be_lost(self) -> None:
+        """Note that Redis may have lost all messages, so that each may be sent again."""
+        for session in self._sessions.values():
+            for sent in session.values():
+                sent.resend_at = sent.resend_interval = 0.0
 
     def tokens(self) -> list[str]:
         """Return the sessions of all messages."""

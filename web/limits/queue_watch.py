@@ -29,7 +29,7 @@ class QueueWatch:
 
     def __init__(self, redis: Redis, settings: Settings, gate: AdmissionControl) -> None:
         """Store the client; nothing is sampled yet."""
-        self._observer = Observer(redis, STAGES)
+        self._observer = Observer(redis, STAGES, summed=True)
         self._estimator = QueueEstimator(settings.infer_concurrency)
         self._interval = INTERVAL + INTERVAL_PER_PARTITION * settings.partitions
         self._gate = gate

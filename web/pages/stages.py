@@ -70,7 +70,7 @@ async def stages(request: web.Request) -> web.Response:
     """Answer ``GET /api/stages``: the current figures, or those of ``at``; see docs/api-stages.md."""
     private, at = await is_admin(request), _time(request, "at")
     if at is None:
-        snapshot = await request.app[_WATCH].snapshot()
+        snapshot = await request.app[_WATCH].latest()
         hidden = [replace(each, top=[]) for each in snapshot.refusals]
         return json_response(snapshot if private else replace(snapshot, refusals=hidden))
     past = await request.app[_PAST].at(at)
@@ -82,7 +82,7 @@ async def stages(request: web.Request) -> web.Response:
 async def history(request: web.Request) -> web.Response:
     """Answer ``GET /api/stages/history``: the figures since ``since``, or of the last minutes, as columns."""
     since, until = _time(request, "since"), _time(request, "until")
-    now = (await request.app[_WATCH].snapshot()).at
+    now = (await request.app[_WATCH].latest()).at
     if since is not None:
         return json_response(
             await request.app[_PAST].columns(since, now + INTERVAL if until is None else until, now)

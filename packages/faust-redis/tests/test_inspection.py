@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from redis.asyncio import Redis
 
 from faust_redis import GroupSampler, Inspector, Member, TopicFacts
@@ -57,6 +58,29 @@ async def test_a_sampler_is_stale_until_it_has_seen_the_number_of_partitions(cli
         replies = [await execute(client, *command) for command in sampler.commands()]
         seen.append((len(sampler.read(iter(replies)).partitions), sampler.is_stale))
     assert seen == [(0, True), (4, False)]
+
+
+@pytest.mark.parametrize("summing", [1, 2])
+async def test_a_sampler_adds_up_the_entries_of_partitions(client: Redis, summing: int) -> None:
+    await declare(client, "orders", 3)
+    for number, read, moved in ((0, 2, None), (2, 3, "0-1")):  # after XGROUP SETID, Redis knows no lag
+        stream = KEYS.stream(("orders", number))
+        await execute(client, "XGROUP", "CREATE", stream, "orders", "0", "MKSTREAM")
+        for _ in range(5):
+            await execute(client, "XADD", stream, "0-*", "v", "")
+        await execute(client, "XREADGROUP", "GROUP", "orders", "w1", "COUNT", read, "STREAMS", stream, ">")
+        await execute(client, "XACK", stream, "orders", "0-1")
+        if moved is not None:
+            await execute(client, "XGROUP", "SETID", stream, "orders", moved)
+    await execute(client, "XTRIM", KEYS.stream(("orders", 0)), "MINID", "0-2")
+    sampler = GroupSampler("orders", summing=summing)
+    await sampler.load(client)
+
+    for _ in range(2):
+        sample = sampler.read(iter([await execute(client, *command) for command in sampler.commands()]))
+
+    assert sum(partition.added for partition in sample.partitions) == 10
+    assert (sample.lag, sample.pending) == (3 + 4, 1 + 2)
 
 
 async def test_topics_and_groups_are_found_by_name(client: Redis) -> None:

@@ -32,6 +32,7 @@ SCRIPT_KEYS: dict[str, list[str]] = {
     "append_many": [PARTITION["stream"]],
     "append": [PARTITION[name] for name in ("stream", "producers", "index", "lease", "tombstones")],
     "commit": [PARTITION["stream"]],  # and those of other partitions: it is for one server
+    "count_entries": [PARTITION["stream"]],  # and those of other partitions, on one server
     "declare_topic": [KEYS.topic("orders")],
     "expire_entries": [PARTITION["stream"], PARTITION["index"]],
     "expire_tombstones": [PARTITION[name] for name in ("stream", "index", "tombstones")],
@@ -50,7 +51,7 @@ SCRIPT_KEYS: dict[str, list[str]] = {
     "sample_partition": [PARTITION[name] for name in ("stream", "lease", "attempts", "dead")],
     "seek": [PARTITION["stream"], PARTITION["lease"]],
     "server_time": [PARTITION["stream"]],
-    "strays": [PARTITION["stream"]],
+    "strays": [PARTITION["stream"]],  # and those of other partitions, on one server
     "take_lease": [PARTITION["lease"]],
     "take_over": [PARTITION[name] for name in ("stream", "lease", "attempts", "suspects")],
 }

@@ -138,6 +138,7 @@ class Snapshot:
         refusals: the most frequent first.
         inboxes: the messages that wait for an earlier one of their session; None while unknown.
         redis: the time of Redis per turn; None while unknown.
+        stale: the seconds since ``at`` if Redis has given no figures since; None for current figures.
     """
 
     at: float
@@ -147,6 +148,7 @@ class Snapshot:
     refusals: list[RefusalSnapshot] = field(default_factory=list)
     inboxes: Inboxes | None = None
     redis: RedisCost | None = None
+    stale: float | None = None
 
 
 class Course:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,6 +32,8 @@ LINGER: Final = 15.0
 #: Seconds between samples while the watch is unused: often enough to find a past incident in the charts, at
 #: the cost of one round trip each.
 IDLE_INTERVAL: Final = 10.0
+#: Seconds to wait for current figures if there are earlier ones.
+PATIENCE: Final = 2.0
 #: Seconds of the past that are kept for the charts.
 HISTORY: Final = 300.0
 
@@ -52,6 +55,22 @@ class StageWatch(SharedSampling[Snapshot]):
         self._meter = RedisCostMeter(redis)
         self._inboxes: Inboxes | None = None
         self._cost: RedisCost | None = None
+        self._last: tuple[float, Snapshot] | None = None
+
+    async def latest(self) -> Snapshot:
+        """Return the current snapshot; while Redis is away or a node of it is, the last one as ``stale``.
+
+        Raises:
+            redis.exceptions.RedisError, OSError: Redis is away, and has been since the start.
+        """
+        try:
+            async with asyncio.timeout(None if self._last is None else PATIENCE):
+                return await self.snapshot()
+        except (RedisError, OSError):  # a time-out is an OSError
+            if self._last is None:
+                raise
+            sampled, snapshot = self._last
+            return replace(snapshot, stale=time.monotonic() - sampled)
 
     async def _watch(self) -> None:
         observer, course = Observer(self._redis, self._stages), Course()
@@ -93,6 +112,7 @@ class StageWatch(SharedSampling[Snapshot]):
     def _publish(self, seen: Snapshot | Exception) -> None:
         super()._publish(seen)
         if isinstance(seen, Snapshot):
+            self._last = time.monotonic(), seen
             for stage in seen.stages:
                 points = self.history[stage.name]
                 points.append(Point.of(seen.at, stage))

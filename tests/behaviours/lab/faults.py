@@ -10,6 +10,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from tests.behaviours.lab import shortages
 from tests.behaviours.lab.scene import PARTS, Scene
 from tests.support.fault_proxy import Disturbance, FaultProxy
 
@@ -230,6 +231,14 @@ FAULTS = (
     Fault("network", disturb_network, 10, needs_network=True),
     Fault("model network", disturb_model, 3),
     Fault("model failure", fail_model, 2, "model"),
+    Fault("descriptors", shortages.take_descriptors, 3),
+    Fault("pause", shortages.pause_clients, 2, "redis"),
+    Fault("connections again", shortages.close_again_and_again, 1, "places"),
+    Fault("scripts again", shortages.forget_again_and_again, 1),
+    Fault("save", shortages.save, 1),
+    Fault("clock swings", shortages.swing_clock, 1, "clock"),
+    Fault("end part twice", shortages.end_part_twice, 1),
+    Fault("limit", shortages.freeze_at_the_limit, 1),
 )
 
 

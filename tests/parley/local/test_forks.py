@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import select
 import shutil
@@ -113,6 +114,24 @@ async def test_a_fork_server_that_is_stopped_hangs_and_one_that_runs_does_not(tm
     assert not hung.done()
     hung.cancel()
     forks.close()
+
+
+async def test_a_caller_that_is_cancelled_while_it_sends_leaves_no_error_behind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    forks = ForkServer()
+    part = await start_web(forks, tmp_path)
+    os.kill(parent_of(part.pid), signal.SIGSTOP)  # so that it reads no environment
+    output = os.open(os.devnull, os.O_WRONLY)
+    starting = asyncio.create_task(forks.fork(["--version"], {"LARGE": "x" * (1 << 23)}, output, output))
+    await asyncio.wait({starting}, timeout=0.3)
+    starting.cancel()
+    await asyncio.wait({starting})
+    forks.close()
+    os.close(output)
+    del starting  # with its traceback, which holds all that it waited for
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_closing_ends_the_parts(tmp_path: Path) -> None:

@@ -56,6 +56,20 @@ async def test_the_lag_is_right_where_redis_itself_does_not_know_it(plumbing: Pl
     assert (await look(plumbing)).lag == 15
 
 
+async def test_a_summed_sample_counts_the_entries_of_all_partitions(plumbing: Plumbing) -> None:
+    await plumbing.group()
+    await plumbing.add(10)
+    await plumbing.add(7, partition=1)  # which no worker has read so far
+    await plumbing.ack((await plumbing.read(6))[:4])
+
+    stage = (await Observer(plumbing.redis, [STAGE], summed=True).sample()).stages[STAGE]
+
+    added = sum(partition.added for partition in stage.partitions)
+    lag = sum(partition.lag for partition in stage.partitions)
+    pending = sum(partition.pending for partition in stage.partitions)
+    assert (added, lag, pending) == (17, 4 + 7, 2)
+
+
 async def test_a_stage_that_has_never_run_has_everything_before_it(plumbing: Plumbing) -> None:
     await plumbing.add(12)
     seen = await look(plumbing)

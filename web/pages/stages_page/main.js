@@ -5,6 +5,7 @@ import { Detail } from "./detail.js";
 import { byId } from "./shared/dom.js";
 import { Drawer } from "./drawer.js";
 import { Flow } from "./flow.js";
+import { clock } from "./shared/format.js";
 import { Histories } from "./shared/histories.js";
 import { Live, showVerdict, trouble } from "./shared/live.js";
 import { Past } from "./shared/past.js";
@@ -86,19 +87,20 @@ function render() {
   showVerdict(verdict(), urgent, snapshot.at, "Parley");
 }
 
-/** Fetch the figures: the current ones, or those of the time that was chosen. */
+/** Fetch the figures: the current ones, or those of the time that was chosen; return what is wrong with them. */
 async function look() {
   const { at } = past;
   const next = await api.stages(at);
   if (at !== past.at) return; // another time was chosen in the meantime
   if (at === null) {
     if (snapshot?.recorded) histories.load(await api.history());
-    next.stages.forEach((stage) => remember(stage, next.at));
+    if (next.at !== snapshot?.at) next.stages.forEach((stage) => remember(stage, next.at));
   } else {
     past.show(next.recorded);
     histories.load(await api.history({ since: (next.at - past.span).toFixed(3), until: (next.at + 1).toFixed(3) }));
   }
   snapshot = next;
+  return snapshot.stale && `Redis, or a node of it, does not answer. The figures below are of ${clock(snapshot.at)}.`;
 }
 
 live.start();

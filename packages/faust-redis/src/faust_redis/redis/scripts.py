@@ -22,6 +22,7 @@ __all__ = [
     "APPEND",
     "APPEND_MANY",
     "COMMIT",
+    "COUNT_ENTRIES",
     "DECLARE_TOPIC",
     "EXPIRE_ENTRIES",
     "EXPIRE_TOMBSTONES",
@@ -129,7 +130,8 @@ MOVE_GROUP: Final = _script("move_group", keys=3, arguments=("group", "before_id
 MAKE_GROUP: Final = _script("make_group", keys=1, arguments=("group", "group_start"))
 TAKE_LEASE: Final = _script("take_lease", keys=1, arguments=("generation", "member_id"))
 RELEASE: Final = _script("release", keys=2, arguments=("lease", "member_id"))
-STRAYS: Final = _script("strays", keys=1, arguments=("group", "owner"))
+#: It takes the streams of any number of partitions.
+STRAYS: Final = _script("strays", keys=MOST_KEYS, optional_keys=MOST_KEYS - 1, arguments=("group", "owner"))
 
 # Entries and topics.
 APPEND: Final = _script(
@@ -155,7 +157,18 @@ DECLARE_TOPIC: Final = _script(
 EXPIRE_ENTRIES: Final = _script("expire_entries", keys=2, arguments=("last_id", "sent_at"), rest=True)
 EXPIRE_TOMBSTONES: Final = _script("expire_tombstones", keys=3, arguments=("kept_ms", "count"))
 REPLAY: Final = _script("replay", keys=2, arguments=("entry_id",), includes=("require_rights",))
-SAMPLE_PARTITION: Final = _script("sample_partition", keys=4, arguments=("group",), read_only=True)
+SAMPLE_PARTITION: Final = _script(
+    "sample_partition", keys=4, arguments=("group",), read_only=True, includes=("stream_end",)
+)
+#: It takes the streams of any number of partitions.
+COUNT_ENTRIES: Final = _script(
+    "count_entries",
+    keys=MOST_KEYS,
+    optional_keys=MOST_KEYS - 1,
+    arguments=("group",),
+    read_only=True,
+    includes=("stream_end",),
+)
 SERVER_TIME: Final = _script("server_time", keys=1)
 
 # Histories.

@@ -7,21 +7,10 @@
 -- Result   {entries, offset of the last entry ever added, offset of the last one read, pending entries, offset of the
 --          oldest entry that is not done (0 if all are), ms when that was sent, lease (or false), failed entries,
 --          dead letters}
-local length, last, first = 0, 0, 1
-local stream = redis.pcall('XINFO', 'STREAM', KEYS[1])
-if not stream['err'] then
-    for at = 1, #stream, 2 do
-        local name, value = stream[at], stream[at + 1]
-        if name == 'length' then
-            length = value
-        elseif name == 'last-generated-id' then
-            last = tonumber(string.match(value, '%d+$'))
-        end
-    end
-    first = last + 1
-    if length > 0 then
-        first = tonumber(string.match(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1], '%d+$'))
-    end
+local length, last = stream_end(KEYS[1])
+local first = last + 1
+if length > 0 then
+    first = tonumber(string.match(redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1], '%d+$'))
 end
 
 -- Trimmed entries are done for every group, even for one that was made later.

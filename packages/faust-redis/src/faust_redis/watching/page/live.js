@@ -17,7 +17,7 @@ export class Live {
    * @param api calls `access` and `history` of the page's server
    * @param histories loaded with the history at the start
    * @param unlock forgets a token that the server refuses
-   * @param fetch fetches the figures
+   * @param fetch fetches the figures; may return what is wrong with them
    * @param render shows the figures that `fetch` has got
    * @param shownAt returns the time of the figures on the page, null before the first
    * @param isResting returns whether the figures stay as they are, as those of a past time
@@ -44,8 +44,7 @@ export class Live {
 
   async tick() {
     try {
-      await this.fetch();
-      trouble(null);
+      trouble((await this.fetch()) || null);
       this.render();
     } catch (error) {
       if (error.status === undefined) throw error;
