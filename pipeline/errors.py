@@ -155,6 +155,11 @@ class ModelError(ParleyError):
         return f"{self}; {self.report}" if self.report else str(self)
 
 
+def describe_error(exc: BaseException) -> str:
+    """Return the class and the text of an error for a log; the ``repr`` of redis-py's errors has no text."""
+    return f"{type(exc).__name__}: {exc}".rstrip(": ")
+
+
 def mask(secret: str) -> str:
     """Shorten a token or key to its first characters, at most 8, which distinguish it from others."""
     # At most half of a short secret, which 8 characters would reveal.

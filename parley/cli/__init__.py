@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -213,11 +214,14 @@ _partition_option = click.option("--partition", type=click.IntRange(0), help="On
 def pause(app: str, topic: str, partition: int | None, url: str | None, namespace: str | None) -> None:
     """Pause a topic, or a partition of it, for an app; the backlog stays in Redis."""
     from parley.cli.audit import audit
-    from parley.cli.operate import act
+    from parley.cli.operate import act, pause_place
+    from pipeline.masking import mask_url
 
-    act(url, namespace, lambda operator: operator.pause(app, topic, partition))
+    act(url, namespace, pause_place(app, topic, partition))
     audit("pause", app=app, topic=topic, partition=partition)
-    click.echo(f"paused; resume with: parley resume {app} {topic}")
+    options = {"--partition": partition, "--redis": url and mask_url(url), "--namespace": namespace}
+    given = [str(part) for pair in options.items() if pair[1] is not None for part in pair]
+    click.echo(f"paused; resume with: {shlex.join(['parley', 'resume', app, topic, *given])}")
 
 
 @cli.command()

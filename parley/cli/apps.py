@@ -16,7 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from faust_redis import BrokerAddressError
+from faust_redis import BrokerAddressError, OptionError
 from faust_redis.watching import AppSnapshot, TopicSnapshot, Watch, WatchSnapshot, client_of
 from parley.cli.figures import SIGNS, alarming, count, duration, rate, table
 from pipeline.errors import ParleyError
@@ -46,7 +46,7 @@ def run(url: str, *, namespace: str | None, once: bool, as_json: bool) -> None:
 async def _run(url: str, namespace: str | None, console: Console, *, once: bool, as_json: bool) -> None:
     try:
         redis, named = client_of(url)
-    except BrokerAddressError as exc:
+    except (BrokerAddressError, OptionError) as exc:
         raise ParleyError(str(exc)) from exc
     watch = Watch(redis, namespace=named if namespace is None else namespace)
     try:

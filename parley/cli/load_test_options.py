@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from parley.cli.load_values import check_finite, parse_sizes, parse_span
+from pipeline.errors import ParleyError
 
 if TYPE_CHECKING:
     from parley.loadtest.plan import LoadPlan
@@ -152,9 +153,8 @@ def plan_of(given: dict[str, Any]) -> LoadPlan:
     """Return the plan that the options make.
 
     Raises:
-        click.UsageError: options have no effect together, or the test has no end.
+        click.UsageError: options have no effect together, a file can't be used, or the test has no end.
     """
-    from parley.loadtest.description import Description
     from parley.loadtest.plan import LoadPlan
 
     _check_load(given)
@@ -186,7 +186,7 @@ def plan_of(given: dict[str, Any]) -> LoadPlan:
         seed=given["seed"],
         model=given["model"],
         max_tokens=given["max_tokens"],
-        description=Description.read(given["describe"]).to_json() if given["describe"] else None,
+        description=_description(given["describe"]),
     )
 
 
@@ -202,8 +202,23 @@ def _conversations(file: Path | None) -> str:
 
     if file is None:
         return ""
-    read(file)
+    try:
+        read(file)
+    except ParleyError as exc:
+        raise click.BadParameter(str(exc), param_hint="'--conversations'") from exc
     return str(file.resolve())
+
+
+def _description(file: Path | None) -> dict[str, Any] | None:
+    """Return the description of a service, for the plan."""
+    from parley.loadtest.description import Description
+
+    if file is None:
+        return None
+    try:
+        return Description.read(file).to_json()
+    except ParleyError as exc:
+        raise click.BadParameter(str(exc), param_hint="'--describe'") from exc
 
 
 def _check_load(given: dict[str, Any]) -> None:

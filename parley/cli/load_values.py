@@ -51,6 +51,10 @@ def parse_url(_context: click.Context, _parameter: click.Parameter, value: str |
 
 def parse_side(_context: click.Context, _parameter: click.Parameter, value: str) -> str | Path:
     """Return the address of a service, or the file or folder of this name."""
+    if not Path(value).exists() and "://" not in value:
+        raise click.BadParameter(
+            f"{value!r}: there is no such file or folder, and it is not an http:// address"
+        )
     return Path(value) if Path(value).exists() else checked_url(value)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from faust_redis import BrokerAddressError, DeadLetters, NoSuchDeadLetterError
+from faust_redis import BrokerAddressError, DeadLetters, NoSuchDeadLetterError, OptionError
 from faust_redis.watching import Operator, Watch, client_of, entry_as_json, letter_as_json
 from parley.cli.store import url_of
 from parley.cli.times import moment
@@ -56,7 +56,7 @@ def run(
     try:
         client, named = client_of(redis or url_of(settings))
         tools = Tools(client, named if namespace is None else namespace, private)
-    except (BrokerAddressError, ValueError) as exc:
+    except (BrokerAddressError, OptionError, ValueError) as exc:
         raise ParleyError(str(exc)) from exc
     # Standard output belongs to the protocol.
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 from redis.exceptions import RedisError
 
-from faust_redis import BrokerAddressError, SeekError
+from faust_redis import BrokerAddressError, OptionError, SeekError
 from faust_redis.watching import Operator, client_of, entry_as_json
 from parley.cli.store import url_of
 from pipeline.errors import ParleyError
@@ -35,12 +35,22 @@ def act(url: str | None, namespace: str | None, work: Callable[[Operator], Await
 
     try:
         return asyncio.run(main())
-    except (BrokerAddressError, ValueError) as exc:
+    except (BrokerAddressError, OptionError, ValueError) as exc:
         raise ParleyError(str(exc)) from exc
     except SeekError as exc:
         raise ParleyError(exc.reason) from exc
     except (RedisError, OSError) as exc:
         raise ParleyError(f"Redis does not answer: {exc}") from exc
+
+
+def pause_place(app: str, topic: str, partition: int | None) -> Callable[[Operator], Awaitable[None]]:
+    """Return the work that pauses a topic or a partition, unless its name is wrong."""
+
+    async def work(operator: Operator) -> None:
+        await operator.require_place(app, topic, partition)
+        await operator.pause(app, topic, partition)
+
+    return work
 
 
 def show_moves(app: str, topic: str, to: str, *, preview: bool) -> Callable[[Operator], Awaitable[None]]:

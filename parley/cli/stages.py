@@ -7,7 +7,7 @@ import logging
 import click
 from aiohttp import web
 
-from faust_redis import BrokerAddressError
+from faust_redis import BrokerAddressError, OptionError
 from faust_redis.watching import watch_app
 from parley.cli.store import url_of
 from pipeline.errors import ParleyError
@@ -30,7 +30,7 @@ def run(settings: Settings, *, redis: str | None, namespace: str | None, host: s
         app = watch_app(
             redis or url_of(settings), namespace=namespace, admin_token=token, hosts=settings.allowed_hosts
         )
-    except (BrokerAddressError, ValueError) as exc:
+    except (BrokerAddressError, OptionError, ValueError) as exc:
         raise ParleyError(str(exc)) from exc
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("faust_redis.watching.actions").setLevel(logging.INFO)

@@ -23,7 +23,7 @@ from parley.local.embedded import EmbeddedRedis
 from parley.local.forks import ForkServer
 from parley.local.liveness import describe_state
 from parley.local.ports import bind_error, local_url
-from pipeline.errors import SettingsError
+from pipeline.errors import SettingsError, describe_error
 from pipeline.masking import mask_url
 from pipeline.settings import STAGES, Settings
 
@@ -167,7 +167,7 @@ class Supervisor:
                 for stage in _stages_of(name):
                     await expel(redis, stage, pid)
         except (RedisError, OSError) as exc:
-            self._console.say(name, f"its group waits for its session to time out: {exc!r}")
+            self._console.say(name, f"its group waits for its session to time out: {describe_error(exc)}")
         finally:
             await redis.aclose()
 

@@ -26,6 +26,8 @@ from parley.loadtest.report import FORMAT
 HEADS = ("", "A, median", "B, median", "B / A", "99 % interval", "change")
 # The growth of the share of failed messages that counts as worse.
 _MORE_FAILED = 0.01
+# The upper end of an interval above which it says nothing of use.
+_WIDEST = 100.0
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,13 @@ class Comparison:
         return f"B is {'; '.join(parts)}.{doubt}"
 
 
+def _interval(figure: Compared) -> str:
+    """Return the interval of a ratio; few runs that differ much allow any ratio."""
+    if figure.high > _WIDEST:
+        return "any ratio"
+    return f"{figure.low:.3f} to {figure.high:.3f}"
+
+
 def row(figure: Compared) -> tuple[str, ...]:
     """Return a figure as cells below ``HEADS``."""
     return (
@@ -101,7 +110,7 @@ def row(figure: Compared) -> tuple[str, ...]:
         _formats(figure.name)(statistics.median(figure.a)),
         _formats(figure.name)(statistics.median(figure.b)),
         f"{figure.ratio:.3f}",
-        f"{figure.low:.3f} to {figure.high:.3f}",
+        _interval(figure),
         figure.change,
     )
 
@@ -159,7 +168,7 @@ def page(comparison: Comparison) -> str:
                 ],
                 Axes("run", figure.name, _formats(figure.name)),
             ),
-            f"B / A {figure.ratio:.3f}, 99 % interval {figure.low:.3f} to {figure.high:.3f}: {figure.change}",
+            f"B / A {figure.ratio:.3f}, 99 % interval {_interval(figure)}: {figure.change}",
         )
         for figure in comparison.figures
     )

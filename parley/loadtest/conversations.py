@@ -59,7 +59,13 @@ def _documents(data: bytes) -> Iterable[Any]:
     if data.lstrip().startswith(b"["):
         found: list[Any] = orjson.loads(data)
         return found
-    return [orjson.loads(line) for line in data.splitlines() if line.strip()]
+    documents = []
+    for number, line in enumerate(data.splitlines(), 1):
+        try:
+            documents += [orjson.loads(line)] if line.strip() else []
+        except orjson.JSONDecodeError as exc:
+            raise ValueError(f"line {number}, column {exc.colno}: {exc.msg}") from None
+    return documents
 
 
 def _texts(document: Any) -> Conversation:

@@ -6,11 +6,12 @@ or ``1.text`` names a value in them. Without ``[answer]``, each frame is an answ
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import orjson
 
@@ -18,6 +19,18 @@ from pipeline.errors import ParleyError
 
 #: The variables that a template may hold; those of ``[open] take`` come in addition.
 SESSION, ID, TEXT, UUID, NOW = "session", "id", "text", "uuid", "now"
+
+#: The types of values, with their names in TOML; those that are left out are texts.
+_TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "send": ((str, Mapping, list), "a text, a table or a list"),
+    "protocols": ((list, tuple), "a list"),
+    "hello": ((list, tuple), "a list"),
+    "replies": ((Mapping,), "a table"),
+    "when": ((Mapping,), "a table"),
+    "take": ((Mapping,), "a table"),
+    "json": ((Mapping, type(None)), "a table"),
+    **dict.fromkeys(("open", "answer", "token", "error"), ((object,), "a table")),
+}
 
 
 class DescriptionError(ParleyError):
@@ -33,6 +46,10 @@ class DescriptionError(ParleyError):
         self.key = key
         self.reason = reason
         super().__init__(f"{key}: {reason}" if key else reason)
+
+    def within(self, place: str) -> DescriptionError:
+        """Return the error with its place in a file."""
+        return DescriptionError(self.key, f"{self.reason} ({place})")
 
 
 @dataclass(frozen=True)
@@ -106,27 +123,43 @@ class Description:
         """Read a description.
 
         Raises:
-            DescriptionError: the file is not TOML, lacks a key, or has an unknown one.
+            DescriptionError: the file is not TOML, or ``of`` raises it; its text names the file and the line.
         """
         try:
-            found = tomllib.loads(file.read_text(encoding="utf-8"))
+            text = file.read_text(encoding="utf-8")
+            found = tomllib.loads(text)
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
             raise DescriptionError("", f"{file}: {exc}") from None
-        return cls.of(found)
+        try:
+            return cls.of(found)
+        except DescriptionError as exc:
+            line = _line_of(exc.key, text)
+            raise exc.within(f"{file}, line {line}" if line else str(file)) from None
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Self:
         """Build a description from the keys of a file, or from the result of ``to_json``.
 
         Raises:
-            DescriptionError: a key is missing, unknown, or of another type.
+            DescriptionError: a key is missing, unknown, or of another type, or a template has an unknown
+                variable.
         """
         parts = dict(found)
         for name, kind in (("open", OpenRequest), ("answer", Frames), ("token", Frames), ("error", Frames)):
             if parts.get(name) is not None:
                 parts[name] = _built(kind, parts[name], f"{name}.")
         built: Self = _built(cls, parts, "")
+        built._check_variables()
         return built
+
+    def _check_variables(self) -> None:
+        variables = {SESSION, ID, TEXT, UUID, NOW}
+        if self.open is not None:
+            _check_template("open.path", self.open.path, variables)
+            _check_template("open.json", self.open.json, variables)
+            variables |= self.open.take.keys()
+        for key in ("socket", "send", "hello"):
+            _check_template(key, getattr(self, key), variables)
 
     def to_json(self) -> dict[str, Any]:
         """Return it for ``of``."""
@@ -170,12 +203,54 @@ def _built(kind: Any, found: object, prefix: str) -> Any:
     if not isinstance(found, Mapping):
         raise DescriptionError(prefix.rstrip("."), "a table is expected")
     known = {each.name: each for each in fields(kind)}
-    if unknown := found.keys() - known.keys():
-        raise DescriptionError(
-            prefix + min(unknown), f"there is no such key; there are {', '.join(sorted(known))}"
-        )
+    for name, value in found.items():
+        if name not in known:
+            raise DescriptionError(
+                prefix + name, f"there is no such key; there are {', '.join(sorted(known))}"
+            )
+        types, expected = _TYPES.get(name, ((str,), "a text"))
+        if not isinstance(value, types):
+            raise DescriptionError(prefix + name, f"{expected} is expected")
     try:
         return kind(**found)
     except TypeError:
         missing = next(name for name in ("socket", "send", "path") if name in known and name not in found)
         raise DescriptionError(prefix + missing, "it is missing") from None
+
+
+def _check_template(key: str, template: object, variables: set[str]) -> None:
+    for name in _variables_in(template):
+        if name not in variables:
+            raise DescriptionError(
+                key, f"there is no variable {{{name}}}; there are {', '.join(sorted(variables))}"
+            )
+
+
+def _variables_in(template: object) -> Iterator[str]:
+    match template:
+        case str():
+            yield from re.findall(r"\{([A-Za-z_]\w*)\}", template)
+        case Mapping():
+            for value in template.values():
+                yield from _variables_in(value)
+        case list() | tuple():
+            for value in template:
+                yield from _variables_in(value)
+
+
+def _line_of(key: str, text: str) -> int | None:
+    """Return the line of a TOML file on which a key such as ``answer.when`` begins, or its table."""
+    table, _, name = key.rpartition(".")
+    inside, of_table = "", None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
+            inside = header[1]
+            if inside == key:
+                return number
+            if inside == table:
+                of_table = number
+        elif inside == table and re.match(rf"\s*[\"']?{re.escape(name)}[\"']?\s*=", line):
+            return number
+        elif not inside and table and re.match(rf"\s*{re.escape(table)}\s*=", line):
+            of_table = number  # an inline table
+    return of_table

@@ -13,6 +13,7 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from pipeline.errors import describe_error
 from pipeline.redis.client import execute
 from pipeline.settings import ModelKind, Settings
 
@@ -48,7 +49,7 @@ async def keep_announcing(redis: Redis, settings: Settings) -> None:
         try:
             await execute(redis, "SET", _KEY, orjson.dumps(configured_model(settings)), "EX", _TTL)
         except (RedisError, OSError) as exc:
-            logger.debug("announcing the model failed: %r", exc)
+            logger.debug("announcing the model failed: %s", describe_error(exc))
         await asyncio.sleep(INTERVAL)
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 
 import faust_redis.redis
+from faust_redis import BrokerAddressError
 from faust_redis.redis import (
     Command,
     KeyConnection,
@@ -20,6 +21,7 @@ from faust_redis.redis import (
     server_from_urls,
     server_of,
 )
+from pipeline.errors import ParleyError
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +42,14 @@ def connect(url: str, *, max_connections: int = 64) -> Redis:
     Args:
         url: REDIS_URL; see ``faust_redis.redis.servers`` for the addresses.
         max_connections: the size of the pool of one server; further callers wait for a free connection.
+
+    Raises:
+        ParleyError: the address has a part or a parameter that Redis's client does not read.
     """
-    return server_from_urls(addresses_of(url), pool_size=max_connections).commands
+    try:
+        return server_from_urls(addresses_of(url), pool_size=max_connections).commands
+    except BrokerAddressError as exc:
+        raise ParleyError(str(exc)) from exc
 
 
 async def execute(redis: Redis, *command: str | bytes | int) -> Any:

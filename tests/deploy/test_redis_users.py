@@ -170,6 +170,9 @@ async def fail_and_repair(client: ChatClient, parts: SeparateParts, model: Model
         async with client.http.get(path, headers=ADMIN) as response:
             assert response.status == 200, path
     assert "infer" in parts.command("top", "--once")
+    assert "parley resume infer infer" in parts.command("pause", "infer", "infer")
+    assert "resumed" in parts.command("resume", "infer", "infer")
+    parts.command("search", "infer", "--key", "k")
     assert parts.command("dead", "list")
     parts.command("dead", "replay", "--all")
     parts.command("dead", "drop", "--all")

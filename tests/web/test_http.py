@@ -6,13 +6,14 @@ import asyncio
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
 from faust_redis.redis import cancel_and_wait
-from faust_redis.testing import Keys, eventually
+from faust_redis.testing import Keys, RedisServer, eventually
 from pipeline.models.announcement import keep_announcing
 from pipeline.settings import Settings
 from tests.web.conftest import Node, ServeNode, staff
@@ -262,6 +263,15 @@ async def test_a_process_is_alive_at_once_and_ready_soon(serve: ServeNode) -> No
             return response.status == 200 and await response.json() == {"status": "ready"}
 
     await eventually(ready, "/readyz says ready")
+
+
+async def test_a_redis_without_redisjson_is_named(serve: ServeNode, tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as plain:
+        node = await serve(url=plain.url, staffed=True)
+        async with node.http.get("/readyz") as response:
+            problems = (await response.json())["problems"]
+
+    assert problems["redis"] == "lacks RedisJSON: use Redis 8, or load the module into Redis 7"
 
 
 async def test_a_process_is_ready_once_every_stage_has_a_worker_with_partitions(serve: ServeNode) -> None:

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from faust_redis.redis import cancel_and_wait
 from pipeline.chat.records import BAD_MESSAGE
+from pipeline.errors import describe_error
 from web import keys, limits
 from web.chat.intake import Intake
 from web.chat.outbox import Outbox
@@ -77,7 +78,7 @@ async def _refusal(request: web.Request, token: str | None) -> web.Response | No
         async with asyncio.timeout(limits.REQUEST_SECONDS):
             known = token is not None and await request.app[keys.SESSIONS].exists(token)
     except (RedisError, OSError) as exc:
-        log.warning("socket refused: redis is unavailable", error=repr(exc))
+        log.warning("socket refused: redis is unavailable", error=describe_error(exc))
         return failure(503, "The store of the sessions does not answer; try again")
     return None if known else failure(403, GONE)
 

@@ -22,6 +22,7 @@ from pipeline.chat.presence import PRESENCE_TTL, Presence
 from pipeline.chat.records import INTERNAL_ERROR, SESSION_EXPIRED, Frame
 from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import SessionSnapshot
+from pipeline.errors import describe_error
 from pipeline.telemetry import tracing
 from web import limits
 from web.chat.intake import Producer
@@ -93,7 +94,9 @@ class Hub:
                 await self._presences.release_all()
                 await self._stream.remove()
         except (RedisError, OSError, TimeoutError) as exc:
-            log.warning("removing the node failed; it expires by itself", node=self.node, error=repr(exc))
+            log.warning(
+                "removing the node failed; it expires by itself", node=self.node, error=describe_error(exc)
+            )
         await self._sessions.aclose()
         await self._stream.close()
 
@@ -211,7 +214,7 @@ class Hub:
                 await self._read_until_renewal()
             except (RedisError, OSError, TimeoutError) as exc:
                 if not failures:
-                    log.warning("redis is unavailable; sockets wait", error=repr(exc))
+                    log.warning("redis is unavailable; sockets wait", error=describe_error(exc))
                     self._hold_back_all()
                 await asyncio.sleep(_RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)])
                 failures += 1

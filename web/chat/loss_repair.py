@@ -31,6 +31,7 @@ from faust_redis.redis import is_unavailable
 from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound
 from pipeline.chat.repairs import RepairableSessions
 from pipeline.chat.results import Closed, Ended, Place, Whereabouts
+from pipeline.errors import describe_error
 from web import limits
 from web.chat.intake import Producer
 from web.chat.protocol import ClientMessage
@@ -231,7 +232,9 @@ class LossRepair:
         if self._due:  # it may have waited for a place
             self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("looking for lost messages failed; trying again", session=token, error=repr(error))
+            log.error(
+                "looking for lost messages failed; trying again", session=token, error=describe_error(error)
+            )
             asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self.check, token)
 
     async def _repair(self, token: str, after_outage: bool) -> None:

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from pipeline.chat.records import INTERNAL_ERROR
 from pipeline.chat.results import Stale, Stopped
 from pipeline.chat.stop_signals import announce_stop
+from pipeline.errors import describe_error
 from web import keys, limits
 from web.chat.outbox import Outbox
 from web.chat.protocol import Refusal, refusal_as_frame
@@ -31,5 +32,5 @@ async def stop(app: web.Application, outbox: Outbox, turn: str | None) -> None:
                 await app[keys.PRODUCER].end_stopped(token, stopped.turn)
             await announce_stop(app[keys.REDIS], token, stopped.turn, patience=limits.REDIS_PATIENCE_SECONDS)
     except (RedisError, OSError) as exc:
-        log.warning("stopping an answer failed; its client gets an error", error=repr(exc))
+        log.warning("stopping an answer failed; its client gets an error", error=describe_error(exc))
         outbox.tell(refusal_as_frame(Refusal(INTERNAL_ERROR, _FAILED)))

@@ -10,6 +10,7 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from pipeline.chat.compact_json import compact_json
+from pipeline.errors import describe_error
 from pipeline.telemetry.refusals import refused
 from web import limits
 from web.http.origins import Handler
@@ -78,7 +79,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         response.force_close()
         return response
     except (RedisError, OSError) as exc:
-        log.warning("request failed: redis is unavailable", path=request.path, error=repr(exc))
+        log.warning("request failed: redis is unavailable", path=request.path, error=describe_error(exc))
         return failure(503, "The store of the sessions does not answer; try again")
     except Exception:
         # The response omits the exception's text, which may hold data of the client.

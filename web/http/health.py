@@ -7,10 +7,11 @@ from typing import Any
 
 from aiohttp import web
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from pipeline.redis.client import execute
+from pipeline.redis.keys import session_key
 from pipeline.redis.memory import probe_writing
 from pipeline.telemetry.stages.staffing import Staffing
 from web import keys, limits
@@ -61,10 +62,15 @@ async def _redis(app: web.Application) -> str | None:
         async with asyncio.timeout(_PING_SECONDS):
             await execute(app[keys.REDIS], "PING")
             await probe_writing(app[keys.REDIS], app[keys.HUB].node)
+            await execute(app[keys.REDIS], "JSON.TYPE", session_key("probe"))
     except OutOfMemoryError:
         return "full: used memory is above maxmemory"
     except (RedisConnectionError, RedisTimeoutError, OSError) as exc:
         return f"no answer to PING: {type(exc).__name__}"
+    except ResponseError as exc:
+        if "unknown command" in str(exc):
+            return "lacks RedisJSON: use Redis 8, or load the module into Redis 7"
+        return f"accepts no writes: {type(exc).__name__}"
     except RedisError as exc:
         return f"accepts no writes: {type(exc).__name__}"
     return None

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from pipeline.chat.records import BUSY, RATE_LIMITED, error_text
 from pipeline.chat.tokens import token_digest
 from pipeline.edge.addresses import shares
+from pipeline.errors import describe_error
 from pipeline.redis.memory import MemoryReserve
 from pipeline.redis.rate import Rate
 from pipeline.redis.rates import Rates
@@ -216,7 +217,7 @@ class AdmissionControl:
                 wait = await self._rates.take(what, rate)
         except (RedisError, OSError) as exc:
             self._uncounted_until = time.monotonic() + COUNT_SECONDS
-            log.debug("counting a rate failed", error=repr(exc))
+            log.debug("counting a rate failed", error=describe_error(exc))
             return 0
         if wait:
             self._deny(what, time.monotonic() + wait)

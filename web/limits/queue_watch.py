@@ -10,6 +10,7 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from pipeline.errors import describe_error
 from pipeline.settings import STAGES, Settings
 from pipeline.telemetry.stages.queueing import QueueEstimator
 from pipeline.telemetry.stages.sample import Observer
@@ -44,7 +45,7 @@ class QueueWatch:
             try:
                 state = self._estimator.update(await self._observer.sample())
             except (RedisError, OSError) as exc:
-                logger.debug("sampling the queue failed: %r", exc)
+                logger.debug("sampling the queue failed: %s", describe_error(exc))
                 overload.expire(time.monotonic())
             else:
                 if state is not None:

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
+from faust_redis import UnsupportedServerError
 from faust_redis.redis import Script, execute
 
 
@@ -20,6 +21,18 @@ async def test_arguments_and_codes_have_names_in_lua_and_a_forgotten_script_is_s
             await redis.script_flush()
             reply = await greet.run(partial(execute, redis), greet.command(["greeting"], name="Ada"))
             assert reply == [b"Hello Ada", 7]
+
+
+async def test_a_redis_before_7_which_reads_no_flags_is_named_as_too_old(
+    greetings: str, redis_url: str
+) -> None:
+    greet = Script(greetings, "greet", keys=1, arguments=("name",), constants={"GREETED": 7})
+    # Behind a space the flags are Lua for any Redis, as they are at their place for an old one.
+    greet.text = f" {greet.text}"
+    async with Redis.from_url(redis_url) as redis:
+        await redis.script_flush()
+        with pytest.raises(UnsupportedServerError, match=r"^Redis before 7\.0 is too old"):
+            await greet.run(partial(execute, redis), greet.command(["greeting"], name="Ada"))
 
 
 def test_the_line_with_the_flags_stays_the_first(greetings: str) -> None:

@@ -167,6 +167,12 @@ async def test_a_cluster_that_loses_a_primary_goes_on_with_its_replica(
         (["redis://h", "redis://i"], "one server has one address"),
         (["redis+cluster://h/1"], "no database but 0"),
         (["redis://h:port"], "port"),
+        (["redis://h/shop"], "the database 'shop' is not a number"),
+        (["redis+sentinel://h/main/shop"], "the database 'shop' is not a number"),
+        (["unix://run/redis.sock"], "three slashes, as in unix:///run/redis.sock"),
+        (["redis://h?ssl_ca_certs=/etc/ca.pem"], "ssl_ca_certs is for TLS: use rediss://"),
+        (["rediss://h?ssl_ca_certs=/there/is/none"], "ssl_ca_certs names no file: '/there/is/none'"),
+        (["redis://h?atempts=3"], "its parameter 'atempts' is unknown"),
     ],
 )
 def test_an_address_that_makes_no_sense_is_refused_with_the_reason(addresses: list[str], reason: str) -> None:

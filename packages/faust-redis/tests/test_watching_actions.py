@@ -159,6 +159,24 @@ async def test_offsets_stay_where_a_move_would_lose_or_double_messages(
     assert "stop them first" in (await post(client, "/api/offsets", asked, 409))["detail"]
 
 
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ({"app": "shp", "topic": "orders"}, "no app 'shp' has had a worker here"),
+        ({"app": "shop", "topic": "order"}, "there is no topic 'order'"),
+        ({"app": "shop", "topic": "orders", "partition": 9}, "has the partitions 0 to"),
+    ],
+)
+async def test_a_pause_with_a_typo_is_refused(
+    serve_page: ServePage, streams: Redis, place: dict[str, Any], reason: str
+) -> None:
+    client = await serve_page(admin_token=SECRET)
+    await declare(streams)
+    await streams.zadd(KEYS.group("shop").heartbeats, {"w1": 1})
+
+    assert reason in (await post(client, "/api/pause", place, 409))["detail"]
+
+
 @pytest.mark.parametrize("whole", [True, False], ids=["a topic", "a partition"])
 async def test_what_is_paused_keeps_its_backlog_until_it_is_resumed(
     serve_page: ServePage,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -150,3 +152,21 @@ def test_a_wrong_setting_is_refused_at_once(given: dict[str, Any], error: type[E
 
 def test_an_application_can_be_made_before_any_loop_runs() -> None:
     assert isinstance(watch_app("redis://localhost?fast_path=false"), web.Application)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["http://x"], "its scheme is not one of"),
+        (["redis://localhost?name_space=shop"], "did you mean namespace?"),
+        (["redis://localhost", "--port", "99999"], "99999 is not a port: 1 to 65535"),
+        (["redis://localhost", "--host", "192.0.2.1"], "port 6067 of 192.0.2.1 can't be used"),
+    ],
+)
+def test_the_command_names_a_wrong_argument_in_one_line(arguments: list[str], reason: str) -> None:
+    command = [sys.executable, "-m", "faust_redis.watching", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+
+    assert ended.returncode == 2
+    assert reason in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr

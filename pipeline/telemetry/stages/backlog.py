@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from faust_redis import Inspector
+from pipeline.errors import describe_error
 from pipeline.redis.memory import MemoryReserve, memory_of
 
 logger = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ class BacklogWatch:
                 waiting = await waiting_in(self._redis, self.pressure.limits, self._partitions)
                 await self._look_at_memory()
             except (RedisError, OSError) as exc:
-                logger.debug("sampling the backlog failed: %r", exc)
+                logger.debug("sampling the backlog failed: %s", describe_error(exc))
             else:
                 before = self.pressure.full
                 self.pressure.update(time.monotonic(), waiting)

@@ -18,6 +18,7 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from pipeline.errors import describe_error
 from pipeline.redis.client import execute
 from pipeline.redis.keys import report_key
 from pipeline.telemetry.histogram import Counts
@@ -109,7 +110,7 @@ async def keep_reporting(redis: Redis, stage: str, worker: str, take: Callable[[
             last, away = report, False
         except (RedisError, OSError) as exc:
             if not away:
-                logger.debug("reporting this worker's figures failed: %r", exc)
+                logger.debug("reporting this worker's figures failed: %s", describe_error(exc))
             away = True
         await asyncio.sleep(INTERVAL)
 

@@ -241,6 +241,9 @@ def test_text_is_quoted_in_frames_that_are_json() -> None:
         ('socket = "/chat"\nsend = "x"\nsned = "y"', "sned: there is no such key; there are answer, error"),
         ('socket = "/chat"\nsend = "x"\n[answer]\nwhere = 1', "answer.where: there is no such key"),
         ('socket = "/chat"\nsend = "x"\nopen = "/token"', "open: a table is expected"),
+        ('socket = "/chat"\nsend = "x"\n[answer]\nwhen = "done"', "answer.when: a table is expected"),
+        ('socket = "/chat"\nsend = ["x", "{txt}"]', "send: there is no variable {txt}; there are id"),
+        ('socket = "/chat?t={token}"\nsend = "x"', "socket: there is no variable {token}"),
         ("socket = ", "chat.toml: Invalid value"),
     ],
 )
@@ -250,3 +253,21 @@ def test_a_wrong_description_is_named_with_its_key(text: str, words: str, tmp_pa
     with pytest.raises(DescriptionError) as caught:
         Description.read(tmp_path / "chat.toml")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('socket = "/chat"\nsend = "x"\n\nsned = "y"', 4),
+        ('socket = "/chat"\nsend = "x"\n\n[answer]\ntext = "t"\nwhere = 1', 6),
+        ('socket = "/chat"\nsend = "x"\nanswer = { where = 1 }', 3),
+        ('socket = "/chat"\nsend = "x"\n\n[open]\nmethod = "GET"', 4),
+        ('socket = "/chat"\nsend = "x"\n\n[answr]\ntext = "t"', 4),
+    ],
+)
+def test_a_wrong_description_is_named_with_its_line(text: str, line: int, tmp_path: Path) -> None:
+    file = tmp_path / "chat.toml"
+    file.write_text(text)
+
+    with pytest.raises(DescriptionError, match=f"chat.toml, line {line}\\)$"):
+        Description.read(file)

@@ -2,22 +2,21 @@
 
 import { api, calls } from "./api.js";
 import { Detail } from "./detail.js";
-import { byId, setText } from "./shared/dom.js";
+import { byId } from "./shared/dom.js";
 import { Drawer } from "./drawer.js";
 import { Flow } from "./flow.js";
 import { clock } from "./shared/format.js";
 import { Histories } from "./shared/histories.js";
+import { Live, showVerdict, trouble } from "./shared/live.js";
 import { Past } from "./shared/past.js";
 import { Unlock } from "./shared/unlock.js";
 import { Service } from "./service.js";
 
-const INTERVAL = 1000; // ms
 const URGENCY = ["stopped", "stalled", "slow"];
 
 const histories = new Histories(["at", "rate_in", "rate_out", "left", "wait_p50", "wait_p99", "work_p50", "work_p99"]);
 let snapshot = null;
 let selected = null;
-let timer = null;
 
 const flow = new Flow(byId("flow"), (name) => {
   location.hash = name;
@@ -27,9 +26,15 @@ const drawer = new Drawer(() => {
   if (calls.token === null) unlock.open();
   return calls.token !== null;
 });
-const past = new Past(() => tick());
+const past = new Past(() => live.tick());
 const service = new Service();
 const detail = new Detail((stage, partition) => drawer.open(stage, partition), pause);
+const live = new Live({
+  ...{ api, histories, unlock, render },
+  fetch: look,
+  shownAt: () => snapshot?.at ?? null,
+  isResting: () => past.at !== null,
+});
 
 /** Pause or resume a stage. */
 async function pause(action, stage) {
@@ -78,21 +83,11 @@ function render() {
   else detail.updateWeb(snapshot.web);
   service.update(snapshot);
   past.show(snapshot.recorded ?? null);
-  const said = verdict();
-  setText(byId("verdict"), said);
-  byId("verdict").dataset.state =
-    URGENCY.find((state) => snapshot.stages.some((each) => each.state === state)) ?? "working";
-  setText(byId("clock"), clock(snapshot.at));
-  document.title = `${said} · Parley`;
+  const urgent = URGENCY.find((state) => snapshot.stages.some((each) => each.state === state));
+  showVerdict(verdict(), urgent, snapshot.at, "Parley");
 }
 
-function trouble(text) {
-  byId("trouble").hidden = text === null;
-  setText(byId("trouble"), text ?? "");
-  document.body.classList.toggle("stale", text !== null);
-}
-
-/** Fetch the figures: the current ones, or those of the time that was chosen. */
+/** Fetch the figures: the current ones, or those of the time that was chosen; return what is wrong with them. */
 async function look() {
   const { at } = past;
   const next = await api.stages(at);
@@ -105,38 +100,7 @@ async function look() {
     histories.load(await api.history({ since: (next.at - past.span).toFixed(3), until: (next.at + 1).toFixed(3) }));
   }
   snapshot = next;
+  return snapshot.stale && `Redis, or a node of it, does not answer. The figures below are of ${clock(snapshot.at)}.`;
 }
 
-async function tick() {
-  try {
-    await look();
-    const away = snapshot.stale && `Redis, or a node of it, does not answer. The figures below are of ${clock(snapshot.at)}.`;
-    trouble(away || null);
-    render();
-  } catch (error) {
-    if (error.status === undefined) throw error;
-    if (error.status === 403) unlock.set(null); // the token was changed
-    trouble(snapshot ? `${error.message}. The figures below are of ${clock(snapshot.at)}.` : `${error.message}.`);
-  } finally {
-    clearTimeout(timer);
-    timer = document.hidden || past.at !== null ? null : setTimeout(tick, INTERVAL);
-  }
-}
-
-addEventListener("hashchange", () => snapshot && render());
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && timer === null) tick();
-});
-
-async function start() {
-  try {
-    const { admin_token: canUnlock } = await api.access(null);
-    byId("unlock").hidden = !canUnlock;
-    histories.load(await api.history());
-  } catch {
-    // The first tick shows the error.
-  }
-  await tick();
-}
-
-start();
+live.start();

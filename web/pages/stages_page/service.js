@@ -56,7 +56,7 @@ export class Service {
     this.showInboxes(inboxes);
     const cpu = stages.map((stage) => ({ name: `CPU of ${stage.name}${stage.cpu_shared ? ", a share of its process" : ""}`, us: stage.cpu_us ?? null }));
     const commands = (redis?.commands ?? []).map((each) => ({ ...each, name: `Redis ${each.name}` }));
-    const total = redis ? `Redis works ${time(redis.us)} for a turn; it counts its time by command, not by stage.` : "No turn has been finished lately.";
+    const total = redis ? `Redis takes ${time(redis.us)} per turn. It counts its time by command, not by stage.` : "No turn has been finished lately.";
     this.costs(total, [...cpu, ...commands], (each) => each.name);
     const lost = losses.reduce((sum, each) => sum + each.lost, 0);
     this.losses(losses.length ? `Redis lost ${counted(lost, "confirmed message")}, as these processes noticed.` : "No process has noticed a loss of confirmed messages.", losses.toReversed(), (each) => `${each.process} ${each.at}`);

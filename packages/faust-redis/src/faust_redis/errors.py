@@ -312,6 +312,11 @@ class UnsupportedServerError(TransportError):
         self.version = version
         self.reason = reason
 
+    @classmethod
+    def too_old(cls, version: str) -> UnsupportedServerError:
+        """Return the error about a server older than Redis 7.0."""
+        return cls(version, "is too old: XADD with ids such as 0-* came with Redis 7.0")
+
     def __str__(self) -> str:
         return f"Redis {self.version} {self.reason}"
 

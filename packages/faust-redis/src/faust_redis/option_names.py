@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Iterable
 
-from redis.asyncio.connection import (
-    URL_QUERY_ARGUMENT_PARSERS,
-    BlockingConnectionPool,
-    SSLConnection,
-    UnixDomainSocketConnection,
-)
-
 from faust_redis.errors import OptionError
+from faust_redis.redis.addresses import parameter_names
 
 __all__ = ["check_name"]
 
@@ -27,19 +20,10 @@ def check_name(name: str, own: Iterable[str]) -> None:
     Raises:
         OptionError: It does not.
     """
-    known = _redis_names()
+    known = parameter_names() - {"connection_class"}
     if name in known:
         return
     close = difflib.get_close_matches(name, [*own, *known], n=1)
     hint = f"did you mean {close[0]}?" if close else f"the transport's are {', '.join(own)}"
     # The value of a name that is misspelled may be a password.
     raise OptionError(name, "…", f"no option has this name; {hint}")
-
-
-def _redis_names() -> set[str]:
-    """Return the names that redis-py takes from the query of a URL, and those of Sentinel."""
-    names = {*URL_QUERY_ARGUMENT_PARSERS, "sentinel_username", "sentinel_password"}
-    for kind in (UnixDomainSocketConnection, SSLConnection, BlockingConnectionPool):
-        for base in inspect.getmro(kind)[:-1]:
-            names |= inspect.signature(base.__init__).parameters.keys()  # type: ignore[misc]
-    return names - {"self", "kwargs", "args", "connection_kwargs", "connection_class"}

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import (
+    URL_QUERY_ARGUMENT_PARSERS,
+    BlockingConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    parse_url,
+)
 
 from faust_redis.errors import BrokerAddressError
 
-__all__ = ["addresses_of", "options_of", "place_of", "scheme_of", "service_of"]
+__all__ = ["addresses_of", "options_of", "parameter_names", "place_of", "scheme_of", "service_of"]
 
 _KINDS: Final = {"cluster", "sentinel"}
+#: Parameters that name a file, which the connection reads each time it opens.
+_FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 def addresses_of(url: str) -> list[str]:
@@ -69,12 +80,49 @@ def options_of(address: str, kind: str, database: str) -> dict[str, Any]:
     """Return the options that redis-py reads from an address without the kind of deployment.
 
     Raises:
-        BrokerAddressError: redis-py refuses one.
+        BrokerAddressError: redis-py refuses one, or would ignore a part of the address.
     """
     parts = urlsplit(address)
     path = f"/{database}" if kind == "sentinel" else parts.path
-    plain = parts._replace(scheme=parts.scheme.partition("+")[0], path=path)
+    scheme = parts.scheme.partition("+")[0]
+    if reason := _path_fault(scheme, parts.hostname, path.strip("/")):
+        raise BrokerAddressError(address, reason)
+    plain = parts._replace(scheme=scheme, path=path)
     try:
-        return dict(parse_url(urlunsplit(plain)))
+        options = dict(parse_url(urlunsplit(plain)))
     except ValueError as error:
         raise BrokerAddressError(address, str(error)) from None
+    if reason := _parameter_fault(scheme, options):
+        raise BrokerAddressError(address, reason)
+    return options
+
+
+def _path_fault(scheme: str, host: str | None, path: str) -> str | None:
+    """Return what is wrong with a path, which redis-py would ignore; None for a path that is right."""
+    if scheme == "unix":
+        return f"the path of a socket follows three slashes, as in unix:///{host}/{path}" if host else None
+    if path and not path.isdecimal():
+        return f"the database {path!r} is not a number; for a prefix of all keys, use ?namespace="
+    return None
+
+
+def _parameter_fault(scheme: str, options: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the parameters of a query, which connections would report one by one."""
+    for name, value in options.items():
+        if name not in parameter_names():
+            return f"its parameter {name!r} is unknown"
+        if name.startswith("ssl_") and scheme != "rediss":
+            return f"{name} is for TLS: use rediss:// instead of {scheme}://"
+        if name in _FILES and not Path(value).is_file():
+            return f"{name} names no file: {value!r}"
+    return None
+
+
+@cache
+def parameter_names() -> frozenset[str]:
+    """Return the names that redis-py reads from the query of a URL, and those of Sentinel."""
+    names = {*URL_QUERY_ARGUMENT_PARSERS, "sentinel_username", "sentinel_password"}
+    for kind in (UnixDomainSocketConnection, SSLConnection, BlockingConnectionPool):
+        for base in inspect.getmro(kind)[:-1]:
+            names |= inspect.signature(base.__init__).parameters.keys()  # type: ignore[misc]
+    return frozenset(names - {"self", "kwargs", "args", "connection_kwargs"})

@@ -127,8 +127,14 @@ class Outage:
         now = monotonic()
         if now - self._logged >= OUTAGE_INTERVAL:
             self._logged = now
-            how = "is away" if isinstance(error, _NO_ANSWER) else "refuses"
-            logger.warning("%s: Redis %s (%s), trying again", self._doing, how, error)
+            logger.warning("%s: Redis %s (%s), trying again", self._doing, _outcome(error), error)
+
+
+def _outcome(error: BaseException) -> str:
+    """Return what Redis did instead of answering, for a log line."""
+    if isinstance(error, exceptions.AuthenticationError):  # one of redis-py's connection errors
+        return "refuses the login"
+    return "is away" if isinstance(error, _NO_ANSWER) else "refuses"
 
 
 def pause_after(failures: int) -> float:

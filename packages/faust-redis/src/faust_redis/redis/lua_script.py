@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
+from faust_redis.errors import UnsupportedServerError
 from faust_redis.redis.commands import Command
 
 __all__ = ["Argument", "Script"]
@@ -20,6 +21,8 @@ __all__ = ["Argument", "Script"]
 Argument = str | int | bytes
 #: Sends a command and returns its reply; raises the error that Redis replies.
 Execute = Callable[..., Awaitable[Any]]
+#: The error of a server before Redis 7.0 about the ``#!lua`` line of a script.
+_NO_FLAGS: Final = "unexpected symbol near '#'"
 
 
 class Script:
@@ -118,12 +121,22 @@ class Script:
 
         Raises:
             redis.exceptions.RedisError: Redis is away, or the script failed.
+            UnsupportedServerError: Redis is too old for scripts with flags.
         """
         try:
             return await execute(*command)
         except NoScriptError:
             # Also after a restart of Redis, which forgets scripts. EVAL stores the text again.
+            return await self._evaluate(execute, command)
+
+    async def _evaluate(self, execute: Execute, command: Command) -> Any:
+        try:
             return await execute(self._verbs[1], self.text, *command[2:])
+        except ResponseError as error:
+            # A worker may run scripts before it has examined its server.
+            if _NO_FLAGS in str(error):
+                raise UnsupportedServerError.too_old("before 7.0") from error
+            raise
 
 
 def _getter(names: Sequence[str]) -> Callable[[Mapping[str, Argument]], tuple[Argument, ...]]:

@@ -116,7 +116,7 @@ def _mode(info: Mapping[str, str]) -> str:
 def _refusal(facts: ServerFacts, shares_reads: bool) -> str | None:
     """Return the reason why a server is unsuitable, None for a suitable one."""
     if facts.name == "Redis" and facts.release < OLDEST:
-        return "is too old: XADD with ids such as 0-* came with Redis 7.0"
+        return UnsupportedServerError.too_old(facts.version).reason
     if lacking := [name for name in NEEDED.values() if not facts.can.get(name, True)]:
         return f"lacks {', '.join(lacking)}"
     if facts.mode == "cluster" and shares_reads:

@@ -91,6 +91,10 @@ async def pause(request: web.Request) -> web.Response:
     operator, place = request.config_dict[OPERATOR], (body["app"], body["topic"], partition)
     changed = True
     if action == "pause":
+        try:
+            await operator.require_place(*place)
+        except ValueError as error:
+            raise web.HTTPConflict(reason=str(error)) from error
         await operator.pause(*place)
     else:
         changed = await operator.resume(*place)

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from redis.asyncio import Redis
 
+from faust_redis.option_names import check_name
 from faust_redis.options import REFERENCE
 from faust_redis.redis.addresses import addresses_of
 from faust_redis.redis.servers import leave_entries_unparsed, server_at
@@ -18,14 +19,20 @@ POOL_SIZE: Final = 8
 
 
 def split_address(url: str) -> tuple[list[str], str]:
-    """Return the addresses of a broker's URL without the transport's options, and the namespace in it."""
+    """Return the addresses of a broker's URL without the transport's options, and the namespace in it.
+
+    Raises:
+        OptionError: A name in the query is neither an option nor a parameter of redis-py.
+    """
     plain, namespace = [], ""
     for address in addresses_of(url):
         parts = urlsplit(address)
         query = parse_qsl(parts.query, keep_blank_values=True)
         namespace = dict(query).get("namespace", namespace)
-        left = urlencode([pair for pair in query if pair[0] not in REFERENCE], safe="/:,")
-        plain.append(urlunsplit(parts._replace(query=left)))
+        left = [(name, text) for name, text in query if name not in REFERENCE]
+        for name, _ in left:
+            check_name(name, REFERENCE)
+        plain.append(urlunsplit(parts._replace(query=urlencode(left, safe="/:,"))))
     return plain, namespace
 
 
@@ -34,6 +41,7 @@ def client_of(url: str) -> tuple[Redis, str]:
 
     Raises:
         BrokerAddressError: The URL is invalid.
+        OptionError: A name in its query is unknown.
     """
     addresses, namespace = split_address(url)
     client = server_at(addresses, pool_size=POOL_SIZE).commands

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from faust_redis.errors import NoSuchDeadLetterError, SeekError, UnreadableEntryError
 from faust_redis.inspection import Inspector
@@ -144,6 +145,28 @@ class Operator:
         seconds, micros = await execute(self._redis, "TIME")
         paused_at = int(seconds) * 1000 + int(micros) // 1000
         await execute(self._redis, "HSET", self._keys.paused(app), _place(topic, partition), paused_at)
+
+    async def require_place(self, app: str, topic: str, partition: int | None = None) -> None:
+        """Require that an app and a topic exist, because a pause with a typo would have no effect.
+
+        Raises:
+            ValueError: There is no such app, topic or partition.
+            redis.exceptions.RedisError: Redis is away.
+        """
+        partitions = await execute(self._redis, "HGET", self._keys.topic(topic), "partitions")
+        if partitions is None:
+            raise ValueError(f"there is no topic {topic!r}")
+        if partition is not None and partition >= int(partitions):
+            raise ValueError(f"topic {topic!r} has the partitions 0 to {int(partitions) - 1}")
+        group = self._keys.group(app)
+        if await execute(self._redis, "EXISTS", group.state, group.members, group.heartbeats):
+            return
+        try:
+            readers = await self._redis.xinfo_groups(self._keys.stream((topic, partition or 0)))
+        except ResponseError:  # nothing was ever sent
+            readers = []
+        if app.encode() not in {reader["name"] for reader in readers}:
+            raise ValueError(f"no app {app!r} has had a worker here, and none of this name reads {topic!r}")
 
     async def resume(self, app: str, topic: str, partition: int | None = None) -> bool:
         """Resume what :meth:`pause` has paused; return whether it was.

@@ -68,6 +68,7 @@ def watch_app(
 
     Raises:
         BrokerAddressError: The URL is invalid.
+        OptionError: A name in its query is unknown.
         ValueError: The token is too short, or the namespace is not allowed.
     """
     redis, named = client_of(redis_url)

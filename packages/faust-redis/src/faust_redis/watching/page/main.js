@@ -3,19 +3,18 @@
 import { api, calls } from "./api.js";
 import { byId, setText } from "./dom.js";
 import { Drawer } from "./drawer.js";
-import { clock, counted } from "./format.js";
+import { counted } from "./format.js";
 import { Graph } from "./graph.js";
 import { Histories } from "./histories.js";
+import { Live, showVerdict } from "./live.js";
 import { Panel } from "./panel.js";
 import { Unlock } from "./unlock.js";
 
-const INTERVAL = 1000; // ms
 const URGENCY = ["stopped", "stalled", "slow"];
 
 const histories = new Histories(["at", "rate_in", "rate_out", "left"]);
 let snapshot = null;
 let selected = null;
-let timer = null;
 
 const graph = new Graph((key) => {
   location.hash = encodeURIComponent(key);
@@ -75,55 +74,19 @@ function render() {
   graph.update(snapshot, selected, (key) => histories.of(key));
   byId("panel").hidden = selected === null;
   if (selected !== null) panel.update(snapshot, selected, histories.of(selected));
-  const said = verdict();
-  setText(byId("verdict"), said);
-  byId("verdict").dataset.state = URGENCY.find((state) => watched().some((app) => app.state === state)) ?? "working";
-  setText(byId("clock"), clock(snapshot.at));
-  document.title = `${said} · Faust on Redis`;
+  showVerdict(verdict(), URGENCY.find((state) => watched().some((app) => app.state === state)), snapshot.at, "Faust on Redis");
 }
 
-function trouble(text) {
-  byId("trouble").hidden = text === null;
-  setText(byId("trouble"), text ?? "");
-  document.body.classList.toggle("stale", text !== null);
-}
-
-async function tick() {
-  try {
-    snapshot = await api.watch();
-    const { at } = snapshot;
-    for (const app of snapshot.apps) {
-      histories.add(`app:${app.name}`, { at, rate_in: app.rate_in, rate_out: app.rate_out, left: app.lag + app.pending });
-    }
-    for (const topic of snapshot.topics) {
-      histories.add(`topic:${topic.name}`, { at, rate_in: topic.rate_in, rate_out: null, left: topic.entries });
-    }
-    trouble(null);
-    render();
-  } catch (error) {
-    if (error.status === undefined) throw error;
-    if (error.status === 403) unlock.set(null); // the token was changed
-    trouble(snapshot ? `${error.message}. The figures below are of ${clock(snapshot.at)}.` : `${error.message}.`);
-  } finally {
-    clearTimeout(timer);
-    timer = document.hidden ? null : setTimeout(tick, INTERVAL);
+/** Fetch the figures, and add them to the histories. */
+async function look() {
+  snapshot = await api.watch();
+  const { at } = snapshot;
+  for (const app of snapshot.apps) {
+    histories.add(`app:${app.name}`, { at, rate_in: app.rate_in, rate_out: app.rate_out, left: app.lag + app.pending });
+  }
+  for (const topic of snapshot.topics) {
+    histories.add(`topic:${topic.name}`, { at, rate_in: topic.rate_in, rate_out: null, left: topic.entries });
   }
 }
 
-addEventListener("hashchange", () => snapshot && render());
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && timer === null) tick();
-});
-
-async function start() {
-  try {
-    const { admin_token: canUnlock } = await api.access(null);
-    byId("unlock").hidden = !canUnlock;
-    histories.load(await api.history());
-  } catch {
-    // The first tick shows the error.
-  }
-  await tick();
-}
-
-start();
+new Live({ api, histories, unlock, render, fetch: look, shownAt: () => snapshot?.at ?? null }).start();
