@@ -121,6 +121,9 @@ def test_a_change_from_a_terminal_writes_an_audit_line(redis_url: str, tmp_path:
     def run(*arguments: str) -> str:
         return parley(tmp_path, *arguments, REDIS_URL=redis_url).stderr
 
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset(KEYS.topic("orders"), "partitions", "4")
+        client.hset(KEYS.group("shop").state, "generation", "1")
     place = ("shop", "orders", "--partition", "2")
     line = r"INFO admin action pause by \S+: app='shop' topic='orders' partition=2"
     assert re.search(line, run("pause", *place))

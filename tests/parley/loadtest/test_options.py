@@ -39,7 +39,10 @@ from parley.cli.load_options import compare, load
             "--sessions 5 compare http://127.0.0.1:1 http://127.0.0.1:2",
             "options of a comparison follow its name",
         ),
-        ("compare http://127.0.0.1:1 no-such-file", "expected http://host:port"),
+        (
+            "compare http://127.0.0.1:1 no-such-file",
+            "no such file or folder, and it is not an http:// address",
+        ),
         ("compare http://127.0.0.1:1 http://me:secret@127.0.0.1", "without query or password"),
         ("compare http://127.0.0.1:1 http://127.0.0.1:2 --rounds 1", "'--rounds': 1"),
     ],

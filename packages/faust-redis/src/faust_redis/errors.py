@@ -61,9 +61,12 @@ class AbandonedError(TransportError):
 
 
 def _without_secrets(address: str) -> str:
-    """Hide all before the last ``@``, as a password may hold any character, and secrets in the query."""
+    """Hide all before the last ``@``, as a password may hold any character, and all values in the query.
+
+    A misspelled name does not show whether its value is a secret.
+    """
     hidden = re.sub(r"(?:(?<=://)|^(?![\w+]+://))(?:(?!://).)*@", "…@", address)
-    return re.sub(r"([?&][^=&;]*(?:pass|pwd|secret|token|key)[^=&;]*=)[^&;]*", r"\1…", hidden, flags=re.I)
+    return re.sub(r"([?&][^=&;]*=)[^&;]*", r"\1…", hidden)
 
 
 class BrokerAddressError(TransportError):
