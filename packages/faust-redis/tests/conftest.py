@@ -18,13 +18,11 @@ import pytest_asyncio
 import redis
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from faust.types import TP
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.asyncio import Redis
 from redis.asyncio.connection import ConnectionPool
 
 from faust_redis import DeadLetters, Options, configure
-from faust_redis.consuming.blocking_read import BlockingRead
 from faust_redis.driver import Transport
 from faust_redis.log.topics import TopicRegistry
 from faust_redis.redis import server_from_urls
@@ -104,17 +102,6 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A server of the test's own, to be stopped and started at will; its data survives that."""
     with RedisServer(tmp_path / "redis", "appendonly yes") as server:
         yield server
-
-
-@pytest.fixture
-async def blocking_read(redis_url: str) -> AsyncIterator[BlockingRead]:
-    """A blocking read of the topic ``numbers``."""
-    server = server_from_urls([redis_url])
-    read = BlockingRead(server, KEYS)
-    read.tps = frozenset({TP("numbers", 0)})
-    yield read
-    await read.close()
-    await server.aclose()
 
 
 @pytest.fixture

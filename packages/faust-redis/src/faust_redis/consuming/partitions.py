@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from itertools import repeat
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from faust.types import TP
 from mode import get_logger
@@ -34,7 +33,6 @@ from faust_redis.consuming.owned_partitions import OwnedPartitions
 from faust_redis.consuming.queue_partition import ANY_LEASE, QueuePartition
 from faust_redis.consuming.read_plans import ReadPlan, Streams, read_groups
 from faust_redis.consuming.reply_size import ReplySize
-from faust_redis.consuming.signal_follower import RESTED_STREAMS, ReadChoice, SignalFollower
 from faust_redis.context import TransportContext
 from faust_redis.errors import UnreadableEntryError
 from faust_redis.log.entries import Entry, Record, decode_all, offset_of
@@ -99,7 +97,6 @@ class PartitionReader(OwnedPartitions):
         self.sift: Callable[[TP, list[Claim], bool], list[Claim]] = lambda _tp, claims, _is_explained: claims
         self._reads = BlockingReads(context)
         self._reply_size = ReplySize(self.read_count)
-        self._signals = SignalFollower(context.keys, lambda topic: context.topics.known(topic))
         self._claiming = asyncio.Lock()
 
     def take(self, tp: TP, replacing: str) -> None:
@@ -323,10 +320,12 @@ class PartitionReader(OwnedPartitions):
             return {}
         lost = True
         try:
-            choice = await self._signals.choose(read, streams)
-            sharing = max(1, len(self.queues) if choice.blocks else len(choice.streams))
-            count = max(1, min(self._reply_size.count(sharing), self.room // sharing))
-            reply = await self._read_choice(read, choice, count) if choice.streams else None
+            group = ("GROUP", self.group, self.member_id)
+            count = max(1, min(self._reply_size.count(len(streams)), self.room // len(self.queues)))
+            limits = ("COUNT", count, "BLOCK", self._block_ms)
+            reply = await read.block(
+                "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
+            )
             lost = False
         except ResponseError as error:
             if is_unavailable(error):
@@ -342,26 +341,14 @@ class PartitionReader(OwnedPartitions):
                 for tp in streams.values():
                     self.rewind(tp)
         if reply:
-            read.brought(len(streams) if choice.blocks else RESTED_STREAMS)
-        self._signals.note(choice, {stream: len(entries) for stream, entries in reply or ()}, count)
-        return self._taken(streams, reply or ())
-
-    def _taken(self, streams: Streams, reply: Iterable[tuple[bytes, list[Entry]]]) -> dict[TP, list[Record]]:
-        """Return the records of a read of queues."""
+            read.brought(len(streams))
         records = {}
-        for stream, entries in reply:
+        for stream, entries in reply or ():
             tp = streams[stream]
             self._reply_size.observe(entries[-1])
             records[tp] = self.decode(tp, [entry for entry in entries if entry[1]])
             self._advance(tp, records[tp])
         return records
-
-    async def _read_choice(self, read: BlockingRead, choice: ReadChoice, count: int) -> Any:
-        block = ("BLOCK", self._block_ms) if choice.blocks else ()
-        group = ("GROUP", self.group, self.member_id, "COUNT", count)
-        return await read.block(
-            "XREADGROUP", *group, *block, "STREAMS", *choice.streams, *repeat(">", len(choice.streams))
-        )
 
     def decode(self, tp: TP, entries: Iterable[Entry]) -> list[Record]:
         """Return the records of a queue's entries; those that can't be read go to ``on_unreadable``."""

@@ -11,7 +11,6 @@ key                                       type    meaning
 ``{<topic>:<p>}:tombstones``              zset    of a compacted partition: key → when it was deleted (ms)
 ``{<topic>:<p>}:producers``               hash    producer id → the numbers and offsets of its last entries
 ``dead:{<topic>:<p>}``                    stream  dead letters of that partition
-``{<topic>:signal}``                      stream  of a topic of many partitions: those with new entries
 ``faust:topic:<topic>``                   hash    ``partitions``, ``retention`` (ms), ``compacting``
 ``faust:{<group>}:members``               hash    member id → subscription (aiokafka's member metadata)
 ``faust:{<group>}:heartbeats``            zset    member id → last heartbeat (ms, server time)
@@ -109,10 +108,6 @@ class Keys:
     def dead(self, tp: Partition) -> str:
         """Return the stream of a partition's dead letters."""
         return f"{self._prefix}dead:{{{tp[0]}:{tp[1]}}}"
-
-    def signal(self, topic: str) -> str:
-        """Return the stream that names the partitions of a topic with new entries."""
-        return f"{self._prefix}{{{topic}:signal}}"
 
     def topic(self, name: str) -> str:
         """Return the key that records how a topic was declared."""

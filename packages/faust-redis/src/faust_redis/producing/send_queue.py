@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, Final
 
 from faust.exceptions import ProducerSendError
-from faust.types import Message, RecordMetadata
+from faust.types import TP, Message, RecordMetadata
 from faust.types.transports import ProducerT
 from mode import get_logger
 from redis.exceptions import NoScriptError
@@ -30,9 +30,8 @@ from faust_redis.producing.appends import (
     pages,
     results_of,
 )
-from faust_redis.producing.follow_ups import RENEWAL_INTERVAL, FollowUps
 from faust_redis.producing.losses import Losses
-from faust_redis.redis.commands import REDIS_ERRORS, Outage, is_unavailable, pause_after
+from faust_redis.redis.commands import REDIS_ERRORS, Command, Outage, is_unavailable, pause_after
 from faust_redis.redis.scripts import APPEND, APPEND_MANY
 from faust_redis.tasks import cancel_and_wait
 
@@ -48,6 +47,8 @@ RECENT: Final = 0.002
 GATHER_TURNS: Final = 6
 #: Attempts between log lines about one outage.
 LOG_EVERY: Final = 10
+#: Seconds between renewals of the expiry of a partition with a retention.
+RENEWAL_INTERVAL: Final = 30.0
 #: Kafka's number for timestamps that the sender sets.
 CREATE_TIME: Final = 0
 #: Seconds between checks whether the app is stopping, while a flush waits for an unavailable Redis.
@@ -114,7 +115,7 @@ class SendQueue:
         self.losses = Losses(context, self._producer_id)
         self.entries: deque[OutgoingEntry] = deque()
         self._batch: list[OutgoingEntry] = []
-        self._follow_ups = FollowUps(context)
+        self._renewals: dict[TP, float] = {}
         self._refreshed = monotonic()
         self._wakeup = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
@@ -274,11 +275,9 @@ class SendQueue:
         appends, left = group(batch)
         parts = pages(appends, together=self._context.server.stream.keeps_order)
         calls = [command_for(page, self._producer_id) for page in parts]
-        tps = {append.target.destination.tp for append in appends}
+        renewals = self._renewals_of({append.target.destination.tp for append in appends})
         try:
-            results = await self._context.server.stream.execute_many(
-                [*calls, *self._follow_ups.commands(tps)]
-            )
+            results = await self._context.server.stream.execute_many([*calls, *renewals])
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("sending %d messages failed: %r", len(batch), error)
@@ -379,3 +378,21 @@ class SendQueue:
                 sensors.on_send_error(self._producer, error, state)
             except Exception:
                 logger.exception("a sensor failed in on_send_error")
+
+    def _renewals_of(self, tps: set[TP]) -> list[Command]:
+        """Return the commands that renew the expiry of partitions with a retention."""
+        now = monotonic()
+        commands: list[Command] = []
+        for tp in tps:
+            facts = self._context.topics.known(tp.topic)
+            if facts is None or not facts.retention or facts.compacting:
+                continue
+            if self._renewals.get(tp, 0) > now:
+                continue
+            self._renewals[tp] = now + RENEWAL_INTERVAL
+            expiry = max(facts.retention, int(RENEWAL_INTERVAL * 2000))
+            commands += [
+                ("PEXPIRE", self._context.keys.stream(tp), expiry),
+                ("PEXPIRE", self._context.keys.topic(tp.topic), expiry),
+            ]
+        return commands
