@@ -29,6 +29,18 @@ def test_the_last_message_of_a_session_may_be_one_of_another_process() -> None:
     assert remembered.add("t", ClientMessage("five", "x"), "seen").follows == "seen"
 
 
+@pytest.mark.parametrize("ends_first", [0, 1])
+def test_a_session_that_is_read_twice_at_a_time_misses_no_message_of_another_process(ends_first: int) -> None:
+    remembered = SentMessages()
+    readings = [remembered.joining("t"), remembered.joining("t")]
+    accepted = [reading.__enter__() for reading in readings]
+    readings.pop(ends_first).__exit__(None, None, None)
+    remembered.decided("t", {"type": "accepted", "id": "other", "position": 0})
+    remembered.attached("t", "answer", (), accepted[1 - ends_first])
+    readings.pop().__exit__(None, None, None)
+    assert remembered.add("t", ClientMessage("one", "x")).follows == "other"
+
+
 @pytest.mark.parametrize(
     ("last_of_history", "before"),
     [

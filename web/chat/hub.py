@@ -126,7 +126,7 @@ class Hub:
         """
         if not is_first:
             return
-        with self.repair.sent.joining(token):
+        with self.repair.sent.joining(token) as meanwhile:
             # In this order, because after the presence is written the stream delivers every later message.
             await self._presences.written(token)
             unfinished = await self._sessions.unfinished(token)
@@ -134,7 +134,7 @@ class Hub:
                 return
             before, messages = unfinished
             adopted = [ClientMessage(each.id, each.text, each.regenerate, each.edits) for each in messages]
-            self.repair.sent.attached(token, before, adopted)
+            self.repair.sent.attached(token, before, adopted, meanwhile)
 
     def leave(self, outbox: Outbox) -> None:
         """Stop serving a socket; without effect if it never joined."""
@@ -184,13 +184,15 @@ class Hub:
 
     def _without_arrived(self, token: str, view: SessionSnapshot, since: str | None) -> SessionSnapshot:
         """Remove unsent frames that have reached a client: the session has lost that, or the frames."""
-        arrived = self.repair.sent.have_arrived(token)
-        unsent = [each for each in view.unsent if each["id"] not in arrived]
-        if view.finished is None or not arrived:
+        has_arrived = partial(self.repair.sent.has_arrived, token)
+        unsent = [each for each in view.unsent if not has_arrived(each["id"])]
+        if view.finished is None:
             return replace(view, unsent=unsent)
         if since is None:  # the client has named its last message, and lacks all that comes after it
             return view
-        finished = [each for each in view.finished if each["timestamp"] > since or each["id"] not in arrived]
+        finished = [
+            each for each in view.finished if each["timestamp"] > since or not has_arrived(each["id"])
+        ]
         return replace(view, unsent=unsent, finished=finished)
 
     def _as_seen(self, token: str, view: SessionSnapshot) -> SessionSnapshot:
@@ -256,7 +258,7 @@ class Hub:
     def _offer(self, token: str, frame: Frame) -> None:
         # An end that comes again, of a turn that was answered again after a loss, is for its sender only.
         is_end = frame["type"] in ("message", "error") and "turn" in frame
-        is_repeated = is_end and frame["id"] in self.repair.sent.have_arrived(token)
+        is_repeated = is_end and self.repair.sent.has_arrived(token, frame["id"])
         for outbox in self._outboxes.get(token, ()):
             if is_repeated and not outbox.expects(frame["turn"]):
                 continue
@@ -285,12 +287,15 @@ class Hub:
 
     def _frames_restored(self, token: str, ids: Sequence[str]) -> None:
         """Record in the session which of the restored frames have arrived."""
-        arrived = self.repair.sent.have_arrived(token)
         outboxes = self.outboxes(token)
-        if known := [
-            each for each in ids if each in arrived or any(outbox.has_delivered(each) for outbox in outboxes)
-        ]:
-            self.outbox_arrived(token, known)
+
+        def is_there(frame_id: str) -> bool:
+            return self.repair.sent.has_arrived(token, frame_id) or any(
+                outbox.has_delivered(frame_id) for outbox in outboxes
+            )
+
+        if arrived := list(filter(is_there, ids)):
+            self.outbox_arrived(token, arrived)
 
     def _message_failed(self, token: str, message_id: str, expired: bool) -> None:
         """End a message that will get no answer, on the sockets that wait for it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
@@ -103,8 +103,9 @@ class SentMessages:
         self._clock = clock
         self._sessions: dict[str, dict[str, SentMessage]] = {}
         self._last: dict[str, str] = {}  # session with a socket here → the last message, or its answer
-        self._joining: dict[str, list[str]] = {}  # session that is being read → accepted meanwhile
+        self._joining: dict[str, list[list[str]]] = {}  # session → accepted during each read of it
         self._ended: deque[tuple[float, str, str]] = deque()
+        self._by_end: dict[tuple[str, str], SentMessage] = {}  # session and id of its answer or error
         self._new: dict[str, tuple[float, Document]] = {}
         self._bytes = 0
 
@@ -140,23 +141,31 @@ class SentMessages:
         return linked
 
     @contextmanager
-    def joining(self, token: str) -> Iterator[None]:
-        """Note the messages of other processes that a session accepts in the block, which calls ``attached``.
+    def joining(self, token: str) -> Iterator[list[str]]:
+        """Yield a list that gets the messages of other processes that a session accepts in the block.
 
-        The state that is read there may be older or newer than their frames.
+        The state that is read there, for ``attached``, may be older or newer than their frames.
         """
-        self._joining[token] = []
+        meanwhile: list[str] = []
+        # A socket that leaves and comes back has its session read twice at a time.
+        readings = self._joining.setdefault(token, [])
+        readings.append(meanwhile)
         try:
-            yield
+            yield meanwhile
         finally:
-            self._joining.pop(token, None)
+            readings[:] = [each for each in readings if each is not meanwhile]
+            if not readings:
+                del self._joining[token]
 
-    def attached(self, token: str, after: str, unfinished: Sequence[ClientMessage]) -> None:
+    def attached(
+        self, token: str, after: str, unfinished: Sequence[ClientMessage], meanwhile: Sequence[str] = ()
+    ) -> None:
         """Take the state of a session, read for a socket, which may have messages of other processes.
 
         Args:
             after: the last message or answer of the history before ``unfinished``, empty for none.
             unfinished: the message of the open turn and the waiting ones, oldest first.
+            meanwhile: the messages of other processes that were accepted during the read, see ``joining``.
         """
         session = self._sessions.get(token, {})
         if not session:
@@ -177,7 +186,6 @@ class SentMessages:
                 adopted.accepted, adopted.idle_since = True, self._clock()
                 self._comes_last(token, message.id)
             after = message.id
-        meanwhile = self._joining.get(token, [])
         older = [at for at, each in enumerate(meanwhile, 1) if after in (each, answer_id(each))]
         for message_id in meanwhile[older[-1] if older else 0 :]:
             self._comes_last(token, message_id)
@@ -239,8 +247,8 @@ class SentMessages:
         if sent is not None:
             sent.accepted = True
         elif "duplicate" not in frame:
-            if token in self._joining:
-                self._joining[token].append(frame["id"])
+            for meanwhile in self._joining.get(token, ()):
+                meanwhile.append(frame["id"])
             if token in self._last:
                 self._comes_last(token, frame["id"])
 
@@ -271,31 +279,31 @@ class SentMessages:
         self._ended.append((self._clock(), token, message_id))
         if frame is not None and self._bytes + len(frame["msg"]) <= TEXT_BYTES:
             sent.end = frame
+            self._by_end[token, frame["id"]] = sent
             sent.bytes += len(frame["msg"])
             self._bytes += len(frame["msg"])
 
-    def arrived(self, token: str, frame_ids: Collection[str]) -> None:
+    def arrived(self, token: str, frame_ids: Iterable[str]) -> None:
         """Note that answers or errors have reached a client of a session."""
-        for sent in self._sessions.get(token, {}).values():
-            if sent.end is not None and sent.end["id"] in frame_ids:
+        for frame_id in frame_ids:
+            if (sent := self._by_end.get((token, frame_id))) is not None:
                 sent.arrived = True
 
-    def have_arrived(self, token: str) -> set[str]:
-        """Return the ids of the remembered answers and errors that have reached a client of a session."""
-        session = self._sessions.get(token, {}).values()
-        return {sent.end["id"] for sent in session if sent.arrived and sent.end is not None}
+    def has_arrived(self, token: str, frame_id: str) -> bool:
+        """Return whether a remembered answer or error has reached a client of a session."""
+        sent = self._by_end.get((token, frame_id))
+        return sent is not None and sent.arrived
 
     def knows(self, token: str, name: str) -> bool:
         """Return whether a name is that of a remembered message of a session, or of its answer or error."""
-        session = self._sessions.get(token, {}).values()
-        return any(name in (sent.id, sent.end and sent.end["id"]) for sent in session)
+        return name in self._sessions.get(token, {}) or (token, name) in self._by_end
 
     def drop(self, token: str, message_id: str) -> None:
         """Forget a message, because it was not accepted or Redis can't lose it any more."""
         session = self._sessions.get(token, {})
         sent = session.pop(message_id, None)
         if sent is not None:
-            self._bytes -= sent.bytes
+            self._let_go(token, sent)
             if not sent.ended and self._last.get(token) == message_id:
                 del self._last[token]
                 if sent.message is not None and sent.message.follows is not None:
@@ -308,8 +316,14 @@ class SentMessages:
         self._new.pop(token, None)
         self._last.pop(token, None)
         session = self._sessions.pop(token, {})
-        self._bytes -= sum(sent.bytes for sent in session.values())
+        for sent in session.values():
+            self._let_go(token, sent)
         return [sent.id for sent in session.values() if sent.message is not None and not sent.ended]
+
+    def _let_go(self, token: str, sent: SentMessage) -> None:
+        self._bytes -= sent.bytes
+        if sent.end is not None:
+            self._by_end.pop((token, sent.end["id"]), None)
 
     def of(self, token: str) -> list[SentMessage]:
         """Return the messages of a session, in the order sent."""
