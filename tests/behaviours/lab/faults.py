@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import signal
 from collections.abc import Awaitable, Callable
@@ -62,7 +61,7 @@ async def end_part(scene: Scene, rng: random.Random) -> None:
 
 async def freeze_part(scene: Scene, rng: random.Random) -> None:
     """Freeze one process of a part, often for longer than its session lasts."""
-    await _freeze(scene, rng, rng.choice(PARTS), rng.uniform(0.3, 14))
+    await scene.freeze(rng.choice(PARTS), rng.uniform(0.3, 14), rng)
 
 
 async def kill_fork_server(scene: Scene, rng: random.Random) -> None:
@@ -72,12 +71,12 @@ async def kill_fork_server(scene: Scene, rng: random.Random) -> None:
 
 async def freeze_fork_server(scene: Scene, rng: random.Random) -> None:
     """Freeze the process that starts the parts."""
-    await _freeze(scene, rng, "fork server", rng.uniform(0.5, 10))
+    await scene.freeze("fork server", rng.uniform(0.5, 10), rng)
 
 
 async def freeze_up(scene: Scene, rng: random.Random) -> None:
     """Freeze the supervisor."""
-    await _freeze(scene, rng, "up", rng.uniform(0.5, 8))
+    await scene.freeze("up", rng.uniform(0.5, 8), rng)
 
 
 async def kill_redis(scene: Scene, rng: random.Random) -> None:
@@ -97,7 +96,7 @@ async def end_redis(scene: Scene, rng: random.Random) -> None:
 
 async def freeze_redis(scene: Scene, rng: random.Random) -> None:
     """Freeze Redis."""
-    await _freeze(scene, rng, "Redis", rng.uniform(0.3, 12))
+    await scene.freeze("Redis", rng.uniform(0.3, 12), rng)
 
 
 async def fill_memory(scene: Scene, rng: random.Random) -> None:
@@ -287,17 +286,6 @@ def _is_wanted(name: str, words: list[str]) -> bool:
     without = [word.removeprefix("-") for word in words if word.startswith("-")]
     only = [word for word in words if not word.startswith("-")]
     return not any(word in name for word in without) and (not only or any(word in name for word in only))
-
-
-async def _freeze(scene: Scene, rng: random.Random, part: str, seconds: float) -> None:
-    pid = scene.send(part, signal.SIGSTOP, rng)
-    scene.say(f"freeze {part} ({pid}) for {seconds:.1f} s")
-    try:
-        await scene.hold(seconds)
-    finally:
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 async def _disturb(

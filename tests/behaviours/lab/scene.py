@@ -107,6 +107,17 @@ class Scene:
             os.kill(pid, sig)
         return pid
 
+    async def freeze(self, part: str, seconds: float, rng: random.Random) -> None:
+        """Freeze one process of a part for so many seconds."""
+        pid = self.send(part, signal.SIGSTOP, rng)
+        self.say(f"freeze {part} ({pid}) for {seconds:.1f} s")
+        try:
+            await self.hold(seconds)
+        finally:
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
     async def restart_redis(self, down_seconds: float) -> None:
         """Start Redis again after it was killed, unless `parley up` does it."""
         if self._own_redis is None or self._own_redis.process is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import resource
@@ -104,7 +105,8 @@ async def end_part_twice(scene: Scene, rng: random.Random) -> None:
         pids = [pid for pid in scene.pids(part) if pid not in ended]
         if pids:
             ended.add(pids[0])
-            os.kill(pids[0], sig)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pids[0], sig)
         await scene.hold(rng.uniform(0.05, 1))
     scene.say(f"{sig.name} {part}, and those in its place: {sorted(ended)}")
 
@@ -112,13 +114,4 @@ async def end_part_twice(scene: Scene, rng: random.Random) -> None:
 async def freeze_at_the_limit(scene: Scene, rng: random.Random) -> None:
     """Freeze a process for about as long as its session in the group, its heartbeats or its node lasts."""
     part, seconds = rng.choice(PARTS), rng.choice((2.9, 4.9, 5.0, 5.1, 10.0))
-    pid = scene.send(part, signal.SIGSTOP, rng)
-    scene.say(f"freeze {part} ({pid}) for {seconds:.1f} s")
-    try:
-        await scene.hold(seconds)
-    finally:
-        if pid is not None:
-            try:
-                os.kill(pid, signal.SIGCONT)
-            except ProcessLookupError:
-                scene.say(f"{part} ({pid}) was ended while it was frozen")
+    await scene.freeze(part, seconds, rng)

@@ -44,6 +44,20 @@ class Owner:
 
 
 Serve = Callable[[web.WebSocketResponse], Awaitable[None]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def handling(chat: Handler) -> AsyncIterator[URL]:
+    app = web.Application()
+    app.router.add_get("/chat", chat)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield URL(f"http://127.0.0.1:{runner.addresses[0][1]}/chat")
+    finally:
+        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -54,15 +68,8 @@ async def serving(serve: Serve) -> AsyncIterator[URL]:
         await serve(socket)
         return socket
 
-    app = web.Application()
-    app.router.add_get("/chat", chat)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield URL(f"http://127.0.0.1:{runner.addresses[0][1]}/chat")
-    finally:
-        await runner.cleanup()
+    async with handling(chat) as url:
+        yield url
 
 
 async def read_all(socket: web.WebSocketResponse) -> None:
@@ -161,18 +168,11 @@ async def test_a_handshake_that_ends_after_its_caller_gave_up_opens_nothing() ->
         served.set()
         return socket
 
-    app = web.Application()
-    app.router.add_get("/chat", chat)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
     owner = Owner()
-    try:
+    async with handling(chat) as url:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await connect(owner, URL(f"http://127.0.0.1:{runner.addresses[0][1]}/chat"))
+                await connect(owner, url)
         go.set()
         await asyncio.wait_for(served.wait(), 10)
-    finally:
-        await runner.cleanup()
     assert owner.events in ([], ["lost"])
