@@ -187,6 +187,7 @@ async def test_a_table_whose_changes_are_lost_is_rebuilt_at_once(tmp_path: Path,
                 await (await words.send(key="ada", value="ada"))
             await eventually(lambda: counts.get("ada") == 3, "three")
             await app.producer.flush()
+            await app.consumer.commit()  # words that are saved without their acks would count again
             server.call("SAVE")
             for _ in range(2):
                 await (await words.send(key="ada", value="ada"))
