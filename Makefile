@@ -162,8 +162,8 @@ failovers: setup ## Kill ten primaries under load, of each kind of Redis, also w
 	@FAILOVER_KILLS=$${FAILOVER_KILLS:-10} exec .venv/bin/python -m pytest tests/behaviours/deployments/test_failover.py -v --timeout 1800 $(ARGS)
 
 upgrades: setup ## Run the previous version beside this one: workers of the transport, and agents of the service
-	@cd packages/faust-redis && UPGRADES=1 ../../.venv/bin/python -m pytest tests/test_upgrades.py -v --timeout 300 $(ARGS)
-	@UPGRADES=1 exec .venv/bin/python -m pytest tests/behaviours/faults/test_upgrades.py -v --timeout 300 $(ARGS)
+	@(cd packages/faust-redis && UPGRADES=1 ../../.venv/bin/python -m pytest tests/test_upgrades.py -v --timeout 300 $(ARGS))
+	UPGRADES=1 exec .venv/bin/python -m pytest tests/behaviours/faults/test_upgrades.py -v --timeout 300 $(ARGS)
 
 restarts: setup ## Restart the workers of every stage under load, also while long answers run
 	@RESTARTS=1 exec .venv/bin/python -m pytest tests/behaviours/faults/test_restarts.py -v --timeout 300 $(ARGS)
