@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import ssl
 import traceback
@@ -12,6 +13,7 @@ import pytest
 import redis
 
 from faust_redis import BrokerAddressError
+from faust_redis.redis import addresses_of, server_from_urls
 from faust_redis.redis.servers import server_at
 from faust_redis.testing import (
     HOST,
@@ -71,6 +73,40 @@ async def test_tls_by_address_and_by_the_apps_own_context(
         await app.producer.stop()
 
         wait_until(lambda: notes.lrange("doubled", 0, -1) == ["14"], "a number")
+
+
+async def failure_of(url: str) -> str:
+    """Return the error of a first command."""
+    server = server_from_urls(addresses_of(url))
+    try:
+        await server.stream.execute("PING")
+    except redis.RedisError as error:
+        return str(error)
+    finally:
+        await server.aclose()
+    return ""
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
+async def test_an_error_names_the_scheme_that_the_port_needs(tmp_path: Path) -> None:
+    cert, key = self_signed_certificate(tmp_path)
+    secure = free_port()
+    files = (f'tls-cert-file "{cert}"', f'tls-key-file "{key}"')
+    with RedisServer(tmp_path / "redis", f"tls-port {secure}", *files, "tls-auth-clients no") as server:
+        plain = server.port
+        for scheme in ("redis", "redis+cluster"):
+            error = await failure_of(f"{scheme}://{HOST}:{secure}")
+            assert error.endswith("a port with TLS needs rediss instead of redis")
+        assert (await failure_of(f"redis+sentinel://{HOST}:{secure}/main")).endswith("asked without TLS")
+        schemes = ("rediss", "rediss+cluster")
+        errors = await asyncio.gather(*(failure_of(f"{scheme}://{HOST}:{plain}") for scheme in schemes))
+        assert all(error.endswith("a port without TLS needs redis instead of rediss") for error in errors)
+
+
+async def test_an_error_about_a_database_names_it_and_those_that_are_allowed(redis_url: str) -> None:
+    host = redis_url.rpartition("/")[0]
+
+    assert "database 77, and allowed are 0 to" in await failure_of(f"{host}/77")
 
 
 async def apps_watched(url: str) -> list[str]:

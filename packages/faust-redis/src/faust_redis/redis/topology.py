@@ -13,11 +13,13 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from redis.asyncio.cluster import ClusterNode, NodesManager
+from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.event import EventDispatcher
 from redis.exceptions import RedisClusterException, ResponseError
 
+from faust_redis.faust_hooks.connections import advice
 from faust_redis.redis.commands import REDIS_ERRORS
 from faust_redis.tasks import cancel_and_wait
 
@@ -92,7 +94,11 @@ class ParallelNodesManager(NodesManager):
         for name, reply in found.items():
             if isinstance(reply, (list, ResponseError)):
                 return nodes[name]
-        raise RedisClusterException(f"no node of the cluster answers: {_joined(found.values())}")
+        errors = _joined(found.values())
+        kind = self.connection_kwargs.get("connection_class", Connection)
+        reason = advice(errors, secure=issubclass(kind, SSLConnection))
+        note = f"; {reason}" if reason else ""
+        raise RedisClusterException(f"no node of the cluster answers: {errors}{note}")
 
 
 class ParallelSentinel(Sentinel):
@@ -127,7 +133,9 @@ class ParallelSentinel(Sentinel):
         replies = (await _first_usable(asking, is_usable, GRACE_SECONDS)).values()
         states = [reply[service_name] for reply in replies if is_usable(reply)]
         if not states:
-            raise MasterNotFoundError(f"no primary of {service_name!r}: {_joined(replies)}")
+            errors = _joined(replies)
+            note = "; sentinels are asked without TLS" if advice(errors, secure=False) else ""
+            raise MasterNotFoundError(f"no primary of {service_name!r}: {errors}{note}")
         newest = max(states, key=lambda state: int(state.get("config-epoch", 0)))
         found = self._force_master_ip or newest["ip"], newest["port"]
         self._found.add(found)
