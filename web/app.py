@@ -188,7 +188,7 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     app[keys.REDIS] = redis = connect(settings.redis_url)
     app[keys.SESSIONS] = Sessions(redis, settings, patience=limits.REDIS_PATIENCE_SECONDS)
-    app[keys.STAFFING] = Staffing(redis, STAGES)
+    app[keys.STAFFING] = Staffing(STAGES)
     preparing = asyncio.create_task(Sessions(redis, settings).prepare(), name="prepare")
     yield
     await cancel_and_wait([preparing])

@@ -7,6 +7,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from faust_redis.redis import Command
 from pipeline.redis.client import execute, execute_on_primaries
 from pipeline.redis.keys import probe_key
 
@@ -58,8 +59,17 @@ def _parse_memory(raw: bytes) -> tuple[int, int]:
     return int(lines[b"used_memory"]), int(lines[b"maxmemory"])
 
 
+def writing_probe(name: str) -> Command:
+    """Return the command that writes a short-lived key, as a server that answers may still refuse writes.
+
+    Args:
+        name: the name of the process, part of the key.
+    """
+    return ("SET", probe_key(name), "1", "PX", 1000)
+
+
 async def probe_writing(redis: Redis, name: str) -> None:
-    """Write a short-lived key, because a server that answers PING may still refuse writes.
+    """Write a short-lived key.
 
     Args:
         name: the name of the process, part of the key.
@@ -67,4 +77,4 @@ async def probe_writing(redis: Redis, name: str) -> None:
     Raises:
         redis.exceptions.RedisError: Redis is unavailable, full, a replica, or denies writes to this user.
     """
-    await execute(redis, "SET", probe_key(name), "1", "PX", 1000)
+    await execute(redis, *writing_probe(name))

@@ -274,6 +274,16 @@ async def test_a_redis_without_redisjson_is_named(serve: ServeNode, tmp_path: Pa
     assert problems["redis"] == "lacks RedisJSON: use Redis 8, or load the module into Redis 7"
 
 
+async def test_a_database_that_redis_lacks_is_named_with_those_that_are_allowed(
+    serve: ServeNode, redis_url: str
+) -> None:
+    node = await serve(url=f"{redis_url.rpartition('/')[0]}/77", staffed=False)
+    async with node.http.get("/readyz") as response:
+        problem = (await response.json())["problems"]["redis"]
+
+    assert problem.startswith("REDIS_URL: DB index is out of range; the address names database 77")
+
+
 async def test_a_process_is_ready_once_every_stage_has_a_worker_with_partitions(serve: ServeNode) -> None:
     async def problems() -> Any:
         async with node.client.http.get("/readyz") as response:

@@ -10,14 +10,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from pipeline.redis.client import execute
+from faust_redis.redis import Command, execute_many
 from pipeline.redis.keys import session_key
-from pipeline.redis.memory import probe_writing
-from pipeline.telemetry.stages.staffing import Staffing
+from pipeline.redis.memory import writing_probe
 from web import keys, limits
 from web.http.errors import json_response
 
-_PING_SECONDS = 2.0
+_ANSWER_SECONDS = 2.0
 
 
 def add_routes(app: web.Application) -> None:
@@ -44,11 +43,9 @@ async def ready(request: web.Request) -> web.Response:
     are accepted and wait, and no other web process would serve better.
     """
     app = request.app
-    problems: dict[str, Any] = {"redis": await _redis(app), "hub": _hub(app)}
     staffing = app[keys.STAFFING]
-    missing: list[str] = []
-    if problems["redis"] is None:
-        missing, problems["redis"] = await _missing(staffing)
+    missing, trouble = await _redis(app)
+    problems: dict[str, Any] = {"redis": trouble, "hub": _hub(app)}
     if missing and not staffing.was_complete:
         problems["stages"] = f"no worker: {', '.join(missing)}"
     problems = {name: problem for name, problem in problems.items() if problem is not None}
@@ -57,32 +54,34 @@ async def ready(request: web.Request) -> web.Response:
     return json_response({"status": "ready"} | ({"stages_without_workers": missing} if missing else {}))
 
 
-async def _redis(app: web.Application) -> str | None:
+async def _redis(app: web.Application) -> tuple[list[str], str | None]:
+    """Ask all in one round trip; return the stages without a worker, and the problem of Redis."""
+    probes: list[Command] = [writing_probe(app[keys.HUB].node), ("JSON.TYPE", session_key("probe"))]
     try:
-        async with asyncio.timeout(_PING_SECONDS):
-            await execute(app[keys.REDIS], "PING")
-            await probe_writing(app[keys.REDIS], app[keys.HUB].node)
-            await execute(app[keys.REDIS], "JSON.TYPE", session_key("probe"))
-    except OutOfMemoryError:
-        return "full: used memory is above maxmemory"
-    except (RedisConnectionError, RedisTimeoutError, OSError) as exc:
-        return f"no answer to PING: {type(exc).__name__}"
-    except ResponseError as exc:
-        if "unknown command" in str(exc):
-            return "lacks RedisJSON: use Redis 8, or load the module into Redis 7"
-        return f"accepts no writes: {type(exc).__name__}"
-    except RedisError as exc:
-        return f"accepts no writes: {type(exc).__name__}"
-    return None
-
-
-async def _missing(staffing: Staffing) -> tuple[list[str], str | None]:
-    """Return the stages without a worker, and the problem of Redis if it did not answer."""
-    try:
-        async with asyncio.timeout(_PING_SECONDS):
-            return await staffing.missing(), None
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            replies = await execute_many(app[keys.REDIS], [*probes, *app[keys.STAFFING].commands()])
     except (RedisError, OSError) as exc:
-        return [], f"the stages can't be read: {type(exc).__name__}"
+        return [], _problem(exc)
+    found, stages = replies[: len(probes)], replies[len(probes) :]
+    for reply in found:
+        if isinstance(reply, Exception):
+            return [], _problem(reply)
+    for reply in stages:
+        if isinstance(reply, Exception):
+            return [], f"the stages can't be read: {type(reply).__name__}"
+    return app[keys.STAFFING].missing(stages), None
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, OutOfMemoryError):
+        return "full: used memory is above maxmemory"
+    if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)):
+        return f"no answer: {type(error).__name__}"
+    if isinstance(error, ResponseError) and "unknown command" in str(error):
+        return "lacks RedisJSON: use Redis 8, or load the module into Redis 7"
+    if isinstance(error, ResponseError) and str(error).startswith("DB index"):
+        return f"REDIS_URL: {error}"
+    return f"accepts no writes: {type(error).__name__}"
 
 
 def _hub(app: web.Application) -> str | None:

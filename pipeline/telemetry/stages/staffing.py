@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from redis.asyncio import Redis
+from typing import Any
 
 from faust_redis import GroupSampler
 from faust_redis.redis import Command
-from pipeline.redis.client import execute_many
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 
 
@@ -22,23 +20,22 @@ class Staffing:
         was_complete: whether all stages have had a worker at the same time since this process started.
     """
 
-    def __init__(self, redis: Redis, stages: Sequence[str]) -> None:
-        """Store a client made by ``connect``."""
+    def __init__(self, stages: Sequence[str]) -> None:
+        """Take the names of the stages."""
         self.was_complete = False
-        self._redis = redis
         self._samplers = {stage: GroupSampler(stage) for stage in stages}
 
-    async def missing(self) -> list[str]:
-        """Return the stages without a worker now.
-
-        Raises:
-            redis.exceptions.RedisError: Redis is unavailable.
-        """
+    def commands(self) -> list[Command]:
+        """Return the commands whose replies ``missing`` takes."""
         commands: list[Command] = [("TIME",)]
         for sampler in self._samplers.values():
             commands += sampler.liveness_commands()
-        seconds, *replies = await execute_many(self._redis, commands)
-        found = iter(replies)
+        return commands
+
+    def missing(self, replies: Sequence[Any]) -> list[str]:
+        """Return the stages without a worker now, from the replies to ``commands``."""
+        seconds, *rest = replies
+        found = iter(rest)
         oldest = int(seconds[0]) - SESSION_TIMEOUT
         missing = []
         for stage, sampler in self._samplers.items():
