@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -23,6 +23,8 @@ from pipeline.errors import ParleyError
 
 #: Seconds between screens.
 INTERVAL: Final = 1.0
+#: Seconds after which a screen shows that Redis does not answer, although it may do so later.
+PATIENCE: Final = 5.0
 
 
 def run(url: str, *, namespace: str | None, once: bool, as_json: bool) -> None:
@@ -50,26 +52,49 @@ async def _run(url: str, namespace: str | None, console: Console, *, once: bool,
         raise ParleyError(str(exc)) from exc
     watch = Watch(redis, namespace=named if namespace is None else namespace)
     try:
-        if as_json:
-            await _print(watch, once=once)
-        elif once:
-            console.print(screen(await _next(watch), console.width))
+        if once:
+            snapshot = await _next(watch)
+            if as_json:
+                click.echo(_json(snapshot))
+            else:
+                console.print(screen(snapshot, console.width))
+        elif as_json:
+            async for seen in _follow(watch):
+                click.echo(_json(seen) if isinstance(seen, WatchSnapshot) else json.dumps({"error": seen}))
         else:
-            with Live(Text("Reading …"), console=console, screen=True, auto_refresh=False) as live:
-                while True:
-                    live.update(screen(await _next(watch), console.width), refresh=True)
-                    await asyncio.sleep(INTERVAL)
+            await _show(watch, console)
     finally:
         await watch.stop()
         await redis.aclose()
 
 
-async def _print(watch: Watch, *, once: bool) -> None:
+async def _show(watch: Watch, console: Console) -> None:
+    shown: RenderableType = Text("Reading …")
+    with Live(shown, console=console, screen=True, auto_refresh=False) as live:
+        async for seen in _follow(watch):
+            if isinstance(seen, WatchSnapshot):
+                shown = screen(seen, console.width)
+                live.update(shown, refresh=True)
+            else:
+                trouble = Text(f"Redis does not answer ({seen}); trying again", style="bold red")
+                live.update(Group(trouble, shown), refresh=True)
+
+
+async def _follow(watch: Watch) -> AsyncIterator[WatchSnapshot | str]:
+    """Yield snapshots; the text of the error when Redis does not answer."""
     while True:
-        click.echo(json.dumps(asdict(await _next(watch))))
-        if once:
-            return
+        try:
+            async with asyncio.timeout(PATIENCE):
+                snapshot = await watch.snapshot()
+        except (RedisError, OSError) as exc:  # a time-out is an OSError
+            yield str(exc) or "no figures in time"
+        else:
+            yield snapshot
         await asyncio.sleep(INTERVAL)
+
+
+def _json(snapshot: WatchSnapshot) -> str:
+    return json.dumps(asdict(snapshot))
 
 
 async def _next(watch: Watch) -> WatchSnapshot:

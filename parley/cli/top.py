@@ -113,7 +113,7 @@ def screen(snapshot: Snapshot, history: History, stage: str | None, width: int) 
     workers = [(each.name, worker) for each in (chosen or snapshot.stages) for worker in each.workers]
     if not chosen:
         workers = [*(("web", node) for node in snapshot.web), *workers]
-    parts += [Text("\nWorkers", style="bold"), _workers(workers)]
+    parts += [Text("\nWorkers", style="bold"), workers_table(workers, width)]
     return Group(*parts)
 
 
@@ -196,21 +196,34 @@ def _partitions(partitions: Sequence[PartitionSnapshot]) -> Table:
     return shown
 
 
-def _workers(workers: Sequence[tuple[str, WorkerSnapshot]]) -> Table:
-    shown = table("of", "worker", "beat", "at work", "done/s", "handled", "failed", "up", "partitions")
+def workers_table(workers: Sequence[tuple[str, WorkerSnapshot]], width: int) -> Table:
+    """Return the table of workers, each with its stage, for a terminal of this width in characters."""
+    cells: dict[str, Callable[[str, WorkerSnapshot], RenderableType]] = {
+        "of": lambda stage, _: stage,
+        "worker": lambda _, each: Text(each.id, style=_worker_style(each)),
+        "beat": lambda _, each: Text(
+            duration(each.heartbeat_age) if each.alive else "gone", style=_worker_style(each)
+        ),
+        "at work": lambda _, each: count(each.working),
+        "done/s": lambda _, each: rate(each.rate),
+        "handled": lambda _, each: count(each.handled),
+        "failed": lambda _, each: count(each.failed),
+        "up": lambda _, each: duration(each.uptime),
+        "partitions": lambda _, each: ranges(each.partitions),
+    }
+    visible = [name for name in cells if width >= _MEDIUM or name not in ("handled", "up")]
+    shown = table(*visible)
+    if width < _MEDIUM:
+        # An id is cut only where the other columns leave no room, and partitions continue in another line.
+        shown.columns[visible.index("worker")].overflow = "ellipsis"
+        shown.columns[visible.index("partitions")].no_wrap = False
     for stage, each in workers:
-        style = "red" if not each.alive else "yellow" if each.silent else ""
-        shown.add_row(
-            stage,
-            Text(each.id, style=style),
-            Text(duration(each.heartbeat_age) if each.alive else "gone", style=style),
-            count(each.working),
-            rate(each.rate),
-            *map(count, (each.handled, each.failed)),
-            duration(each.uptime),
-            ranges(each.partitions),
-        )
+        shown.add_row(*(cells[name](stage, each) for name in visible))
     return shown
+
+
+def _worker_style(worker: WorkerSnapshot) -> str:
+    return "red" if not worker.alive else "yellow" if worker.silent else ""
 
 
 def _state(state: StageState) -> Text:

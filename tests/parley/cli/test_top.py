@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -14,15 +15,17 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from rich.console import Console
 
-from faust_redis.testing import wait_until
+from faust_redis.testing import RedisServer, wait_until
 from faust_redis.watching import RecordedHistory, Recorder
 from parley.cli.figures import duration
 from parley.cli.times import moment
-from parley.cli.top import ranges, trend
+from parley.cli.top import ranges, trend, workers_table
 from pipeline.redis.keys import HISTORY
 from pipeline.settings import STAGES
 from pipeline.telemetry.stages.past import contents_of
+from pipeline.telemetry.stages.snapshot import WorkerSnapshot
 from pipeline.telemetry.stages.watch import StageWatch
 
 TOP = [sys.executable, "-m", "parley.cli", "top"]
@@ -126,6 +129,52 @@ def test_in_a_terminal_it_goes_on_until_it_is_interrupted(redis_url: str, tmp_pa
         process.kill()
         process.wait()
         os.close(ours)
+
+
+def test_the_figures_of_all_apps_go_on_after_an_outage(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path / "redis")
+    command = [*TOP, "--redis", server.url, "--json"]
+    with server, subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert "apps" in json.loads(process.stdout.readline())
+
+            server.kill()
+            seen: dict[str, object] = {}
+            while "error" not in seen:
+                seen = json.loads(process.stdout.readline())
+            server.start()
+
+            while "apps" not in seen:
+                seen = json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_of_workers_shows_every_column_in_full(width: int) -> None:
+    worker = WorkerSnapshot(
+        id="host-17-abcdef",
+        alive=True,
+        silent=False,
+        heartbeat_age=0.25,
+        partitions=[0, 1, 2, 5, 8, 9, 13, 17, 21, 25, 29],
+        uptime=4000.0,
+        rate=1234.5,
+        handled=1_234_567,
+        failed=3,
+        working=250,
+    )
+    console = Console(width=width, file=io.StringIO())
+    console.print(workers_table([("deliver", worker)], width))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+
+    assert max(map(len, lines)) <= width
+    text = " ".join(lines)
+    shown = ("deliver", worker.id, "250 ms", "250", "1,234", "3", "0-2,", "29")
+    assert [each for each in shown if each not in text] == []
+    assert "…" not in text
 
 
 def test_figures_are_short() -> None:
