@@ -149,7 +149,7 @@ poison: setup ## Let events kill workers until they are dead letters; takes minu
 soak: setup ## Run Faust workers at a steady pace for SOAK_SECONDS and report growth
 	@cd packages/faust-redis && exec ../../.venv/bin/python -m tests.soak
 
-bench: setup $(BENCH_STAMP) ## Measure the speed, beside FastStream, taskiq and bare redis-py; needs a quiet machine
+bench: setup $(BENCH_STAMP) ## Measure the speed, beside FastStream, taskiq, streaQ, docket and bare redis-py; needs a quiet machine
 	@exec .venv/bin/python -m bench $(ARGS)
 
 # The contenders have a separate environment, because running and testing do not need them.

@@ -48,7 +48,7 @@ _ALL: Mapping[str, tuple[str, Callable[[], _Measured]]] = {
 # It needs a broker that ``make oracle`` installs.
 _ONLY_BY_NAME = "kafka"
 _PACKAGES = ("faust-streaming", "redis", "hiredis", "aiohttp", "uvloop")
-_PEER_PACKAGES = ("faststream", "taskiq", "taskiq-redis")
+_PEER_PACKAGES = ("faststream", "taskiq", "taskiq-redis", "streaq", "pydocket")
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ __all__ = ["BODY", "HOPS", "PEERS", "Contender", "Peer", "contenders", "number_o
 
 #: The clone, where all programs run.
 ROOT = Path(__file__).parents[1]
-#: The environment of FastStream and taskiq.
+#: The environment of the peers.
 PEERS = ROOT / ".venv-bench"
 #: Processes in a row.
 HOPS = 4
@@ -82,6 +82,14 @@ class Contender:
         """Return the further fields of an entry in one partition; only Faust's entries have a key."""
         return []
 
+    def feeder(self, url: str) -> subprocess.Popen[bytes] | None:
+        """Start the framework's own feed; None where copies of its stream entries do."""
+        return None
+
+    def numbers(self, client: Any, entries: list[Any]) -> list[int]:
+        """Return the numbers of the messages in entries of a last stream."""
+        return [number_of(fields) for _, fields in entries]
+
     def _variables(self, url: str) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(ROOT), "BENCH_REDIS_URL": url, **self.environment}
 
@@ -114,6 +122,45 @@ class Peer(Contender):
         return [part for pair in fields.items() for part in pair]
 
 
+@dataclass(frozen=True)
+class TaskQueue(Peer):
+    """A framework that keeps each task in a key of its own beside its stream entry, and so feeds itself.
+
+    Attributes:
+        stream: the name of a queue's stream.
+        task_key: the key that holds a task of the last queue; "" where the entry holds it as well.
+    """
+
+    stream: str = ""
+    task_key: str = ""
+
+    def streams(self, hop: int) -> list[str]:
+        """Return the key of the stream of a hop's queue."""
+        return [self.stream.format(f"hop{hop}")]
+
+    def sample(self, client: Any, url: str) -> list[bytes]:
+        """Return nothing, because no entry is copied."""
+        return []
+
+    def feeder(self, url: str) -> subprocess.Popen[bytes]:
+        """Start the program that enqueues the messages that a line of its input asks for."""
+        return subprocess.Popen(  # noqa: S603
+            [*_python(), f"bench/hops/{self.program}", "feed"],
+            cwd=ROOT,
+            env=self._variables(url),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def numbers(self, client: Any, entries: list[Any]) -> list[int]:
+        """Return the numbers of the messages, which may be in keys beside the stream."""
+        if not self.task_key:
+            return super().numbers(client, entries)
+        keys = [self.task_key + fields[b"task_id"].decode() for _, fields in entries]
+        return [number_of({b"": task}) for task in client.mget(keys)] if keys else []
+
+
 def contenders(partitions: int) -> list[Contender]:
     """Return all of them, the transport first and the floor last.
 
@@ -144,9 +191,23 @@ def contenders(partitions: int) -> list[Contender]:
             environment={"BENCH_TUNED": "1"},
             program="taskiq_hop.py",
         ),
+        *_task_queues(),
         Contender("bare redis-py 10 a read", (python, "bench/hops/bare.py", "10")),
         Contender("bare redis-py", (python, "bench/hops/bare.py", "200")),
     ]
+
+
+def _task_queues() -> Iterator[TaskQueue]:
+    for form in ("plain", "tuned"):
+        yield TaskQueue(
+            "streaq" if form == "plain" else "streaq tuned",
+            (*_python(), "bench/hops/streaq_hop.py", form),
+            program="streaq_hop.py",
+            stream="streaq:{}:queues:normal",
+            task_key=f"streaq:hop{HOPS}:task:data:",
+        )
+    command = (*_python(), "bench/hops/docket_hop.py", "run")
+    yield TaskQueue("docket", command, program="docket_hop.py", stream="{}:stream")
 
 
 def number_of(fields: dict[bytes, bytes]) -> int:

@@ -1,4 +1,4 @@
-"""The four-hop plumbing, beside FastStream, taskiq and bare redis-py: ``python -m bench plumbing``.
+"""The four-hop plumbing, beside other frameworks and bare redis-py: ``python -m bench plumbing``.
 
 Each contender forwards messages of 200 bytes through four processes, at least once: a message is acked after
 Redis has confirmed the message sent for it. The contenders take turns on one Redis, so that a slow phase of
@@ -27,7 +27,7 @@ from typing import Any
 
 import redis
 
-from bench.contenders import BODY, HOPS, PEERS, Contender, Peer, contenders, number_of
+from bench.contenders import BODY, HOPS, PEERS, Contender, Peer, contenders
 from parley.loadtest.usage import cpu_seconds, process_tree
 from parley.local.embedded import EmbeddedRedis
 
@@ -87,6 +87,7 @@ class ContenderTurn:
         self.fields: list[bytes] = []
         self.hops: list[subprocess.Popen[bytes]] = []
         self._feed = client.register_script(_FEED)
+        self._feeder: subprocess.Popen[bytes] | None = None
         self._fed = 0
         self._taken: dict[str, bytes] = {}
 
@@ -98,15 +99,17 @@ class ContenderTurn:
         try:
             self.hops = [self.contender.start(hop, url, folder) for hop in range(HOPS)]
             self._wait_for_groups()
+            self._feeder = self.contender.feeder(url)
             _, problems = self.pass_through(TRIAL)
             if problems:
                 raise SystemExit(f"{self.contender.name} does not work: {problems}")
             yield
         finally:
-            for hop in self.hops:
+            started = [*self.hops, self._feeder] if self._feeder is not None else self.hops
+            for hop in started:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(hop.pid, signal.SIGTERM)
-            for hop in self.hops:
+            for hop in started:
                 try:
                     hop.wait(10)
                 except subprocess.TimeoutExpired:
@@ -126,6 +129,10 @@ class ContenderTurn:
 
     def feed(self, count: int) -> None:
         """Add messages to the first hop, spread evenly over its streams."""
+        if self._feeder is not None:
+            self._ask_feeder(self._feeder, count)
+            self._fed += count
+            return
         streams = self.contender.streams(0)
         while count:
             page = min(count, FEED_PAGE)
@@ -136,6 +143,13 @@ class ContenderTurn:
                 self._feed([stream], [*arguments, BODY, *fields])
             self._fed += page
             count -= page
+
+    def _ask_feeder(self, feeder: subprocess.Popen[bytes], count: int) -> None:
+        assert feeder.stdin is not None and feeder.stdout is not None  # noqa: S101, PT018
+        feeder.stdin.write(b"%d %d\n" % (self._fed, count))
+        feeder.stdin.flush()
+        if not feeder.stdout.readline():
+            raise SystemExit(f"the feed of {self.contender.name} has ended")
 
     def trickle(self) -> list[float]:
         """Send single messages at a slow pace; return the latency of each in ms."""
@@ -185,7 +199,7 @@ class ContenderTurn:
         for stream in self.contender.streams(HOPS):
             start = b"(" + self._taken[stream] if stream in self._taken else b"-"
             entries = self.client.xrange(stream, min=start)
-            numbers = [number_of(fields) for _, fields in entries]
+            numbers = self.contender.numbers(self.client, entries)
             if numbers != sorted(numbers) and self.contender.partitions:
                 problems.append(f"{stream} is out of order")
             seen += numbers
@@ -277,7 +291,7 @@ def measure() -> tuple[list[str], list[str]]:
     if only := os.environ.get("BENCH_ONLY"):
         chosen = [contender for contender in chosen if contender.name in only.split(",")]
     if not PEERS.exists() and any(isinstance(contender, Peer) for contender in chosen):
-        raise SystemExit("FastStream and taskiq are not installed: run it with `make bench`")
+        raise SystemExit("The peers are not installed: run it with `make bench`")
     messages = int(os.environ["BENCH_MESSAGES"]) if "BENCH_MESSAGES" in os.environ else None
     rounds = int(os.environ.get("BENCH_ROUNDS", "3"))
     results = run(chosen, rounds, float(os.environ.get("BENCH_SECONDS", "5")), messages)
