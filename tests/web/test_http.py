@@ -275,11 +275,12 @@ async def test_a_redis_without_redisjson_is_named(serve: ServeNode, tmp_path: Pa
 
 
 async def test_a_database_that_redis_lacks_is_named_with_those_that_are_allowed(
-    serve: ServeNode, redis_url: str
+    serve: ServeNode, tmp_path: Path
 ) -> None:
-    node = await serve(url=f"{redis_url.rpartition('/')[0]}/77", staffed=False)
-    async with node.http.get("/readyz") as response:
-        problem = (await response.json())["problems"]["redis"]
+    with RedisServer(tmp_path) as plain:
+        node = await serve(url=f"redis://127.0.0.1:{plain.port}/77")
+        async with node.http.get("/readyz") as response:
+            problem = (await response.json())["problems"]["redis"]
 
     assert problem.startswith("REDIS_URL: DB index is out of range; the address names database 77")
 
