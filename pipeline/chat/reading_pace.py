@@ -19,9 +19,9 @@ SECONDS_PER_ANSWER: Final = 0.0005
 SHORTEST_SECONDS: Final = 0.01
 #: The longest one, which a person who reads along does not notice.
 LONGEST_SECONDS: Final = 0.1
-#: Reads of an answer, after the one that brought its first words, that don't wait for these moments. Fewer: an
-#: answer that comes in a few pieces at once is delayed. More: each of them costs as much as a later read, which
-#: brings several pieces.
+#: Reads of an answer, after the one that brought its first words, that don't wait for these moments. With
+#: fewer, an answer in a few pieces is delayed. With more, streaming costs more, because each of them brings
+#: one piece at the cost of several.
 FIRST_READS: Final = 2
 
 
