@@ -3,7 +3,7 @@
 A piece of an answer costs a worker, Redis and the web process about as much as several that come together.
 While few answers run, each piece is read as it comes. While many run, all of them are read at the same
 moments, whose distance rises with their number, so that the cost of streaming does not. The first words of an
-answer are never delayed, nor is an answer that comes at once or in pieces farther apart than these moments.
+answer are never delayed, nor is an answer in few pieces or in pieces farther apart than these moments.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ SECONDS_PER_ANSWER: Final = 0.0005
 SHORTEST_SECONDS: Final = 0.01
 #: The longest one, which a person who reads along does not notice.
 LONGEST_SECONDS: Final = 0.1
+#: Reads of an answer, after the one that brought its first words, that don't wait for these moments. With
+#: fewer, an answer in a few pieces is delayed. With more, streaming costs more, because each of them brings
+#: one piece at the cost of several.
+FIRST_READS: Final = 2
 
 
 class ReadingPace:
@@ -63,12 +67,12 @@ class ReadingPace:
 class PacedAnswer:
     """One running answer."""
 
-    __slots__ = ("_begun", "_loop", "_moment", "_pace", "_reading_since")
+    __slots__ = ("_first_reads", "_loop", "_moment", "_pace", "_reading_since")
 
     def __init__(self, pace: ReadingPace, loop: asyncio.AbstractEventLoop) -> None:
         self._pace = pace
         self._loop = loop
-        self._begun = loop.time()
+        self._first_reads = FIRST_READS
         self._reading_since = -math.inf
         self._moment: asyncio.Future[None] | None = None
 
@@ -82,7 +86,10 @@ class PacedAnswer:
             return None
         now = self._loop.time()
         since, self._reading_since = self._reading_since, now
-        if now - since >= seconds or now - self._begun < seconds:
+        if self._first_reads:
+            self._first_reads -= 1
+            return None
+        if now - since >= seconds:
             return None
         self._moment = self._loop.create_future()
         self._pace.rest(self, self._loop)
