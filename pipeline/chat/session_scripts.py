@@ -104,7 +104,7 @@ ACCEPT = Script(
         "edits",
         "follows",
     ),
-    includes=("require_right", "clock", "latest", "state", "upgrade", "change", "turns", "branch_off"),
+    includes=("require_right", "clock", "state", "change", "turns"),
     texts=REFUSALS,
 )
 CLOSE = Script(
@@ -112,7 +112,7 @@ CLOSE = Script(
     "close_turn",
     keys=3,
     arguments=("turn", "entry", "msg", "marks", "frame_id", "frame_msg", "failure", "refused", "at"),
-    includes=("require_right", "clock", "latest", "state", "upgrade", "change", "turns", "branch_off"),
+    includes=("require_right", "clock", "state", "change", "turns", "keep"),
 )
 STOP = Script(__package__, "stop_turn", keys=2, arguments=("turn",))
 MARK_SENT = Script(__package__, "mark_sent", keys=1, arguments=("ids",))
@@ -137,7 +137,7 @@ RESTORE_MESSAGE = Script(
     "restore_message",
     keys=2,
     arguments=("id", "entry", "msg", "fields", "follows", "answer", "frame", "frame_id", "is_error"),
-    includes=("require_right", "clock", "latest", "state", "upgrade", "change", "turns"),
+    includes=("require_right", "clock", "state", "change", "turns", "keep"),
     texts=LOST,
 )
 SCRIPTS: Final = (CREATE, ACCEPT, CLOSE, STOP, MARK_SENT, REVIVE, READ, PAGE, RESTORE_ANSWER, RESTORE_MESSAGE)

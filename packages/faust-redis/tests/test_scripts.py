@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -39,6 +41,19 @@ def test_the_line_with_the_flags_stays_the_first(greetings: str) -> None:
     greet = Script(greetings, "greet", keys=1, arguments=("name",), constants={"GREETED": 7})
 
     assert greet.text.startswith("#!lua flags=allow-oom\nlocal GREETED = 7 local name = unpack(ARGV)\n")
+
+
+def test_a_line_in_a_branch_stands_for_the_file_with_its_functions(greetings: str) -> None:
+    folder = Path(import_module(greetings).__path__[0]) / "lua"
+    (folder / "includes").mkdir()
+    (folder / "includes" / "shout.lua").write_text("-- include: upper\nlocal function shout() end\n")
+    (folder / "includes" / "upper.lua").write_text("local function upper() end\n")
+    (folder / "loud.lua").write_text("if name then\n    -- include: shout\n    shout(name)\nend\n")
+
+    loud = Script(greetings, "loud", keys=0, arguments=("name",))
+
+    inserted = "local function upper() end\n\nlocal function shout() end\n\n"
+    assert loud.text.endswith(f"if name then\n{inserted}    shout(name)\nend\n")
 
 
 def test_an_argument_that_the_script_never_uses_is_an_error_at_import(greetings: str) -> None:

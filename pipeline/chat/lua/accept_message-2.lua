@@ -20,19 +20,19 @@
 --          {ENDED, holders, the error frame or answer that ended the turn or '', 1 for a duplicate}
 local key = KEYS[1]
 local nodes = redis.call('HGETALL', KEYS[2])
-local state, entries = read_state(key, '$._ids["' .. id .. '"]')
+local state = read_state(key)
 if not state then
     return {GONE, nodes}
 end
-local seen, open = entries[1], state.open
+local seen = redis.call('JSON.GET', key, '$._ids["' .. id .. '"]')
 
-if seen then
-    if open.id == id then
+if seen ~= '[]' then
+    if state.turn == id then
         -- The worker may have died before it sent the turn on, so the same entry must send it again; another
         -- entry must not.
-        return {open.entry == entry and OPENED or RUNNING, nodes}
+        return {state.entry == entry and OPENED or RUNNING, nodes}
     end
-    local duplicate = seen ~= entry and 1 or 0
+    local duplicate = seen ~= '["' .. entry .. '"]' and 1 or 0
     for place, waiting in ipairs(cjson.decode(redis.call('JSON.GET', key, '$._inbox[*].id'))) do
         if waiting == id then
             return {QUEUED, nodes, place, duplicate}
@@ -76,70 +76,76 @@ require_right('JSON.MERGE', key, '$', '0')
 if tonumber(ttl) > 0 then
     require_right('EXPIRE', key, ttl)
 end
-upgrade(key, state)
-local bytes, last_time, last_id, refused = state.bytes, unpack(state.summary)
-local timestamp = now(last_time)
+if not (state.bytes and state.time) then
+    -- include: upgrade
+    upgrade(key, state)
+end
+local bytes, last_id, refused = state.bytes, state.accepted, state.refused
+local timestamp = now(state.time)
 local message = item(id, msg == '' and '""' or msg, timestamp,
     msg == '' and ',"regenerate":true' or edits ~= '' and ',"edits":"' .. edits .. '"' or '')
 -- Messages wait only behind an open turn.
-local waiting = open.id and redis.call('JSON.ARRLEN', key, '$._inbox')[1] or 0
+local waiting = state.turn and redis.call('JSON.ARRLEN', key, '$._inbox')[1] or 0
 local remembers, is_full = true, bytes + #message > tonumber(max_bytes)
 -- Each message and each request has 60 bytes and more, so a session far from its limits needs no counting.
 local most = bytes / 60
 if most + waiting + 3 > tonumber(max_messages) or most + refused >= tonumber(max_ids) then
     -- The number of messages once every turn is answered, including this one.
-    local messages = redis.call('JSON.ARRLEN', key, '$.messages')[1] + (open.id and 1 or 0) + 2 * waiting
+    local messages = redis.call('JSON.ARRLEN', key, '$.messages')[1] + (state.turn and 1 or 0) + 2 * waiting
         + (msg == '' and 0 or 2)
     remembers = redis.call('JSON.OBJLEN', key, '$._ids')[1] < tonumber(max_ids)
     is_full = is_full or not remembers or messages > tonumber(max_messages)
 end
 
-local function refuse(text, fields)
-    local frame = item(frame_id, text, timestamp, ',"type":"error","refused":"' .. id .. '"' .. fields)
+local reply, changes, refusal, fields = {OPENED, nodes}, ''
+if is_full then
+    refusal, fields = FULL_MSG, FULL
+elseif follows ~= '' and follows ~= last_id
+    and redis.call('JSON.GET', key, '$["_ids","_places"]["' .. follows .. '"]') == '[]' then
+    -- A full session does not remember what it refuses, so this comes after that check.
+    return {MISSING, nodes}
+elseif state.turn then
+    if waiting >= tonumber(inbox_limit) then
+        refusal, fields = BUSY_MSG, BUSY
+    else
+        redis.call('JSON.ARRAPPEND', key, '$._inbox', message)
+        reply = {QUEUED, nodes, waiting + 1, 0}
+    end
+elseif msg == '' then
+    -- include: last_answer
+    -- include: branch_off
+    local some, regenerates = last_answer(key)
+    local answers = some and redis.call('JSON.ARRLEN', key, '$.messages[-1].alternatives')[1]
+    if not some then
+        refusal, fields = NOTHING_MSG, NOTHING
+    elseif answers and answers >= ALTERNATIVES_LIMIT then
+        refusal, fields = TRIED_MSG, FULL
+    else
+        changes = ',"_turn":' .. turn_item(id, entry, regenerates)
+    end
+elseif edits ~= '' then
+    -- include: branch_off
+    if has_all_branches(key) then
+        refusal, fields = TRIED_MSG, FULL
+    else
+        require_right('JSON.ARRPOP', key, '$', '0')
+        require_right('JSON.DEL', key, '$')
+        local branches = branch_off(key, edits)
+        changes = place(id, append(key, item(id, msg, timestamp, branches and ',"branches":' .. branches or '')))
+            .. ',"_turn":' .. turn_item(id, entry)
+    end
+else
+    changes = place(id, append(key, message)) .. ',"_turn":' .. turn_item(id, entry)
+end
+
+if refusal then
+    -- include: keep
+    local frame = item(frame_id, refusal, timestamp, ',"type":"error","refused":"' .. id .. '"' .. fields)
     -- A session with max_ids ids refuses every new message from now on, so this one need not be remembered.
     change(key, remembers and summary(timestamp, last_id, refused + 1) .. remember(id, entry)
         or summary(timestamp, last_id, refused))
     keep(key, frame, true)
     return {REFUSED, nodes, frame, 0}
-end
-
-if is_full then
-    return refuse(FULL_MSG, FULL)
-end
--- A full session does not remember what it refuses, so this comes after that check.
-if follows ~= '' and follows ~= last_id
-    and redis.call('JSON.GET', key, '$["_ids","_places"]["' .. follows .. '"]') == '[]' then
-    return {MISSING, nodes}
-end
-
-local reply, changes = {OPENED, nodes}, ''
-if open.id then
-    if waiting >= tonumber(inbox_limit) then
-        return refuse(BUSY_MSG, BUSY)
-    end
-    redis.call('JSON.ARRAPPEND', key, '$._inbox', message)
-    reply = {QUEUED, nodes, waiting + 1, 0}
-elseif msg == '' then
-    local some, regenerates = last_answer(key)
-    if not some then
-        return refuse(NOTHING_MSG, NOTHING)
-    end
-    local answers = redis.call('JSON.ARRLEN', key, '$.messages[-1].alternatives')[1]
-    if answers and answers >= ALTERNATIVES_LIMIT then
-        return refuse(TRIED_MSG, FULL)
-    end
-    changes = ',"_turn":' .. turn_item(id, entry, regenerates)
-elseif edits ~= '' then
-    if has_all_branches(key) then
-        return refuse(TRIED_MSG, FULL)
-    end
-    require_right('JSON.ARRPOP', key, '$', '0')
-    require_right('JSON.DEL', key, '$')
-    local branches = branch_off(key, edits)
-    changes = place(id, append(key, item(id, msg, timestamp, branches and ',"branches":' .. branches or '')))
-        .. ',"_turn":' .. turn_item(id, entry)
-else
-    changes = place(id, append(key, message)) .. ',"_turn":' .. turn_item(id, entry)
 end
 change(key, remember(id, entry) .. ',"_bytes":' .. bytes + #message .. summary(timestamp, id, refused) .. changes)
 if tonumber(ttl) > 0 then

@@ -14,45 +14,19 @@
 --          at         the time of the end (ISO 8601, UTC); '' for now
 -- Result   {GONE, holders} | {STALE, holders} | {CLOSED, holders, frame} | {CLOSED, holders, frame, next turn}
 
--- Refused messages that a session remembers: at least as many as a context may have (CONTEXT_MESSAGES).
-local REFUSED_LIMIT = 1000
-
--- Leave the last message of the history out of later contexts.
-local function refuse_as_context(key)
-    local id = redis.call('JSON.GET', key, '$.messages[-1].id'):sub(2, -2)
-    if id == '' then
-        return
-    end
-    redis.call('JSON.SET', key, '$._refused', '[]', 'NX')
-    push(key, '$._refused', id, REFUSED_LIMIT)
-end
-
--- Put an answer in the place of the last one, which becomes the newest of its `alternatives`; return its index.
-local function replace_answer(key, answer)
-    local index = redis.call('JSON.ARRLEN', key, '$.messages')[1] - 1
-    -- The older answers are copied as JSON text, because decoding and encoding could change them.
-    local older = redis.call('JSON.GET', key, '$.messages[-1].alternatives'):sub(3, -3)
-    redis.call('JSON.DEL', key, '$.messages[-1].alternatives')
-    local old = redis.call('JSON.GET', key, '$.messages[-1]'):sub(2, -2)
-    local alternatives = older == '' and old or older .. ',' .. old
-    redis.call('JSON.SET', key, '$.messages[-1]', answer:sub(1, -2) .. ',"alternatives":[' .. alternatives .. ']}')
-    return index
-end
-
 local key = KEYS[1]
 local nodes = redis.call('HGETALL', KEYS[3])
-local state, waiting_ids = read_state(key, '$._inbox[0].id')
+local state = read_state(key)
 if not state then
     return {GONE, nodes}
 end
-local open = state.open
 
-if open.id ~= turn then
+if state.turn ~= turn then
     local last = cjson.decode(redis.call('JSON.GET', key, '$._last.turn', '$._last.entry'))
     if last['$._last.turn'][1] == turn and last['$._last.entry'][1] == entry then
         local frame = redis.call('JSON.GET', key, '$._last.frame'):sub(2, -2)
-        if open.entry == entry then
-            return {CLOSED, nodes, frame, open.id}
+        if state.entry == entry then
+            return {CLOSED, nodes, frame, state.turn}
         end
         return {CLOSED, nodes, frame}
     end
@@ -63,11 +37,13 @@ if open.id ~= turn then
     if redis.call('JSON.GET', key, '$._ids["' .. turn .. '"]') == '[]' then
         require_right('JSON.ARRAPPEND', key, '$', '0')
         require_right('JSON.MERGE', key, '$', '0')
-        upgrade(key, state)
-        local last_time, last_id, count = unpack(state.summary)
-        local timestamp = now(last_time)
+        if not (state.bytes and state.time) then
+            -- include: upgrade
+            upgrade(key, state)
+        end
+        local timestamp = now(state.time)
         local frame = item(frame_id, frame_msg, timestamp, ',"type":"error","refused":"' .. turn .. '"' .. failure)
-        change(key, remember(turn, entry) .. summary(timestamp, last_id, count + 1))
+        change(key, remember(turn, entry) .. summary(timestamp, state.accepted, state.refused + 1))
         keep(key, frame, true)
         return {CLOSED, nodes, frame}
     end
@@ -78,33 +54,37 @@ if open.id ~= turn then
     return {STALE, nodes}
 end
 
-local following = waiting_ids[1]
+local has_following = redis.call('JSON.ARRLEN', key, '$._inbox')[1] > 0
 require_right('JSON.ARRAPPEND', key, '$', '0')
 require_right('JSON.MERGE', key, '$', '0')
 require_right('JSON.SET', key, '$', '0')
 require_right('DEL', KEYS[2])
-if following or open.regenerates then
+if has_following or state.regenerates then
     require_right('JSON.ARRPOP', key, '$', '0')
     require_right('JSON.DEL', key, '$')
 end
-upgrade(key, state)
-local last_time, last_id, count = unpack(state.summary)
-local timestamp = at == '' and now(last_time) or at
-local changes = summary(timestamp > last_time and timestamp or last_time, last_id, count)
+if not (state.bytes and state.time) then
+    -- include: upgrade
+    upgrade(key, state)
+end
+local timestamp = at == '' and now(state.time) or at
+local changes = summary(timestamp > state.time and timestamp or state.time, state.accepted, state.refused)
 local frame
 if failure ~= '' then
     frame = item(frame_id, frame_msg, timestamp, ',"type":"error","turn":"' .. turn .. '"' .. failure)
     -- The model has answered a message that is being regenerated, so it does not refuse the message itself.
-    if refused == '1' and not open.regenerates then
+    if refused == '1' and not state.regenerates then
+        -- include: refuse_as_context
         refuse_as_context(key)
     end
 else
     local fields = ',"type":"message","turn":"' .. turn .. '"' .. marks
     local answer, index
-    if open.regenerates then
+    if state.regenerates then
         answer = item(frame_id, msg, timestamp, ',"turn":"' .. turn .. '"' .. marks)
+        -- include: replace_answer
         index = replace_answer(key, answer)
-        fields = fields .. ',"replaces":"' .. open.regenerates .. '"'
+        fields = fields .. ',"replaces":"' .. state.regenerates .. '"'
     else
         answer = item(frame_id, msg, timestamp, marks)
         index = append(key, answer)
@@ -117,18 +97,24 @@ keep(key, frame, failure ~= '')
 redis.call('JSON.SET', key, '$._last', '{"turn":"' .. turn .. '","entry":"' .. entry .. '","frame":' .. frame .. '}')
 redis.call('DEL', KEYS[2])
 
-if not following then
+if not has_following then
     redis.call('JSON.SET', key, '$._turn', 'null')
     return {CLOSED, nodes, frame}
 end
 local waiting = redis.call('JSON.ARRPOP', key, '$._inbox', 0)[1]
 local request = cjson.decode(waiting)
+local following = request.id
 local regenerates
 if request.regenerate then
+    -- include: last_answer
     local _
     _, regenerates = last_answer(key)
 else
-    local branches = request.edits and branch_off(key, request.edits)
+    local branches
+    if request.edits then
+        -- include: branch_off
+        branches = branch_off(key, request.edits)
+    end
     change(key, place(following, append(key, waiting)))
     if request.edits then
         redis.call('JSON.DEL', key, '$.messages[-1].edits')

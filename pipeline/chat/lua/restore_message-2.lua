@@ -60,7 +60,7 @@ local key = KEYS[1]
 local nodes = redis.call('HGETALL', KEYS[2])
 local id_path, follows_path = '$._ids["' .. id .. '"]', '$["_ids","_places"]["' .. follows .. '"]'
 local follows_place = '$._places["' .. follows .. '"]'
-local state, waiting = read_state(key, '$._inbox[*].id')
+local state = read_state(key)
 if not state then
     return {GONE, nodes}
 end
@@ -72,8 +72,8 @@ if follows ~= '' and found[follows_path][1] == nil then
     return {MISSING, nodes}
 end
 
-local open = state.open
-local ahead = place_in_inbox(open.id, waiting)
+local waiting = cjson.decode(redis.call('JSON.GET', key, '$._inbox[*].id'))
+local ahead = place_in_inbox(state.turn, waiting)
 local total = redis.call('JSON.ARRLEN', key, '$.messages')[1]
 local index = not ahead and place_in_history(key, found[follows_place][1], total)
 if ahead and frame ~= '' then
@@ -86,8 +86,11 @@ end
 require_right('JSON.ARRAPPEND', key, '$', '0')
 require_right('JSON.ARRPOP', key, '$', '0')
 require_right('JSON.MERGE', key, '$', '0')
-upgrade(key, state)
-local bytes, newest, last_id, refused = state.bytes, unpack(state.summary)
+if not (state.bytes and state.time) then
+    -- include: upgrade
+    upgrade(key, state)
+end
+local bytes, newest, last_id, refused = state.bytes, state.time, state.accepted, state.refused
 if ahead then
     newest = now(newest)
     local message = item(id, msg == '' and '""' or msg, newest, fields)

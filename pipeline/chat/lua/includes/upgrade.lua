@@ -1,3 +1,5 @@
+-- include: latest
+
 -- Add the fields to a session that its version did not have, and update `state`, see `read_state`. Reads the complete
 -- history once if it has no `_bytes`.
 local function upgrade(key, state)
@@ -10,7 +12,8 @@ local function upgrade(key, state)
         state.bytes = #redis.call('JSON.GET', key, '$.messages') + #redis.call('JSON.GET', key, '$._inbox')
         redis.call('JSON.SET', key, '$._bytes', state.bytes)
     end
-    if not state.summary then
-        state.summary = {latest(key), '', redis.call('JSON.OBJLEN', key, '$._ids')[1]}
+    if not state.time then
+        state.time, state.accepted = latest(key), ''
+        state.refused = redis.call('JSON.OBJLEN', key, '$._ids')[1]
     end
 end

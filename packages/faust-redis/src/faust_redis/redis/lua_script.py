@@ -30,7 +30,8 @@ class Script:
 
     A script is in ``<operation>-<number of keys>.lua``, or in ``<operation>.lua``. Redis gets constants in
     capitals, then the arguments as local variables, then ``shared.lua`` of the same folder, if there is one,
-    and then the script.
+    and then the script. A line ``-- include: <name>`` stands for the file ``lua/includes/<name>.lua``: Lua
+    creates the functions of a file in a branch only when it takes that branch.
 
     Attributes:
         operation: Name of the script.
@@ -62,20 +63,20 @@ class Script:
             optional_keys: How many of the last keys may be left out.
             constants: Numbers and texts by the names that Lua knows them by, such as return codes.
             read_only: Whether the script changes nothing, so that replicas may run it.
-            includes: Files of the folder ``lua/includes`` whose functions the script calls.
+            includes: Files of the folder ``lua/includes`` whose functions each call of the script needs.
 
         Raises:
             ValueError: An argument is declared that the script never uses.
             FileNotFoundError: There is no script of this name and number of keys.
         """
         folder = files(package) / "lua"
-        body = _read(folder, operation, keys)
+        body = _included(folder, _read(folder, operation, keys))
         code = re.sub(r"--.*", "", body)
         unused = [name for at, name in enumerate(arguments, 1) if not _is_used(code, name, at)]
         if unused:
             raise ValueError(f"{operation} does not use {', '.join(unused)}")
         for include in reversed(includes):
-            body = _prepend((folder / "includes" / f"{include}.lua").read_text(encoding="utf-8"), body)
+            body = _prepend(_include(folder, include), body)
         self.operation = operation
         self.keys = keys
         self.arguments = tuple(arguments)
@@ -150,6 +151,18 @@ def _read(folder: Traversable, operation: str, keys: int) -> str:
     """Return the source of a script; a number of keys in the name of its file must be the right one."""
     plain = folder / f"{operation}.lua"
     return (plain if plain.is_file() else folder / f"{operation}-{keys}.lua").read_text(encoding="utf-8")
+
+
+def _include(folder: Traversable, name: str) -> str:
+    """Return the source of a file of the folder ``includes``."""
+    return _included(folder, (folder / "includes" / f"{name}.lua").read_text(encoding="utf-8"))
+
+
+def _included(folder: Traversable, source: str) -> str:
+    """Put the files of the folder ``includes`` into the places of the lines that name them."""
+    return re.sub(
+        r"^ *-- include: (\w+)$", lambda found: _include(folder, found[1]), source, flags=re.MULTILINE
+    )
 
 
 def _is_used(code: str, name: str, at: int) -> bool:
