@@ -70,8 +70,8 @@ class PartitionReader(OwnedPartitions):
         crash_markers: the folder of the workers' crash markers, if they have any.
         start: the position of a new consumer group: ``0`` or ``$``.
         read_count: maximum entries per partition and read.
-        room: entries for which there is space. A read of all partitions brings at most as many, but at least one
-            of each, and of many partitions up to twice as many.
+        room: entries for which there is space. A read of all partitions brings at most as many, but at least
+            one of each, and of many partitions up to twice as many.
     """
 
     def __init__(

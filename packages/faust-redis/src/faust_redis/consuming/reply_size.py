@@ -8,8 +8,8 @@ from faust_redis.log.entries import Entry
 
 __all__ = ["ReplySize"]
 
-#: Entries of each stream that a read of many streams asks for, if twice the room suffices. Half of what Redis and a
-#: worker do for them they do once for each stream.
+#: Entries of each stream that a read of many streams asks for, if twice the room suffices. Redis and a worker
+#: do much of their work once for each stream.
 ROW: Final = 8
 
 #: Target for the bytes of one read, because Redis serves no other client while it assembles a reply.
@@ -30,7 +30,8 @@ class ReplySize:
         """Return the maximum number of entries of each stream in a reply that covers this many streams.
 
         Args:
-            room: Entries of all streams together for which there is space; of many streams up to twice as many.
+            room: Entries of all streams together for which there is space. Of many streams up to twice as
+                many are asked for.
         """
         fitting = self._read_count if room is None else max(room // streams, min(ROW, 2 * room // streams))
         return max(1, min(fitting, self._read_count, READ_BYTES // (self._entry_bytes * streams)))

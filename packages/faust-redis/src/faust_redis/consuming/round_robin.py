@@ -16,8 +16,8 @@ _T = TypeVar("_T")
 
 #: Partitions up to which one record of each is delivered in turn, as Faust does.
 FEW: Final = 16
-#: Records of more partitions that are delivered in a row. Messages that are sent for them mostly have the same key, so
-#: that more of a batch go to one partition; Redis and the sender do much of their work once for each partition.
+#: Records of more partitions that are delivered in a row. Messages that are sent for them mostly go to one
+#: partition, and Redis and the sender do much of their work once for each partition of a batch.
 ROW: Final = 8
 
 
