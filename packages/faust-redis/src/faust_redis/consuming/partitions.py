@@ -70,7 +70,8 @@ class PartitionReader(OwnedPartitions):
         crash_markers: the folder of the workers' crash markers, if they have any.
         start: the position of a new consumer group: ``0`` or ``$``.
         read_count: maximum entries per partition and read.
-        room: maximum entries per read of all partitions, but at least one for each.
+        room: entries for which there is space. A read of all partitions brings at most as many, but at least
+            one of each, and of many partitions up to twice as many.
     """
 
     def __init__(
@@ -321,7 +322,7 @@ class PartitionReader(OwnedPartitions):
         lost = True
         try:
             group = ("GROUP", self.group, self.member_id)
-            count = max(1, min(self._reply_size.count(len(streams)), self.room // len(self.queues)))
+            count = self._reply_size.count(len(streams), self.room * len(streams) // len(self.queues))
             limits = ("COUNT", count, "BLOCK", self._block_ms)
             reply = await read.block(
                 "XREADGROUP", *group, *limits, "STREAMS", *streams, *(">" for _ in streams)
