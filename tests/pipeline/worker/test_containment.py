@@ -50,7 +50,7 @@ async def handle():
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [(LOOP, -signal.SIGPROF), (HOARD, -signal.SIGKILL), (BUSY, 0), (WAITING, 0)]
+    ("body", "status"), [(LOOP, -signal.SIGVTALRM), (HOARD, -signal.SIGKILL), (BUSY, 0), (WAITING, 0)]
 )
 def test_a_handler_without_end_ends_its_process_and_a_busy_one_does_not(body: str, status: int) -> None:
     began = time.monotonic()
