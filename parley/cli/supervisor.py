@@ -24,6 +24,7 @@ from parley.local.forks import ForkServer
 from parley.local.liveness import describe_state
 from parley.local.ports import bind_error, local_url
 from pipeline.errors import SettingsError, describe_error
+from pipeline.heartbeats import INTERVAL_VARIABLE, interval
 from pipeline.masking import mask_url
 from pipeline.settings import STAGES, Settings
 
@@ -177,6 +178,7 @@ class Supervisor:
     def _environment(self, name: str) -> Mapping[str, str]:
         """Return the environment for one start of a part; its port may differ each time."""
         environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        environment[INTERVAL_VARIABLE] = str(interval(self._settings.hang_timeout))
         if self._redis is not None:
             environment["REDIS_URL"] = self._redis.url
         for stage in _stages_of(name):

@@ -262,6 +262,8 @@ class EmbeddedRedis:
             # After a kill -9 or a power loss the file may end in half a command: load all before it.
             *("--aof-load-truncated", "yes"),
             *("--save", ""),
+            # Its own timer takes more than all commands of an idle service. BLOCK ends that much later.
+            *("--hz", "2"),
             # Evicting a stream or a session to make room would lose messages silently.
             *("--maxmemory-policy", "noeviction"),
             # Without a limit one client could fill the memory of the machine.

@@ -4,12 +4,13 @@ Faust and aiohttp take more than a second of processor time to import, and the s
 of one. The parts that are forked from here share what was imported once, in memory, too. A part that
 restarts runs the modules as they are on disk: after a change it is executed instead, which takes longer.
 
-The other end is ``parley.local.forks``, which starts ``python -m parley.local.fork_server <descriptor>`` and
-talks to it over a Unix socket. A request is a 4-byte length (big-endian), sent with the descriptors for the
-output and for the heartbeats, and that many bytes of JSON: ``{"arguments": […], "environment": {…}}``. Each
-reply is a line: ``{"started": <pid>}`` or ``{"refused": <errno>}`` for each request, in order,
-``{"ended": <pid>, "status": <status or -signal>}``, and now and then ``{"alive": true}``. A request is
-refused while the machine has no process or descriptor left; the parts that run are not affected.
+The other end is ``parley.local.forks``, which starts ``python -m parley.local.fork_server <descriptor>
+<seconds>``, with the time between two signs of life, and talks to it over a Unix socket. A request is a
+4-byte length (big-endian), sent with the descriptors for the output and for the heartbeats, and that many
+bytes of JSON: ``{"arguments": […], "environment": {…}}``. Each reply is a line: ``{"started": <pid>}`` or
+``{"refused": <errno>}`` for each request, in order, ``{"ended": <pid>, "status": <status or -signal>}``, and
+now and then ``{"alive": true}``. A request is refused while the machine has no process or descriptor left;
+the parts that run are not affected.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 import setproctitle
 
 from parley.local.lifetimes import die_with_parent
-from pipeline.heartbeats import DESCRIPTOR_VARIABLE, HEARTBEAT_SECONDS
+from pipeline.heartbeats import DESCRIPTOR_VARIABLE
 
 LENGTH: Final = struct.Struct("!I")
 #: Descriptors of a request.
@@ -103,7 +104,9 @@ def main() -> None:
     # Memory that the collector does not touch stays shared.
     gc.freeze()
     setproctitle.setproctitle("parley fork server")
-    _become(serve(socket.socket(fileno=int(sys.argv[1]))), is_current=_times(shared) == shared)
+    _become(
+        serve(socket.socket(fileno=int(sys.argv[1])), float(sys.argv[2])), is_current=_times(shared) == shared
+    )
 
 
 def _load_shared() -> dict[str, int]:
@@ -128,7 +131,7 @@ def _times(files: Iterable[str]) -> dict[str, int]:
     return found
 
 
-def serve(requests: socket.socket) -> Request:
+def serve(requests: socket.socket, heartbeat_seconds: float) -> Request:
     """Fork for each request; return that request in the forked process.
 
     Raises:
@@ -142,7 +145,7 @@ def serve(requests: socket.socket) -> Request:
         signal.signal(sig, signal.SIG_IGN)  # the parts are stopped one by one, by the other end
     tie = die_with_parent(signal.SIGKILL)
     while True:
-        readable, _, _ = select.select([requests.fileno(), woken], [], [], HEARTBEAT_SECONDS)
+        readable, _, _ = select.select([requests.fileno(), woken], [], [], heartbeat_seconds)
         _send(requests, {"alive": True})
         if woken in readable:
             os.read(woken, 4096)

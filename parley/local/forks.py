@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from parley.local.fork_server import LENGTH
 from parley.local.lifetimes import die_with_parent
 from parley.local.liveness import Liveness
+from pipeline.heartbeats import interval
 
 __all__ = ["ForkServer", "ForkedProcess"]
 
@@ -73,6 +74,7 @@ class ForkServer:
             hang_timeout: seconds without a sign of life after which ``until_hung`` returns; 0 for never.
         """
         self._liveness = Liveness(hang_timeout)
+        self._interval = interval(hang_timeout)
         self._server: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._starting: deque[asyncio.Future[ForkedProcess]] = deque()
@@ -143,7 +145,7 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "parley.local.fork_server", str(theirs.fileno())],
+                [sys.executable, "-m", "parley.local.fork_server", str(theirs.fileno()), str(self._interval)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 # Ctrl-C reaches every process of the terminal's group; only ``up`` may get it.

@@ -9,8 +9,10 @@ from typing import Final
 
 __all__ = ["Liveness", "describe_state", "used_ticks"]
 
-#: Seconds between checks.
+#: Seconds between checks of a process that may hang.
 _CHECK_SECONDS: Final = 0.5
+#: Seconds between checks of one that has shown a sign of life, at most.
+_LONGEST_CHECK_SECONDS: Final = 5.0
 #: A check that is later by this shows that this process itself, or the machine, did not run meanwhile.
 _LATE_SECONDS: Final = 1.0
 #: The first sign may take this many times longer, because a process loads its modules first.
@@ -54,9 +56,10 @@ class Liveness:
         """
         checked = time.monotonic()
         while True:
-            await asyncio.sleep(_CHECK_SECONDS)
+            pause = self._until_suspect(checked)
+            await asyncio.sleep(pause)
             now = time.monotonic()
-            late = now - checked > _CHECK_SECONDS + _LATE_SECONDS
+            late = now - checked > pause + _LATE_SECONDS
             checked = now
             if self._seconds == 0 or self._due is None:
                 continue
@@ -66,6 +69,14 @@ class Liveness:
                 self._due = max(self._due, now + self._seconds)
             elif now > self._due:
                 return
+
+    def _until_suspect(self, now: float) -> float:
+        """Return the seconds until the next check."""
+        if self._due is None:
+            return _CHECK_SECONDS
+        if self._seconds == 0:
+            return _LONGEST_CHECK_SECONDS
+        return min(_LONGEST_CHECK_SECONDS, max(_CHECK_SECONDS, self._due - self._seconds / 2 - now))
 
 
 def used_ticks(pid: int) -> tuple[str, int]:

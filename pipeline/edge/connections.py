@@ -90,6 +90,7 @@ class Connections:
         self._unfinished: dict[Guarded, float] = {}
         self._of_group: dict[str, dict[Guarded, None]] = {}
         self._crowded: set[str] = set()
+        self._has_come = asyncio.Event()
 
     def limit_to_requests(self, requests: int) -> None:
         """Admit no further socket, and only so many other connections more, until ``unlimit``."""
@@ -113,6 +114,7 @@ class Connections:
             )
             return False
         self.count += 1
+        self._has_come.set()
         connection.since = _now()
         self._silent[connection] = None
         for group in connection.groups:
@@ -197,8 +199,11 @@ class Connections:
     # -- what time does
 
     async def watch(self) -> None:
-        """Close overdue connections once a second until cancelled."""
+        """Close overdue connections once a second, as long as there are any, until cancelled."""
         while True:
+            if not self.count:
+                self._has_come.clear()
+                await self._has_come.wait()
             await asyncio.sleep(1.0)
             self.sweep()
 

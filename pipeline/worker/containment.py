@@ -28,24 +28,40 @@ MEMORY_BYTES: Final = 1 << 30
 #: waits for then has limits of a few seconds. One that goes on holds its partitions, as it is still a member.
 STOP_SECONDS: Final = 15.0
 _STDERR: Final = 2
-#: Seconds between two turns that count.
+#: Seconds of processor time after which a turn of the event loop is asked for; an idle process has none.
 TURN_SECONDS: Final = 0.15
 
 
 async def end_when_stuck() -> None:
-    """Have the kernel end this process with SIGPROF when the event loop no longer turns; until cancelled.
+    """Have the kernel end this process with SIGVTALRM when the event loop no longer turns; until cancelled.
 
-    A traceback of the code that runs then is printed first.
+    A traceback of the code that runs then is printed first. One timer ends the process, and another one asks
+    for a turn of the loop, which sets both again. Both count processor time, so that no timer wakes a process
+    that does nothing. The one that ends the process leaves out the time of the kernel, so that it never comes
+    before the other one.
     """
+    loop = asyncio.get_running_loop()
+
+    def turned() -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, STUCK_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, TURN_SECONDS)
+
     # To the descriptor, because Faust has replaced sys.stderr.
-    faulthandler.register(signal.SIGPROF, file=_STDERR, all_threads=False, chain=True)
+    faulthandler.register(signal.SIGVTALRM, file=_STDERR, all_threads=False, chain=True)
+    loop.add_signal_handler(signal.SIGPROF, turned)
     try:
-        while True:
-            signal.setitimer(signal.ITIMER_PROF, STUCK_SECONDS)
-            await asyncio.sleep(TURN_SECONDS)
+        turned()
+        await loop.create_future()
     finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        faulthandler.unregister(signal.SIGPROF)
+        # Without a handler a signal that is on its way would end the process.
+        loop.add_signal_handler(signal.SIGPROF, _ignore)
+        faulthandler.unregister(signal.SIGVTALRM)
+
+
+def _ignore() -> None:
+    """Do nothing."""
 
 
 def limit_memory(*_args: Any, **_kwargs: Any) -> None:

@@ -56,6 +56,7 @@ from pipeline.telemetry.stages.report import Report, keep_reporting
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
 from pipeline.worker.containment import end_when_stuck, limit_memory, limit_stop
+from pipeline.worker.counting_monitor import CountingMonitor
 from pipeline.worker.no_tables import NoTables
 from pipeline.worker.page_guard import guard_pages
 from pipeline.worker.replays import REPLAYED_HEADER, revive
@@ -194,6 +195,7 @@ def create_app(stage: str, settings: Settings) -> faust.App:
         web_port=settings.agent_port(stage),
         datadir=str(folder),
         logging_config=logging_config(settings.app_env),
+        Monitor=CountingMonitor,
         web_router_enabled=False,
         web_tables_enabled=False,
         TableManager=NoTables,

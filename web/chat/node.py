@@ -19,7 +19,7 @@ from pipeline.redis.client import execute, execute_many
 from pipeline.redis.keys import WEB_NODES, report_key
 from pipeline.telemetry import refusals, tracing
 from pipeline.telemetry.losses import LossCounts, LossLog
-from pipeline.telemetry.stages.report import INTERVAL, TTL_MS, Report, encode
+from pipeline.telemetry.stages.report import INTERVAL, TTL_MS, Report, encode, is_due
 from web import keys, limits
 from web.chat.intake import Producer
 from web.chat.protocol import ClientMessage
@@ -55,6 +55,7 @@ async def reporting(app: web.Application) -> AsyncIterator[None]:
     app[keys.PRODUCER] = counting = _Counting(producer)
 
     async def report() -> None:
+        last: Report | None = None
         while True:
             taken = Report(
                 uptime=time.monotonic() - started,
@@ -66,7 +67,10 @@ async def reporting(app: web.Application) -> AsyncIterator[None]:
             )
             # Skipped without Redis, because the next report replaces it.
             with suppress(RedisError, OSError):
-                await _tell(redis, node, taken)
+                if is_due(taken, last):
+                    last = None
+                    await _tell(redis, node, taken)
+                    last = taken
             await asyncio.sleep(INTERVAL)
 
     task = asyncio.create_task(report(), name="report of the node")

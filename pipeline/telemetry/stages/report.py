@@ -102,7 +102,7 @@ async def keep_reporting(redis: Redis, stage: str, worker: str, take: Callable[[
     last: Report | None = None
     while True:
         report = take()
-        if not (away or _is_due(report, last)):
+        if not (away or is_due(report, last)):
             await asyncio.sleep(INTERVAL)
             continue
         try:
@@ -115,8 +115,8 @@ async def keep_reporting(redis: Redis, stage: str, worker: str, take: Callable[[
         await asyncio.sleep(INTERVAL)
 
 
-def _is_due(report: Report, last: Report | None) -> bool:
-    """Return whether a report has news, or the one before is to be renewed."""
+def is_due(report: Report, last: Report | None) -> bool:
+    """Return whether a report has news, or the last one that was sent is to be renewed."""
     if last is None or report.uptime - last.uptime >= IDLE_INTERVAL:
         return True
     return replace(report, uptime=last.uptime, cpu=last.cpu) != last

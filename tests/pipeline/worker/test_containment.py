@@ -43,6 +43,15 @@ async def handle():
             pass
         await asyncio.sleep(0)
 """
+KERNEL = """
+import os
+
+async def handle():
+    end = time.process_time() + 1.0
+    while time.process_time() < end:
+        os.urandom(1 << 20)
+        await asyncio.sleep(0)
+"""
 WAITING = """
 async def handle():
     time.sleep(2)
@@ -50,7 +59,8 @@ async def handle():
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [(LOOP, -signal.SIGPROF), (HOARD, -signal.SIGKILL), (BUSY, 0), (WAITING, 0)]
+    ("body", "status"),
+    [(LOOP, -signal.SIGVTALRM), (HOARD, -signal.SIGKILL), (BUSY, 0), (KERNEL, 0), (WAITING, 0)],
 )
 def test_a_handler_without_end_ends_its_process_and_a_busy_one_does_not(body: str, status: int) -> None:
     began = time.monotonic()

@@ -44,6 +44,7 @@ class AckLog:
         self._is_in_flight = in_flight.is_in_flight
         self._acked: defaultdict[TP, set[int]] = defaultdict(set)
         self._changed = asyncio.Event()
+        self._has_any = asyncio.Event()
         self.unacked = consumer.unacked
         self.count = 0
         self.epoch = 0
@@ -51,6 +52,7 @@ class AckLog:
 
     def _count_one(self) -> None:
         self.count += 1
+        self._has_any.set()
 
     def ack(self, message: Message) -> bool:
         """Record a message as done, once the last of its streams has finished with it.
@@ -80,7 +82,7 @@ class AckLog:
             if offset in acked or not self._is_in_flight(message):
                 return False
             acked.add(offset)
-            self.count += 1
+            self._count_one()
         return True
 
     def is_stale(self, message: Message) -> bool:
@@ -95,6 +97,7 @@ class AckLog:
     def add(self, tp: TP, offset: int) -> None:
         """Record an entry as done without a message."""
         self._acked[tp].add(offset)
+        self._has_any.set()
 
     def take_back(self, message: Message) -> bool:
         """Remove the ack of a message; return whether there was one that is not committed yet."""
@@ -127,6 +130,7 @@ class AckLog:
         """Put acks back that could not be committed."""
         for tp, offsets in taken.items():
             self._acked[tp].update(offsets)
+            self._has_any.set()
 
     def waiting(self, tp: TP) -> frozenset[int]:
         """Return the offsets of a partition whose acks are not committed yet."""
@@ -136,6 +140,12 @@ class AckLog:
         """Forget all acks."""
         self.epoch += 1
         self._acked.clear()
+
+    async def wait_for_any(self) -> None:
+        """Wait until there are acks that are not committed yet."""
+        while not self.partitions():
+            self._has_any.clear()
+            await self._has_any.wait()
 
     async def wait_for_ack(self, timeout: float) -> None:
         """Wait until an agent finishes something, for ``timeout`` seconds at most."""

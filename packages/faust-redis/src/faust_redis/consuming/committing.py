@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -77,9 +78,18 @@ class CommittingConsumer(base.Consumer):
             committed = await super().commit(topics, start_new_transaction)
         return committed
 
-    async def verify_all_partitions_active(self) -> None:
-        """Do nothing: Faust would take turns of the event loop for each partition, twice a second here, and
-        only its driver for Kafka has anything to verify."""
+    @Service.task
+    async def _commit_handler(self) -> None:
+        """Commit a commit interval after the first ack, so that a worker without events has no timer."""
+        while True:
+            await self.acks.wait_for_any()
+            await asyncio.sleep(self.commit_interval)
+            await self.commit()
+
+    @Service.task
+    async def _commit_livelock_detector(self) -> None:
+        """Do nothing: Faust would wake up every 2.5 commit intervals, and take a turn of the event loop for
+        each partition, and only its driver for Kafka has anything to verify."""
 
     @property
     def is_undoing(self) -> bool:

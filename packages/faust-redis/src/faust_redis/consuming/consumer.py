@@ -121,7 +121,7 @@ class Consumer(CommittingConsumer):
         self._deliverer = Deliverer(app, self.reader, self, callback=self.callback, scheduler=self.scheduler)
         self._housekeeper = Housekeeper(context, self.reader, self.offsets, self.assignment)
         self._next_records = NextRecords(self._attempts, self._suspects, self.reader)
-        self._holds = Holds(context, conf.id)
+        self._holds = Holds(context, conf.id, on_change=self.reader.wake)
         self._drain_events = Drain(
             self.acks,
             begun=self._rebalancer.begun,
@@ -241,8 +241,9 @@ class Consumer(CommittingConsumer):
                 raise
 
     async def _drain(self, fetcher: Any) -> None:
+        longest = min(2.0, self.member.session_timeout / 2)  # a read's end and changes wake it up before
         while not (self.should_stop or fetcher.should_stop):
-            records, _ = await self._wait_next_records(timeout=1.0)
+            records, _ = await self._wait_next_records(timeout=longest)
             if records:
                 await self._deliverer.deliver(records)
             if self._commit_every is not None and self.acks.count >= self._commit_every:

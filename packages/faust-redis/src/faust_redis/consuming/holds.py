@@ -7,13 +7,14 @@ lost, and a pause outlives workers and rebalances.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from faust.types import TP
 from mode import get_logger
 
 from faust_redis.context import TransportContext
-from faust_redis.redis.commands import REDIS_ERRORS, execute
+from faust_redis.redis.commands import REDIS_ERRORS
 
 __all__ = ["Holds"]
 
@@ -26,9 +27,11 @@ INTERVAL: Final = 1.0
 class Holds:
     """Follows what is paused in one consumer group."""
 
-    def __init__(self, context: TransportContext, group: str) -> None:
+    def __init__(self, context: TransportContext, group: str, on_change: Callable[[], None]) -> None:
+        """Store the arguments; ``on_change`` is called when something was paused or goes on."""
         self._context = context
         self._group = group
+        self._on_change = on_change
         self._paused: frozenset[str] = frozenset()
 
     def unheld(self, tps: set[TP]) -> set[TP]:
@@ -43,7 +46,7 @@ class Holds:
         key = self._context.keys.paused(self._group)
         while True:
             try:
-                self._update(await execute(self._context.redis, "HGETALL", key))
+                self._update(await self._context.server.stream.execute("HGETALL", key))
             except REDIS_ERRORS as error:
                 logger.debug("looking for paused partitions failed: %r", error)
             await asyncio.sleep(INTERVAL)
@@ -54,3 +57,4 @@ class Holds:
         if paused != self._paused:
             logger.warning("paused by an operator: %s", ", ".join(sorted(paused)) or "nothing")
             self._paused = paused
+            self._on_change()

@@ -204,6 +204,10 @@ class PartitionReader(OwnedPartitions):
         self._reads.cover("queues", active & self.queues.keys())
         self._reads.cover("logs", active & self.logs.keys())
 
+    def wake(self) -> None:
+        """End the wait of :meth:`read`, because other partitions may be read now."""
+        self._reads.wake()
+
     def restart(self, tp: TP) -> None:
         """End the blocking read of a partition whose position has moved; the next one begins there."""
         self._reads.interrupt(tp)

@@ -33,7 +33,7 @@ from mode import get_logger
 from faust_redis.context import TransportContext
 from faust_redis.membership.assignment import own_assignment
 from faust_redis.redis.commands import REDIS_ERRORS, Outage, is_unavailable
-from faust_redis.redis.connection import StreamConnection
+from faust_redis.redis.key_connection import KeyConnection
 from faust_redis.redis.scripts import (
     GROUP_HEARTBEAT,
     GROUP_JOIN,
@@ -120,8 +120,9 @@ class GroupMember:
         self._redis = context.redis
         self._scripts = context.scripts
         self._topics = context.topics
-        self._server = context.server
-        self._signals: StreamConnection | None = None
+        # Of their own, because a beat must not wait behind messages, and costs more by the pool.
+        self._beats = KeyConnection(context.server, self._keys.signal)
+        self._signals = KeyConnection(context.server, self._keys.signal)
         self._keep = keep
         self._is_keeping = False
         self._is_rejoining = False
@@ -235,8 +236,8 @@ class GroupMember:
         except Exception as error:
             if not is_unavailable(error):
                 logger.exception("leaving group %s failed: %r", self.app.conf.id, error)
-        if self._signals is not None:
-            await self._signals.close()
+        await self._beats.close()
+        await self._signals.close()
 
     async def _join(self) -> None:
         if self.state is MemberState.OUT:
@@ -258,14 +259,14 @@ class GroupMember:
     async def _beat(self) -> float:
         """Send a heartbeat, take the next step, and return the seconds until the next heartbeat."""
         sent = monotonic()
-        answer = await self._scripts.call(
-            GROUP_HEARTBEAT,
+        command = GROUP_HEARTBEAT.command(
             self._keys,
             member_id=self.member_id,
             session_timeout_ms=int(self.session_timeout * 1000),
             rebalance_timeout_ms=int(self.rebalance_timeout * 1000),
             wants_plan=int(self.state is MemberState.RELEASED),
         )
+        answer = await GROUP_HEARTBEAT.run(self._beats.execute, command)
         if answer[0] == NOT_MEMBER:
             logger.warning("group %s no longer knows %s, joining again", self.app.conf.id, self.member_id)
             await self._settle_transition()
@@ -359,8 +360,6 @@ class GroupMember:
         last: bytes | str = "$"
         while True:
             try:
-                if self._signals is None:
-                    self._signals = await self._server.blocking(self._keys.signal)
                 reply = await self._signals.execute(
                     "XREAD", "BLOCK", SIGNAL_BLOCK_MS, "STREAMS", self._keys.signal, last
                 )
@@ -370,10 +369,6 @@ class GroupMember:
                 else:
                     logger.exception("reading %s failed: %r", self._keys.signal, error)
                 last = "$"
-                signals, self._signals = self._signals, None
-                if signals is not None:
-                    await signals.close()
-                await self._server.refresh_topology()
                 await asyncio.sleep(RETRY_DELAY)
                 continue
             if reply:
