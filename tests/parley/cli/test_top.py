@@ -152,7 +152,7 @@ def test_the_figures_of_all_apps_go_on_after_an_outage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_table_of_workers_shows_every_column_in_full(width: int) -> None:
+def test_the_table_of_workers_cuts_nothing_off(width: int) -> None:
     worker = WorkerSnapshot(
         id="host-17-abcdef",
         alive=True,
