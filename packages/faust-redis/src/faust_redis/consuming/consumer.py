@@ -346,8 +346,8 @@ class Consumer(CommittingConsumer):
             self._exactly_once.note_dead(tp, offset)
 
     def again(self) -> None:
-        """End the wait for records, because one is due before it would end."""
-        self.reader.wake()
+        """End the blocking reads, because a record is due before they would end."""
+        self.reader.interrupt(self._rebalancer.assigned)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Go back to the entries that are not acked: every owned partition is claimed again."""

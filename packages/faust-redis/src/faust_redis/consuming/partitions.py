@@ -205,7 +205,7 @@ class PartitionReader(OwnedPartitions):
         self._reads.cover("logs", active & self.logs.keys())
 
     def wake(self) -> None:
-        """End the wait of :meth:`read`: other partitions may be read now, or a failed event is soon due."""
+        """End the wait of :meth:`read`, because other partitions may be read now."""
         self._reads.wake()
 
     def restart(self, tp: TP) -> None:
