@@ -241,9 +241,8 @@ class Consumer(CommittingConsumer):
                 raise
 
     async def _drain(self, fetcher: Any) -> None:
-        longest = min(2.0, self.member.session_timeout / 2)  # a read's end and changes wake it up before
         while not (self.should_stop or fetcher.should_stop):
-            records, _ = await self._wait_next_records(timeout=longest)
+            records, _ = await self._wait_next_records(timeout=1.0)
             if records:
                 await self._deliverer.deliver(records)
             if self._commit_every is not None and self.acks.count >= self._commit_every:
