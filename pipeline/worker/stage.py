@@ -52,7 +52,7 @@ from pipeline.telemetry.logs import logging_config
 from pipeline.telemetry.losses import LossCounts, LossLog
 from pipeline.telemetry.metrics import CONTENT_TYPE, exposition, sent
 from pipeline.telemetry.stages.exported import of_faust, of_worker
-from pipeline.telemetry.stages.report import Report, keep_reporting
+from pipeline.telemetry.stages.report import Report, keep_reporting, save
 from pipeline.telemetry.stages.snapshot import SESSION_TIMEOUT
 from pipeline.telemetry.stages.work import WorkSensor
 from pipeline.worker.containment import end_when_stuck, limit_memory, limit_stop
@@ -154,7 +154,7 @@ class Stage:
 
         @app.task  # type: ignore[untyped-decorator]
         async def report() -> None:
-            await keep_reporting(redis, name, member_id(app), partial(_report, work, losses))
+            await keep_reporting(partial(_report, work, losses), partial(save, redis, name, member_id(app)))
 
         async def close(*_args: Any, **_kwargs: Any) -> None:
             await redis.aclose()

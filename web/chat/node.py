@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -19,7 +20,7 @@ from pipeline.redis.client import execute, execute_many
 from pipeline.redis.keys import WEB_NODES, report_key
 from pipeline.telemetry import refusals, tracing
 from pipeline.telemetry.losses import LossCounts, LossLog
-from pipeline.telemetry.stages.report import INTERVAL, TTL_MS, Report, encode, is_due
+from pipeline.telemetry.stages.report import TTL_MS, Report, encode, keep_reporting
 from web import keys, limits
 from web.chat.intake import Producer
 from web.chat.protocol import ClientMessage
@@ -54,26 +55,17 @@ async def reporting(app: web.Application) -> AsyncIterator[None]:
     losses = LossLog(lambda: LossCounts(getattr(producer, "lost", 0), repair.resent, repair.restored))
     app[keys.PRODUCER] = counting = _Counting(producer)
 
-    async def report() -> None:
-        last: Report | None = None
-        while True:
-            taken = Report(
-                uptime=time.monotonic() - started,
-                handled=counting.count,
-                working=len(app[keys.OPEN]),
-                cpu=time.process_time(),
-                losses=losses.take(time.time()),
-                **refusals.reported(),
-            )
-            # Skipped without Redis, because the next report replaces it.
-            with suppress(RedisError, OSError):
-                if is_due(taken, last):
-                    last = None
-                    await _tell(redis, node, taken)
-                    last = taken
-            await asyncio.sleep(INTERVAL)
+    def report() -> Report:
+        return Report(
+            uptime=time.monotonic() - started,
+            handled=counting.count,
+            working=len(app[keys.OPEN]),
+            cpu=time.process_time(),
+            losses=losses.take(time.time()),
+            **refusals.reported(),
+        )
 
-    task = asyncio.create_task(report(), name="report of the node")
+    task = asyncio.create_task(keep_reporting(report, partial(_tell, redis, node)), name="report of the node")
     yield
     await cancel_and_wait([task])
     with suppress(RedisError, OSError, TimeoutError):

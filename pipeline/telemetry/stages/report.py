@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
@@ -96,26 +96,37 @@ def decode(document: bytes | None) -> Report | None:
         return None
 
 
-async def keep_reporting(redis: Redis, stage: str, worker: str, take: Callable[[], Report]) -> None:
-    """Report until cancelled; skip reports during an outage of Redis, because late ones are useless."""
-    key, away = report_key(stage, worker), False
-    last: Report | None = None
+async def save(redis: Redis, stage: str, worker: str, report: Report) -> None:
+    """Write the report of a worker, which expires.
+
+    Raises:
+        redis.exceptions.RedisError: Redis is unavailable, or refuses to write.
+    """
+    await execute(redis, "SET", report_key(stage, worker), encode(report), "PX", TTL_MS)
+
+
+async def keep_reporting(take: Callable[[], Report], send: Callable[[Report], Awaitable[None]]) -> None:
+    """Report until cancelled; skip reports during an outage of Redis, because late ones are useless.
+
+    Args:
+        take: Returns the figures of now.
+        send: Writes a report to Redis; only called for one with news, or to renew the last one.
+    """
+    last, away = None, False
     while True:
         report = take()
-        if not (away or is_due(report, last)):
-            await asyncio.sleep(INTERVAL)
-            continue
-        try:
-            await execute(redis, "SET", key, encode(report), "PX", TTL_MS)
-            last, away = report, False
-        except (RedisError, OSError) as exc:
-            if not away:
-                logger.debug("reporting this worker's figures failed: %s", describe_error(exc))
-            away = True
+        if away or _is_due(report, last):
+            try:
+                await send(report)
+                last, away = report, False
+            except (RedisError, OSError) as exc:
+                if not away:
+                    logger.debug("reporting the figures of this process failed: %s", describe_error(exc))
+                away = True
         await asyncio.sleep(INTERVAL)
 
 
-def is_due(report: Report, last: Report | None) -> bool:
+def _is_due(report: Report, last: Report | None) -> bool:
     """Return whether a report has news, or the last one that was sent is to be renewed."""
     if last is None or report.uptime - last.uptime >= IDLE_INTERVAL:
         return True
