@@ -2,101 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from faust_redis.testing import eventually
-from pipeline.chat.records import SESSION_EXPIRED, Frame, Inbound, TurnOutcome, refusal_frame
-from pipeline.chat.results import Closed, Ended, Missing, Opened
-from pipeline.redis.client import execute
+from pipeline.chat.records import SESSION_EXPIRED, Inbound, TurnOutcome, refusal_frame
+from pipeline.chat.results import Closed, Ended, Opened
 from pipeline.redis.keys import session_key
-from tests.support.chat_client import StreamSocket
 from tests.web.conftest import Node
-from web import keys
+from tests.web.lossy_chat import Chat, accept_all, answer, connected, lost_connection, sent
 from web.chat import loss_repair, sent_messages
 from web.chat.protocol import ClientMessage
 from web.chat.sent_messages import SentMessages
-
-
-def lost_connection(node: Node) -> None:
-    """Act as if a connection to Redis had been lost."""
-    node.app[keys.HUB].repair.check_all()
-
-
-async def accept_all(node: Node) -> None:
-    """Handle the messages that the web process has sent, as ingest does."""
-    for number, (token, sent) in enumerate(node.intake.messages):
-        inbound = Inbound(
-            token=token,
-            id=sent.id,
-            text=sent.text,
-            sent_at=0.0,
-            follows=sent.follows or None,
-            restored=sent.restored,
-        )
-        accepted = await node.sessions.accept_in_place(inbound, f"ingest:0:{number}")
-        notice: Frame = {"type": "accepted", "id": sent.id, "position": 0}
-        if isinstance(accepted, Missing):
-            notice["type"] = "missing"
-        if isinstance(accepted, Closed):
-            notice = accepted.frame
-        await node.publish(token, notice)
-    node.intake.messages.clear()
-
-
-async def answer(node: Node, token: str, turn: str, text: str) -> Frame:
-    """Close a turn and publish its frame, as deliver does."""
-    closed = await node.sessions.close(TurnOutcome(token=token, turn=turn, answer=text), "deliver:0:1")
-    assert isinstance(closed, Closed), closed
-    await node.publish(token, closed.frame)
-    return closed.frame
-
-
-async def sent(node: Node, *ids: str) -> list[ClientMessage]:
-    """Wait until the web process has sent these messages, and no other; return them."""
-    await eventually(lambda: [each.id for _, each in node.intake.messages] == list(ids), f"{ids} to be sent")
-    return [message for _, message in node.intake.messages]
-
-
-class Chat:
-    """A session with a socket, and its state at an earlier moment."""
-
-    def __init__(self, node: Node, token: str, socket: StreamSocket) -> None:
-        self.node = node
-        self.token = token
-        self.socket = socket
-        self.kept = b""
-
-    async def say(self, name: str) -> None:
-        """Send a message, and wait until it is accepted."""
-        await self.socket.say(f"text of {name}", name)
-        await sent(self.node, name)
-        await accept_all(self.node)
-        accepted = await self.socket.until("accepted")
-        assert accepted["id"] == name
-
-    async def keep(self) -> None:
-        """Keep the session as it is now."""
-        self.kept = await execute(self.node.redis, "JSON.GET", session_key(self.token))
-
-    async def lose(self) -> None:
-        """Put the session back to what was kept."""
-        await execute(self.node.redis, "JSON.SET", session_key(self.token), "$", self.kept)
-
-    async def history(self) -> list[dict[str, Any]]:
-        messages: list[dict[str, Any]] = (await self.node.client.session(self.token))["messages"]
-        return messages
-
-
-async def connected(node: Node) -> Chat:
-    """Return a session of the web process."""
-    token = await node.client.token()
-    socket = await node.client.stream(token)
-    await node.joined(token)
-    chat = Chat(node, token, socket)
-    await chat.keep()
-    return chat
 
 
 async def test_accepted_messages_that_the_session_lacks_are_sent_again_in_order(node: Node) -> None:
@@ -422,108 +338,3 @@ async def test_a_lost_message_sent_again_follows_one_that_the_session_holds(node
     await accept_all(node)
     await answer(node, chat.token, "one", "1")
     assert [each["id"] for each in await chat.history()][::2] == ["one", "two"]
-
-
-async def moved(chat: Chat, other: Node) -> Chat:
-    """Return the chat with a further socket, on another web process."""
-    socket = await other.client.stream(chat.token)
-    await other.joined(chat.token)
-    await eventually(
-        lambda: chat.token in other.app[keys.HUB].repair.sent._last, "the state of the session is known"
-    )
-    return Chat(other, chat.token, socket)
-
-
-async def test_an_answer_goes_before_messages_that_another_web_process_sent_since(
-    node: Node, other: Node
-) -> None:
-    chat = await connected(node)
-    await chat.say("one")
-    await answer(node, chat.token, "one", "1")
-    await chat.keep()
-    await chat.say("two")
-    await answer(node, chat.token, "two", "2")
-    await chat.socket.until("message")
-    await chat.lose()
-    later = await moved(chat, other)
-    await later.say("three")
-    lost_connection(node)
-
-    async def is_restored() -> bool:
-        return [each["id"] for each in await chat.history()][::2] == ["one", "two", "three"]
-
-    await eventually(is_restored, "the answer to be back in its place")
-    await answer(other, chat.token, "three", "3")
-    assert [each["msg"] for each in await chat.history()][1::2] == ["Bot: 1", "Bot: 2", "Bot: 3"]
-
-
-async def test_a_message_ends_with_one_error_if_another_web_process_sent_a_later_one(
-    node: Node, other: Node
-) -> None:
-    chat = await connected(node)
-    await chat.say("one")
-    await chat.lose()
-    later = await moved(chat, other)
-    await later.say("two")
-    lost_connection(node)
-    await sent(node, "one")
-    await accept_all(node)
-    error = await chat.socket.until("error")
-    assert (error["turn"], error["code"], error["retryable"]) == ("one", "internal_error", True)
-    await answer(other, chat.token, "two", "2")
-    assert [each["msg"] for each in await chat.history()] == [
-        "Human: text of one",
-        "Human: text of two",
-        "Bot: 2",
-    ]
-    lost_connection(node)
-    assert (await chat.socket.until("message"))["turn"] == "two"
-    assert await chat.socket.silent()
-
-
-async def test_messages_of_a_web_process_that_died_are_sent_again_by_another(node: Node, other: Node) -> None:
-    chat = await connected(node)
-    for name in ("one", "two"):
-        await chat.say(name)
-    later = await moved(chat, other)
-    await chat.lose()
-    lost_connection(other)
-    again = await sent(other, "one", "two")
-    assert [(each.text, each.follows) for each in again] == [("text of one", ""), ("text of two", "one")]
-    await accept_all(other)
-    await answer(other, chat.token, "one", "1")
-    assert (await later.socket.until("message"))["msg"] == "1"
-
-
-async def test_a_message_waits_for_one_that_another_web_process_restores(node: Node, other: Node) -> None:
-    chat = await connected(node)
-    await chat.say("one")
-    later = await moved(chat, other)
-    other.app[keys.HUB].repair.sent.drop(chat.token, "one")  # as if it had been too large to remember
-    other.app[keys.HUB].repair.sent.attached(chat.token, "one", ())
-    await chat.lose()
-    await later.socket.say("text of two", "two")
-    (two,) = await sent(other, "two")
-    assert two.follows == "one"
-    await accept_all(other)
-    lost_connection(node)
-    await sent(node, "one")
-    await accept_all(node)
-    (two,) = await sent(other, "two")
-    assert two.follows == "one"
-    await accept_all(other)
-    await answer(node, chat.token, "one", "1")
-    assert [each["id"] for each in await chat.history()][::2] == ["one", "two"]
-
-
-async def test_a_message_does_not_wait_for_ever_for_one_that_nobody_remembers(node: Node) -> None:
-    chat = await connected(node)
-    chat.node.app[keys.HUB].repair.sent.attached(chat.token, "unknown", ())
-    await chat.socket.say("text of one", "one")
-    (one,) = await sent(node, "one")
-    assert one.follows == "unknown"
-    await accept_all(node)
-    (one,) = await sent(node, "one")
-    assert one.follows is None
-    await accept_all(node)
-    assert [each["id"] for each in await chat.history()] == ["one"]
